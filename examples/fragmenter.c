@@ -1,0 +1,256 @@
+/* fragmenter.c: a program whose heap breaks up while you watch. It is a cache in
+ * miniature: it has loaded and dropped some start-up data, which leaves one large hole;
+ * now each new record is a little larger than those it replaces, and a small index entry
+ * beside it outlives it. The holes of old records do not fit new ones, so the large hole
+ * is eaten up, although hardly more memory is in use than at the start.
+ *
+ *   fragmenter [--seconds N] [--mb N] [--threads N] [--self-report]
+ *
+ * Try: fragscope stat -p PID 1 */
+#include <malloc.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	TICKS_A_SECOND = 20,
+	BLOCK_BYTES = 64 * 1024, /* start-up data comes in blocks of this size */
+	RECORD_BYTES_MIN = 1100,
+	RECORD_BYTES_MAX = 2200,
+	RECORD_BYTES_MEAN = (RECORD_BYTES_MIN + RECORD_BYTES_MAX) / 2,
+	ENTRY_BYTES = 40,
+	TURNOVER_PERCENT = 250, /* of the heap, replaced over the whole run */
+	GROWTH_PERCENT = 100,	/* how much larger the last records are than the first */
+};
+
+struct options {
+	unsigned seconds;
+	unsigned megabytes;
+	unsigned threads;
+	bool self_report;
+};
+
+struct record {
+	char *data;
+	size_t bytes;
+};
+
+/* One cache; each thread has its own, in its own arena. It holds BUDGET_BYTES. */
+struct cache {
+	const struct options *options;
+	struct timespec start;
+	uint64_t random;
+	size_t heap_bytes;
+	size_t budget_bytes;
+	size_t held_bytes;
+	size_t records;
+	struct record *record;
+	pthread_t thread;
+};
+
+static uint64_t random_next(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *state >> 33;
+}
+
+static char *get(size_t bytes)
+{
+	char *chunk = malloc(bytes);
+
+	if (!chunk) {
+		perror("fragmenter: malloc");
+		exit(1);
+	}
+	memset(chunk, 1, bytes);
+	return chunk;
+}
+
+/* Adds a record of the generation that is PERCENT larger than the first, and its entry.
+ */
+static void cache_add(struct cache *cache, size_t percent)
+{
+	size_t span = RECORD_BYTES_MAX - RECORD_BYTES_MIN;
+	size_t bytes = RECORD_BYTES_MIN + random_next(&cache->random) % span;
+	struct record *record = &cache->record[cache->records++];
+
+	record->bytes = bytes * (100 + percent) / 100;
+	record->data = get(record->bytes);
+	cache->held_bytes += record->bytes;
+	get(ENTRY_BYTES); /* the index never forgets */
+}
+
+static void cache_evict(struct cache *cache)
+{
+	size_t victim = random_next(&cache->random) % cache->records;
+
+	free(cache->record[victim].data);
+	cache->held_bytes -= cache->record[victim].bytes;
+	cache->record[victim] = cache->record[--cache->records];
+}
+
+static void cache_fill(struct cache *cache)
+{
+	cache->budget_bytes = cache->heap_bytes / 3;
+	cache->record = calloc(cache->budget_bytes / RECORD_BYTES_MIN + 1,
+			       sizeof(*cache->record));
+	if (!cache->record) {
+		perror("fragmenter: calloc");
+		exit(1);
+	}
+	while (cache->held_bytes + RECORD_BYTES_MAX <= cache->budget_bytes)
+		cache_add(cache, 0);
+}
+
+/* Loads start-up data and drops it again. The entry made after it keeps the hole from
+ * joining the top of the heap, from where it would go back to the kernel. */
+static void cache_leave_hole(struct cache *cache)
+{
+	char *chain = NULL;
+
+	for (size_t i = 0; i < cache->heap_bytes * 2 / 3 / BLOCK_BYTES; i++) {
+		char *block = get(BLOCK_BYTES - 16);
+
+		memcpy(block, &chain, sizeof(chain));
+		chain = block;
+	}
+	/* Larger than any hole there is, so it is cut from the top; never freed. */
+	get(BLOCK_BYTES);
+	while (chain) {
+		char *block = chain;
+
+		memcpy(&chain, block, sizeof(chain));
+		free(block);
+	}
+}
+
+static void cache_replace(struct cache *cache, size_t percent)
+{
+	cache_add(cache, percent);
+	while (cache->held_bytes > cache->budget_bytes)
+		cache_evict(cache);
+}
+
+static void tick_wait(const struct cache *cache, unsigned tick)
+{
+	struct timespec at = cache->start;
+
+	at.tv_sec += tick / TICKS_A_SECOND;
+	at.tv_nsec += (long)(tick % TICKS_A_SECOND) * (1000000000 / TICKS_A_SECOND);
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_nsec -= 1000000000;
+		at.tv_sec++;
+	}
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
+		;
+}
+
+static void self_report(const struct cache *cache, unsigned tick)
+{
+	struct mallinfo2 info;
+
+	if (!cache->options->self_report || tick % TICKS_A_SECOND != 0)
+		return;
+	info = mallinfo2();
+	printf("%3u s: system %zu, in use %zu, free %zu in %zu chunks\n",
+	       tick / TICKS_A_SECOND, info.arena, info.uordblks, info.fordblks,
+	       info.ordblks);
+	fflush(stdout);
+}
+
+/* So many replacements in all that little of the hole is left. */
+static void *cache_run(void *argument)
+{
+	struct cache *cache = argument;
+	unsigned ticks = cache->options->seconds * TICKS_A_SECOND;
+	size_t total_bytes = cache->heap_bytes * TURNOVER_PERCENT / 100;
+	size_t each = total_bytes / RECORD_BYTES_MEAN / ticks + 1;
+
+	for (unsigned tick = 0; tick < ticks; tick++) {
+		tick_wait(cache, tick);
+		self_report(cache, tick);
+		for (size_t i = 0; i < each; i++)
+			cache_replace(cache, (size_t)GROWTH_PERCENT * tick / ticks);
+	}
+	return NULL;
+}
+
+static void *cache_thread(void *argument)
+{
+	struct cache *cache = argument;
+
+	cache_fill(cache);
+	cache_leave_hole(cache);
+	return cache_run(cache);
+}
+
+static void run(const struct options *options)
+{
+	struct cache cache[64] = {0};
+
+	for (unsigned i = 0; i < options->threads; i++) {
+		cache[i].options = options;
+		cache[i].random = i + 1;
+		cache[i].heap_bytes =
+			((size_t)options->megabytes << 20) / options->threads;
+		clock_gettime(CLOCK_MONOTONIC, &cache[i].start);
+	}
+	for (unsigned i = 1; i < options->threads; i++) {
+		if (pthread_create(&cache[i].thread, NULL, cache_thread, &cache[i]) !=
+		    0) {
+			fprintf(stderr, "fragmenter: cannot start thread %u\n", i);
+			exit(1);
+		}
+	}
+	cache_thread(&cache[0]);
+	for (unsigned i = 1; i < options->threads; i++)
+		pthread_join(cache[i].thread, NULL);
+}
+
+static void usage(void)
+{
+	fputs("usage: fragmenter [--seconds N] [--mb N] [--threads N] [--self-report]\n"
+	      "N is at least 1; at most 64 threads, at least 4 MB each\n",
+	      stderr);
+	exit(64);
+}
+
+static unsigned number(const char *text)
+{
+	char *end;
+	unsigned long value = text ? strtoul(text, &end, 10) : 0;
+
+	if (!text || *end || value == 0 || value > 1000000)
+		usage();
+	return (unsigned)value;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {.seconds = 15, .megabytes = 96, .threads = 1};
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--self-report") == 0)
+			options.self_report = true;
+		else if (strcmp(argv[i], "--seconds") == 0)
+			options.seconds = number(argv[++i]);
+		else if (strcmp(argv[i], "--mb") == 0)
+			options.megabytes = number(argv[++i]);
+		else if (strcmp(argv[i], "--threads") == 0)
+			options.threads = number(argv[++i]);
+		else
+			usage();
+	}
+	if (options.threads > 64 || options.megabytes / options.threads < 4)
+		usage();
+	printf("fragmenter: PID %d, %u MB, %u s\n", (int)getpid(), options.megabytes,
+	       options.seconds);
+	fflush(stdout);
+	run(&options);
+	return 0;
+}

@@ -1,0 +1,87 @@
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <time.h>
+
+enum { NS_PER_SECOND = 1000000000 };
+
+static int64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * (int64_t)NS_PER_SECOND + now.tv_nsec;
+}
+
+int64_t clock_realtime_ns(void)
+{
+	return now_ns(CLOCK_REALTIME);
+}
+
+int64_t clock_monotonic_ns(void)
+{
+	return now_ns(CLOCK_MONOTONIC);
+}
+
+/* Splits VALUE so that REST is never negative: instants before 1970 count too. */
+static int64_t floor_divide(int64_t value, int64_t by, int64_t *rest)
+{
+	int64_t quotient = value / by;
+
+	*rest = value % by;
+	if (*rest < 0) {
+		*rest += by;
+		quotient--;
+	}
+	return quotient;
+}
+
+static void two_digits(struct text *text, char before, int value)
+{
+	if (before)
+		text_char(text, before);
+	text_digits(text, (uint64_t)value, 2);
+}
+
+void clock_rfc3339(struct text *text, int64_t realtime_ns)
+{
+	int64_t sub_ns;
+	time_t seconds = floor_divide(realtime_ns, NS_PER_SECOND, &sub_ns);
+	struct tm utc;
+
+	gmtime_r(&seconds, &utc);
+	text_digits(text, (uint64_t)utc.tm_year + 1900, 4);
+	two_digits(text, '-', utc.tm_mon + 1);
+	two_digits(text, '-', utc.tm_mday);
+	two_digits(text, 'T', utc.tm_hour);
+	two_digits(text, ':', utc.tm_min);
+	two_digits(text, ':', utc.tm_sec);
+	text_char(text, '.');
+	text_digits(text, (uint64_t)sub_ns / 1000000, 3);
+	text_char(text, 'Z');
+}
+
+void clock_local(struct text *text, int64_t realtime_ns)
+{
+	int64_t sub_ns;
+	time_t seconds = floor_divide(realtime_ns, NS_PER_SECOND, &sub_ns);
+	struct tm local;
+
+	localtime_r(&seconds, &local);
+	two_digits(text, '\0', local.tm_hour);
+	two_digits(text, ':', local.tm_min);
+	two_digits(text, ':', local.tm_sec);
+}
+
+int clock_wait_until(int64_t monotonic_ns, const sigset_t *mask)
+{
+	int64_t left_ns = monotonic_ns - clock_monotonic_ns();
+	struct timespec left = {0};
+
+	if (left_ns > 0) {
+		left.tv_sec = left_ns / NS_PER_SECOND;
+		left.tv_nsec = left_ns % NS_PER_SECOND;
+	}
+	return ppoll(NULL, 0, &left, mask) < 0 ? -errno : 0;
+}

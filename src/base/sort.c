@@ -1,0 +1,60 @@
+#include "base/sort.h"
+
+/* Radix exchange: qsort may allocate, and a quicksort has inputs that make it crawl. The
+ * recursion is at most as deep as a value has bits. */
+static void sort_from_bit(uint64_t *value, size_t count, unsigned bit)
+{
+	size_t low = 0, high = count;
+
+	if (count < 2)
+		return;
+	while (low < high) {
+		uint64_t at_low = value[low];
+
+		if (!(at_low >> bit & 1)) {
+			low++;
+		} else {
+			value[low] = value[--high];
+			value[high] = at_low;
+		}
+	}
+	if (bit == 0)
+		return;
+	sort_from_bit(value, low, bit - 1);
+	sort_from_bit(value + low, count - low, bit - 1);
+}
+
+void sort_addresses(uint64_t *value, size_t count)
+{
+	uint64_t differ = 0;
+
+	for (size_t i = 1; i < count; i++)
+		differ |= value[i] ^ value[0];
+	if (differ)
+		sort_from_bit(value, count, 63 - __builtin_clzll(differ));
+}
+
+size_t sort_unique(uint64_t *value, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || value[i] != value[kept - 1])
+			value[kept++] = value[i];
+	return kept;
+}
+
+size_t sort_lower_bound(const uint64_t *value, size_t count, uint64_t key)
+{
+	size_t low = 0;
+
+	while (low < count) {
+		size_t middle = low + (count - low) / 2;
+
+		if (value[middle] < key)
+			low = middle + 1;
+		else
+			count = middle;
+	}
+	return low;
+}

@@ -1,0 +1,183 @@
+#include "base/units.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* VALUE / UNIT with three significant digits, or four from 1000 on; UNIT > 0. */
+static void three_digits(struct text *text, uint64_t value, uint64_t unit)
+{
+	double scaled = (double)value / (double)unit;
+
+	text_fixed(text, scaled, scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0);
+}
+
+/* The largest power of STEP at or below VALUE's, with the letter that stands for it. What
+ * would round up to a full STEP takes the next letter. */
+static void scaled(struct text *text, uint64_t value, uint64_t step, const char *letters)
+{
+	uint64_t unit = step;
+
+	while (letters[1] && (double)value >= ((double)step - 0.5) * (double)unit) {
+		unit *= step;
+		letters++;
+	}
+	three_digits(text, value, unit);
+	text_char(text, *letters);
+}
+
+void units_bytes(struct text *text, uint64_t bytes)
+{
+	if (bytes < 1024)
+		text_u64(text, bytes);
+	else
+		scaled(text, bytes, 1024, "KMGTPE");
+}
+
+void units_count(struct text *text, uint64_t count)
+{
+	if (count < 100000)
+		text_u64(text, count);
+	else
+		scaled(text, count, 1000, "kmgtpe");
+}
+
+void units_ns(struct text *text, uint64_t ns)
+{
+	static const struct {
+		uint64_t below_ns, unit_ns;
+		const char *name;
+	} steps[] = {
+		{UINT64_C(999500), 1000, "us"},
+		{UINT64_C(999500000), 1000000, "ms"},
+		{UINT64_MAX, 1000000000, "s"},
+	};
+	size_t i = 0;
+
+	if (ns < 1000) {
+		text_u64(text, ns);
+		text_string(text, "ns");
+		return;
+	}
+	while (ns >= steps[i].below_ns && steps[i].below_ns != UINT64_MAX)
+		i++;
+	three_digits(text, ns, steps[i].unit_ns);
+	text_string(text, steps[i].name);
+}
+
+void units_ratio(struct text *text, double ratio)
+{
+	unsigned decimals = 3;
+
+	for (double limit = 9.9995; decimals && ratio >= limit; limit *= 10)
+		decimals--;
+	text_fixed(text, ratio, decimals);
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Takes the digits at *STRING, one at least. */
+static int take_number(const char **string, uint64_t *value)
+{
+	const char *s = *string;
+
+	if (!is_digit(*s))
+		return -EINVAL;
+	for (*value = 0; is_digit(*s); s++)
+		if (__builtin_mul_overflow(*value, 10, value) ||
+		    __builtin_add_overflow(*value, (uint64_t)(*s - '0'), value))
+			return -ERANGE;
+	*string = s;
+	return 0;
+}
+
+int units_parse_count(const char *string, uint64_t *count)
+{
+	int error = take_number(&string, count);
+
+	if (error)
+		return error;
+	return *string ? -EINVAL : 0;
+}
+
+int units_parse_bytes(const char *string, uint64_t *bytes)
+{
+	static const char letters[] = "KMGTkmgt";
+	int error = take_number(&string, bytes);
+	const char *letter;
+
+	if (error)
+		return error;
+	if (!*string)
+		return 0;
+	letter = strchr(letters, *string);
+	if (!letter || string[1])
+		return -EINVAL;
+	if (__builtin_mul_overflow(
+		    *bytes, UINT64_C(1) << ((letter - letters) % 4 + 1) * 10, bytes))
+		return -ERANGE;
+	return 0;
+}
+
+/* The nanoseconds of one UNIT, or 0 when there is none of that name. */
+static uint64_t unit_ns(const char *unit)
+{
+	static const struct {
+		const char *name;
+		uint64_t ns;
+	} units[] = {
+		{"", 1000000000},
+		{"s", 1000000000},
+		{"ms", 1000000},
+		{"us", 1000},
+		{"ns", 1},
+		{"m", UINT64_C(60) * 1000000000},
+		{"h", UINT64_C(3600) * 1000000000},
+	};
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (!strcmp(unit, units[i].name))
+			return units[i].ns;
+	return 0;
+}
+
+/* Takes ".DIGITS" at *STRING, if it is there, as billionths. */
+static int take_fraction(const char **string, uint64_t *billionths)
+{
+	const char *s = *string;
+	uint64_t weight = 100000000;
+
+	*billionths = 0;
+	if (*s != '.')
+		return 0;
+	if (!is_digit(*++s))
+		return -EINVAL;
+	for (; is_digit(*s); s++, weight /= 10)
+		*billionths += (uint64_t)(*s - '0') * weight;
+	*string = s;
+	return 0;
+}
+
+int units_parse_ns(const char *string, int64_t *ns)
+{
+	uint64_t whole = 0, billionths, unit;
+	unsigned __int128 total;
+	int error = *string == '.' ? 0 : take_number(&string, &whole);
+
+	if (!error)
+		error = take_fraction(&string, &billionths);
+	if (error)
+		return error;
+	unit = unit_ns(string);
+	if (!unit)
+		return -EINVAL;
+	total = (unsigned __int128)whole * unit +
+		(unsigned __int128)billionths * unit / 1000000000;
+	if (total > INT64_MAX)
+		return -ERANGE;
+	*ns = (int64_t)total;
+	return 0;
+}

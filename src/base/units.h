@@ -1,0 +1,35 @@
+/* units.h: sizes, counts and times as people write and read them. */
+#ifndef FRAGSCOPE_UNITS_H
+#define FRAGSCOPE_UNITS_H
+
+#include "base/text.h"
+
+#include <stdint.h>
+
+/* Bytes in at most 5 columns, in powers of 1024: "1023", "1.21G", "1023K". */
+void units_bytes(struct text *text, uint64_t bytes);
+
+/* A count in at most 5 columns: exact to 99999, then in powers of 1000: "1.21m", "152k".
+ * Small letters tell a count from bytes. */
+void units_count(struct text *text, uint64_t count);
+
+/* A time in at most 6 columns: "850ns", "1.21ms", "365ms", "90.0s"; seconds at most. */
+void units_ns(struct text *text, uint64_t ns);
+
+/* A ratio in at most 5 columns while it is below 100000: "0.950", "12.34", "123.4". */
+void units_ratio(struct text *text, double ratio);
+
+/* A whole number without sign. 0, -EINVAL when STRING is none, -ERANGE when it is above
+ * 2^64 - 1. */
+int units_parse_count(const char *string, uint64_t *count);
+
+/* A size: a whole number of bytes, or of K, M, G or T (powers of 1024, either case).
+ * Errors as above. */
+int units_parse_bytes(const char *string, uint64_t *bytes);
+
+/* A time: a number, fractions allowed, of seconds or of the unit that follows it: ns, us,
+ * ms, s, m or h. Errors as above, -ERANGE beyond INT64_MAX nanoseconds. Digits past the
+ * ninth decimal are dropped. */
+int units_parse_ns(const char *string, int64_t *ns);
+
+#endif

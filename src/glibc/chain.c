@@ -1,0 +1,144 @@
+#include "glibc/chain.h"
+
+#include "base/take.h"
+#include "glibc/layout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	CHAINS = 64,
+	CHAIN_WINDOW = 4096, /* neighbours on a list often are neighbours in memory */
+	NODE = 24,	     /* prev_size, size and the link */
+};
+
+struct slot {
+	struct chain chain;
+	bool active;
+	uint64_t window;
+	uint32_t window_bytes;
+	uint8_t data[CHAIN_WINDOW];
+};
+
+struct chain_reader {
+	struct memory *memory;
+	struct pages *pages;
+	struct slot slot[CHAINS];
+};
+
+struct chain_reader *chain_reader_new(struct memory *memory, struct pages *pages)
+{
+	struct chain_reader *reader = take(sizeof(*reader));
+
+	if (!reader)
+		return NULL;
+	reader->memory = memory;
+	reader->pages = pages;
+	return reader;
+}
+
+void chain_reader_free(struct chain_reader *reader)
+{
+	free(reader);
+}
+
+static bool has_node(const struct slot *slot)
+{
+	uint64_t at = slot->chain.at;
+
+	return at >= slot->window && at - slot->window + NODE <= slot->window_bytes;
+}
+
+static uint64_t follow_link(const struct chain *chain, uint64_t stored)
+{
+	uint64_t place = chain->at + 16;
+	uint64_t to = chain->safe_linking ? stored ^ place >> 12 : stored;
+
+	return to ? to - chain->to_memory : 0;
+}
+
+/* Visits the node under SLOT, which is in its window, and moves on. */
+static void step(struct slot *slot, chain_visit_fn *visit, void *context)
+{
+	struct chain *chain = &slot->chain;
+	uint64_t node[3];
+
+	memcpy(node, slot->data + (chain->at - slot->window), sizeof(node));
+	if (chain->left == 0 || !visit(chain, node[1], context)) {
+		chain->broken = true;
+		return;
+	}
+	chain->left--;
+	chain->visited++;
+	chain->at = follow_link(chain, node[2]);
+}
+
+static bool is_over(const struct chain *chain)
+{
+	return chain->broken || !chain->at || chain->at == chain->end;
+}
+
+/* Goes on with SLOT as far as its window reaches; takes up another list at the end. */
+static void advance(struct slot *slot, chain_supply_fn *supply, chain_visit_fn *visit,
+		    chain_ended_fn *ended, void *context)
+{
+	for (;;) {
+		if (slot->active && is_over(&slot->chain)) {
+			slot->window_bytes = 0;
+			slot->active = ended(&slot->chain, context);
+		} else if (!slot->active) {
+			slot->active = supply(&slot->chain, context);
+			if (!slot->active)
+				return;
+		} else if (slot->chain.at & (GLIBC_ALIGN - 1)) {
+			slot->chain.broken = true;
+		} else if (has_node(slot)) {
+			step(slot, visit, context);
+		} else {
+			return;
+		}
+	}
+}
+
+/* The page that holds the node, or the node alone where it crosses into the next page. */
+static struct span window_span(struct slot *slot)
+{
+	uint64_t at = slot->chain.at, page = at & -(uint64_t)CHAIN_WINDOW;
+
+	slot->window = at - page + NODE <= CHAIN_WINDOW ? page : at;
+	slot->window_bytes = slot->window == page ? CHAIN_WINDOW : NODE;
+	return (struct span){slot->window, slot->data, slot->window_bytes};
+}
+
+int chain_follow(struct chain_reader *reader, chain_supply_fn *supply,
+		 chain_visit_fn *visit, chain_ended_fn *ended, void *context)
+{
+	for (unsigned i = 0; i < CHAINS; i++) {
+		reader->slot[i].active = false;
+		reader->slot[i].window_bytes = 0;
+	}
+	for (;;) {
+		struct span span[CHAINS];
+		unsigned of[CHAINS], count = 0;
+		bool ok[CHAINS];
+		int error;
+
+		for (unsigned i = 0; i < CHAINS; i++) {
+			struct slot *slot = &reader->slot[i];
+
+			advance(slot, supply, visit, ended, context);
+			if (slot->active) {
+				of[count] = i;
+				span[count++] = window_span(slot);
+			}
+		}
+		if (!count)
+			return 0;
+		error = memory_fetch_many(reader->memory, reader->pages, span, count, ok);
+		if (error)
+			return error;
+		for (unsigned i = 0; i < count; i++)
+			reader->slot[of[i]].chain.broken |= !ok[i];
+	}
+}

@@ -1,0 +1,44 @@
+/* chain.h: follows malloc's linked lists (fastbins, unsorted, tcache), many at once, so
+ * that one system call fetches a node of each. A list is data of the target: it may be
+ * cut, cross itself or lead anywhere. */
+#ifndef FRAGSCOPE_CHAIN_H
+#define FRAGSCOPE_CHAIN_H
+
+#include "target/memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct chain {
+	uint64_t at;   /* the chunk to visit next; 0: the list has ended */
+	uint64_t end;  /* the address that ends the list */
+	uint64_t left; /* visits allowed; a longer list is broken */
+	uint64_t visited;
+	uint32_t to_memory; /* links lead this far behind a chunk's start: 0 or 16 */
+	bool safe_linking;
+	bool broken;
+	unsigned attempts; /* for the one who sets it up */
+	unsigned arena;	   /* for the visitor */
+	unsigned bin;
+};
+
+/* Called with each node and its size field; false breaks the list. */
+typedef bool chain_visit_fn(struct chain *chain, uint64_t size_field, void *context);
+
+/* Fills CHAIN with the next list to follow; false when there is none. */
+typedef bool chain_supply_fn(struct chain *chain, void *context);
+
+/* Called when a list has ended, or broke; true when CHAIN was set up to be followed
+ * again. */
+typedef bool chain_ended_fn(struct chain *chain, void *context);
+
+struct chain_reader;
+
+struct chain_reader *chain_reader_new(struct memory *memory, struct pages *pages);
+void chain_reader_free(struct chain_reader *reader);
+
+/* Follows every list that SUPPLY gives. 0, or -errno when the target cannot be read. */
+int chain_follow(struct chain_reader *reader, chain_supply_fn *supply,
+		 chain_visit_fn *visit, chain_ended_fn *ended, void *context);
+
+#endif

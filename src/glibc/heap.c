@@ -1,0 +1,363 @@
+#include "glibc/heap.h"
+
+#include "base/sort.h"
+#include "base/take.h"
+#include "glibc/parts.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	PAGE_BLOCKS = 1024, /* flags of 2 GB, half a megabyte of ours */
+	ARENAS_MAX = 1 << 14,
+	ARENAS_SPARE = 16,
+};
+
+void heap_miss(struct heap *heap, const char *format, ...)
+{
+	va_list args;
+
+	if (heap->missing[0])
+		return;
+	va_start(args, format);
+	vsnprintf(heap->missing, sizeof(heap->missing), format, args);
+	va_end(args);
+}
+
+unsigned heap_arena_capacity(const struct heap *heap)
+{
+	return heap->arena_capacity;
+}
+
+bool heap_is_used(const struct heap *heap)
+{
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		if (heap->arena[i].used)
+			return true;
+	for (unsigned i = 0; i < heap->instance_count; i++)
+		if (heap->par[i].n_mmaps)
+			return true;
+	return false;
+}
+
+static int read_instance(struct heap *heap, unsigned i)
+{
+	int error = arena_read_par(heap->memory, heap->pages, &heap->instance[i],
+				   &heap->par[i]);
+
+	if (error)
+		return error;
+	return arena_read_ring(heap->memory, heap->pages, &heap->instance[i], i,
+			       heap->arena, heap->arena_capacity, &heap->arena_count);
+}
+
+/* Reads mp_ and the arenas. A ring that was being changed is read again. */
+static int read_arenas(struct heap *heap)
+{
+	int error = 0;
+
+	for (unsigned attempt = 0; attempt < 3; attempt++) {
+		heap->arena_count = 0;
+		error = 0;
+		for (unsigned i = 0; i < heap->instance_count && !error; i++)
+			error = read_instance(heap, i);
+		if (error != -EUCLEAN && error != -EFAULT)
+			break;
+	}
+	return error;
+}
+
+static int cannot_read(const struct heap *heap, int error, struct fault *fault)
+{
+	const char *name = heap->instance[0].layout->name;
+
+	if (error == -ENODATA)
+		return fault_set(
+			fault, EXIT_FAILED, error,
+			"malloc's own records are swapped out: reading them would swap "
+			"them in");
+	if (error == -ENOSPC)
+		return fault_set(
+			fault, EXIT_FAILED, error,
+			"there are more than %u arenas: start again to read them all",
+			heap->arena_capacity);
+	if (error == -EUCLEAN)
+		return fault_set(
+			fault, EXIT_NO_SOURCE, error,
+			"malloc's records are not laid out as in glibc %s, or are "
+			"damaged",
+			name);
+	return fault_set(fault, EXIT_FAILED, error, "cannot read malloc's records: %s",
+			 strerror(-error));
+}
+
+static int take_arenas(struct heap *heap, unsigned capacity)
+{
+	free(heap->arena);
+	heap->arena_capacity = capacity;
+	heap->arena = take(capacity * sizeof(*heap->arena));
+	return heap->arena ? 0 : -ENOMEM;
+}
+
+/* Counts the arenas with a table that grows, then leaves room for as many again, and for
+ * all that arena_max's default allows (arena.c, arena_get2: eight a core). */
+static int size_arenas(struct heap *heap)
+{
+	unsigned capacity = 64, limit = 8 * sysconf(_SC_NPROCESSORS_CONF);
+	int error;
+
+	for (;;) {
+		error = take_arenas(heap, capacity);
+		if (!error)
+			error = read_arenas(heap);
+		if (error != -ENOSPC || capacity >= ARENAS_MAX)
+			break;
+		capacity *= 4;
+	}
+	if (error)
+		return error;
+	capacity = 2 * heap->arena_count + ARENAS_SPARE;
+	if (capacity < limit + ARENAS_SPARE)
+		capacity = limit + ARENAS_SPARE;
+	error = take_arenas(heap, capacity);
+	return error ? error : read_arenas(heap);
+}
+
+static int take_room(struct heap *heap)
+{
+	unsigned arenas = heap->arena_capacity;
+
+	heap->work = take(arenas * sizeof(*heap->work));
+	if (heap->options.quick)
+		return heap->work ? 0 : -ENOMEM;
+	heap->tcache_by_arena = take(arenas * sizeof(*heap->tcache_by_arena));
+	heap->area = take(HEAP_AREAS * sizeof(*heap->area));
+	heap->area_key = take(HEAP_AREAS * sizeof(*heap->area_key));
+	heap->heaps = take(HEAP_AREAS * sizeof(*heap->heaps));
+	heap->tcaches.address = take(HEAP_TCACHES * sizeof(*heap->tcaches.address));
+	heap->tcaches.capacity = HEAP_TCACHES;
+	heap->fast = take(HEAP_FAST * sizeof(*heap->fast));
+	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
+	heap->walks = take((HEAP_JOBS + 1) * sizeof(*heap->walks));
+	heap->window = take(WALK_WINDOW);
+	if (!heap->work || !heap->tcache_by_arena || !heap->area || !heap->area_key ||
+	    !heap->heaps || !heap->tcaches.address || !heap->fast || !heap->seed ||
+	    !heap->walks || !heap->window)
+		return -ENOMEM;
+	return walk_pool_new(&heap->pool, heap->memory, heap->options.threads);
+}
+
+static int open_heap(struct heap *heap, struct fault *fault)
+{
+	int error;
+
+	heap->pages = pages_new(heap->memory, PAGE_BLOCKS);
+	heap->chains = heap->pages ? chain_reader_new(heap->memory, heap->pages) : NULL;
+	if (heap->chains && heap->options.quick)
+		pages_narrow(heap->pages);
+	if (!heap->chains)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "there is no memory left to start");
+	error = size_arenas(heap);
+	if (error && error != -ENOMEM)
+		return cannot_read(heap, error, fault);
+	if (!error)
+		error = take_room(heap);
+	if (error)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "there is no memory left to start");
+	return 0;
+}
+
+int heap_new(struct heap **heap, struct memory *memory,
+	     const struct malloc_instance *instance, unsigned count,
+	     const struct heap_options *options, struct fault *fault)
+{
+	struct heap *new = take(sizeof(*new));
+	int error;
+
+	if (!new || !count || count > HEAP_INSTANCES) {
+		free(new);
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "there is no memory left to start");
+	}
+	new->memory = memory;
+	new->options = *options;
+	new->instance_count = count;
+	memcpy(new->instance, instance, count * sizeof(*instance));
+	error = open_heap(new, fault);
+	if (error)
+		heap_free(new);
+	else
+		*heap = new;
+	return error;
+}
+
+void heap_free(struct heap *heap)
+{
+	if (!heap)
+		return;
+	walk_pool_free(heap->pool);
+	chain_reader_free(heap->chains);
+	pages_free(heap->pages);
+	free(heap->arena);
+	free(heap->work);
+	free(heap->tcache_by_arena);
+	free(heap->area);
+	free(heap->area_key);
+	free(heap->heaps);
+	free(heap->tcaches.address);
+	free(heap->fast);
+	free(heap->seed);
+	free(heap->walks);
+	free(heap->window);
+	free(heap);
+}
+
+/* systrim (malloc.c) gives the main arena's top back in pages, or in huge pages where the
+ * hugetlb tunable set thp_pagesize, and only while top ends at the program break. */
+static uint64_t trim_unit(const struct heap *heap, const struct arena *arena,
+			  const struct regions *regions)
+{
+	const struct malloc_par *par = &heap->par[arena->instance];
+	const struct region *region = regions_find(regions, arena_top(arena));
+
+	if (!arena->is_main || !region || !region->is_break)
+		return 0;
+	return par->thp_page_bytes ? par->thp_page_bytes
+				   : UINT64_C(1) << heap->memory->page_shift;
+}
+
+static void begin_reading(struct heap *heap)
+{
+	pages_forget(heap->pages);
+	heap->missing[0] = '\0';
+	heap->tcaches.count = 0;
+	heap->tcache = (struct tcache_totals){0};
+	if (heap->pool)
+		walk_pool_forget(heap->pool);
+}
+
+static void begin_arenas(struct heap *heap, const struct regions *regions)
+{
+	heap->heap_max_bytes =
+		arena_heap_max_bytes(heap->instance[0].layout, &heap->par[0]);
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		const struct arena *arena = &heap->arena[i];
+
+		memset(&heap->work[i], 0, sizeof(heap->work[i]));
+		heap->work[i].walk = (struct walk_arena){
+			.layout = arena->layout,
+			.non_main = !arena->is_main,
+			.state = arena->addr,
+			.trim_unit_bytes = trim_unit(heap, arena, regions),
+			.unusable_for_bytes = heap->options.unusable_for_bytes,
+			.tcache_count_max = heap->par[arena->instance].tcache_count,
+			.tcaches = &heap->tcaches,
+			.bins = heap->options.bins,
+		};
+	}
+}
+
+/* The caches were noted by walks of several threads, some of them twice. All are read by
+ * the first glibc's layout: where there are several, dlmopen loads the same file again.
+ */
+static int read_tcaches(struct heap *heap)
+{
+	uint32_t count = heap->tcaches.count;
+
+	if (count > heap->tcaches.capacity) {
+		heap_miss(heap, "there are more than %u thread caches",
+			  heap->tcaches.capacity);
+		count = heap->tcaches.capacity;
+	}
+	sort_addresses(heap->tcaches.address, count);
+	count = sort_unique(heap->tcaches.address, count);
+	if (heap->options.arenas)
+		memset(heap->tcache_by_arena, 0,
+		       heap->arena_count * sizeof(*heap->tcache_by_arena));
+	return tcache_read(
+		heap->chains, heap->memory, heap->pages, heap->instance[0].layout,
+		&heap->par[0], heap->tcaches.address, count, &heap->tcache,
+		heap->options.arenas ? heap->tcache_by_arena : NULL, heap_owner, heap);
+}
+
+/* Everything that an arena got from the kernel is found. If not, it got some or gave some
+ * back while it was walked, which shows in its malloc_state; or else something is
+ * damaged. */
+static void check_size(struct heap *heap, unsigned i)
+{
+	struct arena_work *work = &heap->work[i];
+	struct arena now = heap->arena[i];
+	uint64_t system = arena_system_bytes(&now), found = work->area_bytes;
+
+	if (!work->area_count)
+		heap_miss(heap, "the memory of arena %u was not found", i);
+	if (found == system || arena_refresh(heap->memory, heap->pages, &now) ||
+	    memcmp(now.raw, heap->arena[i].raw, now.layout->arena.size) != 0)
+		return;
+	work->sum_in_doubt_bytes = found > system ? found - system : system - found;
+}
+
+static int walk_heap(struct heap *heap, const struct regions *regions,
+		     struct sample *sample)
+{
+	int error;
+
+	begin_arenas(heap, regions);
+	if (regions->overflow)
+		heap_miss(heap, "there are more than %u mappings", regions->capacity);
+	error = heap_find_stretches(heap, regions);
+	if (!error)
+		error = heap_read_fastbins(heap);
+	if (!error)
+		error = heap_walk_stretches(heap);
+	if (error)
+		return error;
+	heap_find_mapped(heap, regions);
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		if (heap->arena[i].used)
+			check_size(heap, i);
+	error = read_tcaches(heap);
+	if (!error && heap->options.bins)
+		error = heap_split_bins(heap, sample);
+	return error;
+}
+
+bool heap_is_locked(const struct heap *heap)
+{
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		if (arena_is_locked(&heap->arena[i]))
+			return true;
+	return false;
+}
+
+int heap_look(struct heap *heap, struct fault *fault)
+{
+	int error;
+
+	begin_reading(heap);
+	error = read_arenas(heap);
+	return error ? cannot_read(heap, error, fault) : 0;
+}
+
+int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
+	      struct fault *fault)
+{
+	int error;
+
+	if (heap->options.quick) {
+		memset(heap->work, 0, heap->arena_count * sizeof(*heap->work));
+		error = heap_read_quick(heap);
+	} else {
+		error = walk_heap(heap, regions, sample);
+	}
+	if (error)
+		return cannot_read(heap, error, fault);
+	heap_figures(heap, sample);
+	return 0;
+}

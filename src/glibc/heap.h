@@ -1,0 +1,52 @@
+/* heap.h: one reading of everything that glibc's malloc has in a target: arenas, chunks,
+ * lists, caches and mappings, as figures. */
+#ifndef FRAGSCOPE_HEAP_H
+#define FRAGSCOPE_HEAP_H
+
+#include "base/fault.h"
+#include "glibc/arena.h"
+#include "glibc/regions.h"
+#include "sample/sample.h"
+#include "target/memory.h"
+
+enum { HEAP_INSTANCES = 8 };
+
+struct heap_options {
+	bool bins;   /* fill arena_row.bins */
+	bool arenas; /* tell the tcaches' chunks by arena */
+	bool quick;  /* no walk */
+	unsigned threads;
+	uint64_t unusable_for_bytes;
+};
+
+struct heap;
+
+/* Sets up the reading of COUNT instances (HEAP_INSTANCES at most) in MEMORY, which must
+ * outlive it. Reads the arenas once, to see that all is as the layout says and how much
+ * room readings need; takes that room. 0, or -errno and FAULT. */
+int heap_new(struct heap **heap, struct memory *memory,
+	     const struct malloc_instance *instance, unsigned count,
+	     const struct heap_options *options, struct fault *fault);
+void heap_free(struct heap *heap);
+
+/* How many arenas a reading can hold. */
+unsigned heap_arena_capacity(const struct heap *heap);
+
+/* Whether any arena had got memory when the last reading (or heap_new) looked. */
+bool heap_is_used(const struct heap *heap);
+
+/* Begins a reading with malloc's own records. What the target's mappings are must be
+ * learned after this, so that they hold all that the records speak of. 0, or -errno and
+ * FAULT. */
+int heap_look(struct heap *heap, struct fault *fault);
+
+/* Whether a thread was inside malloc when heap_look looked: it held an arena's lock. */
+bool heap_is_locked(const struct heap *heap);
+
+/* Goes on after heap_look: reads the heap into SAMPLE: figures, arena rows, status. The
+ * figures of the process as a whole (RSS and its other parts) are the caller's. 0, or
+ * -errno and FAULT when nothing could be read. Allocates nothing. */
+int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
+	      struct fault *fault);
+
+#endif

@@ -1,0 +1,417 @@
+#include "glibc/parts.h"
+
+#include "base/clock.h"
+#include "base/sort.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- all bins ---- */
+
+struct free_search {
+	struct heap *heap;
+	unsigned arena;
+	unsigned bin;
+};
+
+static bool next_bin(struct chain *chain, void *context)
+{
+	struct free_search *search = context;
+	struct heap *heap = search->heap;
+
+	while (search->arena < heap->arena_count) {
+		const struct arena *arena = &heap->arena[search->arena];
+		unsigned bin = search->bin++;
+
+		if (bin == GLIBC_BINS || !arena->used) {
+			search->arena++;
+			search->bin = 0;
+			continue;
+		}
+		if (arena_bin_forward(arena, bin) == arena_bin_self(arena, bin))
+			continue;
+		*chain = (struct chain){
+			.at = arena_bin_forward(arena, bin),
+			.end = arena_bin_self(arena, bin),
+			.left = HEAP_SEEDS,
+		};
+		return true;
+	}
+	return false;
+}
+
+static bool visit_free(struct chain *chain, uint64_t size_field, void *context)
+{
+	struct heap *heap = ((struct free_search *)context)->heap;
+
+	(void)size_field;
+	if (heap->seed_count == HEAP_SEEDS)
+		return false;
+	heap->seed[heap->seed_count++] = chain->at;
+	return true;
+}
+
+static bool end_free(struct chain *chain, void *context)
+{
+	(void)chain;
+	(void)context;
+	return false;
+}
+
+int heap_collect_free(struct heap *heap)
+{
+	struct free_search search = {.heap = heap};
+
+	heap->seed_count = 0;
+	return chain_follow(heap->chains, next_bin, visit_free, end_free, &search);
+}
+
+/* ---- fastbins ---- */
+
+enum { FAST_ATTEMPTS = 64 };
+
+struct fast_search {
+	struct heap *heap;
+	unsigned arena;
+	unsigned bin;
+};
+
+static bool next_fastbin(struct chain *chain, void *context)
+{
+	struct fast_search *search = context;
+	struct heap *heap = search->heap;
+
+	while (search->arena < heap->arena_count) {
+		const struct arena *arena = &heap->arena[search->arena];
+		unsigned bin = search->bin++;
+
+		if (bin == GLIBC_FASTBINS || !arena->layout->arena.fastbins) {
+			search->arena++;
+			search->bin = 0;
+			continue;
+		}
+		if (!arena_fastbin(arena, bin))
+			continue;
+		*chain = (struct chain){
+			.at = arena_fastbin(arena, bin),
+			.left = arena_system_bytes(arena) / GLIBC_MIN_CHUNK,
+			.safe_linking = arena->layout->safe_linking,
+			.arena = search->arena,
+			.bin = bin,
+		};
+		return true;
+	}
+	return false;
+}
+
+/* malloc.c, fastbin_index: bin 0 holds the smallest chunk. */
+static bool visit_fast(struct chain *chain, uint64_t size_field, void *context)
+{
+	struct heap *heap = ((struct fast_search *)context)->heap;
+	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
+
+	if (bytes >> 4 != chain->bin + 2)
+		return false;
+	if (heap->fast_count < HEAP_FAST)
+		heap->fast[heap->fast_count++] = chain->at;
+	else
+		heap_miss(heap, "more than %d fastbin chunks: trimmable_bytes is too low",
+			  HEAP_FAST);
+	return true;
+}
+
+/* Takes the list up again from its head: it was being changed. */
+static bool fast_again(struct heap *heap, struct chain *chain)
+{
+	const struct arena *arena = &heap->arena[chain->arena];
+	uint64_t head,
+		place = arena->addr + arena->layout->arena.fastbins + 8 * chain->bin;
+
+	pages_forget(heap->pages);
+	if (chain->attempts++ == FAST_ATTEMPTS ||
+	    memory_fetch(heap->memory, heap->pages, place, &head, sizeof(head)))
+		return false;
+	chain->at = head;
+	chain->left += chain->visited;
+	chain->visited = 0;
+	chain->broken = false;
+	return true;
+}
+
+/* How much more a broken list holds cannot be known: one chunk is in doubt, at least. */
+static bool end_fast(struct chain *chain, void *context)
+{
+	struct heap *heap = ((struct fast_search *)context)->heap;
+	struct arena_work *work = &heap->work[chain->arena];
+	uint64_t bytes = 16 * (chain->bin + 2);
+
+	if (chain->broken && fast_again(heap, chain))
+		return true;
+	work->fast_chunks += chain->visited;
+	work->fast_bytes += chain->visited * bytes;
+	if (chain->broken)
+		work->fast_in_doubt_bytes += bytes;
+	return false;
+}
+
+int heap_read_fastbins(struct heap *heap)
+{
+	struct fast_search search = {.heap = heap};
+	int error;
+
+	heap->fast_count = 0;
+	error = chain_follow(heap->chains, next_fastbin, visit_fast, end_fast, &search);
+	if (error)
+		return error;
+	sort_addresses(heap->fast, heap->fast_count);
+	heap->fast_count = sort_unique(heap->fast, heap->fast_count);
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		heap->work[i].walk.fast = heap->fast;
+		heap->work[i].walk.fast_count = heap->fast_count;
+	}
+	return 0;
+}
+
+/* ---- the unsorted list ---- */
+
+struct unsorted_search {
+	struct heap *heap;
+	unsigned arena;
+	uint64_t limit;
+	int64_t deadline_ns; /* of a quick look, which wants the largest only */
+	struct sample *sample;
+};
+
+static bool next_unsorted(struct chain *chain, void *context)
+{
+	struct unsorted_search *search = context;
+	struct heap *heap = search->heap;
+
+	while (search->arena < heap->arena_count) {
+		unsigned number = search->arena++;
+		const struct arena *arena = &heap->arena[number];
+
+		if (!arena->used ||
+		    arena_bin_forward(arena, 0) == arena_bin_self(arena, 0))
+			continue;
+		*chain = (struct chain){
+			.at = arena_bin_forward(arena, 0),
+			.end = arena_bin_self(arena, 0),
+			.left = search->limit,
+			.arena = number,
+		};
+		return true;
+	}
+	return false;
+}
+
+/* Moves one chunk from the bin of its size, where the walk counted it, to the unsorted.
+ */
+static bool visit_unsorted(struct chain *chain, uint64_t size_field, void *context)
+{
+	struct unsorted_search *search = context;
+	struct arena_bins *bins = search->sample->arena[chain->arena].bins;
+	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
+	struct bin_total *sorted;
+
+	if (bytes < GLIBC_MIN_CHUNK || bytes >> 47)
+		return false;
+	sorted = &bins->bins[layout_bin_index(bytes) - 1];
+	if (!sorted->count || sorted->total_bytes < bytes)
+		return false;
+	sorted->count--;
+	sorted->total_bytes -= bytes;
+	bin_total_add(&bins->bins[0], bytes);
+	return true;
+}
+
+static bool end_unsorted(struct chain *chain, void *context)
+{
+	struct unsorted_search *search = context;
+
+	if (chain->broken)
+		search->sample->arena[chain->arena].bins->split = false;
+	return false;
+}
+
+/* The sizes at the ends of a sorted bin: chunks lie in order of size, largest first. */
+static bool end_sizes(struct heap *heap, const struct arena *arena, unsigned i,
+		      struct bin_total *bin)
+{
+	uint64_t first, last;
+
+	if (memory_fetch(heap->memory, heap->pages, arena_bin_forward(arena, i) + 8,
+			 &first, 8) ||
+	    memory_fetch(heap->memory, heap->pages, arena_bin_backward(arena, i) + 8,
+			 &last, 8))
+		return false;
+	bin->to_bytes = first & ~(uint64_t)CHUNK_FLAGS;
+	bin->from_bytes = last & ~(uint64_t)CHUNK_FLAGS;
+	return true;
+}
+
+static void mend_ends(struct heap *heap, unsigned number, struct arena_bins *bins)
+{
+	const struct arena *arena = &heap->arena[number];
+
+	for (unsigned i = 1; i < GLIBC_BINS; i++) {
+		struct bin_total *bin = &bins->bins[i];
+		bool is_empty = !arena->used ||
+				arena_bin_forward(arena, i) == arena_bin_self(arena, i);
+
+		if (is_empty != !bin->count)
+			bins->split = false;
+		else if (is_empty)
+			*bin = (struct bin_total){0};
+		else if (!end_sizes(heap, arena, i, bin))
+			bins->split = false;
+	}
+}
+
+static void copy_bins(struct heap *heap, unsigned number, struct arena_bins *bins)
+{
+	memset(bins, 0, sizeof(*bins));
+	bins->split = true;
+	memcpy(bins->bins, heap->work[number].totals.bins, sizeof(bins->bins));
+}
+
+static bool visit_fast_bin(struct chain *chain, uint64_t size_field, void *context)
+{
+	struct unsorted_search *search = context;
+	struct arena_bins *bins = search->sample->arena[chain->arena].bins;
+	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
+
+	if (bytes >> 4 != chain->bin + 2)
+		return false;
+	bin_total_add(&bins->fast[chain->bin], bytes);
+	return true;
+}
+
+static bool next_fast_list(struct chain *chain, void *context)
+{
+	struct unsorted_search *search = context;
+	struct fast_search fast = {search->heap, search->arena / GLIBC_FASTBINS,
+				   search->arena % GLIBC_FASTBINS};
+
+	if (!next_fastbin(chain, &fast))
+		return false;
+	search->arena = fast.arena * GLIBC_FASTBINS + fast.bin;
+	return true;
+}
+
+int heap_split_bins(struct heap *heap, struct sample *sample)
+{
+	struct unsorted_search search = {
+		.heap = heap, .limit = HEAP_UNSORTED, .sample = sample};
+	int error;
+
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		copy_bins(heap, i, sample->arena[i].bins);
+	error = chain_follow(heap->chains, next_unsorted, visit_unsorted, end_unsorted,
+			     &search);
+	if (error)
+		return error;
+	search.arena = 0;
+	error = chain_follow(heap->chains, next_fast_list, visit_fast_bin, end_unsorted,
+			     &search);
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		mend_ends(heap, i, sample->arena[i].bins);
+	return error;
+}
+
+/* ---- the largest free chunk without a walk ---- */
+
+/* How long unsorted lists may be followed: a quick look is to end within a millisecond.
+ */
+#define QUICK_NS 450000
+
+static void take_quick(struct arena_work *work, uint64_t size_field)
+{
+	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
+
+	if (bytes > work->quick_bytes && bytes >> 47 == 0)
+		work->quick_bytes = bytes;
+}
+
+static bool visit_quick(struct chain *chain, uint64_t size_field, void *context)
+{
+	struct unsorted_search *search = context;
+
+	take_quick(&search->heap->work[chain->arena], size_field);
+	return clock_monotonic_ns() < search->deadline_ns;
+}
+
+static bool end_quick(struct chain *chain, void *context)
+{
+	struct unsorted_search *search = context;
+
+	if (!chain->broken)
+		return false;
+	search->heap->work[chain->arena].has_quick = false;
+	heap_miss(search->heap,
+		  "the unsorted list of arena %u is too long to read quickly",
+		  chain->arena);
+	return false;
+}
+
+/* The highest bin that is not empty holds the largest sorted chunk, at its head. */
+static uint64_t highest_head(const struct arena *arena)
+{
+	for (unsigned i = GLIBC_BINS - 1; i > 0; i--)
+		if (arena_bin_forward(arena, i) != arena_bin_self(arena, i))
+			return arena_bin_forward(arena, i);
+	return 0;
+}
+
+static uint64_t highest_fast_bytes(const struct arena *arena)
+{
+	for (unsigned i = GLIBC_FASTBINS; i-- > 0;)
+		if (arena_fastbin(arena, i))
+			return 16 * (i + 2);
+	return 0;
+}
+
+static int quick_heads(struct heap *heap, unsigned number)
+{
+	const struct arena *arena = &heap->arena[number];
+	struct arena_work *work = &heap->work[number];
+	uint64_t head = highest_head(arena), field;
+	int error = 0;
+
+	work->has_quick = true;
+	if (!arena->used)
+		return 0;
+	take_quick(work, highest_fast_bytes(arena));
+	if (head)
+		error = memory_fetch(heap->memory, heap->pages, head + 8, &field,
+				     sizeof(field));
+	if (head && !error)
+		take_quick(work, field);
+	if (!error)
+		error = memory_fetch(heap->memory, heap->pages, arena_top(arena) + 8,
+				     &field, sizeof(field));
+	if (error) {
+		work->has_quick = false;
+		heap_miss(heap, "the free lists of arena %u could not be read", number);
+		return error == -ENODATA || error == -EFAULT ? 0 : error;
+	}
+	work->quick_top_bytes = field & ~(uint64_t)CHUNK_FLAGS;
+	return 0;
+}
+
+int heap_read_quick(struct heap *heap)
+{
+	struct unsorted_search search = {
+		.heap = heap,
+		.limit = HEAP_UNSORTED,
+		.deadline_ns = clock_monotonic_ns() + QUICK_NS,
+	};
+
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		int error = quick_heads(heap, i);
+
+		if (error)
+			return error;
+	}
+	return chain_follow(heap->chains, next_unsorted, visit_quick, end_quick, &search);
+}

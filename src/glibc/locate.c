@@ -1,0 +1,296 @@
+#include "glibc/locate.h"
+
+#include "base/bytes.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <gelf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEGMENTS = 16 };
+
+struct segment {
+	uint64_t vaddr;
+	const uint8_t *data;
+	uint64_t bytes; /* in the file */
+	bool writable;
+};
+
+struct image {
+	const uint8_t *file;
+	uint64_t file_bytes;
+	unsigned relative_type;
+	unsigned segment_count;
+	struct segment segment[SEGMENTS];
+	uint64_t rela;
+	uint64_t rela_bytes;
+	uint64_t first_vaddr;
+};
+
+/* The file's bytes at VADDR, when BYTES of them lie in one segment. */
+static const uint8_t *bytes_at(const struct image *image, uint64_t vaddr, uint64_t bytes)
+{
+	for (unsigned i = 0; i < image->segment_count; i++) {
+		const struct segment *segment = &image->segment[i];
+
+		if (vaddr >= segment->vaddr && bytes <= segment->bytes &&
+		    vaddr - segment->vaddr <= segment->bytes - bytes)
+			return segment->data + (vaddr - segment->vaddr);
+	}
+	return NULL;
+}
+
+static void add_segment(struct image *image, const GElf_Phdr *header)
+{
+	if (image->segment_count == SEGMENTS || header->p_offset > image->file_bytes ||
+	    header->p_filesz > image->file_bytes - header->p_offset)
+		return;
+	if (header->p_offset == 0)
+		image->first_vaddr = header->p_vaddr;
+	image->segment[image->segment_count++] = (struct segment){
+		.vaddr = header->p_vaddr,
+		.data = image->file + header->p_offset,
+		.bytes = header->p_filesz,
+		.writable = header->p_flags & PF_W,
+	};
+}
+
+static void find_relocations(struct image *image, const GElf_Phdr *dynamic)
+{
+	const uint8_t *at = bytes_at(image, dynamic->p_vaddr, dynamic->p_filesz);
+
+	for (uint64_t i = 0; at && i + 16 <= dynamic->p_filesz; i += 16) {
+		if (bytes_u64(at + i) == DT_RELA)
+			image->rela = bytes_u64(at + i + 8);
+		else if (bytes_u64(at + i) == DT_RELASZ)
+			image->rela_bytes = bytes_u64(at + i + 8);
+	}
+}
+
+static unsigned relative_type(unsigned machine)
+{
+	return machine == EM_X86_64    ? R_X86_64_RELATIVE
+	       : machine == EM_AARCH64 ? R_AARCH64_RELATIVE
+				       : 0;
+}
+
+static int open_image(Elf *elf, struct image *image)
+{
+	GElf_Ehdr header;
+	GElf_Phdr program;
+	size_t count, file_bytes;
+
+	image->file = (const uint8_t *)elf_rawfile(elf, &file_bytes);
+	image->file_bytes = file_bytes;
+	if (!image->file || gelf_getclass(elf) != ELFCLASS64 ||
+	    !gelf_getehdr(elf, &header) || elf_getphdrnum(elf, &count) < 0)
+		return -ENOEXEC;
+	image->relative_type = relative_type(header.e_machine);
+	if (!image->relative_type || header.e_ident[EI_DATA] != ELFDATA2LSB)
+		return -ENOEXEC;
+	for (size_t i = 0; i < count; i++)
+		if (gelf_getphdr(elf, i, &program) && program.p_type == PT_LOAD)
+			add_segment(image, &program);
+	for (size_t i = 0; i < count; i++)
+		if (gelf_getphdr(elf, i, &program) && program.p_type == PT_DYNAMIC)
+			find_relocations(image, &program);
+	return 0;
+}
+
+/* Called with each pointer of the file's writable data: its place and its value. */
+typedef void pointer_fn(struct image *image, uint64_t place, uint64_t value,
+			void *context);
+
+/* Pointers are relative relocations, or words in place (packed relocations, and programs
+ * at a fixed address). */
+static void each_pointer(struct image *image, pointer_fn *fn, void *context)
+{
+	const uint8_t *rela = bytes_at(image, image->rela, image->rela_bytes);
+
+	for (uint64_t i = 0; rela && i + 24 <= image->rela_bytes; i += 24)
+		if ((uint32_t)bytes_u64(rela + i + 8) == image->relative_type)
+			fn(image, bytes_u64(rela + i), bytes_u64(rela + i + 16), context);
+	for (unsigned s = 0; s < image->segment_count; s++) {
+		const struct segment *segment = &image->segment[s];
+
+		if (!segment->writable)
+			continue;
+		for (uint64_t i = -segment->vaddr & 7; i + 8 <= segment->bytes; i += 8)
+			if (bytes_u64(segment->data + i))
+				fn(image, segment->vaddr + i,
+				   bytes_u64(segment->data + i), context);
+	}
+}
+
+struct arena_search {
+	const struct arena_layout *layout;
+	uint64_t found;
+	unsigned count;
+};
+
+/* main_arena starts as zeroes but for next (itself) and attached_threads (1): ptmalloc's
+ * static initializer in malloc.c. */
+static void test_arena(struct image *image, uint64_t place, uint64_t value, void *context)
+{
+	struct arena_search *search = context;
+	const struct arena_layout *layout = search->layout;
+	const uint8_t *at;
+
+	if (place - value != layout->next || value == search->found)
+		return;
+	at = bytes_at(image, value, layout->attached_threads + 8);
+	if (!at || bytes_u64(at + layout->attached_threads) != 1)
+		return;
+	for (unsigned i = 0; i < layout->next; i++)
+		if (at[i])
+			return;
+	search->found = value;
+	search->count++;
+}
+
+static bool test_par(const uint8_t *at, const struct par_layout *layout)
+{
+	const uint64_t initial = 128 << 10;
+
+	return bytes_u64(at) == initial && bytes_u64(at + 16) == initial &&
+	       bytes_u64(at + 24) == 8 && bytes_u32(at + layout->n_mmaps_max) == 65536 &&
+	       bytes_u32(at + layout->n_mmaps) == 0 &&
+	       bytes_u64(at + layout->mmapped_mem) == 0 &&
+	       bytes_u64(at + layout->sbrk_base) == 0 &&
+	       bytes_u64(at + layout->tcache_bins) == 64 &&
+	       bytes_u64(at + layout->tcache_max_bytes) ==
+		       layout->initial_tcache_max_bytes &&
+	       bytes_u64(at + layout->tcache_count) == layout->initial_tcache_count;
+}
+
+/* Finds mp_ by its static initializer in malloc.c. */
+static unsigned find_par(const struct image *image, const struct par_layout *layout,
+			 uint64_t *found)
+{
+	unsigned count = 0;
+
+	for (unsigned s = 0; s < image->segment_count; s++) {
+		const struct segment *segment = &image->segment[s];
+
+		if (!segment->writable)
+			continue;
+		for (uint64_t i = -segment->vaddr & 7; i + layout->size <= segment->bytes;
+		     i += 8)
+			if (test_par(segment->data + i, layout)) {
+				*found = segment->vaddr + i;
+				count++;
+			}
+	}
+	return count;
+}
+
+static const uint8_t *find_text(const struct image *image, const char *text)
+{
+	return memmem(image->file, image->file_bytes, text, strlen(text));
+}
+
+/* The N of "release version 2.N", which libc.so prints when it is run. */
+static unsigned stated_minor(const struct image *image)
+{
+	static const char library[] = "GNU C Library (", mark[] = "release version 2.";
+	const uint8_t *at = find_text(image, mark);
+
+	/* The loader states a version as well, but is not the library. The digits may be
+	 * the file's last bytes. */
+	if (!at || !find_text(image, library) ||
+	    at + sizeof(mark) + 4 > image->file + image->file_bytes)
+		return 0;
+	return strtoul((const char *)at + sizeof(mark) - 1, NULL, 10);
+}
+
+static bool version_fits(const struct image *image, const struct layout *layout,
+			 unsigned minor)
+{
+	if (minor)
+		return minor >= layout->first_minor && minor <= layout->last_minor;
+	return (!layout->says || find_text(image, layout->says)) &&
+	       (!layout->never_says || !find_text(image, layout->never_says));
+}
+
+/* Whether the image fits LAYOUT; fills the addresses. */
+static bool fits(struct image *image, const struct layout *layout,
+		 struct located *located)
+{
+	struct arena_search search = {.layout = &layout->arena};
+
+	each_pointer(image, test_arena, &search);
+	if (search.count != 1 || find_par(image, &layout->par, &located->par) != 1)
+		return false;
+	located->main_arena = search.found;
+	located->layout = layout;
+	return true;
+}
+
+static int no_layout(const struct located *located, bool any_arena, unsigned fitting,
+		     char *why, size_t why_size)
+{
+	if (fitting > 1)
+		snprintf(
+			why, why_size,
+			"a static program that does not state its glibc version and fits "
+			"several layouts");
+	else if (located->minor)
+		snprintf(why, why_size,
+			 "glibc 2.%u, whose malloc has a layout that is not known",
+			 located->minor);
+	else if (any_arena)
+		snprintf(why, why_size, "a glibc malloc of unknown version and layout");
+	else
+		return -ENOENT;
+	return -ENOTSUP;
+}
+
+static bool has_arena(struct image *image)
+{
+	for (unsigned i = 0; i < layout_count; i++) {
+		struct arena_search search = {.layout = &layouts[i].arena};
+
+		each_pointer(image, test_arena, &search);
+		if (search.count)
+			return true;
+	}
+	return false;
+}
+
+static int choose(struct image *image, struct located *located, char *why,
+		  size_t why_size)
+{
+	struct located found = {.minor = stated_minor(image),
+				.first_vaddr = image->first_vaddr};
+	unsigned fitting = 0;
+
+	for (unsigned i = 0; i < layout_count; i++) {
+		const struct layout *layout = &layouts[i];
+
+		if (version_fits(image, layout, found.minor))
+			fitting += fits(image, layout, &found);
+	}
+	if (fitting != 1)
+		return no_layout(&found, has_arena(image), fitting, why, why_size);
+	*located = found;
+	return 0;
+}
+
+int locate_malloc(int fd, struct located *located, char *why, size_t why_size)
+{
+	struct image image = {0};
+	int error = -ENOEXEC;
+	Elf *elf;
+
+	if (elf_version(EV_CURRENT) == EV_NONE)
+		return -ENOEXEC;
+	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	if (elf && elf_kind(elf) == ELF_K_ELF)
+		error = open_image(elf, &image);
+	if (!error)
+		error = choose(&image, located, why, why_size);
+	elf_end(elf);
+	return error;
+}

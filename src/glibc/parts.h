@@ -1,0 +1,106 @@
+/* parts.h: what the parts of a reading share; for the files behind heap.h only. */
+#ifndef FRAGSCOPE_PARTS_H
+#define FRAGSCOPE_PARTS_H
+
+#include "glibc/chain.h"
+#include "glibc/heap.h"
+#include "glibc/pool.h"
+#include "glibc/tcache.h"
+
+enum {
+	HEAP_JOBS = 32,
+	HEAP_SEEDS = 1 << 17,	 /* chunks known before the walk */
+	HEAP_FAST = 1 << 20,	 /* fastbin chunks whose addresses are kept */
+	HEAP_TCACHES = 1 << 15,	 /* threads */
+	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are followed */
+	HEAP_AREAS = 1 << 15,
+	HEAP_GROWTH =
+		256 << 20, /* what an arena may get while it is read, and be believed */
+
+};
+
+/* One stretch of heap, and whose it is. */
+struct owned_area {
+	struct walk_area area;
+	unsigned arena;
+	uint64_t end; /* where the walk came out, area.end before */
+};
+
+/* What a reading knows of one arena beside what is in its malloc_state. */
+struct arena_work {
+	struct walk_arena walk;
+	struct walk_totals totals;
+	uint64_t own_resident_bytes; /* of headers in front of the chunks */
+	uint64_t area_bytes; /* of the stretches found, with the headers in front of them
+			      */
+	uint64_t area_count;
+	uint64_t fast_chunks;
+	uint64_t fast_bytes;
+	uint64_t fast_in_doubt_bytes;
+	uint64_t sum_in_doubt_bytes; /* by which what was found differs from system_mem */
+
+	bool has_quick; /* QUICK_BYTES is the largest hole */
+	uint64_t quick_bytes;
+	uint64_t quick_top_bytes;
+};
+
+struct heap {
+	struct memory *memory;
+	struct pages *pages;
+	struct heap_options options;
+	unsigned instance_count;
+	struct malloc_instance instance[HEAP_INSTANCES];
+	struct malloc_par par[HEAP_INSTANCES];
+	unsigned arena_count;
+	unsigned arena_capacity;
+	struct arena *arena;
+	struct arena_work *work;
+	struct tcache_totals *tcache_by_arena;
+	struct tcache_totals tcache;
+	struct owned_area *area;
+	unsigned area_count;
+	uint64_t *area_key; /* start and index of each area, ascending by start */
+	uint64_t *heaps;    /* secondary heaps, ascending */
+	unsigned heap_count;
+	uint64_t heap_max_bytes;
+	struct address_list tcaches;
+	uint64_t *fast;
+	uint32_t fast_count;
+	uint64_t *seed;
+	unsigned seed_count;
+	struct walk_pool *pool;
+	struct walk *walks; /* HEAP_JOBS and one more: the last of the round before */
+
+	struct chain_reader *chains;
+	uint8_t *window;
+	uint64_t mmapped_chunks; /* found; mp_ says how many there are */
+	uint64_t mmapped_bytes;
+	uint64_t mmapped_resident_bytes;
+	/* The first thing that could not be had, or empty. */
+	char missing[SAMPLE_TEXT];
+};
+
+/* Notes what is missing of this reading, unless something already is. */
+__attribute__((format(printf, 2, 3))) void heap_miss(struct heap *heap,
+						     const char *format, ...);
+
+/* stretches.c: lists the stretches of heap; the mapped ones of main arenas are not known
+ * yet. Walks them, or as many as there is room for. */
+int heap_find_stretches(struct heap *heap, const struct regions *regions);
+int heap_walk_stretches(struct heap *heap);
+void heap_find_mapped(struct heap *heap, const struct regions *regions);
+
+/* The arena that owns the chunk at ADDR, or -1. */
+int heap_owner(uint64_t addr, void *heap);
+
+/* lists.c: puts all binned chunks among the seeds; the fastbins' chunks; the bins as
+ * malloc_info tells them; the largest free chunk without a walk. */
+int heap_collect_free(struct heap *heap);
+int heap_read_fastbins(struct heap *heap);
+int heap_split_bins(struct heap *heap, struct sample *sample);
+int heap_read_quick(struct heap *heap);
+
+/* figures.c: turns what was read into the sample. */
+void heap_figures(struct heap *heap, struct sample *sample);
+
+#endif

@@ -1,0 +1,471 @@
+#include "glibc/parts.h"
+
+#include "base/sort.h"
+#include "glibc/mapped.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	SEGMENT_MIN_BYTES = 2 << 20,
+	SEGMENT_MAX_BYTES = 256 << 20,
+	LIST_ATTEMPTS = 4,
+	RESTARTS = 3,
+	FAST_MAX_BYTES = 0xb0, /* the largest chunk that mallopt lets into a fastbin */
+};
+
+struct listing {
+	struct heap *heap;
+	unsigned arena;
+};
+
+static int add_area(struct heap *heap, const struct walk_area *area, unsigned arena)
+{
+	if (heap->area_count == HEAP_AREAS)
+		return -ENOSPC;
+	heap->area[heap->area_count++] = (struct owned_area){*area, arena, area->end};
+	heap->work[arena].area_bytes += area->end - area->start;
+	heap->work[arena].area_count++;
+	return 0;
+}
+
+static int add_heap(uint64_t addr, const struct walk_area *area, void *context)
+{
+	const struct listing *listing = context;
+	struct heap *heap = listing->heap;
+	struct arena_work *work = &heap->work[listing->arena];
+	int error;
+
+	/* A list of heaps that runs in a circle. */
+	if (work->area_bytes >
+	    arena_system_bytes(&heap->arena[listing->arena]) + HEAP_GROWTH)
+		return -EUCLEAN;
+	error = add_area(heap, area, listing->arena);
+	if (error)
+		return error;
+	heap->heaps[heap->heap_count++] = addr;
+	work->own_resident_bytes += pages_resident_bytes(heap->pages, addr, area->start);
+	work->area_bytes += area->start - addr;
+	return 0;
+}
+
+/* The part of a main arena that lies at the program break. Before the first chunk there
+ * may be some bytes of padding (malloc.c, front_misalign). */
+static int add_break(struct heap *heap, unsigned number, const struct regions *regions)
+{
+	const struct arena *arena = &heap->arena[number];
+	const struct malloc_par *par = &heap->par[arena->instance];
+	const struct region *region = regions_find(regions, par->sbrk_base);
+	uint64_t start = (par->sbrk_base + GLIBC_ALIGN - 1) & -(uint64_t)GLIBC_ALIGN;
+	uint64_t top = arena_top(arena);
+	struct arena_work *work = &heap->work[number];
+	struct walk_area area;
+
+	if (!region || (!region->is_break && !arena_is_contiguous(arena)))
+		return 0;
+	area = (struct walk_area){.start = start,
+				  .stop = region->end,
+				  .end = region->end,
+				  .ends = AREA_BREAK};
+	/* A top behind the region as it was is believed as far as one can have grown
+	 * since. */
+	if (top >= start && (top < region->end || (arena_is_contiguous(arena) &&
+						   top - region->end < HEAP_GROWTH))) {
+		area.stop = area.top = top;
+		area.ends = AREA_TOP;
+	}
+	work->area_bytes += start - par->sbrk_base;
+	work->own_resident_bytes +=
+		pages_resident_bytes(heap->pages, par->sbrk_base, start);
+	return add_area(heap, &area, number);
+}
+
+static int list_arena(struct heap *heap, unsigned number, const struct regions *regions)
+{
+	struct listing listing = {heap, number};
+	const struct arena *arena = &heap->arena[number];
+
+	if (!arena->used)
+		return 0;
+	if (arena->is_main)
+		return add_break(heap, number, regions);
+	return arena_each_heap(heap->memory, heap->pages, arena,
+			       &heap->par[arena->instance], add_heap, &listing);
+}
+
+/* An arena that got a heap, or gave one back, while it was read does not hold together:
+ * it is read again. */
+static int list_arena_again(struct heap *heap, unsigned number,
+			    const struct regions *regions)
+{
+	const struct arena_work before = heap->work[number];
+	unsigned areas = heap->area_count, heaps = heap->heap_count;
+	int error = list_arena(heap, number, regions);
+
+	for (unsigned i = 0;
+	     i < LIST_ATTEMPTS && (error == -EUCLEAN || error == -ENODATA); i++) {
+		pages_forget(heap->pages);
+		if (arena_refresh(heap->memory, heap->pages, &heap->arena[number]))
+			break;
+		heap->area_count = areas;
+		heap->heap_count = heaps;
+		heap->work[number] = before;
+		error = list_arena(heap, number, regions);
+	}
+	return error;
+}
+
+int heap_find_stretches(struct heap *heap, const struct regions *regions)
+{
+	heap->area_count = heap->heap_count = 0;
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		int error = list_arena_again(heap, i, regions);
+
+		if (error == -ENODATA || error == -EFAULT)
+			heap_miss(heap, "the heaps of arena %u are swapped out", i);
+		else if (error == -EUCLEAN)
+			heap_miss(heap, "the heaps of arena %u do not hold together", i);
+		else if (error == -ENOSPC)
+			heap_miss(heap, "there are more than %d heaps", HEAP_AREAS);
+		else if (error)
+			return error;
+	}
+	sort_addresses(heap->heaps, heap->heap_count);
+	return 0;
+}
+
+/* ---- cutting stretches at known chunks, for several walks at once ---- */
+
+static void add_seed(struct heap *heap, uint64_t chunk, uint64_t self)
+{
+	if (chunk != self && !(chunk & (GLIBC_ALIGN - 1)) &&
+	    heap->seed_count < HEAP_SEEDS)
+		heap->seed[heap->seed_count++] = chunk;
+}
+
+/* The chunks at the ends of the bins are known to be chunks, and lie all over the heap.
+ */
+static void collect_seeds(struct heap *heap)
+{
+	for (unsigned n = 0; n < heap->arena_count; n++) {
+		const struct arena *arena = &heap->arena[n];
+
+		for (unsigned i = 0; arena->used && i < GLIBC_BINS; i++) {
+			uint64_t self = arena_bin_self(arena, i);
+
+			add_seed(heap, arena_bin_forward(arena, i), self);
+			add_seed(heap, arena_bin_backward(arena, i), self);
+		}
+	}
+	sort_addresses(heap->seed, heap->seed_count);
+	heap->seed_count = sort_unique(heap->seed, heap->seed_count);
+}
+
+/* A walk cannot begin where a fastbin chunk lies before: both belong to one run. */
+static bool is_good_seed(const struct heap *heap, uint64_t seed)
+{
+	size_t i = sort_lower_bound(heap->fast, heap->fast_count, seed);
+
+	return i == 0 || seed - heap->fast[i - 1] > FAST_MAX_BYTES;
+}
+
+struct cutter {
+	struct heap *heap;
+	uint64_t segment_bytes;
+	unsigned area;
+	uint64_t from; /* in that area; 0: at its start */
+};
+
+static uint64_t next_cut(const struct cutter *cutter, const struct walk_area *area,
+			 uint64_t from)
+{
+	const struct heap *heap = cutter->heap;
+	size_t i = sort_lower_bound(heap->seed, heap->seed_count,
+				    from + cutter->segment_bytes);
+
+	for (; i < heap->seed_count && heap->seed[i] < area->stop; i++)
+		if (is_good_seed(heap, heap->seed[i]))
+			return heap->seed[i];
+	return area->stop;
+}
+
+static bool next_walk(struct cutter *cutter, struct walk *walk)
+{
+	struct heap *heap = cutter->heap;
+	const struct owned_area *owned;
+	const struct walk_area *area;
+	uint64_t from, until;
+
+	if (cutter->area == heap->area_count)
+		return false;
+	owned = &heap->area[cutter->area];
+	area = &owned->area;
+	from = cutter->from ? cutter->from : area->start;
+	until = next_cut(cutter, area, from);
+	walk_begin(walk, &heap->work[owned->arena].walk, heap->memory, area, from, until);
+	walk->may_give_up = true;
+	walk->is_last = until == area->stop;
+	cutter->from = until;
+	if (walk->is_last) {
+		cutter->area++;
+		cutter->from = 0;
+	}
+	return true;
+}
+
+static uint64_t segment_bytes(const struct heap *heap)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < heap->area_count; i++)
+		bytes += heap->area[i].area.stop - heap->area[i].area.start;
+	bytes /= HEAP_JOBS;
+	if (bytes < SEGMENT_MIN_BYTES)
+		return SEGMENT_MIN_BYTES;
+	return bytes > SEGMENT_MAX_BYTES ? SEGMENT_MAX_BYTES : bytes;
+}
+
+/* The walks of one area, joined: each must have begun where the one before it came out.
+ * One that did not began at what is no chunk by now; then the one before goes on in its
+ * place, so that it can go back to where its own chain was good. When that fails too, the
+ * area is walked again from its start, which is a chunk always. */
+struct joiner {
+	struct heap *heap;
+	unsigned area;
+	struct walk *last;	/* what came before, or null at an area's start */
+	struct walk_totals sum; /* of the area, without LAST */
+};
+
+static int run(struct joiner *joiner, struct walk *walk)
+{
+	return walk_pool_run(joiner->heap->pool, walk, 1);
+}
+
+static int restart(struct joiner *joiner, struct walk *walk)
+{
+	const struct walk_area area = joiner->heap->area[joiner->area].area;
+	bool is_last = walk->is_last;
+	uint64_t until = is_last ? area.stop : walk->until;
+	int error = 0;
+
+	memset(&joiner->sum, 0, sizeof(joiner->sum));
+	joiner->last = walk;
+	for (unsigned i = 0; i <= RESTARTS && !error; i++) {
+		walk_begin(walk, walk->arena, walk->memory, &area, area.start, until);
+		walk->is_last = is_last;
+		walk->may_give_up = i < RESTARTS;
+		error = run(joiner, walk);
+		if (!walk->failed)
+			break;
+	}
+	return error;
+}
+
+static int extend(struct joiner *joiner, struct walk *walk)
+{
+	struct walk *last = joiner->last;
+	int error;
+
+	walk_extend(last, walk->is_last ? last->area.stop : walk->until);
+	error = run(joiner, last);
+	return error || !last->failed ? error : restart(joiner, walk);
+}
+
+/* The last walk of an area has come out: where it ended is how much there is of it. */
+static void end_area(struct joiner *joiner)
+{
+	struct heap *heap = joiner->heap;
+	struct owned_area *owned = &heap->area[joiner->area++];
+	struct arena_work *work = &heap->work[owned->arena];
+
+	walk_add(&joiner->sum, &joiner->last->totals, heap->options.bins);
+	walk_add(&work->totals, &joiner->sum, heap->options.bins);
+	memset(&joiner->sum, 0, sizeof(joiner->sum));
+	work->area_bytes += joiner->last->place.at - owned->end;
+	owned->end = joiner->last->place.at;
+	joiner->last = NULL;
+}
+
+static int join(struct joiner *joiner, struct walk *walk)
+{
+	bool is_last = walk->is_last;
+	int error = 0;
+
+	if (!joiner->last && walk->failed) {
+		error = restart(joiner, walk);
+	} else if (!joiner->last) {
+		joiner->last = walk;
+	} else if (!walk->failed && joiner->last->place.at == walk->origin.place.at) {
+		walk_add(&joiner->sum, &joiner->last->totals, joiner->heap->options.bins);
+		joiner->last = walk;
+	} else {
+		error = extend(joiner, walk);
+	}
+	if (is_last && !error)
+		end_area(joiner);
+	return error;
+}
+
+static int walk_once(struct heap *heap)
+{
+	struct cutter cutter = {heap, segment_bytes(heap), 0, 0};
+	struct walk *carried = &heap->walks[HEAP_JOBS];
+	struct joiner joiner = {.heap = heap};
+
+	for (;;) {
+		unsigned count = 0;
+		int error;
+
+		while (count < HEAP_JOBS && next_walk(&cutter, &heap->walks[count]))
+			count++;
+		if (!count)
+			return 0;
+		error = walk_pool_run(heap->pool, heap->walks, count);
+		for (unsigned i = 0; i < count && !error; i++)
+			error = join(&joiner, &heap->walks[i]);
+		if (error)
+			return error;
+		if (joiner.last && joiner.last != carried) {
+			*carried = *joiner.last;
+			joiner.last = carried;
+		}
+	}
+}
+
+static bool has_foreign(const struct heap *heap)
+{
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		if (heap->work[i].totals.foreign_bytes)
+			return true;
+	return false;
+}
+
+static void forget_walk(struct heap *heap)
+{
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		struct arena_work *work = &heap->work[i];
+
+		memset(&work->totals, 0, sizeof(work->totals));
+		work->walk.known = heap->seed;
+		work->walk.known_count = heap->seed_count;
+	}
+	heap->tcaches.count = 0;
+}
+
+/* Where the program's own sbrk memory lies among the chunks, what it holds may look like
+ * chunks too. Then all free chunks are learned from the lists, and the walk is done again
+ * with them as its witnesses. */
+int heap_walk_stretches(struct heap *heap)
+{
+	int error;
+
+	heap->seed_count = 0;
+	collect_seeds(heap);
+	error = walk_once(heap);
+	if (error || !has_foreign(heap))
+		return error;
+	error = heap_collect_free(heap);
+	if (error)
+		return error;
+	collect_seeds(heap);
+	forget_walk(heap);
+	return walk_once(heap);
+}
+
+/* ---- mapped memory ---- */
+
+/* Addresses of chunks are multiples of 16 below 2^47, so an index fits beside them. */
+enum { KEY_BITS = 15 };
+_Static_assert(HEAP_AREAS <= 1 << KEY_BITS, "an area's index fits its key");
+
+static uint64_t area_key(uint64_t addr, unsigned index)
+{
+	return addr / GLIBC_ALIGN << KEY_BITS | index;
+}
+
+/* Makes heap_owner know all stretches found so far. */
+static void index_areas(struct heap *heap)
+{
+	for (unsigned i = 0; i < heap->area_count; i++)
+		heap->area_key[i] = area_key(heap->area[i].area.start, i);
+	sort_addresses(heap->area_key, heap->area_count);
+}
+
+static void found_stretch(const struct walk_area *area, unsigned number, void *context)
+{
+	struct heap *heap = context;
+	unsigned main_arena = 0;
+
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		if (heap->arena[i].is_main && heap->arena[i].instance == number)
+			main_arena = i;
+	if (add_area(heap, area, main_arena))
+		heap_miss(heap, "there are more than %d heaps", HEAP_AREAS);
+}
+
+/* What of a main arena's system_mem has not been found at the program break. */
+static struct mapped_arena mapped_part(struct heap *heap, unsigned number)
+{
+	const struct arena *arena = &heap->arena[number];
+	struct arena_work *work = &heap->work[number];
+	uint64_t system = arena_system_bytes(arena), top = arena_top(arena);
+	struct mapped_arena part = {.arena = &work->walk, .totals = &work->totals};
+
+	if (!arena->used || arena_is_contiguous(arena) || system <= work->area_bytes)
+		return part;
+	part.wanted_bytes = system - work->area_bytes;
+	if (heap_owner(top, heap) != (int)number)
+		part.top = top;
+	return part;
+}
+
+void heap_find_mapped(struct heap *heap, const struct regions *regions)
+{
+	struct mapped_arena part[HEAP_INSTANCES];
+	struct mapped_search search = {
+		.memory = heap->memory,
+		.pages = heap->pages,
+		.regions = regions,
+		.heap = heap->heaps,
+		.heap_count = heap->heap_count,
+		.heap_max_bytes = heap->heap_max_bytes,
+		.has_trailer = heap->instance[0].layout->mmapped_has_trailer,
+		.arena = part,
+		.arena_count = heap->instance_count,
+		.buffer = heap->window,
+		.found = found_stretch,
+		.context = heap,
+	};
+
+	index_areas(heap);
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		if (heap->arena[i].is_main)
+			part[heap->arena[i].instance] = mapped_part(heap, i);
+	for (unsigned i = 0; i < heap->instance_count; i++) {
+		search.wanted_chunks += heap->par[i].n_mmaps;
+		search.wanted_bytes += heap->par[i].mmapped_bytes;
+	}
+	mapped_find(&search);
+	index_areas(heap);
+	for (unsigned i = 0; i < heap->instance_count; i++)
+		if (part[i].wanted_bytes)
+			heap_miss(heap, "%llu bytes of a main arena were not found",
+				  (unsigned long long)part[i].wanted_bytes);
+
+	heap->mmapped_chunks = search.chunks;
+	heap->mmapped_bytes = search.bytes;
+	heap->mmapped_resident_bytes = search.resident_bytes;
+}
+
+int heap_owner(uint64_t addr, void *context)
+{
+	const struct heap *heap = context;
+	uint64_t key = area_key(addr, (1 << KEY_BITS) - 1);
+	size_t i = sort_lower_bound(heap->area_key, heap->area_count, key + 1);
+	const struct owned_area *owned;
+
+	if (i == 0 || addr >> 47)
+		return -1;
+	owned = &heap->area[heap->area_key[i - 1] & ((1 << KEY_BITS) - 1)];
+	return addr < owned->end ? (int)owned->arena : -1;
+}

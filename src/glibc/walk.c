@@ -1,0 +1,848 @@
+#include "glibc/walk.h"
+
+#include "base/bytes.h"
+#include "base/sort.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	HEADER = 16,	      /* prev_size and size */
+	LIST_HEADER = 48,     /* what mtrim leaves of a free chunk: struct malloc_chunk */
+	FENCE = 16,	      /* the size of a fencepost */
+	SEEK_STEPS = 16,      /* chunks in a row that must hold before one is believed */
+	JUMP = 64,	      /* bytes read of a chunk that is jumped to */
+	SAVE_EVERY = 4096,    /* bytes between two places to go back to */
+	BELIEVED = 256 << 10, /* how far the chain of a chunk that was sought must hold */
+	LOSSES = 4096,	      /* breaks of the chain, before it is no longer read again */
+	CANDIDATES = 256,
+	TOP_MOVES = 4096,	/* how often a top may move while it is walked to */
+	TOP_GROWTH = 256 << 20, /* and how far */
+};
+
+struct header {
+	uint64_t prev_size;
+	uint64_t field; /* size and flags */
+};
+
+static uint64_t round_up(uint64_t value, uint64_t unit)
+{
+	return (value + unit - 1) & -unit;
+}
+
+static uint64_t page_bytes(const struct walk *walk)
+{
+	return UINT64_C(1) << walk->memory->page_shift;
+}
+
+/* ---- what is free, and on which pages ---- */
+
+void walk_free_run(struct walk_totals *totals, struct pages *pages, unsigned page_shift,
+		   uint64_t start, uint64_t end)
+{
+	uint64_t page = UINT64_C(1) << page_shift;
+	uint64_t resident, trimmable = 0;
+
+	resident = pages_resident_bytes(pages, start, end);
+	if (end - start > page - 1 + LIST_HEADER) {
+		uint64_t first = round_up(start + LIST_HEADER, page);
+
+		if (end - first > page - 1)
+			trimmable = pages_resident_bytes(pages, first, end & -page);
+	}
+	totals->free_resident_bytes += resident;
+	totals->trimmable_bytes += trimmable;
+	totals->pinned_bytes += resident - trimmable;
+}
+
+static void close_run(struct walk *walk, uint64_t end)
+{
+	uint64_t start = walk->place.run;
+
+	walk->place.run = 0;
+	if ((start ^ (end - 1)) >> walk->memory->page_shift) {
+		walk_free_run(&walk->totals, walk->pages, walk->memory->page_shift, start,
+			      end);
+		return;
+	}
+	/* All on one page, whose header was just read: it is resident, and shared. */
+	walk->totals.free_resident_bytes += end - start;
+	walk->totals.pinned_bytes += end - start;
+}
+
+/* The top chunk [TOP, END), and the fastbin chunks before it, which a trim merges with
+ * it: what systrim (malloc.c) would give back of it. */
+static void close_top(struct walk *walk, uint64_t top, uint64_t end)
+{
+	struct walk_totals *totals = &walk->totals;
+	uint64_t unit = end < walk->area.end ? 0 : walk->arena->trim_unit_bytes;
+	uint64_t start = walk->place.run ? walk->place.run : top;
+	uint64_t kept = end, shared, resident, trimmable, pinned;
+
+	walk->place.run = 0;
+	if (unit && end - start > GLIBC_MIN_CHUNK + 1)
+		kept = end - ((end - start - GLIBC_MIN_CHUNK - 1) & -unit);
+	shared = round_up(start + HEADER, page_bytes(walk));
+	if (shared > kept)
+		shared = kept;
+	resident = pages_resident_bytes(walk->pages, start, end);
+	trimmable = pages_resident_bytes(walk->pages, kept, end);
+	pinned = pages_resident_bytes(walk->pages, start, shared);
+	totals->free_resident_bytes += resident;
+	totals->trimmable_bytes += trimmable;
+	totals->pinned_bytes += pinned;
+	totals->retained_bytes += resident - trimmable - pinned;
+}
+
+static void count_hole(struct walk *walk, uint64_t bytes)
+{
+	struct walk_totals *totals = &walk->totals;
+
+	if (bytes > totals->largest_bytes)
+		totals->largest_bytes = bytes;
+	if (bytes < walk->arena->unusable_for_bytes)
+		totals->unusable_bytes += bytes;
+}
+
+static void count_free(struct walk *walk, uint64_t bytes)
+{
+	walk->totals.free_chunks++;
+	walk->totals.free_bytes += bytes;
+	count_hole(walk, bytes);
+	if (walk->arena->bins)
+		bin_total_add(&walk->totals.bins[layout_bin_index(bytes) - 1], bytes);
+}
+
+/* The chunk before the one at AT is known now: FIELD, the header behind it, says whether
+ * it is in use. */
+static void settle(struct walk *walk, uint64_t at, uint64_t field)
+{
+	struct walk_place *place = &walk->place;
+	uint64_t before = place->before;
+
+	if (!before)
+		return;
+	if (!(field & CHUNK_PREV_INUSE)) {
+		count_free(walk, at - before);
+	} else if (place->before_is_fast) {
+		walk->totals.fast_chunks++;
+		count_hole(walk, at - before);
+	} else {
+		if (place->run)
+			close_run(walk, before);
+		return;
+	}
+	if (!place->run)
+		place->run = before;
+}
+
+static void count_resident(struct walk *walk, uint64_t until)
+{
+	if (until <= walk->place.counted)
+		return;
+	walk->totals.resident_bytes +=
+		pages_resident_bytes(walk->pages, walk->place.counted, until);
+	walk->place.counted = until;
+}
+
+/* ---- where a walk begins again ---- */
+
+static void copy_totals(const struct walk *walk, struct walk_totals *to,
+			const struct walk_totals *from)
+{
+	size_t bytes =
+		walk->arena->bins ? sizeof(*to) : offsetof(struct walk_totals, bins);
+
+	memcpy(to, from, bytes);
+}
+
+static void save(struct walk *walk, struct walk_saved *saved)
+{
+	saved->place = walk->place;
+	copy_totals(walk, &saved->totals, &walk->totals);
+}
+
+static void save_here(struct walk *walk)
+{
+	save(walk, &walk->saved[walk->saves++ % WALK_SAVES]);
+	if (walk->place.at - walk->candidate.place.at > BELIEVED)
+		walk->has_candidate = false;
+}
+
+static uint64_t last_saved(const struct walk *walk)
+{
+	if (!walk->saves)
+		return walk->origin.place.at;
+	return walk->saved[(walk->saves - 1) % WALK_SAVES].place.at;
+}
+
+static void restore(struct walk *walk, const struct walk_saved *saved)
+{
+	walk->place = saved->place;
+	copy_totals(walk, &walk->totals, &saved->totals);
+	walk->window_bytes = 0;
+	walk->need = 0;
+}
+
+static void finish(struct walk *walk)
+{
+	count_resident(walk, walk->place.at);
+	walk->done = true;
+}
+
+/* From AT on nothing is understood: look for a chunk. */
+static void seek(struct walk *walk, bool is_doubt)
+{
+	struct walk_place *place = &walk->place;
+
+	if (place->run)
+		close_run(walk, place->at);
+	count_resident(walk, place->at);
+	place->before = 0;
+	place->before_is_fast = false;
+	place->fences = 0;
+	place->seeking = true;
+	place->seek_is_doubt = is_doubt;
+	place->seek_from = place->at;
+	place->seek_unread_bytes = 0;
+	walk->window_bytes = 0;
+	walk->ahead = WALK_WINDOW;
+}
+
+/* A chunk was found at AT, or the end of the area: what was passed over is in doubt, or
+ * the program's own, unless it lies behind all of the arena's memory. */
+static void end_seek(struct walk *walk)
+{
+	struct walk_place *place = &walk->place;
+	uint64_t bytes = place->at > place->seek_from ? place->at - place->seek_from : 0;
+
+	place->seeking = false;
+	if (place->seek_is_doubt) {
+		walk->totals.in_doubt_bytes += bytes - place->seek_unread_bytes;
+		walk->totals.unread_bytes += place->seek_unread_bytes;
+	} else if (walk->area.ends == AREA_BREAK && place->at >= walk->area.end) {
+		place->at = place->seek_from;
+	} else {
+		walk->totals.foreign_bytes += bytes;
+		walk->totals.foreign_resident_bytes +=
+			pages_resident_bytes(walk->pages, place->seek_from, place->at);
+	}
+}
+
+/* A live top moves; the one read first may lie inside a chunk by now. Whether it moved.
+ */
+static bool top_moved(struct walk *walk)
+{
+	const struct walk_arena *arena = walk->arena;
+	uint64_t top;
+
+	if (!walk->area.top || walk->tops == TOP_MOVES)
+		return false;
+	if (memory_fetch(walk->memory, walk->pages,
+			 arena->state + arena->layout->arena.top, &top, sizeof(top)))
+		return false;
+	if (top == walk->area.top || top < walk->area.start || top & (GLIBC_ALIGN - 1) ||
+	    top > walk->area.end + TOP_GROWTH)
+		return false;
+	if (walk->until == walk->area.stop || walk->until > top)
+		walk->until = top;
+	walk->area.top = walk->area.stop = top;
+	walk->tops++;
+	return true;
+}
+
+/* The chunk that a seek found was none. A few of them are looked at again one by one; in
+ * memory made to mislead, all up to the break is given up. */
+static void drop_candidate(struct walk *walk)
+{
+	uint64_t at = walk->place.at;
+
+	restore(walk, &walk->candidate);
+	walk->has_candidate = false;
+	if (walk->candidates++ < CANDIDATES || at <= walk->place.at)
+		at = walk->place.at + GLIBC_ALIGN;
+	walk->place.at = at < walk->until ? at : walk->until;
+	walk->ahead = WALK_WINDOW;
+}
+
+/* The walk stands at its end, or behind it. */
+static void reach_end(struct walk *walk)
+{
+	bool is_chunk = walk->until != walk->area.stop || walk->until == walk->area.top;
+
+	walk->place.at = walk->until;
+	if (walk->place.seeking)
+		end_seek(walk);
+	walk->window_bytes = 0;
+	/* A top or a seed is a chunk for sure: the chain goes on with it. But once only.
+	 */
+	if (!is_chunk || walk->at_end)
+		finish(walk);
+	walk->at_end = true;
+}
+
+/* How many places to go back at each attempt: the chain led astray before it broke, and
+ * what was a chunk a moment ago may be none now. After the last: to where all began. */
+static const unsigned back[] = {0, 1, 2, 4, 8, WALK_SAVES - 1};
+
+enum { ATTEMPTS = sizeof(back) / sizeof(*back) + 1 };
+
+static void go_back(struct walk *walk)
+{
+	unsigned attempt = walk->attempts++;
+
+	pages_forget(walk->pages);
+	top_moved(walk);
+	if (attempt == ATTEMPTS - 1 || walk->saves <= back[attempt]) {
+		walk->attempts = ATTEMPTS;
+		walk->saves = 0;
+		restore(walk, &walk->origin);
+	} else {
+		walk->saves -= back[attempt];
+		restore(walk, &walk->saved[(walk->saves - 1) % WALK_SAVES]);
+	}
+	walk->ahead = WALK_WINDOW;
+}
+
+/* Attempts are counted for one place; a break elsewhere is another. */
+static void note_loss(struct walk *walk)
+{
+	uint64_t at = walk->place.at;
+
+	if (at > walk->lost_at + WALK_WINDOW || at + WALK_WINDOW < walk->lost_at)
+		walk->attempts = 0;
+	walk->lost_at = at;
+	if (++walk->losses > LOSSES)
+		walk->attempts = ATTEMPTS;
+}
+
+/* The chain broke at AT: read it again, or look for a chunk behind it. */
+static void lose(struct walk *walk)
+{
+	note_loss(walk);
+	if (walk->strict || (walk->may_give_up && walk->attempts == ATTEMPTS)) {
+		walk->failed = walk->done = true;
+		return;
+	}
+	if (walk->has_candidate) {
+		drop_candidate(walk);
+	} else if (walk->attempts < ATTEMPTS) {
+		go_back(walk);
+	} else if (walk->place.at >= walk->until) {
+		/* Not even the end can be read. */
+		walk->totals.in_doubt_bytes += HEADER;
+	} else {
+		seek(walk, true);
+		walk->place.at += GLIBC_ALIGN;
+	}
+	if (walk->place.at >= walk->until)
+		reach_end(walk);
+}
+
+/* ---- finding a chunk where none is known ---- */
+
+static bool field_holds(const struct walk *walk, uint64_t at, uint64_t field)
+{
+	uint64_t bytes = field & ~(uint64_t)CHUNK_FLAGS;
+	uint64_t forbidden =
+		CHUNK_MMAPPED | 8 | (walk->arena->non_main ? 0 : CHUNK_NON_MAIN);
+
+	return !(field & forbidden) && bytes >= GLIBC_MIN_CHUNK && at < walk->area.stop &&
+	       bytes <= walk->area.stop - at;
+}
+
+static bool header_at(struct walk *walk, uint64_t at, struct header *header)
+{
+	if (at >= walk->window && at - walk->window + HEADER <= walk->window_bytes) {
+		memcpy(header, walk->buffer + (at - walk->window), HEADER);
+		return true;
+	}
+	return memory_fetch(walk->memory, walk->pages, at, header, HEADER) == 0;
+}
+
+static bool is_fence(uint64_t field)
+{
+	return (field & ~(uint64_t)CHUNK_PREV_INUSE) == FENCE ||
+	       field == CHUNK_PREV_INUSE;
+}
+
+static bool holds_one(const uint64_t *address, uint64_t count, uint64_t start,
+		      uint64_t end)
+{
+	size_t i = sort_lower_bound(address, count, start);
+
+	return i < count && address[i] < end;
+}
+
+/* Whether a chunk known to be free lies inside [AT, AT + BYTES). */
+static bool hides_known(const struct walk_arena *arena, uint64_t at, uint64_t bytes)
+{
+	return arena->known_count &&
+	       (holds_one(arena->known, arena->known_count, at + 1, at + bytes) ||
+		holds_one(arena->fast, arena->fast_count, at + 1, at + bytes));
+}
+
+/* Whether a chain of chunks begins at AT: SEEK_STEPS of them, or as many as there are
+ * before a fencepost or the end of the area. */
+static bool chain_holds(struct walk *walk, uint64_t at)
+{
+	struct header header;
+	uint64_t before = 0;
+
+	for (unsigned step = 0; step < SEEK_STEPS; step++) {
+		if (at == walk->area.stop)
+			return true;
+		if (!header_at(walk, at, &header))
+			return false;
+		if (!before && !(header.field & CHUNK_PREV_INUSE) &&
+		    !walk->place.seek_is_doubt)
+			return false;
+		if (before && !(header.field & CHUNK_PREV_INUSE) &&
+		    header.prev_size != at - before)
+			return false;
+		if (before && is_fence(header.field))
+			return true;
+		if (!field_holds(walk, at, header.field) ||
+		    hides_known(walk->arena, at, header.field & ~(uint64_t)CHUNK_FLAGS))
+			return false;
+		before = at;
+		at += header.field & ~(uint64_t)CHUNK_FLAGS;
+	}
+	return true;
+}
+
+/* Looks for a chunk in the window. */
+static void seek_in_window(struct walk *walk)
+{
+	uint64_t end = walk->window + walk->window_bytes, at = walk->place.at;
+
+	for (; at + HEADER <= end && at < walk->until; at += GLIBC_ALIGN) {
+		const uint8_t *header = walk->buffer + (at - walk->window);
+
+		if (!field_holds(walk, at, bytes_u64(header + 8)) ||
+		    !chain_holds(walk, at))
+			continue;
+		walk->place.at = at;
+		save(walk, &walk->candidate);
+		end_seek(walk);
+		save_here(walk);
+		walk->has_candidate = true;
+		return;
+	}
+	walk->place.at = at;
+	if (at >= walk->until)
+		reach_end(walk);
+}
+
+/* ---- the chain ---- */
+
+/* Whether the chunk of BYTES at AT, whole in the window, looks like a thread's tcache: a
+ * count for each list that has a head, and none for the others. */
+static bool looks_like_tcache(const struct walk *walk, uint64_t at)
+{
+	const struct tcache_layout *tcache = &walk->arena->layout->tcache;
+	const uint8_t *counts = walk->buffer + (at - walk->window) + HEADER;
+	unsigned max = walk->arena->tcache_count_max, filled = 0;
+
+	for (unsigned i = 0; i < tcache->bins; i++) {
+		uint64_t head = bytes_u64(counts + tcache->entries + 8 * i);
+		unsigned count = counts[i];
+
+		if (tcache->count_bytes == 2)
+			count = counts[2 * i] | counts[2 * i + 1] << 8;
+		if (tcache->counts_down)
+			count = max - count;
+		if (count > max || !count != !head || head & (GLIBC_ALIGN - 1) ||
+		    head >> 47)
+			return false;
+		filled += count != 0;
+	}
+	return filled != 0;
+}
+
+static void note_tcache(struct walk *walk, uint64_t at)
+{
+	struct address_list *list = walk->arena->tcaches;
+	uint32_t slot;
+
+	if (!looks_like_tcache(walk, at))
+		return;
+	slot = atomic_fetch_add_explicit(&list->count, 1, memory_order_relaxed);
+	if (slot < list->capacity)
+		list->address[slot] = at + HEADER;
+}
+
+/* Whether BYTES from AT are in the window; else the next window will begin at AT. */
+static bool in_window(struct walk *walk, uint64_t at, uint32_t bytes)
+{
+	if (at + bytes <= walk->window + walk->window_bytes)
+		return true;
+	if (at == walk->window || !pages_all_resident(walk->pages, at, bytes))
+		return false;
+	walk->need = bytes;
+	return false;
+}
+
+static bool is_tcache_size(const struct walk *walk, uint64_t bytes)
+{
+	uint64_t more = bytes - walk->arena->layout->tcache.chunk_bytes;
+
+	return more == 0 || more == 16;
+}
+
+/* Takes the chunk at AT for the fastbins' next, passing over those that are no chunk. */
+static bool take_fast(struct walk *walk, uint64_t at)
+{
+	const struct walk_arena *arena = walk->arena;
+	struct walk_place *place = &walk->place;
+
+	while (place->next_fast < arena->fast_count && arena->fast[place->next_fast] < at)
+		place->next_fast++;
+	if (place->next_fast == arena->fast_count || arena->fast[place->next_fast] != at)
+		return false;
+	place->next_fast++;
+	return true;
+}
+
+static void take_fence(struct walk *walk, uint64_t at)
+{
+	struct walk_place *place = &walk->place;
+
+	walk->totals.fence_bytes += FENCE;
+	place->before = at;
+	place->before_is_fast = false;
+	place->at = at + FENCE;
+	place->fences++;
+	if (place->fences < 2 || walk->arena->non_main ||
+	    place->at & (page_bytes(walk) - 1))
+		return;
+	/* Behind two fenceposts (three, where the old top was no larger) and a page's end
+	 * lies nothing, or memory that the program got by sbrk. */
+	if (place->run)
+		close_run(walk, at);
+	if (place->at >= walk->area.end || walk->area.ends == AREA_FENCES) {
+		walk->until = place->at;
+		finish(walk);
+		return;
+	}
+	seek(walk, false);
+	save_here(walk);
+}
+
+/* A header that is no ordinary chunk's: a fencepost, the end of a heap, or damage. */
+static void take_odd(struct walk *walk, uint64_t at, uint64_t field)
+{
+	uint64_t bytes = field & ~(uint64_t)CHUNK_FLAGS;
+
+	if (bytes == FENCE && !(field & CHUNK_MMAPPED)) {
+		settle(walk, at, field);
+		take_fence(walk, at);
+	} else if (field == CHUNK_PREV_INUSE && walk->area.ends == AREA_FENCE &&
+		   walk->area.end - at <= 2 * GLIBC_MIN_CHUNK) {
+		settle(walk, at, field);
+		if (walk->place.run)
+			close_run(walk, at);
+		walk->totals.fence_bytes += walk->area.end - at;
+		walk->place.at = walk->area.end;
+		finish(walk);
+	} else {
+		lose(walk);
+	}
+}
+
+/* The chain has come to the chunk at which it ends. */
+static void take_end(struct walk *walk, uint64_t at, const struct header *header)
+{
+	uint64_t bytes = header->field & ~(uint64_t)CHUNK_FLAGS;
+
+	if (at == walk->area.top && top_moved(walk)) {
+		walk->window_bytes = 0;
+		if (at > walk->until)
+			lose(walk);
+		return;
+	}
+	if (at == walk->area.top &&
+	    at + bytes - walk->area.start >
+		    walk->area.end + TOP_GROWTH - walk->area.start) {
+		lose(walk);
+		return;
+	}
+	settle(walk, at, header->field);
+	if (at != walk->area.top) {
+		if (walk->place.run)
+			close_run(walk, at);
+		/* Settled: a walk that goes on from here must not do it again. */
+		walk->place.before = 0;
+		finish(walk);
+		return;
+	}
+	if (!walk->place.before_is_fast && walk->place.run) {
+		/* A binned chunk cannot border the top: the top moved meanwhile. */
+		close_run(walk, at);
+	}
+	close_top(walk, at, at + bytes);
+	walk->totals.top_bytes = bytes;
+	walk->has_top = true;
+	walk->place.at = at + bytes;
+	finish(walk);
+}
+
+static bool breaks(const struct walk *walk, uint64_t at, const struct header *header)
+{
+	return !(header->field & CHUNK_PREV_INUSE) && walk->place.before &&
+	       header->prev_size != at - walk->place.before;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How far the chain may be followed without a look at anything but sizes. */
+static uint64_t plain_until(const struct walk *walk, uint64_t end)
+{
+	const struct walk_arena *arena = walk->arena;
+	uint64_t until = least(least(end - HEADER + 1, walk->until),
+			       last_saved(walk) + SAVE_EVERY);
+
+	if (walk->place.next_fast < arena->fast_count)
+		until = least(until, arena->fast[walk->place.next_fast]);
+	return until;
+}
+
+/* Passes ordinary chunks in use, of which nothing is wanted: most of a heap. What is not
+ * so ordinary is left to follow, which this only makes fast. */
+static void pass_live(struct walk *walk, uint64_t end, uint64_t forbidden)
+{
+	struct walk_place *place = &walk->place;
+	const uint8_t *buffer = walk->buffer;
+	uint64_t window = walk->window, stop = walk->area.stop, chunks = 0;
+	uint64_t at = place->at, before = place->before, until;
+
+	if (place->run || place->before_is_fast)
+		return;
+	until = plain_until(walk, end);
+	while (at < until) {
+		uint64_t field = bytes_u64(buffer + (at - window) + 8);
+		uint64_t bytes = field & ~(uint64_t)CHUNK_FLAGS;
+
+		if ((field & (forbidden | CHUNK_PREV_INUSE)) != CHUNK_PREV_INUSE ||
+		    bytes < GLIBC_MIN_CHUNK || bytes > stop - at ||
+		    is_tcache_size(walk, bytes))
+			break;
+		before = at;
+		at += bytes;
+		chunks++;
+	}
+	if (!chunks)
+		return;
+	place->before = before;
+	place->at = at;
+	place->fences = 0;
+	walk->totals.chunks += chunks;
+}
+
+/* Follows the chain through the window. */
+static void follow(struct walk *walk)
+{
+	const uint64_t end = walk->window + walk->window_bytes;
+	const uint64_t forbidden =
+		CHUNK_MMAPPED | 8 | (walk->arena->non_main ? 0 : CHUNK_NON_MAIN);
+	struct walk_place *place = &walk->place;
+	struct header header;
+
+	for (;;) {
+		uint64_t at, bytes;
+
+		pass_live(walk, end, forbidden);
+		at = place->at;
+		if (at + HEADER > end)
+			return;
+		memcpy(&header, walk->buffer + (at - walk->window), HEADER);
+		if (breaks(walk, at, &header)) {
+			lose(walk);
+			return;
+		}
+		if (at >= walk->until) {
+			take_end(walk, at, &header);
+			return;
+		}
+		bytes = header.field & ~(uint64_t)CHUNK_FLAGS;
+		if (header.field & forbidden || bytes < GLIBC_MIN_CHUNK ||
+		    bytes > walk->area.stop - at) {
+			take_odd(walk, at, header.field);
+			if (walk->done || place->seeking || !walk->window_bytes)
+				return;
+			continue;
+		}
+		if (is_tcache_size(walk, bytes)) {
+			if (in_window(walk, at, bytes))
+				note_tcache(walk, at);
+			else if (walk->need)
+				return;
+		}
+		if (at - last_saved(walk) >= SAVE_EVERY)
+			save_here(walk);
+		settle(walk, at, header.field);
+		place->before = at;
+		place->before_is_fast = take_fast(walk, at);
+		place->fences = 0;
+		place->at = at + bytes;
+		walk->totals.chunks++;
+	}
+}
+
+/* ---- windows ---- */
+
+void walk_begin(struct walk *walk, const struct walk_arena *arena, struct memory *memory,
+		const struct walk_area *area, uint64_t from, uint64_t until)
+{
+	memset(walk, 0, sizeof(*walk));
+	walk->arena = arena;
+	walk->memory = memory;
+	walk->area = *area;
+	walk->until = until;
+	walk->ahead = page_bytes(walk);
+	walk->place.at = walk->place.counted = from;
+	walk->place.next_fast = sort_lower_bound(arena->fast, arena->fast_count, from);
+	save(walk, &walk->origin);
+}
+
+void walk_extend(struct walk *walk, uint64_t until)
+{
+	walk->until = until;
+	walk->attempts = 0;
+	walk->at_end = false;
+	walk->window_bytes = 0;
+	walk->failed = false;
+	walk->done = walk->has_top || walk->place.at >= until;
+}
+
+/* AT is on a page that is not resident. Swapped out, it must not be read: go on behind
+ * it; otherwise no chunk can be there. */
+static void not_resident(struct walk *walk)
+{
+	struct walk_place *place = &walk->place;
+	uint64_t next = pages_next_resident(walk->pages, place->at, walk->until);
+	uint64_t swapped =
+		next > place->at ? pages_swapped_bytes(walk->pages, place->at, next) : 0;
+
+	if (!place->seeking) {
+		if (!swapped || walk->strict) {
+			lose(walk);
+			return;
+		}
+		seek(walk, true);
+	}
+	place->seek_unread_bytes += swapped;
+	place->at = next;
+	save_here(walk);
+	if (place->at >= walk->until)
+		reach_end(walk);
+}
+
+/* The window to read: from AT on, as long as pages are resident. */
+static uint32_t window_bytes(struct walk *walk)
+{
+	uint64_t page = page_bytes(walk), at = walk->place.at;
+	uint64_t ahead = walk->need > walk->ahead ? walk->need : walk->ahead;
+	uint64_t end = ahead < page ? at + ahead : round_up(at + ahead, page);
+
+	if (end - (at & -page) > WALK_WINDOW)
+		end = (at & -page) + WALK_WINDOW;
+	/* The last header wanted is that of the area's end. */
+	if (end > round_up(walk->area.stop + HEADER, page))
+		end = round_up(walk->area.stop + HEADER, page);
+	return pages_run_end(walk->pages, at, end) - at;
+}
+
+bool walk_wants(struct walk *walk, struct span *span)
+{
+	while (!walk->done) {
+		uint32_t bytes = window_bytes(walk);
+
+		if (bytes >= HEADER) {
+			walk->window = walk->place.at;
+			walk->window_bytes = bytes;
+			*span = (struct span){walk->window, walk->buffer, bytes};
+			return true;
+		}
+		not_resident(walk);
+	}
+	return false;
+}
+
+/* Chunks larger than the windows are jumped from header to header, with hardly more read
+ * than those; small ones are read in stretches that grow. */
+static void adapt(struct walk *walk)
+{
+	uint64_t end = walk->window + walk->window_bytes;
+	uint32_t page = page_bytes(walk);
+
+	if (walk->place.at >= end + page)
+		walk->ahead = JUMP;
+	else if (walk->ahead < page)
+		walk->ahead = page;
+	else if (walk->ahead < WALK_WINDOW)
+		walk->ahead *= 2;
+}
+
+void walk_feed(struct walk *walk, bool got)
+{
+	walk->need = 0;
+	if (!got) {
+		walk->window_bytes = 0;
+		lose(walk);
+		return;
+	}
+	if (walk->place.seeking)
+		seek_in_window(walk);
+	if (!walk->done && !walk->place.seeking && walk->window_bytes)
+		follow(walk);
+	if (!walk->done && walk->window_bytes)
+		adapt(walk);
+}
+
+int walk_all(struct walk *walk)
+{
+	struct span span;
+
+	while (walk_wants(walk, &span)) {
+		int got = walk->memory->read(walk->memory, &span, 1);
+
+		if (got < 0)
+			return got;
+		walk_feed(walk, got == 1);
+	}
+	return 0;
+}
+
+static void add_bins(struct bin_total *into, const struct bin_total *from)
+{
+	for (unsigned i = 0; i < GLIBC_BINS; i++) {
+		if (!from[i].count)
+			continue;
+		if (!into[i].count || from[i].from_bytes < into[i].from_bytes)
+			into[i].from_bytes = from[i].from_bytes;
+		if (from[i].to_bytes > into[i].to_bytes)
+			into[i].to_bytes = from[i].to_bytes;
+		into[i].total_bytes += from[i].total_bytes;
+		into[i].count += from[i].count;
+	}
+}
+
+void walk_add(struct walk_totals *into, const struct walk_totals *from, bool bins)
+{
+	uint64_t largest = into->largest_bytes > from->largest_bytes
+				   ? into->largest_bytes
+				   : from->largest_bytes;
+	const uint64_t *source = &from->chunks;
+	uint64_t *target = &into->chunks;
+
+	_Static_assert(offsetof(struct walk_totals, chunks) == 0, "sums come first");
+	for (size_t i = 0; i < offsetof(struct walk_totals, bins) / sizeof(uint64_t); i++)
+		target[i] += source[i];
+	into->largest_bytes = largest;
+	if (bins)
+		add_bins(into->bins, from->bins);
+}

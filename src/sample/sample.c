@@ -1,0 +1,188 @@
+#include "sample/sample.h"
+
+#include "base/take.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PROCESS SCOPE_PROCESS
+#define BOTH	SCOPE_BOTH
+
+/* clang-format off */
+const struct figure_info figure_info[FIG_COUNT] = {
+[FIG_RSS_BYTES] = {"rss_bytes", "rss", UNIT_BYTES, PROCESS, 5, 1,
+	"Resident memory of the process. The next seven figures are its parts and add up "
+	"to it."},
+[FIG_LIVE_RESIDENT_BYTES] = {"live_resident_bytes", "lvres", UNIT_BYTES, BOTH, 5, 12,
+	"Resident bytes of heap chunks in use. Chunks kept in tcaches are among them: "
+	"malloc itself marks those as in use."},
+[FIG_TRIMMABLE_BYTES] = {"trimmable_bytes", "trim", UNIT_BYTES, BOTH, 5, 7,
+	"Resident bytes of free chunks that malloc_trim(0) would give back now, by the "
+	"rule that glibc itself follows."},
+[FIG_PINNED_BYTES] = {"pinned_bytes", "pin", UNIT_BYTES, BOTH, 5, 8,
+	"Resident bytes of free chunks on pages that a chunk in use or a header shares: "
+	"no trim gives these back."},
+[FIG_RETAINED_BYTES] = {"retained_bytes", "keep", UNIT_BYTES, BOTH, 5, 13,
+	"Resident bytes of free chunks on whole free pages that a trim leaves all the "
+	"same: tops of secondary arenas, top padding."},
+[FIG_MMAPPED_RESIDENT_BYTES] = {"mmapped_resident_bytes", "mmres", UNIT_BYTES, PROCESS, 5, 10,
+	"Resident bytes of chunks that have a mapping of their own."},
+[FIG_ALLOCATOR_RESIDENT_BYTES] = {"allocator_resident_bytes", "alres", UNIT_BYTES, BOTH, 5, 23,
+	"Resident bytes of the allocator's own: heap headers, arena structures, "
+	"fenceposts and padding."},
+[FIG_OTHER_RESIDENT_BYTES] = {"other_resident_bytes", "other", UNIT_BYTES, PROCESS, 5, 9,
+	"Resident memory that is not malloc's: stacks, files, shared and other anonymous "
+	"memory."},
+[FIG_PSS_BYTES] = {"pss_bytes", "pss", UNIT_BYTES, PROCESS, 5, 25,
+	"Resident memory with each shared page divided by the number of its users."},
+[FIG_SWAP_BYTES] = {"swap_bytes", "swap", UNIT_BYTES, PROCESS, 5, 20,
+	"Memory of the process that is in swap."},
+[FIG_MAPPINGS] = {"mappings", "maps", UNIT_COUNT, PROCESS, 5, 26,
+	"How many mappings the process has; the kernel's limit is vm.max_map_count."},
+[FIG_SYSTEM_BYTES] = {"system_bytes", "sys", UNIT_BYTES, BOTH, 5, 15,
+	"What the arenas have from the kernel; chunks with a mapping of their own are not "
+	"in it."},
+[FIG_LIVE_BYTES] = {"live_bytes", "live", UNIT_BYTES, BOTH, 5, 2,
+	"What the program holds in the arenas: system_bytes less free_bytes less "
+	"tcache_bytes."},
+[FIG_FREE_BYTES] = {"free_bytes", "free", UNIT_BYTES, BOTH, 5, 3,
+	"Free in bins, fastbins and tops, resident or not."},
+[FIG_FREE_RESIDENT_BYTES] = {"free_resident_bytes", "frres", UNIT_BYTES, BOTH, 5, 14,
+	"Bytes of free chunks that lie on resident pages: trimmable, pinned and retained "
+	"together."},
+[FIG_FREE_CHUNKS] = {"free_chunks", "chunk", UNIT_COUNT, BOTH, 5, 4,
+	"Free chunks in the small, large and unsorted bins and in fastbins. Tops and "
+	"tcaches are counted apart."},
+[FIG_LARGEST_FREE_BYTES] = {"largest_free_bytes", "large", UNIT_BYTES, BOTH, 5, 5,
+	"The largest free chunk, tops included: the largest request that an arena serves "
+	"without asking the kernel."},
+[FIG_LARGEST_HOLE_BYTES] = {"largest_hole_bytes", "hole", UNIT_BYTES, BOTH, 5, 11,
+	"The largest free chunk below the tops."},
+[FIG_TOP_BYTES] = {"top_bytes", "top", UNIT_BYTES, BOTH, 5, 16,
+	"Free at the end of the arenas, in their top chunks."},
+[FIG_FAST_CHUNKS] = {"fast_chunks", "fastn", UNIT_COUNT, BOTH, 5, 30,
+	"Free chunks in fastbins."},
+[FIG_FAST_BYTES] = {"fast_bytes", "fast", UNIT_BYTES, BOTH, 5, 31,
+	"Bytes of the free chunks in fastbins."},
+[FIG_TCACHE_CHUNKS] = {"tcache_chunks", "tcn", UNIT_COUNT, BOTH, 5, 29,
+	"Chunks that threads keep in their tcaches for their next requests."},
+[FIG_TCACHE_BYTES] = {"tcache_bytes", "tcach", UNIT_BYTES, BOTH, 5, 22,
+	"Bytes of the chunks in tcaches."},
+[FIG_MMAPPED_CHUNKS] = {"mmapped_chunks", "mmapn", UNIT_COUNT, PROCESS, 5, 28,
+	"Chunks that have a mapping of their own."},
+[FIG_MMAPPED_BYTES] = {"mmapped_bytes", "mmap", UNIT_BYTES, PROCESS, 5, 21,
+	"Bytes of the chunks that have a mapping of their own, resident or not."},
+[FIG_FOREIGN_BYTES] = {"foreign_bytes", "alien", UNIT_BYTES, BOTH, 5, 32,
+	"Memory inside the heap that other callers of sbrk(2) hold. glibc counts it in "
+	"system_bytes."},
+[FIG_ARENAS] = {"arenas", "arena", UNIT_COUNT, PROCESS, 5, 19,
+	"How many arenas the process has."},
+[FIG_ATTACHED_THREADS] = {"attached_threads", "thr", UNIT_COUNT, BOTH, 5, 27,
+	"Threads that use the arena, or any of the arenas."},
+[FIG_FRAG] = {"frag", "frag", UNIT_RATIO, BOTH, 5, 6,
+	"1 - largest_free_bytes / free_bytes: 0 when the free memory is one chunk or when "
+	"nothing is free, near 1 when it is in crumbs."},
+[FIG_UNUSABLE] = {"unusable", "unus", UNIT_RATIO, BOTH, 5, 18,
+	"The share of free_bytes in chunks too small for a request of "
+	"unusable_for_bytes."},
+[FIG_UNUSABLE_FOR_BYTES] = {"unusable_for_bytes", "", UNIT_BYTES, BOTH, 5, 0,
+	"The request size that unusable is about; see --unusable."},
+[FIG_SLACK] = {"slack", "slack", UNIT_RATIO, BOTH, 5, 17,
+	"Resident heap bytes per live byte: (live_resident_bytes + free_resident_bytes) / "
+	"live_bytes."},
+[FIG_TRIM_THRESHOLD_BYTES] = {"trim_threshold_bytes", "trimt", UNIT_BYTES, PROCESS, 5, 33,
+	"The size of the main top from which free gives it back by itself, as it is in "
+	"force now; glibc raises it."},
+[FIG_MMAP_THRESHOLD_BYTES] = {"mmap_threshold_bytes", "mmapt", UNIT_BYTES, PROCESS, 5, 34,
+	"The request size from which malloc makes a mapping of its own, as it is in force "
+	"now; glibc raises it."},
+[FIG_MALLINFO2_ARENA] = {"mallinfo2.arena", "", UNIT_BYTES, PROCESS, 5, 0,
+	"As the program's own mallinfo2 would say: system_bytes."},
+[FIG_MALLINFO2_ORDBLKS] = {"mallinfo2.ordblks", "", UNIT_COUNT, PROCESS, 5, 0,
+	"As mallinfo2: free chunks outside fastbins, with one top an arena."},
+[FIG_MALLINFO2_SMBLKS] = {"mallinfo2.smblks", "", UNIT_COUNT, PROCESS, 5, 0,
+	"As mallinfo2: free chunks in fastbins."},
+[FIG_MALLINFO2_HBLKS] = {"mallinfo2.hblks", "", UNIT_COUNT, PROCESS, 5, 0,
+	"As mallinfo2: chunks that have a mapping of their own."},
+[FIG_MALLINFO2_HBLKHD] = {"mallinfo2.hblkhd", "", UNIT_BYTES, PROCESS, 5, 0,
+	"As mallinfo2: bytes of the chunks that have a mapping of their own."},
+[FIG_MALLINFO2_USMBLKS] = {"mallinfo2.usmblks", "", UNIT_BYTES, PROCESS, 5, 0,
+	"As mallinfo2: always 0 in the glibcs that this program knows."},
+[FIG_MALLINFO2_FSMBLKS] = {"mallinfo2.fsmblks", "", UNIT_BYTES, PROCESS, 5, 0,
+	"As mallinfo2: bytes of free chunks in fastbins."},
+[FIG_MALLINFO2_UORDBLKS] = {"mallinfo2.uordblks", "", UNIT_BYTES, PROCESS, 5, 0,
+	"As mallinfo2: live_bytes and tcache_bytes together."},
+[FIG_MALLINFO2_FORDBLKS] = {"mallinfo2.fordblks", "", UNIT_BYTES, PROCESS, 5, 0,
+	"As mallinfo2: free_bytes."},
+[FIG_MALLINFO2_KEEPCOST] = {"mallinfo2.keepcost", "", UNIT_BYTES, PROCESS, 5, 0,
+	"As mallinfo2: the top of the main arena."},
+[FIG_IN_DOUBT_BYTES] = {"in_doubt_bytes", "doubt", UNIT_BYTES, BOTH, 5, 0,
+	"Heap bytes that could not be read as chunks because the program changed them "
+	"meanwhile; the row is torn."},
+[FIG_PAUSE_NS] = {"pause_ns", "pause", UNIT_NS, PROCESS, 6, 35,
+	"How long the program was stopped for this reading; see --pause."},
+[FIG_READ_NS] = {"read_ns", "read", UNIT_NS, PROCESS, 6, 24,
+	"How long this reading took."},
+};
+/* clang-format on */
+
+/* The sample, its rows and their bins lie in one block, in this order. */
+struct sample *sample_new(unsigned arenas, bool with_bins)
+{
+	size_t rows = sizeof(struct sample) + arenas * sizeof(struct arena_row);
+	size_t size = rows + (with_bins ? arenas * sizeof(struct arena_bins) : 0);
+	struct sample *sample = take(size);
+	struct arena_bins *bins;
+
+	if (!sample)
+		return NULL;
+	sample->arena = (struct arena_row *)(sample + 1);
+	sample->arena_capacity = arenas;
+	bins = (struct arena_bins *)((char *)sample + rows);
+	for (unsigned i = 0; with_bins && i < arenas; i++)
+		sample->arena[i].bins = &bins[i];
+	return sample;
+}
+
+void sample_free(struct sample *sample)
+{
+	free(sample);
+}
+
+void sample_clear(struct sample *sample)
+{
+	struct sample empty = {
+		.arena = sample->arena,
+		.arena_capacity = sample->arena_capacity,
+	};
+
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		struct arena_row *row = &sample->arena[i];
+
+		*row = (struct arena_row){.bins = row->bins};
+		if (row->bins)
+			memset(row->bins, 0, sizeof(*row->bins));
+	}
+	*sample = empty;
+}
+
+const char *sample_source_name(enum sample_source source)
+{
+	static const char *const names[] = {
+		[SOURCE_HEAP] = "heap",
+		[SOURCE_PROC] = "proc",
+	};
+
+	return names[source];
+}
+
+const char *sample_status_name(enum sample_status status)
+{
+	static const char *const names[] = {
+		[STATUS_COMPLETE] = "complete",
+		[STATUS_TORN] = "torn",
+		[STATUS_PARTIAL] = "partial",
+	};
+
+	return names[status];
+}

@@ -1,0 +1,210 @@
+/* sample.h: THE type that flows from the sources to the views: one target at one
+ * instant, its figures, one row an arena, and how far they can be trusted.
+ * Every figure is defined in the catalogue (sample.c); nothing else names them. */
+#ifndef FRAGSCOPE_SAMPLE_H
+#define FRAGSCOPE_SAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One entry a figure, in the order in which rows print them. The names and meanings
+ * are released: they are never changed, only added to. */
+enum figure {
+	FIG_RSS_BYTES,
+	FIG_LIVE_RESIDENT_BYTES,
+	FIG_TRIMMABLE_BYTES,
+	FIG_PINNED_BYTES,
+	FIG_RETAINED_BYTES,
+	FIG_MMAPPED_RESIDENT_BYTES,
+	FIG_ALLOCATOR_RESIDENT_BYTES,
+	FIG_OTHER_RESIDENT_BYTES,
+	FIG_PSS_BYTES,
+	FIG_SWAP_BYTES,
+	FIG_MAPPINGS,
+	FIG_SYSTEM_BYTES,
+	FIG_LIVE_BYTES,
+	FIG_FREE_BYTES,
+	FIG_FREE_RESIDENT_BYTES,
+	FIG_FREE_CHUNKS,
+	FIG_LARGEST_FREE_BYTES,
+	FIG_LARGEST_HOLE_BYTES,
+	FIG_TOP_BYTES,
+	FIG_FAST_CHUNKS,
+	FIG_FAST_BYTES,
+	FIG_TCACHE_CHUNKS,
+	FIG_TCACHE_BYTES,
+	FIG_MMAPPED_CHUNKS,
+	FIG_MMAPPED_BYTES,
+	FIG_FOREIGN_BYTES,
+	FIG_ARENAS,
+	FIG_ATTACHED_THREADS,
+	FIG_FRAG,
+	FIG_UNUSABLE,
+	FIG_UNUSABLE_FOR_BYTES,
+	FIG_SLACK,
+	FIG_TRIM_THRESHOLD_BYTES,
+	FIG_MMAP_THRESHOLD_BYTES,
+	FIG_MALLINFO2_ARENA,
+	FIG_MALLINFO2_ORDBLKS,
+	FIG_MALLINFO2_SMBLKS,
+	FIG_MALLINFO2_HBLKS,
+	FIG_MALLINFO2_HBLKHD,
+	FIG_MALLINFO2_USMBLKS,
+	FIG_MALLINFO2_FSMBLKS,
+	FIG_MALLINFO2_UORDBLKS,
+	FIG_MALLINFO2_FORDBLKS,
+	FIG_MALLINFO2_KEEPCOST,
+	FIG_IN_DOUBT_BYTES,
+	FIG_PAUSE_NS,
+	FIG_READ_NS,
+	FIG_COUNT
+};
+
+enum figure_unit {
+	UNIT_BYTES,
+	UNIT_COUNT,
+	UNIT_RATIO, /* the value is the double */
+	UNIT_NS,
+};
+
+/* Where a figure can stand: in the row of the whole process, of one arena, or both. */
+enum figure_scope {
+	SCOPE_PROCESS = 1,
+	SCOPE_ARENA = 2,
+	SCOPE_BOTH = 3,
+};
+
+/* One figure of the catalogue. NAME is the CSV header and JSON key; a name of the form
+ * "mallinfo2.arena" is a key of a JSON object. HEADING is at most WIDTH columns. RANK
+ * orders the figures for a narrow terminal: 1 is shown first, 0 never. */
+struct figure_info {
+	const char *name;
+	const char *heading;
+	enum figure_unit unit;
+	enum figure_scope scope;
+	unsigned width;
+	unsigned rank;
+	const char *meaning;
+};
+
+extern const struct figure_info figure_info[FIG_COUNT];
+
+union figure_value {
+	uint64_t u;
+	double d;
+};
+
+/* A set of figures. A figure whose bit in HAVE is clear could not be had: it is absent,
+ * and its value must not be read. */
+struct figures {
+	uint64_t have;
+	union figure_value v[FIG_COUNT];
+};
+
+_Static_assert(FIG_COUNT <= 64, "figures.have holds one bit a figure");
+
+enum sample_source {
+	SOURCE_HEAP,
+	SOURCE_PROC,
+};
+
+enum sample_status {
+	STATUS_COMPLETE, /* every check held */
+	STATUS_TORN,	 /* the target changed under the reader: FIG_IN_DOUBT_BYTES */
+	STATUS_PARTIAL,	 /* MISSING says what */
+};
+
+/* One bin of an arena, as malloc_info reports it; bytes are chunk sizes. */
+struct bin_total {
+	uint64_t from_bytes;
+	uint64_t to_bytes;
+	uint64_t total_bytes;
+	uint64_t count;
+};
+
+enum {
+	SAMPLE_FASTBINS = 10,
+	SAMPLE_BINS =
+		127, /* bins[0] is the unsorted list, bins[i] is glibc's bin i + 1 */
+	SAMPLE_TEXT = 128,
+};
+
+/* The bins of one arena; only filled when they were asked for. SPLIT is false when the
+ * unsorted list could not be told from the sorted bins: then they must not be shown. */
+struct arena_bins {
+	bool split;
+	struct bin_total fast[SAMPLE_FASTBINS];
+	struct bin_total bins[SAMPLE_BINS];
+};
+
+/* One arena. INDEX 0 is the main one; ADDR is where its malloc_state lies. */
+struct arena_row {
+	unsigned index;
+	uint64_t addr;
+	enum sample_status status;
+	struct figures fig;
+	struct arena_bins *bins; /* null unless asked for */
+};
+
+/* One reading of one target. ARENA has room for ARENA_CAPACITY rows, taken when the
+ * sample was made; ARENA_COUNT are filled. No string is ever null. */
+struct sample {
+	int64_t time_ns; /* CLOCK_REALTIME, when the reading began */
+	int pid;
+	char comm[SAMPLE_TEXT];
+	char allocator[SAMPLE_TEXT]; /* "glibc-2.36", or empty when not known */
+	enum sample_source source;
+	enum sample_status status;
+	char missing[SAMPLE_TEXT]; /* empty unless STATUS_PARTIAL */
+	struct figures fig;
+	unsigned arena_count;
+	unsigned arena_capacity;
+	struct arena_row *arena;
+};
+
+/* Makes a sample with room for ARENAS rows, and their bins if WITH_BINS; all of its
+ * memory is touched here, and none is taken later. Null when there is no memory. */
+struct sample *sample_new(unsigned arenas, bool with_bins);
+void sample_free(struct sample *sample);
+
+/* Empties SAMPLE for the next reading; its memory and capacity stay. */
+void sample_clear(struct sample *sample);
+
+static inline bool figure_has(const struct figures *fig, enum figure f)
+{
+	return fig->have >> f & 1;
+}
+
+static inline void figure_set(struct figures *fig, enum figure f, uint64_t value)
+{
+	fig->v[f].u = value;
+	fig->have |= UINT64_C(1) << f;
+}
+
+static inline void figure_set_ratio(struct figures *fig, enum figure f, double value)
+{
+	fig->v[f].d = value;
+	fig->have |= UINT64_C(1) << f;
+}
+
+static inline void figure_drop(struct figures *fig, enum figure f)
+{
+	fig->have &= ~(UINT64_C(1) << f);
+}
+
+/* Counts one chunk of BYTES into BIN. */
+static inline void bin_total_add(struct bin_total *bin, uint64_t bytes)
+{
+	if (!bin->count || bytes < bin->from_bytes)
+		bin->from_bytes = bytes;
+	if (bytes > bin->to_bytes)
+		bin->to_bytes = bytes;
+	bin->total_bytes += bytes;
+	bin->count++;
+}
+
+const char *sample_source_name(enum sample_source source);
+const char *sample_status_name(enum sample_status status);
+
+#endif

@@ -1,0 +1,31 @@
+/* driver.h: what a source is made of; for the files of this directory only. */
+#ifndef FRAGSCOPE_DRIVER_H
+#define FRAGSCOPE_DRIVER_H
+
+#include "source/source.h"
+#include "target/process.h"
+
+enum { DESCRIPTION = 256 };
+
+struct source {
+	struct process process;
+	struct source_options options;
+	char allocator[SAMPLE_TEXT];
+	char description[DESCRIPTION];
+	const struct driver *driver;
+	void *state; /* the driver's own */
+};
+
+/* One kind of source. OPEN finds SOURCE's process open; READ finds SAMPLE empty but for
+ * time, PID, name and source. Both return 0 or -errno with FAULT. */
+struct driver {
+	int (*open)(struct source *source, struct fault *fault);
+	int (*read)(struct source *source, struct sample *sample, struct fault *fault);
+	void (*close)(struct source *source);
+	unsigned (*arenas)(const struct source *source);
+};
+
+extern const struct driver heap_driver;
+extern const struct driver proc_driver;
+
+#endif

@@ -1,0 +1,302 @@
+/* The outside reader of a live glibc heap, with the kernel's figures beside it. */
+#include "glibc/heap.h"
+
+#include "base/take.h"
+#include "glibc/attach.h"
+#include "source/driver.h"
+#include "source/kernel.h"
+#include "target/live.h"
+#include "target/pause.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	REGIONS = 1 << 16,
+	PAUSES = 256, /* stops that one reading may take */
+};
+
+struct heap_state {
+	struct live_memory live;
+	struct pause *pause; /* null unless readings pause the target */
+	struct heap *heap;
+	uint64_t mappings;
+	struct regions regions;
+	struct region region[REGIONS];
+};
+
+static struct heap_state *state_of(const struct source *source)
+{
+	return source->state;
+}
+
+/* ---- opening ---- */
+
+static int choose_method(struct source *source, enum pagemap_method *method,
+			 struct fault *fault)
+{
+	bool can_scan = live_can_scan(&source->process);
+
+	*method = PAGEMAP_IOCTL;
+	if (source->options.residency == RESIDENCY_PAGEMAP)
+		*method = PAGEMAP_FILE;
+	else if (!can_scan && source->options.residency == RESIDENCY_AUTO)
+		*method = PAGEMAP_FILE;
+	else if (!can_scan)
+		return fault_set(
+			fault, EXIT_NO_SOURCE, -ENOTTY,
+			"this kernel has no PAGEMAP_SCAN: Linux 6.7 or later is needed; "
+			"--residency pagemap reads /proc/PID/pagemap instead");
+	return 0;
+}
+
+static const char *method_name(enum pagemap_method method, uint64_t zero_frame)
+{
+	if (method == PAGEMAP_IOCTL)
+		return "PAGEMAP_SCAN";
+	return zero_frame ? "pagemap" : "pagemap (zero pages count as resident)";
+}
+
+static void describe(struct source *source, const struct attached *attached,
+		     enum pagemap_method method)
+{
+	const struct heap_state *state = state_of(source);
+	int used;
+
+	used = snprintf(source->description, sizeof(source->description),
+			"process %d (%s), %s, source heap, residency by %s, %u reader%s",
+			source->process.pid, source->process.comm, attached->allocator,
+			method_name(method, state->live.zero_frame),
+			source->options.threads, source->options.threads == 1 ? "" : "s");
+	if (attached->other[0] && used < (int)sizeof(source->description))
+		snprintf(source->description + used, sizeof(source->description) - used,
+			 "; %s is mapped too, its memory counts as other",
+			 attached->other);
+}
+
+static int open_reader(struct source *source, struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	const struct heap_options options = {
+		.bins = source->options.bins,
+		.arenas = source->options.arenas || source->options.bins,
+		.quick = source->options.quick,
+		.threads = source->options.threads ? source->options.threads : 1,
+		.unusable_for_bytes = source->options.unusable_for_bytes,
+	};
+	enum pagemap_method method;
+	struct attached attached;
+	int error;
+
+	error = attach(&source->process, &attached, fault);
+	if (!error)
+		error = choose_method(source, &method, fault);
+	if (error)
+		return error;
+	/* Before memory and threads are taken: the helper is a small process. */
+	if (source->options.pause_ns)
+		error = pause_new(&state->pause, &source->process, fault);
+	if (error)
+		return error;
+	live_init(&state->live, &source->process, method);
+	error = heap_new(&state->heap, &state->live.memory, attached.instance,
+			 attached.count, &options, fault);
+	if (error)
+		return error;
+	if (!heap_is_used(state->heap))
+		return attach_unused(&source->process, &attached, fault);
+	snprintf(source->allocator, sizeof(source->allocator), "%s", attached.allocator);
+	describe(source, &attached, method);
+	return 0;
+}
+
+static int heap_open(struct source *source, struct fault *fault)
+{
+	struct heap_state *state = take(sizeof(*state));
+
+	if (!state)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "there is no memory left to start");
+	state->regions.region = state->region;
+	state->regions.capacity = REGIONS;
+	source->state = state;
+	return open_reader(source, fault);
+}
+
+static void heap_close(struct source *source)
+{
+	struct heap_state *state = state_of(source);
+
+	if (state) {
+		heap_free(state->heap);
+		pause_free(state->pause);
+	}
+	free(state);
+}
+
+static unsigned heap_arenas(const struct source *source)
+{
+	return heap_arena_capacity(state_of(source)->heap);
+}
+
+/* ---- reading ---- */
+
+/* Mappings that only flags or names keep apart are one region: madvise and prctl split
+ * what malloc got as a whole. */
+static int take_mapping(const struct mapping *mapping, void *context)
+{
+	struct heap_state *state = context;
+	struct regions *regions = &state->regions;
+	struct region *last = regions->count ? &state->region[regions->count - 1] : NULL;
+	bool is_break = !mapping->inode && strcmp(mapping->name, "[heap]") == 0;
+
+	state->mappings++;
+	if (!is_break && !maps_is_anonymous(mapping))
+		return 0;
+	if (last && last->end == mapping->start && last->is_break == is_break) {
+		last->end = mapping->end;
+	} else if (regions->count == regions->capacity) {
+		regions->overflow = true;
+	} else {
+		state->region[regions->count++] =
+			(struct region){mapping->start, mapping->end, is_break};
+	}
+	return 0;
+}
+
+static int read_regions(struct source *source, struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	int error;
+
+	state->regions.count = 0;
+	state->regions.overflow = false;
+	state->mappings = 0;
+	error = maps_scan(&source->process, take_mapping, state);
+	return error ? source_unreadable(source, "maps", error, fault) : 0;
+}
+
+/* What of RSS is none of malloc's. The parts are not of one instant on a target that
+ * moves: when they exceed the whole, the rest is absent. */
+static void set_rest(struct figures *fig)
+{
+	static const enum figure parts[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_MMAPPED_RESIDENT_BYTES, FIG_ALLOCATOR_RESIDENT_BYTES};
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		if (!figure_has(fig, parts[i]))
+			return;
+		sum += fig->v[parts[i]].u;
+	}
+	if (sum <= fig->v[FIG_RSS_BYTES].u)
+		figure_set(fig, FIG_OTHER_RESIDENT_BYTES, fig->v[FIG_RSS_BYTES].u - sum);
+}
+
+static int read_rest(struct source *source, struct sample *sample, struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	bool quick = source->options.quick;
+	int error = quick ? 0 : read_regions(source, fault);
+
+	if (!error)
+		error = heap_read(state->heap, &state->regions, sample, fault);
+	if (!error)
+		error = source_usage(source, sample, fault);
+	if (error)
+		return error;
+	if (!quick) {
+		figure_set(&sample->fig, FIG_MAPPINGS, state->mappings);
+		set_rest(&sample->fig);
+	}
+	return 0;
+}
+
+static int read_now(struct source *source, struct sample *sample, struct fault *fault)
+{
+	int error = heap_look(state_of(source)->heap, fault);
+
+	return error ? error : read_rest(source, sample, fault);
+}
+
+/* What came of one stop of the target. */
+struct stop {
+	bool in_malloc; /* a thread was stopped inside malloc: nothing was read */
+	bool cut_short;
+	int64_t stood_ns;
+};
+
+static int read_stopped(struct source *source, struct sample *sample, struct stop *stop,
+			struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	int error = pause_begin(state->pause, source->options.pause_ns, fault), end;
+
+	if (error)
+		return error;
+	error = heap_look(state->heap, fault);
+	stop->in_malloc = !error && heap_is_locked(state->heap);
+	if (!error && !stop->in_malloc)
+		error = read_rest(source, sample, fault);
+	end = pause_end(state->pause, &stop->stood_ns, &stop->cut_short);
+	if (!error && end)
+		return fault_set(fault, EXIT_FAILED, end,
+				 "the helper that paused process %d (%s) is gone",
+				 source->process.pid, source->process.comm);
+	return error;
+}
+
+static void empty(struct sample *sample)
+{
+	sample->fig.have = 0;
+	sample->missing[0] = '\0';
+	for (unsigned i = 0; i < sample->arena_count; i++)
+		sample->arena[i].fig.have = 0;
+	sample->arena_count = 0;
+}
+
+/* The reading of a target that stands still, as long as the limit allows. A heap that was
+ * stopped in the middle of a change is let go on and stopped again. */
+static int read_paused(struct source *source, struct sample *sample, struct fault *fault)
+{
+	struct stop stop = {0};
+	int64_t stood_ns = 0;
+
+	for (unsigned i = 0; i < PAUSES; i++) {
+		int error;
+
+		empty(sample);
+		error = read_stopped(source, sample, &stop, fault);
+		if (error)
+			return error;
+		stood_ns += stop.stood_ns;
+		if (!stop.in_malloc && (sample->status != STATUS_TORN || stop.cut_short))
+			break;
+	}
+	figure_set(&sample->fig, FIG_PAUSE_NS, stood_ns);
+	if (stop.in_malloc)
+		return fault_set(fault, EXIT_FAILED, -EBUSY,
+				 "cannot read process %d (%s) at rest: it was inside "
+				 "malloc at each "
+				 "of %d stops",
+				 source->process.pid, source->process.comm, PAUSES);
+	if (stop.cut_short && sample->status != STATUS_PARTIAL) {
+		sample->status = STATUS_PARTIAL;
+		snprintf(sample->missing, sizeof(sample->missing),
+			 "the pause of %lld ms ended before the reading",
+			 (long long)source->options.pause_ns / 1000000);
+	}
+	return 0;
+}
+
+static int heap_source_read(struct source *source, struct sample *sample,
+			    struct fault *fault)
+{
+	return source->options.pause_ns ? read_paused(source, sample, fault)
+					: read_now(source, sample, fault);
+}
+
+const struct driver heap_driver = {heap_open, heap_source_read, heap_close, heap_arenas};

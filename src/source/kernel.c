@@ -1,0 +1,30 @@
+#include "source/kernel.h"
+
+#include "target/usage.h"
+
+#include <string.h>
+
+int source_unreadable(const struct source *source, const char *name, int error,
+		      struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, error, "cannot read /proc/%d/%s (%s): %s",
+			 source->process.pid, name, source->process.comm,
+			 strerror(-error));
+}
+
+int source_usage(struct source *source, struct sample *sample, struct fault *fault)
+{
+	struct usage usage;
+	bool quick = source->options.quick;
+	int error = quick ? usage_quick(&source->process, &usage)
+			  : usage_exact(&source->process, &usage);
+
+	if (error)
+		return source_unreadable(source, quick ? "status" : "smaps_rollup", error,
+					 fault);
+	figure_set(&sample->fig, FIG_RSS_BYTES, usage.rss_bytes);
+	figure_set(&sample->fig, FIG_SWAP_BYTES, usage.swap_bytes);
+	if (usage.has_pss)
+		figure_set(&sample->fig, FIG_PSS_BYTES, usage.pss_bytes);
+	return 0;
+}

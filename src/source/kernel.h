@@ -1,0 +1,17 @@
+/* kernel.h: the kernel's figures, which every source of a live process has in its rows.
+ */
+#ifndef FRAGSCOPE_KERNEL_H
+#define FRAGSCOPE_KERNEL_H
+
+#include "source/driver.h"
+#include "target/maps.h"
+
+/* Sets RSS, PSS and swap; with the option quick, from the kernel's counters, without PSS.
+ * 0, or -errno and FAULT. */
+int source_usage(struct source *source, struct sample *sample, struct fault *fault);
+
+/* Fills FAULT: /proc/PID/NAME could not be read. Returns ERROR. */
+int source_unreadable(const struct source *source, const char *name, int error,
+		      struct fault *fault);
+
+#endif

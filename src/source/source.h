@@ -1,0 +1,56 @@
+/* source.h: the one small interface behind which every source of samples stands. */
+#ifndef FRAGSCOPE_SOURCE_H
+#define FRAGSCOPE_SOURCE_H
+
+#include "base/fault.h"
+#include "sample/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How residency is learned: RESIDENCY_AUTO takes the PAGEMAP_SCAN ioctl where the kernel
+ * has it (6.7 and later) and /proc/PID/pagemap elsewhere; source_describe says which. */
+enum residency {
+	RESIDENCY_AUTO,
+	RESIDENCY_SCAN,
+	RESIDENCY_PAGEMAP,
+};
+
+struct source_options {
+	enum sample_source source;
+	enum residency residency;
+	bool arenas;	  /* tell what belongs to which arena */
+	bool bins;	  /* split the bins as malloc_info does */
+	bool quick;	  /* no walk: bin heads, unsorted list and tops only */
+	unsigned threads; /* readers, 1 at least */
+	int64_t pause_ns; /* stop the target for at most this long; 0: never */
+	uint64_t unusable_for_bytes;
+};
+
+struct source;
+
+enum {
+	SOURCE_READ = 0,
+	SOURCE_ENDED = 1, /* the target is gone; the fault's text says how */
+};
+
+/* Attaches to PID and takes all the memory that readings will need. 0 and *SOURCE, or
+ * -errno and FAULT. Changes nothing in the target. */
+int source_open(struct source **source, int pid, const struct source_options *options,
+		struct fault *fault);
+
+/* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_ENDED or -errno
+ * with FAULT. Allocates nothing. */
+int source_read(struct source *source, struct sample *sample, struct fault *fault);
+
+/* A sample with room for what SOURCE can find; the caller frees it. Null: no memory. */
+struct sample *source_sample(const struct source *source);
+
+/* One line for the header: the target, its allocator, the source and the rule that chose
+ * how it reads. Owned by SOURCE. */
+const char *source_describe(const struct source *source);
+
+void source_close(struct source *source);
+
+#endif

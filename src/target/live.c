@@ -1,0 +1,197 @@
+#include "target/live.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/types.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* The kernel's interface of PAGEMAP_SCAN (Linux 6.7,
+ * Documentation/admin-guide/mm/pagemap), which older headers lack. */
+struct scan_region {
+	__u64 start;
+	__u64 end;
+	__u64 categories;
+};
+
+struct scan_arg {
+	__u64 size;
+	__u64 flags;
+	__u64 start;
+	__u64 end;
+	__u64 walk_end;
+	__u64 vec;
+	__u64 vec_len;
+	__u64 max_pages;
+	__u64 category_inverted;
+	__u64 category_mask;
+	__u64 category_anyof_mask;
+	__u64 return_mask;
+};
+
+#define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
+
+enum {
+	SCAN_PRESENT = 1 << 3,
+	SCAN_SWAPPED = 1 << 4,
+	SCAN_ZERO = 1 << 5,
+	SCAN_VEC = 64,
+};
+
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+#define PAGEMAP_FRAME	((UINT64_C(1) << 55) - 1)
+
+static struct live_memory *live_of(struct memory *memory)
+{
+	return (struct live_memory *)memory;
+}
+
+/* How many of the spans GOT bytes fill. */
+static int spans_filled(const struct span *spans, unsigned count, size_t got)
+{
+	unsigned i = 0;
+
+	while (i < count && got >= spans[i].len)
+		got -= spans[i++].len;
+	return i;
+}
+
+static int live_read(struct memory *memory, const struct span *spans, unsigned count)
+{
+	struct iovec local[MEMORY_SPANS], remote[MEMORY_SPANS];
+	unsigned filled = 0;
+	ssize_t got;
+
+	if (count == 0 || count > MEMORY_SPANS)
+		return -EINVAL;
+	do {
+		local[filled] = (struct iovec){spans[filled].to, spans[filled].len};
+		remote[filled] = (struct iovec){(void *)(uintptr_t)spans[filled].addr,
+						spans[filled].len};
+	} while (++filled < count);
+	got = process_vm_readv(live_of(memory)->pid, local, count, remote, count, 0);
+	if (got < 0)
+		return errno == EFAULT ? 0 : -errno;
+	return spans_filled(spans, count, got);
+}
+
+static uint8_t scan_flags(uint64_t categories)
+{
+	if (categories & SCAN_SWAPPED)
+		return PAGE_SWAPPED;
+	return (categories & (SCAN_PRESENT | SCAN_ZERO)) == SCAN_PRESENT ? PAGE_RESIDENT
+									 : 0;
+}
+
+static int pages_by_ioctl(struct memory *memory, uint64_t start, unsigned count,
+			  uint8_t *flags)
+{
+	const struct live_memory *live = live_of(memory);
+	struct scan_region vec[SCAN_VEC];
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.start = start,
+		.end = start + ((uint64_t)count << memory->page_shift),
+		.vec = (uintptr_t)vec,
+		.vec_len = SCAN_VEC,
+		.category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
+		.return_mask = SCAN_PRESENT | SCAN_SWAPPED | SCAN_ZERO,
+	};
+
+	memset(flags, 0, count);
+	while (arg.start < arg.end) {
+		int got = ioctl(live->pagemap_fd, SCAN_IOCTL, &arg);
+
+		if (got < 0)
+			return -errno;
+		for (int i = 0; i < got; i++)
+			memset(flags + ((vec[i].start - start) >> memory->page_shift),
+			       scan_flags(vec[i].categories),
+			       (vec[i].end - vec[i].start) >> memory->page_shift);
+		if (arg.walk_end <= arg.start)
+			return -EPROTO;
+		arg.start = arg.walk_end;
+	}
+	return 0;
+}
+
+static uint8_t entry_flags(const struct live_memory *live, uint64_t entry)
+{
+	if (entry & PAGEMAP_SWAPPED)
+		return PAGE_SWAPPED;
+	if (!(entry & PAGEMAP_PRESENT))
+		return 0;
+	if (live->zero_frame && (entry & PAGEMAP_FRAME) == live->zero_frame)
+		return 0;
+	return PAGE_RESIDENT;
+}
+
+static int pages_by_file(struct memory *memory, uint64_t start, unsigned count,
+			 uint8_t *flags)
+{
+	const struct live_memory *live = live_of(memory);
+	uint64_t entry[PAGES_BLOCK];
+	ssize_t got;
+
+	memset(flags, 0, count);
+	if (count > PAGES_BLOCK)
+		return -EINVAL;
+	got = pread(live->pagemap_fd, entry, count * sizeof(*entry),
+		    (start >> memory->page_shift) * sizeof(*entry));
+	if (got < 0)
+		return -errno;
+	for (unsigned i = 0; i < got / sizeof(*entry); i++)
+		flags[i] = entry_flags(live, entry[i]);
+	return 0;
+}
+
+/* The frame of the zero page, read off a page of ours that was only ever read. */
+static uint64_t zero_frame(unsigned page_shift)
+{
+	size_t bytes = (size_t)1 << page_shift;
+	volatile char *page =
+		mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	uint64_t entry = 0;
+
+	if (page != MAP_FAILED && fd >= 0) {
+		(void)*page;
+		if (pread(fd, &entry, sizeof(entry),
+			  ((uintptr_t)page >> page_shift) * sizeof(entry)) !=
+		    sizeof(entry))
+			entry = 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (page != MAP_FAILED)
+		munmap((void *)page, bytes);
+	return entry & PAGEMAP_PRESENT ? entry & PAGEMAP_FRAME : 0;
+}
+
+bool live_can_scan(const struct process *process)
+{
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.category_mask = SCAN_PRESENT,
+		.return_mask = SCAN_PRESENT,
+	};
+
+	/* An empty range: the kernel that knows the call answers 0. */
+	return ioctl(process->pagemap_fd, SCAN_IOCTL, &arg) == 0;
+}
+
+void live_init(struct live_memory *live, const struct process *process,
+	       enum pagemap_method method)
+{
+	*live = (struct live_memory){.pid = process->pid,
+				     .pagemap_fd = process->pagemap_fd};
+	live->memory.page_shift = __builtin_ctzl(sysconf(_SC_PAGESIZE));
+	live->memory.read = live_read;
+	live->memory.pages = method == PAGEMAP_IOCTL ? pages_by_ioctl : pages_by_file;
+	if (method == PAGEMAP_FILE)
+		live->zero_frame = zero_frame(live->memory.page_shift);
+}

@@ -1,0 +1,101 @@
+#include "target/maps.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAPS_BUFFER = 64 << 10 };
+
+static bool number(char **at, int base, char end, uint64_t *value)
+{
+	char *stop;
+
+	*value = strtoull(*at, &stop, base);
+	if (stop == *at || *stop != end)
+		return false;
+	*at = stop + 1;
+	return true;
+}
+
+static unsigned permissions(const char *text)
+{
+	return (text[0] == 'r' ? MAP_READ : 0) | (text[1] == 'w' ? MAP_WRITE : 0) |
+	       (text[2] == 'x' ? MAP_EXEC : 0) | (text[3] == 's' ? MAP_IS_SHARED : 0);
+}
+
+int maps_parse(char *line, struct mapping *mapping)
+{
+	char *at = line;
+
+	if (!number(&at, 16, '-', &mapping->start) ||
+	    !number(&at, 16, ' ', &mapping->end))
+		return -EPROTO;
+	if (mapping->end <= mapping->start || strlen(at) < 5 || at[4] != ' ')
+		return -EPROTO;
+	mapping->flags = permissions(at);
+	at += 5;
+	if (!number(&at, 16, ' ', &mapping->offset))
+		return -EPROTO;
+	at = strchr(at, ' '); /* the device */
+	if (!at)
+		return -EPROTO;
+	mapping->inode = strtoull(at, &at, 10);
+	mapping->name = at + strspn(at, " ");
+	return 0;
+}
+
+/* Hands every whole line of TEXT to FN and returns how much of it was used. */
+static int scan_lines(char *text, size_t length, size_t *used, mapping_fn *fn,
+		      void *context)
+{
+	struct mapping mapping;
+	char *line = text, *newline;
+	int result = 0;
+
+	while (!result && (newline = memchr(line, '\n', text + length - line))) {
+		*newline = '\0';
+		result = maps_parse(line, &mapping);
+		if (!result)
+			result = fn(&mapping, context);
+		line = newline + 1;
+	}
+	*used = line - text;
+	return result;
+}
+
+int maps_scan(const struct process *process, mapping_fn *fn, void *context)
+{
+	char buffer[MAPS_BUFFER];
+	size_t held = 0, used;
+	off_t offset = 0;
+
+	for (;;) {
+		ssize_t got = pread(process->maps_fd, buffer + held,
+				    sizeof(buffer) - held, offset);
+		int result;
+
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return offset == 0 ? -ESRCH : held ? -EPROTO : 0;
+		offset += got;
+		held += got;
+		result = scan_lines(buffer, held, &used, fn, context);
+		if (result)
+			return result;
+		held -= used;
+		memmove(buffer, buffer + used, held);
+		if (held == sizeof(buffer))
+			return -EPROTO;
+	}
+}
+
+bool maps_is_anonymous(const struct mapping *mapping)
+{
+	const unsigned want = MAP_READ | MAP_WRITE;
+
+	if (mapping->inode || (mapping->flags & (want | MAP_IS_SHARED)) != want)
+		return false;
+	return !mapping->name[0] || strncmp(mapping->name, "[anon", 5) == 0;
+}

@@ -1,0 +1,42 @@
+/* maps.h: the mappings of a process, parsed as they are read: no copy of the file is kept
+ * and nothing is allocated. */
+#ifndef FRAGSCOPE_MAPS_H
+#define FRAGSCOPE_MAPS_H
+
+#include "target/process.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	MAP_READ = 1,
+	MAP_WRITE = 2,
+	MAP_EXEC = 4,
+	MAP_IS_SHARED = 8,
+};
+
+/* One line of /proc/PID/maps. NAME is empty for anonymous memory and only valid during
+ * the callback. */
+struct mapping {
+	uint64_t start;
+	uint64_t end;
+	uint64_t offset;
+	uint64_t inode;
+	unsigned flags;
+	const char *name;
+};
+
+/* Called once a mapping, in order of address; a value other than 0 ends the scan. */
+typedef int mapping_fn(const struct mapping *mapping, void *context);
+
+/* Parses one line (without its newline). 0, or -EPROTO. LINE is changed. */
+int maps_parse(char *line, struct mapping *mapping);
+
+/* Scans all mappings. Returns 0, what the callback returned, or -errno; -ESRCH when the
+ * address space is gone. */
+int maps_scan(const struct process *process, mapping_fn *fn, void *context);
+
+/* Whether MAPPING can hold memory that malloc got: private, writable, anonymous. */
+bool maps_is_anonymous(const struct mapping *mapping);
+
+#endif

@@ -1,0 +1,218 @@
+#include "target/memory.h"
+
+#include "base/take.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	WIDE_BITS = 9,
+	NARROW_BITS = 2,
+};
+
+_Static_assert(PAGES_BLOCK == 1 << WIDE_BITS, "a block has room for its flags");
+
+struct block {
+	uint64_t tag; /* block number + 1; 0: empty */
+	uint8_t flags[PAGES_BLOCK];
+};
+
+struct pages {
+	struct memory *memory;
+	unsigned mask;
+	unsigned block_bits; /* of the number of pages in a block */
+	struct block slot[];
+};
+
+struct pages *pages_new(struct memory *memory, unsigned slots)
+{
+	struct pages *pages = take(sizeof(*pages) + slots * sizeof(struct block));
+
+	if (!pages)
+		return NULL;
+	pages->memory = memory;
+	pages->mask = slots - 1;
+	pages->block_bits = WIDE_BITS;
+	return pages;
+}
+
+void pages_narrow(struct pages *pages)
+{
+	pages->block_bits = NARROW_BITS;
+	pages_forget(pages);
+}
+
+void pages_free(struct pages *pages)
+{
+	free(pages);
+}
+
+void pages_forget(struct pages *pages)
+{
+	for (unsigned i = 0; i <= pages->mask; i++)
+		pages->slot[i].tag = 0;
+}
+
+static unsigned block_shift(const struct pages *pages)
+{
+	return pages->memory->page_shift + pages->block_bits;
+}
+
+static uint64_t page_mask(const struct pages *pages)
+{
+	return (UINT64_C(1) << pages->block_bits) - 1;
+}
+
+const uint8_t *pages_block(struct pages *pages, uint64_t addr)
+{
+	uint64_t number = addr >> block_shift(pages);
+	struct block *block = &pages->slot[number & pages->mask];
+
+	if (block->tag != number + 1) {
+		if (pages->memory->pages(pages->memory, number << block_shift(pages),
+					 1U << pages->block_bits, block->flags) < 0)
+			memset(block->flags, 0, sizeof(block->flags));
+		block->tag = number + 1;
+	}
+	return block->flags;
+}
+
+static uint8_t page_flags(struct pages *pages, uint64_t addr)
+{
+	return pages_block(pages,
+			   addr)[addr >> pages->memory->page_shift & page_mask(pages)];
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The end of the block that holds ADDR, or END if that comes first. */
+static uint64_t block_end(const struct pages *pages, uint64_t addr, uint64_t end)
+{
+	uint64_t next = ((addr >> block_shift(pages)) + 1) << block_shift(pages);
+
+	return next ? least(next, end) : end;
+}
+
+/* Pages with FLAG among those that [START, END), inside one block, touches. */
+static unsigned count_pages(struct pages *pages, uint64_t start, uint64_t end,
+			    uint8_t flag)
+{
+	const uint8_t *flags = pages_block(pages, start);
+	unsigned shift = pages->memory->page_shift;
+	unsigned first = start >> shift & page_mask(pages);
+	unsigned last = (end - 1) >> shift & page_mask(pages);
+	unsigned count = 0;
+
+	for (unsigned i = first; i <= last; i++)
+		count += (flags[i] & flag) != 0;
+	return count;
+}
+
+static uint64_t flagged_bytes(struct pages *pages, uint64_t start, uint64_t end,
+			      uint8_t flag)
+{
+	uint64_t page_bytes = UINT64_C(1) << pages->memory->page_shift;
+	uint64_t total = 0;
+
+	for (uint64_t at = start, stop; at < end; at = stop) {
+		stop = block_end(pages, at, end);
+		total += (uint64_t)count_pages(pages, at, stop, flag) * page_bytes;
+		if (page_flags(pages, at) & flag)
+			total -= at & (page_bytes - 1);
+		if (page_flags(pages, stop - 1) & flag)
+			total -= -stop & (page_bytes - 1);
+	}
+	return total;
+}
+
+uint64_t pages_resident_bytes(struct pages *pages, uint64_t start, uint64_t end)
+{
+	return flagged_bytes(pages, start, end, PAGE_RESIDENT);
+}
+
+uint64_t pages_swapped_bytes(struct pages *pages, uint64_t start, uint64_t end)
+{
+	return flagged_bytes(pages, start, end, PAGE_SWAPPED);
+}
+
+/* The first page of [START, END) whose residency is WANTED. */
+static uint64_t find_page(struct pages *pages, uint64_t start, uint64_t end, bool wanted)
+{
+	unsigned shift = pages->memory->page_shift;
+
+	while (start < end) {
+		const uint8_t *flags = pages_block(pages, start);
+		uint64_t stop = block_end(pages, start, end);
+
+		for (uint64_t next; start < stop; start = next) {
+			next = ((start >> shift) + 1) << shift;
+			if (!!(flags[start >> shift & page_mask(pages)] &
+			       PAGE_RESIDENT) == wanted)
+				return start;
+			if (next < start)
+				return end;
+		}
+	}
+	return end;
+}
+
+uint64_t pages_next_resident(struct pages *pages, uint64_t start, uint64_t end)
+{
+	return find_page(pages, start, end, true);
+}
+
+uint64_t pages_run_end(struct pages *pages, uint64_t start, uint64_t end)
+{
+	return find_page(pages, start, end, false);
+}
+
+bool pages_all_resident(struct pages *pages, uint64_t addr, uint64_t len)
+{
+	return len && addr + len > addr &&
+	       pages_run_end(pages, addr, addr + len) == addr + len;
+}
+
+int memory_fetch(struct memory *memory, struct pages *pages, uint64_t addr, void *to,
+		 uint32_t len)
+{
+	struct span span = {addr, to, len};
+	int got;
+
+	if (!pages_all_resident(pages, addr, len))
+		return -ENODATA;
+	got = memory->read(memory, &span, 1);
+	if (got < 0)
+		return got;
+	return got == 1 ? 0 : -EFAULT;
+}
+
+int memory_fetch_many(struct memory *memory, struct pages *pages,
+		      const struct span *spans, unsigned count, bool *ok)
+{
+	struct span want[MEMORY_SPANS];
+	unsigned from[MEMORY_SPANS];
+	unsigned wanted = 0, done = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		ok[i] = false;
+		if (!pages_all_resident(pages, spans[i].addr, spans[i].len))
+			continue;
+		want[wanted] = spans[i];
+		from[wanted++] = i;
+	}
+	/* A span that cannot be read ends a call: go on behind it. */
+	while (done < wanted) {
+		int got = memory->read(memory, want + done, wanted - done);
+
+		if (got < 0)
+			return got;
+		for (int i = 0; i < got && done + i < wanted; i++)
+			ok[from[done + i]] = true;
+		done += got + 1;
+	}
+	return 0;
+}

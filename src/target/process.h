@@ -1,0 +1,47 @@
+/* process.h: the identity of one live process: a PID that cannot be mistaken for a later
+ * process of the same number, and the files of /proc that a reading needs, held open. */
+#ifndef FRAGSCOPE_PROCESS_H
+#define FRAGSCOPE_PROCESS_H
+
+#include "base/fault.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { PROCESS_COMM = 64 };
+
+struct process {
+	int pid;
+	int pidfd;
+	int maps_fd; /* bound to the address space: it reads empty after an exec */
+	int pagemap_fd;
+	int rollup_fd;
+	uint64_t start_ticks;
+	char comm[PROCESS_COMM];
+};
+
+enum process_state {
+	PROCESS_RUNS,
+	PROCESS_EXITED,
+	PROCESS_EXECED, /* the same process with another program in it */
+};
+
+/* Opens PID for reading. 0, or -errno and FAULT: no such process, not permitted and by
+ * what, a kernel thread, a zombie. Nothing is sent to the process. */
+int process_open(struct process *process, int pid, struct fault *fault);
+void process_close(struct process *process);
+
+/* What has become of PROCESS. A reading that ends in PROCESS_RUNS was of this process
+ * alone, whatever its number has been given to since. */
+enum process_state process_state(const struct process *process);
+
+/* Whether PROCESS ends within two seconds: asked when its memory is gone already, which
+ * the kernel takes away first. */
+bool process_exits(const struct process *process);
+
+/* Reads /proc/PID/NAME whole into TEXT (at most SIZE - 1 bytes, null-terminated). Returns
+ * the length or -errno. */
+ssize_t process_text(int pid, const char *name, char *text, size_t size);
+
+#endif

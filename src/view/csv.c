@@ -1,0 +1,81 @@
+/* csv.c: the same columns in every row: what names the row, then every figure. */
+#include "base/clock.h"
+#include "view/emitter.h"
+
+#include <string.h>
+
+/* A field as RFC 4180 quotes it; what is no UTF-8 becomes U+FFFD, so that strict readers
+ * do not stop at it. */
+static void field(struct text *text, const char *value)
+{
+	bool quoted = value[strcspn(value, ",\"\r\n")] || *value == ' ';
+	size_t length;
+
+	if (quoted)
+		text_char(text, '"');
+	for (; *value; value += length ? length : 1) {
+		length = text_utf8_length(value);
+		if (*value == '"')
+			text_char(text, '"');
+		if (length)
+			text_bytes(text, value, length);
+		else
+			text_string(text, "\xef\xbf\xbd");
+	}
+	if (quoted)
+		text_char(text, '"');
+}
+
+static void csv_header(struct view *view)
+{
+	struct text *text = &view->text;
+
+	text_string(text,
+		    "time,pid,comm,allocator,source,status,missing,arena,arena_addr");
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		text_char(text, ',');
+		text_string(text, figure_info[f].name);
+	}
+	text_char(text, '\n');
+}
+
+static void identity(struct text *text, const struct row *row)
+{
+	const struct sample *sample = row->sample;
+
+	clock_rfc3339(text, sample->time_ns);
+	text_char(text, ',');
+	text_i64(text, sample->pid);
+	text_char(text, ',');
+	field(text, sample->comm);
+	text_char(text, ',');
+	field(text, sample->allocator);
+	text_char(text, ',');
+	text_string(text, sample_source_name(sample->source));
+	text_char(text, ',');
+	text_string(text, sample_status_name(row->status));
+	text_char(text, ',');
+	if (row->status == STATUS_PARTIAL)
+		field(text, sample->missing);
+}
+
+static void csv_row(struct view *view, const struct row *row)
+{
+	struct text *text = &view->text;
+
+	identity(text, row);
+	text_char(text, ',');
+	if (row->arena)
+		text_u64(text, row->arena->index);
+	text_char(text, ',');
+	if (row->arena)
+		text_hex(text, row->arena->addr);
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		text_char(text, ',');
+		if (row_has(row, f))
+			row_number(text, row, f);
+	}
+	text_char(text, '\n');
+}
+
+const struct emitter emitter_csv = {csv_header, csv_row};

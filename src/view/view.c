@@ -1,0 +1,127 @@
+#include "view/emitter.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int view_open(struct view **view, int fd, const struct view_options *options)
+{
+	static const struct emitter *const emitters[] = {
+		[VIEW_TEXT] = &emitter_text,
+		[VIEW_CSV] = &emitter_csv,
+		[VIEW_JSON] = &emitter_json,
+	};
+	struct view *made = malloc(sizeof(*made));
+
+	if (!made)
+		return -ENOMEM;
+	*made = (struct view){
+		.options = *options,
+		.emitter = emitters[options->format],
+		.fd = fd,
+	};
+	text_init(&made->text, made->buf, sizeof(made->buf));
+	*view = made;
+	return 0;
+}
+
+void view_close(struct view *view)
+{
+	free(view);
+}
+
+/* A descriptor that someone else made non-blocking is waited for: a row is never cut. */
+static int wait_writable(int fd)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+	return poll(&ready, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+}
+
+static int write_all(int fd, const char *bytes, size_t length)
+{
+	while (length) {
+		ssize_t written = write(fd, bytes, length);
+		int error = 0;
+
+		if (written > 0) {
+			bytes += written;
+			length -= (size_t)written;
+		} else if (!written) {
+			error = -EIO;
+		} else if (errno == EAGAIN) {
+			error = wait_writable(fd);
+		} else if (errno != EINTR) {
+			error = -errno;
+		}
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int flush(struct view *view)
+{
+	int error = view->text.overflow
+			    ? -EOVERFLOW
+			    : write_all(view->fd, view->text.buf, view->text.length);
+
+	text_clear(&view->text);
+	return error;
+}
+
+int view_header(struct view *view)
+{
+	if (view->options.header && view->emitter->header)
+		view->emitter->header(view);
+	return flush(view);
+}
+
+int view_note(struct view *view, const char *line)
+{
+	if (view->options.format != VIEW_TEXT || !view->options.header)
+		return 0;
+	text_string(&view->text, "# ");
+	text_printable(&view->text, line, SIZE_MAX);
+	text_char(&view->text, '\n');
+	return flush(view);
+}
+
+int view_sample(struct view *view, const struct sample *sample)
+{
+	struct row row = {
+		.sample = sample,
+		.fig = &sample->fig,
+		.status = sample->status,
+	};
+	int error;
+
+	view->emitter->row(view, &row);
+	error = flush(view);
+	for (unsigned i = 0; view->options.arenas && !error && i < sample->arena_count;
+	     i++) {
+		row.arena = &sample->arena[i];
+		row.fig = &row.arena->fig;
+		row.status = row.arena->status;
+		view->emitter->row(view, &row);
+		error = flush(view);
+	}
+	return error;
+}
+
+bool row_has(const struct row *row, enum figure f)
+{
+	if (!figure_has(row->fig, f))
+		return false;
+	return figure_info[f].unit != UNIT_RATIO || isfinite(row->fig->v[f].d);
+}
+
+void row_number(struct text *text, const struct row *row, enum figure f)
+{
+	if (figure_info[f].unit == UNIT_RATIO)
+		text_fixed(text, row->fig->v[f].d, 4);
+	else
+		text_u64(text, row->fig->v[f].u);
+}

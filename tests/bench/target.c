@@ -1,0 +1,395 @@
+/* target.c: the program that `make bench` reads. It builds the heap named on its command
+ * line, says "ready LIVE" (how many chunks it holds), and answers one question a line on
+ * stdin with one number:
+ *
+ *   mallinfo2   ns that one call of mallinfo2 takes
+ *   memcpy      bytes a second from one large buffer to another
+ *   windows     bytes a second of process_vm_readv alone, in windows as the reader's
+ *   spin MS     units of work bound by memory that it does in MS on a core of its own
+ *   alloc MS    malloc/free pairs
+ *   map MS      mmap/munmap pairs, with every page touched
+ *
+ * As `target hog` it copies memory until it is ended. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	BUFFER_BYTES = 128 << 20,
+	PASSES = 8,
+	WINDOW_BYTES = 64 << 10,
+	WINDOWS = 2, /* in one call, as the reader has it */
+	SPIN_STEPS = 1024,
+	SLOTS = 4096,
+	MAP_BYTES = 128 << 10,
+	PAGE_BYTES = 4096,
+	MAX_THREADS = 64,
+	/* glibc sorts at most 10000 chunks of the unsorted list in one malloc. */
+	SORTED_AT_ONCE = 5000,
+};
+
+/* SHARE percent of the chunks are of LOW to HIGH bytes. */
+struct sizes {
+	unsigned share;
+	unsigned low;
+	unsigned high;
+};
+
+struct shape {
+	const char *name;
+	unsigned threads;      /* beside the main one, each with an arena */
+	unsigned chunks;       /* of each thread */
+	struct sizes sizes[3]; /* the shares add up to 100 */
+	unsigned freed_percent;
+	bool sorted; /* what was freed is in its bins, not on the unsorted list */
+};
+
+#define SMALL_MIX                              \
+	{                                      \
+		{70, 24, 128}, {25, 128, 512}, \
+		{                              \
+			5, 512, 2048           \
+		}                              \
+	}
+
+static const struct shape shapes[] = {
+	{"many", 0, 9500000, SMALL_MIX, 30, true},
+	{"large", 0, 115000, {{100, 4096, 32768}}, 30, true},
+	{"small", 0, 500000, SMALL_MIX, 30, true},
+	{"arenas", 63, 2000, SMALL_MIX, 30, true},
+	{"unsorted", 0, 200000, {{100, 1100, 1200}}, 50, false},
+};
+
+struct builder {
+	const struct shape *shape;
+	pthread_barrier_t *built;
+	uint64_t random;
+	uint64_t live;
+};
+
+struct bench {
+	char *from; /* both buffers are there while a question is answered only: */
+	char *to;   /* a reading goes over all mappings */
+	uint64_t random;
+	void *slot[SLOTS];
+};
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "target: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static void *map(size_t bytes, int flags)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	if (at == MAP_FAILED)
+		fail("mmap");
+	return at;
+}
+
+/* ---- the heap ---- */
+
+static size_t pick_size(const struct shape *shape, uint64_t *random)
+{
+	const struct sizes *sizes = shape->sizes;
+	unsigned share = random_next(random) % 100;
+
+	for (; share >= sizes->share; sizes++)
+		share -= sizes->share;
+	return sizes->low + random_next(random) % (sizes->high - sizes->low + 1);
+}
+
+static void sort_bins(unsigned freed)
+{
+	for (unsigned i = 0; i <= freed / SORTED_AT_ONCE; i++) {
+		/* Volatile: a pair that nothing uses would be left out. */
+		void *volatile chunk = malloc(60000);
+
+		free(chunk);
+	}
+}
+
+/* The list of chunks has a mapping of its own, so that the heap is what SHAPE says. */
+static void build(struct builder *builder)
+{
+	const struct shape *shape = builder->shape;
+	size_t list_bytes = shape->chunks * sizeof(void *);
+	void **chunk = map(list_bytes, MAP_POPULATE);
+
+	for (unsigned i = 0; i < shape->chunks; i++) {
+		size_t bytes = pick_size(shape, &builder->random);
+
+		chunk[i] = malloc(bytes);
+		if (!chunk[i])
+			fail("malloc");
+		memset(chunk[i], 0x5a, bytes);
+	}
+	builder->live = shape->chunks;
+	for (unsigned i = 0; i < shape->chunks; i++) {
+		if (random_next(&builder->random) % 100 >= shape->freed_percent)
+			continue;
+		free(chunk[i]);
+		builder->live--;
+	}
+	if (shape->sorted)
+		sort_bins(shape->chunks - builder->live);
+	munmap(chunk, list_bytes);
+}
+
+static void *builder_main(void *argument)
+{
+	struct builder *builder = argument;
+
+	build(builder);
+	pthread_barrier_wait(builder->built);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* Builds the heaps of all threads; how many chunks they hold. */
+static uint64_t build_all(const struct shape *shape)
+{
+	static struct builder builder[MAX_THREADS + 1];
+	static pthread_barrier_t built;
+	uint64_t live = 0;
+
+	mallopt(M_ARENA_MAX, shape->threads + 1);
+	pthread_barrier_init(&built, NULL, shape->threads + 1);
+	for (unsigned i = 0; i <= shape->threads; i++) {
+		pthread_t thread;
+
+		builder[i] = (struct builder){
+			.shape = shape, .built = &built, .random = 88172645463325252 + i};
+		if (i && pthread_create(&thread, NULL, builder_main, &builder[i]))
+			fail("pthread_create");
+	}
+	build(&builder[0]);
+	pthread_barrier_wait(&built);
+	for (unsigned i = 0; i <= shape->threads; i++)
+		live += builder[i].live;
+	return live;
+}
+
+/* ---- the questions ---- */
+
+static double mallinfo2_ns(struct bench *bench)
+{
+	int64_t start = now_ns();
+	/* Volatile: the call is wanted, not what it says. */
+	volatile struct mallinfo2 info = mallinfo2();
+
+	(void)bench;
+	(void)info;
+	return now_ns() - start;
+}
+
+static double memcpy_speed(struct bench *bench)
+{
+	int64_t start = now_ns();
+
+	for (unsigned i = 0; i < PASSES; i++)
+		memcpy(bench->to, bench->from, BUFFER_BYTES);
+	return PASSES * 1e9 * BUFFER_BYTES / (now_ns() - start);
+}
+
+static double windows_speed(struct bench *bench)
+{
+	const size_t call_bytes = WINDOWS * WINDOW_BYTES;
+	int64_t start = now_ns();
+
+	for (size_t i = 0; i < PASSES * (BUFFER_BYTES / call_bytes); i++) {
+		char *at = bench->from + i * call_bytes % BUFFER_BYTES;
+		struct iovec local[WINDOWS], remote[WINDOWS];
+
+		for (size_t k = 0; k < WINDOWS; k++) {
+			local[k] = (struct iovec){bench->to + k * WINDOW_BYTES,
+						  WINDOW_BYTES};
+			remote[k] = (struct iovec){at + k * WINDOW_BYTES, WINDOW_BYTES};
+		}
+		if (process_vm_readv(getpid(), local, WINDOWS, remote, WINDOWS, 0) < 0)
+			fail("process_vm_readv");
+	}
+	return PASSES * 1e9 * BUFFER_BYTES / (now_ns() - start);
+}
+
+static void spin_once(struct bench *bench)
+{
+	uint64_t *word = (uint64_t *)bench->to;
+
+	for (unsigned i = 0; i < SPIN_STEPS; i++)
+		word[random_next(&bench->random) % (BUFFER_BYTES / sizeof(*word))]++;
+}
+
+static void alloc_once(struct bench *bench)
+{
+	uint64_t random = random_next(&bench->random);
+	void **slot = &bench->slot[random % SLOTS];
+
+	free(*slot);
+	*slot = malloc(16 + (random >> 32) % 2000);
+	if (*slot)
+		*(char *)*slot = 1;
+}
+
+static void map_once(struct bench *bench)
+{
+	char *at = map(MAP_BYTES, 0);
+
+	(void)bench;
+	for (size_t i = 0; i < MAP_BYTES; i += PAGE_BYTES)
+		at[i] = 1;
+	munmap(at, MAP_BYTES);
+}
+
+/* How long this thread has waited for a core, so far: the second number of schedstat. */
+static int64_t waited_ns(void)
+{
+	FILE *file = fopen("/proc/thread-self/schedstat", "r");
+	long long waited = 0;
+
+	if (!file || fscanf(file, "%*s %lld", &waited) != 1)
+		waited = 0;
+	if (file)
+		fclose(file);
+	return waited;
+}
+
+/* Time spent waiting for a core is not counted: other programs are to blame for it. What
+ * is spent asleep, waiting for a lock that the reader holds, is. On a machine too busy to
+ * give it MS in ten times as long, it says what it did in less. */
+static double count_in(struct bench *bench, void (*once)(struct bench *), unsigned ms)
+{
+	const int64_t wanted_ns = ms * INT64_C(1000000);
+	int64_t waited = waited_ns(), start = now_ns(), now = start, own = 0;
+	uint64_t count = 0;
+
+	while (own < wanted_ns && now - start < 10 * wanted_ns) {
+		int64_t pause = now + wanted_ns / 10;
+
+		do {
+			once(bench);
+			count++;
+		} while (now_ns() < pause);
+		now = now_ns();
+		own = now - start - (waited_ns() - waited);
+	}
+	return own > 0 ? (double)count * wanted_ns / own : 0;
+}
+
+static const struct {
+	const char *name;
+	double (*measure)(struct bench *bench);
+	void (*once)(struct bench *bench); /* or this, as often as the time allows */
+} questions[] = {
+	{"mallinfo2", mallinfo2_ns, NULL}, {"memcpy", memcpy_speed, NULL},
+	{"windows", windows_speed, NULL},  {"spin", NULL, spin_once},
+	{"alloc", NULL, alloc_once},	   {"map", NULL, map_once},
+};
+
+static void take_buffers(struct bench *bench)
+{
+	bench->from = map(BUFFER_BYTES, MAP_POPULATE);
+	bench->to = map(BUFFER_BYTES, MAP_POPULATE);
+}
+
+static void drop_buffers(struct bench *bench)
+{
+	munmap(bench->from, BUFFER_BYTES);
+	munmap(bench->to, BUFFER_BYTES);
+}
+
+static bool answer(struct bench *bench, const char *line)
+{
+	char name[16] = "";
+	unsigned ms = 0;
+
+	sscanf(line, "%15s %u", name, &ms);
+	for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++) {
+		double value;
+
+		if (strcmp(questions[i].name, name) != 0)
+			continue;
+		take_buffers(bench);
+		value = questions[i].measure ? questions[i].measure(bench)
+					     : count_in(bench, questions[i].once, ms);
+		drop_buffers(bench);
+		printf("%.0f\n", value);
+		return true;
+	}
+	return false;
+}
+
+static void hog(struct bench *bench)
+{
+	take_buffers(bench);
+	puts("ready 0");
+	for (;;)
+		memcpy_speed(bench);
+}
+
+static const struct shape *find_shape(const char *name)
+{
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
+		if (strcmp(shapes[i].name, name) == 0)
+			return &shapes[i];
+	return NULL;
+}
+
+/* target SHAPE [PERCENT]: with so many percent of the shape's chunks. */
+int main(int argc, char **argv)
+{
+	static char in[1 << 12], out[1 << 12];
+	const struct shape *found = argc > 1 ? find_shape(argv[1]) : NULL;
+	struct bench *bench = map(sizeof(*bench), MAP_POPULATE);
+	struct shape shape;
+	char line[64];
+
+	setvbuf(stdin, in, _IOFBF, sizeof(in));
+	setvbuf(stdout, out, _IOLBF, sizeof(out));
+	bench->random = 2463534242;
+	if (argc == 2 && strcmp(argv[1], "hog") == 0)
+		hog(bench);
+	if (!found) {
+		fprintf(stderr, "target: no such shape of heap\n");
+		return 64;
+	}
+	shape = *found;
+	if (argc > 2)
+		shape.chunks = (uint64_t)shape.chunks * atoi(argv[2]) / 100;
+	printf("ready %llu\n", (unsigned long long)build_all(&shape));
+	while (fgets(line, sizeof(line), stdin) && answer(bench, line))
+		;
+	return 0;
+}

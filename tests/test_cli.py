@@ -1,0 +1,206 @@
+"""The command line: exit statuses and messages to the letter, help, completion, and rows
+that keep to the released columns."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE / "live"), str(HERE / "schema")]
+
+import harness  # noqa: E402  pylint: disable=wrong-import-position
+import schema  # noqa: E402  pylint: disable=wrong-import-position
+
+SEE = "; see 'fragscope --help'\n"
+SEE_STAT = "; see 'fragscope stat --help'\n"
+SIZE = "a size: bytes, or a whole number with K, M, G or T"
+TIME = "a time: seconds, or a number with ns, us, ms, s, m or h"
+
+USAGE = (
+    ("", f"fragscope: no verb given{SEE}"),
+    ("nonsense", f"fragscope: unknown verb 'nonsense'{SEE}"),
+    ("--nonsense", f"fragscope: unknown option '--nonsense'{SEE}"),
+    ("--help me", f"fragscope: unexpected argument 'me'{SEE}"),
+    ("help me", f"fragscope: no help on 'me': it is neither a verb nor 'figures'{SEE}"),
+    ("help stat me", f"fragscope: unexpected argument 'me'{SEE}"),
+    ("stat", f"fragscope stat: no process given: use -p PID or -n NAME{SEE_STAT}"),
+    ("stat 1234", f"fragscope stat: no process given: use -p PID or -n NAME{SEE_STAT}"),
+    ("stat --foo", f"fragscope stat: unknown option '--foo'{SEE_STAT}"),
+    ("stat -p 1 -x", f"fragscope stat: unknown option '-x'{SEE_STAT}"),
+    ("stat -p", f"fragscope stat: option '--pid' needs a value{SEE_STAT}"),
+    ("stat -p 1 1 1 1", f"fragscope stat: unexpected argument '1'{SEE_STAT}"),
+    ("stat -p 1 soon", f"fragscope stat: INTERVAL 'soon' is not {TIME}{SEE_STAT}"),
+    ("stat -p 1 -- -1", f"fragscope stat: INTERVAL '-1' is not {TIME}{SEE_STAT}"),
+    ("stat -p 1 1 0", f"fragscope stat: COUNT '0' is not a whole number above 0{SEE_STAT}"),
+    ("stat -p 1 1 x", f"fragscope stat: COUNT 'x' is not a whole number above 0{SEE_STAT}"),
+    ("stat -p 1 --unusable 64Q",
+     f"fragscope stat: option '--unusable': '64Q' is not {SIZE}{SEE_STAT}"),
+    ("stat -p 1 --threads 65",
+     f"fragscope stat: option '--threads': '65' is not a whole number from 1 to 64{SEE_STAT}"),
+    ("stat -p 1 --source core",
+     f"fragscope stat: option '--source': 'core' is not heap or proc{SEE_STAT}"),
+    ("stat -p 1 --residency x",
+     f"fragscope stat: option '--residency': 'x' is not auto, scan or pagemap{SEE_STAT}"),
+    ("stat -p 1 --csv --json",
+     f"fragscope stat: --csv and --json exclude each other{SEE_STAT}"),
+    ("stat -p 1 --csv --bins",
+     f"fragscope stat: --csv and --bins exclude each other{SEE_STAT}"),
+    ("stat -p 1 --quick --bins --json",
+     f"fragscope stat: --quick and --bins exclude each other{SEE_STAT}"),
+    ("stat -p 1 --bins", f"fragscope stat: --bins needs --json{SEE_STAT}"),
+    ("stat -p 1 --once 1 1",
+     f"fragscope stat: --once takes no INTERVAL and no COUNT{SEE_STAT}"),
+    ("stat -p 1 --pause=0", f"fragscope stat: option '--pause': 0 stops nothing{SEE_STAT}"),
+    ("stat -p 1 --source proc --arenas",
+     "fragscope stat: --arenas needs the heap, which --source proc does not read"
+     + SEE_STAT),
+)
+
+
+def check_usage(tap):
+    for line, want in USAGE:
+        done = harness.fragscope(*line.split())
+        name = f"`fragscope {line}`"
+        tap.equal((done.returncode, done.stdout), (64, ""), f"{name}: status, no output")
+        tap.equal(done.stderr, want, f"{name}: message")
+
+
+def check_help(tap):
+    texts = {}
+    for line in ("--help", "-h", "help", "--version", "-V", "help figures", "help stat",
+                 "stat --help", "stat -h", "stat --json --help --whatever"):
+        done = harness.fragscope(*line.split())
+        texts[line] = done.stdout
+        tap.equal((done.returncode, done.stderr), (0, ""), f"`fragscope {line}`: status")
+        tap.ok(done.stdout, f"`fragscope {line}`: on standard output")
+        tap.ok(max(map(len, done.stdout.splitlines())) < 80, f"`fragscope {line}`: width")
+    tap.equal(texts["help stat"], texts["stat --help"], "help stat is stat --help")
+    tap.ok("\nlibelf " in texts["--version"], "--version says what was built in")
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = harness.fragscope("help", "figures", capture_output=False, stdout=full,
+                                 stderr=subprocess.PIPE)
+    tap.equal(done.returncode, 1, "help on a full disk: status")
+    tap.equal(done.stderr,
+              "fragscope: cannot write to standard output: No space left on device\n",
+              "help on a full disk: message")
+
+
+def complete(*words):
+    """What bash offers after WORDS, the last of which is being typed."""
+    script = (
+        'eval "$(\"$FRAGSCOPE\" --completion)"; COMP_WORDS=("$@"); '
+        "COMP_CWORD=$(($# - 1)); _fragscope; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", "fragscope", *words],
+        env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )
+    return set(done.stdout.split()), done.stderr
+
+
+def check_completion(tap):
+    if not shutil.which("bash"):
+        raise harness.Skip("bash is not installed")
+    for words, want in (
+        (("s",), {"stat"}),
+        (("help", ""), {"stat", "figures"}),
+        (("stat", "--re"), {"--residency"}),
+        (("stat", "--source", ""), {"heap", "proc"}),
+        (("stat", "--source", "=", "p"), {"proc"}),
+        (("stat", "--residency", "="), {"auto", "scan", "pagemap"}),
+        (("stat", "--pause", "--js"), {"--json"}),
+        (("stat", "--threads", ""), set()),
+    ):
+        tap.equal(complete(*words), (want, ""), f"completion of '{' '.join(words)}'")
+    offered, _ = complete("stat", "-p", "")
+    tap.ok("1" in offered, "completion of -p offers processes")
+
+
+def check_rows(tap, target):
+    for args in ((), ("--arenas",), ("--quick",), ("--source", "proc")):
+        name = f"CSV {' '.join(args)}"
+        done = harness.fragscope("stat", "-p", target.pid, "--csv", *args, "0", 2)
+        tap.equal((done.returncode, done.stderr), (0, ""), f"{name}: status")
+        tap.equal(schema.check_csv(done.stdout), [], f"{name}: columns and values")
+    for args in ((), ("--arenas",), ("--bins",), ("--quick",), ("--source", "proc")):
+        name = f"JSON {' '.join(args)}"
+        done = harness.fragscope("stat", "-p", target.pid, "--json", *args, "0", 2)
+        tap.equal((done.returncode, done.stderr), (0, ""), f"{name}: status")
+        lines = done.stdout.splitlines()
+        faults = [fault for line in lines for fault in schema.check_json(line)]
+        tap.equal(faults, [], f"{name}: keys and values")
+        rows = [json.loads(line) for line in lines]
+        tap.equal(sum("arena" not in row for row in rows), 2, f"{name}: rows")
+
+
+def check_scopes(tap, target):
+    """A complete reading has every figure, in every row that the catalogue says."""
+    done = harness.fragscope("stat", "-p", target.pid, "--json", "--arenas", "--once")
+    reading = harness.read_json(done.stdout)[0]
+    tap.equal(reading.row["status"], "complete", "a complete reading", done.stderr)
+    for rows, wheres in (([reading.row], ("process", "both")), (reading.arenas, ("both",))):
+        for row in rows:
+            had = {f"mallinfo2.{key}" for key in row.get("mallinfo2", {})} | set(row)
+            want = {name for name, _, where in schema.TABLE if where in wheres}
+            name = f"arena {row['arena']}" if "arena" in row else "the process"
+            tap.equal(want - had, set() if "arena" in row else {"pause_ns"},
+                      f"figures that {name} lacks")
+
+
+def check_formats_agree(tap, target):
+    """A target that holds still reads the same in CSV and JSON."""
+    args = ("stat", "-p", target.pid, "--once")
+    header, row = harness.read_csv(harness.fragscope(*args, "--csv").stdout)
+    values = dict(zip(header, row))
+    found = json.loads(harness.fragscope(*args, "--json").stdout)
+    found.update({f"mallinfo2.{k}": v for k, v in found.pop("mallinfo2").items()})
+    # The pages that the target shares may gain and lose users meanwhile.
+    for name in set(found) - {"time", "read_ns", "pss_bytes"}:
+        want = f"{found[name]:.4f}" if isinstance(found[name], float) else str(found[name])
+        tap.equal(values[name], want, f"{name} is the same in both")
+
+
+def check_names(tap, target):
+    name = harness.program("oracle").name
+    done = harness.fragscope("stat", "-n", "", "--once")
+    tap.equal((done.returncode, done.stderr),
+              (64, f"fragscope stat: option '--name': '' is not a name{SEE_STAT}"), "-n ''")
+    done = harness.fragscope("stat", "-n", "no-such-name", "--once")
+    tap.equal((done.returncode, done.stderr),
+              (1, "fragscope: no process is named 'no-such-name': neither a process nor its "
+                  "program file\n"), "-n of nothing")
+    done = harness.fragscope("stat", "-n", name, "--json", "--once")
+    pids = [json.loads(line)["pid"] for line in done.stdout.splitlines()]
+    tap.ok(target.pid in pids, "-n finds a program by its file", pids, done.stderr)
+    done = harness.fragscope("stat", "-n", name, "-p", target.pid, "--json", "--once")
+    pids = [json.loads(line)["pid"] for line in done.stdout.splitlines()]
+    tap.equal(pids.count(target.pid), 1, "a process picked twice is read once")
+
+
+def check_pause(tap, target):
+    done = harness.fragscope("stat", "-p", target.pid, "--json", "--pause=1s", "0", 3)
+    tap.equal(done.returncode, 0, "--pause: status", done.stderr)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    tap.ok(all(row.get("pause_ns", 0) > 0 for row in rows), "--pause: pause_ns", rows)
+    tap.ok(done.stderr.startswith("fragscope: stopped for 3 reading(s): "),
+           "--pause: summed up at the end", done.stderr)
+
+
+def main():
+    tap = harness.Tap()
+    for name, run in (("usage", check_usage), ("help", check_help),
+                      ("completion", check_completion)):
+        with tap.section(name):
+            run(tap)
+    with tap.section("rows"):
+        with harness.Oracle("--chunks 2000 --free-pattern alternate --threads 2") as target:
+            for run in (check_rows, check_scopes, check_formats_agree, check_names, check_pause):
+                run(tap, target)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,448 @@
+/* test_heap_image.c: saved heaps of five glibcs give exactly what their programs said of
+ * them; and a file that is no image is refused. */
+#include "saved.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SAVED_LEAST = 10, ARENAS_LEAST = 3, PAGE = 4096 };
+
+struct fixture {
+	struct saved saved[SAVED_MAX];
+	int count;
+};
+
+static int load(void **state)
+{
+	static struct fixture fixture;
+	char why[SAVED_PATH];
+
+	fixture.count = saved_load(fixture.saved, why);
+	if (fixture.count < 0)
+		print_error("%s: %s\n", why, strerror(-fixture.count));
+	*state = &fixture;
+	return fixture.count < 0 ? -1 : 0;
+}
+
+static int unload(void **state)
+{
+	struct fixture *fixture = *state;
+
+	saved_free(fixture->saved, fixture->count);
+	return 0;
+}
+
+static const struct heap_options plain = {.threads = 1};
+
+/* One reading of SAVED. The caller frees *SAMPLE. */
+static void read_image(const struct saved *saved, const struct heap_options *options,
+		       struct image_memory *memory, struct sample **sample)
+{
+	const struct image *image = saved->image;
+	struct fault fault = {.text = ""};
+	struct heap *heap;
+
+	image_memory_init(memory, image);
+	if (heap_new(&heap, &memory->memory, image->instance, image->instance_count,
+		     options, &fault))
+		fail_msg("%s: %s", saved->name, fault.text);
+	*sample = sample_new(heap_arena_capacity(heap), options->bins);
+	assert_non_null(*sample);
+	if (heap_look(heap, &fault) || heap_read(heap, &image->regions, *sample, &fault))
+		fail_msg("%s: %s", saved->name, fault.text);
+	heap_free(heap);
+}
+
+static uint64_t figure(const struct figures *fig, enum figure f)
+{
+	if (!figure_has(fig, f))
+		fail_msg("%s is absent", figure_info[f].name);
+	return fig->v[f].u;
+}
+
+static void check(const struct saved *saved, const char *what, unsigned arena,
+		  uint64_t got, uint64_t want)
+{
+	if (got != want)
+		fail_msg("%s: arena %u: %s: got %llu, want %llu", saved->name, arena,
+			 what, (unsigned long long)got, (unsigned long long)want);
+}
+
+static void check_complete(const struct saved *saved, const struct sample *sample)
+{
+	if (sample->status != STATUS_COMPLETE)
+		fail_msg("%s: %s: %s", saved->name, sample_status_name(sample->status),
+			 sample->missing);
+}
+
+static void check_mallinfo(const struct saved *saved, const struct sample *sample)
+{
+	for (unsigned i = 0; i < SAVED_MALLINFO; i++) {
+		enum figure f = FIG_MALLINFO2_ARENA + i;
+
+		check(saved, figure_info[f].name, 0, figure(&sample->fig, f),
+		      saved->expected.mallinfo2[i]);
+	}
+}
+
+static void check_arena(const struct saved *saved, unsigned i,
+			const struct expected_arena *want, const struct figures *fig)
+{
+	uint64_t fast_chunks = figure(fig, FIG_FAST_CHUNKS);
+	uint64_t fast_bytes = figure(fig, FIG_FAST_BYTES);
+
+	check(saved, "system", i, figure(fig, FIG_SYSTEM_BYTES), want->system_bytes);
+	check(saved, "fast chunks", i, fast_chunks, want->fast_chunks);
+	check(saved, "fast bytes", i, fast_bytes, want->fast_bytes);
+	check(saved, "rest chunks", i, figure(fig, FIG_FREE_CHUNKS) - fast_chunks + 1,
+	      want->rest_chunks);
+	check(saved, "rest bytes", i, figure(fig, FIG_FREE_BYTES) - fast_bytes,
+	      want->rest_bytes);
+	check(saved, "top", i, figure(fig, FIG_TOP_BYTES), want->top_bytes);
+}
+
+static void check_arenas(const struct saved *saved, const struct sample *sample)
+{
+	assert_int_equal(sample->arena_count, saved->expected.arena_count);
+	for (unsigned i = 0; i < sample->arena_count; i++)
+		check_arena(saved, i, &saved->expected.arena[i], &sample->arena[i].fig);
+}
+
+static void check_bin(const struct saved *saved, unsigned arena,
+		      const struct bin_total *got, const struct bin_total *want)
+{
+	check(saved, "chunks of a bin", arena, got->count, want->count);
+	check(saved, "bytes of a bin", arena, got->total_bytes, want->total_bytes);
+	check(saved, "first size of a bin", arena, got->from_bytes, want->from_bytes);
+	check(saved, "last size of a bin", arena, got->to_bytes, want->to_bytes);
+}
+
+static void check_bins(const struct saved *saved, const struct sample *sample)
+{
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct arena_bins *got = sample->arena[i].bins;
+		const struct arena_bins *want = &saved->expected.arena[i].bins;
+
+		assert_true(got->split);
+		for (unsigned b = 0; b < SAMPLE_FASTBINS; b++)
+			check_bin(saved, i, &got->fast[b], &want->fast[b]);
+		for (unsigned b = 0; b < SAMPLE_BINS; b++)
+			check_bin(saved, i, &got->bins[b], &want->bins[b]);
+	}
+}
+
+/* What holds whenever a reading is complete, whatever the program said. */
+static void check_parts(const struct saved *saved, const struct sample *sample)
+{
+	const struct figures *fig = &sample->fig;
+
+	check(saved, "live, free and tcache", 0,
+	      figure(fig, FIG_LIVE_BYTES) + figure(fig, FIG_FREE_BYTES) +
+		      figure(fig, FIG_TCACHE_BYTES),
+	      figure(fig, FIG_SYSTEM_BYTES));
+	check(saved, "trimmable, pinned and retained", 0,
+	      figure(fig, FIG_TRIMMABLE_BYTES) + figure(fig, FIG_PINNED_BYTES) +
+		      figure(fig, FIG_RETAINED_BYTES),
+	      figure(fig, FIG_FREE_RESIDENT_BYTES));
+	check(saved, "in doubt", 0, figure(fig, FIG_IN_DOUBT_BYTES), 0);
+}
+
+/* To a page an arena: see malloc_trim's own rounding. */
+static void check_trim(const struct saved *saved, const struct sample *sample)
+{
+	uint64_t told = figure(&sample->fig, FIG_TRIMMABLE_BYTES);
+	uint64_t fell = saved->expected.trimmed_bytes;
+	uint64_t slack = (uint64_t)sample->arena_count * PAGE;
+
+	if (told > fell + slack || fell > told + slack)
+		fail_msg("%s: trimmable_bytes is %llu, the trim gave back %llu",
+			 saved->name, (unsigned long long)told, (unsigned long long)fell);
+}
+
+static void check_image(const struct saved *saved, const struct heap_options *options)
+{
+	struct image_memory memory;
+	struct sample *sample;
+
+	read_image(saved, options, &memory, &sample);
+	check_complete(saved, sample);
+	check_mallinfo(saved, sample);
+	check_arenas(saved, sample);
+	check_parts(saved, sample);
+	check_trim(saved, sample);
+	if (options->bins)
+		check_bins(saved, sample);
+	assert_int_equal(memory.outside, 0);
+	sample_free(sample);
+}
+
+static void every_image_is_exact(void **state)
+{
+	static const struct heap_options ways[] = {
+		{.threads = 1},
+		{.threads = 2},
+		{.threads = 1, .arenas = true, .bins = true},
+		{.threads = 2, .arenas = true, .bins = true},
+	};
+	const struct fixture *fixture = *state;
+
+	for (int i = 0; i < fixture->count; i++)
+		for (unsigned way = 0; way < sizeof(ways) / sizeof(*ways); way++)
+			check_image(&fixture->saved[i], &ways[way]);
+}
+
+/* The images are worth their room: between them they hold everything. */
+static void the_images_hold_everything(void **state)
+{
+	const struct fixture *fixture = *state;
+	uint64_t most_arenas = 0, fast = 0, mmapped = 0, tcache = 0, foreign = 0;
+
+	assert_true(fixture->count >= SAVED_LEAST);
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		struct image_memory memory;
+		struct sample *sample;
+
+		read_image(saved, &plain, &memory, &sample);
+		if (sample->arena_count > most_arenas)
+			most_arenas = sample->arena_count;
+		fast += figure(&sample->fig, FIG_FAST_CHUNKS) != 0;
+		mmapped += figure(&sample->fig, FIG_MMAPPED_CHUNKS) != 0;
+		tcache += figure(&sample->fig, FIG_TCACHE_CHUNKS) != 0;
+		foreign += figure(&sample->fig, FIG_FOREIGN_BYTES) != 0;
+		sample_free(sample);
+	}
+	assert_true(most_arenas >= ARENAS_LEAST);
+	assert_true(fast && mmapped && tcache && foreign);
+}
+
+static void by_arena_tcaches_add_up(void **state)
+{
+	static const struct heap_options arenas = {.threads = 1, .arenas = true};
+	const struct fixture *fixture = *state;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		uint64_t chunks = 0, bytes = 0;
+		struct image_memory memory;
+		struct sample *sample;
+
+		read_image(saved, &arenas, &memory, &sample);
+		for (unsigned a = 0; a < sample->arena_count; a++) {
+			chunks += figure(&sample->arena[a].fig, FIG_TCACHE_CHUNKS);
+			bytes += figure(&sample->arena[a].fig, FIG_TCACHE_BYTES);
+		}
+		check(saved, "tcache chunks of all arenas", 0, chunks,
+		      figure(&sample->fig, FIG_TCACHE_CHUNKS));
+		check(saved, "tcache bytes of all arenas", 0, bytes,
+		      figure(&sample->fig, FIG_TCACHE_BYTES));
+		sample_free(sample);
+	}
+}
+
+/* Not by its own means: the quick look and the walk see the same largest chunks. */
+static void the_quick_look_agrees(void **state)
+{
+	static const struct heap_options quick = {.threads = 1, .quick = true};
+	const struct fixture *fixture = *state;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		struct image_memory memory;
+		struct sample *walked, *sample;
+
+		read_image(saved, &plain, &memory, &walked);
+		read_image(saved, &quick, &memory, &sample);
+		check(saved, "system", 0, figure(&sample->fig, FIG_SYSTEM_BYTES),
+		      figure(&walked->fig, FIG_SYSTEM_BYTES));
+		/* A slow machine may run out of its time. */
+		if (sample->status == STATUS_COMPLETE) {
+			check(saved, "largest free", 0,
+			      figure(&sample->fig, FIG_LARGEST_FREE_BYTES),
+			      figure(&walked->fig, FIG_LARGEST_FREE_BYTES));
+			check(saved, "largest hole", 0,
+			      figure(&sample->fig, FIG_LARGEST_HOLE_BYTES),
+			      figure(&walked->fig, FIG_LARGEST_HOLE_BYTES));
+		}
+		assert_int_equal(memory.outside, 0);
+		sample_free(walked);
+		sample_free(sample);
+	}
+}
+
+static void a_heap_is_read_twice_alike(void **state)
+{
+	const struct fixture *fixture = *state;
+	const struct saved *saved = &fixture->saved[0];
+	struct image_memory memory;
+	struct fault fault;
+	struct sample *first, *second;
+	struct heap *heap;
+
+	image_memory_init(&memory, saved->image);
+	assert_int_equal(heap_new(&heap, &memory.memory, saved->image->instance,
+				  saved->image->instance_count, &plain, &fault),
+			 0);
+	first = sample_new(heap_arena_capacity(heap), false);
+	second = sample_new(heap_arena_capacity(heap), false);
+	assert_int_equal(heap_look(heap, &fault), 0);
+	assert_int_equal(heap_read(heap, &saved->image->regions, first, &fault), 0);
+	assert_int_equal(heap_look(heap, &fault), 0);
+	assert_int_equal(heap_read(heap, &saved->image->regions, second, &fault), 0);
+	assert_true(first->fig.have == second->fig.have);
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (figure_has(&first->fig, f))
+			assert_true(first->fig.v[f].u == second->fig.v[f].u);
+	sample_free(first);
+	sample_free(second);
+	heap_free(heap);
+}
+
+/* ---- files that are no image ---- */
+
+struct tiny {
+	struct image_header header;
+	struct image_instance instance;
+	struct image_region region;
+	struct image_run run[2];
+	uint8_t pages[3 * PAGE];
+};
+
+static void make_tiny(struct tiny *tiny)
+{
+	memset(tiny, 0, sizeof(*tiny));
+	tiny->header = (struct image_header){.magic = IMAGE_MAGIC,
+					     .version = IMAGE_VERSION,
+					     .page_shift = 12,
+					     .instances = 1,
+					     .regions = 1,
+					     .runs = 2};
+	strcpy(tiny->instance.layout, layouts[0].name);
+	tiny->region = (struct image_region){0x10000, 0x20000, 0};
+	tiny->run[0] = (struct image_run){0x10000, 2};
+	tiny->run[1] = (struct image_run){0x14000, 1};
+	memset(tiny->pages, 0x11, sizeof(tiny->pages));
+}
+
+static void a_small_image_reads_back(void **state)
+{
+	struct image_memory memory;
+	struct image *image;
+	struct tiny tiny;
+	uint8_t buffer[2 * PAGE], flags[8];
+	struct span span = {0x11ff8, buffer, 8};
+
+	(void)state;
+	make_tiny(&tiny);
+	assert_int_equal(image_parse(&image, &tiny, sizeof(tiny)), 0);
+	image_memory_init(&memory, image);
+	assert_int_equal(memory.memory.read(&memory.memory, &span, 1), 1);
+	assert_int_equal(buffer[7], 0x11);
+	span.len = 9;
+	assert_int_equal(memory.memory.read(&memory.memory, &span, 1), 0);
+	assert_int_equal(memory.outside, 1);
+	assert_int_equal(memory.memory.pages(&memory.memory, 0xf000, 8, flags), 0);
+	assert_memory_equal(flags, "\0\1\1\0\0\1\0\0", 8);
+	assert_int_equal(image_page(image, 0x12000), 3);
+	assert_int_equal(image_page(image, 0x14000), 2);
+	image->flags[1] = PAGE_SWAPPED;
+	span.len = 8;
+	assert_int_equal(memory.memory.read(&memory.memory, &span, 1), 0);
+	image_free(image);
+}
+
+static void refused(const struct tiny *tiny, size_t size)
+{
+	struct image *image = NULL;
+
+	assert_int_equal(image_parse(&image, tiny, size), -EPROTO);
+	assert_null(image);
+}
+
+static void cut_images_are_refused(void **state)
+{
+	struct tiny tiny;
+
+	(void)state;
+	make_tiny(&tiny);
+	for (size_t size = 0; size < sizeof(tiny); size++)
+		refused(&tiny, size);
+}
+
+static void hostile_images_are_refused(void **state)
+{
+	static const struct {
+		size_t offset;
+		uint64_t value;
+		unsigned bytes;
+	} damage[] = {
+		{offsetof(struct tiny, header.magic), 0, 1},
+		{offsetof(struct tiny, header.magic) + 7, 1, 1},
+		{offsetof(struct tiny, header.version), 2, 4},
+		{offsetof(struct tiny, header.page_shift), 0, 4},
+		{offsetof(struct tiny, header.page_shift), 64, 4},
+		{offsetof(struct tiny, header.instances), 0, 4},
+		{offsetof(struct tiny, header.instances), 9, 4},
+		{offsetof(struct tiny, header.regions), UINT32_MAX, 4},
+		{offsetof(struct tiny, header.regions), 2, 4},
+		{offsetof(struct tiny, header.runs), 0, 4},
+		{offsetof(struct tiny, header.runs), UINT32_MAX, 4},
+		{offsetof(struct tiny, header.zero), 1, 4},
+		{offsetof(struct tiny, instance.layout), UINT64_MAX, 8},
+		{offsetof(struct tiny, instance.zero), 1, 4},
+		{offsetof(struct tiny, region.start), 0x10001, 8},
+		{offsetof(struct tiny, region.start), 0x20000, 8},
+		{offsetof(struct tiny, region.end), UINT64_C(1) << 62, 8},
+		{offsetof(struct tiny, region.is_break), 2, 8},
+		{offsetof(struct tiny, run[0].addr), 0x10010, 8},
+		{offsetof(struct tiny, run[0].addr), UINT64_MAX << 12, 8},
+		{offsetof(struct tiny, run[0].pages), 0, 8},
+		{offsetof(struct tiny, run[0].pages), UINT64_MAX, 8},
+		{offsetof(struct tiny, run[0].pages), 1, 8},
+		{offsetof(struct tiny, run[1].addr), 0x12000, 8},
+		{offsetof(struct tiny, run[1].addr), 0x10000, 8},
+		{offsetof(struct tiny, run[1].pages), 2, 8},
+	};
+	struct tiny tiny;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(damage) / sizeof(*damage); i++) {
+		make_tiny(&tiny);
+		memcpy((uint8_t *)&tiny + damage[i].offset, &damage[i].value,
+		       damage[i].bytes);
+		refused(&tiny, sizeof(tiny));
+	}
+}
+
+static void a_missing_file_is_an_error(void **state)
+{
+	struct image *image = NULL;
+
+	(void)state;
+	assert_int_equal(image_load(&image, "/nonexistent/image"), -ENOENT);
+	assert_null(image);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_images_hold_everything),
+		cmocka_unit_test(every_image_is_exact),
+		cmocka_unit_test(by_arena_tcaches_add_up),
+		cmocka_unit_test(the_quick_look_agrees),
+		cmocka_unit_test(a_heap_is_read_twice_alike),
+		cmocka_unit_test(a_small_image_reads_back),
+		cmocka_unit_test(cut_images_are_refused),
+		cmocka_unit_test(hostile_images_are_refused),
+		cmocka_unit_test(a_missing_file_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, load, unload);
+}

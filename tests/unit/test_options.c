@@ -1,0 +1,256 @@
+/* test_options.c: the option parser, driven by a table of its own: values, and messages
+ * to the letter. */
+#include "options.h"
+
+#include "base/text.h"
+#include "help.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { WORDS_MAX = 16 };
+
+struct values {
+	bool all, brief;
+	uint64_t size, threads;
+	int64_t pause_ns;
+	unsigned source;
+	const char *output;
+	struct name_list names;
+	struct pid_list pids;
+};
+
+static const char *const choices[] = {"heap", "proc", "both", NULL};
+
+#define FIELD(name) offsetof(struct values, name)
+
+/* clang-format off */
+static const struct option_spec specs[] = {
+	{.name = "all", .letter = 'a', .kind = OPTION_FLAG, .offset = FIELD(all)},
+	{.name = "brief", .letter = 'b', .kind = OPTION_FLAG, .offset = FIELD(brief)},
+	{.name = "size", .kind = OPTION_BYTES, .value = "SIZE", .offset = FIELD(size)},
+	{.name = "threads", .letter = 't', .kind = OPTION_COUNT, .value = "N", .limit = 64,
+	 .offset = FIELD(threads)},
+	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
+	 .offset = FIELD(pause_ns)},
+	{.name = "source", .kind = OPTION_CHOICE, .choices = choices, .offset = FIELD(source)},
+	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
+	 .offset = FIELD(output)},
+	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
+	 .offset = FIELD(names)},
+	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
+	 .offset = FIELD(pids)},
+	{.name = "help", .letter = 'h', .kind = OPTION_HELP},
+};
+/* clang-format on */
+
+static const struct command command = {
+	.name = "verb",
+	.options = specs,
+	.option_count = sizeof(specs) / sizeof(specs[0]),
+	.max_operands = 2,
+};
+
+static struct values values;
+static struct parsed parsed;
+static struct fault fault;
+
+static void forget(void)
+{
+	free(values.names.name);
+	free(values.pids.pid);
+	memset(&values, 0, sizeof(values));
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	forget();
+	return 0;
+}
+
+/* Parses LINE, cut at its spaces; the words stay in a static buffer. */
+static int parse(const char *line)
+{
+	static char words[256];
+	char *argv[WORDS_MAX];
+	char *save, *word;
+	int argc = 0;
+
+	forget();
+	assert_true(strlen(line) < sizeof(words));
+	strcpy(words, line);
+	for (word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		argv[argc++] = word;
+	return options_parse(&command, argc, argv, &values, &parsed, &fault);
+}
+
+static void long_forms(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--all --size=64K --threads 8 --source=proc --output f"),
+			 0);
+	assert_true(values.all && !values.brief);
+	assert_int_equal(values.size, 65536);
+	assert_int_equal(values.threads, 8);
+	assert_int_equal(values.source, 1);
+	assert_string_equal(values.output, "f");
+	assert_true(options_given(&command, &parsed, "size"));
+	assert_false(options_given(&command, &parsed, "pause"));
+}
+
+static void short_forms(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("-abofile -t 8"), 0);
+	assert_true(values.all && values.brief);
+	assert_string_equal(values.output, "file");
+	assert_int_equal(values.threads, 8);
+	assert_int_equal(parse("-ba -t8 -o -b"), 0);
+	assert_int_equal(values.threads, 8);
+	assert_string_equal(values.output, "-b");
+}
+
+static void optional_value(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--pause 5"), 0);
+	assert_int_equal(values.pause_ns, 100000000);
+	assert_int_equal(parsed.operand_count, 1);
+	assert_int_equal(parse("--pause=5ms"), 0);
+	assert_int_equal(values.pause_ns, 5000000);
+	assert_int_equal(parsed.operand_count, 0);
+}
+
+static void operands_mix_with_options(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("1 -a 10"), 0);
+	assert_true(values.all);
+	assert_int_equal(parsed.operand_count, 2);
+	assert_string_equal(parsed.operand[0], "1");
+	assert_string_equal(parsed.operand[1], "10");
+	assert_int_equal(parse("-a -- -b --brief"), 0);
+	assert_false(values.brief);
+	assert_string_equal(parsed.operand[0], "-b");
+	assert_string_equal(parsed.operand[1], "--brief");
+	assert_int_equal(parse("-"), 0);
+	assert_string_equal(parsed.operand[0], "-");
+}
+
+static void lists(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("-p 12,7 --pid=12,3 -n a -nb"), 0);
+	assert_int_equal(values.pids.count, 3);
+	assert_int_equal(values.pids.pid[0], 12);
+	assert_int_equal(values.pids.pid[1], 7);
+	assert_int_equal(values.pids.pid[2], 3);
+	assert_int_equal(values.names.count, 2);
+	assert_string_equal(values.names.name[0], "a");
+	assert_string_equal(values.names.name[1], "b");
+}
+
+/* Help is help, whatever follows it. */
+static void help_ends_parsing(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("-ah --nonsense"), 0);
+	assert_true(parsed.help);
+	assert_int_equal(parse("--help=x"), -EINVAL);
+}
+
+static void messages(void **state)
+{
+#define SEE "; see 'fragscope verb --help'"
+	static const struct {
+		const char *line, *want;
+	} cases[] = {
+		{"--foo", "unknown option '--foo'" SEE},
+		{"--foo=3", "unknown option '--foo'" SEE},
+		{"--al", "unknown option '--al'" SEE},
+		{"--=x", "unknown option '--'" SEE},
+		{"-x", "unknown option '-x'" SEE},
+		{"-axb", "unknown option '-x'" SEE},
+		{"--all=yes", "option '--all' takes no value" SEE},
+		{"--size", "option '--size' needs a value" SEE},
+		{"-a -t", "option '--threads' needs a value" SEE},
+		{"--size=64Q", "option '--size': '64Q' is not a size: bytes, or a whole "
+			       "number with K, M, G "
+			       "or T" SEE},
+		{"--size=",
+		 "option '--size': '' is not a size: bytes, or a whole number with K, "
+		 "M, G or T" SEE},
+		{"--pause=fast",
+		 "option '--pause': 'fast' is not a time: seconds, or a number "
+		 "with ns, us, ms, s, m or h" SEE},
+		{"-t0", "option '--threads': '0' is not a whole number from 1 to 64" SEE},
+		{"-t65",
+		 "option '--threads': '65' is not a whole number from 1 to 64" SEE},
+		{"-tmany",
+		 "option '--threads': 'many' is not a whole number from 1 to 64" SEE},
+		{"--source heaps",
+		 "option '--source': 'heaps' is not heap, proc or both" SEE},
+		{"--output=", "option '--output': '' is not a file name" SEE},
+		{"--name=", "option '--name': '' is not a name" SEE},
+		{"-p 1,x", "option '--pid': '1,x' is not a list of process IDs, as in "
+			   "4711,4712" SEE},
+		{"-p 0",
+		 "option '--pid': '0' is not a list of process IDs, as in 4711,4712" SEE},
+		{"-p 1,,2", "option '--pid': '1,,2' is not a list of process IDs, as in "
+			    "4711,4712" SEE},
+		{"-p 99999999999",
+		 "option '--pid': '99999999999' is not a list of process IDs, "
+		 "as in 4711,4712" SEE},
+		{"1 2 3", "unexpected argument '3'" SEE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(cases[i].line), -EINVAL);
+		assert_string_equal(fault.text, cases[i].want);
+		assert_int_equal(fault.status, EXIT_USAGE);
+	}
+}
+
+static void spellings(void **state)
+{
+	static const char *const want[] = {
+		"-a, --all",	     "-b, --brief",	   "    --size SIZE",
+		"-t, --threads N",   "    --pause[=TIME]", "    --source heap|proc|both",
+		"-o, --output FILE", "-n, --name NAME",	   "-p, --pid PID[,PID...]",
+		"-h, --help",
+	};
+	char buf[64];
+	struct text text;
+
+	(void)state;
+	for (unsigned i = 0; i < command.option_count; i++) {
+		text_init(&text, buf, sizeof(buf));
+		help_option_spelling(&text, &specs[i]);
+		assert_string_equal(buf, want[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(long_forms, teardown),
+		cmocka_unit_test_teardown(short_forms, teardown),
+		cmocka_unit_test_teardown(optional_value, teardown),
+		cmocka_unit_test_teardown(operands_mix_with_options, teardown),
+		cmocka_unit_test_teardown(lists, teardown),
+		cmocka_unit_test_teardown(help_ends_parsing, teardown),
+		cmocka_unit_test_teardown(messages, teardown),
+		cmocka_unit_test(spellings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

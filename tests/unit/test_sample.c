@@ -1,0 +1,149 @@
+/* test_sample.c: the catalogue's own rules, and the life of a sample. */
+#include "sample/sample.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void every_figure_is_described(void **state)
+{
+	(void)state;
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		const struct figure_info *info = &figure_info[f];
+
+		assert_non_null(info->name);
+		assert_non_null(info->heading);
+		assert_true(strlen(info->heading) <= info->width);
+		assert_in_range(info->scope, SCOPE_PROCESS, SCOPE_BOTH);
+		assert_true(info->meaning && *info->meaning);
+		assert_true(info->meaning[strlen(info->meaning) - 1] == '.');
+		if (info->rank)
+			assert_true(*info->heading);
+	}
+}
+
+static void names_and_ranks_are_unique(void **state)
+{
+	(void)state;
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		assert_in_range(figure_info[f].rank, 0, FIG_COUNT);
+		for (unsigned g = 0; g < f; g++) {
+			assert_string_not_equal(figure_info[f].name, figure_info[g].name);
+			if (figure_info[f].rank)
+				assert_int_not_equal(figure_info[f].rank,
+						     figure_info[g].rank);
+		}
+	}
+}
+
+/* A name ends with the unit that its figure has; JSON keys need no escape. */
+static void names_are_words(void **state)
+{
+	(void)state;
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		const char *name = figure_info[f].name;
+		size_t length = strlen(name);
+
+		assert_int_equal(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_."),
+				 length);
+		if (length > 6 && !strcmp(name + length - 6, "_bytes"))
+			assert_int_equal(figure_info[f].unit, UNIT_BYTES);
+		if (length > 3 && !strcmp(name + length - 3, "_ns"))
+			assert_int_equal(figure_info[f].unit, UNIT_NS);
+	}
+}
+
+static void figures_come_and_go(void **state)
+{
+	struct figures fig = {0};
+
+	(void)state;
+	assert_false(figure_has(&fig, FIG_READ_NS));
+	figure_set(&fig, FIG_READ_NS, 7);
+	figure_set_ratio(&fig, FIG_FRAG, 0.5);
+	assert_true(figure_has(&fig, FIG_READ_NS));
+	assert_true(figure_has(&fig, FIG_FRAG));
+	assert_int_equal(fig.v[FIG_READ_NS].u, 7);
+	assert_true(fig.v[FIG_FRAG].d == 0.5);
+	figure_drop(&fig, FIG_READ_NS);
+	assert_false(figure_has(&fig, FIG_READ_NS));
+	assert_true(figure_has(&fig, FIG_FRAG));
+}
+
+static void clear_keeps_memory(void **state)
+{
+	struct sample *sample = sample_new(3, true);
+	struct arena_row *arena;
+	struct arena_bins *bins;
+
+	(void)state;
+	assert_non_null(sample);
+	assert_int_equal(sample->arena_capacity, 3);
+	assert_int_equal(sample->arena_count, 0);
+	arena = sample->arena;
+	bins = arena[2].bins;
+	assert_true(arena[0].bins && arena[1].bins == arena[0].bins + 1);
+	sample->pid = 1;
+	strcpy(sample->comm, "x");
+	figure_set(&sample->fig, FIG_RSS_BYTES, 1);
+	sample->arena_count = 3;
+	arena[2].index = 2;
+	figure_set(&arena[2].fig, FIG_RSS_BYTES, 1);
+	bins->split = true;
+	bins->bins[126].count = 1;
+
+	sample_clear(sample);
+	assert_int_equal(sample->pid, 0);
+	assert_string_equal(sample->comm, "");
+	assert_int_equal(sample->fig.have, 0);
+	assert_int_equal(sample->arena_count, 0);
+	assert_int_equal(sample->arena_capacity, 3);
+	assert_ptr_equal(sample->arena, arena);
+	assert_ptr_equal(arena[2].bins, bins);
+	assert_int_equal(arena[2].index, 0);
+	assert_int_equal(arena[2].fig.have, 0);
+	assert_false(bins->split);
+	assert_int_equal(bins->bins[126].count, 0);
+	sample_free(sample);
+}
+
+static void without_bins(void **state)
+{
+	struct sample *sample = sample_new(1, false);
+
+	(void)state;
+	assert_non_null(sample);
+	assert_null(sample->arena[0].bins);
+	sample->arena_count = 1;
+	sample_clear(sample);
+	sample_free(sample);
+}
+
+static void words(void **state)
+{
+	(void)state;
+	assert_string_equal(sample_source_name(SOURCE_HEAP), "heap");
+	assert_string_equal(sample_source_name(SOURCE_PROC), "proc");
+	assert_string_equal(sample_status_name(STATUS_COMPLETE), "complete");
+	assert_string_equal(sample_status_name(STATUS_TORN), "torn");
+	assert_string_equal(sample_status_name(STATUS_PARTIAL), "partial");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_figure_is_described),
+		cmocka_unit_test(names_and_ranks_are_unique),
+		cmocka_unit_test(names_are_words),
+		cmocka_unit_test(figures_come_and_go),
+		cmocka_unit_test(clear_keeps_memory),
+		cmocka_unit_test(without_bins),
+		cmocka_unit_test(words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

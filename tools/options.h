@@ -1,0 +1,86 @@
+/* options.h: a verb's options as a table, and the parser that it drives. The help, the
+ * bash completion and the check of the man pages come from the same tables. */
+#ifndef FRAGSCOPE_OPTIONS_H
+#define FRAGSCOPE_OPTIONS_H
+
+#include "base/fault.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What an option takes, and the type of the field that holds it. */
+enum option_kind {
+	OPTION_HELP,   /* no value; parsing ends */
+	OPTION_FLAG,   /* no value; bool */
+	OPTION_BYTES,  /* uint64_t */
+	OPTION_TIME,   /* int64_t, nanoseconds */
+	OPTION_COUNT,  /* uint64_t, 1 to LIMIT */
+	OPTION_CHOICE, /* unsigned: an index in CHOICES */
+	OPTION_FILE,   /* const char *, of argv */
+	OPTION_NAMES,  /* struct name_list; adds one each time */
+	OPTION_PIDS,   /* struct pid_list; adds all, each once */
+};
+
+struct option_spec {
+	const char *name; /* without the dashes */
+	char letter;	  /* the short form, or 0 */
+	enum option_kind kind;
+	const char *value;	    /* what the help calls the value; null for CHOICES */
+	const char *fallback;	    /* the value when none is given: then it needs '=' */
+	const char *const *choices; /* ends with null */
+	uint64_t limit;		    /* of a count */
+	size_t offset;		    /* of the field in the verb's values */
+	const char *help;
+};
+
+/* A verb. */
+struct command {
+	const char *name;
+	const char *synopsis; /* what follows the name on the command line */
+	const char *summary;
+	const char *description;
+	const struct option_spec *options;
+	unsigned option_count; /* 64 at most */
+	unsigned max_operands; /* OPERANDS_MAX at most */
+	int (*run)(const struct command *command, int argc, char **argv);
+};
+
+struct name_list {
+	const char **name;
+	size_t count;
+};
+
+struct pid_list {
+	int *pid;
+	size_t count;
+};
+
+enum { OPERANDS_MAX = 2 };
+
+/* What a command line said besides the values. */
+struct parsed {
+	bool help;
+	uint64_t given; /* a bit an option of the table */
+	unsigned operand_count;
+	const char *operand[OPERANDS_MAX];
+};
+
+/* Reads ARGV (without the verb) into VALUES, the struct that the table's offsets are of.
+ * Options and operands may mix; "--" ends the options; short options cluster. 0, or
+ * -errno and FAULT. The strings stay argv's; the lists are the caller's to free. */
+int options_parse(const struct command *command, int argc, char **argv, void *values,
+		  struct parsed *parsed, struct fault *fault);
+
+/* Whether the option NAME, which must be in the table, was given. */
+bool options_given(const struct command *command, const struct parsed *parsed,
+		   const char *name);
+
+/* A usage error: fills FAULT with what is wrong, adds where to look, returns -EINVAL. */
+__attribute__((format(printf, 3, 4))) int
+usage_fault(struct fault *fault, const struct command *command, const char *format, ...);
+
+/* Adds PID unless it is there. 0 or -ENOMEM. */
+int pid_list_add(struct pid_list *list, int pid);
+
+#endif

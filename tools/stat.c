@@ -1,0 +1,586 @@
+/* stat.c: `fragscope stat`: rows of figures at an interval, as vmstat prints them. */
+#include "base/clock.h"
+#include "base/units.h"
+#include "help.h"
+#include "source/source.h"
+#include "targets.h"
+#include "verbs.h"
+#include "view/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define DEFAULT_INTERVAL_NS INT64_C(1000000000)
+#define DEFAULT_UNUSABLE    UINT64_C(65536)
+#define DEFAULT_COLUMNS	    80
+
+enum { THREADS_MAX = 64 };
+
+/* The command line. */
+struct request {
+	struct pid_list pids;
+	size_t pids_given; /* of PIDS; the rest were found by name */
+	struct name_list names;
+	bool arenas, bins, csv, json, no_header, once, quick;
+	const char *output;
+	int64_t pause_ns;
+	uint64_t threads;
+	uint64_t unusable_for_bytes;
+	unsigned source, residency;
+	int64_t interval_ns;
+	uint64_t count; /* 0: until all targets end */
+};
+
+struct target {
+	struct source *source; /* null once it ended */
+	struct sample *sample;
+	char missing[SAMPLE_TEXT]; /* what was last said to be missing */
+};
+
+/* How long targets were stopped, for --pause. */
+struct stopped {
+	uint64_t readings, longest_ns, total_ns;
+};
+
+struct session {
+	const struct request *request;
+	struct target *target;
+	size_t target_count;
+	size_t alive;
+	int fd;
+	struct view *view;
+	struct stopped stopped;
+	int status; /* what to exit with */
+};
+
+/* clang-format off */
+static const char *const source_choices[] = {"heap", "proc", NULL};
+static const char *const residency_choices[] = {"auto", "scan", "pagemap", NULL};
+
+#define FIELD(name) offsetof(struct request, name)
+
+static const struct option_spec options[] = {
+	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
+	 .offset = FIELD(pids),
+	 .help = "Read these processes; may be repeated."},
+	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
+	 .offset = FIELD(names),
+	 .help = "Read every process whose name or program file is NAME; may be repeated."},
+	{.name = "arenas", .kind = OPTION_FLAG, .offset = FIELD(arenas),
+	 .help = "Print a row for each arena after that of the process."},
+	{.name = "bins", .kind = OPTION_FLAG, .offset = FIELD(bins),
+	 .help = "Add each arena's bins, as malloc_info reports them; needs --json, implies --arenas."},
+	{.name = "csv", .kind = OPTION_FLAG, .offset = FIELD(csv),
+	 .help = "Print CSV: a header, then every figure, unscaled."},
+	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
+	 .help = "Print JSON: one object a line, unscaled."},
+	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
+	 .offset = FIELD(output),
+	 .help = "Write the rows to FILE instead of standard output; what it held is lost."},
+	{.name = "no-header", .kind = OPTION_FLAG, .offset = FIELD(no_header),
+	 .help = "Print rows only: no header, no headings, no '#' lines."},
+	{.name = "once", .kind = OPTION_FLAG, .offset = FIELD(once),
+	 .help = "Take one reading of each process and end."},
+	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
+	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
+	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
+	 .offset = FIELD(pause_ns),
+	 .help = "Stop the process while its heap is read, for TIME at most (100ms unless given), so that it cannot change meanwhile."},
+	{.name = "threads", .kind = OPTION_COUNT, .value = "N", .limit = THREADS_MAX,
+	 .offset = FIELD(threads),
+	 .help = "Read with N threads (1 unless given)."},
+	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
+	 .offset = FIELD(source),
+	 .help = "Where figures come from: the heap itself (the default), or /proc alone, which works for any process."},
+	{.name = "residency", .kind = OPTION_CHOICE, .choices = residency_choices,
+	 .offset = FIELD(residency),
+	 .help = "How resident pages are learned: PAGEMAP_SCAN (scan), /proc/PID/pagemap, or the best that the kernel has (auto, the default)."},
+	{.name = "unusable", .kind = OPTION_BYTES, .value = "SIZE",
+	 .offset = FIELD(unusable_for_bytes),
+	 .help = "The request size that the figure 'unusable' is about (64K unless given)."},
+	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
+	 .help = "Print this help."},
+};
+
+const struct command command_stat;
+static int run(const struct command *command, int argc, char **argv);
+
+const struct command command_stat = {
+	.name = "stat",
+	.synopsis = "-p PID[,PID...] [OPTION...] [INTERVAL [COUNT]]",
+	.summary = "rows of figures at an interval, as vmstat prints them",
+	.description =
+		"Reads the heaps of running processes from outside and prints a row of figures "
+		"every INTERVAL (1 second unless given; 0.5, 500ms and 5m are understood, 0 "
+		"is back to back), COUNT times or until the processes end. 'fragscope help "
+		"figures' says what the figures mean.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(options[0]),
+	.max_operands = 2,
+	.run = run,
+};
+/* clang-format on */
+
+/* Options that cannot stand together, and why. */
+static int check_pairs(const struct command *command, const struct parsed *parsed,
+		       struct fault *fault)
+{
+	static const struct {
+		const char *one, *other;
+	} pairs[] = {
+		{"csv", "json"},
+		{"csv", "bins"},
+		{"quick", "bins"},
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		if (options_given(command, parsed, pairs[i].one) &&
+		    options_given(command, parsed, pairs[i].other))
+			return usage_fault(fault, command,
+					   "--%s and --%s exclude each other",
+					   pairs[i].one, pairs[i].other);
+	return 0;
+}
+
+static int check_proc(const struct command *command, const struct parsed *parsed,
+		      struct fault *fault)
+{
+	static const char *const heap_only[] = {
+		"arenas", "bins", "quick", "pause", "threads", "residency", "unusable",
+	};
+
+	for (size_t i = 0; i < sizeof(heap_only) / sizeof(heap_only[0]); i++)
+		if (options_given(command, parsed, heap_only[i]))
+			return usage_fault(
+				fault, command,
+				"--%s needs the heap, which --source proc does not read",
+				heap_only[i]);
+	return 0;
+}
+
+static int check(const struct command *command, const struct request *request,
+		 const struct parsed *parsed, struct fault *fault)
+{
+	int error = check_pairs(command, parsed, fault);
+
+	if (!error && request->source == SOURCE_PROC)
+		error = check_proc(command, parsed, fault);
+	if (error)
+		return error;
+	if (request->bins && !request->json)
+		return usage_fault(fault, command, "--bins needs --json");
+	if (request->once && parsed->operand_count)
+		return usage_fault(fault, command,
+				   "--once takes no INTERVAL and no COUNT");
+	if (options_given(command, parsed, "pause") && !request->pause_ns)
+		return usage_fault(fault, command, "option '--pause': 0 stops nothing");
+	if (!request->pids.count && !request->names.count)
+		return usage_fault(fault, command,
+				   "no process given: use -p PID or -n NAME");
+	return 0;
+}
+
+static int take_operands(const struct command *command, struct request *request,
+			 const struct parsed *parsed, struct fault *fault)
+{
+	const char *interval = parsed->operand[0], *count = parsed->operand[1];
+
+	if (interval && units_parse_ns(interval, &request->interval_ns))
+		return usage_fault(fault, command,
+				   "INTERVAL '%s' is not a time: seconds, or a number "
+				   "with ns, us, ms, s, m or h",
+				   interval);
+	if (count && (units_parse_count(count, &request->count) || !request->count))
+		return usage_fault(fault, command,
+				   "COUNT '%s' is not a whole number above 0", count);
+	if (request->once)
+		request->count = 1;
+	request->arenas |= request->bins;
+	return 0;
+}
+
+static int add_named(struct request *request, struct fault *fault)
+{
+	int error = 0;
+
+	request->pids_given = request->pids.count;
+	for (size_t i = 0; !error && i < request->names.count; i++)
+		error = targets_named(request->names.name[i], &request->pids, fault);
+	return error;
+}
+
+/* The command line, read and checked, names looked up. */
+static int read_request(const struct command *command, int argc, char **argv,
+			struct request *request, struct parsed *parsed,
+			struct fault *fault)
+{
+	int error;
+
+	*request = (struct request){
+		.interval_ns = DEFAULT_INTERVAL_NS,
+		.threads = 1,
+		.unusable_for_bytes = DEFAULT_UNUSABLE,
+	};
+	error = options_parse(command, argc, argv, request, parsed, fault);
+	if (error || parsed->help)
+		return error;
+	error = take_operands(command, request, parsed, fault);
+	if (!error)
+		error = check(command, request, parsed, fault);
+	return error ? error : add_named(request, fault);
+}
+
+/* One line on standard error, behind the program's name and VERB. Names of processes may
+ * be in it, and these hold anything. */
+__attribute__((format(printf, 2, 3))) static void tell(const char *verb,
+						       const char *format, ...)
+{
+	char raw[FAULT_TEXT + 128], line[sizeof(raw)];
+	struct text text;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(raw, sizeof(raw), format, args);
+	va_end(args);
+	text_init(&text, line, sizeof(line));
+	text_printable(&text, raw, SIZE_MAX);
+	fprintf(stderr, "fragscope%s: %s\n", verb, line);
+}
+
+static volatile sig_atomic_t stop_asked;
+
+static void ask_stop(int signal)
+{
+	(void)signal;
+	stop_asked = 1;
+}
+
+/* The first SIGINT or SIGTERM ends the run after the row that is being made; the second
+ * ends the program at once, should the row never get out. */
+static void catch_stop(const sigset_t *stop)
+{
+	struct sigaction action = {.sa_handler = ask_stop, .sa_flags = (int)SA_RESETHAND};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	action.sa_mask = *stop;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int out_of_memory(struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+}
+
+static int open_target(struct target *target, int pid, const struct request *request,
+		       struct fault *fault)
+{
+	const struct source_options wanted = {
+		.source = request->source,
+		.residency = request->residency,
+		.arenas = request->arenas,
+		.bins = request->bins,
+		.quick = request->quick,
+		.threads = (unsigned)request->threads,
+		.pause_ns = request->pause_ns,
+		.unusable_for_bytes = request->unusable_for_bytes,
+	};
+	int error = source_open(&target->source, pid, &wanted, fault);
+
+	if (error)
+		return error;
+	target->sample = source_sample(target->source);
+	if (target->sample)
+		return 0;
+	source_close(target->source);
+	return out_of_memory(fault);
+}
+
+/* A process found by name may end before it is opened; that is an error only when no
+ * other is left. */
+static int open_targets(struct session *session, struct fault *fault)
+{
+	const struct request *request = session->request;
+	size_t count = request->pids.count;
+	int error = 0;
+
+	session->target = calloc(count, sizeof(*session->target));
+	if (!session->target)
+		return out_of_memory(fault);
+	for (size_t i = 0; !error && i < count; i++) {
+		struct target *target = &session->target[session->target_count];
+
+		error = open_target(target, request->pids.pid[i], request, fault);
+		if (!error)
+			session->target_count++;
+		else if (error == -ESRCH && i >= request->pids_given &&
+			 (i + 1 < count || session->target_count))
+			error = 0;
+	}
+	session->alive = session->target_count;
+	return error;
+}
+
+static const char *output_name(const struct request *request)
+{
+	return request->output ? request->output : "standard output";
+}
+
+static int write_fault(const struct request *request, int error, struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, error, "cannot write rows to %s: %s",
+			 output_name(request), strerror(-error));
+}
+
+static int open_output(struct session *session, struct fault *fault)
+{
+	const char *file = session->request->output;
+
+	if (!file)
+		return 0;
+	session->fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	return session->fd < 0 ? write_fault(session->request, -errno, fault) : 0;
+}
+
+/* The terminal's size, or else COLUMNS, or else 80; headings come again on terminals
+ * only. */
+static void fit(int fd, struct view_options *wanted)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size = {0};
+	uint64_t width = 0;
+
+	if (!ioctl(fd, TIOCGWINSZ, &size) && size.ws_row)
+		wanted->lines = size.ws_row;
+	if (!size.ws_col && columns &&
+	    (units_parse_count(columns, &width) || width > 10000))
+		width = 0;
+	wanted->columns = size.ws_col ? size.ws_col
+			  : width     ? (unsigned)width
+				      : DEFAULT_COLUMNS;
+}
+
+static int open_view(struct session *session, struct fault *fault)
+{
+	const struct request *request = session->request;
+	struct view_options wanted = {
+		.format = request->json	 ? VIEW_JSON
+			  : request->csv ? VIEW_CSV
+					 : VIEW_TEXT,
+		.header = !request->no_header,
+		.arenas = request->arenas,
+		.several = session->target_count > 1,
+	};
+	int error;
+
+	fit(session->fd, &wanted);
+	if (view_open(&session->view, session->fd, &wanted))
+		return out_of_memory(fault);
+	error = view_header(session->view);
+	for (size_t i = 0; !error && i < session->target_count; i++)
+		error = view_note(session->view,
+				  source_describe(session->target[i].source));
+	return error ? write_fault(request, error, fault) : 0;
+}
+
+static void end_target(struct session *session, struct target *target,
+		       const struct fault *fault)
+{
+	tell("", "%s", fault->text);
+	source_close(target->source);
+	target->source = NULL;
+	session->alive--;
+}
+
+/* Whether ONE and OTHER differ in their digits at most: the sizes that they tell of
+ * change with every row. */
+static bool same_words(const char *one, const char *other)
+{
+	static const char digits[] = "0123456789";
+
+	for (;; one++, other++) {
+		one += strspn(one, digits);
+		other += strspn(other, digits);
+		if (*one != *other || !*one)
+			return *one == *other;
+	}
+}
+
+/* CSV and JSON say in each row what is missing; people are told when it changes. */
+static void tell_missing(struct session *session, struct target *target)
+{
+	const struct sample *sample = target->sample;
+
+	if (session->request->csv || session->request->json || !*sample->missing ||
+	    same_words(target->missing, sample->missing))
+		return;
+	memcpy(target->missing, sample->missing, sizeof(target->missing));
+	tell("", "process %d (%s): the rows are partial: %s", sample->pid, sample->comm,
+	     sample->missing);
+}
+
+static void count_stop(struct stopped *stopped, const struct figures *fig)
+{
+	uint64_t ns;
+
+	if (!figure_has(fig, FIG_PAUSE_NS))
+		return;
+	ns = fig->v[FIG_PAUSE_NS].u;
+	stopped->readings++;
+	stopped->total_ns += ns;
+	if (ns > stopped->longest_ns)
+		stopped->longest_ns = ns;
+}
+
+/* One reading of TARGET. A target that ends or fails is left out from then on; only an
+ * output that cannot be written ends the run. */
+static int read_target(struct session *session, struct target *target,
+		       struct fault *fault)
+{
+	int result = source_read(target->source, target->sample, fault);
+	int error;
+
+	if (result != SOURCE_READ) {
+		end_target(session, target, fault);
+		if (result != SOURCE_ENDED)
+			session->status = fault->status;
+		return 0;
+	}
+	count_stop(&session->stopped, &target->sample->fig);
+	tell_missing(session, target);
+	error = view_sample(session->view, target->sample);
+	return error ? write_fault(session->request, error, fault) : 0;
+}
+
+static int read_all(struct session *session, struct fault *fault)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && !stop_asked && i < session->target_count; i++)
+		if (session->target[i].source)
+			error = read_target(session, &session->target[i], fault);
+	return error;
+}
+
+/* The next instant of the grid that began at DUE_NS; those that a long reading has let
+ * pass are left out, not made up for. */
+static int64_t next_due(int64_t due_ns, int64_t interval_ns)
+{
+	int64_t late_ns = clock_monotonic_ns() - due_ns;
+
+	if (!interval_ns)
+		return due_ns;
+	return due_ns + (late_ns / interval_ns + 1) * interval_ns;
+}
+
+/* MASK is the signal mask that lets the stop signals in; outside the waits they are
+ * blocked only between the test of STOP_ASKED and the wait, so that none is lost. */
+static int loop(struct session *session, const sigset_t *mask, struct fault *fault)
+{
+	const struct request *request = session->request;
+	int64_t due_ns = clock_monotonic_ns();
+	sigset_t blocked;
+	int error = 0;
+
+	for (uint64_t row = 1;; row++) {
+		pthread_sigmask(SIG_SETMASK, mask, &blocked);
+		error = read_all(session, fault);
+		pthread_sigmask(SIG_SETMASK, &blocked, NULL);
+		if (error || stop_asked || !session->alive || row == request->count)
+			return error;
+		due_ns = next_due(due_ns, request->interval_ns);
+		clock_wait_until(due_ns, mask);
+		if (stop_asked)
+			return 0;
+	}
+}
+
+static void tell_stopped(const struct stopped *stopped)
+{
+	char longest[16], total[16];
+	struct text text;
+
+	text_init(&text, longest, sizeof(longest));
+	units_ns(&text, stopped->longest_ns);
+	text_init(&text, total, sizeof(total));
+	units_ns(&text, stopped->total_ns);
+	tell("", "stopped for %llu reading(s): %s at the longest, %s in all",
+	     (unsigned long long)stopped->readings, longest, total);
+}
+
+static int close_session(struct session *session, struct fault *fault)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < session->target_count; i++) {
+		if (session->target[i].source)
+			source_close(session->target[i].source);
+		sample_free(session->target[i].sample);
+	}
+	free(session->target);
+	if (session->view)
+		view_close(session->view);
+	if (session->request->output && session->fd >= 0 && close(session->fd))
+		error = write_fault(session->request, -errno, fault);
+	return error;
+}
+
+/* The stop signals are blocked while the sources start their threads, which then never
+ * take one in the waiting thread's place. 0, or -errno and FAULT; *STATUS is what to exit
+ * with when all went well for the rows. */
+static int run_session(const struct request *request, int *status, struct fault *fault)
+{
+	struct session session = {.request = request, .fd = STDOUT_FILENO};
+	struct fault at_close;
+	sigset_t stop, before;
+	int error;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	catch_stop(&stop);
+	pthread_sigmask(SIG_BLOCK, &stop, &before);
+	error = open_targets(&session, fault);
+	if (!error)
+		error = open_output(&session, fault);
+	if (!error)
+		error = open_view(&session, fault);
+	if (!error)
+		error = loop(&session, &before, fault);
+	if (session.stopped.readings)
+		tell_stopped(&session.stopped);
+	*status = session.status;
+	if (close_session(&session, &at_close) && !error) {
+		*fault = at_close;
+		error = -EIO;
+	}
+	return error;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct request request;
+	struct parsed parsed;
+	struct fault fault;
+	int status = EXIT_DONE;
+	int error = read_request(command, argc, argv, &request, &parsed, &fault);
+
+	if (!error && parsed.help)
+		help_command(stdout, command);
+	else if (!error)
+		error = run_session(&request, &status, &fault);
+	free(request.pids.pid);
+	free(request.names.name);
+	if (!error)
+		return status;
+	tell(fault.status == EXIT_USAGE ? " stat" : "", "%s", fault.text);
+	return fault.status;
+}

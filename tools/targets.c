@@ -1,0 +1,85 @@
+#include "targets.h"
+
+#include "base/units.h"
+#include "target/process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The kernel adds this to the name of a program file that is gone. */
+static void cut_deleted(char *path)
+{
+	static const char mark[] = " (deleted)";
+	size_t length = strlen(path);
+
+	if (length > sizeof(mark) - 1 &&
+	    !strcmp(path + length - (sizeof(mark) - 1), mark))
+		path[length - (sizeof(mark) - 1)] = '\0';
+}
+
+/* A program that may not be looked at can still match by the process's name. */
+static bool matches(int pid, const char *name)
+{
+	char link[64], path[PATH_MAX], comm[64];
+	const char *slash;
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length < 0 && errno == ENOENT)
+		return false;
+	path[length < 0 ? 0 : length] = '\0';
+	cut_deleted(path);
+	slash = strrchr(path, '/');
+	if (slash && !strcmp(slash + 1, name))
+		return true;
+	if (process_text(pid, "comm", comm, sizeof(comm)) < 0)
+		return false;
+	comm[strcspn(comm, "\n")] = '\0';
+	return !strcmp(comm, name);
+}
+
+/* The process that ENTRY of /proc is, or 0. */
+static int entry_pid(const struct dirent *entry)
+{
+	uint64_t pid;
+
+	if (units_parse_count(entry->d_name, &pid) || pid > INT_MAX)
+		return 0;
+	return (int)pid;
+}
+
+int targets_named(const char *name, struct pid_list *list, struct fault *fault)
+{
+	DIR *proc = opendir("/proc");
+	size_t found = 0;
+	struct dirent *entry;
+	int error = 0;
+
+	if (!proc)
+		return fault_set(fault, EXIT_FAILED, -errno,
+				 "cannot look for processes named '%s' in /proc: %s: is "
+				 "it mounted?",
+				 name, strerror(errno));
+	while (!error && (entry = readdir(proc))) {
+		int pid = entry_pid(entry);
+
+		if (!pid || pid == getpid() || !matches(pid, name))
+			continue;
+		error = pid_list_add(list, pid);
+		found++;
+	}
+	closedir(proc);
+	if (error)
+		return fault_set(fault, EXIT_FAILED, error, "out of memory");
+	if (!found)
+		return fault_set(fault, EXIT_FAILED, -ESRCH,
+				 "no process is named '%s': neither a process nor its "
+				 "program file",
+				 name);
+	return 0;
+}

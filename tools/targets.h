@@ -1,0 +1,12 @@
+/* targets.h: finds processes by name. */
+#ifndef FRAGSCOPE_TARGETS_H
+#define FRAGSCOPE_TARGETS_H
+
+#include "options.h"
+
+/* Adds to LIST every process whose name in /proc (cut at 15 characters by the kernel) or
+ * whose program file's name is NAME, this one left out. What has no program (kernel
+ * threads, zombies) is no match. 0, or -errno and FAULT: none matches, no /proc. */
+int targets_named(const char *name, struct pid_list *list, struct fault *fault);
+
+#endif

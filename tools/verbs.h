@@ -1,0 +1,9 @@
+/* verbs.h: the verbs; fragscope.c's table lists them, a file each defines them. */
+#ifndef FRAGSCOPE_VERBS_H
+#define FRAGSCOPE_VERBS_H
+
+#include "options.h"
+
+extern const struct command command_stat;
+
+#endif
