@@ -1,0 +1,46 @@
+/* unwind.h: turns a thread's registers and a copy of the top of its stack into frames with
+ * names, by the call frame information of the files that the process has mapped: no frame
+ * pointers, no symbols of libc's debug package, nothing read from the target but files. */
+#ifndef FRAGSCOPE_UNWIND_H
+#define FRAGSCOPE_UNWIND_H
+
+#include "base/fault.h"
+#include "sample/event.h"
+#include "target/process.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { UNWIND_REGISTERS = 17 };
+
+/* A thread as it was at an event. REGISTER is in DWARF's order (x86-64: rax, rdx, rcx,
+ * rbx, rsi, rdi, rbp, rsp, r8 to r15, rip). */
+struct thread_state {
+	uint64_t reg[UNWIND_REGISTERS];
+	uint64_t stack_addr; /* of STACK's first byte */
+	const uint8_t *stack;
+	uint32_t stack_bytes;
+};
+
+struct unwinder;
+
+/* Opens the files that PROCESS, which must stay open, has mapped, through
+ * /proc/PID/map_files: right in other mount namespaces and for files replaced on disk.
+ * Allocates, and goes on to allocate. 0, or -errno and FAULT. */
+int unwind_new(struct unwinder **unwinder, const struct process *process,
+	       struct fault *fault);
+void unwind_free(struct unwinder *unwinder);
+
+/* Fills EVENT's frames, stack_whole, not_malloc and EVENT_HAS_STACK from STATE; where
+ * libc's debug information is installed also its request, exactly. Files mapped since are
+ * found by themselves. 0 or -errno. */
+int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
+		 struct event *event);
+
+/* How far above the stack pointer the return address lies when the exported FUNCTION of
+ * the file mapped at ADDR is in its system call: *OFFSET, in bytes. 0, or -ENOENT when
+ * there is no such function, system call, or frame information. */
+int unwind_return_offset(struct unwinder *unwinder, uint64_t addr, const char *function,
+			 int *offset);
+
+#endif
