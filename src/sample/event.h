@@ -25,14 +25,14 @@ enum event_kind {
 
 /* What an EVENT_* can tell besides kind, time and thread; bits of event.has. */
 enum event_part {
-	EVENT_HAS_BYTES = 1 << 0,	  /* grown, or refused */
-	EVENT_HAS_REQUEST = 1 << 1,	  /* what malloc was asked for */
-	EVENT_HAS_ARENA = 1 << 2,	  /* the arena, its top and its system bytes */
-	EVENT_HAS_LARGEST = 1 << 3,	  /* the largest chunk in the arena's bins */
+	EVENT_HAS_BYTES = 1 << 0,   /* grown, or refused */
+	EVENT_HAS_REQUEST = 1 << 1, /* what malloc was asked for */
+	EVENT_HAS_ARENA = 1 << 2,   /* the arena, its top and its system bytes */
+	EVENT_HAS_LARGEST = 1 << 3, /* the largest chunk in the arena's bins */
 	EVENT_HAS_THRESHOLDS = 1 << 4,
 	EVENT_HAS_CAUSE = 1 << 5,
 	EVENT_HAS_VICTIM = 1 << 6,
-	EVENT_HAS_READING = 1 << 7,	  /* the last full reading before the event */
+	EVENT_HAS_READING = 1 << 7, /* the last full reading before the event */
 	EVENT_HAS_STACK = 1 << 8,
 };
 

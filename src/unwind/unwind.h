@@ -1,6 +1,7 @@
-/* unwind.h: turns a thread's registers and a copy of the top of its stack into frames with
- * names, by the call frame information of the files that the process has mapped: no frame
- * pointers, no symbols of libc's debug package, nothing read from the target but files. */
+/* unwind.h: turns a thread's registers and a copy of the top of its stack into frames
+ * with names, by the call frame information of the files that the process has mapped: no
+ * frame pointers, no symbols of libc's debug package, nothing read from the target but
+ * files. */
 #ifndef FRAGSCOPE_UNWIND_H
 #define FRAGSCOPE_UNWIND_H
 

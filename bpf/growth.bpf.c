@@ -1,0 +1,544 @@
+/* Heap growth and failures, seen where the kernel takes and gives back the lock of an
+ * address space: in brk, mmap, mprotect, mremap and munmap, and nowhere else. */
+#include "vmlinux.h"
+
+#include "probe.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* x86-64: the numbers of the system calls that move a heap's bounds. */
+enum {
+	SYS_MMAP = 9,
+	SYS_MPROTECT = 10,
+	SYS_MUNMAP = 11,
+	SYS_BRK = 12,
+	SYS_MREMAP = 25,
+};
+
+/* linux/mman.h and linux/resource.h. */
+enum {
+	PROT_READ_WRITE = 3,
+	MAP_FIXED = 0x10,
+	MAP_ANONYMOUS = 0x20,
+	MAP_STACK = 0x20000,
+	MAP_HUGETLB = 0x40000,
+	RLIMIT_DATA = 2,
+	RLIMIT_AS = 9,
+};
+
+/* malloc.c. */
+enum {
+	BIN_LAST = 126,
+	BIN_FIRST = 2,
+	BIN_LOOKS = 16,	  /* bins that may look full and be empty, in one event */
+	BINMAP = 254 * 8, /* behind the bins */
+	CHUNK_FLAGS = 7,
+	HEAP_ARENA = 0, /* offsets in struct _heap_info */
+	HEAP_COMMITTED = 24,
+};
+
+enum {
+	THREADS = 16384,
+	COUNTERS = 0,
+	NS_PER_S = 1000000000,
+	STACK_PAGES = 17,
+};
+
+const volatile struct probe_config config = {};
+
+/* Of .bss, which user space sees. */
+u32 stopped;
+u64 known_trim_threshold, known_mmap_threshold;
+static u64 second, in_second;
+static u64 bucket_ns[2];
+
+/* What a thread's system call found; consumed when it gives the lock back. */
+struct before {
+	u64 brk;
+	u64 total_vm;
+	u64 data_vm;
+	u64 call;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, THREADS);
+	__type(key, u32);
+	__type(value, struct before);
+} calls SEC(".maps");
+
+/* Threads whose brk was refused, with what they had asked for: malloc then tries mmap,
+ * and when that is refused too, the allocation has failed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, THREADS);
+	__type(key, u32);
+	__type(value, u64);
+} refused SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct probe_counts);
+} counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+/* One system call that changed something, or was refused. */
+struct change {
+	struct mm_struct *mm;
+	struct pt_regs *regs;
+	struct before before;
+	u64 bytes;
+	u64 length;
+	u64 brk_length;
+	u64 arena;
+	u64 old_trim_threshold, old_mmap_threshold;
+	u32 pid, tid;
+	u32 kind;
+};
+
+/* Whether the current task is the target's: its numbers are in *PID and *TID then. */
+static __always_inline bool is_target(u32 *pid, u32 *tid)
+{
+	u64 both = bpf_get_current_pid_tgid();
+
+	*pid = both >> 32;
+	*tid = (u32)both;
+	if (config.ns_inode) {
+		struct bpf_pidns_info info;
+
+		if (bpf_get_ns_current_pid_tgid(config.ns_dev, config.ns_inode, &info,
+						sizeof(info)))
+			return false;
+		*pid = info.tgid;
+		*tid = info.pid;
+	}
+	return *pid == config.pid;
+}
+
+static __always_inline struct probe_counts *my_counts(void)
+{
+	u32 key = COUNTERS;
+
+	return bpf_map_lookup_elem(&counts, &key);
+}
+
+static __always_inline struct pt_regs *user_registers(void)
+{
+	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+}
+
+/* An argument or pointer of its own for CO-RE: it relocates every step of an expression.
+ */
+#define KERNEL_FIELD(pointer, field)                  \
+	({                                            \
+		typeof(pointer) pointer_ = (pointer); \
+		BPF_CORE_READ(pointer_, field);       \
+	})
+
+static __always_inline u64 user_word(u64 addr)
+{
+	u64 word = 0;
+
+	bpf_probe_read_user(&word, sizeof(word), (void *)addr);
+	return word;
+}
+
+/* ---- full events ---- */
+
+static __always_inline void read_par(struct probe_event *event)
+{
+	u64 par[3];
+
+	if (bpf_probe_read_user(par, sizeof(par), (void *)config.par))
+		return;
+	event->trim_threshold = par[0];
+	event->top_pad = par[1];
+	event->mmap_threshold = par[2];
+	event->has |= PROBE_HAS_PAR;
+}
+
+/* Large bins are sorted, so the first chunk of the highest one is the largest of all bins
+ * but the unsorted list, which malloc has emptied when it asks the kernel. */
+static __always_inline void read_largest(struct probe_event *event)
+{
+	u64 bins = event->arena + config.arena_bins, map[2];
+	u32 looks = 0;
+
+	if (bpf_probe_read_user(map, sizeof(map), (void *)(bins + BINMAP)))
+		return;
+	for (u32 i = BIN_LAST; i >= BIN_FIRST; i--) {
+		u64 bit = (i < 64 ? map[0] : map[1]) >> (i & 63) & 1;
+		u64 self = bins + (i - 1) * 16 - 16, first;
+
+		if (!bit)
+			continue;
+		if (++looks > BIN_LOOKS)
+			return;
+		if (bpf_probe_read_user(&first, sizeof(first), (void *)(self + 16)))
+			return;
+		if (first == self)
+			continue;
+		event->largest_bytes = user_word(first + 8) & ~(u64)CHUNK_FLAGS;
+		break;
+	}
+	event->has |= PROBE_HAS_LARGEST;
+}
+
+/* The thread holds the arena's lock: nothing of it moves. */
+static __always_inline void read_arena(struct probe_event *event)
+{
+	u64 arena = event->arena;
+	u32 flags;
+
+	if (!arena ||
+	    bpf_probe_read_user(&event->top, 8, (void *)(arena + config.arena_top)) ||
+	    bpf_probe_read_user(&event->system_bytes, 8,
+				(void *)(arena + config.arena_system_mem)) ||
+	    bpf_probe_read_user(&flags, 4, (void *)(arena + 4)))
+		return;
+	event->arena_flags = flags;
+	/* Before the first chunk top points into the arena itself, at a word of 0. */
+	event->top_bytes = user_word(event->top + 8) & ~(u64)CHUNK_FLAGS;
+	event->has |= PROBE_HAS_ARENA;
+	read_largest(event);
+}
+
+static __always_inline void read_limits(struct probe_event *event,
+					const struct change *change)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+
+	event->total_vm_pages = change->before.total_vm;
+	event->data_vm_pages = change->before.data_vm;
+	event->map_count = KERNEL_FIELD(change->mm, map_count);
+	event->rlimit_as = BPF_CORE_READ(signal, rlim[RLIMIT_AS].rlim_cur);
+	event->rlimit_data = BPF_CORE_READ(signal, rlim[RLIMIT_DATA].rlim_cur);
+}
+
+static __always_inline void read_registers(struct probe_event *event, struct pt_regs *at)
+{
+	struct pt_regs regs;
+
+	bpf_probe_read_kernel(&regs, sizeof(regs), at);
+	event->reg[0] = regs.ax;
+	event->reg[1] = regs.dx;
+	event->reg[2] = regs.cx;
+	event->reg[3] = regs.bx;
+	event->reg[4] = regs.si;
+	event->reg[5] = regs.di;
+	event->reg[6] = regs.bp;
+	event->reg[7] = regs.sp;
+	event->reg[8] = regs.r8;
+	event->reg[9] = regs.r9;
+	event->reg[10] = regs.r10;
+	event->reg[11] = regs.r11;
+	event->reg[12] = regs.r12;
+	event->reg[13] = regs.r13;
+	event->reg[14] = regs.r14;
+	event->reg[15] = regs.r15;
+	event->reg[16] = regs.ip;
+}
+
+/* Page by page: a read that fails gives nothing of what it could have read. */
+static __always_inline void read_stack(struct probe_event *event, u64 sp)
+{
+	u8 *stack = (u8 *)(event + 1);
+	u64 addr = sp & ~(u64)(PROBE_PAGE - 1), pages = 0;
+
+	for (u32 i = 0; i < STACK_PAGES; i++) {
+		if ((i + 1) * PROBE_PAGE > config.stack_bytes)
+			break;
+		if (!bpf_probe_read_user(stack + i * PROBE_PAGE, PROBE_PAGE,
+					 (void *)(addr + i * PROBE_PAGE)))
+			pages |= 1ULL << i;
+	}
+	event->stack_addr = addr;
+	event->stack_pages = pages;
+}
+
+/* A bucket of tokens that fills with time, kept as the instant up to which they are
+ * spent. Failures have one of their own: growth must not hide them. */
+static __always_inline bool may_send(u32 kind, u64 now)
+{
+	u64 *bucket = &bucket_ns[kind >= PROBE_FAILURE];
+	u64 spent = *bucket, from = now - config.burst_ns;
+
+	if (spent > from)
+		from = spent;
+	from += config.interval_ns;
+	return from <= now && __sync_val_compare_and_swap(bucket, spent, from) == spent;
+}
+
+static __always_inline void fill(struct probe_event *event, const struct change *change)
+{
+	event->pid = change->pid;
+	event->tid = change->tid;
+	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	event->kind = change->kind;
+	event->bytes = change->bytes;
+	event->length = change->length;
+	event->old_brk = change->before.brk;
+	event->brk_length = change->brk_length;
+	event->arena = change->arena;
+	event->old_trim_threshold = change->old_trim_threshold;
+	event->old_mmap_threshold = change->old_mmap_threshold;
+	read_par(event);
+	read_arena(event);
+	read_limits(event, change);
+	read_registers(event, change->regs);
+	read_stack(event, event->reg[7]);
+}
+
+static __always_inline void send(const struct change *change, u64 now)
+{
+	struct probe_counts *mine = my_counts();
+	struct probe_event *event;
+
+	if (!mine || !(config.kinds >> change->kind & 1))
+		return;
+	if (!may_send(change->kind, now)) {
+		mine->limited++;
+		return;
+	}
+	event = bpf_ringbuf_reserve(&ring, sizeof(*event) + config.stack_bytes, 0);
+	if (!event) {
+		mine->lost++;
+		return;
+	}
+	mine->sent++;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time_ns = now;
+	fill(event, change);
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+/* A flood ends the probes: what they would cost from here on is not theirs to take. */
+static __always_inline void watch_flood(u64 now)
+{
+	u64 this_second = now / NS_PER_S;
+
+	if (second != this_second) {
+		second = this_second;
+		in_second = 0;
+	}
+	if (__sync_fetch_and_add(&in_second, 1) >= config.flood)
+		stopped = PROBE_FLOOD;
+}
+
+static __always_inline void note(const struct change *change)
+{
+	struct probe_counts *mine = my_counts();
+	u64 now = bpf_ktime_get_ns();
+	u32 kind = change->kind;
+
+	if (!mine || kind >= PROBE_KINDS)
+		return;
+	mine->events[kind]++;
+	mine->bytes[kind] += change->bytes;
+	send(change, now);
+	watch_flood(now);
+}
+
+/* ---- what the system calls mean ---- */
+
+/* Whether the call comes from malloc's own file, not from the program's. */
+static __always_inline bool is_from_malloc(const struct pt_regs *regs, s32 offset)
+{
+	u64 back;
+
+	if (offset < 0)
+		return true;
+	back = user_word(BPF_CORE_READ(regs, sp) + offset);
+	return back >= config.text_start && back < config.text_end;
+}
+
+static __always_inline void see_brk(struct change *change)
+{
+	u64 asked = KERNEL_FIELD(change->regs, di);
+	u64 now = KERNEL_FIELD(change->mm, brk), old = change->before.brk;
+
+	if (asked <= old)
+		return;
+	change->length = asked - old;
+	if (now <= old) {
+		bpf_map_update_elem(&refused, &change->tid, &change->length, BPF_ANY);
+		return;
+	}
+	change->kind = PROBE_BRK;
+	change->bytes = now - old;
+	change->arena = config.main_arena;
+	note(change);
+}
+
+/* glibc asks for huge pages first where it was told to, and again without: that refusal
+ * is not the last word. */
+static __always_inline void see_mmap(struct change *change)
+{
+	u64 flags = KERNEL_FIELD(change->regs, r10);
+	u64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
+	u64 *brk_length;
+
+	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE ||
+	    (flags & (MAP_ANONYMOUS | MAP_STACK | MAP_FIXED)) != MAP_ANONYMOUS ||
+	    !is_from_malloc(change->regs, config.mmap_return))
+		return;
+	if (!grown && flags & MAP_HUGETLB)
+		return;
+	change->length = KERNEL_FIELD(change->regs, si);
+	change->bytes = grown ? grown * PROBE_PAGE : change->length;
+	change->kind = PROBE_MMAP;
+	brk_length = bpf_map_lookup_elem(&refused, &change->tid);
+	if (brk_length) {
+		change->brk_length = *brk_length;
+		change->arena = config.main_arena;
+		change->kind = grown ? PROBE_FALLBACK : PROBE_FAILURE;
+		bpf_map_delete_elem(&refused, &change->tid);
+	} else if (!grown) {
+		return;
+	}
+	note(change);
+}
+
+/* Memory that becomes writable counts as data from then on, so the difference is what was
+ * granted. Heaps of secondary arenas are aligned to what they can grow to; the first call
+ * for one begins at its very start, before malloc wrote anything there. */
+static __always_inline void see_mprotect(struct change *change)
+{
+	u64 addr = KERNEL_FIELD(change->regs, di);
+	u64 heap = addr & ~(config.heap_max_bytes - 1);
+	u64 grown = KERNEL_FIELD(change->mm, data_vm) - change->before.data_vm;
+
+	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE || !(s64)grown ||
+	    (s64)grown < 0)
+		return;
+	if (addr != heap && user_word(heap + HEAP_COMMITTED) != addr - heap)
+		return;
+	change->length = KERNEL_FIELD(change->regs, si);
+	change->bytes = grown * PROBE_PAGE;
+	change->kind = addr == heap ? PROBE_NEW_HEAP : PROBE_MPROTECT;
+	if (addr != heap)
+		change->arena = user_word(heap + HEAP_ARENA);
+	note(change);
+}
+
+static __always_inline void see_mremap(struct change *change)
+{
+	s64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
+
+	if (grown <= 0 || !is_from_malloc(change->regs, config.mremap_return))
+		return;
+	change->length = KERNEL_FIELD(change->regs, dx);
+	change->bytes = grown * PROBE_PAGE;
+	change->kind = PROBE_MREMAP;
+	note(change);
+}
+
+/* free sets the thresholds by the chunk that it is about to unmap: the call whose length
+ * fits is the one that did it. */
+static __always_inline void see_munmap(struct change *change)
+{
+	u64 par[3], length = KERNEL_FIELD(change->regs, si);
+
+	if (bpf_probe_read_user(par, sizeof(par), (void *)config.par) ||
+	    par[2] == known_mmap_threshold || par[2] > length ||
+	    par[2] + PROBE_PAGE < length)
+		return;
+	change->length = length;
+	change->kind = PROBE_THRESHOLD;
+	change->old_trim_threshold = known_trim_threshold;
+	change->old_mmap_threshold = known_mmap_threshold;
+	known_trim_threshold = par[0];
+	known_mmap_threshold = par[2];
+	note(change);
+}
+
+static __always_inline bool is_followed(u64 call)
+{
+	return (call >= SYS_MMAP && call <= SYS_BRK) || call == SYS_MREMAP;
+}
+
+/* Whether a lock for writing was got. The barrier keeps the compiler from choosing
+ * between two addresses, which the verifier does not follow. */
+static __always_inline bool is_write_lock(const struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 write = ctx->args[1], success = ctx->args[2];
+
+	barrier_var(success);
+	if (config.has_path) {
+		write = success;
+		success = ctx->args[3];
+	}
+	return write & success & 1;
+}
+
+SEC("raw_tp/mmap_lock_acquire_returned")
+int mmap_lock_acquired(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct mm_struct *mm = (struct mm_struct *)ctx->args[0];
+	struct probe_counts *mine;
+	struct before before;
+	u32 pid, tid;
+
+	if (stopped || !is_write_lock(ctx) || !is_target(&pid, &tid))
+		return 0;
+	before.call = KERNEL_FIELD(user_registers(), orig_ax);
+	if (!is_followed(before.call))
+		return 0;
+	before.brk = BPF_CORE_READ(mm, brk);
+	before.total_vm = BPF_CORE_READ(mm, total_vm);
+	before.data_vm = BPF_CORE_READ(mm, data_vm);
+	if (bpf_map_update_elem(&calls, &tid, &before, BPF_ANY)) {
+		mine = my_counts();
+		if (mine)
+			mine->missed++;
+	}
+	return 0;
+}
+
+SEC("raw_tp/mmap_lock_released")
+int mmap_lock_released(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct change change = {};
+	struct before *before;
+
+	if (stopped || !is_target(&change.pid, &change.tid))
+		return 0;
+	before = bpf_map_lookup_elem(&calls, &change.tid);
+	if (!before)
+		return 0;
+	change.before = *before;
+	bpf_map_delete_elem(&calls, &change.tid);
+	change.mm = (struct mm_struct *)ctx->args[0];
+	change.regs = user_registers();
+	if (change.before.call == SYS_BRK)
+		see_brk(&change);
+	else if (change.before.call == SYS_MMAP)
+		see_mmap(&change);
+	else if (change.before.call == SYS_MPROTECT)
+		see_mprotect(&change);
+	else if (change.before.call == SYS_MREMAP)
+		see_mremap(&change);
+	else
+		see_munmap(&change);
+	return 0;
+}
+
+SEC("raw_tp/sched_process_exec")
+int process_execed(void *ctx)
+{
+	u32 pid, tid;
+
+	if (is_target(&pid, &tid) && !stopped)
+		stopped = PROBE_EXECED;
+	return 0;
+}

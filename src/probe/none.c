@@ -1,0 +1,100 @@
+/* A build without eBPF: what needs the probes says so, and how to get them. */
+#include "probe/kill.h"
+#include "probe/preflight.h"
+#include "probe/probe.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+static int not_built(struct fault *fault)
+{
+	return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+			 "this fragscope was built without eBPF probes (--disable-bpf); "
+			 "build it again without that option: ./bootstrap brings what it "
+			 "needs");
+}
+
+int preflight(struct preflight *found, struct fault *fault)
+{
+	memset(found, 0, sizeof(*found));
+	return not_built(fault);
+}
+
+void preflight_verbose(bool verbose)
+{
+	(void)verbose;
+}
+
+int probe_open(struct probe **probe, const struct process *process,
+	       const struct probe_options *options, struct fault *fault)
+{
+	(void)probe;
+	(void)process;
+	(void)options;
+	return not_built(fault);
+}
+
+int kills_open(struct kills **kills, struct fault *fault)
+{
+	(void)kills;
+	return not_built(fault);
+}
+
+/* None of the following is reached: nothing could be opened. */
+
+void probe_close(struct probe *probe)
+{
+	(void)probe;
+}
+
+int probe_poll(struct probe *probe, probe_fn *fn, void *context)
+{
+	(void)probe;
+	(void)fn;
+	(void)context;
+	return -ENOTSUP;
+}
+
+int probe_total(struct probe *probe, struct probe_counts *total)
+{
+	(void)probe;
+	memset(total, 0, sizeof(*total));
+	return -ENOTSUP;
+}
+
+enum probe_stop probe_stopped(struct probe *probe)
+{
+	(void)probe;
+	return PROBE_RUNS;
+}
+
+void probe_detach(struct probe *probe)
+{
+	(void)probe;
+}
+
+bool probe_knows_callers(const struct probe *probe)
+{
+	(void)probe;
+	return false;
+}
+
+void kills_close(struct kills *kills)
+{
+	(void)kills;
+}
+
+int kills_poll(struct kills *kills, kill_fn *fn, void *context)
+{
+	(void)kills;
+	(void)fn;
+	(void)context;
+	return -ENOTSUP;
+}
+
+uint64_t kills_lost(const struct kills *kills)
+{
+	(void)kills;
+	return 0;
+}
