@@ -4,13 +4,12 @@
 #include "help.h"
 #include "source/source.h"
 #include "targets.h"
+#include "verb.h"
 #include "verbs.h"
 #include "view/view.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,44 +236,6 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return error ? error : add_named(request, fault);
 }
 
-/* One line on standard error, behind the program's name and VERB. Names of processes may
- * be in it, and these hold anything. */
-__attribute__((format(printf, 2, 3))) static void tell(const char *verb,
-						       const char *format, ...)
-{
-	char raw[FAULT_TEXT + 128], line[sizeof(raw)];
-	struct text text;
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(raw, sizeof(raw), format, args);
-	va_end(args);
-	text_init(&text, line, sizeof(line));
-	text_printable(&text, raw, SIZE_MAX);
-	fprintf(stderr, "fragscope%s: %s\n", verb, line);
-}
-
-static volatile sig_atomic_t stop_asked;
-
-static void ask_stop(int signal)
-{
-	(void)signal;
-	stop_asked = 1;
-}
-
-/* The first SIGINT or SIGTERM ends the run after the row that is being made; the second
- * ends the program at once, should the row never get out. */
-static void catch_stop(const sigset_t *stop)
-{
-	struct sigaction action = {.sa_handler = ask_stop, .sa_flags = (int)SA_RESETHAND};
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-	action.sa_mask = *stop;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGPIPE, &ignore, NULL);
-}
-
 static int out_of_memory(struct fault *fault)
 {
 	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
@@ -394,7 +355,7 @@ static int open_view(struct session *session, struct fault *fault)
 static void end_target(struct session *session, struct target *target,
 		       const struct fault *fault)
 {
-	tell("", "%s", fault->text);
+	verb_tell("%s", fault->text);
 	source_close(target->source);
 	target->source = NULL;
 	session->alive--;
@@ -423,8 +384,8 @@ static void tell_missing(struct session *session, struct target *target)
 	    same_words(target->missing, sample->missing))
 		return;
 	memcpy(target->missing, sample->missing, sizeof(target->missing));
-	tell("", "process %d (%s): the rows are partial: %s", sample->pid, sample->comm,
-	     sample->missing);
+	verb_tell("process %d (%s): the rows are partial: %s", sample->pid, sample->comm,
+		  sample->missing);
 }
 
 static void count_stop(struct stopped *stopped, const struct figures *fig)
@@ -464,7 +425,7 @@ static int read_all(struct session *session, struct fault *fault)
 {
 	int error = 0;
 
-	for (size_t i = 0; !error && !stop_asked && i < session->target_count; i++)
+	for (size_t i = 0; !error && !verb_stop_asked() && i < session->target_count; i++)
 		if (session->target[i].source)
 			error = read_target(session, &session->target[i], fault);
 	return error;
@@ -494,11 +455,12 @@ static int loop(struct session *session, const sigset_t *mask, struct fault *fau
 		pthread_sigmask(SIG_SETMASK, mask, &blocked);
 		error = read_all(session, fault);
 		pthread_sigmask(SIG_SETMASK, &blocked, NULL);
-		if (error || stop_asked || !session->alive || row == request->count)
+		if (error || verb_stop_asked() || !session->alive ||
+		    row == request->count)
 			return error;
 		due_ns = next_due(due_ns, request->interval_ns);
 		clock_wait_until(due_ns, mask);
-		if (stop_asked)
+		if (verb_stop_asked())
 			return 0;
 	}
 }
@@ -512,8 +474,8 @@ static void tell_stopped(const struct stopped *stopped)
 	units_ns(&text, stopped->longest_ns);
 	text_init(&text, total, sizeof(total));
 	units_ns(&text, stopped->total_ns);
-	tell("", "stopped for %llu reading(s): %s at the longest, %s in all",
-	     (unsigned long long)stopped->readings, longest, total);
+	verb_tell("stopped for %llu reading(s): %s at the longest, %s in all",
+		  (unsigned long long)stopped->readings, longest, total);
 }
 
 static int close_session(struct session *session, struct fault *fault)
@@ -540,14 +502,10 @@ static int run_session(const struct request *request, int *status, struct fault 
 {
 	struct session session = {.request = request, .fd = STDOUT_FILENO};
 	struct fault at_close;
-	sigset_t stop, before;
+	sigset_t before;
 	int error;
 
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	catch_stop(&stop);
-	pthread_sigmask(SIG_BLOCK, &stop, &before);
+	verb_catch_stop(&before);
 	error = open_targets(&session, fault);
 	if (!error)
 		error = open_output(&session, fault);
@@ -581,6 +539,5 @@ static int run(const struct command *command, int argc, char **argv)
 	free(request.names.name);
 	if (!error)
 		return status;
-	tell(fault.status == EXIT_USAGE ? " stat" : "", "%s", fault.text);
-	return fault.status;
+	return verb_failed(command, &fault);
 }

@@ -1,0 +1,24 @@
+/* verb.h: what every verb does the same way: speak on standard error, end with a fault's
+ * status, stop on a signal. */
+#ifndef FRAGSCOPE_VERB_H
+#define FRAGSCOPE_VERB_H
+
+#include "options.h"
+
+#include <signal.h>
+
+/* One line on standard error behind the program's name. Names of processes may be in it,
+ * and these hold anything. */
+__attribute__((format(printf, 1, 2))) void verb_tell(const char *format, ...);
+
+/* Tells FAULT, which COMMAND ended with; returns the exit status. */
+int verb_failed(const struct command *command, const struct fault *fault);
+
+/* Blocks SIGINT and SIGTERM and catches them. *BEFORE, the mask that was, lets them in: a
+ * verb waits with it, and threads that it starts never take a signal in its place. The
+ * first signal asks for an end after what is being made; the second ends the program at
+ * once, should that never get out. SIGPIPE is ignored: a write says what it says. */
+void verb_catch_stop(sigset_t *before);
+bool verb_stop_asked(void);
+
+#endif
