@@ -37,6 +37,7 @@ enum {
 	BINMAP = 254 * 8, /* behind the bins */
 	CHUNK_FLAGS = 7,
 	HEAP_ARENA = 0, /* offsets in struct _heap_info */
+	HEAP_SIZE = 16,
 	HEAP_COMMITTED = 24,
 };
 
@@ -98,6 +99,7 @@ struct change {
 	struct before before;
 	u64 bytes;
 	u64 length;
+	u64 granule;
 	u64 brk_length;
 	u64 arena;
 	u64 old_trim_threshold, old_mmap_threshold;
@@ -287,6 +289,7 @@ static __always_inline void fill(struct probe_event *event, const struct change 
 	event->kind = change->kind;
 	event->bytes = change->bytes;
 	event->length = change->length;
+	event->granule = change->granule;
 	event->old_brk = change->before.brk;
 	event->brk_length = change->brk_length;
 	event->arena = change->arena;
@@ -370,6 +373,7 @@ static __always_inline void see_brk(struct change *change)
 	if (asked <= old)
 		return;
 	change->length = asked - old;
+	change->granule = config.brk_granule;
 	if (now <= old) {
 		bpf_map_update_elem(&refused, &change->tid, &change->length, BPF_ANY);
 		return;
@@ -395,11 +399,13 @@ static __always_inline void see_mmap(struct change *change)
 	if (!grown && flags & MAP_HUGETLB)
 		return;
 	change->length = KERNEL_FIELD(change->regs, si);
+	change->granule = flags & MAP_HUGETLB ? config.huge_granule : PROBE_PAGE;
 	change->bytes = grown ? grown * PROBE_PAGE : change->length;
 	change->kind = PROBE_MMAP;
 	brk_length = bpf_map_lookup_elem(&refused, &change->tid);
 	if (brk_length) {
 		change->brk_length = *brk_length;
+		change->granule = config.brk_granule;
 		change->arena = config.main_arena;
 		change->kind = grown ? PROBE_FALLBACK : PROBE_FAILURE;
 		bpf_map_delete_elem(&refused, &change->tid);
@@ -423,7 +429,10 @@ static __always_inline void see_mprotect(struct change *change)
 		return;
 	if (addr != heap && user_word(heap + HEAP_COMMITTED) != addr - heap)
 		return;
-	change->length = KERNEL_FIELD(change->regs, si);
+	change->length = addr + KERNEL_FIELD(change->regs, si) - heap;
+	if (addr != heap)
+		change->length -= user_word(heap + HEAP_SIZE);
+	change->granule = PROBE_PAGE;
 	change->bytes = grown * PROBE_PAGE;
 	change->kind = addr == heap ? PROBE_NEW_HEAP : PROBE_MPROTECT;
 	if (addr != heap)
@@ -438,6 +447,7 @@ static __always_inline void see_mremap(struct change *change)
 	if (grown <= 0 || !is_from_malloc(change->regs, config.mremap_return))
 		return;
 	change->length = KERNEL_FIELD(change->regs, dx);
+	change->granule = PROBE_PAGE;
 	change->bytes = grown * PROBE_PAGE;
 	change->kind = PROBE_MREMAP;
 	note(change);

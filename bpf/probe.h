@@ -67,6 +67,8 @@ struct probe_config {
 	u32 arena_bins;
 	u32 arena_system_mem;
 	u32 has_path; /* the tracepoint has a path before its flags: Linux before 6.10 */
+	u32 brk_granule;  /* what malloc rounds its requests to, in bytes */
+	u32 huge_granule; /* the same with MAP_HUGETLB */
 	u32 padding;
 };
 
@@ -79,7 +81,8 @@ struct probe_event {
 	u32 kind;
 	u32 has;
 	u64 bytes;	/* grown by; of a failure: what the last mmap was asked for */
-	u64 length;	/* what the system call was asked for */
+	u64 length;	/* what malloc asked for, before the kernel or a limit cut it */
+	u64 granule;	/* what malloc had rounded that to */
 	u64 old_brk;	/* before the call */
 	u64 brk_length; /* of a failure or fallback: what brk was asked for before */
 	u64 arena;
@@ -113,9 +116,9 @@ struct probe_counts {
 	u64 missed;  /* system calls that found no room to be followed: not counted */
 };
 
-_Static_assert(sizeof(struct probe_config) == 10 * 8 + 10 * 4, "no padding");
+_Static_assert(sizeof(struct probe_config) == 10 * 8 + 12 * 4, "no padding");
 _Static_assert(sizeof(struct probe_event) ==
-		       8 + 4 * 4 + PROBE_COMM + 20 * 8 + PROBE_REGISTERS * 8 + 2 * 8,
+		       8 + 4 * 4 + PROBE_COMM + 21 * 8 + PROBE_REGISTERS * 8 + 2 * 8,
 	       "no padding");
 _Static_assert(sizeof(struct probe_counts) == (2 * PROBE_KINDS + 4) * 8, "no padding");
 

@@ -38,16 +38,6 @@ int source_open(struct source **source, int pid, const struct source_options *op
 	return error;
 }
 
-static int ended(const struct source *source, enum process_state state,
-		 struct fault *fault)
-{
-	fault_set(fault, EXIT_DONE, 0, "process %d (%s) %s", source->process.pid,
-		  source->process.comm,
-		  state == PROCESS_EXECED ? "executed another program: attach to it again"
-					  : "has ended");
-	return SOURCE_ENDED;
-}
-
 int source_read(struct source *source, struct sample *sample, struct fault *fault)
 {
 	int64_t begin = clock_monotonic_ns();
@@ -65,8 +55,10 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 	state = process_state(&source->process);
 	if (state == PROCESS_RUNS && error == -ESRCH && process_exits(&source->process))
 		state = PROCESS_EXITED;
-	if (state != PROCESS_RUNS)
-		return ended(source, state, fault);
+	if (state != PROCESS_RUNS) {
+		process_tell_end(&source->process, state, fault);
+		return SOURCE_ENDED;
+	}
 	if (error)
 		return error;
 	figure_set(&sample->fig, FIG_READ_NS, clock_monotonic_ns() - begin);

@@ -36,6 +36,11 @@ void process_close(struct process *process);
  * alone, whatever its number has been given to since. */
 enum process_state process_state(const struct process *process);
 
+/* Fills FAULT with what became of PROCESS, which is in STATE; the exit status is a good
+ * one. */
+void process_tell_end(const struct process *process, enum process_state state,
+		      struct fault *fault);
+
 /* Whether PROCESS ends within two seconds: asked when its memory is gone already, which
  * the kernel takes away first. */
 bool process_exits(const struct process *process);

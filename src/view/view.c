@@ -1,10 +1,9 @@
+#include "base/output.h"
 #include "view/emitter.h"
 
 #include <errno.h>
 #include <math.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 int view_open(struct view **view, int fd, const struct view_options *options)
 {
@@ -32,41 +31,11 @@ void view_close(struct view *view)
 	free(view);
 }
 
-/* A descriptor that someone else made non-blocking is waited for: a row is never cut. */
-static int wait_writable(int fd)
-{
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
-
-	return poll(&ready, 1, -1) < 0 && errno != EINTR ? -errno : 0;
-}
-
-static int write_all(int fd, const char *bytes, size_t length)
-{
-	while (length) {
-		ssize_t written = write(fd, bytes, length);
-		int error = 0;
-
-		if (written > 0) {
-			bytes += written;
-			length -= (size_t)written;
-		} else if (!written) {
-			error = -EIO;
-		} else if (errno == EAGAIN) {
-			error = wait_writable(fd);
-		} else if (errno != EINTR) {
-			error = -errno;
-		}
-		if (error)
-			return error;
-	}
-	return 0;
-}
-
 static int flush(struct view *view)
 {
 	int error = view->text.overflow
 			    ? -EOVERFLOW
-			    : write_all(view->fd, view->text.buf, view->text.length);
+			    : output_write(view->fd, view->text.buf, view->text.length);
 
 	text_clear(&view->text);
 	return error;
