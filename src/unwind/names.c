@@ -1,0 +1,158 @@
+/* names.c: what is known of an address of code, found once and kept; and the strings that
+ * outlive it. */
+#include "unwind/parts.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The C++ runtime's, which has no header for C. */
+char *__cxa_demangle(const char *mangled, char *buffer, size_t *length, int *status);
+
+static int by_text(const void *left, const void *right)
+{
+	return strcmp(left, right);
+}
+
+static int by_addr(const void *left, const void *right)
+{
+	const struct name *a = left, *b = right;
+
+	return a->addr < b->addr ? -1 : a->addr > b->addr;
+}
+
+const char *names_intern(struct unwinder *unwinder, const char *text)
+{
+	char *const *found = tfind(text, &unwinder->strings, by_text);
+	char *copy;
+
+	if (found)
+		return *found;
+	copy = strdup(text);
+	if (copy && tsearch(copy, &unwinder->strings, by_text))
+		return copy;
+	free(copy);
+	return NULL;
+}
+
+static const char *readable(struct unwinder *unwinder, const char *raw)
+{
+	char *plain = strndup(raw, symbol_length(raw));
+	char *demangled = NULL;
+	const char *name;
+
+	if (!plain)
+		return NULL;
+	if (strncmp(plain, "_Z", 2) == 0)
+		demangled = __cxa_demangle(plain, NULL, NULL, NULL);
+	name = names_intern(unwinder, demangled ? demangled : plain);
+	free(demangled);
+	free(plain);
+	return name;
+}
+
+/* Whether FUNCTION is one by which a program asks malloc for something. A function has
+ * several names; its plainest may be any of these. */
+static bool is_entry(const char *function)
+{
+	static const char *const entries[] = {
+		"malloc",	   "calloc",
+		"realloc",	   "reallocarray",
+		"memalign",	   "aligned_alloc",
+		"valloc",	   "pvalloc",
+		"posix_memalign",  "free",
+		"cfree",	   "malloc_trim",
+		"mallopt",	   "__libc_malloc",
+		"__libc_calloc",   "__libc_realloc",
+		"__libc_memalign", "__libc_valloc",
+		"__libc_pvalloc",  "__libc_free",
+		"__libc_mallopt",  "__libc_reallocarray",
+	};
+
+	for (unsigned i = 0; i < sizeof(entries) / sizeof(*entries); i++)
+		if (strcmp(function, entries[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool covers(Dwarf_CFI *cfi, Dwarf_Addr addr)
+{
+	Dwarf_Frame *frame;
+
+	if (!cfi || dwarf_cfi_addrframe(cfi, addr, &frame))
+		return false;
+	free(frame);
+	return true;
+}
+
+/* libdwfl guesses by the frame pointer where this is false; nobody else should. */
+static bool has_cfi(const struct module *module, uint64_t addr)
+{
+	Dwarf_Addr bias;
+	Dwarf_CFI *cfi = dwfl_module_eh_cfi(module->dwfl, &bias);
+
+	if (cfi && covers(cfi, addr - bias))
+		return true;
+	cfi = dwfl_module_dwarf_cfi(module->dwfl, &bias);
+	return cfi && covers(cfi, addr - bias);
+}
+
+static void fill(struct unwinder *unwinder, struct name *name)
+{
+	const struct symbols *symbols = module_symbols(name->module);
+	const struct symbol *symbol = symbols_at(symbols, name->addr);
+
+	name->start = name->module->bias;
+	name->has_cfi = has_cfi(name->module, name->addr);
+	if (!symbol)
+		return;
+	name->function = readable(unwinder, symbol->name);
+	if (!name->function)
+		return;
+	name->start = symbol->start;
+	name->is_entry = is_entry(name->function);
+	name->place = request_find(name->module, name->addr);
+}
+
+static void free_name(void *name)
+{
+	request_free(((struct name *)name)->place);
+	free(name);
+}
+
+const struct name *names_find(struct unwinder *unwinder, uint64_t addr)
+{
+	struct name key = {.addr = addr}, *name;
+	struct name *const *found = tfind(&key, &unwinder->names, by_addr);
+
+	if (found)
+		return *found;
+	key.module = modules_at(unwinder, addr);
+	if (!key.module)
+		return NULL;
+	name = malloc(sizeof(*name));
+	if (!name)
+		return NULL;
+	*name = key;
+	fill(unwinder, name);
+	if (tsearch(name, &unwinder->names, by_addr))
+		return name;
+	free_name(name);
+	return NULL;
+}
+
+void names_forget(struct unwinder *unwinder)
+{
+	tdestroy(unwinder->names, free_name);
+	unwinder->names = NULL;
+}
+
+void names_free(struct unwinder *unwinder)
+{
+	names_forget(unwinder);
+	tdestroy(unwinder->strings, free);
+	unwinder->strings = NULL;
+}

@@ -1,0 +1,102 @@
+/* syscall.c: where a function of libc has its return address while it is in the kernel.
+ */
+#include "unwind/parts.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The file's bytes from address ADDR (of the file's own) on, at most SIZE. */
+static const uint8_t *code_at(Elf *elf, uint64_t addr, uint64_t *size)
+{
+	GElf_Phdr header;
+	size_t count;
+
+	if (elf_getphdrnum(elf, &count))
+		return NULL;
+	for (size_t i = 0; i < count; i++) {
+		Elf_Data *data;
+
+		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD ||
+		    addr < header.p_vaddr || addr - header.p_vaddr >= header.p_filesz)
+			continue;
+		if (*size > header.p_filesz - (addr - header.p_vaddr))
+			*size = header.p_filesz - (addr - header.p_vaddr);
+		data = elf_getdata_rawchunk(
+			elf, (int64_t)(header.p_offset + (addr - header.p_vaddr)), *size,
+			ELF_T_BYTE);
+		return data ? data->d_buf : NULL;
+	}
+	return NULL;
+}
+
+/* How far into CODE its first system call is, or -1. */
+static int64_t find_syscall(const struct machine *machine, const uint8_t *code,
+			    uint64_t size)
+{
+	for (uint64_t i = 0; i + machine->syscall_bytes <= size;
+	     i += machine->instruction_step)
+		if (memcmp(code + i, machine->syscall, machine->syscall_bytes) == 0)
+			return (int64_t)i;
+	return -1;
+}
+
+/* The canonical frame address at ADDR as a distance from the stack pointer. */
+static int cfa_distance(const struct machine *machine, Dwarf_CFI *cfi, Dwarf_Addr addr,
+			int *distance)
+{
+	Dwarf_Frame *frame;
+	Dwarf_Op *op;
+	size_t count;
+	int error = -ENOENT;
+
+	if (dwarf_cfi_addrframe(cfi, addr, &frame))
+		return -ENOENT;
+	if (dwarf_frame_cfa(frame, &op, &count) == 0 && count == 1) {
+		if (op->atom == DW_OP_breg0 + machine->stack_pointer) {
+			*distance = (int)op->number;
+			error = 0;
+		} else if (op->atom == DW_OP_bregx &&
+			   op->number == machine->stack_pointer) {
+			*distance = (int)op->number2;
+			error = 0;
+		}
+	}
+	free(frame);
+	return error;
+}
+
+int unwind_return_offset(struct unwinder *unwinder, uint64_t addr, const char *function,
+			 int *offset)
+{
+	const struct machine *machine = unwinder->machine;
+	struct module *module = modules_at(unwinder, addr);
+	const struct symbol *symbol;
+	Dwarf_CFI *cfi;
+	Elf *elf;
+	GElf_Addr elf_bias, cfi_bias;
+	const uint8_t *code;
+	uint64_t size;
+	int64_t at;
+	int distance, error;
+
+	if (!module)
+		return -ENOENT;
+	symbol = symbols_named(module_symbols(module), function);
+	elf = dwfl_module_getelf(module->dwfl, &elf_bias);
+	cfi = dwfl_module_eh_cfi(module->dwfl, &cfi_bias);
+	if (!symbol || !elf || !cfi)
+		return -ENOENT;
+	size = symbol->end - symbol->start;
+	code = code_at(elf, symbol->start - elf_bias, &size);
+	at = code ? find_syscall(machine, code, size) : -1;
+	if (at < 0)
+		return -ENOENT;
+	error = cfa_distance(machine, cfi, symbol->start + (uint64_t)at - cfi_bias,
+			     &distance);
+	if (!error)
+		*offset = distance - (int)machine->return_address_bytes;
+	return error;
+}

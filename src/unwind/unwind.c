@@ -1,0 +1,341 @@
+#include "unwind/unwind.h"
+
+#include "base/clock.h"
+#include "unwind/parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SCAN_INTERVAL_NS = 1000 * 1000 * 1000 };
+
+static const struct machine machines[] = {
+	{
+		.elf = EM_X86_64,
+		.name = "x86-64",
+		.registers = 17,
+		.stack_pointer = 7,
+		.return_address_bytes = 8,
+		.syscall = {0x0f, 0x05},
+		.syscall_bytes = 2,
+		.instruction_step = 1,
+	},
+};
+
+/* One way up a stack. */
+struct walk {
+	struct unwinder *unwinder;
+	struct event *event;
+	const struct module *inner; /* where it began */
+	bool is_strange;	    /* it came to code of no module */
+	bool left_inner;
+	bool met_entry;
+	bool met_nameless; /* before it left the first module */
+};
+
+bool stack_read(const struct thread_state *state, uint64_t addr, uint64_t *value)
+{
+	uint64_t at = addr - state->stack_addr;
+
+	if (addr < state->stack_addr || state->stack_bytes < sizeof(*value) ||
+	    at > state->stack_bytes - sizeof(*value))
+		return false;
+	memcpy(value, state->stack + at, sizeof(*value));
+	return true;
+}
+
+/* ---- what libdwfl asks for ---- */
+
+static pid_t next_thread(Dwfl *dwfl, void *context, void **thread_context)
+{
+	(void)dwfl;
+	(void)context;
+	(void)thread_context;
+	return 0;
+}
+
+static bool get_thread(Dwfl *dwfl, pid_t tid, void *context, void **thread_context)
+{
+	(void)dwfl;
+	(void)tid;
+	*thread_context = context;
+	return true;
+}
+
+static bool memory_read(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *context)
+{
+	const struct unwinder *unwinder = context;
+	uint64_t value;
+
+	(void)dwfl;
+	if (!stack_read(unwinder->state, addr, &value))
+		return false;
+	*result = value;
+	return true;
+}
+
+static bool set_registers(Dwfl_Thread *thread, void *context)
+{
+	const struct unwinder *unwinder = context;
+
+	return dwfl_thread_state_registers(thread, 0, unwinder->machine->registers,
+					   unwinder->state->reg);
+}
+
+static const Dwfl_Thread_Callbacks thread_callbacks = {
+	.next_thread = next_thread,
+	.get_thread = get_thread,
+	.memory_read = memory_read,
+	.set_initial_registers = set_registers,
+};
+
+/* Every module comes with its file. */
+static int find_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
+		    char **file_name, Elf **elf)
+{
+	(void)module;
+	(void)data;
+	(void)name;
+	(void)base;
+	(void)file_name;
+	(void)elf;
+	return -1;
+}
+
+/* The standard way would ask servers on the network; this one looks by build ID in this
+ * machine's directories. */
+static const Dwfl_Callbacks session_callbacks = {
+	.find_elf = find_elf,
+	.find_debuginfo = dwfl_build_id_find_debuginfo,
+};
+
+/* ---- a walk ---- */
+
+static void note(struct walk *walk, const struct name *name)
+{
+	if (!walk->inner)
+		walk->inner = name->module;
+	if (name->module != walk->inner) {
+		walk->left_inner = true;
+		return;
+	}
+	walk->met_entry |= name->is_entry;
+	walk->met_nameless |= !walk->left_inner && !name->function;
+}
+
+static void read_request(struct walk *walk, const struct name *name, Dwfl_Frame *frame)
+{
+	struct event *event = walk->event;
+	uint64_t bytes;
+
+	if (!name->place || (event->has & EVENT_HAS_REQUEST && event->request.exact))
+		return;
+	if (!request_read(walk->unwinder, name->place, name->module, frame, name->addr,
+			  &bytes))
+		return;
+	event->request = (struct event_request){.bytes = bytes, .exact = true};
+	event->has |= EVENT_HAS_REQUEST;
+}
+
+static int each_frame(Dwfl_Frame *frame, void *context)
+{
+	struct walk *walk = context;
+	struct event *event = walk->event;
+	struct frame *to = &event->frame[event->frame_count];
+	const struct name *name;
+	bool is_activation;
+	Dwarf_Addr pc;
+
+	if (event->frame_count == EVENT_FRAMES ||
+	    !dwfl_frame_pc(frame, &pc, &is_activation))
+		return DWARF_CB_ABORT;
+	/* A return address may lie behind the end of the function that called last. */
+	name = names_find(walk->unwinder, is_activation ? pc : pc - 1);
+	event->frame_count++;
+	*to = (struct frame){.pc = pc};
+	if (!name) {
+		walk->is_strange = true;
+		return DWARF_CB_ABORT;
+	}
+	to->function = name->function;
+	to->offset = pc - name->start;
+	to->module = name->module->name;
+	note(walk, name);
+	read_request(walk, name, frame);
+	return name->has_cfi ? DWARF_CB_OK : DWARF_CB_ABORT;
+}
+
+/* Malloc did not ask when none of its entries is on the way to where the thread began.
+ * A nameless function of the module that called the kernel may be a part of malloc that
+ * its entry jumped to, so it proves nothing. */
+static bool not_malloc(const struct walk *walk)
+{
+	return walk->event->stack_whole && walk->inner && !walk->met_entry &&
+	       !walk->met_nameless;
+}
+
+static void walk_stack(struct unwinder *unwinder, const struct thread_state *state,
+		       struct event *event, bool *is_strange)
+{
+	struct walk walk = {.unwinder = unwinder, .event = event};
+
+	event->frame_count = 0;
+	unwinder->state = state;
+	event->stack_whole = dwfl_getthread_frames(unwinder->dwfl, unwinder->process->pid,
+						   each_frame, &walk) == 0;
+	unwinder->state = NULL;
+	event->not_malloc = not_malloc(&walk);
+	if (event->frame_count)
+		event->has |= EVENT_HAS_STACK;
+	*is_strange = walk.is_strange;
+}
+
+static bool is_fresh(const struct unwinder *unwinder, const struct event *event)
+{
+	for (unsigned i = 0; i < event->frame_count; i++)
+		if (event->frame[i].module &&
+		    !modules_is_fresh(unwinder, event->frame[i].pc))
+			return false;
+	return true;
+}
+
+/* Whether the mappings should be read again after a walk. A strange pc may be code that
+ * was made at run time, which no scan explains: it is worth one a second. */
+static bool must_scan(struct unwinder *unwinder, const struct event *event,
+		      bool is_strange)
+{
+	int64_t now_ns;
+
+	if (unwinder->is_gone)
+		return false;
+	if (!is_fresh(unwinder, event))
+		return true;
+	if (!is_strange)
+		return false;
+	now_ns = clock_monotonic_ns();
+	if (now_ns < unwinder->next_scan_ns)
+		return false;
+	unwinder->next_scan_ns = now_ns + SCAN_INTERVAL_NS;
+	return true;
+}
+
+int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
+		 struct event *event)
+{
+	const struct event_request request = event->request;
+	const unsigned has = event->has;
+	bool is_strange;
+	int changed;
+
+	walk_stack(unwinder, state, event, &is_strange);
+	if (!must_scan(unwinder, event, is_strange))
+		return 0;
+	changed = modules_scan(unwinder);
+	/* A process that has ended is told by what was mapped last. */
+	if (changed == 0 || changed == -ESRCH)
+		return 0;
+	if (changed < 0)
+		return changed;
+	event->request = request;
+	event->has = has;
+	walk_stack(unwinder, state, event, &is_strange);
+	return 0;
+}
+
+/* ---- the session ---- */
+
+static const struct machine *machine_of(Elf *elf)
+{
+	GElf_Ehdr header;
+
+	if (!elf || gelf_getclass(elf) != ELFCLASS64 || !gelf_getehdr(elf, &header))
+		return NULL;
+	for (unsigned i = 0; i < sizeof(machines) / sizeof(*machines); i++)
+		if (machines[i].elf == header.e_machine)
+			return &machines[i];
+	return NULL;
+}
+
+static int open_exe(struct unwinder *unwinder, struct fault *fault)
+{
+	const struct process *process = unwinder->process;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", process->pid);
+	unwinder->exe_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (unwinder->exe_fd < 0)
+		return fault_set(fault, EXIT_FAILED, -errno,
+				 "cannot open the program of process %d (%s): %s",
+				 process->pid, process->comm, strerror(errno));
+	elf_version(EV_CURRENT);
+	unwinder->exe = elf_begin(unwinder->exe_fd, ELF_C_READ_MMAP, NULL);
+	unwinder->machine = machine_of(unwinder->exe);
+	if (!unwinder->machine)
+		return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+				 "cannot follow the stacks of process %d (%s): its "
+				 "program is not one for 64-bit %s",
+				 process->pid, process->comm, machines[0].name);
+	return 0;
+}
+
+static int open_session(struct unwinder *unwinder, struct fault *fault)
+{
+	const struct process *process = unwinder->process;
+	int error = 0;
+
+	unwinder->dwfl = dwfl_begin(&session_callbacks);
+	if (!unwinder->dwfl)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "cannot follow stacks: libdw: %s", dwfl_errmsg(-1));
+	error = modules_scan(unwinder);
+	if (error < 0)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "cannot read the mappings of process %d (%s): %s",
+				 process->pid, process->comm, strerror(-error));
+	if (!dwfl_attach_state(unwinder->dwfl, unwinder->exe, process->pid,
+			       &thread_callbacks, unwinder))
+		return fault_set(fault, EXIT_FAILED, -EPROTO,
+				 "cannot follow the stacks of process %d (%s): libdw: %s",
+				 process->pid, process->comm, dwfl_errmsg(-1));
+	return 0;
+}
+
+int unwind_new(struct unwinder **unwinder, const struct process *process,
+	       struct fault *fault)
+{
+	struct unwinder *new = calloc(1, sizeof(*new));
+	int error;
+
+	*unwinder = NULL;
+	if (!new)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "no memory for an unwinder");
+	new->process = process;
+	new->exe_fd = -1;
+	error = open_exe(new, fault);
+	if (!error)
+		error = open_session(new, fault);
+	if (error) {
+		unwind_free(new);
+		return error;
+	}
+	*unwinder = new;
+	return 0;
+}
+
+void unwind_free(struct unwinder *unwinder)
+{
+	if (!unwinder)
+		return;
+	if (unwinder->dwfl)
+		dwfl_end(unwinder->dwfl);
+	modules_free(unwinder);
+	names_free(unwinder);
+	elf_end(unwinder->exe);
+	if (unwinder->exe_fd >= 0)
+		close(unwinder->exe_fd);
+	free(unwinder);
+}
