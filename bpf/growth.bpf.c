@@ -31,9 +31,7 @@ enum {
 
 /* malloc.c. */
 enum {
-	BIN_LAST = 126,
-	BIN_FIRST = 2,
-	BIN_LOOKS = 16,	  /* bins that may look full and be empty, in one event */
+	BIN_LOOKS = 8,	  /* bins that may look full and be empty, in one event */
 	BINMAP = 254 * 8, /* behind the bins */
 	CHUNK_FLAGS = 7,
 	HEAP_ARENA = 0, /* offsets in struct _heap_info */
@@ -168,31 +166,65 @@ static __always_inline void read_par(struct probe_event *event)
 	event->has |= PROBE_HAS_PAR;
 }
 
+/* The index of the highest bit of a word that is not 0: without a branch, which the
+ * verifier would follow both ways each time. */
+static __always_inline u32 highest_bit(u64 word)
+{
+	word |= word >> 1;
+	word |= word >> 2;
+	word |= word >> 4;
+	word |= word >> 8;
+	word |= word >> 16;
+	word |= word >> 32;
+	word -= word >> 1 & 0x5555555555555555;
+	word = (word & 0x3333333333333333) + (word >> 2 & 0x3333333333333333);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return (u32)((word * 0x0101010101010101) >> 56) - 1;
+}
+
+/* Takes the highest bit out of MAP, which has BINS of them: its index, or 0 when there is
+ * none (no bin has that number). */
+static __always_inline u32 take_bin(u64 map[2])
+{
+	u32 bit;
+
+	if (map[1]) {
+		bit = highest_bit(map[1]);
+		map[1] &= ~(1ULL << (bit & 63));
+		return bit + 64;
+	}
+	if (!map[0])
+		return 0;
+	bit = highest_bit(map[0]);
+	map[0] &= ~(1ULL << (bit & 63));
+	return bit;
+}
+
 /* Large bins are sorted, so the first chunk of the highest one is the largest of all bins
- * but the unsorted list, which malloc has emptied when it asks the kernel. */
+ * but the unsorted list, which malloc has emptied when it asks the kernel. A bit of the
+ * map may be left from a bin that has been emptied since. */
 static __always_inline void read_largest(struct probe_event *event)
 {
 	u64 bins = event->arena + config.arena_bins, map[2];
-	u32 looks = 0;
 
 	if (bpf_probe_read_user(map, sizeof(map), (void *)(bins + BINMAP)))
 		return;
-	for (u32 i = BIN_LAST; i >= BIN_FIRST; i--) {
-		u64 bit = (i < 64 ? map[0] : map[1]) >> (i & 63) & 1;
-		u64 self = bins + (i - 1) * 16 - 16, first;
+	for (u32 looks = 0; looks < BIN_LOOKS; looks++) {
+		u32 bin = take_bin(map);
+		u64 self = bins + bin * 16 - 32, first;
 
-		if (!bit)
-			continue;
-		if (++looks > BIN_LOOKS)
+		if (!bin) {
+			event->has |= PROBE_HAS_LARGEST;
 			return;
+		}
 		if (bpf_probe_read_user(&first, sizeof(first), (void *)(self + 16)))
 			return;
 		if (first == self)
 			continue;
 		event->largest_bytes = user_word(first + 8) & ~(u64)CHUNK_FLAGS;
-		break;
+		event->has |= PROBE_HAS_LARGEST;
+		return;
 	}
-	event->has |= PROBE_HAS_LARGEST;
 }
 
 /* The thread holds the arena's lock: nothing of it moves. */
@@ -365,28 +397,28 @@ static __always_inline bool is_from_malloc(const struct pt_regs *regs, s32 offse
 	return back >= config.text_start && back < config.text_end;
 }
 
-static __always_inline void see_brk(struct change *change)
+static __always_inline bool see_brk(struct change *change)
 {
 	u64 asked = KERNEL_FIELD(change->regs, di);
 	u64 now = KERNEL_FIELD(change->mm, brk), old = change->before.brk;
 
 	if (asked <= old)
-		return;
+		return false;
 	change->length = asked - old;
 	change->granule = config.brk_granule;
 	if (now <= old) {
 		bpf_map_update_elem(&refused, &change->tid, &change->length, BPF_ANY);
-		return;
+		return false;
 	}
 	change->kind = PROBE_BRK;
 	change->bytes = now - old;
 	change->arena = config.main_arena;
-	note(change);
+	return true;
 }
 
 /* glibc asks for huge pages first where it was told to, and again without: that refusal
  * is not the last word. */
-static __always_inline void see_mmap(struct change *change)
+static __always_inline bool see_mmap(struct change *change)
 {
 	u64 flags = KERNEL_FIELD(change->regs, r10);
 	u64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
@@ -395,9 +427,9 @@ static __always_inline void see_mmap(struct change *change)
 	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE ||
 	    (flags & (MAP_ANONYMOUS | MAP_STACK | MAP_FIXED)) != MAP_ANONYMOUS ||
 	    !is_from_malloc(change->regs, config.mmap_return))
-		return;
+		return false;
 	if (!grown && flags & MAP_HUGETLB)
-		return;
+		return false;
 	change->length = KERNEL_FIELD(change->regs, si);
 	change->granule = flags & MAP_HUGETLB ? config.huge_granule : PROBE_PAGE;
 	change->bytes = grown ? grown * PROBE_PAGE : change->length;
@@ -410,15 +442,15 @@ static __always_inline void see_mmap(struct change *change)
 		change->kind = grown ? PROBE_FALLBACK : PROBE_FAILURE;
 		bpf_map_delete_elem(&refused, &change->tid);
 	} else if (!grown) {
-		return;
+		return false;
 	}
-	note(change);
+	return true;
 }
 
 /* Memory that becomes writable counts as data from then on, so the difference is what was
  * granted. Heaps of secondary arenas are aligned to what they can grow to; the first call
  * for one begins at its very start, before malloc wrote anything there. */
-static __always_inline void see_mprotect(struct change *change)
+static __always_inline bool see_mprotect(struct change *change)
 {
 	u64 addr = KERNEL_FIELD(change->regs, di);
 	u64 heap = addr & ~(config.heap_max_bytes - 1);
@@ -426,9 +458,9 @@ static __always_inline void see_mprotect(struct change *change)
 
 	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE || !(s64)grown ||
 	    (s64)grown < 0)
-		return;
+		return false;
 	if (addr != heap && user_word(heap + HEAP_COMMITTED) != addr - heap)
-		return;
+		return false;
 	change->length = addr + KERNEL_FIELD(change->regs, si) - heap;
 	if (addr != heap)
 		change->length -= user_word(heap + HEAP_SIZE);
@@ -437,39 +469,39 @@ static __always_inline void see_mprotect(struct change *change)
 	change->kind = addr == heap ? PROBE_NEW_HEAP : PROBE_MPROTECT;
 	if (addr != heap)
 		change->arena = user_word(heap + HEAP_ARENA);
-	note(change);
+	return true;
 }
 
-static __always_inline void see_mremap(struct change *change)
+static __always_inline bool see_mremap(struct change *change)
 {
 	s64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
 
 	if (grown <= 0 || !is_from_malloc(change->regs, config.mremap_return))
-		return;
+		return false;
 	change->length = KERNEL_FIELD(change->regs, dx);
 	change->granule = PROBE_PAGE;
 	change->bytes = grown * PROBE_PAGE;
 	change->kind = PROBE_MREMAP;
-	note(change);
+	return true;
 }
 
 /* free sets the thresholds by the chunk that it is about to unmap: the call whose length
  * fits is the one that did it. */
-static __always_inline void see_munmap(struct change *change)
+static __always_inline bool see_munmap(struct change *change)
 {
 	u64 par[3], length = KERNEL_FIELD(change->regs, si);
 
 	if (bpf_probe_read_user(par, sizeof(par), (void *)config.par) ||
 	    par[2] == known_mmap_threshold || par[2] > length ||
 	    par[2] + PROBE_PAGE < length)
-		return;
+		return false;
 	change->length = length;
 	change->kind = PROBE_THRESHOLD;
 	change->old_trim_threshold = known_trim_threshold;
 	change->old_mmap_threshold = known_mmap_threshold;
 	known_trim_threshold = par[0];
 	known_mmap_threshold = par[2];
-	note(change);
+	return true;
 }
 
 static __always_inline bool is_followed(u64 call)
@@ -515,6 +547,23 @@ int mmap_lock_acquired(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* Whether CHANGE is one to note. */
+static __always_inline bool see(struct change *change)
+{
+	switch (change->before.call) {
+	case SYS_BRK:
+		return see_brk(change);
+	case SYS_MMAP:
+		return see_mmap(change);
+	case SYS_MPROTECT:
+		return see_mprotect(change);
+	case SYS_MREMAP:
+		return see_mremap(change);
+	default:
+		return see_munmap(change);
+	}
+}
+
 SEC("raw_tp/mmap_lock_released")
 int mmap_lock_released(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -530,16 +579,8 @@ int mmap_lock_released(struct bpf_raw_tracepoint_args *ctx)
 	bpf_map_delete_elem(&calls, &change.tid);
 	change.mm = (struct mm_struct *)ctx->args[0];
 	change.regs = user_registers();
-	if (change.before.call == SYS_BRK)
-		see_brk(&change);
-	else if (change.before.call == SYS_MMAP)
-		see_mmap(&change);
-	else if (change.before.call == SYS_MPROTECT)
-		see_mprotect(&change);
-	else if (change.before.call == SYS_MREMAP)
-		see_mremap(&change);
-	else
-		see_munmap(&change);
+	if (see(&change))
+		note(&change);
 	return 0;
 }
 

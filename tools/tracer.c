@@ -1,0 +1,271 @@
+#include "tracer.h"
+
+#include "analysis/explain.h"
+#include "base/clock.h"
+#include "base/take.h"
+#include "base/units.h"
+#include "probe/probe.h"
+#include "source/source.h"
+#include "target/cgroup.h"
+#include "target/limits.h"
+#include "target/process.h"
+#include "unwind/unwind.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DESCRIPTION = 512 };
+
+struct tracer {
+	struct tracer_options options;
+	struct process process;
+	struct probe *probe;
+	struct unwinder *unwinder;
+	struct source *source; /* of the full readings; null: none are taken */
+	struct sample *sample;
+	bool has_reading;
+	struct event_reading reading;
+	int64_t reading_due_ns; /* CLOCK_MONOTONIC */
+	uint64_t cgroup;	/* 0: not known */
+	char description[DESCRIPTION];
+	struct event event;
+	tracer_fn *fn; /* of the poll that runs */
+	void *context;
+	int error;
+};
+
+/* ---- readings ---- */
+
+static void keep_reading(struct tracer *tracer)
+{
+	static const enum figure needed[] = {FIG_RSS_BYTES, FIG_FREE_BYTES,
+					     FIG_FREE_CHUNKS, FIG_LARGEST_FREE_BYTES};
+	const struct sample *sample = tracer->sample;
+
+	for (unsigned i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+		if (!figure_has(&sample->fig, needed[i]))
+			return;
+	tracer->reading = (struct event_reading){
+		.time_ns = sample->time_ns,
+		.rss_bytes = sample->fig.v[FIG_RSS_BYTES].u,
+		.free_bytes = sample->fig.v[FIG_FREE_BYTES].u,
+		.free_chunks = sample->fig.v[FIG_FREE_CHUNKS].u,
+		.largest_free_bytes = sample->fig.v[FIG_LARGEST_FREE_BYTES].u,
+	};
+	tracer->has_reading = true;
+}
+
+/* Reads the heap when it is time to. 0, TRACER_ENDED or -errno with FAULT. */
+static int read_heap(struct tracer *tracer, struct fault *fault)
+{
+	int64_t now = clock_monotonic_ns();
+	int result;
+
+	if (!tracer->source || now < tracer->reading_due_ns)
+		return TRACER_RUNS;
+	result = source_read(tracer->source, tracer->sample, fault);
+	if (result == SOURCE_ENDED)
+		return TRACER_ENDED;
+	if (result)
+		return result;
+	keep_reading(tracer);
+	tracer->reading_due_ns = now + tracer->options.reading_ns;
+	return TRACER_RUNS;
+}
+
+static int open_readings(struct tracer *tracer, struct fault *fault)
+{
+	const struct source_options options = {
+		.source = SOURCE_HEAP,
+		.threads = 1,
+		.unusable_for_bytes = 65536,
+	};
+	int error;
+
+	if (!tracer->options.reading_ns)
+		return 0;
+	error = source_open(&tracer->source, tracer->process.pid, &options, fault);
+	if (error)
+		return error;
+	tracer->sample = source_sample(tracer->source);
+	if (!tracer->sample)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	error = read_heap(tracer, fault);
+	return error == TRACER_ENDED ? -ESRCH : error;
+}
+
+void tracer_add_reading(const struct tracer *tracer, struct event *event)
+{
+	if (event->pid != tracer->process.pid || !tracer->has_reading)
+		return;
+	event->reading = tracer->reading;
+	event->has |= EVENT_HAS_READING;
+}
+
+/* ---- opening ---- */
+
+static void describe(struct tracer *tracer)
+{
+	const struct tracer_options *options = &tracer->options;
+	struct text text;
+
+	text_init(&text, tracer->description, sizeof(tracer->description));
+	text_string(&text, "process ");
+	text_u64(&text, (uint64_t)tracer->process.pid);
+	text_string(&text, " (");
+	text_string(&text, tracer->process.comm);
+	text_string(&text, "), probes on mmap_lock, at most ");
+	text_u64(&text, options->events_per_second);
+	text_string(&text, " full events a second with ");
+	units_bytes(&text, options->stack_bytes);
+	text_string(&text, " of stack");
+	if (!probe_knows_callers(tracer->probe))
+		text_string(&text,
+			    "; the program's own mmap calls cannot be told from malloc's");
+}
+
+static int open_probe(struct tracer *tracer, struct fault *fault)
+{
+	const struct probe_options options = {
+		.events_per_second = tracer->options.events_per_second,
+		/* The page that the stack pointer is in is copied whole. */
+		.stack_bytes = (uint32_t)tracer->options.stack_bytes + PROBE_PAGE,
+		.kinds = tracer->options.kinds,
+	};
+	int error = probe_open(&tracer->probe, &tracer->process, &options, fault);
+
+	if (!error && options.kinds)
+		error = unwind_new(&tracer->unwinder, &tracer->process, fault);
+	return error;
+}
+
+int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *options,
+		struct fault *fault)
+{
+	struct tracer *new = take(sizeof(*new));
+	int error;
+
+	if (!new)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	new->options = *options;
+	error = process_open(&new->process, pid, fault);
+	if (error) {
+		free(new);
+		return error;
+	}
+	/* Not every process is in a cgroup that can be told. */
+	if (cgroup_memory_id(&new->process, &new->cgroup))
+		new->cgroup = 0;
+	error = open_probe(new, fault);
+	if (!error)
+		error = open_readings(new, fault);
+	if (error) {
+		tracer_close(new);
+		return error;
+	}
+	describe(new);
+	*tracer = new;
+	return 0;
+}
+
+void tracer_close(struct tracer *tracer)
+{
+	if (!tracer)
+		return;
+	probe_close(tracer->probe);
+	unwind_free(tracer->unwinder);
+	source_close(tracer->source);
+	sample_free(tracer->sample);
+	process_close(&tracer->process);
+	free(tracer);
+}
+
+/* ---- events ---- */
+
+/* The stack's first page is there, or nothing of it could be read. */
+static void unwind(struct tracer *tracer, const struct probe_event *raw,
+		   const uint8_t *stack)
+{
+	struct thread_state state = {.stack_addr = raw->stack_addr, .stack = stack};
+
+	while (raw->stack_pages >> (state.stack_bytes / PROBE_PAGE) & 1)
+		state.stack_bytes += PROBE_PAGE;
+	memcpy(state.reg, raw->reg, sizeof(state.reg));
+	if (state.stack_bytes)
+		unwind_event(tracer->unwinder, &state, &tracer->event);
+}
+
+static void on_event(const struct probe_event *raw, const uint8_t *stack, void *context)
+{
+	struct tracer *tracer = context;
+	struct event *event = &tracer->event;
+	struct limits limits = {0};
+
+	if (tracer->error)
+		return;
+	if (raw->kind == PROBE_FAILURE)
+		limits_read(&limits);
+	explain_event(raw, &limits, clock_realtime_ns() - clock_monotonic_ns(), event);
+	event->pid = tracer->process.pid;
+	tracer_add_reading(tracer, event);
+	unwind(tracer, raw, stack);
+	tracer->error = tracer->fn(event, tracer->context);
+}
+
+/* Why nothing more comes, if that is so. */
+static int find_end(struct tracer *tracer, struct fault *fault)
+{
+	const struct process *process = &tracer->process;
+	enum probe_stop stop = probe_stopped(tracer->probe);
+	enum process_state state = process_state(process);
+
+	if (stop == PROBE_EXECED && state == PROCESS_RUNS)
+		state = PROCESS_EXECED;
+	if (state != PROCESS_RUNS) {
+		process_tell_end(process, state, fault);
+		return TRACER_ENDED;
+	}
+	if (stop == PROBE_RUNS)
+		return TRACER_RUNS;
+	fault_set(fault, EXIT_FAILED, -EOVERFLOW,
+		  "process %d (%s): more than 5000 events in a second: the probes would "
+		  "cost it too much and were detached; what was seen until then is told",
+		  process->pid, process->comm);
+	return TRACER_ENDED;
+}
+
+int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct fault *fault)
+{
+	/* Asked first: what came before the end is still told. */
+	int end = find_end(tracer, fault);
+	int error;
+
+	tracer->fn = fn;
+	tracer->context = context;
+	tracer->error = 0;
+	error = probe_poll(tracer->probe, on_event, tracer);
+	if (error)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "cannot read the probes' events: %s", strerror(-error));
+	if (tracer->error)
+		return tracer->error;
+	return end != TRACER_RUNS ? end : read_heap(tracer, fault);
+}
+
+int tracer_total(struct tracer *tracer, struct probe_counts *total)
+{
+	return probe_total(tracer->probe, total);
+}
+
+bool tracer_concerns(const struct tracer *tracer, const struct kill_event *kill)
+{
+	return (int)kill->pid == tracer->process.pid ||
+	       (tracer->cgroup && kill->cgroup == tracer->cgroup);
+}
+
+const char *tracer_describe(const struct tracer *tracer)
+{
+	return tracer->description;
+}
