@@ -54,26 +54,53 @@ static const char *readable(struct unwinder *unwinder, const char *raw)
 	return name;
 }
 
-/* Whether FUNCTION is one by which a program asks malloc for something. A function has
- * several names; its plainest may be any of these. */
-static bool is_entry(const char *function)
-{
-	static const char *const entries[] = {
-		"malloc",	   "calloc",
-		"realloc",	   "reallocarray",
-		"memalign",	   "aligned_alloc",
-		"valloc",	   "pvalloc",
-		"posix_memalign",  "free",
-		"cfree",	   "malloc_trim",
-		"mallopt",	   "__libc_malloc",
-		"__libc_calloc",   "__libc_realloc",
-		"__libc_memalign", "__libc_valloc",
-		"__libc_pvalloc",  "__libc_free",
-		"__libc_mallopt",  "__libc_reallocarray",
-	};
+/* The functions by which a program asks malloc for something, by all their names, and
+ * those of malloc's own that an entry may have left the stack to by a jump. */
+static const char *const malloc_functions[] = {
+	"malloc",
+	"calloc",
+	"realloc",
+	"reallocarray",
+	"memalign",
+	"aligned_alloc",
+	"posix_memalign",
+	"valloc",
+	"pvalloc",
+	"free",
+	"cfree",
+	"malloc_trim",
+	"mallopt",
+	"__libc_malloc",
+	"__libc_calloc",
+	"__libc_realloc",
+	"__libc_reallocarray",
+	"__libc_memalign",
+	"__libc_valloc",
+	"__libc_pvalloc",
+	"__libc_free",
+	"__libc_mallopt",
+	"__libc_malloc2",
+	"__libc_calloc2",
+	"_int_malloc",
+	"_int_memalign",
+	"_int_realloc",
+	"_int_free",
+	"_mid_memalign",
+	"arena_get2",
+	"sysmalloc",
+	"systrim",
+	"tcache_init",
+};
 
-	for (unsigned i = 0; i < sizeof(entries) / sizeof(*entries); i++)
-		if (strcmp(function, entries[i]) == 0)
+/* A compiler's variant of a function ("sysmalloc.isra.0") is the function. */
+static bool is_malloc(const char *function)
+{
+	size_t length = strcspn(function, ".");
+
+	for (unsigned i = 0; i < sizeof(malloc_functions) / sizeof(*malloc_functions);
+	     i++)
+		if (strncmp(function, malloc_functions[i], length) == 0 &&
+		    !malloc_functions[i][length])
 			return true;
 	return false;
 }
@@ -113,8 +140,9 @@ static void fill(struct unwinder *unwinder, struct name *name)
 	if (!name->function)
 		return;
 	name->start = symbol->start;
-	name->is_entry = is_entry(name->function);
-	name->place = request_find(name->module, name->addr);
+	name->is_malloc = is_malloc(name->function);
+	if (name->is_malloc)
+		name->place = request_find(name->module, name->addr);
 }
 
 static void free_name(void *name)

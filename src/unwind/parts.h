@@ -59,8 +59,8 @@ struct name {
 	const char *function; /* interned, demangled; or null */
 	uint64_t start;	      /* of the function, else the module's bias */
 	struct module *module;
-	bool has_cfi;  /* a caller can be found from here */
-	bool is_entry; /* it is in a function that hands out or takes back memory */
+	bool has_cfi;		     /* a caller can be found from here */
+	bool is_malloc;		     /* it is in one of malloc's functions */
 	struct request_place *place; /* or null */
 };
 

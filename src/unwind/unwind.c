@@ -32,7 +32,7 @@ struct walk {
 	const struct module *inner; /* where it began */
 	bool is_strange;	    /* it came to code of no module */
 	bool left_inner;
-	bool met_entry;
+	bool met_malloc;
 	bool met_nameless; /* before it left the first module */
 };
 
@@ -122,7 +122,7 @@ static void note(struct walk *walk, const struct name *name)
 		walk->left_inner = true;
 		return;
 	}
-	walk->met_entry |= name->is_entry;
+	walk->met_malloc |= name->is_malloc;
 	walk->met_nameless |= !walk->left_inner && !name->function;
 }
 
@@ -168,12 +168,12 @@ static int each_frame(Dwfl_Frame *frame, void *context)
 	return name->has_cfi ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
-/* Malloc did not ask when none of its entries is on the way to where the thread began.
+/* Malloc did not ask when none of its functions is on the way to where the thread began.
  * A nameless function of the module that called the kernel may be a part of malloc that
  * its entry jumped to, so it proves nothing. */
 static bool not_malloc(const struct walk *walk)
 {
-	return walk->event->stack_whole && walk->inner && !walk->met_entry &&
+	return walk->event->stack_whole && walk->inner && !walk->met_malloc &&
 	       !walk->met_nameless;
 }
 
