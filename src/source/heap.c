@@ -1,6 +1,7 @@
 /* The outside reader of a live glibc heap, with the kernel's figures beside it. */
 #include "glibc/heap.h"
 
+#include "base/clock.h"
 #include "base/take.h"
 #include "glibc/attach.h"
 #include "source/driver.h"
@@ -15,12 +16,18 @@
 
 enum {
 	REGIONS = 1 << 16,
-	PAUSES = 256, /* stops that one reading may take */
+	STOPS = 256,	/* that one reading may take */
+	LATE_STOPS = 3, /* of these, such as came to nothing for their limit */
+	GAP_NS = 50 * 1000,
+	GAP_STOPS = 8, /* after so many the gap doubles */
+	GAP_DOUBLINGS = 7,
+	LATE_GAP_NS = 500 * 1000 * 1000,
 };
 
 struct heap_state {
 	struct live_memory live;
 	struct pause *pause; /* null unless readings pause the target */
+	bool was_at_rest;    /* a pause has led to a reading */
 	struct heap *heap;
 	uint64_t mappings;
 	struct regions regions;
@@ -222,10 +229,11 @@ static int read_now(struct source *source, struct sample *sample, struct fault *
 	return error ? error : read_rest(source, sample, fault);
 }
 
-/* What came of one stop of the target. */
+/* What came of one stop of the target; LATE and IN_MALLOC: nothing was read. */
 struct stop {
-	bool in_malloc; /* a thread was stopped inside malloc: nothing was read */
-	bool cut_short;
+	bool late;	/* not every thread stood within the limit */
+	bool in_malloc; /* a thread was stopped inside malloc */
+	bool cut_short; /* the limit came before the end of the reading */
 	int64_t stood_ns;
 };
 
@@ -233,10 +241,14 @@ static int read_stopped(struct source *source, struct sample *sample, struct sto
 			struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
-	int error = pause_begin(state->pause, source->options.pause_ns, fault), end;
+	int error, end;
 
+	*stop = (struct stop){0};
+	error = pause_begin(state->pause, source->options.pause_ns, &stop->stood_ns,
+			    fault);
+	stop->late = error == -ETIMEDOUT;
 	if (error)
-		return error;
+		return stop->late ? 0 : error;
 	error = heap_look(state->heap, fault);
 	stop->in_malloc = !error && heap_is_locked(state->heap);
 	if (!error && !stop->in_malloc)
@@ -258,14 +270,70 @@ static void empty(struct sample *sample)
 	sample->arena_count = 0;
 }
 
+static bool is_settled(const struct stop *stop, const struct sample *sample)
+{
+	return !stop->late && !stop->in_malloc &&
+	       (stop->cut_short || sample->status != STATUS_TORN);
+}
+
+/* Lets the target run until the next stop: 50 us at first, 6 ms in the end. It needs
+ * processor time to come out of malloc, and may have to queue for it: stopped again at
+ * once, it would be found where it was. After a late stop it runs as long as it stood. */
+static void run_on(const struct source *source, const struct stop *stop, unsigned stops)
+{
+	unsigned doublings = stops / GAP_STOPS;
+	int64_t gap_ns = GAP_NS
+			 << (doublings < GAP_DOUBLINGS ? doublings : GAP_DOUBLINGS);
+
+	if (stop->late)
+		gap_ns = source->options.pause_ns < LATE_GAP_NS ? source->options.pause_ns
+								: LATE_GAP_NS;
+	clock_wait_until(clock_monotonic_ns() + gap_ns, NULL);
+}
+
+/* The target cannot be had at rest. That ends the first reading; later the program has
+ * shown that it can, and a row tells what the kernel knows. */
+static int read_restless(struct source *source, struct sample *sample,
+			 const struct stop *stop, struct fault *fault)
+{
+	if (!state_of(source)->was_at_rest)
+		return stop->late ? -ETIMEDOUT
+				  : fault_set(fault, EXIT_FAILED, -EBUSY,
+					      "cannot read process %d (%s) at rest: a "
+					      "thread was inside malloc at each of %d "
+					      "stops; read it without --pause",
+					      source->process.pid, source->process.comm,
+					      STOPS);
+	sample->status = STATUS_PARTIAL;
+	if (stop->late)
+		snprintf(sample->missing, sizeof(sample->missing),
+			 "not every thread stopped within %g ms",
+			 (double)source->options.pause_ns / 1e6);
+	else
+		snprintf(sample->missing, sizeof(sample->missing),
+			 "a thread was inside malloc at each of %d stops", STOPS);
+	return source_usage(source, sample, fault);
+}
+
+static void note_cut(const struct source *source, struct sample *sample)
+{
+	if (sample->status == STATUS_PARTIAL)
+		return;
+	sample->status = STATUS_PARTIAL;
+	snprintf(sample->missing, sizeof(sample->missing),
+		 "the pause of %g ms ended before the reading",
+		 (double)source->options.pause_ns / 1e6);
+}
+
 /* The reading of a target that stands still, as long as the limit allows. A heap that was
  * stopped in the middle of a change is let go on and stopped again. */
 static int read_paused(struct source *source, struct sample *sample, struct fault *fault)
 {
-	struct stop stop = {0};
+	unsigned stops = 0, late = 0;
 	int64_t stood_ns = 0;
+	struct stop stop;
 
-	for (unsigned i = 0; i < PAUSES; i++) {
+	for (;;) {
 		int error;
 
 		empty(sample);
@@ -273,22 +341,17 @@ static int read_paused(struct source *source, struct sample *sample, struct faul
 		if (error)
 			return error;
 		stood_ns += stop.stood_ns;
-		if (!stop.in_malloc && (sample->status != STATUS_TORN || stop.cut_short))
+		late += stop.late;
+		if (is_settled(&stop, sample) || ++stops == STOPS || late == LATE_STOPS)
 			break;
+		run_on(source, &stop, stops);
 	}
 	figure_set(&sample->fig, FIG_PAUSE_NS, stood_ns);
-	if (stop.in_malloc)
-		return fault_set(fault, EXIT_FAILED, -EBUSY,
-				 "cannot read process %d (%s) at rest: it was inside "
-				 "malloc at each "
-				 "of %d stops",
-				 source->process.pid, source->process.comm, PAUSES);
-	if (stop.cut_short && sample->status != STATUS_PARTIAL) {
-		sample->status = STATUS_PARTIAL;
-		snprintf(sample->missing, sizeof(sample->missing),
-			 "the pause of %lld ms ended before the reading",
-			 (long long)source->options.pause_ns / 1000000);
-	}
+	if (stop.late || stop.in_malloc)
+		return read_restless(source, sample, &stop, fault);
+	state_of(source)->was_at_rest = true;
+	if (stop.cut_short)
+		note_cut(source, sample);
 	return 0;
 }
 

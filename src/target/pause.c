@@ -19,10 +19,10 @@
 
 enum {
 	THREADS_MAX = 1 << 16,
-	POLL_IDLE_MS = 10,
+	WAIT_NS = 50 * 1000,
+	IDLE_NS = 10 * 1000 * 1000,
+	NS_PER_SECOND = 1000 * 1000 * 1000,
 };
-
-#define WAIT_NS 50000
 
 /* What goes over the socket between parent and helper. */
 struct request {
@@ -32,7 +32,7 @@ struct request {
 struct answer {
 	int error;
 	bool cut_short;
-	int64_t stood_ns;
+	int64_t stood_ns; /* of a stop that is over */
 };
 
 struct pause {
@@ -106,14 +106,39 @@ static bool all_stopped(const struct holder *holder)
 	return true;
 }
 
+/* Whether the thread has ended: what is left of it can be listed, and cannot be seized.
+ */
+static bool has_ended(const struct holder *holder, pid_t tid)
+{
+	char path[64], text[512];
+	const char *name_end;
+	ssize_t got = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", holder->pid, (int)tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	got = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (got <= 0)
+		return true;
+	text[got] = '\0';
+	name_end = strrchr(text, ')');
+	return name_end && name_end[1] && strchr("ZXx", name_end[2]);
+}
+
 static int seize(struct holder *holder, pid_t tid)
 {
 	if (find_thread(holder, tid))
 		return 0;
 	if (holder->count == THREADS_MAX)
 		return -E2BIG;
-	if (ptrace(PTRACE_SEIZE, tid, 0, 0) < 0)
-		return errno == ESRCH ? 0 : -errno;
+	if (ptrace(PTRACE_SEIZE, tid, 0, 0) < 0) {
+		int error = errno;
+
+		return error == ESRCH || has_ended(holder, tid) ? 0 : -error;
+	}
 	ptrace(PTRACE_INTERRUPT, tid, 0, 0);
 	holder->thread[holder->count++] =
 		(struct thread){.tid = tid, .state = THREAD_SEIZED};
@@ -218,12 +243,17 @@ static void let_go(struct holder *holder)
 	holder->count = kept;
 }
 
-/* Waits for a request: true when there is one; false at the parent's end. */
-static bool next_request(struct holder *holder, int timeout_ms, struct request *request,
-			 bool *timed_out)
+/* Waits for a request, for TIMEOUT_NS unless that is negative: true when there is one;
+ * false at the parent's end. */
+static bool next_request(struct holder *holder, int64_t timeout_ns,
+			 struct request *request, bool *timed_out)
 {
 	struct pollfd poll_fd = {.fd = holder->fd, .events = POLLIN};
-	int ready = poll(&poll_fd, 1, timeout_ms);
+	const struct timespec timeout = {
+		.tv_sec = timeout_ns / NS_PER_SECOND,
+		.tv_nsec = timeout_ns % NS_PER_SECOND,
+	};
+	int ready = ppoll(&poll_fd, 1, timeout_ns < 0 ? NULL : &timeout, NULL);
 
 	*timed_out = ready == 0;
 	if (ready <= 0)
@@ -242,10 +272,9 @@ static bool hold(struct holder *holder, struct answer *answer)
 {
 	struct request request;
 	bool timed_out, goes_on;
-	int64_t left_ms = (holder->end_ns - clock_monotonic_ns()) / 1000000;
+	int64_t left_ns = holder->end_ns - clock_monotonic_ns();
 
-	goes_on = next_request(holder, left_ms > 0 ? (int)left_ms : 0, &request,
-			       &timed_out);
+	goes_on = next_request(holder, left_ns > 0 ? left_ns : 0, &request, &timed_out);
 	let_go(holder);
 	answer->stood_ns = clock_monotonic_ns() - holder->begin_ns;
 	answer->cut_short = timed_out;
@@ -262,8 +291,10 @@ static bool serve(struct holder *holder, const struct request *request)
 	holder->begin_ns = clock_monotonic_ns();
 	holder->end_ns = holder->begin_ns + request->limit_ns;
 	answer.error = stop_all(holder);
-	if (answer.error)
+	if (answer.error) {
 		let_go(holder);
+		answer.stood_ns = clock_monotonic_ns() - holder->begin_ns;
+	}
 	send_answer(holder, &answer);
 	if (!answer.error) {
 		goes_on = hold(holder, &answer);
@@ -279,7 +310,7 @@ static void helper_loop(struct holder *holder)
 		struct request request;
 		bool timed_out;
 
-		if (!next_request(holder, holder->count ? POLL_IDLE_MS : -1, &request,
+		if (!next_request(holder, holder->count ? IDLE_NS : -1, &request,
 				  &timed_out))
 			return;
 		if (timed_out)
@@ -373,8 +404,8 @@ static int cannot_pause(const struct pause *pause, int64_t limit_ns, int error,
 		return fault_set(
 			fault, EXIT_FAILED, error,
 			"cannot pause process %d (%s): not every thread stopped within "
-			"%lld ms; allow more with --pause=DURATION",
-			process->pid, process->comm, (long long)limit_ns / 1000000);
+			"%g ms; allow more with --pause=DURATION",
+			process->pid, process->comm, (double)limit_ns / 1e6);
 	if (error == -EPERM)
 		return fault_set(
 			fault, EXIT_NOT_PERMITTED, error,
@@ -385,11 +416,13 @@ static int cannot_pause(const struct pause *pause, int64_t limit_ns, int error,
 			 process->pid, process->comm, strerror(-error));
 }
 
-int pause_begin(struct pause *pause, int64_t limit_ns, struct fault *fault)
+int pause_begin(struct pause *pause, int64_t limit_ns, int64_t *stood_ns,
+		struct fault *fault)
 {
 	struct answer answer;
 	int error = ask(pause, limit_ns, &answer);
 
+	*stood_ns = error ? 0 : answer.stood_ns;
 	if (!error)
 		error = answer.error;
 	return error ? cannot_pause(pause, limit_ns, error, fault) : 0;

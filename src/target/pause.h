@@ -18,9 +18,11 @@ int pause_new(struct pause **pause, const struct process *process, struct fault 
 void pause_free(struct pause *pause);
 
 /* Stops every thread of the process, for LIMIT_NS at most. 0 when all stand still.
- * -ETIMEDOUT and FAULT when one could not be stopped in that time: then all go on. Other
- * -errno with FAULT: not permitted (and by what), traced by another, gone. */
-int pause_begin(struct pause *pause, int64_t limit_ns, struct fault *fault);
+ * -ETIMEDOUT and FAULT when one could not be stopped in that time: then all go on, and
+ * *STOOD_NS is how long the others may have stood. Other -errno with FAULT: not permitted
+ * (and by what), traced by another, gone. */
+int pause_begin(struct pause *pause, int64_t limit_ns, int64_t *stood_ns,
+		struct fault *fault);
 
 /* Lets the process go on. *STOOD_NS is how long it stood, from the first thread's stop
  * on; *CUT_SHORT whether the limit came first. 0 or -errno. */

@@ -1,6 +1,7 @@
-"""--pause: rows of a running target are exact because it stands still for them, and it runs
-on whatever happens to the reader."""
+"""--pause: rows of a running target are exact because it stands still for them, it runs on
+whatever happens to the reader, and what cannot be had at rest is not read otherwise."""
 
+import json
 import signal
 import subprocess
 
@@ -82,6 +83,52 @@ def check_already_traced(tap):
             tap.ok("trace" in said, "with --pause: it says who is in the way", said)
 
 
+def rows_until(reader, status):
+    """The next rows of READER, to the first one of that STATUS."""
+    rows = []
+    while not rows or rows[-1]["status"] != status:
+        line = reader.stdout.readline()
+        if not line:
+            raise RuntimeError(f"no {status} row: {rows[-1:]} {reader.stderr.read()}")
+        rows.append(json.loads(line))
+    return rows
+
+
+def hang(target):
+    target.say("hang")
+    harness.until(lambda: target.status("State").startswith("D"), "hanging")
+
+
+# What keeps the target from rest: a name, how that begins and ends, words for it.
+RESTLESS = (
+    ("hang", hang, lambda target: target.ask("let go"), "not every thread stopped within 50 ms"),
+    ("lock", lambda target: target.ask("lock"), lambda target: target.ask("unlock"),
+     "a thread was inside malloc at each of"),
+)
+
+
+def check_restless(tap):
+    """At first that is an error; in mid-run a row without the heap, and the run goes on."""
+    for name, begin, end, words in RESTLESS:
+        with tap.section(name), Oracle("--threads 1 --chunks 500") as target:
+            command = ["stat", "-p", str(target.pid), "--json", "--pause=50ms"]
+            with harness.Target([FRAGSCOPE, *command, "0.01"], stderr=subprocess.PIPE) as reader:
+                rows_until(reader.process, "complete")
+                begin(target)
+                row = rows_until(reader.process, "partial")[-1]
+                end(target)
+                after = rows_until(reader.process, "complete")[-1]
+            tap.ok(words in row["missing"], "the row says why", row)
+            tap.ok(row["rss_bytes"] > 0 and row["pause_ns"] > 0, "the kernel's figures", row)
+            tap.ok("system_bytes" not in row and "mallinfo2" not in row, "no heap", row)
+            tap.equal(after["mallinfo2"], target.info(), "exact again afterwards")
+            begin(target)
+            done = harness.fragscope(*command, "--once")
+            end(target)
+            tap.equal((done.returncode, done.stdout), (1, ""), "the first row: an error")
+            tap.ok(words in done.stderr, "and why", done.stderr)
+
+
 def main():
     tap = Tap()
     for name, run in (
@@ -89,6 +136,7 @@ def main():
         ("killed", check_killed),
         ("stopped", check_stopped),
         ("traced", check_already_traced),
+        ("restless", check_restless),
     ):
         with tap.section(name):
             run(tap)

@@ -7,6 +7,9 @@
  *   churn on|off      the workers malloc and free at full speed; "off" waits for them
  *   ops               malloc/free pairs so far
  *   corrupt           overwrites the size of one live chunk
+ *   lock|unlock       an arena is as if a worker were inside malloc
+ *   hang              until the next line the main thread stands where no signal and no
+ *                     debugger reaches it
  *   quit
  *
  * No answer uses the heap: every buffer is static and touched before the scenario runs,
@@ -28,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -725,6 +729,53 @@ static void ask_corrupt(void)
 	puts("ok");
 }
 
+/* The lock word of the first worker's arena, which comes first in its malloc_state; to
+ * that the head of the heap points, and heaps are aligned to their size. For the time of
+ * a lock the workers must be parked. */
+static void set_lock(int value)
+{
+	enum { NON_MAIN_ARENA = 4, HEAP_MAX_BYTES = 64 << 20 };
+	const struct list *list = &crew.actor[1].chunks;
+	size_t i = 0;
+	uintptr_t heap;
+
+	while (i < list->count && !list->at[i])
+		i++;
+	if (i == list->count || !(((uint64_t *)list->at[i])[-1] & NON_MAIN_ARENA)) {
+		puts("no worker has an arena of its own");
+		return;
+	}
+	heap = (uintptr_t)list->at[i] & ~(uintptr_t)(HEAP_MAX_BYTES - 1);
+	**(_Atomic int **)heap = value;
+	puts("ok");
+}
+
+static void ask_lock(void)
+{
+	set_lock(1);
+}
+
+static void ask_unlock(void)
+{
+	set_lock(0);
+}
+
+/* Who waits for a child of vfork is let go by nothing but that child. */
+static void ask_hang(void)
+{
+	pid_t child = vfork();
+
+	if (child == 0) {
+		char line[16];
+
+		_exit(read(STDIN_FILENO, line, sizeof(line)) < 0);
+	}
+	if (child < 0)
+		fail("vfork");
+	waitpid(child, NULL, 0);
+	puts("ok");
+}
+
 static void ask_quit(void)
 {
 	_exit(0);
@@ -734,9 +785,10 @@ static const struct {
 	const char *line;
 	void (*answer)(void);
 } questions[] = {
-	{"info", ask_info},	      {"xml", ask_xml},	  {"info2", ask_info2},
-	{"xml2", ask_xml2},	      {"trim", ask_trim}, {"churn on", ask_churn_on},
-	{"churn off", ask_churn_off}, {"ops", ask_ops},	  {"corrupt", ask_corrupt},
+	{"info", ask_info},	      {"xml", ask_xml},	      {"info2", ask_info2},
+	{"xml2", ask_xml2},	      {"trim", ask_trim},     {"churn on", ask_churn_on},
+	{"churn off", ask_churn_off}, {"ops", ask_ops},	      {"corrupt", ask_corrupt},
+	{"lock", ask_lock},	      {"unlock", ask_unlock}, {"hang", ask_hang},
 	{"quit", ask_quit},
 };
 
