@@ -1,6 +1,6 @@
 /* count_alloc.c: preloaded into fragscope, counts what takes memory, and says at the end
- * how often that happened before row 2 and row 1000 were written. A row is a write to
- * standard output. */
+ * how often that happened before row 2 and row COUNT_ROWS (1000 unless set) were written.
+ * A row is a write to standard output. */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { FIRST_ROW = 2, LAST_ROW = 1000 };
+enum { FIRST_ROW = 2 };
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
@@ -19,7 +19,7 @@ void *__libc_realloc(void *old, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
 static atomic_ulong calls;
-static unsigned long rows, at_first, at_last;
+static unsigned long last_row = 1000, rows, at_first, at_last;
 
 void *malloc(size_t size)
 {
@@ -88,17 +88,25 @@ ssize_t write(int fd, const void *bytes, size_t length)
 		rows++;
 		if (rows == FIRST_ROW)
 			at_first = calls;
-		if (rows == LAST_ROW)
+		if (rows == last_row)
 			at_last = calls;
 	}
 	return syscall(SYS_write, fd, bytes, length);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *wanted = getenv("COUNT_ROWS");
+
+	if (wanted)
+		last_row = strtoul(wanted, NULL, 10);
 }
 
 __attribute__((destructor)) static void say(void)
 {
 	char line[128];
 	int length =
-		snprintf(line, sizeof(line), "rows %lu before-2 %lu before-1000 %lu\n",
+		snprintf(line, sizeof(line), "rows %lu before-2 %lu before-last %lu\n",
 			 rows, at_first, at_last);
 
 	syscall(SYS_write, STDERR_FILENO, line, (size_t)length);
