@@ -112,11 +112,11 @@ void names_free(struct unwinder *unwinder);
 struct request_place *request_find(const struct module *module, uint64_t addr);
 void request_free(struct request_place *place);
 
-/* What PLACE holds in FRAME, whose code is at ADDR: the chunk's size in *BYTES. False
- * when it cannot be had at this instruction. */
-bool request_read(const struct unwinder *unwinder, const struct request_place *place,
-		  const struct module *module, Dwfl_Frame *frame, uint64_t addr,
-		  uint64_t *bytes);
+/* What the place of NAME, which must have one, holds in FRAME, whose code is at NAME's
+ * address, as the size of a chunk: *BYTES. INNERMOST is the function the thread was in,
+ * or null. False when it cannot be had at this instruction. */
+bool request_read(const struct unwinder *unwinder, const struct name *name,
+		  Dwfl_Frame *frame, const char *innermost, uint64_t *bytes);
 
 /* ---- unwind.c ---- */
 

@@ -8,19 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Malloc's functions and the variables with the chunk's size in them: sysmalloc has it
+/* Malloc's functions, and their variables that tell the chunk's size: sysmalloc has it
  * whenever a heap grows, realloc when a chunk's own mapping does. */
 static const struct carrier {
 	const char *function;
 	const char *variable;
+	const char *kernel_by;	 /* where the thread must have gone on to; or null */
+	bool is_before_rounding; /* it is what the program asked for */
 } carriers[] = {
-	{"sysmalloc", "nb"},
-	{"__libc_realloc", "nb"},
+	{"sysmalloc", "nb", NULL, false},
+	{"__libc_realloc", "bytes", "mremap", true},
 };
 
-enum { CHUNK_ALIGN = 16, SMALLEST_CHUNK = 32, DEPTH = 16 };
+enum { CHUNK_HEADER = 8, CHUNK_ALIGN = 16, SMALLEST_CHUNK = 32, DEPTH = 16 };
 
 struct request_place {
+	const struct carrier *carrier;
 	Dwarf_Attribute location;
 	Dwarf_Attribute frame_base;
 	bool has_frame_base;
@@ -29,7 +32,7 @@ struct request_place {
 
 /* ---- finding the variable ---- */
 
-static const char *variable_of(Dwarf_Die *die)
+static const struct carrier *carrier_of(Dwarf_Die *die)
 {
 	int tag = dwarf_tag(die);
 	const char *name = dwarf_diename(die);
@@ -38,7 +41,7 @@ static const char *variable_of(Dwarf_Die *die)
 		return NULL;
 	for (unsigned i = 0; i < sizeof(carriers) / sizeof(*carriers); i++)
 		if (strcmp(name, carriers[i].function) == 0)
-			return carriers[i].variable;
+			return &carriers[i];
 	return NULL;
 }
 
@@ -69,10 +72,13 @@ static bool find_in_scopes(Dwarf_Die *scope, int count, struct request_place *pl
 	bool found = false;
 
 	for (int i = 0; i < count; i++) {
-		const char *variable = found ? NULL : variable_of(&scope[i]);
+		const struct carrier *carrier = found ? NULL : carrier_of(&scope[i]);
 
-		if (variable)
-			found = find_location(&scope[i], variable, &place->location);
+		if (carrier &&
+		    find_location(&scope[i], carrier->variable, &place->location)) {
+			place->carrier = carrier;
+			found = true;
+		}
 		if (dwarf_tag(&scope[i]) != DW_TAG_subprogram)
 			continue;
 		place->has_frame_base = dwarf_attr(&scope[i], DW_AT_frame_base,
@@ -116,8 +122,7 @@ enum location_kind {
 struct evaluation {
 	const struct unwinder *unwinder;
 	const struct request_place *place;
-	const struct module *module;
-	Dwarf_Frame *cfi;
+	Dwarf_Frame *cfi; /* its rules, or null */
 	Dwfl_Frame *frame;
 	uint64_t addr;
 	enum location_kind kind;
@@ -280,30 +285,43 @@ static Dwarf_Frame *frame_rules(const struct module *module, uint64_t addr)
 	return cfi && dwarf_cfi_addrframe(cfi, addr - bias, &rules) == 0 ? rules : NULL;
 }
 
-bool request_read(const struct unwinder *unwinder, const struct request_place *place,
-		  const struct module *module, Dwfl_Frame *frame, uint64_t addr,
-		  uint64_t *bytes)
+/* The chunk that malloc makes for BYTES, or for what is a chunk's size already; 0 for
+ * what no request comes to, which was read at a wrong place. */
+static uint64_t chunk_bytes(const struct carrier *carrier, uint64_t bytes)
 {
+	if (!carrier->is_before_rounding)
+		return bytes % CHUNK_ALIGN || bytes < SMALLEST_CHUNK ? 0 : bytes;
+	if (bytes > INT64_MAX)
+		return 0;
+	bytes = (bytes + CHUNK_HEADER + CHUNK_ALIGN - 1) & ~(uint64_t)(CHUNK_ALIGN - 1);
+	return bytes < SMALLEST_CHUNK ? SMALLEST_CHUNK : bytes;
+}
+
+bool request_read(const struct unwinder *unwinder, const struct name *name,
+		  Dwfl_Frame *frame, const char *innermost, uint64_t *bytes)
+{
+	const struct request_place *place = name->place;
 	struct evaluation to = {
 		.unwinder = unwinder,
 		.place = place,
-		.module = module,
 		.frame = frame,
-		.addr = addr,
+		.addr = name->addr,
 	};
 	Dwarf_Attribute location = place->location;
+	const char *kernel_by = place->carrier->kernel_by;
 	Dwarf_Op *op;
 	size_t count;
 	bool good;
 
-	if (dwarf_getlocation_addr(&location, addr - place->bias, &op, &count, 1) != 1)
+	if (kernel_by && (!innermost || strcmp(innermost, kernel_by) != 0))
 		return false;
-	to.cfi = frame_rules(module, addr);
+	if (dwarf_getlocation_addr(&location, name->addr - place->bias, &op, &count, 1) !=
+	    1)
+		return false;
+	to.cfi = frame_rules(name->module, name->addr);
 	good = evaluate(&to, op, count) &&
 	       (to.kind == LOCATION_VALUE || dereference(&to));
 	free(to.cfi);
-	*bytes = good ? to.stack[to.depth - 1] : 0;
-	/* Malloc rounds every request to this; anything else was read at the wrong place.
-	 */
-	return good && *bytes >= SMALLEST_CHUNK && *bytes % CHUNK_ALIGN == 0;
+	*bytes = good ? chunk_bytes(place->carrier, to.stack[to.depth - 1]) : 0;
+	return *bytes != 0;
 }

@@ -133,8 +133,7 @@ static void read_request(struct walk *walk, const struct name *name, Dwfl_Frame 
 
 	if (!name->place || (event->has & EVENT_HAS_REQUEST && event->request.exact))
 		return;
-	if (!request_read(walk->unwinder, name->place, name->module, frame, name->addr,
-			  &bytes))
+	if (!request_read(walk->unwinder, name, frame, event->frame[0].function, &bytes))
 		return;
 	event->request = (struct event_request){.bytes = bytes, .exact = true};
 	event->has |= EVENT_HAS_REQUEST;
