@@ -57,16 +57,21 @@ def both_ways(tap, what, program, page):
 
 def main():
     tap = harness.Tap()
-    page = (MAN / "fragscope-stat.1").read_text(encoding="utf-8")
     main_page = (MAN / "fragscope.1").read_text(encoding="utf-8")
-    both_ways(tap, "option", help_options("stat"), page_options(page))
-    both_ways(tap, "figure", catalogue(), page_figures(page))
     verbs = re.findall(r"^  (\w+) ", harness.fragscope("--help").stdout, re.M)
     verbs = [verb for verb in verbs if verb != "fragscope"]
     listed = re.findall(r"^\.It Cm (\w+)$", main_page, re.M)
     tap.equal(listed, verbs, "the verbs of the page are those of the program")
+    pages = {
+        f"fragscope-{verb}": (MAN / f"fragscope-{verb}.1").read_text(encoding="utf-8")
+        for verb in verbs
+    }
+    for verb in verbs:
+        page = pages[f"fragscope-{verb}"]
+        both_ways(tap, f"{verb} option", help_options(verb), page_options(page))
+    both_ways(tap, "figure", catalogue(), page_figures(pages["fragscope-stat"]))
     for status in ("0", "1", "64", "69", "77"):
-        for name, text in (("fragscope", main_page), ("fragscope-stat", page)):
+        for name, text in {"fragscope": main_page, **pages}.items():
             found = re.search(rf"^\.It {status}$", section(text, "EXIT STATUS"), re.M)
             tap.ok(found, f"exit status {status} is in {name}.1")
     tap.done()

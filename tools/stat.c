@@ -27,7 +27,7 @@ struct request {
 	struct pid_list pids;
 	size_t pids_given; /* of PIDS; the rest were found by name */
 	struct name_list names;
-	bool arenas, bins, csv, json, no_header, once, quick;
+	bool arenas, bins, csv, json, no_header, once, quick, events;
 	const char *output;
 	int64_t pause_ns;
 	uint64_t threads;
@@ -89,6 +89,8 @@ static const struct option_spec options[] = {
 	 .help = "Take one reading of each process and end."},
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
+	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
+	 .help = "Count by eBPF probes how often the heap grew and allocations failed since the row before; see fragscope-trace(1)."},
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
 	 .offset = FIELD(pause_ns),
 	 .help = "Stop the process while its heap is read, for TIME at most (100ms unless given), so that it cannot change meanwhile."},
@@ -152,7 +154,8 @@ static int check_proc(const struct command *command, const struct parsed *parsed
 		      struct fault *fault)
 {
 	static const char *const heap_only[] = {
-		"arenas", "bins", "quick", "pause", "threads", "residency", "unusable",
+		"arenas", "bins",    "quick",	  "events",
+		"pause",  "threads", "residency", "unusable",
 	};
 
 	for (size_t i = 0; i < sizeof(heap_only) / sizeof(heap_only[0]); i++)
@@ -250,6 +253,7 @@ static int open_target(struct target *target, int pid, const struct request *req
 		.arenas = request->arenas,
 		.bins = request->bins,
 		.quick = request->quick,
+		.events = request->events,
 		.threads = (unsigned)request->threads,
 		.pause_ns = request->pause_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,

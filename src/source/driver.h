@@ -2,6 +2,7 @@
 #ifndef FRAGSCOPE_DRIVER_H
 #define FRAGSCOPE_DRIVER_H
 
+#include "probe/probe.h"
 #include "source/source.h"
 #include "target/process.h"
 
@@ -13,7 +14,9 @@ struct source {
 	char allocator[SAMPLE_TEXT];
 	char description[DESCRIPTION];
 	const struct driver *driver;
-	void *state; /* the driver's own */
+	void *state;		  /* the driver's own */
+	struct probe *probe;	  /* null unless events are counted */
+	struct probe_counts seen; /* up to the last row */
 };
 
 /* One kind of source. OPEN finds SOURCE's process open; READ finds SAMPLE empty but for

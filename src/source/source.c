@@ -14,6 +14,13 @@ static const struct driver *const drivers[] = {
 	[SOURCE_PROC] = &proc_driver,
 };
 
+static int open_probe(struct source *source, struct fault *fault)
+{
+	const struct probe_options counts_only = {.events_per_second = 1};
+
+	return probe_open(&source->probe, &source->process, &counts_only, fault);
+}
+
 int source_open(struct source **source, int pid, const struct source_options *options,
 		struct fault *fault)
 {
@@ -31,11 +38,51 @@ int source_open(struct source **source, int pid, const struct source_options *op
 	}
 	new->driver = drivers[options->source];
 	error = new->driver->open(new, fault);
+	if (!error && options->events)
+		error = open_probe(new, fault);
 	if (error)
 		source_close(new);
 	else
 		*source = new;
 	return error;
+}
+
+static uint64_t since(const uint64_t *now, const uint64_t *before, unsigned from,
+		      unsigned to)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = from; i < to; i++)
+		sum += now[i] - before[i];
+	return sum;
+}
+
+/* What the probes counted since the row before. Probes that detached themselves leave the
+ * figures absent and the row partial. */
+static int read_events(struct source *source, struct sample *sample, struct fault *fault)
+{
+	struct probe_counts now, *before = &source->seen;
+	int error;
+
+	if (probe_stopped(source->probe) == PROBE_FLOOD) {
+		if (sample->status != STATUS_PARTIAL)
+			snprintf(sample->missing, sizeof(sample->missing),
+				 "events: above 5000 a second, where the probes detach");
+		sample->status = STATUS_PARTIAL;
+		return 0;
+	}
+	error = probe_total(source->probe, &now);
+	if (error)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "cannot read the probes' counts: %s", strerror(-error));
+	figure_set(&sample->fig, FIG_GROWTH_EVENTS,
+		   since(now.events, before->events, 0, PROBE_FAILURE));
+	figure_set(&sample->fig, FIG_GROWTH_BYTES,
+		   since(now.bytes, before->bytes, 0, PROBE_FAILURE));
+	figure_set(&sample->fig, FIG_FAILED_ALLOCATIONS,
+		   since(now.events, before->events, PROBE_FAILURE, PROBE_FAILURE + 1));
+	*before = now;
+	return 0;
 }
 
 int source_read(struct source *source, struct sample *sample, struct fault *fault)
@@ -51,6 +98,8 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 	snprintf(sample->comm, sizeof(sample->comm), "%s", source->process.comm);
 	memcpy(sample->allocator, source->allocator, sizeof(sample->allocator));
 	error = source->driver->read(source, sample, fault);
+	if (!error && source->probe)
+		error = read_events(source, sample, fault);
 	/* Looked at last: what was read before it was of this process. */
 	state = process_state(&source->process);
 	if (state == PROCESS_RUNS && error == -ESRCH && process_exits(&source->process))
@@ -80,6 +129,7 @@ void source_close(struct source *source)
 	if (!source)
 		return;
 	source->driver->close(source);
+	probe_close(source->probe);
 	process_close(&source->process);
 	free(source);
 }

@@ -23,6 +23,7 @@ struct source_options {
 	bool arenas;	  /* tell what belongs to which arena */
 	bool bins;	  /* split the bins as malloc_info does */
 	bool quick;	  /* no walk: bin heads, unsorted list and tops only */
+	bool events;	  /* count growths and failures by eBPF probes */
 	unsigned threads; /* readers, 1 at least */
 	int64_t pause_ns; /* stop the target for at most this long; 0: never */
 	uint64_t unusable_for_bytes;
