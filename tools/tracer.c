@@ -122,8 +122,9 @@ static void describe(struct tracer *tracer)
 	units_bytes(&text, options->stack_bytes);
 	text_string(&text, " of stack");
 	if (!probe_knows_callers(tracer->probe))
-		text_string(&text,
-			    "; the program's own mmap calls cannot be told from malloc's");
+		text_string(
+			&text,
+			"; the program's own mmap calls cannot be told from malloc's");
 }
 
 static int open_probe(struct tracer *tracer, struct fault *fault)
@@ -184,14 +185,15 @@ void tracer_close(struct tracer *tracer)
 
 /* ---- events ---- */
 
-/* The stack's first page is there, or nothing of it could be read. */
+/* A page between two others may never have been touched, or be in swap. */
 static void unwind(struct tracer *tracer, const struct probe_event *raw,
 		   const uint8_t *stack)
 {
 	struct thread_state state = {.stack_addr = raw->stack_addr, .stack = stack};
 
-	while (raw->stack_pages >> (state.stack_bytes / PROBE_PAGE) & 1)
+	for (uint64_t pages = raw->stack_pages; pages; pages >>= 1)
 		state.stack_bytes += PROBE_PAGE;
+	state.missing_pages = ~raw->stack_pages;
 	memcpy(state.reg, raw->reg, sizeof(state.reg));
 	if (state.stack_bytes)
 		unwind_event(tracer->unwinder, &state, &tracer->event);

@@ -21,6 +21,7 @@ struct thread_state {
 	uint64_t stack_addr; /* of STACK's first byte */
 	const uint8_t *stack;
 	uint32_t stack_bytes;
+	uint64_t missing_pages; /* bit I: the bytes from 4096 * I on are not there */
 };
 
 struct unwinder;
