@@ -1,0 +1,142 @@
+#include "view/json_text.h"
+
+#include <string.h>
+
+enum { ESCAPE_BYTES = 6 }; /* the longest that stands for one character: \uXXXX */
+
+static void escaped(struct text *text, unsigned char c)
+{
+	static const char letters[] =
+		"\"\"\\\\\nn\rr\tt\bb\ff"; /* character, its escape */
+
+	for (size_t i = 0; letters[i]; i += 2) {
+		if (c != (unsigned char)letters[i])
+			continue;
+		text_char(text, '\\');
+		text_char(text, letters[i + 1]);
+		return;
+	}
+	if (c >= 0x20 && c != 0x7f) {
+		text_char(text, (char)c);
+		return;
+	}
+	text_string(text, "\\u00");
+	text_char(text, "0123456789abcdef"[c >> 4]);
+	text_char(text, "0123456789abcdef"[c & 15]);
+}
+
+/* Appends the character that VALUE begins with; returns how many bytes of VALUE that was.
+ */
+static size_t character(struct text *text, const char *value)
+{
+	size_t length = text_utf8_length(value);
+
+	if (length == 1)
+		escaped(text, (unsigned char)*value);
+	else if (length)
+		text_bytes(text, value, length);
+	else
+		text_string(text, "\\ufffd");
+	return length ? length : 1;
+}
+
+void json_string(struct text *text, const char *value)
+{
+	text_char(text, '"');
+	while (*value)
+		value += character(text, value);
+	text_char(text, '"');
+}
+
+/* How many bytes of VALUE fit into MAX_BYTES of JSON. */
+static size_t fitting(const char *value, size_t max_bytes)
+{
+	char buf[ESCAPE_BYTES + 1];
+	struct text one;
+	size_t fit = 0, used = 0;
+
+	text_init(&one, buf, sizeof(buf));
+	while (value[fit]) {
+		size_t taken;
+
+		text_clear(&one);
+		taken = character(&one, value + fit);
+		used += one.length;
+		if (used > max_bytes)
+			break;
+		fit += taken;
+	}
+	return fit;
+}
+
+void json_string_cut(struct text *text, const char *value, size_t max_bytes)
+{
+	static const char dots[] = "...";
+	const char *end = value + fitting(value, max_bytes);
+
+	if (!*end) {
+		json_string(text, value);
+		return;
+	}
+	end = value + fitting(value, max_bytes - strlen(dots));
+	text_char(text, '"');
+	while (value < end)
+		value += character(text, value);
+	text_string(text, dots);
+	text_char(text, '"');
+}
+
+/* The comma between members is due unless the object was opened just now. */
+void json_key(struct text *text, const char *name, size_t length)
+{
+	if (text->length && text->buf[text->length - 1] != '{')
+		text_char(text, ',');
+	text_char(text, '"');
+	text_bytes(text, name, length);
+	text_string(text, "\":");
+}
+
+void json_member_string(struct text *text, const char *name, const char *value)
+{
+	json_key(text, name, strlen(name));
+	json_string(text, value);
+}
+
+void json_member_u64(struct text *text, const char *name, uint64_t value)
+{
+	json_key(text, name, strlen(name));
+	text_u64(text, value);
+}
+
+void json_member_i64(struct text *text, const char *name, int64_t value)
+{
+	json_key(text, name, strlen(name));
+	text_i64(text, value);
+}
+
+void json_member_bool(struct text *text, const char *name, bool value)
+{
+	json_key(text, name, strlen(name));
+	text_string(text, value ? "true" : "false");
+}
+
+void json_member_addr(struct text *text, const char *name, uint64_t value)
+{
+	json_key(text, name, strlen(name));
+	text_char(text, '"');
+	text_hex(text, value);
+	text_char(text, '"');
+}
+
+void json_member_object(struct text *text, const char *name)
+{
+	json_key(text, name, strlen(name));
+	text_char(text, '{');
+}
+
+void json_element(struct text *text)
+{
+	if (text->length && text->buf[text->length - 1] != '[')
+		text_char(text, ',');
+	text_char(text, '{');
+}
