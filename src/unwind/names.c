@@ -105,26 +105,36 @@ static bool is_malloc(const char *function)
 	return false;
 }
 
-static bool covers(Dwarf_CFI *cfi, Dwarf_Addr addr)
+/* Reads the rules at ADDR; false when there are none. A return address without a rule is
+ * how a thread's first function ends the chain. */
+static bool read_rules(struct name *name, Dwarf_CFI *cfi, Dwarf_Addr addr)
 {
+	Dwarf_Op memory[3], *op;
 	Dwarf_Frame *frame;
+	size_t count;
+	int reg;
 
 	if (!cfi || dwarf_cfi_addrframe(cfi, addr, &frame))
 		return false;
+	name->has_cfi = true;
+	reg = dwarf_frame_info(frame, NULL, NULL, NULL);
+	name->is_outermost = reg >= 0 &&
+			     dwarf_frame_register(frame, reg, memory, &op, &count) == 0 &&
+			     count == 0 && op == memory;
 	free(frame);
 	return true;
 }
 
-/* libdwfl guesses by the frame pointer where this is false; nobody else should. */
-static bool has_cfi(const struct module *module, uint64_t addr)
+static void find_rules(struct name *name)
 {
+	Dwfl_Module *module = name->module->dwfl;
 	Dwarf_Addr bias;
-	Dwarf_CFI *cfi = dwfl_module_eh_cfi(module->dwfl, &bias);
+	Dwarf_CFI *cfi = dwfl_module_eh_cfi(module, &bias);
 
-	if (cfi && covers(cfi, addr - bias))
-		return true;
-	cfi = dwfl_module_dwarf_cfi(module->dwfl, &bias);
-	return cfi && covers(cfi, addr - bias);
+	if (read_rules(name, cfi, name->addr - bias))
+		return;
+	cfi = dwfl_module_dwarf_cfi(module, &bias);
+	read_rules(name, cfi, name->addr - bias);
 }
 
 static void fill(struct unwinder *unwinder, struct name *name)
@@ -133,7 +143,7 @@ static void fill(struct unwinder *unwinder, struct name *name)
 	const struct symbol *symbol = symbols_at(symbols, name->addr);
 
 	name->start = name->module->bias;
-	name->has_cfi = has_cfi(name->module, name->addr);
+	find_rules(name);
 	if (!symbol)
 		return;
 	name->function = readable(unwinder, symbol->name);

@@ -59,8 +59,9 @@ struct name {
 	const char *function; /* interned, demangled; or null */
 	uint64_t start;	      /* of the function, else the module's bias */
 	struct module *module;
-	bool has_cfi;		     /* a caller can be found from here */
-	bool is_malloc;		     /* it is in one of malloc's functions */
+	bool has_cfi;	   /* a caller can be found from here, or that there is none */
+	bool is_outermost; /* there is none: it is where a thread begins */
+	bool is_malloc;	   /* it is in one of malloc's functions */
 	struct request_place *place; /* or null */
 };
 

@@ -175,7 +175,10 @@ static int each_frame(Dwfl_Frame *frame, void *context)
 	to->module = name->module->name;
 	note(walk, name);
 	read_request(walk, name, frame);
-	return name->has_cfi ? DWARF_CB_OK : DWARF_CB_ABORT;
+	/* libdwfl itself would go on by the frame pointer where there are no rules, and
+	 * take a return address that cannot be read for the end. */
+	event->stack_whole = name->is_outermost;
+	return name->has_cfi && !name->is_outermost ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
 /* Malloc did not ask when none of its functions is on the way to where the thread began.
@@ -193,9 +196,9 @@ static void walk_stack(struct unwinder *unwinder, const struct thread_state *sta
 	struct walk walk = {.unwinder = unwinder, .event = event};
 
 	event->frame_count = 0;
+	event->stack_whole = false;
 	unwinder->state = state;
-	event->stack_whole = dwfl_getthread_frames(unwinder->dwfl, unwinder->process->pid,
-						   each_frame, &walk) == 0;
+	dwfl_getthread_frames(unwinder->dwfl, unwinder->process->pid, each_frame, &walk);
 	unwinder->state = NULL;
 	event->not_malloc = not_malloc(&walk);
 	if (event->frame_count)
