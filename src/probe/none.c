@@ -1,4 +1,5 @@
 /* A build without eBPF: what needs the probes says so, and how to get them. */
+#include "probe/burst.h"
 #include "probe/kill.h"
 #include "probe/preflight.h"
 #include "probe/probe.h"
@@ -13,6 +14,16 @@ static int not_built(struct fault *fault)
 			 "this fragscope was built without eBPF probes (--disable-bpf); "
 			 "build it again without that option: ./bootstrap brings what it "
 			 "needs");
+}
+
+const char *preflight_library(void)
+{
+	return "none";
+}
+
+const char *preflight_probes(void)
+{
+	return "none (built with --disable-bpf)";
 }
 
 int preflight(struct preflight *found, struct fault *fault)
@@ -38,6 +49,15 @@ int probe_open(struct probe **probe, const struct process *process,
 int kills_open(struct kills **kills, struct fault *fault)
 {
 	(void)kills;
+	return not_built(fault);
+}
+
+int burst_open(struct burst **burst, const struct process *process,
+	       const struct burst_options *options, struct fault *fault)
+{
+	(void)burst;
+	(void)process;
+	(void)options;
 	return not_built(fault);
 }
 
@@ -97,4 +117,48 @@ uint64_t kills_lost(const struct kills *kills)
 {
 	(void)kills;
 	return 0;
+}
+
+void burst_close(struct burst *burst)
+{
+	(void)burst;
+}
+
+const struct burst_price *burst_price(const struct burst *burst)
+{
+	(void)burst;
+	return NULL;
+}
+
+double burst_slowdown(const struct burst *burst, double calls_per_second)
+{
+	(void)burst;
+	(void)calls_per_second;
+	return 0;
+}
+
+const char *burst_describe(const struct burst *burst)
+{
+	(void)burst;
+	return "";
+}
+
+int64_t burst_due_ns(const struct burst *burst)
+{
+	(void)burst;
+	return INT64_MAX;
+}
+
+int burst_tick(struct burst *burst, int64_t now_ns, struct fault *fault)
+{
+	(void)burst;
+	(void)now_ns;
+	return not_built(fault);
+}
+
+int burst_total(struct burst *burst, struct bursts *total)
+{
+	(void)burst;
+	memset(total, 0, sizeof(*total));
+	return -ENOTSUP;
 }

@@ -1,0 +1,430 @@
+#include "probe/burst.h"
+
+#include "base/clock.h"
+#include "base/take.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "bpf/burst.h"
+#include "bpf/burst.skel.h"
+#include "probe/calibrate.h"
+#include "probe/entry.h"
+#include "probe/preflight.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* linux/bpf.h of Linux 6.6 and 6.13: older headers and libraries lack them. */
+enum {
+	ATTACH_UPROBE_MULTI = 48,
+	ATTACH_UPROBE_SESSION = 57,
+};
+
+enum {
+	DESCRIPTION_BYTES = 512,
+	CALIBRATE_CLASS = 7, /* the bits of CALIBRATE_SIZE */
+};
+
+/* A busy program, for the price's sake. */
+#define TYPICAL_CALLS_PER_SECOND 1e6
+
+_Static_assert((int)BURST_CLASSES == (int)HISTOGRAM_CLASSES, "the same classes");
+_Static_assert(CALIBRATE_SIZE >> (CALIBRATE_CLASS - 1) == 1, "CALIBRATE_SIZE's bits");
+
+/* bpf(BPF_LINK_CREATE)'s attributes for a uprobe_multi link. */
+struct link_attributes {
+	uint32_t program_fd;
+	uint32_t target_fd;
+	uint32_t attach_type;
+	uint32_t flags;
+	uint64_t path;
+	uint64_t offsets;
+	uint64_t ref_counter_offsets;
+	uint64_t cookies;
+	uint32_t count;
+	uint32_t uprobe_flags;
+	uint32_t pid;
+	uint32_t padding;
+};
+
+struct burst {
+	const struct process *process;
+	struct burst_options options;
+	struct entry entry;
+	struct burst_bpf *skeleton;
+	struct burst_counts *per_cpu;
+	int cpus;
+	int program_fd;
+	int map_fd;
+	uint32_t attach_type;
+	struct burst_price price;
+	int64_t due_ns;
+	uint64_t bursts;
+	uint64_t watched_ns;
+	char description[DESCRIPTION_BYTES];
+};
+
+/* ---- what is needed ---- */
+
+static bool has_enumerator(const struct btf *btf, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, "bpf_attach_type", BTF_KIND_ENUM);
+	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, id);
+
+	for (unsigned i = 0; type && i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), name))
+			return true;
+	return false;
+}
+
+static int kernel_lacks(const char *what, struct fault *fault)
+{
+	struct utsname kernel;
+
+	uname(&kernel);
+	return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+			 "cannot probe malloc in bursts: kernel %s %s", kernel.release,
+			 what);
+}
+
+static int check_kernel(const struct burst_options *options, struct fault *fault)
+{
+	struct preflight found;
+	struct btf *btf;
+	bool multi, session, built;
+	int error = preflight(&found, fault);
+
+	if (error)
+		return error;
+	btf = btf__load_vmlinux_btf();
+	if (!btf)
+		return kernel_lacks("has no BTF (/sys/kernel/btf/vmlinux)", fault);
+	multi = has_enumerator(btf, "BPF_TRACE_UPROBE_MULTI");
+	session = has_enumerator(btf, "BPF_TRACE_UPROBE_SESSION");
+	built = btf__find_by_name_kind(btf, "bpf_uprobe_multi_link", BTF_KIND_STRUCT) > 0;
+	btf__free(btf);
+	if (!multi)
+		return kernel_lacks("has no uprobe_multi: Linux 6.6 or later is needed",
+				    fault);
+	if (!built)
+		return kernel_lacks("was built without CONFIG_UPROBE_EVENTS=y", fault);
+	if (options->latency && !session)
+		return kernel_lacks(
+			"cannot time calls: Linux 6.13 or later is needed; sizes can be "
+			"had",
+			fault);
+	return 0;
+}
+
+/* ---- attaching ---- */
+
+static int attach_probe(void *context, pid_t pid, const char *path, uint64_t offset)
+{
+	const struct burst *burst = context;
+	struct link_attributes attributes = {
+		.program_fd = (uint32_t)burst->program_fd,
+		.attach_type = burst->attach_type,
+		.path = (uintptr_t)path,
+		.offsets = (uintptr_t)&offset,
+		.count = 1,
+		.pid = (uint32_t)pid,
+	};
+	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int cannot(const char *what, int error, struct fault *fault)
+{
+	return fault_set(fault, EXIT_NO_SOURCE, error,
+			 "cannot probe malloc in bursts: cannot %s: %s; --verbose shows "
+			 "what the kernel said",
+			 what, strerror(-error));
+}
+
+static int load(struct burst *burst, struct fault *fault)
+{
+	struct burst_bpf *skeleton = burst_bpf__open();
+	bool latency = burst->options.latency;
+	struct bpf_program *program;
+	int error;
+
+	if (!skeleton)
+		return cannot("load the probe", -errno, fault);
+	burst->skeleton = skeleton;
+	burst->attach_type = latency ? ATTACH_UPROBE_SESSION : ATTACH_UPROBE_MULTI;
+	program = latency ? skeleton->progs.malloc_timed : skeleton->progs.malloc_entered;
+	bpf_program__set_autoload(skeleton->progs.malloc_timed, latency);
+	bpf_program__set_autoload(skeleton->progs.malloc_entered, !latency);
+	bpf_program__set_expected_attach_type(program, burst->attach_type);
+	error = burst_bpf__load(skeleton);
+	if (error)
+		return cannot("load the probe", error, fault);
+	burst->program_fd = bpf_program__fd(program);
+	burst->map_fd = bpf_map__fd(skeleton->maps.counts);
+	burst->cpus = libbpf_num_possible_cpus();
+	burst->per_cpu =
+		burst->cpus > 0 ? take(burst->cpus * sizeof(*burst->per_cpu)) : NULL;
+	return burst->per_cpu ? 0 : cannot("load the probe", -ENOMEM, fault);
+}
+
+/* ---- counts ---- */
+
+static int read_counts(struct burst *burst)
+{
+	uint32_t key = 0;
+
+	return bpf_map_lookup_elem(burst->map_fd, &key, burst->per_cpu) ? -errno : 0;
+}
+
+static int clear_counts(struct burst *burst)
+{
+	uint32_t key = 0;
+
+	memset(burst->per_cpu, 0, (size_t)burst->cpus * sizeof(*burst->per_cpu));
+	return bpf_map_update_elem(burst->map_fd, &key, burst->per_cpu, BPF_ANY) ? -errno
+										 : 0;
+}
+
+static void add_counts(const struct burst *burst, struct bursts *total)
+{
+	for (int cpu = 0; cpu < burst->cpus; cpu++) {
+		const struct burst_counts *one = &burst->per_cpu[cpu];
+
+		for (unsigned i = 0; i < BURST_CLASSES; i++) {
+			total->sizes.count[i] += one->sizes[i];
+			total->latency_ns.count[i] += one->latency_ns[i];
+			total->calls += one->sizes[i];
+		}
+	}
+}
+
+int burst_total(struct burst *burst, struct bursts *total)
+{
+	int error = read_counts(burst);
+
+	if (error)
+		return error;
+	*total = (struct bursts){
+		.time_ns = clock_realtime_ns(),
+		.pid = burst->process->pid,
+		.comm = burst->process->comm,
+		.bursts = burst->bursts,
+		.watched_ns = burst->watched_ns,
+		.has_latency = burst->options.latency,
+	};
+	add_counts(burst, total);
+	return 0;
+}
+
+/* ---- the price ---- */
+
+double burst_slowdown(const struct burst *burst, double calls_per_second)
+{
+	double period_ns = (double)burst->options.period_ns;
+	double length_ns = (double)burst->price.effective_ns;
+	/* What a nanosecond's calls cost is added to that nanosecond. */
+	double added = calls_per_second * burst->price.hit_ns / 1e9;
+
+	return (length_ns * added / (1 + added) + (double)burst->price.pause_ns) /
+	       period_ns;
+}
+
+static void describe_stall(const struct burst_price *price, struct text *text)
+{
+	if (!price->worst_pause_ns) {
+		text_string(text, ", and no stall of 1ms or more");
+		return;
+	}
+	text_string(text, " and a stall of ");
+	units_ns(text, price->pause_ns);
+	text_string(text, " (longest seen: ");
+	units_ns(text, price->worst_pause_ns);
+	text_string(text, ") as the probe comes and goes");
+}
+
+static void describe(struct burst *burst)
+{
+	double percent = 100 * burst_slowdown(burst, TYPICAL_CALLS_PER_SECOND);
+	struct text text;
+
+	text_init(&text, burst->description, sizeof(burst->description));
+	text_string(&text, "bursts: ");
+	text_fixed(&text, burst->price.hit_ns / 1000, 2);
+	text_string(&text, " us a malloc while a burst lasts (");
+	units_ns(&text, (uint64_t)burst->options.length_ns);
+	text_string(&text, ", in effect ");
+	units_ns(&text, burst->price.effective_ns);
+	text_string(&text, ", every ");
+	units_ns(&text, (uint64_t)burst->options.period_ns);
+	text_string(&text, ")");
+	describe_stall(&burst->price, &text);
+	text_string(&text, "; a program of 1,000,000 mallocs a second is slowed by ");
+	text_fixed(&text, percent, 2);
+	text_string(&text, "% on average; measured now, on a child of this program, at ");
+	text_string(&text, prologue_name(burst->entry.prologue.kind));
+	text_string(&text, " as in the process");
+}
+
+/* Of type struct calibrated's hits. */
+static int calls_so_far(void *context, uint64_t *hits)
+{
+	struct bursts total;
+	int error = burst_total(context, &total);
+
+	*hits = error ? 0 : total.calls;
+	return error;
+}
+
+/* The child's calls must have been seen, and nothing else. */
+static int check_seen(struct burst *burst, struct fault *fault)
+{
+	struct bursts total;
+	int error = burst_total(burst, &total);
+
+	if (error)
+		return cannot("read its counts", error, fault);
+	if (!total.calls)
+		return kernel_lacks("sees only a process's first thread: Linux 6.10 or "
+				    "later is needed",
+				    fault);
+	if (total.sizes.count[CALIBRATE_CLASS] != total.calls)
+		return kernel_lacks("shows other arguments than those of the call",
+				    fault);
+	return 0;
+}
+
+static int set_price(struct burst *burst, struct fault *fault)
+{
+	const struct calibrated probe = {attach_probe, calls_so_far, burst};
+	struct calibration calibration;
+	const char *what;
+	int error = calibrate(&calibration, burst->entry.prologue.kind,
+			      burst->options.length_ns, &probe, &what);
+
+	if (error)
+		return cannot(what, error, fault);
+	error = check_seen(burst, fault);
+	if (error)
+		return error;
+	burst->price = (struct burst_price){
+		.hit_ns = calibration.hit_ns,
+		.effective_ns = calibration.effective_ns,
+		.pause_ns = calibration.pause_ns,
+		.worst_pause_ns = calibration.worst_pause_ns,
+	};
+	describe(burst);
+	error = clear_counts(burst);
+	return error ? cannot("clear its counts", error, fault) : 0;
+}
+
+const struct burst_price *burst_price(const struct burst *burst)
+{
+	return &burst->price;
+}
+
+const char *burst_describe(const struct burst *burst)
+{
+	return burst->description;
+}
+
+/* ---- opening ---- */
+
+int burst_open(struct burst **burst, const struct process *process,
+	       const struct burst_options *options, struct fault *fault)
+{
+	struct burst *new;
+	int error = check_kernel(options, fault);
+
+	if (error)
+		return error;
+	new = take(sizeof(*new));
+	if (!new)
+		return cannot("load the probe", -ENOMEM, fault);
+	new->process = process;
+	new->options = *options;
+	new->entry.fd = -1;
+	error = entry_find(&new->entry, process, fault);
+	if (!error)
+		error = load(new, fault);
+	if (!error)
+		error = set_price(new, fault);
+	if (error) {
+		burst_close(new);
+		return error;
+	}
+	*burst = new;
+	return 0;
+}
+
+void burst_close(struct burst *burst)
+{
+	if (!burst)
+		return;
+	entry_close(&burst->entry);
+	burst_bpf__destroy(burst->skeleton);
+	free(burst->per_cpu);
+	free(burst);
+}
+
+/* ---- bursts ---- */
+
+int64_t burst_due_ns(const struct burst *burst)
+{
+	return burst->due_ns;
+}
+
+static int check_process(const struct burst *burst, struct fault *fault)
+{
+	enum process_state state = process_state(burst->process);
+
+	if (state == PROCESS_RUNS)
+		return 0;
+	process_tell_end(burst->process, state, fault);
+	return -ESRCH;
+}
+
+static int run_burst(struct burst *burst)
+{
+	char path[64];
+	int64_t start_ns;
+	int link;
+
+	/* A descriptor's own link leads to the file that is mapped, named or not. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", burst->entry.fd);
+	link = attach_probe(burst, burst->process->pid, path, burst->entry.offset);
+	if (link < 0)
+		return link;
+	start_ns = clock_monotonic_ns();
+	clock_wait_until(start_ns + burst->options.length_ns, NULL);
+	burst->watched_ns += (uint64_t)(clock_monotonic_ns() - start_ns);
+	burst->bursts++;
+	close(link);
+	return 0;
+}
+
+int burst_tick(struct burst *burst, int64_t now_ns, struct fault *fault)
+{
+	int error;
+
+	if (now_ns < burst->due_ns)
+		return 0;
+	burst->due_ns = now_ns + burst->options.period_ns;
+	error = check_process(burst, fault);
+	if (error)
+		return error;
+	error = run_burst(burst);
+	if (!error)
+		return 0;
+	/* It may have ended just now. */
+	if (check_process(burst, fault))
+		return -ESRCH;
+	return cannot("attach to the process", error, fault);
+}
