@@ -1,5 +1,6 @@
 /* fragscope.c: the table of verbs, and what the program does without one. */
 #include "help.h"
+#include "probe/preflight.h"
 #include "verbs.h"
 
 #include <elfutils/version.h>
@@ -10,6 +11,7 @@
 
 static const struct command *const verbs[] = {
 	&command_stat,
+	&command_trace,
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -43,9 +45,12 @@ static void print_version(void)
 {
 	printf("fragscope " PACKAGE_VERSION "\n"
 	       "libelf %d.%d\n"
+	       "libbpf %s\n"
 	       "sources: heap (glibc 2.27 and later), proc\n"
+	       "probes: %s\n"
 	       "formats: text, CSV, JSON lines\n",
-	       _ELFUTILS_VERSION / 1000, _ELFUTILS_VERSION % 1000);
+	       _ELFUTILS_VERSION / 1000, _ELFUTILS_VERSION % 1000,
+	       preflight_library(), preflight_probes());
 }
 
 static void print_completion(void)

@@ -5,5 +5,6 @@
 #include "options.h"
 
 extern const struct command command_stat;
+extern const struct command command_trace;
 
 #endif

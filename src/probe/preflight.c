@@ -38,6 +38,17 @@ void preflight_verbose(bool verbose)
 	libbpf_set_print(verbose ? aloud : silent);
 }
 
+const char *preflight_library(void)
+{
+	/* It begins with a v. */
+	return libbpf_version_string() + 1;
+}
+
+const char *preflight_probes(void)
+{
+	return "growth, failures, thresholds, kills";
+}
+
 static uint64_t effective_capabilities(void)
 {
 	char line[256];

@@ -12,6 +12,10 @@ struct preflight {
 	bool victim_is_task; /* mark_victim tells the task: Linux 6.8 and later */
 };
 
+/* The version of libbpf, and which probes are built in: "none" without eBPF. */
+const char *preflight_library(void);
+const char *preflight_probes(void);
+
 /* 0; or -errno and FAULT with the one missing thing and what mends it. */
 int preflight(struct preflight *found, struct fault *fault);
 
