@@ -26,16 +26,6 @@ const char *preflight_probes(void)
 	return "none (built with --disable-bpf)";
 }
 
-const char *preflight_library(void)
-{
-	return "none";
-}
-
-const char *preflight_probes(void)
-{
-	return "none (built with --disable-bpf)";
-}
-
 int preflight(struct preflight *found, struct fault *fault)
 {
 	memset(found, 0, sizeof(*found));
