@@ -65,6 +65,7 @@ struct burst {
 	int map_fd;
 	uint32_t attach_type;
 	struct burst_price price;
+	unsigned own_latency_class;
 	int64_t due_ns;
 	uint64_t bursts;
 	uint64_t watched_ns;
@@ -219,6 +220,7 @@ int burst_total(struct burst *burst, struct bursts *total)
 		.bursts = burst->bursts,
 		.watched_ns = burst->watched_ns,
 		.has_latency = burst->options.latency,
+		.own_latency_class = burst->own_latency_class,
 	};
 	add_counts(burst, total);
 	return 0;
@@ -283,7 +285,18 @@ static int calls_so_far(void *context, uint64_t *hits)
 	return error;
 }
 
-/* The child's calls must have been seen, and nothing else. */
+static unsigned commonest(const struct histogram *histogram)
+{
+	unsigned most = 0;
+
+	for (unsigned i = 1; i < HISTOGRAM_CLASSES; i++)
+		if (histogram->count[i] > histogram->count[most])
+			most = i;
+	return most;
+}
+
+/* The child's calls must have been seen, and nothing else. They take no time of their
+ * own: what was measured is the probe's. */
 static int check_seen(struct burst *burst, struct fault *fault)
 {
 	struct bursts total;
@@ -298,6 +311,7 @@ static int check_seen(struct burst *burst, struct fault *fault)
 	if (total.sizes.count[CALIBRATE_CLASS] != total.calls)
 		return kernel_lacks("shows other arguments than those of the call",
 				    fault);
+	burst->own_latency_class = commonest(&total.latency_ns);
 	return 0;
 }
 

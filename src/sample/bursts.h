@@ -23,8 +23,9 @@ struct bursts {
 	uint64_t watched_ns; /* all bursts together */
 	uint64_t calls;
 	struct histogram sizes; /* requests, in bytes */
-	bool has_latency;	/* else LATENCY_NS must not be read */
+	bool has_latency;	/* else what follows must not be read */
 	struct histogram latency_ns;
+	unsigned own_latency_class; /* of what the probe itself adds to each latency */
 };
 
 /* The least and the greatest value of class I. */
