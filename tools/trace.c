@@ -1,5 +1,5 @@
-/* trace.c: `fragscope trace`: heap growth, failed allocations, moved thresholds and kills,
- * as they happen, with stacks. */
+/* trace.c: `fragscope trace`: heap growth, failed allocations, moved thresholds and
+ * kills, as they happen, with stacks. */
 #include "analysis/explain.h"
 #include "base/clock.h"
 #include "base/output.h"
@@ -23,11 +23,12 @@
 
 #define POLL_NS		   INT64_C(100000000)
 #define DEFAULT_READING_NS INT64_C(30000000000)
-#define DEFAULT_RATE	   20
 #define DEFAULT_STACK	   UINT64_C(16384)
 #define STACK_MAX	   UINT64_C(65536)
 
 enum {
+	RATE = 20,
+	RATE_OF_FOLD = 100, /* no block an event is printed, so more can be looked at */
 	RATE_MAX = 1000,
 	STACKS = 4096, /* that --fold tells apart */
 };
@@ -89,7 +90,7 @@ static const struct option_spec options[] = {
 	 .help = "Print events only: no '#' lines."},
 	{.name = "rate", .kind = OPTION_COUNT, .value = "N", .limit = RATE_MAX,
 	 .offset = FIELD(rate),
-	 .help = "Tell at most N events a second (20 unless given) of each process, failures apart; the others are counted."},
+	 .help = "Tell at most N events a second (20 unless given, 100 with --fold) of each process, failures apart; the others are counted."},
 	{.name = "stack-bytes", .kind = OPTION_BYTES, .value = "SIZE",
 	 .offset = FIELD(stack_bytes),
 	 .help = "Copy SIZE of a thread's stack, 4K to 64K (16K unless given); costs the thread some 0.1us a KB and event."},
@@ -129,13 +130,15 @@ static int check(const struct command *command, const struct request *request,
 	if (request->folded && !request->fold)
 		return usage_fault(fault, command, "--folded needs --fold");
 	if (request->json && request->fold)
-		return usage_fault(fault, command, "--json and --fold exclude each other");
+		return usage_fault(fault, command,
+				   "--json and --fold exclude each other");
 	if (request->oom && request->fold)
 		return usage_fault(fault, command, "--oom and --fold exclude each other");
 	if (request->stack_bytes < PROBE_PAGE || request->stack_bytes > STACK_MAX ||
 	    request->stack_bytes % PROBE_PAGE)
-		return usage_fault(fault, command,
-				   "option '--stack-bytes': a multiple of 4K, from 4K to 64K");
+		return usage_fault(
+			fault, command,
+			"option '--stack-bytes': a multiple of 4K, from 4K to 64K");
 	if (!request->pids.count && !request->names.count && !request->oom)
 		return usage_fault(fault, command,
 				   "no process given: use -p PID or -n NAME");
@@ -150,12 +153,13 @@ static int read_request(const struct command *command, int argc, char **argv,
 
 	*request = (struct request){
 		.reading_ns = DEFAULT_READING_NS,
-		.rate = DEFAULT_RATE,
 		.stack_bytes = DEFAULT_STACK,
 	};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
+	if (!request->rate)
+		request->rate = request->fold ? RATE_OF_FOLD : RATE;
 	error = check(command, request, fault);
 	for (size_t i = 0; !error && i < request->names.count; i++)
 		error = targets_named(request->names.name[i], &request->pids, fault);
@@ -517,7 +521,7 @@ static int run_session(struct session *session, struct fault *fault)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request;
+	struct request request = {0};
 	struct session *session = calloc(1, sizeof(*session));
 	struct parsed parsed;
 	struct fault fault;
