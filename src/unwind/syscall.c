@@ -68,34 +68,35 @@ static int cfa_distance(const struct machine *machine, Dwarf_CFI *cfi, Dwarf_Add
 	return error;
 }
 
+/* The address of the first system call in FUNCTION, or 0. */
+static uint64_t syscall_in(const struct machine *machine, Dwfl_Module *module,
+			   const struct symbol *function)
+{
+	uint64_t size = function->end - function->start;
+	GElf_Addr bias;
+	Elf *elf = dwfl_module_getelf(module, &bias);
+	const uint8_t *code = elf ? code_at(elf, function->start - bias, &size) : NULL;
+	int64_t at = code ? find_syscall(machine, code, size) : -1;
+
+	return at < 0 ? 0 : function->start + (uint64_t)at;
+}
+
 int unwind_return_offset(struct unwinder *unwinder, uint64_t addr, const char *function,
 			 int *offset)
 {
 	const struct machine *machine = unwinder->machine;
 	struct module *module = modules_at(unwinder, addr);
-	const struct symbol *symbol;
+	const struct symbol *symbol =
+		module ? symbols_named(module_symbols(module), function) : NULL;
+	uint64_t at = symbol ? syscall_in(machine, module->dwfl, symbol) : 0;
 	Dwarf_CFI *cfi;
-	Elf *elf;
-	GElf_Addr elf_bias, cfi_bias;
-	const uint8_t *code;
-	uint64_t size;
-	int64_t at;
+	Dwarf_Addr bias;
 	int distance, error;
 
-	if (!module)
+	if (!at)
 		return -ENOENT;
-	symbol = symbols_named(module_symbols(module), function);
-	elf = dwfl_module_getelf(module->dwfl, &elf_bias);
-	cfi = dwfl_module_eh_cfi(module->dwfl, &cfi_bias);
-	if (!symbol || !elf || !cfi)
-		return -ENOENT;
-	size = symbol->end - symbol->start;
-	code = code_at(elf, symbol->start - elf_bias, &size);
-	at = code ? find_syscall(machine, code, size) : -1;
-	if (at < 0)
-		return -ENOENT;
-	error = cfa_distance(machine, cfi, symbol->start + (uint64_t)at - cfi_bias,
-			     &distance);
+	cfi = dwfl_module_eh_cfi(module->dwfl, &bias);
+	error = cfi ? cfa_distance(machine, cfi, at - bias, &distance) : -ENOENT;
 	if (!error)
 		*offset = distance - (int)machine->return_address_bytes;
 	return error;

@@ -542,6 +542,11 @@ static void it_stops_where_the_copy_does(void **state)
 	}
 	assert_true(count > 5);
 	child.state.stack_bytes = length;
+	child.state.missing_pages = 1;
+	unwind(&child);
+	assert_whole(false);
+	assert_int_equal(event.frame_count, 1);
+	child.state.missing_pages = ~UINT64_C(3);
 	unwind(&child);
 	assert_whole(true);
 	assert_int_equal(event.frame_count, whole.frame_count);
