@@ -71,10 +71,10 @@ static const char *const cause_titles[CAUSE_KINDS] = {
 	[CAUSE_UNKNOWN] = "of unknown cause",
 	[CAUSE_RLIMIT_AS] = "RLIMIT_AS",
 	[CAUSE_RLIMIT_DATA] = "RLIMIT_DATA",
-	[CAUSE_OVERCOMMIT] = "overcommit limit",
+	[CAUSE_OVERCOMMIT] = "overcommit",
 	[CAUSE_MAP_COUNT] = "vm.max_map_count",
-	[CAUSE_CGROUP] = "memory cgroup's limit",
-	[CAUSE_HOST] = "the host's memory",
+	[CAUSE_CGROUP] = "memory cgroup",
+	[CAUSE_HOST] = "the host had no memory left",
 	[CAUSE_ABSURD] = "no address space is that large",
 };
 
@@ -287,7 +287,7 @@ static void stack(struct text *text, const struct event *event)
 		return;
 	if (!event->stack_whole)
 		missing(text, event);
-	for (unsigned i = event->frame_count; i-- > 0;)
+	for (unsigned i = events_frames(event); i-- > 0;)
 		numbered(text, &event->frame[i], i);
 }
 

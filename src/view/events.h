@@ -16,16 +16,20 @@ enum {
 };
 
 /* For people: a line that says what happened, and indented lines with what is known
- * besides; scaled units, local time. The stack goes from where the thread began down to
- * the kernel's door; frames have the numbers that debuggers give them. */
+ * besides; scaled units, local time. The stack goes from main, or where the thread began,
+ * down to the kernel's door; frames have the numbers that debuggers give them. */
 void events_text(struct text *text, const struct event *event);
 
 /* One object on a line of its own; what EVENT does not have is left out. Never scaled,
- * time in UTC, addresses as strings, the stack's outermost frame first. */
+ * time in UTC, addresses as strings, all of the stack, its outermost frame first. */
 void events_json(struct text *text, const struct event *event);
 
 /* NAME for people: printable, in EVENT_NAME_CHARACTERS at most; a longer one ends in
  * "...". */
 void events_name(struct text *text, const char *name);
+
+/* How many of EVENT's frames, from the innermost on, people want to see: what comes
+ * before main is the same in every program. */
+unsigned events_frames(const struct event *event);
 
 #endif

@@ -119,7 +119,7 @@ static void stack_line(struct text *text, const struct event *event)
 	}
 	if (!event->stack_whole)
 		text_string(text, "[cut];");
-	for (unsigned i = event->frame_count; i-- > 0;) {
+	for (unsigned i = events_frames(event); i-- > 0;) {
 		frame_name(text, &event->frame[i]);
 		if (i)
 			text_char(text, ';');
@@ -241,7 +241,7 @@ static unsigned sort(struct fold *fold)
 		fold->order[rows++] = &fold->no_room;
 	if (is_used(&fold->unseen))
 		fold->order[rows++] = &fold->unseen;
-	qsort(fold->order, rows, sizeof(*fold->order), by_weight);
+	qsort(fold->order, rows, sizeof(const struct row *), by_weight);
 	return rows;
 }
 

@@ -213,12 +213,10 @@ static void failures_tell_their_cause(void **state)
 		 "RLIMIT_DATA: limit 0, used 4.00K, asked 4.00K",
 		 "\"rlimit_data\",\"limit\":0,\"used\":4096,\"asked\":4096}"},
 		{{CAUSE_OVERCOMMIT, true, 18 * G, 0, 20 * G},
-		 "overcommit limit: limit 18.0G, asked 20.0G",
+		 "overcommit: limit 18.0G, asked 20.0G",
 		 "\"overcommit\",\"limit\":19327352832,\"used\":0,"
 		 "\"asked\":21474836480}"},
-		{{CAUSE_OVERCOMMIT, false, 0, 0, 0},
-		 "overcommit limit",
-		 "\"overcommit\"}"},
+		{{CAUSE_OVERCOMMIT, false, 0, 0, 0}, "overcommit", "\"overcommit\"}"},
 		{{CAUSE_MAP_COUNT, true, 65530, 65531, 1},
 		 "vm.max_map_count: limit 65530, used 65531, asked 1",
 		 "\"max_map_count\",\"limit\":65530,\"used\":65531,\"asked\":1}"},
@@ -299,7 +297,7 @@ static void kills(void **state)
 	event.cause = (struct event_cause){CAUSE_CGROUP, true, 512 * M, 512 * M, 0};
 	assert_string_equal(in_text(),
 			    "05:17:43.123 hog[4711] KILLED by the kernel's OOM killer: "
-			    "memory cgroup's limit: limit 512M, used 512M; "
+			    "memory cgroup: limit 512M, used 512M; "
 			    "oom_score_adj -17, held anon 1.20G, file 3.00M, shmem 0 of "
 			    "2.00G mapped\n");
 	assert_string_equal(
@@ -311,7 +309,8 @@ static void kills(void **state)
 		"\"anon_bytes\":1288490189,\"file_bytes\":3145728,"
 		"\"shmem_bytes\":0}}\n");
 	event.cause = (struct event_cause){.kind = CAUSE_HOST};
-	assert_non_null(strstr(in_text(), "OOM killer: the host's memory; oom_score"));
+	assert_non_null(
+		strstr(in_text(), "OOM killer: the host had no memory left; oom_score"));
 	assert_non_null(strstr(in_json(), "\"cause\":{\"kind\":\"host\"},"));
 }
 
@@ -331,6 +330,27 @@ static void growth_that_is_not_mallocs(void **state)
 			    "05:17:43.123 server[4711] brk +4.00K, not malloc's\n"
 			    "    #0   0x401136       main+0x16 in server\n");
 	assert_non_null(strstr(in_json(), "\"stack_whole\":true,\"not_malloc\":true}\n"));
+}
+
+/* People are spared what comes before main; machines get it all. */
+static void what_comes_before_main(void **state)
+{
+	(void)state;
+	event.stack_whole = true;
+	add_frame("main", "server", 0x401136, 0x16);
+	for (unsigned i = 0; i < 3; i++) {
+		add_frame(i ? "start" : NULL, "libc.so.6", 0x1000, 1);
+		assert_int_equal(events_frames(&event), 1);
+	}
+	assert_string_equal(in_text(), "05:17:43.123 server[4711] brk\n"
+				       "    #0   0x401136       main+0x16 in server\n");
+	assert_non_null(strstr(in_json(), "\"stack\":[{\"function\":\"start\","));
+	add_frame("f", "server", 0x1000, 1);
+	assert_int_equal(events_frames(&event), 5);
+	event.frame_count = 0;
+	assert_int_equal(events_frames(&event), 0);
+	add_frame("f", "server", 0x1000, 1);
+	assert_int_equal(events_frames(&event), 1);
 }
 
 #define CUT_START "05:17:43.123 server[4711] brk\n    ...  "
@@ -486,6 +506,7 @@ int main(void)
 		TEST(thresholds),
 		TEST(kills),
 		TEST(growth_that_is_not_mallocs),
+		TEST(what_comes_before_main),
 		TEST(cut_stacks_say_why),
 		TEST(names_are_made_harmless),
 		TEST(long_names_are_cut),
