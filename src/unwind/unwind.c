@@ -238,8 +238,7 @@ static bool must_scan(struct unwinder *unwinder, const struct event *event,
 int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 		 struct event *event)
 {
-	const struct event_request request = event->request;
-	const unsigned has = event->has;
+	struct event again = *event;
 	bool is_strange;
 	int changed;
 
@@ -252,9 +251,10 @@ int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 		return 0;
 	if (changed < 0)
 		return changed;
-	event->request = request;
-	event->has = has;
-	walk_stack(unwinder, state, event, &is_strange);
+	walk_stack(unwinder, state, &again, &is_strange);
+	/* What is gone from the mappings by now may have been there at the event. */
+	if (again.stack_whole || !event->stack_whole)
+		*event = again;
 	return 0;
 }
 
