@@ -323,6 +323,11 @@ static int set_price(struct burst *burst, struct fault *fault)
 	int error = calibrate(&calibration, burst->entry.prologue.kind,
 			      burst->options.length_ns, &probe, &what);
 
+	if (error == -EAGAIN)
+		return fault_set(
+			fault, EXIT_FAILED, error,
+			"cannot tell what bursts on malloc would cost: the "
+			"machine is too busy for a child of this program to run");
 	if (error)
 		return cannot(what, error, fault);
 	error = check_seen(burst, fault);

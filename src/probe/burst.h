@@ -35,9 +35,9 @@ struct burst_price {
 	uint64_t worst_pause_ns; /* the longest that was seen */
 };
 
-/* Checks what is needed, measures (some 0.4 s), and loads the probe for PROCESS, which
- * must stay open; does not attach it. Takes all memory that is ever needed. 0, or -errno
- * and FAULT: what is missing, and the cure. */
+/* Checks what is needed, measures (some 0.4 s; longer on a busy machine), and loads the
+ * probe for PROCESS, which must stay open; does not attach it. Takes all memory that is
+ * ever needed. 0, or -errno and FAULT: what is missing, and the cure. */
 int burst_open(struct burst **burst, const struct process *process,
 	       const struct burst_options *options, struct fault *fault);
 void burst_close(struct burst *burst);

@@ -21,11 +21,13 @@ enum {
 	ROUNDS = 5,
 	BATCH = 16, /* calls between two looks at the clock */
 	FILE_BYTES = 4096,
+	CALLS_MIN = 50 * BATCH, /* that tell a price */
 	READY_TRIES = 1000,
 	PAUSE_MIN_NS = 1000000, /* what is shorter is none */
 };
 
 #define READY_STEP_NS INT64_C(1000000)
+#define PATIENCE_NS   INT64_C(1000000000)
 
 typedef void stand_in_fn(unsigned long size);
 
@@ -202,15 +204,21 @@ struct window {
 };
 
 /* The child's calls over the next LENGTH_NS, and its processor time a call: other work on
- * the machine does not count. 0, or -EAGAIN when it made none. */
+ * the machine does not count, but takes patience. 0, or -EAGAIN when it made none. */
 static int watch(const struct child *child, int64_t length_ns, struct window *window)
 {
 	uint64_t calls = atomic_load(&child->shared->calls);
 	int64_t from_ns = processor_ns(child);
+	int64_t now_ns = clock_monotonic_ns();
+	int64_t end_ns = now_ns + length_ns, last_ns = now_ns + PATIENCE_NS;
 
-	clock_wait_until(clock_monotonic_ns() + length_ns, NULL);
-	window->calls = atomic_load(&child->shared->calls) - calls;
-	if (!window->calls)
+	do {
+		clock_wait_until(end_ns, NULL);
+		now_ns = clock_monotonic_ns();
+		end_ns = now_ns + READY_STEP_NS;
+		window->calls = atomic_load(&child->shared->calls) - calls;
+	} while (window->calls < CALLS_MIN && now_ns < last_ns);
+	if (window->calls < CALLS_MIN)
 		return -EAGAIN;
 	window->call_ps =
 		(uint64_t)(processor_ns(child) - from_ns) * 1000 / window->calls;
@@ -261,7 +269,7 @@ static int measure(const struct child *child, int64_t length_ns,
 		   const struct calibrated *probe, struct rounds *round)
 {
 	struct window plain = {0}, probed = {0};
-	uint64_t before, after;
+	uint64_t before, after, extra_hits;
 	int error = watch(child, length_ns, &plain);
 
 	round->plain_ps = plain.call_ps;
@@ -274,8 +282,9 @@ static int measure(const struct child *child, int64_t length_ns,
 	if (error)
 		return error;
 	round->hits = after - before;
-	round->effective_ns = (uint64_t)((double)length_ns * (double)round->hits /
-					 (double)probed.calls);
+	/* Of the hits beyond the watch, each took its price: that is how much longer. */
+	extra_hits = round->hits > probed.calls ? round->hits - probed.calls : 0;
+	round->effective_ns = (uint64_t)length_ns + extra_hits * probed.call_ps / 1000;
 	return 0;
 }
 
