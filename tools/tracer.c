@@ -98,7 +98,9 @@ static int open_readings(struct tracer *tracer, struct fault *fault)
 
 void tracer_add_reading(const struct tracer *tracer, struct event *event)
 {
-	if (event->pid != tracer->process.pid || !tracer->has_reading)
+	/* An event may have waited for its poll while the heap was read. */
+	if (event->pid != tracer->process.pid || !tracer->has_reading ||
+	    tracer->reading.time_ns > event->time_ns)
 		return;
 	event->reading = tracer->reading;
 	event->has |= EVENT_HAS_READING;
@@ -213,6 +215,9 @@ static void on_event(const struct probe_event *raw, const uint8_t *stack, void *
 	event->pid = tracer->process.pid;
 	tracer_add_reading(tracer, event);
 	unwind(tracer, raw, stack);
+	/* What a request was derived from is malloc's way to ask, and this is not it. */
+	if (event->not_malloc)
+		event->has &= ~(unsigned)EVENT_HAS_REQUEST;
 	tracer->error = tracer->fn(event, tracer->context);
 }
 
