@@ -8,6 +8,10 @@
  *   spin MS     units of work bound by memory that it does in MS on a core of its own
  *   alloc MS    malloc/free pairs
  *   map MS      mmap/munmap pairs, with every page touched
+ *   pairs MS    malloc/free pairs that never leave the thread's cache
+ *   getppid MS, calls MS, brk MS   system calls: getppid, mmap and munmap, brk
+ *   grow-20 MS, grow-1000 MS   ns of CPU time that malloc takes to grow the heap by a
+ *               chunk, at so many growths a second: the median
  *
  * As `target hog` it copies memory until it is ended. */
 #ifndef _GNU_SOURCE
@@ -35,6 +39,10 @@ enum {
 	SLOTS = 4096,
 	MAP_BYTES = 128 << 10,
 	PAGE_BYTES = 4096,
+	BATCH = 256, /* of what takes no longer than a look at the clock */
+	GROWTH_BYTES = 60000,
+	GROWTHS = 4096,
+	FRAME_BYTES = 16 << 10, /* a stack as deep as the probes copy */
 	MAX_THREADS = 64,
 	/* glibc sorts at most 10000 chunks of the unsorted list in one malloc. */
 	SORTED_AT_ONCE = 5000,
@@ -92,12 +100,17 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static int64_t now_ns(void)
+static int64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 static uint64_t random_next(uint64_t *state)
@@ -273,6 +286,39 @@ static void map_once(struct bench *bench)
 	munmap(at, MAP_BYTES);
 }
 
+static void pairs_once(struct bench *bench)
+{
+	(void)bench;
+	for (unsigned i = 0; i < BATCH; i++) {
+		/* Volatile: a pair that nothing uses would be left out. */
+		void *volatile chunk = malloc(48);
+
+		free(chunk);
+	}
+}
+
+static void getppid_once(struct bench *bench)
+{
+	(void)bench;
+	for (unsigned i = 0; i < BATCH; i++)
+		getppid();
+}
+
+static void calls_once(struct bench *bench)
+{
+	(void)bench;
+	for (unsigned i = 0; i < BATCH / 2; i++)
+		munmap(map(PAGE_BYTES, 0), PAGE_BYTES);
+}
+
+static void brk_once(struct bench *bench)
+{
+	(void)bench;
+	for (unsigned i = 0; i < BATCH / 2; i++)
+		if (sbrk(PAGE_BYTES) == (void *)-1 || sbrk(-PAGE_BYTES) == (void *)-1)
+			fail("sbrk");
+}
+
 /* How long this thread has waited for a core, so far: the second number of schedstat. */
 static int64_t waited_ns(void)
 {
@@ -308,14 +354,94 @@ static double count_in(struct bench *bench, void (*once)(struct bench *), unsign
 	return own > 0 ? (double)count * wanted_ns / own : 0;
 }
 
-static const struct {
+/* ---- growth ---- */
+
+static int compare_ns(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* CPU time of one malloc; 0 when the program break did not move. */
+static int64_t growth_ns(void **chunk)
+{
+	void *before = sbrk(0);
+	int64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID), end;
+
+	*chunk = malloc(GROWTH_BYTES);
+	end = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	if (!*chunk)
+		fail("malloc");
+	return sbrk(0) == before ? 0 : end - start;
+}
+
+static void wait_until(int64_t due_ns)
+{
+	const struct timespec due = {due_ns / 1000000000, due_ns % 1000000000};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
+		;
+}
+
+/* The median, as a preempted growth is no growth's price. What was grown is given back.
+ */
+static double grow_at(unsigned rate, unsigned ms)
+{
+	static void *chunk[GROWTHS];
+	static int64_t taken_ns[GROWTHS];
+	char frame[FRAME_BYTES];
+	unsigned wanted = rate * ms / 1000, count = 0;
+	int64_t start = now_ns();
+
+	explicit_bzero(frame, sizeof(frame));
+	mallopt(M_TOP_PAD, 0); /* each chunk is a growth of its own */
+	if (wanted > GROWTHS)
+		wanted = GROWTHS;
+	for (unsigned i = 0; i < wanted; i++) {
+		wait_until(start + i * INT64_C(1000000000) / rate);
+		taken_ns[count] = growth_ns(&chunk[i]);
+		count += taken_ns[count] != 0;
+	}
+	for (unsigned i = 0; i < wanted; i++)
+		free(chunk[i]);
+	malloc_trim(0);
+	qsort(taken_ns, count, sizeof(*taken_ns), compare_ns);
+	return count ? taken_ns[count / 2] : 0;
+}
+
+static double grow_rarely(unsigned ms)
+{
+	return grow_at(20, ms);
+}
+
+static double grow_often(unsigned ms)
+{
+	return grow_at(1000, ms);
+}
+
+/* One of the three functions is set. */
+struct question {
 	const char *name;
 	double (*measure)(struct bench *bench);
-	void (*once)(struct bench *bench); /* or this, as often as the time allows */
-} questions[] = {
-	{"mallinfo2", mallinfo2_ns, NULL}, {"memcpy", memcpy_speed, NULL},
-	{"windows", windows_speed, NULL},  {"spin", NULL, spin_once},
-	{"alloc", NULL, alloc_once},	   {"map", NULL, map_once},
+	void (*once)(struct bench *bench); /* as often as the time allows */
+	double (*grow)(unsigned ms);
+	unsigned batch; /* what ONCE does so many times; 0: once, and needs the buffers */
+};
+
+static const struct question questions[] = {
+	{.name = "mallinfo2", .measure = mallinfo2_ns},
+	{.name = "memcpy", .measure = memcpy_speed},
+	{.name = "windows", .measure = windows_speed},
+	{.name = "spin", .once = spin_once},
+	{.name = "alloc", .once = alloc_once},
+	{.name = "map", .once = map_once},
+	{.name = "pairs", .once = pairs_once, .batch = BATCH},
+	{.name = "getppid", .once = getppid_once, .batch = BATCH},
+	{.name = "calls", .once = calls_once, .batch = BATCH},
+	{.name = "brk", .once = brk_once, .batch = BATCH},
+	{.name = "grow-20", .grow = grow_rarely},
+	{.name = "grow-1000", .grow = grow_often},
 };
 
 static void take_buffers(struct bench *bench)
@@ -330,6 +456,18 @@ static void drop_buffers(struct bench *bench)
 	munmap(bench->to, BUFFER_BYTES);
 }
 
+static double with_buffers(struct bench *bench, const struct question *question,
+			   unsigned ms)
+{
+	double value;
+
+	take_buffers(bench);
+	value = question->measure ? question->measure(bench)
+				  : count_in(bench, question->once, ms);
+	drop_buffers(bench);
+	return value;
+}
+
 static bool answer(struct bench *bench, const char *line)
 {
 	char name[16] = "";
@@ -337,15 +475,17 @@ static bool answer(struct bench *bench, const char *line)
 
 	sscanf(line, "%15s %u", name, &ms);
 	for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++) {
-		double value;
+		const struct question *question = &questions[i];
 
-		if (strcmp(questions[i].name, name) != 0)
+		if (strcmp(question->name, name) != 0)
 			continue;
-		take_buffers(bench);
-		value = questions[i].measure ? questions[i].measure(bench)
-					     : count_in(bench, questions[i].once, ms);
-		drop_buffers(bench);
-		printf("%.0f\n", value);
+		if (question->grow)
+			printf("%.0f\n", question->grow(ms));
+		else if (question->batch)
+			printf("%.0f\n",
+			       question->batch * count_in(bench, question->once, ms));
+		else
+			printf("%.0f\n", with_buffers(bench, question, ms));
 		return true;
 	}
 	return false;
