@@ -207,6 +207,46 @@ def run_unprivileged(tap):
             tap.equal(done.stdout, "", "no figures")
 
 
+def run_capabilities(tap):
+    """For one's own program, what the message tells to give is enough."""
+    need_bursts()
+    setpriv = harness.need("setpriv")
+    caps = "-all,+bpf,+perfmon,+sys_ptrace"
+    user = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with harness.scratch() as directory:
+        program = shutil.copy(harness.program("sizes"), directory / "sizes")
+        copy = shutil.copy(WATCH, directory / "watch")
+        with Sizes([*user, program]) as target:
+            code = target.code()
+            done = subprocess.run(
+                [*user, f"--inh-caps={caps}", f"--ambient-caps={caps}",
+                 copy, str(target.pid), str(BURSTS)],
+                capture_output=True, text=True, check=False, timeout=harness.PATIENCE_S)
+            check_sizes(tap, done)
+            check_target(tap, target, code)
+
+
+def run_pid_namespace(tap):
+    """Both within a PID namespace, and only the program in one."""
+    need_bursts()
+    unshare = harness.need("unshare")
+    with Sizes([unshare, "--pid", "--fork", "--kill-child", harness.program("sizes")]
+               ) as parent:
+        tap.equal(parent.inner_pid, "1", "the program is the first of its namespace")
+        target = children(parent.pid)[0]
+        check_sizes(tap, watch(target))
+        tap.equal(parent.verdict(), "intact", "the program's memory")
+    script = ('sleep 60 | "$1" >"$3/ready" & '
+              'until grep -q ready "$3/ready"; do sleep 0.05; done; "$2" $! 10')
+    with harness.scratch() as directory:
+        done = subprocess.run(
+            [unshare, "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script,
+             "sh", harness.program("sizes"), WATCH, directory],
+            stdin=subprocess.PIPE, capture_output=True, text=True, check=False,
+            timeout=harness.PATIENCE_S)
+        check_sizes(tap, done)
+
+
 def run_end(tap):
     """The program ends, or becomes another, between two bursts."""
     need_bursts()
@@ -238,8 +278,10 @@ def stopped_in_burst(target, watcher, code):
 
 def run_killed(tap):
     need_bursts()
-    with Sizes([harness.program("sizes")]) as target:
+    program = harness.program("sizes")
+    with Sizes([program]) as target, Sizes([program]) as bystander:
         code = target.code()
+        tap.equal(bystander.code(), code, "another process has the same malloc")
         with subprocess.Popen([WATCH, str(target.pid), "1000000"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                               text=True) as watcher:
@@ -248,6 +290,7 @@ def run_killed(tap):
                           stopped_in_burst(target, watcher, code), "a burst")
             changed = [i for i, byte in enumerate(target.code()) if byte != code[i]]
             tap.equal(len(changed), 1, "one byte of malloc is changed in a burst")
+            tap.equal(bystander.code(), code, "and none of the other process's")
             watcher.kill()
             watcher.wait()
         # The kernel closes what a killed process held when it gets to it.
@@ -289,7 +332,8 @@ def run_killed_in_calibration(tap):
 def main():
     tap = Tap()
     for run in (run_sizes, run_latency, run_libcs, run_static, run_replaced,
-                run_mount_namespace, run_unprivileged, run_end, run_killed,
+                run_mount_namespace, run_pid_namespace, run_unprivileged,
+                run_capabilities, run_end, run_killed,
                 run_killed_in_calibration):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
