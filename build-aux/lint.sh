@@ -49,7 +49,7 @@ scripts() {
 		sort
 }
 
-sources src tools examples tests >"$list"
+sources src tools examples tests bpf >"$list"
 check clang-format clang-format --dry-run --Werror
 
 scripts >"$list"

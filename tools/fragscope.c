@@ -49,8 +49,8 @@ static void print_version(void)
 	       "sources: heap (glibc 2.27 and later), proc\n"
 	       "probes: %s\n"
 	       "formats: text, CSV, JSON lines\n",
-	       _ELFUTILS_VERSION / 1000, _ELFUTILS_VERSION % 1000,
-	       preflight_library(), preflight_probes());
+	       _ELFUTILS_VERSION / 1000, _ELFUTILS_VERSION % 1000, preflight_library(),
+	       preflight_probes());
 }
 
 static void print_completion(void)

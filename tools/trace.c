@@ -192,7 +192,7 @@ static int open_tracers(struct session *session, struct fault *fault)
 	size_t count = request->pids.count;
 	int error = 0;
 
-	session->tracer = calloc(count + 1, sizeof(*session->tracer));
+	session->tracer = calloc(count + 1, sizeof(struct tracer *));
 	session->total = calloc(count + 1, sizeof(*session->total));
 	if (!session->tracer || !session->total)
 		return out_of_memory(fault);
@@ -494,14 +494,17 @@ static int close_session(struct session *session, struct fault *fault)
 	return error;
 }
 
-static int run_session(struct session *session, struct fault *fault)
+static int run_session(struct session *session, const struct request *request,
+		       struct fault *fault)
 {
 	struct fault at_close;
 	sigset_t before;
 	int error;
 
+	session->request = request;
+	session->fd = STDOUT_FILENO;
 	verb_catch_stop(&before);
-	preflight_verbose(session->request->verbose);
+	preflight_verbose(request->verbose);
 	error = open_session(session, fault);
 	if (!error)
 		error = tell_header(session, fault);
@@ -522,20 +525,19 @@ static int run_session(struct session *session, struct fault *fault)
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct request request = {0};
-	struct session *session = calloc(1, sizeof(*session));
-	struct parsed parsed;
+	struct session *session = NULL;
+	struct parsed parsed = {0};
 	struct fault fault;
-	int error = session ? read_request(command, argc, argv, &request, &parsed, &fault)
-			    : out_of_memory(&fault);
+	int error = read_request(command, argc, argv, &request, &parsed, &fault);
 	int status = EXIT_DONE;
 
 	if (!error && parsed.help) {
 		help_command(stdout, command);
 	} else if (!error) {
-		session->request = &request;
-		session->fd = STDOUT_FILENO;
-		error = run_session(session, &fault);
-		status = session->status;
+		session = calloc(1, sizeof(*session));
+		error = session ? run_session(session, &request, &fault)
+				: out_of_memory(&fault);
+		status = session ? session->status : EXIT_FAILED;
 	}
 	free(request.pids.pid);
 	free(request.names.name);

@@ -1,5 +1,5 @@
-/* explain.h: what the probes saw, as an event: the request behind a growth, the arena, the
- * limit that a failure met. Pure functions: nothing is read here. */
+/* explain.h: what the probes saw, as an event: the request behind a growth, the arena,
+ * the limit that a failure met. Pure functions: nothing is read here. */
 #ifndef FRAGSCOPE_EXPLAIN_H
 #define FRAGSCOPE_EXPLAIN_H
 

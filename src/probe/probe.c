@@ -166,7 +166,7 @@ static int namespace_pid(int pid, uint32_t *inner)
 static int set_pid(struct probe_config *config, const struct process *process,
 		   struct fault *fault)
 {
-	struct stat own, other;
+	struct stat own = {0}, other = {0};
 	char path[64];
 	int error = 0;
 
@@ -191,7 +191,7 @@ static int set_target(struct probe_config *config, const struct process *process
 		      uint64_t thresholds[2], struct fault *fault)
 {
 	struct attached attached;
-	struct malloc_par par;
+	struct malloc_par par = {0};
 	int error = attach(process, &attached, fault);
 
 	if (!error)
