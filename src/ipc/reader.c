@@ -1,0 +1,143 @@
+#include "ipc/ring.h"
+
+#include "target/maps.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum { TRIES = 8 };
+
+int ring_judge(const struct ring_header *header, uint64_t bytes)
+{
+	if (header->magic != RING_MAGIC)
+		return -EPROTO;
+	if (header->version != RING_VERSION)
+		return -ENOTSUP;
+	if (bytes < RING_BYTES || header->header_bytes != RING_HEADER_BYTES ||
+	    header->slot_bytes != RING_SLOT_BYTES || header->slots != RING_SLOTS)
+		return -EPROTO;
+	if (!memchr(header->name, '\0', sizeof(header->name)))
+		return -EPROTO;
+	return 0;
+}
+
+bool ring_is_whole(const struct ring_slot *slot, uint64_t sequence_after, uint64_t number)
+{
+	const struct ring_sample *sample = &slot->sample;
+
+	return slot->sequence == 2 * number + 2 && sequence_after == slot->sequence &&
+	       ring_sample_bytes(sample) && sample->number == number &&
+	       ring_check(sample) == slot->check;
+}
+
+static int remote_read(int pid, uint64_t addr, void *to, size_t bytes)
+{
+	struct iovec here = {to, bytes};
+	struct iovec there = {(void *)(uintptr_t)addr, bytes};
+	ssize_t got = process_vm_readv(pid, &here, 1, &there, 1, 0);
+
+	if (got < 0)
+		return -errno;
+	return (size_t)got == bytes ? 0 : -EFAULT;
+}
+
+/* A program may map memory of this name as it likes: the first that is a ring counts. */
+struct search {
+	struct ring *ring;
+	int result;
+};
+
+static int look_at(const struct mapping *mapping, void *context)
+{
+	struct search *search = context;
+	struct ring *ring = search->ring;
+
+	if (strcmp(mapping->name, RING_MAPPING) != 0 || mapping->offset ||
+	    !(mapping->flags & MAP_IS_SHARED))
+		return 0;
+	search->result = remote_read(ring->pid, mapping->start, &ring->header,
+				     sizeof(ring->header));
+	if (!search->result)
+		search->result = ring_judge(&ring->header, mapping->end - mapping->start);
+	ring->addr = mapping->start;
+	return !search->result;
+}
+
+int ring_attach(struct ring *ring, const struct process *process)
+{
+	struct search search = {.ring = ring, .result = -ENOENT};
+	int result;
+
+	*ring = (struct ring){.pid = process->pid};
+	result = maps_scan(process, look_at, &search);
+	return result < 0 ? result : search.result;
+}
+
+/* 0 and how many samples there have been, or -errno. */
+static int published(const struct ring *ring, uint64_t *count)
+{
+	return remote_read(ring->pid,
+			   ring->addr + offsetof(struct ring_header, published), count,
+			   sizeof(*count));
+}
+
+/* 0, -EAGAIN: it was being overwritten, -EPROTO: it is not there though nothing came in
+ * its place, or another -errno. */
+static int read_slot(const struct ring *ring, uint64_t number, struct ring_sample *sample)
+{
+	uint64_t addr = ring->addr + RING_HEADER_BYTES +
+			number % RING_SLOTS * (uint64_t)RING_SLOT_BYTES;
+	struct ring_slot slot;
+	uint64_t after, count;
+	int error = remote_read(ring->pid, addr, &slot, sizeof(slot));
+
+	if (!error)
+		error = remote_read(ring->pid, addr, &after, sizeof(after));
+	if (!error)
+		error = published(ring, &count);
+	if (error)
+		return error;
+	if (!ring_is_whole(&slot, after, number))
+		return count - number < RING_SLOTS ? -EPROTO : -EAGAIN;
+	memcpy(sample, &slot.sample, ring_sample_bytes(&slot.sample));
+	return 0;
+}
+
+int ring_latest(struct ring *ring, struct ring_sample *sample)
+{
+	int error = -EAGAIN;
+
+	for (int i = 0; i < TRIES && error == -EAGAIN; i++) {
+		uint64_t count;
+
+		error = published(ring, &count);
+		if (!error)
+			error = count ? read_slot(ring, count - 1, sample) : -EAGAIN;
+	}
+	return error;
+}
+
+int ring_next(struct ring *ring, struct ring_sample *sample, uint64_t *missed)
+{
+	int error = -EAGAIN;
+
+	*missed = 0;
+	for (int i = 0; i < TRIES && error == -EAGAIN; i++) {
+		uint64_t count;
+
+		error = published(ring, &count);
+		if (error)
+			break;
+		if (count <= ring->next)
+			return count == ring->next ? -EAGAIN : -EPROTO;
+		/* The slot after the latest may be being written. */
+		if (count - ring->next >= RING_SLOTS) {
+			*missed += count - ring->next - (RING_SLOTS - 1);
+			ring->next = count - (RING_SLOTS - 1);
+		}
+		error = read_slot(ring, ring->next, sample);
+	}
+	ring->next += !error;
+	return error;
+}
