@@ -3,8 +3,12 @@
 #include "target/maps.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 enum { TRIES = 8 };
 
@@ -31,15 +35,49 @@ bool ring_is_whole(const struct ring_slot *slot, uint64_t sequence_after, uint64
 	       ring_check(sample) == slot->check;
 }
 
-static int remote_read(int pid, uint64_t addr, void *to, size_t bytes)
+static int from_process(const struct ring *ring, uint64_t offset, void *to, size_t bytes)
 {
 	struct iovec here = {to, bytes};
-	struct iovec there = {(void *)(uintptr_t)addr, bytes};
-	ssize_t got = process_vm_readv(pid, &here, 1, &there, 1, 0);
+	struct iovec there = {(void *)(uintptr_t)(ring->addr + offset), bytes};
+	ssize_t got = process_vm_readv(ring->pid, &here, 1, &there, 1, 0);
 
 	if (got < 0)
 		return -errno;
 	return (size_t)got == bytes ? 0 : -EFAULT;
+}
+
+static int from_file(const struct ring *ring, uint64_t offset, void *to, size_t bytes)
+{
+	ssize_t got = pread(ring->fd, to, bytes, (off_t)offset);
+
+	if (got < 0)
+		return -errno;
+	return (size_t)got == bytes ? 0 : -EFAULT;
+}
+
+static int read_bytes(const struct ring *ring, uint64_t offset, void *to, size_t bytes)
+{
+	return ring->fd >= 0 ? from_file(ring, offset, to, bytes)
+			     : from_process(ring, offset, to, bytes);
+}
+
+/* The header of the ring at MAPPING. What the process may do to the file, as to cut it
+ * off, is an error of a later read at worst. */
+static int read_header(struct ring *ring, const struct mapping *mapping)
+{
+	char path[96];
+	int error;
+
+	ring->addr = mapping->start;
+	error = from_process(ring, 0, &ring->header, sizeof(ring->header));
+	if (!error)
+		error = ring_judge(&ring->header, mapping->end - mapping->start);
+	if (error)
+		return error;
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, ring->pid,
+		 mapping->start, mapping->end);
+	ring->fd = open(path, O_RDONLY | O_CLOEXEC);
+	return 0;
 }
 
 /* A program may map memory of this name as it likes: the first that is a ring counts. */
@@ -51,16 +89,11 @@ struct search {
 static int look_at(const struct mapping *mapping, void *context)
 {
 	struct search *search = context;
-	struct ring *ring = search->ring;
 
 	if (strcmp(mapping->name, RING_MAPPING) != 0 || mapping->offset ||
 	    !(mapping->flags & MAP_IS_SHARED))
 		return 0;
-	search->result = remote_read(ring->pid, mapping->start, &ring->header,
-				     sizeof(ring->header));
-	if (!search->result)
-		search->result = ring_judge(&ring->header, mapping->end - mapping->start);
-	ring->addr = mapping->start;
+	search->result = read_header(search->ring, mapping);
 	return !search->result;
 }
 
@@ -69,31 +102,37 @@ int ring_attach(struct ring *ring, const struct process *process)
 	struct search search = {.ring = ring, .result = -ENOENT};
 	int result;
 
-	*ring = (struct ring){.pid = process->pid};
+	*ring = (struct ring){.pid = process->pid, .fd = -1};
 	result = maps_scan(process, look_at, &search);
 	return result < 0 ? result : search.result;
+}
+
+void ring_detach(struct ring *ring)
+{
+	if (ring->fd >= 0)
+		close(ring->fd);
+	ring->fd = -1;
 }
 
 /* 0 and how many samples there have been, or -errno. */
 static int published(const struct ring *ring, uint64_t *count)
 {
-	return remote_read(ring->pid,
-			   ring->addr + offsetof(struct ring_header, published), count,
-			   sizeof(*count));
+	return read_bytes(ring, offsetof(struct ring_header, published), count,
+			  sizeof(*count));
 }
 
 /* 0, -EAGAIN: it was being overwritten, -EPROTO: it is not there though nothing came in
  * its place, or another -errno. */
 static int read_slot(const struct ring *ring, uint64_t number, struct ring_sample *sample)
 {
-	uint64_t addr = ring->addr + RING_HEADER_BYTES +
-			number % RING_SLOTS * (uint64_t)RING_SLOT_BYTES;
+	uint64_t offset =
+		RING_HEADER_BYTES + number % RING_SLOTS * (uint64_t)RING_SLOT_BYTES;
 	struct ring_slot slot;
 	uint64_t after, count;
-	int error = remote_read(ring->pid, addr, &slot, sizeof(slot));
+	int error = read_bytes(ring, offset, &slot, sizeof(slot));
 
 	if (!error)
-		error = remote_read(ring->pid, addr, &after, sizeof(after));
+		error = read_bytes(ring, offset, &after, sizeof(after));
 	if (!error)
 		error = published(ring, &count);
 	if (error)

@@ -150,6 +150,7 @@ void ring_publish(void *ring, struct ring_sample *sample);
 /* A ring in another process. The owner of the process must outlive it. */
 struct ring {
 	int pid;
+	int fd; /* of the memory itself, which then outlives the process; -1: not had */
 	uint64_t addr;
 	struct ring_header header; /* checked when it was attached; PUBLISHED is old */
 	uint64_t next;		   /* the number that ring_next looks for */
@@ -164,8 +165,12 @@ bool ring_is_whole(const struct ring_slot *slot, uint64_t sequence_after,
 		   uint64_t number);
 
 /* Finds the ring of PROCESS. 0; -ENOENT: there is none; -EPERM: its memory may not be
- * read; -EPROTO, -ENOTSUP: as ring_judge; -ESRCH: it is gone. Keeps nothing open. */
+ * read; -EPROTO, -ENOTSUP: as ring_judge; -ESRCH: it is gone. Where the kernel lets the
+ * memory be opened, samples can still be read once the process is gone; else not. */
 int ring_attach(struct ring *ring, const struct process *process);
+
+/* After every ring_attach, also one that failed. */
+void ring_detach(struct ring *ring);
 
 /* The latest sample. 0; -EAGAIN: there is none yet, or the writer was always quicker;
  * -EPROTO: what is published is no sample; -ESRCH, -EFAULT: the ring is gone. */
