@@ -274,6 +274,10 @@ static int operand(struct cursor *cursor, const char *word)
 {
 	struct parsed *parsed = cursor->parsed;
 
+	if (cursor->command->takes_command) {
+		parsed->words = cursor->argv + cursor->next - 1;
+		return 0;
+	}
 	if (parsed->operand_count == cursor->command->max_operands)
 		return usage_fault(cursor->fault, cursor->command,
 				   "unexpected argument '%s'", word);
@@ -296,7 +300,7 @@ int options_parse(const struct command *command, int argc, char **argv, void *va
 	int error = 0;
 
 	*parsed = (struct parsed){0};
-	while (!error && !parsed->help && cursor.next < argc) {
+	while (!error && !parsed->help && !parsed->words && cursor.next < argc) {
 		const char *word = argv[cursor.next++];
 
 		if (ended || word[0] != '-' || !word[1])

@@ -43,6 +43,7 @@ struct command {
 	const struct option_spec *options;
 	unsigned option_count; /* 64 at most */
 	unsigned max_operands; /* OPERANDS_MAX at most */
+	bool takes_command;    /* the first operand and all behind it are a command's */
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
@@ -64,6 +65,7 @@ struct parsed {
 	uint64_t given; /* a bit an option of the table */
 	unsigned operand_count;
 	const char *operand[OPERANDS_MAX];
+	char **words; /* of a verb that takes a command: its words, in argv */
 };
 
 /* Reads ARGV (without the verb) into VALUES, the struct that the table's offsets are of.
