@@ -19,7 +19,8 @@ SIZE = "a size: bytes, or a whole number with K, M, G or T"
 TIME = "a time: seconds, or a number with ns, us, ms, s, m or h"
 
 # Figures that only a row has for which they were asked.
-ASKED_FOR = {"pause_ns", "growth_events", "growth_bytes", "failed_allocations"}
+ASKED_FOR = {"pause_ns", "growth_events", "growth_bytes", "failed_allocations",
+             "sample_cost_ns", "sample_age_ns", "sample_interval_ns", "missed_samples"}
 
 USAGE = (
     ("", f"fragscope: no verb given{SEE}"),
@@ -43,7 +44,7 @@ USAGE = (
     ("stat -p 1 --threads 65",
      f"fragscope stat: option '--threads': '65' is not a whole number from 1 to 64{SEE_STAT}"),
     ("stat -p 1 --source core",
-     f"fragscope stat: option '--source': 'core' is not heap or proc{SEE_STAT}"),
+     f"fragscope stat: option '--source': 'core' is not heap, proc or preload{SEE_STAT}"),
     ("stat -p 1 --residency x",
      f"fragscope stat: option '--residency': 'x' is not auto, scan or pagemap{SEE_STAT}"),
     ("stat -p 1 --csv --json",
@@ -111,8 +112,8 @@ def check_completion(tap):
         (("s",), {"stat"}),
         (("help", ""), {"stat", "figures"}),
         (("stat", "--re"), {"--residency"}),
-        (("stat", "--source", ""), {"heap", "proc"}),
-        (("stat", "--source", "=", "p"), {"proc"}),
+        (("stat", "--source", ""), {"heap", "proc", "preload"}),
+        (("stat", "--source", "=", "p"), {"proc", "preload"}),
         (("stat", "--residency", "="), {"auto", "scan", "pagemap"}),
         (("stat", "--pause", "--js"), {"--json"}),
         (("stat", "--threads", ""), set()),

@@ -12,6 +12,7 @@
 static const struct command *const verbs[] = {
 	&command_stat,
 	&command_trace,
+	&command_run,
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
@@ -46,7 +47,7 @@ static void print_version(void)
 	printf("fragscope " PACKAGE_VERSION "\n"
 	       "libelf %d.%d\n"
 	       "libbpf %s\n"
-	       "sources: heap (glibc 2.27 and later), proc\n"
+	       "sources: heap (glibc 2.27 and later), preload, proc\n"
 	       "probes: %s\n"
 	       "formats: text, CSV, JSON lines\n",
 	       _ELFUTILS_VERSION / 1000, _ELFUTILS_VERSION % 1000, preflight_library(),

@@ -28,6 +28,7 @@ struct request {
 	size_t pids_given; /* of PIDS; the rest were found by name */
 	struct name_list names;
 	bool arenas, bins, csv, json, no_header, once, quick, events;
+	bool or_preload; /* neither a source was given nor what only the heap has */
 	const char *output;
 	int64_t pause_ns;
 	uint64_t threads;
@@ -60,7 +61,7 @@ struct session {
 };
 
 /* clang-format off */
-static const char *const source_choices[] = {"heap", "proc", NULL};
+static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
 static const char *const residency_choices[] = {"auto", "scan", "pagemap", NULL};
 
 #define FIELD(name) offsetof(struct request, name)
@@ -99,7 +100,7 @@ static const struct option_spec options[] = {
 	 .help = "Read with N threads (1 unless given)."},
 	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
 	 .offset = FIELD(source),
-	 .help = "Where figures come from: the heap itself (the default), or /proc alone, which works for any process."},
+	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
 	{.name = "residency", .kind = OPTION_CHOICE, .choices = residency_choices,
 	 .offset = FIELD(residency),
 	 .help = "How resident pages are learned: PAGEMAP_SCAN (scan), /proc/PID/pagemap, or the best that the kernel has (auto, the default)."},
@@ -150,21 +151,36 @@ static int check_pairs(const struct command *command, const struct parsed *parse
 	return 0;
 }
 
-static int check_proc(const struct command *command, const struct parsed *parsed,
-		      struct fault *fault)
+/* The first option that was given and that SOURCE cannot serve; or null. */
+static const char *not_served(const struct command *command, const struct parsed *parsed,
+			      enum sample_source source)
 {
-	static const char *const heap_only[] = {
-		"arenas", "bins",    "quick",	  "events",
-		"pause",  "threads", "residency", "unusable",
+	static const struct {
+		const char *name;
+		bool preload; /* the sampler serves it */
+	} heap_options[] = {
+		{"arenas", true},     {"bins", false},	   {"quick", false},
+		{"events", true},     {"pause", false},	   {"threads", false},
+		{"residency", false}, {"unusable", false},
 	};
 
-	for (size_t i = 0; i < sizeof(heap_only) / sizeof(heap_only[0]); i++)
-		if (options_given(command, parsed, heap_only[i]))
-			return usage_fault(
-				fault, command,
-				"--%s needs the heap, which --source proc does not read",
-				heap_only[i]);
-	return 0;
+	for (size_t i = 0; i < sizeof(heap_options) / sizeof(heap_options[0]); i++)
+		if (options_given(command, parsed, heap_options[i].name) &&
+		    !(source == SOURCE_PRELOAD && heap_options[i].preload))
+			return heap_options[i].name;
+	return NULL;
+}
+
+static int check_source(const struct command *command, const struct request *request,
+			const struct parsed *parsed, struct fault *fault)
+{
+	const char *option = not_served(command, parsed, request->source);
+
+	if (request->source == SOURCE_HEAP || !option)
+		return 0;
+	return usage_fault(fault, command,
+			   "--%s needs the heap, which --source %s does not read", option,
+			   source_choices[request->source]);
 }
 
 static int check(const struct command *command, const struct request *request,
@@ -172,8 +188,8 @@ static int check(const struct command *command, const struct request *request,
 {
 	int error = check_pairs(command, parsed, fault);
 
-	if (!error && request->source == SOURCE_PROC)
-		error = check_proc(command, parsed, fault);
+	if (!error)
+		error = check_source(command, request, parsed, fault);
 	if (error)
 		return error;
 	if (request->bins && !request->json)
@@ -205,6 +221,8 @@ static int take_operands(const struct command *command, struct request *request,
 	if (request->once)
 		request->count = 1;
 	request->arenas |= request->bins;
+	request->or_preload = !options_given(command, parsed, "source") &&
+			      !not_served(command, parsed, SOURCE_PRELOAD);
 	return 0;
 }
 
@@ -254,6 +272,7 @@ static int open_target(struct target *target, int pid, const struct request *req
 		.bins = request->bins,
 		.quick = request->quick,
 		.events = request->events,
+		.or_preload = request->or_preload,
 		.threads = (unsigned)request->threads,
 		.pause_ns = request->pause_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,

@@ -11,6 +11,9 @@ enum exit_status {
 	EXIT_USAGE = 64,
 	EXIT_NO_SOURCE = 69,
 	EXIT_NOT_PERMITTED = 77,
+	/* Of a verb that runs a command, as shells give them. */
+	EXIT_NOT_RUNNABLE = 126,
+	EXIT_NOT_FOUND = 127,
 };
 
 enum { FAULT_TEXT = 512 };

@@ -131,6 +131,18 @@ const struct figure_info figure_info[FIG_COUNT] = {
 [FIG_FAILED_ALLOCATIONS] = {"failed_allocations", "fails", UNIT_COUNT, PROCESS, 5, 9,
 	"Allocations since the row before for which the kernel refused the memory; see "
 	"--events."},
+[FIG_SAMPLE_COST_NS] = {"sample_cost_ns", "cost", UNIT_NS, PROCESS, 6, 39,
+	"How long the sampler inside the program took to ask the allocator, whose locks it "
+	"held for no longer than that."},
+[FIG_SAMPLE_AGE_NS] = {"sample_age_ns", "age", UNIT_NS, PROCESS, 6, 40,
+	"How long before this reading the sampler took its sample: the allocator's figures "
+	"are of that instant, the kernel's of the reading."},
+[FIG_SAMPLE_INTERVAL_NS] = {"sample_interval_ns", "every", UNIT_NS, PROCESS, 6, 41,
+	"How long the sampler waits from one sample to the next: longer than it was asked "
+	"to while samples are dear."},
+[FIG_MISSED_SAMPLES] = {"missed_samples", "", UNIT_COUNT, PROCESS, 5, 0,
+	"Samples since the row before that were overwritten before they could be read; only "
+	"where every sample is to be a row, as with run."},
 };
 /* clang-format on */
 
@@ -179,6 +191,7 @@ const char *sample_source_name(enum sample_source source)
 	static const char *const names[] = {
 		[SOURCE_HEAP] = "heap",
 		[SOURCE_PROC] = "proc",
+		[SOURCE_PRELOAD] = "preload",
 	};
 
 	return names[source];

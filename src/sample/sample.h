@@ -61,6 +61,10 @@ enum figure {
 	FIG_GROWTH_EVENTS,
 	FIG_GROWTH_BYTES,
 	FIG_FAILED_ALLOCATIONS,
+	FIG_SAMPLE_COST_NS,
+	FIG_SAMPLE_AGE_NS,
+	FIG_SAMPLE_INTERVAL_NS,
+	FIG_MISSED_SAMPLES,
 	FIG_COUNT
 };
 
@@ -110,6 +114,7 @@ _Static_assert(FIG_COUNT <= 64, "figures.have holds one bit a figure");
 enum sample_source {
 	SOURCE_HEAP,
 	SOURCE_PROC,
+	SOURCE_PRELOAD,
 };
 
 enum sample_status {

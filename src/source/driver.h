@@ -20,7 +20,8 @@ struct source {
 };
 
 /* One kind of source. OPEN finds SOURCE's process open; READ finds SAMPLE empty but for
- * time, PID, name and source. Both return 0 or -errno with FAULT. */
+ * time, PID, name and source. Both return 0 or -errno with FAULT; READ may return
+ * SOURCE_NOTHING_NEW. CLOSE also follows an OPEN that failed. */
 struct driver {
 	int (*open)(struct source *source, struct fault *fault);
 	int (*read)(struct source *source, struct sample *sample, struct fault *fault);
@@ -29,6 +30,7 @@ struct driver {
 };
 
 extern const struct driver heap_driver;
+extern const struct driver preload_driver;
 extern const struct driver proc_driver;
 
 #endif

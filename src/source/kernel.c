@@ -28,3 +28,21 @@ int source_usage(struct source *source, struct sample *sample, struct fault *fau
 		figure_set(&sample->fig, FIG_PSS_BYTES, usage.pss_bytes);
 	return 0;
 }
+
+static int count_mapping(const struct mapping *mapping, void *context)
+{
+	(void)mapping;
+	++*(uint64_t *)context;
+	return 0;
+}
+
+int source_mappings(struct source *source, struct sample *sample, struct fault *fault)
+{
+	uint64_t mappings = 0;
+	int error = maps_scan(&source->process, count_mapping, &mappings);
+
+	if (error)
+		return source_unreadable(source, "maps", error, fault);
+	figure_set(&sample->fig, FIG_MAPPINGS, mappings);
+	return 0;
+}

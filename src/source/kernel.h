@@ -10,6 +10,9 @@
  * 0, or -errno and FAULT. */
 int source_usage(struct source *source, struct sample *sample, struct fault *fault);
 
+/* Sets the number of mappings. 0, or -errno and FAULT. */
+int source_mappings(struct source *source, struct sample *sample, struct fault *fault);
+
 /* Fills FAULT: /proc/PID/NAME could not be read. Returns ERROR. */
 int source_unreadable(const struct source *source, const char *name, int error,
 		      struct fault *fault);

@@ -4,13 +4,6 @@
 
 #include <stdio.h>
 
-static int count_mapping(const struct mapping *mapping, void *context)
-{
-	(void)mapping;
-	++*(uint64_t *)context;
-	return 0;
-}
-
 static int proc_open(struct source *source, struct fault *fault)
 {
 	(void)fault;
@@ -22,17 +15,9 @@ static int proc_open(struct source *source, struct fault *fault)
 
 static int proc_read(struct source *source, struct sample *sample, struct fault *fault)
 {
-	uint64_t mappings = 0;
 	int error = source_usage(source, sample, fault);
 
-	if (error)
-		return error;
-	error = maps_scan(&source->process, count_mapping, &mappings);
-	if (error)
-		return source_unreadable(source, "maps", error, fault);
-	if (!source->options.quick)
-		figure_set(&sample->fig, FIG_MAPPINGS, mappings);
-	return 0;
+	return error ? error : source_mappings(source, sample, fault);
 }
 
 static void proc_close(struct source *source)

@@ -12,6 +12,7 @@
 static const struct driver *const drivers[] = {
 	[SOURCE_HEAP] = &heap_driver,
 	[SOURCE_PROC] = &proc_driver,
+	[SOURCE_PRELOAD] = &preload_driver,
 };
 
 static int open_probe(struct source *source, struct fault *fault)
@@ -19,6 +20,43 @@ static int open_probe(struct source *source, struct fault *fault)
 	const struct probe_options counts_only = {.events_per_second = 1};
 
 	return probe_open(&source->probe, &source->process, &counts_only, fault);
+}
+
+static void add_reason(struct source *source, enum exit_status status)
+{
+	size_t used = strlen(source->description);
+
+	snprintf(source->description + used, sizeof(source->description) - used, "; %s",
+		 status == EXIT_NOT_PERMITTED ? "its heap may not be read from outside"
+					      : "it has no heap that can be read from "
+						"outside");
+}
+
+/* The heap cannot be read from outside, as FAULT says: if there is a sampler in it, that
+ * is the source, and the description says why. Otherwise FAULT stays. */
+static int open_instead(struct source *source, int error, const struct fault *fault)
+{
+	if (fault->status != EXIT_NOT_PERMITTED && fault->status != EXIT_NO_SOURCE)
+		return error;
+	source->driver->close(source);
+	source->state = NULL;
+	source->options.source = SOURCE_PRELOAD;
+	source->driver = drivers[SOURCE_PRELOAD];
+	if (source->driver->open(source, NULL))
+		return error;
+	add_reason(source, fault->status);
+	return 0;
+}
+
+static int open_driver(struct source *source, struct fault *fault)
+{
+	int error;
+
+	source->driver = drivers[source->options.source];
+	error = source->driver->open(source, fault);
+	if (error && source->options.or_preload && source->options.source == SOURCE_HEAP)
+		error = open_instead(source, error, fault);
+	return error;
 }
 
 int source_open(struct source **source, int pid, const struct source_options *options,
@@ -36,8 +74,7 @@ int source_open(struct source **source, int pid, const struct source_options *op
 		free(new);
 		return error;
 	}
-	new->driver = drivers[options->source];
-	error = new->driver->open(new, fault);
+	error = open_driver(new, fault);
 	if (!error && options->events)
 		error = open_probe(new, fault);
 	if (error)
@@ -104,7 +141,8 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 	state = process_state(&source->process);
 	if (state == PROCESS_RUNS && error == -ESRCH && process_exits(&source->process))
 		state = PROCESS_EXITED;
-	if (state != PROCESS_RUNS) {
+	/* What a sampler left behind is true of the process that it was in. */
+	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
 		process_tell_end(&source->process, state, fault);
 		return SOURCE_ENDED;
 	}

@@ -24,6 +24,8 @@ struct source_options {
 	bool bins;	  /* split the bins as malloc_info does */
 	bool quick;	  /* no walk: bin heads, unsorted list and tops only */
 	bool events;	  /* count growths and failures by eBPF probes */
+	bool or_preload;  /* a heap that cannot be read is told by a sampler in it */
+	bool follow;	  /* of SOURCE_PRELOAD: every sample once, in order */
 	unsigned threads; /* readers, 1 at least */
 	int64_t pause_ns; /* stop the target for at most this long; 0: never */
 	uint64_t unusable_for_bytes;
@@ -33,7 +35,8 @@ struct source;
 
 enum {
 	SOURCE_READ = 0,
-	SOURCE_ENDED = 1, /* the target is gone; the fault's text says how */
+	SOURCE_ENDED = 1,	/* the target is gone; the fault's text says how */
+	SOURCE_NOTHING_NEW = 2, /* with FOLLOW: there is no further sample yet */
 };
 
 /* Attaches to PID and takes all the memory that readings will need. 0 and *SOURCE, or
@@ -41,8 +44,8 @@ enum {
 int source_open(struct source **source, int pid, const struct source_options *options,
 		struct fault *fault);
 
-/* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_ENDED or -errno
- * with FAULT. Allocates nothing. */
+/* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_ENDED,
+ * SOURCE_NOTHING_NEW or -errno with FAULT. Allocates nothing. */
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
 
 /* A sample with room for what SOURCE can find; the caller frees it. Null: no memory. */

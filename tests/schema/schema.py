@@ -18,7 +18,7 @@ NAMES = [name for name, _, _ in TABLE]
 FORMS = {
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "string": r".*",
-    "source": r"heap|proc",
+    "source": r"heap|proc|preload",
     "status": r"complete|torn|partial",
     "address": r"0x[0-9a-f]+",
     "count": r"0|[1-9]\d*",

@@ -128,6 +128,7 @@ static void words(void **state)
 	(void)state;
 	assert_string_equal(sample_source_name(SOURCE_HEAP), "heap");
 	assert_string_equal(sample_source_name(SOURCE_PROC), "proc");
+	assert_string_equal(sample_source_name(SOURCE_PRELOAD), "preload");
 	assert_string_equal(sample_status_name(STATUS_COMPLETE), "complete");
 	assert_string_equal(sample_status_name(STATUS_TORN), "torn");
 	assert_string_equal(sample_status_name(STATUS_PARTIAL), "partial");

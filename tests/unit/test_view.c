@@ -284,7 +284,8 @@ static void text_notes(void **state)
 	"mallinfo2.hblks,mallinfo2.hblkhd,mallinfo2.usmblks,mallinfo2.fsmblks,"          \
 	"mallinfo2.uordblks,mallinfo2.fordblks,mallinfo2.keepcost,in_doubt_bytes,pause_" \
 	"ns,"                                                                            \
-	"read_ns,growth_events,growth_bytes,failed_allocations\n"
+	"read_ns,growth_events,growth_bytes,failed_allocations,sample_cost_ns,"          \
+	"sample_age_ns,sample_interval_ns,missed_samples\n"
 
 /* The names are released: this list changes by additions only. */
 static void csv_header(void **state)
@@ -317,7 +318,8 @@ static void csv_row_of_all(void **state)
 				       "0.4531,30000,0.4844,32000,33000,34000,35000,"
 				       "36000,37000,38000,39000,40000,"
 				       "41000,42000,43000,44000,45000,46000,"
-				       "47000,48000,49000\n");
+				       "47000,48000,49000,50000,51000,52000,"
+				       "53000\n");
 }
 
 static size_t commas(const char *line)
@@ -409,7 +411,8 @@ static void json_row_of_all(void **state)
 		"\"uordblks\":41000,\"fordblks\":42000,\"keepcost\":43000},"
 		"\"in_doubt_bytes\":44000,\"pause_ns\":45000,\"read_ns\":46000,"
 		"\"growth_events\":47000,\"growth_bytes\":48000,\"failed_allocations\":"
-		"49000}\n");
+		"49000,\"sample_cost_ns\":50000,\"sample_age_ns\":51000,"
+		"\"sample_interval_ns\":52000,\"missed_samples\":53000}\n");
 }
 
 #define JSON_START "{\"time\":\"2026-11-21T05:17:43.123Z\",\"pid\":4711,\"comm\":"

@@ -1,0 +1,318 @@
+"""`fragscope run` stands between a command and who started it, and neither notices: exit
+statuses, streams, signals, environment, descriptors; what cannot be sampled is refused with
+the reason; and every sample becomes a row."""
+
+import json
+import os
+import pathlib
+import pty
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import harness
+from harness import FRAGSCOPE, Skip, Tap, until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "schema"))
+
+import schema  # noqa: E402  pylint: disable=wrong-import-position
+
+NOBODY = 65534
+
+
+def run(*words, **options):
+    return harness.fragscope("run", *words, **options)
+
+
+def shell(script, *options, **others):
+    return run(*options, "--", "sh", "-c", script, **others)
+
+
+def start(*words, **options):
+    """`run WORDS` that goes on; the caller ends it."""
+    return harness.Target([FRAGSCOPE, "run", *words], **options)
+
+
+def check_statuses(tap):
+    for script, want in (("exit 0", 0), ("exit 3", 3), ("exit 255", 255),
+                         ("kill -TERM $$", 143), ("kill -KILL $$", 137),
+                         ("kill -SEGV $$", 139)):
+        done = shell(script)
+        tap.equal((done.returncode, done.stdout, done.stderr), (want, "", ""),
+                  f"status of `{script}`")
+    done = run("true")
+    tap.equal(done.returncode, 0, "without --")
+    done = run("echo", "--csv", "-p", "1")
+    tap.equal(done.stdout, "--csv -p 1\n", "options behind the command are its own")
+
+
+def check_streams(tap):
+    done = shell("cat; echo to-err >&2", stdin=None, input="through\n")
+    tap.equal((done.stdout, done.stderr), ("through\n", "to-err\n"), "the three streams")
+    # The command closes its output and goes on: whoever reads it must see the end.
+    begin = time.monotonic()
+    with start("sh", "-c", "echo word; exec >&-; sleep 20", stdin=subprocess.DEVNULL) as one:
+        text = one.process.stdout.read()
+        tap.equal(text, "word\n", "output that the command closed is closed")
+        tap.within(time.monotonic() - begin, 0, 10, "at once")
+        one.process.terminate()
+        tap.equal(one.process.wait(), 143, "and a signal still reaches it")
+
+
+def fields(text, *names):
+    return [line for line in text.splitlines() if line.startswith(names)]
+
+
+def check_surroundings(tap):
+    """What a program sees of itself is the same with and without run."""
+    bare = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True,
+                          check=True).stdout
+    done = run("cat", "/proc/self/status")
+    names = ("SigBlk", "SigIgn", "SigCgt", "Umask", "NoNewPrivs", "CapEff", "Seccomp:")
+    tap.equal(fields(done.stdout, *names), fields(bare, *names), "masks and rights")
+    ignoring = ["sh", "-c", "trap '' CHLD USR1 PIPE; exec \"$@\"", "sh"]
+    cat = ["cat", "/proc/self/status"]
+    bare, done = (
+        subprocess.run([*ignoring, *middle, *cat], capture_output=True, text=True,
+                       check=True).stdout
+        for middle in ([], [FRAGSCOPE, "run", "--"])
+    )
+    tap.equal(fields(done, *names), fields(bare, *names), "signals that were ignored")
+    # Not a python: it would see what the sampler does while it runs.
+    bare = subprocess.run(["env"], capture_output=True, text=True, check=True,
+                          env={"PATH": os.environ["PATH"], "X": "1"}).stdout
+    done = run("env", env={"PATH": os.environ["PATH"], "X": "1"})
+    added = set(done.stdout.splitlines()) - set(bare.splitlines())
+    tap.equal(sorted(line.split("=")[0] for line in added), ["FRAGSCOPE", "LD_PRELOAD"],
+              "what is added to the environment")
+    tap.equal(set(bare.splitlines()) - set(done.stdout.splitlines()), set(), "nothing goes")
+    read, write = os.pipe()
+    done = run("ls", "/proc/self/fd", pass_fds=[write], close_fds=True)
+    os.close(write)
+    tap.ok(str(write) in done.stdout.split(), "descriptors are handed down")
+    os.close(read)
+
+
+def check_kept_environment(tap):
+    env = {**harness.CLEAN_ENV, "LD_PRELOAD": "libm.so.6", "FRAGSCOPE": "interval=7s"}
+    done = shell("echo $LD_PRELOAD; echo $FRAGSCOPE", env=env)
+    preload, settings = done.stdout.splitlines()
+    tap.ok("libm.so.6" in preload, "what was preloaded stays", preload)
+    tap.equal(done.stderr, "", "and loads")
+    tap.ok(settings.startswith("interval=1000000000ns"), "the settings of run come first",
+           settings)
+
+
+COUNTER = ("import signal, sys, time\n"
+           "seen = []\n"
+           "for one in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):\n"
+           "    signal.signal(one, lambda number, _: seen.append(number))\n"
+           "print('ready', flush=True)\n"
+           "end = time.monotonic() + float(sys.argv[1])\n"
+           "while time.monotonic() < end and len(seen) < int(sys.argv[2]):\n"
+           "    time.sleep(0.01)\n"
+           "time.sleep(0.3)\n"
+           "print(*seen, flush=True)\n")
+
+
+def check_signals(tap):
+    sent = [signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2]
+    with start("--", sys.executable, "-c", COUNTER, 20, len(sent)) as one:
+        one.line()
+        for number in sent:
+            os.kill(one.pid, number)
+            time.sleep(0.1)
+        tap.equal(one.line(), " ".join(str(int(number)) for number in sent),
+                  "each signal is passed on once")
+        tap.equal(one.process.wait(), 0, "and the command ends by itself")
+    with start("--", "sleep", "30") as one:
+        time.sleep(0.3)
+        one.process.terminate()
+        tap.equal(one.process.wait(), 143, "the status after SIGTERM")
+    with start("--", "sleep", "30") as one:
+        time.sleep(0.3)
+        child = int(one.proc(f"task/{one.pid}/children").split()[0])
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(0.2)
+        tap.equal(one.process.poll(), None, "a command that is stopped has not ended")
+        os.kill(child, signal.SIGCONT)
+        os.kill(child, signal.SIGTERM)
+        tap.equal(one.process.wait(), 143, "and ends when it goes on")
+
+
+def check_terminal(tap):
+    """Ctrl-C at a terminal: the command sees it once."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(FRAGSCOPE, [FRAGSCOPE, "run", "--", sys.executable, "-c", COUNTER, "10", "1"])
+    text = b""
+    while b"ready" not in text:
+        text += os.read(terminal, 1000)
+    os.write(terminal, b"\x03")
+    while text.count(b"\n") < 2:
+        text += os.read(terminal, 1000)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    tap.equal(text.decode().split()[1:], ["^C2"], "Ctrl-C comes once")
+    tap.equal(os.waitstatus_to_exitcode(status), 0, "and is not run's own")
+
+
+def refusals(scratch):
+    plain = scratch / "plain-file"
+    plain.write_text("no program")
+    yield "/no/such", 127, "cannot run '/no/such': No such file or directory"
+    yield "no-such-command", 127, "cannot run 'no-such-command': No such file or directory"
+    yield str(plain), 126, f"cannot run '{plain}': Permission denied"
+    yield "/usr", 126, "cannot run '/usr': Is a directory"
+    yield "", 127, "cannot run '': No such file or directory"
+
+
+def build(scratch, name, *flags):
+    source = scratch / "nothing.c"
+    source.write_text("int main(void) { return 0; }\n")
+    harness.need(harness.CC[0])
+    done = subprocess.run([*harness.CC, *flags, "-o", str(scratch / name), str(source)],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skip(f"cannot build with {shlex.join(flags)}")
+    return scratch / name
+
+
+def check_refusals(tap):
+    with harness.scratch() as scratch:
+        for word, status, why in refusals(scratch):
+            done = run("--", word)
+            tap.equal((done.returncode, done.stderr), (status, f"fragscope: {why}\n"),
+                      f"`run {word}`")
+        script = scratch / "script"
+        script.write_text(f"#!{scratch}/static\n")
+        script.chmod(0o755)
+        for name, flags, why in (
+            ("static", ["-static"], "is linked statically: no loader runs in it"),
+            ("static-pie", ["-static-pie"], "is linked statically: no loader runs in it"),
+            ("asan", ["-fsanitize=address"],
+             "is built with AddressSanitizer, which wants no library before its own"),
+        ):
+            with tap.section(name):
+                path = build(scratch, name, *flags)
+                done = run("--", path)
+                tap.equal((done.returncode, done.stderr),
+                          (69, f"fragscope: cannot put the sampler into '{path}': it {why}\n"),
+                          "is refused")
+                if name == "static":
+                    tap.equal(run("--", script).returncode, 69, "behind a script, too")
+
+
+def check_setuid(tap):
+    harness.need_root("a program of another user")
+    with harness.scratch() as scratch:
+        path = build(scratch, "setuid")
+        path.chmod(0o4755)
+        want = (f"fragscope: cannot put the sampler into '{path}': it changes its user or "
+                "gains capabilities, and the loader lets no one preload into such a program\n")
+        done = run("--", path, user=NOBODY)
+        tap.equal((done.returncode, done.stderr), (77, want), "a set-user-ID program")
+        done = run("--", path)
+        tap.equal((done.returncode, done.stderr), (0, ""), "which changes nothing for its owner")
+
+
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def check_rows(tap):
+    with harness.scratch() as scratch:
+        file = scratch / "rows"
+        done = run("-i", "20ms", "-o", file, "--csv", "sleep", "1")
+        tap.equal((done.returncode, done.stdout, done.stderr), (0, "", ""), "CSV: status")
+        text = file.read_text(encoding="utf-8")
+        tap.equal(schema.check_csv(text), [], "CSV: columns and values")
+        done = run("-i", "20ms", "-o", file, "--json", "--arenas", "sleep", "1")
+        tap.equal((done.returncode, done.stderr), (0, ""), "JSON: status")
+        rows = rows_of(file)
+        faults = [fault for line in file.read_text(encoding="utf-8").splitlines()
+                  for fault in schema.check_json(line)]
+        tap.equal(faults, [], "JSON: keys and values")
+        check_series(tap, [row for row in rows if "arena" not in row])
+        tap.equal(sum("arena" in row for row in rows),
+                  sum("arena" not in row for row in rows), "a row for the one arena each")
+        done = run("-i", "20ms", "-o", file, "sleep", "0.3")
+        lines = file.read_text(encoding="utf-8").splitlines()
+        tap.ok(lines[0].startswith("# process ") and "source preload" in lines[0],
+               "text: the note", lines[:1])
+
+
+def check_series(tap, rows):
+    tap.within(len(rows), 30, 55, "a row a sample, 50 a second")
+    times = [row["time"] for row in rows]
+    tap.equal(times, sorted(set(times)), "in order, none twice")
+    tap.equal({row["source"] for row in rows}, {"preload"}, "source")
+    tap.equal(sum(row["missed_samples"] for row in rows), 0, "none is missed")
+    tap.ok(all(0 < row["sample_cost_ns"] < 10**7 for row in rows), "each tells its cost",
+           [row.get("sample_cost_ns") for row in rows])
+
+
+def check_exec(tap):
+    """The rows go on over an exec, and none is had from a program that ends at once."""
+    with harness.scratch() as scratch:
+        file = scratch / "rows"
+        run("-i", "20ms", "-o", file, "--json", "--", "sh", "-c", "sleep 0.5; exec sleep 0.5")
+        names = [row["comm"] for row in rows_of(file)]
+        tap.equal(sorted(set(names)), ["sh", "sleep"], "both programs have rows", names)
+        done = run("-o", "/dev/full", "--csv", "sh", "-c", "exit 5")
+        tap.equal(done.returncode, 1, "a full disk before the start")
+        tap.equal(done.stderr,
+                  "fragscope: cannot write rows to /dev/full: No space left on device\n",
+                  "and its message")
+        done = run("-o", "/dev/full", "--json", "-i", "20ms", "sh", "-c", "sleep 0.5; exit 5")
+        tap.equal((done.returncode, done.stderr.count("\n")), (5, 1),
+                  "a full disk while it runs costs the command nothing", done.stderr)
+
+
+def check_nested(tap):
+    done = run("--", FRAGSCOPE, "run", "--", "sh", "-c", "exit 9")
+    tap.equal((done.returncode, done.stderr), (9, ""), "run within run")
+
+
+def check_usage(tap):
+    see = "; see 'fragscope run --help'\n"
+    for words, why in (
+        ((), "no command given"),
+        (("--csv", "true"), "--csv needs --output"),
+        (("--csv", "--json", "-o", "x", "true"), "--csv and --json exclude each other"),
+        (("--arenas", "true"), "--arenas needs --output"),
+        (("-i", "10us", "true"), "option '--interval': the shortest is 1ms"),
+        (("-i", "soon", "true"), "option '--interval': 'soon' is not a time: seconds, or a "
+         "number with ns, us, ms, s, m or h"),
+        (("--foo", "true"), "unknown option '--foo'"),
+    ):
+        done = run(*words)
+        tap.equal((done.returncode, done.stderr), (64, f"fragscope run: {why}{see}"),
+                  f"`run {' '.join(words)}`")
+
+
+def main():
+    tap = Tap()
+    for name, check in (
+        ("usage", check_usage),
+        ("statuses", check_statuses),
+        ("streams", check_streams),
+        ("surroundings", check_surroundings),
+        ("environment", check_kept_environment),
+        ("signals", check_signals),
+        ("terminal", check_terminal),
+        ("refusals", check_refusals),
+        ("setuid", check_setuid),
+        ("rows", check_rows),
+        ("exec", check_exec),
+        ("nested", check_nested),
+    ):
+        with tap.section(name):
+            check(tap)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()
