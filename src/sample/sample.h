@@ -146,7 +146,8 @@ struct arena_bins {
 	struct bin_total bins[SAMPLE_BINS];
 };
 
-/* One arena. INDEX 0 is the main one; ADDR is where its malloc_state lies. */
+/* One arena. INDEX 0 is the main one; ADDR is where its malloc_state lies, or 0: the
+ * source does not know. */
 struct arena_row {
 	unsigned index;
 	uint64_t addr;

@@ -68,7 +68,7 @@ static void csv_row(struct view *view, const struct row *row)
 	if (row->arena)
 		text_u64(text, row->arena->index);
 	text_char(text, ',');
-	if (row->arena)
+	if (row->arena && row->arena->addr)
 		text_hex(text, row->arena->addr);
 	for (unsigned f = 0; f < FIG_COUNT; f++) {
 		text_char(text, ',');

@@ -22,7 +22,8 @@ static void identity(struct text *text, const struct row *row)
 	if (!row->arena)
 		return;
 	json_member_u64(text, "arena", row->arena->index);
-	json_member_addr(text, "arena_addr", row->arena->addr);
+	if (row->arena->addr)
+		json_member_addr(text, "arena_addr", row->arena->addr);
 }
 
 /* Figures named "OBJECT.KEY" stand together in the catalogue: the object is opened at the

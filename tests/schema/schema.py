@@ -34,7 +34,8 @@ def _presence(where, row, name):
     must = {
         "all": True,
         "partial": partial,
-        "arena": arena if name in ("arena", "arena_addr") else False,
+        # Only who reads the heap from outside knows where an arena is.
+        "arena": arena and (name == "arena" or row.get("source") == "heap"),
     }.get(where, False)
     may = {"partial": partial, "arena": arena, "process": not arena}.get(where, True)
     if must and not present:

@@ -472,7 +472,7 @@ static void json_bins(void **state)
 		"\"unsorted\":{\"from\":48,\"to\":4096,\"total\":5000,\"count\":7},"
 		"\"sorted\":[{\"bin\":2,\"from\":32,\"to\":32,\"total\":32,\"count\":1},"
 		"{\"bin\":127,\"from\":9999,\"to\":99999,\"total\":999999,\"count\":3}]}}"
-		"\n" JSON_ARENA "\"arena\":1,\"arena_addr\":\"0x0\",\"bins\":null}\n");
+		"\n" JSON_ARENA "\"arena\":1,\"bins\":null}\n");
 	sample->arena[0].bins->bins[0].count = 0;
 	memset(sample->arena[0].bins->fast, 0, sizeof(sample->arena[0].bins->fast));
 	assert_non_null(
