@@ -110,7 +110,7 @@ def check_completion(tap):
         raise harness.Skip("bash is not installed")
     for words, want in (
         (("s",), {"stat"}),
-        (("help", ""), {"stat", "figures"}),
+        (("help", ""), {"stat", "trace", "run", "figures"}),
         (("stat", "--re"), {"--residency"}),
         (("stat", "--source", ""), {"heap", "proc", "preload"}),
         (("stat", "--source", "=", "p"), {"proc", "preload"}),
