@@ -34,9 +34,12 @@ enum {
 
 /* The command line. */
 struct request {
-	bool arenas, csv, json, no_header;
+	bool arenas, csv, json, no_header, no_children;
 	const char *output;
-	int64_t interval_ns;
+	int64_t interval_ns, detail_ns;
+	uint64_t max_cost_percent;
+	char settings[128]; /* of what was given: what was not stays as it is set already
+			     */
 	char **words;
 };
 
@@ -61,6 +64,13 @@ static const struct option_spec options[] = {
 	{.name = "interval", .letter = 'i', .kind = OPTION_TIME, .value = "TIME",
 	 .offset = FIELD(interval_ns),
 	 .help = "Take a sample every TIME (1s unless given, 1ms at least)."},
+	{.name = "detail", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(detail_ns),
+	 .help = "Ask for arenas and bins every TIME at most (with every sample unless given): that takes longest."},
+	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
+	 .offset = FIELD(max_cost_percent),
+	 .help = "Spend at most PERCENT of the time on samples (1 unless given); fewer are taken where they are dear."},
+	{.name = "no-children", .kind = OPTION_FLAG, .offset = FIELD(no_children),
+	 .help = "Take no samples of what the command forks off."},
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
 	 .help = "Write every sample of the command as a row to FILE; what it held is lost."},
@@ -116,6 +126,33 @@ static int check(const struct command *command, const struct request *request,
 	return 0;
 }
 
+static void add_setting(struct text *text, const char *name, int64_t value,
+			const char *unit)
+{
+	if (text->length)
+		text_char(text, ',');
+	text_string(text, name);
+	text_char(text, '=');
+	text_i64(text, value);
+	text_string(text, unit);
+}
+
+static void set_settings(const struct command *command, struct request *request,
+			 const struct parsed *parsed)
+{
+	struct text text;
+
+	text_init(&text, request->settings, sizeof(request->settings));
+	if (options_given(command, parsed, "interval"))
+		add_setting(&text, "interval", request->interval_ns, "ns");
+	if (options_given(command, parsed, "detail"))
+		add_setting(&text, "detail", request->detail_ns, "ns");
+	if (options_given(command, parsed, "max-cost"))
+		add_setting(&text, "max_cost", (int64_t)request->max_cost_percent, "%");
+	if (request->no_children)
+		text_string(&text, text.length ? ",children=no" : "children=no");
+}
+
 static int read_request(const struct command *command, int argc, char **argv,
 			struct request *request, struct parsed *parsed,
 			struct fault *fault)
@@ -127,6 +164,7 @@ static int read_request(const struct command *command, int argc, char **argv,
 	if (error || parsed->help)
 		return error;
 	request->words = parsed->words;
+	set_settings(command, request, parsed);
 	return check(command, request, parsed, fault);
 }
 
@@ -170,7 +208,7 @@ static int put_before(const char *name, const char *first, char separator)
 
 static int set_environment(const struct request *request, struct fault *fault)
 {
-	char path[PATH_MAX], settings[64];
+	char path[PATH_MAX];
 	int error = find_sampler(path, fault);
 
 	if (error)
@@ -180,11 +218,9 @@ static int set_environment(const struct request *request, struct fault *fault)
 				 "the loader cannot preload '%s': it takes spaces and "
 				 "colons for separators",
 				 path);
-	snprintf(settings, sizeof(settings), "interval=%lldns",
-		 (long long)request->interval_ns);
 	error = put_before("LD_PRELOAD", path, ':');
-	if (!error)
-		error = put_before("FRAGSCOPE", settings, ',');
+	if (!error && *request->settings)
+		error = put_before("FRAGSCOPE", request->settings, ',');
 	if (error)
 		return fault_set(fault, EXIT_FAILED, error, "out of memory");
 	return 0;

@@ -83,7 +83,7 @@ def check_surroundings(tap):
     # Not a python: it would see what the sampler does while it runs.
     bare = subprocess.run(["env"], capture_output=True, text=True, check=True,
                           env={"PATH": os.environ["PATH"], "X": "1"}).stdout
-    done = run("env", env={"PATH": os.environ["PATH"], "X": "1"})
+    done = run("-i", "1s", "env", env={"PATH": os.environ["PATH"], "X": "1"})
     added = set(done.stdout.splitlines()) - set(bare.splitlines())
     tap.equal(sorted(line.split("=")[0] for line in added), ["FRAGSCOPE", "LD_PRELOAD"],
               "what is added to the environment")
@@ -95,14 +95,21 @@ def check_surroundings(tap):
     os.close(read)
 
 
-def check_kept_environment(tap):
+def check_settings(tap):
     env = {**harness.CLEAN_ENV, "LD_PRELOAD": "libm.so.6", "FRAGSCOPE": "interval=7s"}
     done = shell("echo $LD_PRELOAD; echo $FRAGSCOPE", env=env)
     preload, settings = done.stdout.splitlines()
     tap.ok("libm.so.6" in preload, "what was preloaded stays", preload)
     tap.equal(done.stderr, "", "and loads")
-    tap.ok(settings.startswith("interval=1000000000ns"), "the settings of run come first",
-           settings)
+    tap.equal(settings, "interval=7s", "settings stay")
+    script = "echo $FRAGSCOPE"
+    done = shell(script, "-i", "0.5", "--detail", "10s", "--max-cost", "5", "--no-children",
+                 env=env)
+    tap.equal(done.stdout, "interval=500000000ns,detail=10000000000ns,max_cost=5%,children=no,"
+              "interval=7s\n", "what is given comes before them")
+    plain = {name: value for name, value in env.items() if name != "FRAGSCOPE"}
+    done = shell(script, "--no-children", env=plain)
+    tap.equal(done.stdout, "children=no\n", "one alone")
 
 
 COUNTER = ("import signal, sys, time\n"
@@ -300,7 +307,7 @@ def main():
         ("statuses", check_statuses),
         ("streams", check_streams),
         ("surroundings", check_surroundings),
-        ("environment", check_kept_environment),
+        ("settings", check_settings),
         ("signals", check_signals),
         ("terminal", check_terminal),
         ("refusals", check_refusals),
