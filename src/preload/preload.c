@@ -1,0 +1,273 @@
+/* preload.c: the sampler's life inside a program: it starts before the program does, has
+ * one thread with no signals, and a life of its own in every forked child. */
+#include "preload/asker.h"
+#include "preload/budget.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* This library is linked with no libc, so that it loads beside any: it takes what is
+ * there. Calls into the kernel go by syscall, past what a host puts in front of them. */
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+		      void *object);
+#pragma weak __register_atfork
+/* In a library of its own before glibc 2.34. */
+#pragma weak pthread_create
+#pragma weak pthread_attr_setstacksize
+#pragma weak pthread_sigmask
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8U
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16
+#endif
+
+#define SECOND_NS INT64_C(1000000000)
+
+enum {
+	STACK_BYTES = 64 << 10,
+	STACK_LIMIT_BYTES = 16 << 20, /* of a host with much thread-local data */
+};
+
+/* One process has one sampler. SAMPLE is what the thread works at. */
+static struct {
+	const struct asker *asker; /* null: unknown */
+	struct settings settings;
+	struct budget budget;
+	char name[RING_NAME];
+	void *ring;
+	struct ring_sample sample;
+	atomic_bool ending;
+} self;
+
+static void no_figures(struct ring_sample *sample)
+{
+	(void)sample;
+}
+
+static const struct asker asker_unknown = {.kind = RING_UNKNOWN, .totals = no_figures};
+
+static const struct asker *const askers[] = {
+	&asker_glibc,
+};
+
+static int64_t now_ns(clockid_t clock)
+{
+	struct timespec now = {0};
+
+	syscall(SYS_clock_gettime, clock, &now);
+	return now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+/* ---- the ring ---- */
+
+static int open_memory(void)
+{
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	long fd = syscall(SYS_memfd_create, RING_MEMFD, flags | MFD_NOEXEC_SEAL);
+
+	if (fd < 0) /* a kernel before 6.3 */
+		fd = syscall(SYS_memfd_create, RING_MEMFD, flags);
+	return (int)fd;
+}
+
+/* The mapping alone stays: nobody else can map it for writing, nor change its size. */
+static void *map_memory(int fd)
+{
+	long ring;
+
+	if (syscall(SYS_ftruncate, fd, (long)RING_BYTES))
+		return NULL;
+	ring = syscall(SYS_mmap, NULL, (size_t)RING_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_SHARED, fd, 0L);
+	if (ring == -1)
+		return NULL;
+	if (syscall(SYS_madvise, ring, (size_t)RING_BYTES, MADV_DONTFORK)) {
+		syscall(SYS_munmap, ring, (size_t)RING_BYTES);
+		return NULL;
+	}
+	syscall(SYS_fcntl, fd, F_ADD_SEALS,
+		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+	return (void *)ring;
+}
+
+static void write_header(struct ring_header *header)
+{
+	header->version = RING_VERSION;
+	header->header_bytes = RING_HEADER_BYTES;
+	header->slot_bytes = RING_SLOT_BYTES;
+	header->slots = RING_SLOTS;
+	header->pid = (int32_t)syscall(SYS_getpid);
+	header->allocator = self.asker->kind;
+	header->asked_interval_ns = self.settings.interval_ns;
+	header->max_cost_ppm = self.settings.max_cost_ppm;
+	for (unsigned i = 0; i < RING_NAME; i++)
+		header->name[i] = self.name[i];
+	__atomic_store_n(&header->magic, RING_MAGIC, __ATOMIC_RELEASE);
+}
+
+static bool make_ring(void)
+{
+	int fd = open_memory();
+
+	self.ring = NULL;
+	if (fd < 0)
+		return false;
+	self.ring = map_memory(fd);
+	syscall(SYS_close, fd);
+	if (self.ring)
+		write_header(self.ring);
+	return self.ring;
+}
+
+/* ---- the thread ---- */
+
+static void take_sample(void)
+{
+	struct ring_sample *sample = &self.sample;
+	int64_t before_ns = now_ns(CLOCK_MONOTONIC), totals_ns, detail_ns = 0;
+	bool with_detail =
+		self.asker->detail && budget_allows_detail(&self.budget, before_ns);
+
+	sample->flags = sample->have = 0;
+	sample->arenas_told = 0;
+	sample->time_ns = now_ns(CLOCK_REALTIME);
+	sample->monotonic_ns = before_ns;
+	self.asker->totals(sample);
+	totals_ns = now_ns(CLOCK_MONOTONIC) - before_ns;
+	if (with_detail) {
+		self.asker->detail(sample);
+		detail_ns = now_ns(CLOCK_MONOTONIC) - before_ns - totals_ns;
+	}
+	sample->cost_ns = totals_ns + detail_ns;
+	sample->interval_ns =
+		budget_spend(&self.budget, before_ns, totals_ns, with_detail, detail_ns);
+	ring_publish(self.ring, sample);
+}
+
+static void sleep_until(int64_t due_ns)
+{
+	struct timespec due = {due_ns / SECOND_NS, due_ns % SECOND_NS};
+
+	while (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) &&
+	       errno == EINTR)
+		;
+}
+
+/* Whether the program waits for this thread alone: its main thread has ended by
+ * pthread_exit, and so have all others. A process may read itself but through a main
+ * thread that has ended; nothing is opened. */
+static bool is_alone(void)
+{
+	struct stat tasks;
+	char byte = 0, copy;
+	struct iovec from = {&byte, 1}, to = {&copy, 1};
+
+	if (syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) ||
+	    tasks.st_nlink != 2 + 2)
+		return false;
+	return syscall(SYS_process_vm_readv, syscall(SYS_getpid), &to, 1L, &from, 1L,
+		       0L) < 0 &&
+	       errno == ESRCH;
+}
+
+static void *run(void *unused)
+{
+	(void)unused;
+	syscall(SYS_prctl, PR_SET_NAME, "fragscope");
+	while (!atomic_load(&self.ending)) {
+		take_sample();
+		sleep_until(self.sample.monotonic_ns + self.sample.interval_ns);
+		if (is_alone())
+			break;
+	}
+	return NULL;
+}
+
+/* The stack is libc's to map and to give to another thread after a fork; it must also
+ * hold the thread-local data of the host, of which nobody tells the size. */
+static void start_thread(void)
+{
+	pthread_attr_t attributes;
+	sigset_t all, before;
+	pthread_t thread;
+	int error = EINVAL;
+
+	if (pthread_attr_init(&attributes))
+		return;
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (size_t bytes = STACK_BYTES; error == EINVAL && bytes <= STACK_LIMIT_BYTES;
+	     bytes *= 2) {
+		pthread_attr_setstacksize(&attributes, bytes);
+		error = pthread_create(&thread, &attributes, run, NULL);
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+}
+
+/* ---- the life ---- */
+
+static void begin(void)
+{
+	budget_begin(&self.budget, &self.settings);
+	if (make_ring())
+		start_thread();
+}
+
+static void begin_in_child(void)
+{
+	int saved = errno;
+
+	if (self.asker->forked)
+		self.asker->forked();
+	begin();
+	errno = saved;
+}
+
+static void find_allocator(void)
+{
+	self.asker = &asker_unknown;
+	host_malloc_name(self.name);
+	for (unsigned i = 0; i < sizeof(askers) / sizeof(askers[0]); i++)
+		if (askers[i]->start(self.name)) {
+			self.asker = askers[i];
+			return;
+		}
+}
+
+/* The handler comes after whatever the allocator has registered for itself when memory
+ * was first asked of it, which starting a thread does. */
+__attribute__((constructor)) static void load(void)
+{
+	int saved = errno;
+
+	if (!host_is_off_limits() && pthread_create && pthread_attr_setstacksize &&
+	    pthread_sigmask) {
+		settings_read(&self.settings, getenv("FRAGSCOPE"));
+		find_allocator();
+		begin();
+		if (self.settings.children && __register_atfork)
+			__register_atfork(NULL, NULL, begin_in_child, NULL);
+	}
+	errno = saved;
+}
+
+/* No sample is begun while the program takes itself apart. */
+__attribute__((destructor)) static void unload(void)
+{
+	atomic_store(&self.ending, true);
+}
