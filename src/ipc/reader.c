@@ -2,11 +2,13 @@
 
 #include "target/maps.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -61,28 +63,85 @@ static int read_bytes(const struct ring *ring, uint64_t offset, void *to, size_t
 			     : from_process(ring, offset, to, bytes);
 }
 
+static bool is_file(int fd, uint64_t inode)
+{
+	struct stat file;
+
+	return !fstat(fd, &file) && file.st_ino == inode && S_ISREG(file.st_mode);
+}
+
+/* The file at NAME of PROCESS's directory in /proc if it is that of INODE, or -1. */
+static int open_file(const struct process *process, const char *name, uint64_t inode)
+{
+	char path[320];
+	int fd, file;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", process->pid, name);
+	/* No other kind of file is opened, which might wait or do something by that. */
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (!is_file(fd, inode)) {
+		close(fd);
+		return -1;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	close(fd);
+	return file;
+}
+
+static int from_descriptors(const struct process *process, uint64_t inode)
+{
+	char name[280];
+	struct dirent *entry;
+	DIR *dir;
+	int fd = -1;
+
+	snprintf(name, sizeof(name), "/proc/%d/fd", process->pid);
+	dir = opendir(name);
+	while (dir && fd < 0 && (entry = readdir(dir))) {
+		snprintf(name, sizeof(name), "fd/%s", entry->d_name);
+		fd = open_file(process, name, inode);
+	}
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
+/* By whichever way the kernel allows: each has rules of its own. */
+static int open_memory(const struct process *process, const struct mapping *mapping)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, mapping->start,
+		 mapping->end);
+	fd = open_file(process, name, mapping->inode);
+	return fd >= 0 ? fd : from_descriptors(process, mapping->inode);
+}
+
 /* The header of the ring at MAPPING. What the process may do to the file, as to cut it
  * off, is an error of a later read at worst. */
-static int read_header(struct ring *ring, const struct mapping *mapping)
+static int read_header(struct ring *ring, const struct process *process,
+		       const struct mapping *mapping)
 {
-	char path[96];
 	int error;
 
 	ring->addr = mapping->start;
-	error = from_process(ring, 0, &ring->header, sizeof(ring->header));
+	ring->fd = open_memory(process, mapping);
+	error = read_bytes(ring, 0, &ring->header, sizeof(ring->header));
 	if (!error)
 		error = ring_judge(&ring->header, mapping->end - mapping->start);
 	if (error)
-		return error;
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, ring->pid,
-		 mapping->start, mapping->end);
-	ring->fd = open(path, O_RDONLY | O_CLOEXEC);
-	return 0;
+		ring_detach(ring);
+	return error;
 }
 
 /* A program may map memory of this name as it likes: the first that is a ring counts. */
 struct search {
 	struct ring *ring;
+	const struct process *process;
 	int result;
 };
 
@@ -93,13 +152,13 @@ static int look_at(const struct mapping *mapping, void *context)
 	if (strcmp(mapping->name, RING_MAPPING) != 0 || mapping->offset ||
 	    !(mapping->flags & MAP_IS_SHARED))
 		return 0;
-	search->result = read_header(search->ring, mapping);
+	search->result = read_header(search->ring, search->process, mapping);
 	return !search->result;
 }
 
 int ring_attach(struct ring *ring, const struct process *process)
 {
-	struct search search = {.ring = ring, .result = -ENOENT};
+	struct search search = {.ring = ring, .process = process, .result = -ENOENT};
 	int result;
 
 	*ring = (struct ring){.pid = process->pid, .fd = -1};

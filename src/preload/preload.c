@@ -38,6 +38,7 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
 
 enum {
 	STACK_BYTES = 64 << 10,
+	DESCRIPTOR = 900,
 	STACK_LIMIT_BYTES = 16 << 20, /* of a host with much thread-local data */
 };
 
@@ -48,6 +49,8 @@ static struct {
 	struct budget budget;
 	char name[RING_NAME];
 	void *ring;
+	int fd; /* of the ring's memory, while FILE says that it still is; -1: none */
+	struct stat file;
 	struct ring_sample sample;
 	atomic_bool ending;
 } self;
@@ -83,7 +86,7 @@ static int open_memory(void)
 	return (int)fd;
 }
 
-/* The mapping alone stays: nobody else can map it for writing, nor change its size. */
+/* Nobody else can write to it, nor change its size. */
 static void *map_memory(int fd)
 {
 	long ring;
@@ -118,18 +121,40 @@ static void write_header(struct ring_header *header)
 	__atomic_store_n(&header->magic, RING_MAGIC, __ATOMIC_RELEASE);
 }
 
+/* For readers, at a number where no host looks for its own; nothing here uses it. */
+static void keep_descriptor(int fd)
+{
+	self.fd = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, (long)DESCRIPTOR);
+	if (self.fd >= 0)
+		syscall(SYS_fstat, self.fd, &self.file);
+}
+
 static bool make_ring(void)
 {
 	int fd = open_memory();
 
 	self.ring = NULL;
+	self.fd = -1;
 	if (fd < 0)
 		return false;
 	self.ring = map_memory(fd);
-	syscall(SYS_close, fd);
-	if (self.ring)
+	if (self.ring) {
+		keep_descriptor(fd);
 		write_header(self.ring);
+	}
+	syscall(SYS_close, fd);
 	return self.ring;
+}
+
+/* The parent's, in a forked child; the host may have put something else in its place. */
+static void drop_descriptor(void)
+{
+	struct stat file;
+
+	if (self.fd >= 0 && !syscall(SYS_fstat, self.fd, &file) &&
+	    file.st_ino == self.file.st_ino && file.st_dev == self.file.st_dev)
+		syscall(SYS_close, self.fd);
+	self.fd = -1;
 }
 
 /* ---- the thread ---- */
@@ -232,9 +257,11 @@ static void begin_in_child(void)
 {
 	int saved = errno;
 
+	drop_descriptor();
 	if (self.asker->forked)
 		self.asker->forked();
-	begin();
+	if (self.settings.children)
+		begin();
 	errno = saved;
 }
 
@@ -260,7 +287,7 @@ __attribute__((constructor)) static void load(void)
 		settings_read(&self.settings, getenv("FRAGSCOPE"));
 		find_allocator();
 		begin();
-		if (self.settings.children && __register_atfork)
+		if (__register_atfork)
 			__register_atfork(NULL, NULL, begin_in_child, NULL);
 	}
 	errno = saved;
