@@ -26,7 +26,7 @@ static int64_t longer(int64_t a, int64_t b)
 /* How long half of the share takes to add up to PRICE. */
 static int64_t spread(const struct budget *budget, const struct price *price)
 {
-	return price->ns * 2 * (PPM / (int64_t)budget->settings.max_cost_ppm);
+	return price->ns * 2 * PPM / (int64_t)budget->settings.max_cost_ppm;
 }
 
 bool budget_allows_detail(const struct budget *budget, int64_t now_ns)
