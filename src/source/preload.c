@@ -180,6 +180,7 @@ static void miss(struct sample *sample, const char *what)
 static void set_sample(const struct source *source, const struct ring_sample *taken,
 		       struct sample *sample)
 {
+	enum ring_allocator allocator = state_of(source)->ring.header.allocator;
 	struct figures *fig = &sample->fig;
 
 	set_figures(fig, taken->have, taken->value, RING_FIGURES);
@@ -187,9 +188,11 @@ static void set_sample(const struct source *source, const struct ring_sample *ta
 	set_ns(fig, FIG_SAMPLE_COST_NS, taken->cost_ns);
 	set_ns(fig, FIG_SAMPLE_INTERVAL_NS, taken->interval_ns);
 	set_ns(fig, FIG_SAMPLE_AGE_NS, clock_monotonic_ns() - taken->monotonic_ns);
-	if (taken->flags & RING_WRAPS)
+	if (allocator == RING_UNKNOWN)
+		miss(sample, "the sampler does not know this allocator");
+	else if (taken->flags & RING_WRAPS)
 		miss(sample, "this glibc counts up to 2 GB: larger figures are wrong");
-	else if (source->options.arenas && !taken->arenas_told)
+	else if (allocator == RING_GLIBC && source->options.arenas && !taken->arenas_told)
 		miss(sample, "arenas: the sampler asks for them less often, to spare the "
 			     "program");
 }

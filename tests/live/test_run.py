@@ -61,8 +61,16 @@ def check_streams(tap):
         tap.equal(one.process.wait(), 143, "and a signal still reaches it")
 
 
-def fields(text, *names):
-    return [line for line in text.splitlines() if line.startswith(names)]
+# Of every program with threads, the C library catches signal 33 for itself.
+SETXID = 1 << 32
+
+
+def fields(text):
+    """What /proc/self/status says of masks and rights."""
+    said = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    names = ("SigBlk", "SigIgn", "SigCgt", "Umask", "NoNewPrivs", "CapEff", "Seccomp")
+    said["SigCgt"] = int(said["SigCgt"], 16) & ~SETXID
+    return {name: said[name] for name in names}
 
 
 def check_surroundings(tap):
@@ -70,8 +78,7 @@ def check_surroundings(tap):
     bare = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True,
                           check=True).stdout
     done = run("cat", "/proc/self/status")
-    names = ("SigBlk", "SigIgn", "SigCgt", "Umask", "NoNewPrivs", "CapEff", "Seccomp:")
-    tap.equal(fields(done.stdout, *names), fields(bare, *names), "masks and rights")
+    tap.equal(fields(done.stdout), fields(bare), "masks and rights")
     ignoring = ["sh", "-c", "trap '' CHLD USR1 PIPE; exec \"$@\"", "sh"]
     cat = ["cat", "/proc/self/status"]
     bare, done = (
@@ -79,7 +86,7 @@ def check_surroundings(tap):
                        check=True).stdout
         for middle in ([], [FRAGSCOPE, "run", "--"])
     )
-    tap.equal(fields(done, *names), fields(bare, *names), "signals that were ignored")
+    tap.equal(fields(done), fields(bare), "signals that were ignored")
     # Not a python: it would see what the sampler does while it runs.
     bare = subprocess.run(["env"], capture_output=True, text=True, check=True,
                           env={"PATH": os.environ["PATH"], "X": "1"}).stdout
@@ -162,7 +169,8 @@ def check_terminal(tap):
         text += os.read(terminal, 1000)
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
-    tap.equal(text.decode().split()[1:], ["^C2"], "Ctrl-C comes once")
+    # The terminal may echo the key before it.
+    tap.equal(text.decode().replace("^C", "").split()[1:], ["2"], "Ctrl-C comes once")
     tap.equal(os.waitstatus_to_exitcode(status), 0, "and is not run's own")
 
 

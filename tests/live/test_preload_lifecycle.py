@@ -1,0 +1,234 @@
+"""A program with the sampler lives as it would without: forks, executes, becomes a daemon,
+closes what it finds open, ends; and the sampler is where it is meant to be."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import harness
+import preloading
+from harness import Tap, Target
+
+PYTHON = sys.executable
+
+
+def own(pid):
+    """Whether PID has a ring of its own that tells something."""
+    done = harness.fragscope("stat", "-p", pid, "--source", "preload", "--once", "--json")
+    return done.returncode == 0 and '"sample_age_ns"' in done.stdout
+
+
+def check_thread(tap):
+    with Target(["sleep", "60"], env=preloading.environment()) as target:
+        preloading.next_sample(target.pid)
+        threads = target.tasks()
+        tap.equal(sorted((task / "comm").read_text() for task in threads),
+                  ["fragscope\n", "sleep\n"], "one thread, and its name")
+        mine = next(task for task in threads if (task / "comm").read_text() == "fragscope\n")
+        blocked = re.search(r"^SigBlk:\t(\w+)$", (mine / "status").read_text(), re.M).group(1)
+        # SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are the C library's own.
+        open_signals = ~int(blocked, 16) & (1 << 64) - 1
+        tap.equal(open_signals & ~(1 << 8 | 1 << 18 | 1 << 31 | 1 << 32), 0,
+                  "every signal is blocked in it", blocked)
+        stacks = target.proc("maps").count("[stack")
+        tap.equal(stacks, 1, "no second stack of the kernel's")
+
+
+FORKS = """
+import os, sys
+def sums(rounds):
+    for _ in range(rounds):
+        pid = os.fork()
+        if not pid:
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+print("ready", flush=True)
+sums(int(sys.argv[1]))
+print("done", flush=True)
+pid = os.fork()
+if not pid:
+    sys.stdin.read()
+    os._exit(0)
+print(pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def check_fork(tap):
+    for settings, want in (("interval=1ms,max_cost=100%", True),
+                           ("interval=1ms,max_cost=100%,children=no", False)):
+        with Target([PYTHON, "-c", FORKS, 1000], env=preloading.environment(settings)) as target:
+            target.line()
+            preloading.next_sample(target.pid)
+            before = target.proc("maps").count("memfd:fragscope-ring")
+            tap.equal(target.line(), "done", "a thousand forks")
+            child = int(target.line())
+            tap.equal(target.proc("maps").count("memfd:fragscope-ring"), before, "no ring leaks")
+            tap.equal(before, 1, "there is one")
+            preloading.next_sample(target.pid)
+            name = f"a forked child, {settings.split(',')[-1]}"
+            if want:
+                harness.until(lambda child=child: own(child), "a ring of the child's", 10)
+                tap.equal(preloading.rows(child).row["pid"], child, name)
+            else:
+                time.sleep(0.3)
+                tap.equal(own(child), False, name)
+            descriptors = [os.readlink(f"/proc/{child}/fd/{fd}")
+                           for fd in os.listdir(f"/proc/{child}/fd")]
+            rings = sum("fragscope-ring" in link for link in descriptors)
+            tap.within(rings, 0, int(want), f"{name}: descriptors of its parent's ring are gone",
+                       descriptors)
+
+
+DAEMON = """
+import os, sys, time
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+read = int(sys.argv[1])
+os.write(read, b"%d\\n" % os.getpid())
+os.closerange(0, 1 << 16)
+os.chdir("/")
+for _ in range(3):
+    os.open("/dev/null", os.O_RDWR)
+time.sleep(60)
+"""
+
+
+def check_daemon(tap):
+    read, write = os.pipe()
+    subprocess.run([PYTHON, "-c", DAEMON, str(write)], env=preloading.environment(), check=True,
+                   pass_fds=[write], timeout=harness.PATIENCE_S)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        daemon = int(pipe.readline())
+    try:
+        reading = preloading.next_sample(daemon)
+        tap.equal(reading.row["status"], "complete", "a daemon without descriptors is told",
+                  reading.row.get("missing"))
+        tap.equal(sorted(os.listdir(f"/proc/{daemon}/fd")), ["0", "1", "2"],
+                  "and has only its own")
+    finally:
+        os.kill(daemon, 15)
+
+
+def check_closed(tap):
+    """Descriptors that the program opens after closing all are its own for good."""
+    script = ("import os, time\n"
+              "os.closerange(3, 1 << 20)\n"
+              "fds = [os.open('/dev/zero', os.O_RDONLY) for _ in range(200)]\n"
+              "for _ in range(20):\n"
+              "    time.sleep(0.02)\n"
+              "    assert all(os.read(fd, 8) == bytes(8) for fd in fds)\n"
+              "print('good', flush=True)\n"
+              "time.sleep(60)\n")
+    env = preloading.environment("interval=1ms,max_cost=100%")
+    with Target([PYTHON, "-c", script], env=env) as target:
+        tap.equal(target.line(), "good", "the program's descriptors stay its own")
+        tap.equal(preloading.next_sample(target.pid).row["status"], "complete", "and it is told")
+
+
+def check_exec(tap):
+    env = preloading.environment()
+    with Target(["sh", "-c", "sleep 0.3; exec sleep 60"], env=env) as target:
+        harness.until(lambda: "sleep" in target.proc("comm"), "the exec")
+        tap.equal(preloading.next_sample(target.pid).row["comm"], "sleep", "after an exec")
+        rings = [line for line in target.proc("maps").splitlines() if "fragscope-ring" in line]
+        links = [os.readlink(f"/proc/{target.pid}/fd/{fd}")
+                 for fd in os.listdir(f"/proc/{target.pid}/fd")]
+        tap.equal(len(rings), 1, "one ring")
+        tap.within(sum("fragscope-ring" in link for link in links), 0, 1, "of one program", links)
+
+
+SPAWNS = """
+import os, subprocess, sys
+for i in range(int(sys.argv[1])):
+    assert subprocess.run(["true"]).returncode == 0              # vfork
+    pid = os.posix_spawn("/bin/false", ["false"], os.environ)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+print("done")
+"""
+
+THREADS = """
+import threading, time
+def work():
+    for i in range(50):
+        x = [bytes(n) for n in range(100)]
+end = time.monotonic() + 3
+count = 0
+while time.monotonic() < end:
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    count += 8
+print("done")
+"""
+
+
+def check_ends(tap):
+    """Programs end as they would, while they are being sampled every millisecond."""
+    env = preloading.environment("interval=1ms,max_cost=100%")
+    for name, command, want in (
+        ("1000 programs that end at once", ["sh", "-c", "i=0; while [ $i -lt 1000 ]; do "
+         "/bin/true || exit 1; i=$((i + 1)); done; exit 3"], 3),
+        ("100 that end after a sample", ["sh", "-c", "i=0; while [ $i -lt 100 ]; do "
+         "/bin/sleep 0.01 || exit 1; i=$((i + 1)); done; exit 4"], 4),
+        ("100 that are killed", ["sh", "-c", "i=0; while [ $i -lt 100 ]; do "
+         "sleep 9 & kill -9 $!; wait; i=$((i + 1)); done; exit 5"], 5),
+        ("vfork and posix_spawn", [PYTHON, "-c", SPAWNS, "200"], 0),
+        ("threads that come and go", [PYTHON, "-c", THREADS], 0),
+        ("abort", [PYTHON, "-c", "import os, time; time.sleep(0.05); os.abort()"], -6),
+        ("exit from a thread", [PYTHON, "-c", "import os, threading\n"
+         "threading.Thread(target=lambda: os._exit(6)).start()\nimport time; time.sleep(9)"], 6),
+    ):
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False,
+                              timeout=harness.PATIENCE_S)
+        tap.equal((done.returncode, done.stderr), (want, ""), name)
+
+
+def check_stays_out(tap):
+    env = preloading.environment()
+    with tap.section("valgrind"):
+        done = subprocess.run([harness.need("valgrind"), "-q", "--error-exitcode=9", "/bin/true"],
+                              env=env, capture_output=True, text=True, check=False)
+        tap.equal((done.returncode, done.stderr), (0, ""), "runs as it would")
+    with tap.section("a set-user-ID program"):
+        harness.need_root("another user")
+        done = subprocess.run(["su", "-s", "/bin/true", "nobody"], env=env, capture_output=True,
+                              text=True, check=False)
+        tap.equal((done.returncode, done.stderr), (0, ""), "runs as it would")
+    with tap.section("the last descriptor"):
+        done = subprocess.run(["sh", "-c", "ulimit -n 4; exec sh -c 'exit 3'"], env=env,
+                              capture_output=True, text=True, check=False)
+        tap.equal((done.returncode, done.stderr), (3, ""), "few descriptors")
+    with tap.section("little memory"):
+        done = subprocess.run(["sh", "-c", "ulimit -v 6000; exec sh -c 'exit 3'"], env=env,
+                              capture_output=True, text=True, check=False)
+        tap.equal((done.returncode, done.stderr), (3, ""), "little address space")
+    with tap.section("no threads"):
+        harness.need_root("a limit of processes for another user")
+        directory = pathlib.Path(str(preloading.SAMPLER)).parent
+        if not os.access(directory, os.X_OK):
+            raise harness.Skip("the build tree is not for others")
+        done = subprocess.run(["bash", "-c", "ulimit -u 1; exec cat /dev/null"], env=env, user=65534,
+                              capture_output=True, text=True, check=False)
+        tap.equal((done.returncode, done.stderr), (0, ""), "no thread to be had")
+
+
+def main():
+    tap = Tap()
+    for name, check in (("thread", check_thread), ("fork", check_fork), ("daemon", check_daemon),
+                        ("closed", check_closed), ("exec", check_exec), ("ends", check_ends),
+                        ("stays out", check_stays_out)):
+        with tap.section(name):
+            check(tap)
+    tap.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
