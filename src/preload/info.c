@@ -120,8 +120,8 @@ static void heap_line(struct info *info, const char *line)
 	info->broken |= !info->inside;
 }
 
-/* A bin, or a fastbin, whose sizes have no flag and whose chunks have a total of their
- * own. */
+/* A bin, or a fastbin, whose sizes have no flag and whose sums come in a line of their
+ * own. Both are holes. */
 static void bin_line(struct info *info, const char *line)
 {
 	struct info_arena *arena = &info->arena;
@@ -130,10 +130,14 @@ static void bin_line(struct info *info, const char *line)
 	if (!number(line, "to=\"", &to) || !number(line, "total=\"", &total) ||
 	    !number(line, "count=\"", &count)) {
 		info->broken = true;
-	} else if (count && to & 1) {
+		return;
+	}
+	if (!count)
+		return;
+	arena->hole_bytes = most(arena->hole_bytes, to & ~(uint64_t)FLAG_BITS);
+	if (to & 1) {
 		arena->binned_raw_bytes += total;
 		arena->binned_chunks += count;
-		arena->hole_bytes = most(arena->hole_bytes, to & ~(uint64_t)FLAG_BITS);
 	}
 }
 

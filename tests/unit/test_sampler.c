@@ -189,6 +189,21 @@ static void arenas_are_summed(void **state)
 	}
 }
 
+static void fast_chunks_are_holes(void **state)
+{
+	(void)state;
+	assert_true(feed("<heap nr=\"0\">\n"
+			 "<size from=\"97\" to=\"112\" total=\"224\" count=\"2\"/>\n"
+			 "<total type=\"fast\" count=\"2\" size=\"224\"/>\n"
+			 "<total type=\"rest\" count=\"1\" size=\"48\"/>\n"
+			 "<system type=\"current\" size=\"4096\"/>\n"
+			 "</heap>\n</malloc>\n",
+			 9));
+	assert_int_equal(sample.value[RING_LARGEST_HOLE_BYTES], 112);
+	assert_int_equal(sample.value[RING_LARGEST_FREE_BYTES], 112);
+	assert_int_equal(sample.value[RING_FREE_BYTES], 272);
+}
+
 static void what_is_cut_off_or_odd_is_nothing(void **state)
 {
 	static const char *const odd[] = {
@@ -275,6 +290,7 @@ int main(void)
 		cmocka_unit_test(the_share_is_kept),
 		cmocka_unit_test(details_have_a_rate_of_their_own),
 		cmocka_unit_test(arenas_are_summed),
+		cmocka_unit_test(fast_chunks_are_holes),
 		cmocka_unit_test(what_is_cut_off_or_odd_is_nothing),
 		cmocka_unit_test(many_arenas_are_counted),
 		cmocka_unit_test(it_agrees_with_mallinfo2),
