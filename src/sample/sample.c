@@ -143,6 +143,20 @@ const struct figure_info figure_info[FIG_COUNT] = {
 [FIG_MISSED_SAMPLES] = {"missed_samples", "", UNIT_COUNT, PROCESS, 5, 0,
 	"Samples since the row before that were overwritten before they could be read; only "
 	"where every sample is to be a row, as with run."},
+[FIG_ACTIVE_BYTES] = {"active_bytes", "activ", UNIT_BYTES, BOTH, 5, 42,
+	"Pages that hold at least one live object, as the allocator counts them: what they "
+	"are more than live_bytes is fragmentation. jemalloc, tcmalloc, mimalloc."},
+[FIG_DIRTY_BYTES] = {"dirty_bytes", "dirty", UNIT_BYTES, BOTH, 5, 43,
+	"Free pages that the allocator keeps, resident. jemalloc, tcmalloc."},
+[FIG_MUZZY_BYTES] = {"muzzy_bytes", "muzzy", UNIT_BYTES, BOTH, 5, 44,
+	"Free pages that the kernel may take when it is short of memory. jemalloc."},
+[FIG_HEAP_RESIDENT_BYTES] = {"heap_resident_bytes", "heap", UNIT_BYTES, PROCESS, 5, 45,
+	"What the allocator itself counts as resident, its own records included. jemalloc."},
+[FIG_MAPPED_BYTES] = {"mapped_bytes", "mappd", UNIT_BYTES, PROCESS, 5, 46,
+	"What the allocator has mapped for pages in use or kept. jemalloc."},
+[FIG_UNMAPPED_BYTES] = {"unmapped_bytes", "unmap", UNIT_BYTES, PROCESS, 5, 47,
+	"Address space that the allocator keeps after it gave the memory back. jemalloc, "
+	"tcmalloc."},
 };
 /* clang-format on */
 

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "view/view.h"
 
-/* The longest row: 54 figures and 137 bins in JSON, each number at its 20 digits, and a
+/* The longest row: 60 figures and 137 bins in JSON, each number at its 20 digits, and a
  * name of escapes only, take less than 24 KB. */
 enum { VIEW_ROW_BYTES = 32768 };
 

@@ -285,7 +285,8 @@ static void text_notes(void **state)
 	"mallinfo2.uordblks,mallinfo2.fordblks,mallinfo2.keepcost,in_doubt_bytes,pause_" \
 	"ns,"                                                                            \
 	"read_ns,growth_events,growth_bytes,failed_allocations,sample_cost_ns,"          \
-	"sample_age_ns,sample_interval_ns,missed_samples\n"
+	"sample_age_ns,sample_interval_ns,missed_samples,active_bytes,dirty_bytes,"      \
+	"muzzy_bytes,heap_resident_bytes,mapped_bytes,unmapped_bytes\n"
 
 /* The names are released: this list changes by additions only. */
 static void csv_header(void **state)
@@ -319,7 +320,7 @@ static void csv_row_of_all(void **state)
 				       "36000,37000,38000,39000,40000,"
 				       "41000,42000,43000,44000,45000,46000,"
 				       "47000,48000,49000,50000,51000,52000,"
-				       "53000\n");
+				       "53000,54000,55000,56000,57000,58000,59000\n");
 }
 
 static size_t commas(const char *line)
@@ -412,7 +413,10 @@ static void json_row_of_all(void **state)
 		"\"in_doubt_bytes\":44000,\"pause_ns\":45000,\"read_ns\":46000,"
 		"\"growth_events\":47000,\"growth_bytes\":48000,\"failed_allocations\":"
 		"49000,\"sample_cost_ns\":50000,\"sample_age_ns\":51000,"
-		"\"sample_interval_ns\":52000,\"missed_samples\":53000}\n");
+		"\"sample_interval_ns\":52000,\"missed_samples\":53000,"
+		"\"active_bytes\":54000,\"dirty_bytes\":55000,\"muzzy_bytes\":56000,"
+		"\"heap_resident_bytes\":57000,\"mapped_bytes\":58000,"
+		"\"unmapped_bytes\":59000}\n");
 }
 
 #define JSON_START "{\"time\":\"2026-11-21T05:17:43.123Z\",\"pid\":4711,\"comm\":"
