@@ -19,6 +19,8 @@ struct asker {
 };
 
 extern const struct asker asker_glibc;
+extern const struct asker asker_jemalloc;
+extern const struct asker asker_tcmalloc;
 
 static inline void sample_put(struct ring_sample *sample, enum ring_figure figure,
 			      uint64_t value)

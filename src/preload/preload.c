@@ -64,6 +64,8 @@ static const struct asker asker_unknown = {.kind = RING_UNKNOWN, .totals = no_fi
 
 static const struct asker *const askers[] = {
 	&asker_glibc,
+	&asker_jemalloc,
+	&asker_tcmalloc,
 };
 
 static int64_t now_ns(clockid_t clock)
