@@ -20,6 +20,7 @@ struct asker {
 
 extern const struct asker asker_glibc;
 extern const struct asker asker_jemalloc;
+extern const struct asker asker_mimalloc;
 extern const struct asker asker_tcmalloc;
 
 static inline void sample_put(struct ring_sample *sample, enum ring_figure figure,

@@ -66,6 +66,7 @@ static const struct asker *const askers[] = {
 	&asker_glibc,
 	&asker_jemalloc,
 	&asker_tcmalloc,
+	&asker_mimalloc,
 };
 
 static int64_t now_ns(clockid_t clock)
