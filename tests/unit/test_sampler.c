@@ -263,7 +263,7 @@ static void it_agrees_with_mallinfo2(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2000; i++)
-		chunk[i] = malloc(i * 7 % 3000);
+		chunk[i] = malloc(1 + i * 7 % 3000);
 	for (unsigned i = 0; i < 2000; i += 2)
 		free(chunk[i]);
 	setvbuf(stream, NULL, _IONBF, 0);
