@@ -145,7 +145,7 @@ const struct figure_info figure_info[FIG_COUNT] = {
 	"where every sample is to be a row, as with run."},
 [FIG_ACTIVE_BYTES] = {"active_bytes", "activ", UNIT_BYTES, BOTH, 5, 42,
 	"Pages that hold at least one live object, as the allocator counts them: what they "
-	"are more than live_bytes is fragmentation. jemalloc, tcmalloc, mimalloc."},
+	"are more than live_bytes is fragmentation. jemalloc."},
 [FIG_DIRTY_BYTES] = {"dirty_bytes", "dirty", UNIT_BYTES, BOTH, 5, 43,
 	"Free pages that the allocator keeps, resident. jemalloc, tcmalloc."},
 [FIG_MUZZY_BYTES] = {"muzzy_bytes", "muzzy", UNIT_BYTES, BOTH, 5, 44,
@@ -153,7 +153,8 @@ const struct figure_info figure_info[FIG_COUNT] = {
 [FIG_HEAP_RESIDENT_BYTES] = {"heap_resident_bytes", "heap", UNIT_BYTES, PROCESS, 5, 45,
 	"What the allocator itself counts as resident, its own records included. jemalloc."},
 [FIG_MAPPED_BYTES] = {"mapped_bytes", "mappd", UNIT_BYTES, PROCESS, 5, 46,
-	"What the allocator has mapped for pages in use or kept. jemalloc."},
+	"What the allocator has mapped for pages in use or kept. jemalloc, tcmalloc, "
+	"mimalloc."},
 [FIG_UNMAPPED_BYTES] = {"unmapped_bytes", "unmap", UNIT_BYTES, PROCESS, 5, 47,
 	"Address space that the allocator keeps after it gave the memory back. jemalloc, "
 	"tcmalloc."},

@@ -136,22 +136,23 @@ fd = os.memfd_create("fragscope-ring")
 os.ftruncate(fd, size if kind != "short" else 4096)
 memory = mmap.mmap(fd, size if kind != "short" else 4096, mmap.MAP_SHARED)
 def header(version=1, published=5, slots=32):
-    return struct.pack("<QIIIIQiIqQ64s", 0x474e495250435346, version, 4096, 20480, slots,
+    return struct.pack("<QIIIIQiIqQ24s64s", 0x474e495250435346, version, 4096, 20480, slots,
                        published, 1, rand.randrange(9), rand.randrange(-2**63, 2**63),
-                       rand.randrange(2**64), bytes(rand.randrange(1, 256) for _ in range(63)))
+                       rand.randrange(2**64), rand.randbytes(24),
+                       bytes(rand.randrange(1, 256) for _ in range(63)))
 if kind == "random":
     memory[:] = rand.randbytes(size)
 elif kind == "version":
-    memory[:120] = header(version=2)
+    memory[:144] = header(version=2)
 elif kind == "slots":
-    memory[:120] = header(slots=2**31)
+    memory[:144] = header(slots=2**31)
 elif kind == "body":
     memory[:] = rand.randbytes(size)
-    memory[:120] = header(published=rand.choice((1, 40, 2**63, 2**64 - 1)))
+    memory[:144] = header(published=rand.choice((1, 40, 2**63, 2**64 - 1)))
 elif kind == "gone":
-    memory[:120] = header()
+    memory[:144] = header()
 elif kind == "short":
-    memory[:120] = header()
+    memory[:144] = header()
 if kind == "gone":
     os.ftruncate(fd, 100)
 os.close(fd)
