@@ -179,7 +179,7 @@ static int find_sampler(char path[PATH_MAX], struct fault *fault)
 	path[length < 0 ? 0 : length] = '\0';
 	slash = strrchr(path, '/');
 	if (slash) {
-		strcpy(slash + 1, SAMPLER);
+		memcpy(slash + 1, SAMPLER, sizeof(SAMPLER));
 		if (!access(path, R_OK))
 			return 0;
 	}

@@ -76,11 +76,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Parses LINE, cut at its spaces; the words stay in a static buffer. */
-static int parse(const char *line)
+static const struct command command_of_words = {
+	.name = "verb",
+	.options = specs,
+	.option_count = sizeof(specs) / sizeof(specs[0]),
+	.takes_command = true,
+};
+
+/* Parses LINE, cut at its spaces, as COMMAND's; the words stay in a static buffer. */
+static int parse_of(const struct command *of, const char *line)
 {
 	static char words[256];
-	char *argv[WORDS_MAX];
+	static char *argv[WORDS_MAX];
 	char *save, *word;
 	int argc = 0;
 
@@ -89,7 +96,13 @@ static int parse(const char *line)
 	strcpy(words, line);
 	for (word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save))
 		argv[argc++] = word;
-	return options_parse(&command, argc, argv, &values, &parsed, &fault);
+	argv[argc] = NULL;
+	return options_parse(of, argc, argv, &values, &parsed, &fault);
+}
+
+static int parse(const char *line)
+{
+	return parse_of(&command, line);
 }
 
 static void long_forms(void **state)
@@ -143,6 +156,34 @@ static void operands_mix_with_options(void **state)
 	assert_string_equal(parsed.operand[1], "--brief");
 	assert_int_equal(parse("-"), 0);
 	assert_string_equal(parsed.operand[0], "-");
+}
+
+/* From the first operand on, everything is the command's. */
+static void commands(void **state)
+{
+	static const struct {
+		const char *line, *first, *second;
+	} cases[] = {
+		{"-a cat -b", "cat", "-b"},
+		{"-a -- cat --", "cat", "--"},
+		{"-a -- -cat --all", "-cat", "--all"},
+		{"-a - --help", "-", "--help"},
+		{"-a cat", "cat", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse_of(&command_of_words, cases[i].line), 0);
+		assert_true(values.all && !values.brief && !parsed.help);
+		assert_int_equal(parsed.operand_count, 0);
+		assert_string_equal(parsed.words[0], cases[i].first);
+		if (cases[i].second)
+			assert_string_equal(parsed.words[1], cases[i].second);
+		else
+			assert_null(parsed.words[1]);
+	}
+	assert_int_equal(parse_of(&command_of_words, "-a --"), 0);
+	assert_null(parsed.words);
 }
 
 static void lists(void **state)
@@ -246,6 +287,7 @@ int main(void)
 		cmocka_unit_test_teardown(short_forms, teardown),
 		cmocka_unit_test_teardown(optional_value, teardown),
 		cmocka_unit_test_teardown(operands_mix_with_options, teardown),
+		cmocka_unit_test_teardown(commands, teardown),
 		cmocka_unit_test_teardown(lists, teardown),
 		cmocka_unit_test_teardown(help_ends_parsing, teardown),
 		cmocka_unit_test_teardown(messages, teardown),
