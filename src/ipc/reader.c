@@ -1,18 +1,24 @@
 #include "ipc/ring.h"
 
+#include "base/clock.h"
 #include "target/maps.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/futex.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TRIES = 8 };
+enum { TRIES = 8, TRIM_LOOK_NS = 2000000 };
 
 int ring_judge(const struct ring_header *header, uint64_t bytes)
 {
@@ -238,4 +244,84 @@ int ring_next(struct ring *ring, struct ring_sample *sample, uint64_t *missed)
 	}
 	ring->next += !error;
 	return error;
+}
+
+/* ---- trims ---- */
+
+/* The first page for writing, or null. What can be cut off is not mapped: touching it
+ * would be the end. */
+static struct ring_header *map_header(const struct ring *ring)
+{
+	struct ring_header *header;
+	char path[64];
+	int fd, seals;
+
+	if (ring->fd < 0)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ring->fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	seals = fcntl(fd, F_GET_SEALS);
+	header = seals >= 0 && seals & F_SEAL_SHRINK
+			 ? mmap(NULL, RING_HEADER_BYTES, PROT_READ | PROT_WRITE,
+				MAP_SHARED, fd, 0)
+			 : MAP_FAILED;
+	close(fd);
+	return header == MAP_FAILED ? NULL : header;
+}
+
+/* The sampler sees a word that was only written when it wakes for its next sample. */
+static int write_request(const struct ring *ring, uint32_t number)
+{
+	struct iovec here = {&number, sizeof(number)};
+	struct iovec there = {
+		(void *)(uintptr_t)(ring->addr +
+				    offsetof(struct ring_header, trim_asked)),
+		sizeof(number)};
+
+	return process_vm_writev(ring->pid, &here, 1, &there, 1, 0) < 0 ? -errno : 0;
+}
+
+/* 0 and the *NUMBER of the request, or -errno. */
+static int request_trim(const struct ring *ring, uint32_t *number)
+{
+	struct ring_header *header = map_header(ring), now;
+	int error;
+
+	if (header) {
+		*number = __atomic_add_fetch(&header->trim_asked, 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &header->trim_asked, FUTEX_WAKE, 1, NULL, NULL, 0);
+		munmap(header, RING_HEADER_BYTES);
+		return 0;
+	}
+	error = read_bytes(ring, 0, &now, sizeof(now));
+	if (error)
+		return error;
+	*number = now.trim_asked + 1;
+	return write_request(ring, *number);
+}
+
+int ring_trim(struct ring *ring, int64_t timeout_ns, int64_t *took_ns)
+{
+	const struct timespec pause = {0, TRIM_LOOK_NS};
+	int64_t end_ns = clock_monotonic_ns() + timeout_ns;
+	struct ring_header now;
+	uint32_t number;
+	int error = request_trim(ring, &number);
+
+	while (!error) {
+		error = read_bytes(ring, 0, &now, sizeof(now));
+		if (!error && (int32_t)(now.trim_done - number) >= 0)
+			break;
+		if (!error && kill(ring->pid, 0) && errno == ESRCH)
+			return -ESRCH;
+		if (!error && clock_monotonic_ns() > end_ns)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+	if (error)
+		return error;
+	*took_ns = now.trim_ns;
+	return now.trim_result ? -ENOTSUP : 0;
 }

@@ -106,7 +106,8 @@ struct ring_slot {
 	struct ring_sample sample;
 };
 
-/* The first page. Written before the mapping is published by MAGIC, but for PUBLISHED. */
+/* The first page. Written before the mapping is published by MAGIC, but for PUBLISHED and
+ * what is of trims. */
 struct ring_header {
 	uint64_t magic;
 	uint32_t version;
@@ -118,7 +119,14 @@ struct ring_header {
 	uint32_t allocator; /* of enum ring_allocator */
 	int64_t asked_interval_ns;
 	uint64_t max_cost_ppm; /* the share of time that samples may take */
-	char name[RING_NAME];  /* "glibc-2.36"; null-terminated */
+	/* Who wants a trim adds one to ASKED and wakes its waiters; the sampler fills
+	 * what follows and sets DONE to the ASKED that it saw. */
+	uint32_t trim_asked;
+	uint32_t trim_done;
+	int64_t trim_ns;     /* how long the last one took */
+	int32_t trim_result; /* 0, or -ENOTSUP: this allocator cannot be asked */
+	uint32_t reserved;
+	char name[RING_NAME]; /* "glibc-2.36"; null-terminated */
 };
 
 _Static_assert(sizeof(struct ring_arena) == 16 + 8 * RING_ARENA_FIGURES, "no padding");
@@ -129,7 +137,7 @@ _Static_assert(offsetof(struct ring_sample, arena) == 64 + 8 * RING_FIGURES,
 	       "the arenas come last");
 _Static_assert(sizeof(struct ring_slot) == 16 + sizeof(struct ring_sample), "no padding");
 _Static_assert(sizeof(struct ring_slot) <= RING_SLOT_BYTES, "a slot has room");
-_Static_assert(sizeof(struct ring_header) == 56 + RING_NAME, "no padding");
+_Static_assert(sizeof(struct ring_header) == 80 + RING_NAME, "no padding");
 _Static_assert(sizeof(struct ring_header) <= RING_HEADER_BYTES, "the header has room");
 
 /* ---- both ends ---- */
@@ -179,5 +187,10 @@ int ring_latest(struct ring *ring, struct ring_sample *sample);
 /* Each sample once, in order, from the oldest that there is; *MISSED takes how many were
  * overwritten before they could be read. Results as for ring_latest. */
 int ring_next(struct ring *ring, struct ring_sample *sample, uint64_t *missed);
+
+/* Has the sampler ask its allocator to give back what it can, and waits for that, at most
+ * TIMEOUT_NS. 0 and how long it took as *TOOK_NS, -ENOTSUP: not with this allocator,
+ * -ETIMEDOUT, or -errno: the request cannot be written, or the process is gone. */
+int ring_trim(struct ring *ring, int64_t timeout_ns, int64_t *took_ns);
 
 #endif

@@ -16,6 +16,7 @@ struct asker {
 	void (*totals)(struct ring_sample *sample);
 	bool (*detail)(struct ring_sample *sample);
 	void (*forked)(void);
+	void (*trim)(void);
 };
 
 extern const struct asker asker_glibc;

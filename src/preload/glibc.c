@@ -20,6 +20,7 @@ const char *gnu_get_libc_version(void);
 #pragma weak glibc_mallinfo
 #pragma weak gnu_get_libc_version
 #pragma weak malloc_info
+#pragma weak malloc_trim
 #pragma weak fopencookie
 
 /* In the order of the fields. */
@@ -136,10 +137,16 @@ static void forked(void)
 		make_stream();
 }
 
+static void trim(void)
+{
+	malloc_trim(0);
+}
+
 const struct asker asker_glibc = {
 	.kind = RING_GLIBC,
 	.start = start,
 	.totals = totals,
 	.detail = detail,
 	.forked = forked,
+	.trim = trim,
 };

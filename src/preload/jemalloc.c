@@ -63,7 +63,7 @@ static const char *const part_name[PARTS] = {
 };
 
 static struct {
-	struct name epoch, arenas, initialized;
+	struct name epoch, arenas, initialized, purge;
 	struct name whole[WHOLES];
 	struct name part[PARTS];
 	size_t page_bytes;
@@ -145,6 +145,7 @@ static bool start(char name[RING_NAME])
 	known.epoch = look_up("epoch");
 	known.arenas = look_up("arenas.narenas");
 	known.initialized = look_up("arena.0.initialized");
+	known.purge = look_up("arena." ALL_ARENAS ".purge");
 	for (unsigned i = 0; i < WHOLES; i++)
 		known.whole[i] = look_up(whole_name[i]);
 	for (unsigned i = 0; i < PARTS; i++)
@@ -243,9 +244,15 @@ static bool detail(struct ring_sample *sample)
 	return true;
 }
 
+static void trim(void)
+{
+	mallctlbymib(known.purge.mib, known.purge.length, NULL, NULL, NULL, 0);
+}
+
 const struct asker asker_jemalloc = {
 	.kind = RING_JEMALLOC,
 	.start = start,
 	.totals = totals,
 	.detail = detail,
+	.trim = trim,
 };

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,9 +30,6 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
-#endif
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 16
 #endif
 
 #define SECOND_NS INT64_C(1000000000)
@@ -89,7 +87,7 @@ static int open_memory(void)
 	return (int)fd;
 }
 
-/* Nobody else can write to it, nor change its size. */
+/* Nobody can change its size: a reader that maps it comes to no harm. */
 static void *map_memory(int fd)
 {
 	long ring;
@@ -104,8 +102,7 @@ static void *map_memory(int fd)
 		syscall(SYS_munmap, ring, (size_t)RING_BYTES);
 		return NULL;
 	}
-	syscall(SYS_fcntl, fd, F_ADD_SEALS,
-		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+	syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	return (void *)ring;
 }
 
@@ -185,13 +182,31 @@ static void take_sample(void)
 	ring_publish(self.ring, sample);
 }
 
-static void sleep_until(int64_t due_ns)
+/* Until DUE_NS, or until somebody asks for a trim. */
+static void wait_until(const struct ring_header *header, int64_t due_ns)
 {
 	struct timespec due = {due_ns / SECOND_NS, due_ns % SECOND_NS};
 
-	while (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) &&
+	while (syscall(SYS_futex, &header->trim_asked, FUTEX_WAIT_BITSET,
+		       header->trim_done, &due, NULL, FUTEX_BITSET_MATCH_ANY) &&
 	       errno == EINTR)
 		;
+}
+
+/* Anybody may write the words of a request who may write to the program. */
+static void serve_trim(struct ring_header *header)
+{
+	uint32_t asked = __atomic_load_n(&header->trim_asked, __ATOMIC_ACQUIRE);
+	int64_t before_ns;
+
+	if (asked == header->trim_done)
+		return;
+	before_ns = now_ns(CLOCK_MONOTONIC);
+	header->trim_result = self.asker->trim ? 0 : -ENOTSUP;
+	if (self.asker->trim)
+		self.asker->trim();
+	header->trim_ns = now_ns(CLOCK_MONOTONIC) - before_ns;
+	__atomic_store_n(&header->trim_done, asked, __ATOMIC_RELEASE);
 }
 
 /* Whether the program waits for this thread alone: its main thread has ended by
@@ -217,7 +232,8 @@ static void *run(void *unused)
 	syscall(SYS_prctl, PR_SET_NAME, "fragscope");
 	while (!atomic_load(&self.ending)) {
 		take_sample();
-		sleep_until(self.sample.monotonic_ns + self.sample.interval_ns);
+		wait_until(self.ring, self.sample.monotonic_ns + self.sample.interval_ns);
+		serve_trim(self.ring);
 		if (is_alone())
 			break;
 	}

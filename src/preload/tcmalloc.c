@@ -2,8 +2,10 @@
 
 /* The interface that gperftools' tcmalloc has for C. */
 int MallocExtension_GetNumericProperty(const char *name, size_t *value);
+void MallocExtension_ReleaseFreeMemory(void);
 const char *tc_version(int *major, int *minor, const char **patch);
 #pragma weak MallocExtension_GetNumericProperty
+#pragma weak MallocExtension_ReleaseFreeMemory
 #pragma weak tc_version
 
 /* One property, and the figure that it is or is a part of. */
@@ -65,8 +67,15 @@ static void totals(struct ring_sample *sample)
 	sample->have &= ~gone;
 }
 
+static void trim(void)
+{
+	if (MallocExtension_ReleaseFreeMemory)
+		MallocExtension_ReleaseFreeMemory();
+}
+
 const struct asker asker_tcmalloc = {
 	.kind = RING_TCMALLOC,
 	.start = start,
 	.totals = totals,
+	.trim = trim,
 };

@@ -287,6 +287,28 @@ static void a_ring_that_is_cut_off_is_an_error(void **state)
 	both_close(&both);
 }
 
+/* This ring is not sealed: it must not be mapped for the request. */
+static void a_trim_that_nobody_serves_is_an_error(void **state)
+{
+	static struct both both;
+	struct ring_header *header;
+	int64_t took_ns = -1;
+
+	(void)state;
+	both_open(&both);
+	header = both.memory;
+	assert_int_equal(ring_trim(&both.ring, 20000000, &took_ns), -ETIMEDOUT);
+	assert_int_equal(header->trim_asked, 1);
+	header->trim_done = 2;
+	header->trim_ns = 4711;
+	assert_int_equal(ring_trim(&both.ring, 20000000, &took_ns), 0);
+	assert_int_equal(took_ns, 4711);
+	header->trim_done = 3;
+	header->trim_result = -ENOTSUP;
+	assert_int_equal(ring_trim(&both.ring, 20000000, &took_ns), -ENOTSUP);
+	both_close(&both);
+}
+
 static void no_ring_is_no_ring(void **state)
 {
 	struct process process;
@@ -311,6 +333,7 @@ int main(void)
 		cmocka_unit_test(nothing_torn_is_read),
 		cmocka_unit_test(any_bytes_are_borne),
 		cmocka_unit_test(a_ring_that_is_cut_off_is_an_error),
+		cmocka_unit_test(a_trim_that_nobody_serves_is_an_error),
 		cmocka_unit_test(no_ring_is_no_ring),
 	};
 
