@@ -13,6 +13,7 @@ static const struct command *const verbs[] = {
 	&command_stat,
 	&command_trace,
 	&command_run,
+	&command_trim,
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };

@@ -7,5 +7,6 @@
 extern const struct command command_run;
 extern const struct command command_stat;
 extern const struct command command_trace;
+extern const struct command command_trim;
 
 #endif
