@@ -6,6 +6,7 @@
 #include "glibc/attach.h"
 #include "source/driver.h"
 #include "source/kernel.h"
+#include "target/denied.h"
 #include "target/live.h"
 #include "target/pause.h"
 
@@ -110,6 +111,10 @@ static int open_reader(struct source *source, struct fault *fault)
 	live_init(&state->live, &source->process, method);
 	error = heap_new(&state->heap, &state->live.memory, attached.instance,
 			 attached.count, &options, fault);
+	/* Yama lets the files of /proc be read where it forbids the memory itself. */
+	if (error == -EPERM)
+		return denied(source->process.pid, source->process.comm, "its memory",
+			      error, fault);
 	if (error)
 		return error;
 	if (!heap_is_used(state->heap))

@@ -2,8 +2,13 @@
 says, field by field; it is chosen by the rule of the manual; asking changes nothing; and
 whatever stands in a ring, the reader comes to no harm."""
 
+import ctypes
+import errno
 import json
 import pathlib
+import platform
+import struct
+import subprocess
 import sys
 
 import harness
@@ -125,6 +130,50 @@ def check_rule(tap):
             tap.equal(done.returncode, 69, "nor where an option needs the heap")
 
 
+# ---- memory that may not be read ------------------------------------------------------
+
+# What Yama and many containers do: process_vm_readv is refused, the files of /proc are not.
+PROCESS_VM_READV = {"x86_64": 310, "aarch64": 270}
+NO_NEW_PRIVS, SECCOMP, FILTER = 38, 22, 2
+
+
+def forbid_memory():
+    """Run in a child: takes process_vm_readv from it."""
+    load, jump_equal, end = 0x20, 0x15, 0x06
+    refuse, allow = 0x50000 | errno.EPERM, 0x7FFF0000
+    call = PROCESS_VM_READV[platform.machine()]
+    code = b"".join(struct.pack("HBBI", *one) for one in (
+        (load, 0, 0, 0), (jump_equal, 0, 1, call), (end, 0, 0, refuse), (end, 0, 0, allow)))
+    held = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxP", 4, ctypes.addressof(held))
+    libc = ctypes.CDLL(None)
+    if libc.prctl(NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(SECCOMP, FILTER, program, 0, 0):
+        raise OSError("no seccomp")
+
+
+def check_forbidden(tap):
+    if platform.machine() not in PROCESS_VM_READV:
+        raise Skip("the number of process_vm_readv is not known")
+    with Target(["cat"], env=preloading.environment()) as target:
+        preloading.next_sample(target.pid)
+        command = ("stat", "-p", target.pid, "--once")
+        try:
+            done = harness.fragscope(*command, "--source", "heap", preexec_fn=forbid_memory)
+        except subprocess.SubprocessError as error:
+            raise Skip("seccomp is not to be had") from error
+        tap.equal(done.returncode, 77, "the heap may not be read", done.stderr)
+        tap.ok(done.stderr.startswith(f"fragscope: cannot read process {target.pid} (cat): "
+                                      "Operation not permitted: "), "and why", done.stderr)
+        done = harness.fragscope(*command, preexec_fn=forbid_memory)
+        tap.equal((done.returncode, done.stderr), (0, ""), "the sampler is there instead")
+        note = done.stdout.splitlines()[0]
+        tap.ok("source preload" in note and
+               note.endswith("; its heap may not be read from outside"), "as the note says", note)
+        done = harness.fragscope(*command, "--source", "preload", "--arenas", "--json",
+                                 preexec_fn=forbid_memory)
+        tap.equal(done.stdout.count("\n"), 2, "with its arenas", done.stdout, done.stderr)
+
+
 # ---- rings that are none --------------------------------------------------------------
 
 HOSTILE = r"""
@@ -182,7 +231,8 @@ def check_hostile(tap):
 def main():
     tap = Tap()
     for name, check in (("alike", check_scenarios), ("unchanged", check_unchanged),
-                        ("rows", check_rows), ("rule", check_rule), ("hostile", check_hostile)):
+                        ("rows", check_rows), ("rule", check_rule),
+                        ("forbidden", check_forbidden), ("hostile", check_hostile)):
         with tap.section(name):
             check(tap)
     tap.done()
