@@ -14,7 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +24,8 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
 #pragma weak __register_atfork
 /* In a library of its own before glibc 2.34. */
 #pragma weak pthread_create
+#pragma weak pthread_key_create
+#pragma weak pthread_setspecific
 #pragma weak pthread_attr_setstacksize
 #pragma weak pthread_sigmask
 
@@ -37,6 +38,7 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
 enum {
 	STACK_BYTES = 64 << 10,
 	DESCRIPTOR = 900,
+	LOOK_NS = 20000000,	      /* between looks whether the program has ended */
 	STACK_LIMIT_BYTES = 16 << 20, /* of a host with much thread-local data */
 };
 
@@ -50,6 +52,8 @@ static struct {
 	int fd; /* of the ring's memory, while FILE says that it still is; -1: none */
 	struct stat file;
 	struct ring_sample sample;
+	pthread_key_t main_thread; /* set in that alone, so that its end is told */
+	atomic_bool main_left;
 	atomic_bool ending;
 } self;
 
@@ -209,33 +213,58 @@ static void serve_trim(struct ring_header *header)
 	__atomic_store_n(&header->trim_done, asked, __ATOMIC_RELEASE);
 }
 
-/* Whether the program waits for this thread alone: its main thread has ended by
- * pthread_exit, and so have all others. A process may read itself but through a main
- * thread that has ended; nothing is opened. */
+/* The main thread ended by pthread_exit, as others may go on. The sampler must not be the
+ * last: from now on it looks whether it is. */
+static void main_thread_left(void *ring)
+{
+	struct ring_header *header = ring;
+
+	atomic_store(&self.main_left, true);
+	syscall(SYS_futex, &header->trim_asked, FUTEX_WAKE, 1, NULL, NULL, 0L);
+}
+
+/* Whether the program waits for this thread alone: there is no other but the main one,
+ * which stays in the list. */
 static bool is_alone(void)
 {
 	struct stat tasks;
-	char byte = 0, copy;
-	struct iovec from = {&byte, 1}, to = {&copy, 1};
 
-	if (syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) ||
-	    tasks.st_nlink != 2 + 2)
-		return false;
-	return syscall(SYS_process_vm_readv, syscall(SYS_getpid), &to, 1L, &from, 1L,
-		       0L) < 0 &&
-	       errno == ESRCH;
+	return atomic_load(&self.main_left) &&
+	       !syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) &&
+	       tasks.st_nlink == 2 + 2;
 }
 
+/* Until the next sample is due, or sooner when a trim was asked for. False when the
+ * program has ended but for this thread. A main thread that leaves just before the wait
+ * wakes nobody: no wait is long. */
+static bool rest(struct ring_header *header, int64_t due_ns)
+{
+	int64_t now = now_ns(CLOCK_MONOTONIC);
+
+	while (header->trim_asked == header->trim_done && now < due_ns) {
+		int64_t look_ns =
+			now + (atomic_load(&self.main_left) ? SECOND_NS / 50 : SECOND_NS);
+
+		wait_until(header, look_ns < due_ns ? look_ns : due_ns);
+		if (is_alone())
+			return false;
+		now = now_ns(CLOCK_MONOTONIC);
+	}
+	return true;
+}
+
+/* Its return is what ends the program when it is the last. */
 static void *run(void *unused)
 {
+	struct ring_header *header = self.ring;
+
 	(void)unused;
 	syscall(SYS_prctl, PR_SET_NAME, "fragscope");
 	while (!atomic_load(&self.ending)) {
 		take_sample();
-		wait_until(self.ring, self.sample.monotonic_ns + self.sample.interval_ns);
-		serve_trim(self.ring);
-		if (is_alone())
+		if (!rest(header, self.sample.monotonic_ns + self.sample.interval_ns))
 			break;
+		serve_trim(header);
 	}
 	return NULL;
 }
@@ -268,7 +297,8 @@ static void start_thread(void)
 static void begin(void)
 {
 	budget_begin(&self.budget, &self.settings);
-	if (make_ring())
+	atomic_store(&self.main_left, false);
+	if (make_ring() && !pthread_setspecific(self.main_thread, self.ring))
 		start_thread();
 }
 
@@ -295,14 +325,20 @@ static void find_allocator(void)
 		}
 }
 
+static bool has_threads(void)
+{
+	return pthread_create && pthread_attr_setstacksize && pthread_sigmask &&
+	       pthread_key_create && pthread_setspecific;
+}
+
 /* The handler comes after whatever the allocator has registered for itself when memory
  * was first asked of it, which starting a thread does. */
 __attribute__((constructor)) static void load(void)
 {
 	int saved = errno;
 
-	if (!host_is_off_limits() && pthread_create && pthread_attr_setstacksize &&
-	    pthread_sigmask) {
+	if (has_threads() && !host_is_off_limits() &&
+	    !pthread_key_create(&self.main_thread, main_thread_left)) {
 		settings_read(&self.settings, getenv("FRAGSCOPE"));
 		find_allocator();
 		begin();

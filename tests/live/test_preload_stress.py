@@ -33,6 +33,17 @@ def check_lives(tap):
               "there is a ring, of the parent alone")
 
 
+def check_leaving(tap):
+    """The sampler is not what keeps a program alive whose main thread has left."""
+    for _ in range(5):
+        begin = harness.time.monotonic()
+        done = subprocess.run([str(harness.program("lives")), "leave"], check=False, text=True,
+                              env=preloading.environment("interval=60s"), capture_output=True,
+                              timeout=harness.PATIENCE_S)
+        tap.equal((done.returncode, done.stdout, done.stderr), (0, "left\n", ""), "ends")
+        tap.within(harness.time.monotonic() - begin, 0, 5, "when its last thread does")
+
+
 def check_libc(tap, version):
     libc = Libc(version)
     program = libc.command(harness.program("lives", "portable"))
@@ -82,6 +93,8 @@ def main():
         check_imports(tap)
     with tap.section("lives"):
         check_lives(tap)
+    with tap.section("a main thread that leaves"):
+        check_leaving(tap)
     for version in harness.OTHER_LIBCS:
         with tap.section(f"glibc {version}"):
             check_libc(tap, version)

@@ -1,6 +1,6 @@
 /* lives.c: begins and ends processes and threads in every way, while others allocate, and
  * then says what it has left over. Usage: lives ROUNDS [keep-main]; keep-main: no main
- * thread leaves before others. */
+ * thread leaves before others. `lives leave`: the main thread leaves, another says so. */
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -196,11 +196,31 @@ static void report(const char *when)
 	fflush(stdout);
 }
 
+/* What it says is written when the program ends, which it must. */
+static void *say_left(void *unused)
+{
+	(void)unused;
+	usleep(300000);
+	puts("left");
+	return NULL;
+}
+
+static void leave(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, say_left, NULL))
+		fail("pthread_create", 0);
+	pthread_exit(NULL);
+}
+
 int main(int argc, char **argv)
 {
 	long rounds = argc > 1 ? atol(argv[1]) : 0;
 	pthread_t worker[WORKERS];
 
+	if (argc > 1 && !strcmp(argv[1], "leave"))
+		leave();
 	for (unsigned i = 0; i < WORKERS; i++)
 		if (pthread_create(&worker[i], NULL, allocate, NULL))
 			fail("pthread_create", -1);
