@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/take.h"
 #include "base/units.h"
+#include "probe/burst.h"
 #include "probe/probe.h"
 #include "source/source.h"
 #include "target/cgroup.h"
@@ -23,6 +24,7 @@ struct tracer {
 	struct process process;
 	struct probe *probe;
 	struct unwinder *unwinder;
+	struct burst *burst;   /* null: none were asked for */
 	struct source *source; /* of the full readings; null: none are taken */
 	struct sample *sample;
 	bool has_reading;
@@ -144,6 +146,19 @@ static int open_probe(struct tracer *tracer, struct fault *fault)
 	return error;
 }
 
+static int open_bursts(struct tracer *tracer, struct fault *fault)
+{
+	const struct burst_options options = {
+		.latency = tracer->options.latency,
+		.period_ns = BURST_PERIOD_NS,
+		.length_ns = BURST_LENGTH_NS,
+	};
+
+	if (!tracer->options.bursts)
+		return 0;
+	return burst_open(&tracer->burst, &tracer->process, &options, fault);
+}
+
 int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *options,
 		struct fault *fault)
 {
@@ -161,7 +176,10 @@ int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *op
 	/* Not every process is in a cgroup that can be told. */
 	if (cgroup_memory_id(&new->process, &new->cgroup))
 		new->cgroup = 0;
-	error = open_probe(new, fault);
+	/* Before the probes: its price is measured for some time. */
+	error = open_bursts(new, fault);
+	if (!error)
+		error = open_probe(new, fault);
 	if (!error)
 		error = open_readings(new, fault);
 	if (error) {
@@ -177,6 +195,7 @@ void tracer_close(struct tracer *tracer)
 {
 	if (!tracer)
 		return;
+	burst_close(tracer->burst);
 	probe_close(tracer->probe);
 	unwind_free(tracer->unwinder);
 	source_close(tracer->source);
@@ -258,12 +277,29 @@ int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct faul
 				 "cannot read the probes' events: %s", strerror(-error));
 	if (tracer->error)
 		return tracer->error;
-	return end != TRACER_RUNS ? end : read_heap(tracer, fault);
+	if (end != TRACER_RUNS)
+		return end;
+	if (tracer->burst)
+		error = burst_tick(tracer->burst, clock_monotonic_ns(), fault);
+	/* The end of the process is told by the next poll. */
+	if (error && error != -ESRCH)
+		return error;
+	return read_heap(tracer, fault);
 }
 
 int tracer_total(struct tracer *tracer, struct probe_counts *total)
 {
 	return probe_total(tracer->probe, total);
+}
+
+int tracer_bursts(const struct tracer *tracer, struct bursts *bursts)
+{
+	return tracer->burst ? burst_total(tracer->burst, bursts) : -ENODATA;
+}
+
+const char *tracer_price(const struct tracer *tracer)
+{
+	return tracer->burst ? burst_describe(tracer->burst) : NULL;
 }
 
 bool tracer_concerns(const struct tracer *tracer, const struct kill_event *kill)
