@@ -83,7 +83,7 @@ static const struct option_spec options[] = {
 	{.name = "bursts", .kind = OPTION_FLAG, .offset = FIELD(bursts),
 	 .help = "Also count every call of malloc by size for 20ms every 5s, by a probe on it; costs each such call 1us to some 10us: what it is here is measured and told at the start."},
 	{.name = "latency", .kind = OPTION_FLAG, .offset = FIELD(latency),
-	 .help = "With --bursts: also tell how long the calls took, which costs them about twice as much; needs Linux 6.13."},
+	 .help = "With --bursts: also tell how long the calls took, which costs them about twice as much."},
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
 	 .help = "End after TIME."},
 	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
