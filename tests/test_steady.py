@@ -20,7 +20,7 @@ FORMS = (
     (200, "--csv --arenas"),
     (200, "--no-header"),
     (200, "--json --threads 2"),
-    (200, "--json --pause=10s"),
+    (200, "--json --pause=20s"),
 )
 
 
@@ -37,7 +37,7 @@ def counts(pid, rows, *args):
 
 def main():
     tap = harness.Tap()
-    scenario = "--chunks 3000 --free-pattern random:50 --threads 2"
+    scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
     with tap.section("a target at work"), harness.Oracle(scenario) as target:
         if not COUNTER.exists():
             raise harness.Skip(f"{COUNTER} was not built")
