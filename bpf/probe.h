@@ -69,7 +69,7 @@ struct probe_config {
 	u32 has_path; /* the tracepoint has a path before its flags: Linux before 6.10 */
 	u32 brk_granule;  /* what malloc rounds its requests to, in bytes */
 	u32 huge_granule; /* the same with MAP_HUGETLB */
-	u32 padding;
+	u32 par_n_mmaps;  /* offset in struct malloc_par; n_mmaps_max follows */
 };
 
 /* One event, with STACK_BYTES of the thread's stack behind it from STACK_ADDR on. */

@@ -49,6 +49,7 @@ struct rlimit {
 
 struct signal_struct {
 	struct rlimit rlim[16];
+	int nr_threads;
 	short oom_score_adj;
 };
 

@@ -137,6 +137,7 @@ static void set_malloc(struct probe_config *config,
 	config->heap_max_bytes = arena_heap_max_bytes(layout, par);
 	config->brk_granule = par->thp_page_bytes ? par->thp_page_bytes : PROBE_PAGE;
 	config->huge_granule = par->huge_page_bytes ? par->huge_page_bytes : PROBE_PAGE;
+	config->par_n_mmaps = layout->par.n_mmaps;
 	config->arena_top = layout->arena.top;
 	config->arena_bins = layout->arena.bins;
 	config->arena_system_mem = layout->arena.system_mem;
