@@ -418,15 +418,17 @@ static __always_inline void forget_refusals(const struct change *change)
 }
 
 /* Whether a mapping of LENGTH stands in for a brk that was refused BRK_LENGTH: it makes
- * up for the old top, too, rounded up to what is the least (2.35, 2.36) or to pages.
- * Another one follows an sbrk of the program's own. */
+ * up for the old top, too, and has at least a megabyte or is rounded up to one; in 2.35
+ * and 2.36 the least is confused with the page. Another one follows an sbrk of the
+ * program's own. */
 static __always_inline bool is_fallback(u64 length, u64 brk_length)
 {
 	u64 top = user_word(config.main_arena + config.arena_top);
 	u64 most = brk_length + user_word(top + 8) + FALLBACK_LEAST;
 
-	return brk_length && length >= brk_length && length >= FALLBACK_LEAST &&
-	       length <= most;
+	if (!brk_length || length < brk_length || length > most)
+		return false;
+	return length == brk_length || length >= FALLBACK_LEAST;
 }
 
 static __always_inline bool has_threads(void)
@@ -567,7 +569,8 @@ static __always_inline bool see_mprotect(struct change *change)
 	u64 grown = KERNEL_FIELD(change->mm, data_vm) - change->before.data_vm;
 	struct refusals *refusals;
 
-	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE || (s64)grown < 0)
+	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE || (s64)grown < 0 ||
+	    !is_from_malloc(change->regs, config.mprotect_return))
 		return false;
 	if (!grown)
 		return addr == heap && see_heap_refused(change, HEAP_REFUSALS);

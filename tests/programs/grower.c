@@ -516,16 +516,20 @@ static __attribute__((noinline)) void own_mremap(size_t bytes)
 	own_map_bytes += bytes;
 }
 
-/* A reservation that becomes writable bit by bit, as a heap's would. */
+/* A reservation that becomes writable bit by bit, at an address such as heaps have. */
 static __attribute__((noinline)) void own_mprotect(size_t bytes)
 {
 	static char *at;
 	static size_t done;
 
-	if (!at)
-		at = mmap(NULL, HEAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			  0);
-	if (at == MAP_FAILED || mprotect(at + done, bytes, PROT_READ | PROT_WRITE))
+	if (!at) {
+		at = mmap(NULL, 2 * HEAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+		if (at == MAP_FAILED)
+			fail("mmap");
+		at += -(uintptr_t)at & (HEAP_BYTES - 1);
+	}
+	if (mprotect(at + done, bytes, PROT_READ | PROT_WRITE))
 		fail("mprotect");
 	done += bytes;
 }
