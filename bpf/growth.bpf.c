@@ -12,6 +12,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* x86-64: the numbers of the system calls that move a heap's bounds. */
 enum {
+	NOT_IN_CALL = 0, /* it is read's number, which is not followed */
 	SYS_MMAP = 9,
 	SYS_MPROTECT = 10,
 	SYS_MUNMAP = 11,
@@ -68,9 +69,9 @@ struct before {
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, THREADS);
-	__type(key, u32);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, s32);
 	__type(value, struct before);
 } calls SEC(".maps");
 
@@ -138,14 +139,6 @@ static __always_inline struct pt_regs *user_registers(void)
 {
 	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 }
-
-/* An argument or pointer of its own for CO-RE: it relocates every step of an expression.
- */
-#define KERNEL_FIELD(pointer, field)                  \
-	({                                            \
-		typeof(pointer) pointer_ = (pointer); \
-		BPF_CORE_READ(pointer_, field);       \
-	})
 
 static __always_inline u64 user_word(u64 addr)
 {
@@ -257,7 +250,7 @@ static __always_inline void read_limits(struct probe_event *event,
 
 	event->total_vm_pages = change->before.total_vm;
 	event->data_vm_pages = change->before.data_vm;
-	event->map_count = KERNEL_FIELD(change->mm, map_count);
+	event->map_count = change->mm->map_count;
 	event->rlimit_as = BPF_CORE_READ(signal, rlim[RLIMIT_AS].rlim_cur);
 	event->rlimit_data = BPF_CORE_READ(signal, rlim[RLIMIT_DATA].rlim_cur);
 }
@@ -396,7 +389,7 @@ static __always_inline bool is_from_malloc(const struct pt_regs *regs, s32 offse
 
 	if (offset < 0)
 		return true;
-	back = user_word(BPF_CORE_READ(regs, sp) + offset);
+	back = user_word(regs->sp + offset);
 	return back >= config.text_start && back < config.text_end;
 }
 
@@ -466,8 +459,8 @@ static __always_inline bool is_failure(struct refusals *refusals, u64 sp, u64 le
 
 static __always_inline bool see_brk(struct change *change)
 {
-	u64 asked = KERNEL_FIELD(change->regs, di);
-	u64 now = KERNEL_FIELD(change->mm, brk), old = change->before.brk;
+	u64 asked = change->regs->di;
+	u64 now = change->mm->brk, old = change->before.brk;
 	struct refusals *refusals;
 
 	if (asked <= old)
@@ -516,7 +509,7 @@ static __always_inline bool see_reservation(struct change *change, u64 grown)
 /* Whether to note a mapping for malloc that was granted (GROWN), or refused. */
 static __always_inline bool see_malloc_mmap(struct change *change, u64 grown)
 {
-	u64 sp = KERNEL_FIELD(change->regs, sp);
+	u64 sp = change->regs->sp;
 	struct refusals *refusals = grown ? bpf_map_lookup_elem(&refused, &change->tid)
 					  : refusals_of(change->tid);
 	bool is_main;
@@ -542,14 +535,14 @@ static __always_inline bool see_malloc_mmap(struct change *change, u64 grown)
  * is not the last word. */
 static __always_inline bool see_mmap(struct change *change)
 {
-	u64 flags = KERNEL_FIELD(change->regs, r10);
-	u64 protection = KERNEL_FIELD(change->regs, dx);
-	u64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
+	u64 flags = change->regs->r10;
+	u64 protection = change->regs->dx;
+	u64 grown = change->mm->total_vm - change->before.total_vm;
 
 	if ((flags & (MAP_ANONYMOUS | MAP_STACK | MAP_FIXED)) != MAP_ANONYMOUS ||
 	    !is_from_malloc(change->regs, config.mmap_return))
 		return false;
-	change->length = KERNEL_FIELD(change->regs, si);
+	change->length = change->regs->si;
 	if (protection == PROT_NONE)
 		return see_reservation(change, grown);
 	if (protection != PROT_READ_WRITE || (!grown && flags & MAP_HUGETLB))
@@ -564,12 +557,12 @@ static __always_inline bool see_mmap(struct change *change)
  * for one begins at its very start, before malloc wrote anything there. */
 static __always_inline bool see_mprotect(struct change *change)
 {
-	u64 addr = KERNEL_FIELD(change->regs, di);
+	u64 addr = change->regs->di;
 	u64 heap = addr & ~(config.heap_max_bytes - 1);
-	u64 grown = KERNEL_FIELD(change->mm, data_vm) - change->before.data_vm;
+	u64 grown = change->mm->data_vm - change->before.data_vm;
 	struct refusals *refusals;
 
-	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE || (s64)grown < 0 ||
+	if (change->regs->dx != PROT_READ_WRITE || (s64)grown < 0 ||
 	    !is_from_malloc(change->regs, config.mprotect_return))
 		return false;
 	if (!grown)
@@ -583,7 +576,7 @@ static __always_inline bool see_mprotect(struct change *change)
 		if (refusals)
 			refusals_end_heap(refusals);
 	}
-	change->length = addr + KERNEL_FIELD(change->regs, si) - heap;
+	change->length = addr + change->regs->si - heap;
 	if (addr != heap)
 		change->length -= user_word(heap + HEAP_SIZE);
 	change->granule = PROBE_PAGE;
@@ -596,12 +589,12 @@ static __always_inline bool see_mprotect(struct change *change)
 
 static __always_inline bool see_mremap(struct change *change)
 {
-	s64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
+	s64 grown = change->mm->total_vm - change->before.total_vm;
 
 	if (grown <= 0 || !is_from_malloc(change->regs, config.mremap_return))
 		return false;
 	forget_refusals(change);
-	change->length = KERNEL_FIELD(change->regs, dx);
+	change->length = change->regs->dx;
 	change->granule = PROBE_PAGE;
 	change->bytes = grown * PROBE_PAGE;
 	change->kind = PROBE_MREMAP;
@@ -612,7 +605,7 @@ static __always_inline bool see_mremap(struct change *change)
  * fits is the one that did it. */
 static __always_inline bool see_munmap(struct change *change)
 {
-	u64 par[3], length = KERNEL_FIELD(change->regs, si);
+	u64 par[3], length = change->regs->si;
 
 	if (bpf_probe_read_user(par, sizeof(par), (void *)config.par) ||
 	    par[2] == known_mmap_threshold || par[2] > length ||
@@ -649,24 +642,30 @@ static __always_inline bool is_write_lock(const struct bpf_raw_tracepoint_args *
 SEC("raw_tp/mmap_lock_acquire_returned")
 int mmap_lock_acquired(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct mm_struct *mm = (struct mm_struct *)ctx->args[0];
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct probe_counts *mine;
-	struct before before;
+	struct before *before;
+	struct mm_struct *mm;
 	u32 pid, tid;
+	u64 call;
 
 	if (stopped || !is_write_lock(ctx) || !is_target(&pid, &tid))
 		return 0;
-	before.call = KERNEL_FIELD(user_registers(), orig_ax);
-	if (!is_followed(before.call))
+	call = user_registers()->orig_ax;
+	if (!is_followed(call))
 		return 0;
-	before.brk = BPF_CORE_READ(mm, brk);
-	before.total_vm = BPF_CORE_READ(mm, total_vm);
-	before.data_vm = BPF_CORE_READ(mm, data_vm);
-	if (bpf_map_update_elem(&calls, &tid, &before, BPF_ANY)) {
+	before = bpf_task_storage_get(&calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!before) {
 		mine = my_counts();
 		if (mine)
 			mine->missed++;
+		return 0;
 	}
+	mm = task->mm;
+	before->brk = mm->brk;
+	before->total_vm = mm->total_vm;
+	before->data_vm = mm->data_vm;
+	before->call = call;
 	return 0;
 }
 
@@ -688,19 +687,20 @@ static __always_inline bool see(struct change *change)
 }
 
 SEC("raw_tp/mmap_lock_released")
-int mmap_lock_released(struct bpf_raw_tracepoint_args *ctx)
+int mmap_lock_released(void *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct change change = {};
 	struct before *before;
 
 	if (stopped || !is_target(&change.pid, &change.tid))
 		return 0;
-	before = bpf_map_lookup_elem(&calls, &change.tid);
-	if (!before)
+	before = bpf_task_storage_get(&calls, task, NULL, 0);
+	if (!before || before->call == NOT_IN_CALL)
 		return 0;
 	change.before = *before;
-	bpf_map_delete_elem(&calls, &change.tid);
-	change.mm = (struct mm_struct *)ctx->args[0];
+	before->call = NOT_IN_CALL;
+	change.mm = task->mm;
 	change.regs = user_registers();
 	if (see(&change))
 		note(&change);
