@@ -369,9 +369,10 @@ static int tell_bursts(struct session *session, const struct tracer *tracer)
 /* What was seen stays, for the end. 0 or -errno of the output. */
 static int end_tracer(struct session *session, size_t i)
 {
-	int error = tell_bursts(session, session->tracer[i]);
+	struct tracer *tracer = session->tracer[i];
+	int error = tracer_finish(tracer, tell_event, session, &session->total[i]);
 
-	tracer_total(session->tracer[i], &session->total[i]);
+	error = error ? error : tell_bursts(session, tracer);
 	tracer_close(session->tracer[i]);
 	session->tracer[i] = NULL;
 	session->alive--;

@@ -16,8 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { DESCRIPTION = 512 };
+enum { LAST_POLLS = 10, PAUSE_NS = 1000000, DESCRIPTION = 512 };
 
 struct tracer {
 	struct tracer_options options;
@@ -33,7 +34,8 @@ struct tracer {
 	uint64_t cgroup;	/* 0: not known */
 	char description[DESCRIPTION];
 	struct event event;
-	tracer_fn *fn; /* of the poll that runs */
+	uint64_t handed; /* events, to all polls */
+	tracer_fn *fn;	 /* of the poll that runs */
 	void *context;
 	int error;
 };
@@ -226,6 +228,7 @@ static void on_event(const struct probe_event *raw, const uint8_t *stack, void *
 	struct event *event = &tracer->event;
 	struct limits limits = {0};
 
+	tracer->handed++;
 	if (tracer->error)
 		return;
 	if (raw->kind == PROBE_FAILURE)
@@ -287,9 +290,25 @@ int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct faul
 	return read_heap(tracer, fault);
 }
 
-int tracer_total(struct tracer *tracer, struct probe_counts *total)
+int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
+		  struct probe_counts *total)
 {
-	return probe_total(tracer->probe, total);
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+	int error;
+
+	probe_detach(tracer->probe);
+	tracer->fn = fn;
+	tracer->context = context;
+	tracer->error = 0;
+	/* A probe may still be at work on another CPU. */
+	for (unsigned tries = 0;; tries++) {
+		error = probe_poll(tracer->probe, on_event, tracer);
+		if (!error)
+			error = probe_total(tracer->probe, total);
+		if (error || tracer->handed >= total->sent || tries == LAST_POLLS)
+			return error ? error : tracer->error;
+		nanosleep(&pause, NULL);
+	}
 }
 
 int tracer_bursts(const struct tracer *tracer, struct bursts *bursts)

@@ -39,8 +39,10 @@ void tracer_close(struct tracer *tracer);
  * -errno: FN's own, or with FAULT. */
 int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct fault *fault);
 
-/* What was seen since the start. 0 or -errno. */
-int tracer_total(struct tracer *tracer, struct probe_counts *total);
+/* Takes the probes away, hands what they still held to FN, and tells what was seen since
+ * the start. 0 or -errno; FN's own too. */
+int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
+		  struct probe_counts *total);
 
 /* What the bursts counted since the start; COMM is TRACER's. 0, -ENODATA without bursts,
  * or -errno. */
