@@ -192,8 +192,7 @@ def run_reading(tap):
     with Grower() as target:
         target.orders(["malloc 50 1000", "malloc 1 90000", "malloc 1 100", "rotate 2", "free"])
         want = harness.stat(target.pid).row
-        # The kills are watched for when everything else is in place, the reading too.
-        with Trace(target, *ALL, at=("mark_victim",)) as trace:
+        with Trace(target, *ALL) as trace:
             target.order("malloc 8 50000")
             trace.stop()
             events = trace.events

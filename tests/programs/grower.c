@@ -612,6 +612,16 @@ static __attribute__((noinline)) void by_touch(size_t bytes)
 	keep(chunk);
 }
 
+static void obey_pace(const struct order *order)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (uint64_t i = 0; i < order->number[1]; i++) {
+		keep(by_malloc(order->number[2]));
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void obey_touch(const struct order *order)
 {
 	for (uint64_t i = 0; i < order->number[1]; i++)
@@ -634,7 +644,7 @@ static const struct {
 	{"free", obey_free},	  {"stock", obey_stock},     {"own", obey_own},
 	{"maps", obey_maps},	  {"flood", obey_flood},     {"touch", obey_touch},
 	{"exec", obey_exec},	  {"rotate", obey_rotate},   {"figures", obey_figures},
-	{"mapped", obey_mapped},  {"block", obey_block},
+	{"mapped", obey_mapped},  {"block", obey_block},     {"pace", obey_pace},
 };
 
 static void answer(void)
