@@ -113,7 +113,7 @@ static int run(const struct command *command, int argc, char **argv);
 const struct command command_trace = {
 	.name = "trace",
 	.synopsis = "-p PID[,PID...] [OPTION...]",
-	.summary = "heap growth, failed allocations and kills as they happen, with stacks",
+	.summary = "heap growth, failed allocations and kills, with stacks",
 	.description =
 		"Attaches eBPF probes to running processes and tells, until it is stopped, each "
 		"time that a heap grows, an allocation fails, a free moves malloc's thresholds, "
