@@ -25,16 +25,17 @@ struct {
 } ring SEC(".maps");
 
 /* The kernel's count of resident pages of one kind. A macro: only an index that is
- * written as a constant is relocated by the size of the kernel's own elements. */
+ * written as a constant is relocated by the size of the kernel's own elements. By a
+ * field, not by a type that may be missing: for that libbpf searches the modules, too,
+ * which takes CAP_SYS_ADMIN. */
 #define RESIDENT(mm, index)                                                          \
 	({                                                                           \
+		struct mm_struct___before_6_2 *old_ = (void *)(mm);                  \
 		s64 pages_;                                                          \
-		if (bpf_core_type_exists(struct mm_rss_stat)) {                      \
-			struct mm_struct___before_6_2 *old_ = (void *)(mm);          \
+		if (bpf_core_field_exists(old_->rss_stat.count))                     \
 			pages_ = BPF_CORE_READ(old_, rss_stat.count[index].counter); \
-		} else {                                                             \
+		else                                                                 \
 			pages_ = BPF_CORE_READ(mm, rss_stat[index].count);           \
-		}                                                                    \
 		pages_ < 0 ? 0 : (u64)pages_;                                        \
 	})
 
