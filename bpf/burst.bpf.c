@@ -8,6 +8,8 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
+enum { THREADS = 16384 };
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -15,9 +17,13 @@ struct {
 	__type(value, struct burst_counts);
 } counts SEC(".maps");
 
-/* Weak: kernels that lack them still load the program that only counts sizes. */
-extern bool bpf_session_is_return(void) __weak __ksym;
-extern u64 *bpf_session_cookie(void) __weak __ksym;
+/* When the calls began that are under way, by thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, THREADS);
+	__type(key, u32);
+	__type(value, u64);
+} starts SEC(".maps");
 
 /* How many bits VALUE has. */
 static __always_inline u32 class_of(u64 value)
@@ -60,19 +66,32 @@ int malloc_entered(struct pt_regs *regs)
 	return 0;
 }
 
+/* At the entry, when calls are timed; as late as can be. */
 SEC("kprobe")
-int malloc_timed(struct pt_regs *regs)
+int malloc_started(struct pt_regs *regs)
 {
 	struct burst_counts *mine = my_counts();
-	u64 *start_ns = bpf_session_cookie();
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	u64 now_ns;
+
+	if (mine)
+		count(mine->sizes, regs->di);
+	now_ns = bpf_ktime_get_ns();
+	bpf_map_update_elem(&starts, &tid, &now_ns, BPF_ANY);
+	return 0;
+}
+
+SEC("kprobe")
+int malloc_returned(struct pt_regs *regs)
+{
+	u64 now_ns = bpf_ktime_get_ns();
+	struct burst_counts *mine = my_counts();
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	u64 *start_ns = bpf_map_lookup_elem(&starts, &tid);
 
 	if (!mine || !start_ns)
 		return 0;
-	if (bpf_session_is_return()) {
-		count(mine->latency_ns, bpf_ktime_get_ns() - *start_ns);
-		return 0;
-	}
-	count(mine->sizes, regs->di);
-	*start_ns = bpf_ktime_get_ns();
+	count(mine->latency_ns, now_ns - *start_ns);
+	bpf_map_delete_elem(&starts, &tid);
 	return 0;
 }

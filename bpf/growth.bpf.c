@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 
 #include "probe.h"
+#include "refusals.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -11,6 +12,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 /* x86-64: the numbers of the system calls that move a heap's bounds. */
 enum {
+	NOT_IN_CALL = 0, /* it is read's number, which is not followed */
 	SYS_MMAP = 9,
 	SYS_MPROTECT = 10,
 	SYS_MUNMAP = 11,
@@ -20,6 +22,7 @@ enum {
 
 /* linux/mman.h and linux/resource.h. */
 enum {
+	PROT_NONE = 0,
 	PROT_READ_WRITE = 3,
 	MAP_FIXED = 0x10,
 	MAP_ANONYMOUS = 0x20,
@@ -37,6 +40,9 @@ enum {
 	HEAP_ARENA = 0, /* offsets in struct _heap_info */
 	HEAP_SIZE = 16,
 	HEAP_COMMITTED = 24,
+	PAR_MMAP_THRESHOLD = 16, /* offsets in struct malloc_par */
+	PAR_ARENA_MAX = 32,
+	FALLBACK_LEAST = 1 << 20, /* what a mapping that stands in for brk has at least */
 };
 
 enum {
@@ -63,19 +69,17 @@ struct before {
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, THREADS);
-	__type(key, u32);
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, s32);
 	__type(value, struct before);
 } calls SEC(".maps");
 
-/* Threads whose brk was refused, with what they had asked for: malloc then tries mmap,
- * and when that is refused too, the allocation has failed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, THREADS);
 	__type(key, u32);
-	__type(value, u64);
+	__type(value, struct refusals);
 } refused SEC(".maps");
 
 struct {
@@ -135,14 +139,6 @@ static __always_inline struct pt_regs *user_registers(void)
 {
 	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 }
-
-/* An argument or pointer of its own for CO-RE: it relocates every step of an expression.
- */
-#define KERNEL_FIELD(pointer, field)                  \
-	({                                            \
-		typeof(pointer) pointer_ = (pointer); \
-		BPF_CORE_READ(pointer_, field);       \
-	})
 
 static __always_inline u64 user_word(u64 addr)
 {
@@ -254,7 +250,7 @@ static __always_inline void read_limits(struct probe_event *event,
 
 	event->total_vm_pages = change->before.total_vm;
 	event->data_vm_pages = change->before.data_vm;
-	event->map_count = KERNEL_FIELD(change->mm, map_count);
+	event->map_count = change->mm->map_count;
 	event->rlimit_as = BPF_CORE_READ(signal, rlim[RLIMIT_AS].rlim_cur);
 	event->rlimit_data = BPF_CORE_READ(signal, rlim[RLIMIT_DATA].rlim_cur);
 }
@@ -384,7 +380,7 @@ static __always_inline void note(const struct change *change)
 	watch_flood(now);
 }
 
-/* ---- what the system calls mean ---- */
+/* ---- who asks ---- */
 
 /* Whether the call comes from malloc's own file, not from the program's. */
 static __always_inline bool is_from_malloc(const struct pt_regs *regs, s32 offset)
@@ -393,26 +389,145 @@ static __always_inline bool is_from_malloc(const struct pt_regs *regs, s32 offse
 
 	if (offset < 0)
 		return true;
-	back = user_word(BPF_CORE_READ(regs, sp) + offset);
+	back = user_word(regs->sp + offset);
 	return back >= config.text_start && back < config.text_end;
 }
 
+/* ---- what failed ---- */
+
+static __always_inline struct refusals *refusals_of(u32 tid)
+{
+	struct refusals none = {}, *found = bpf_map_lookup_elem(&refused, &tid);
+
+	if (found)
+		return found;
+	bpf_map_update_elem(&refused, &tid, &none, BPF_ANY);
+	return bpf_map_lookup_elem(&refused, &tid);
+}
+
+static __always_inline void forget_refusals(const struct change *change)
+{
+	bpf_map_delete_elem(&refused, &change->tid);
+}
+
+/* Whether a mapping of LENGTH stands in for a brk that was refused BRK_LENGTH: it makes
+ * up for the old top, too, and has at least a megabyte or is rounded up to one; in 2.35
+ * and 2.36 the least is confused with the page. Another one follows an sbrk of the
+ * program's own. */
+static __always_inline bool is_fallback(u64 length, u64 brk_length)
+{
+	u64 top = user_word(config.main_arena + config.arena_top);
+	u64 most = brk_length + user_word(top + 8) + FALLBACK_LEAST;
+
+	if (!brk_length || length < brk_length || length > most)
+		return false;
+	return length == brk_length || length >= FALLBACK_LEAST;
+}
+
+static __always_inline bool has_threads(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, signal, nr_threads) > 1;
+}
+
+/* Whether malloc would give a chunk that takes LENGTH a mapping of its own. */
+static __always_inline bool is_large(u64 length)
+{
+	u64 threshold = user_word(config.par + PAR_MMAP_THRESHOLD);
+	u64 counts = user_word(config.par + config.par_n_mmaps);
+
+	return length > threshold + PROBE_PAGE && (u32)counts < counts >> 32;
+}
+
+/* A mapping was refused. With one arena for all threads both attempts are there, and
+ * nothing else is one. */
+static __always_inline bool is_failure(struct refusals *refusals, u64 sp, u64 length,
+				       bool is_main)
+{
+	bool threads = has_threads();
+
+	if (is_main)
+		return refusals_main(refusals, sp, threads);
+	if (!threads || user_word(config.par + PAR_ARENA_MAX) == 1)
+		return false;
+	return refusals_chunk(refusals, sp, length, config.heap_max_bytes,
+			      is_large(length));
+}
+
+/* ---- what the system calls mean ---- */
+
 static __always_inline bool see_brk(struct change *change)
 {
-	u64 asked = KERNEL_FIELD(change->regs, di);
-	u64 now = KERNEL_FIELD(change->mm, brk), old = change->before.brk;
+	u64 asked = change->regs->di;
+	u64 now = change->mm->brk, old = change->before.brk;
+	struct refusals *refusals;
 
 	if (asked <= old)
 		return false;
 	change->length = asked - old;
 	change->granule = config.brk_granule;
 	if (now <= old) {
-		bpf_map_update_elem(&refused, &change->tid, &change->length, BPF_ANY);
+		refusals = refusals_of(change->tid);
+		if (refusals)
+			refusals_brk(refusals, change->length);
 		return false;
 	}
+	forget_refusals(change);
 	change->kind = PROBE_BRK;
 	change->bytes = now - old;
 	change->arena = config.main_arena;
+	return true;
+}
+
+/* A heap was refused COUNT times. Whether a large request has failed with that: what it
+ * was refused before is what is told. */
+static __always_inline bool see_heap_refused(struct change *change, u32 count)
+{
+	struct refusals *refusals = refusals_of(change->tid);
+
+	if (!refusals)
+		return false;
+	change->length = refusals->large;
+	change->bytes = refusals->large;
+	change->granule = PROBE_PAGE;
+	change->kind = PROBE_FAILURE;
+	return refusals_heap(refusals, count);
+}
+
+/* A heap is cut out of a reservation of its size or twice that. */
+static __always_inline bool see_reservation(struct change *change, u64 grown)
+{
+	u64 length = change->length;
+
+	if (grown ||
+	    (length != config.heap_max_bytes && length != 2 * config.heap_max_bytes))
+		return false;
+	return see_heap_refused(change, 1);
+}
+
+/* Whether to note a mapping for malloc that was granted (GROWN), or refused. */
+static __always_inline bool see_malloc_mmap(struct change *change, u64 grown)
+{
+	u64 sp = change->regs->sp;
+	struct refusals *refusals = grown ? bpf_map_lookup_elem(&refused, &change->tid)
+					  : refusals_of(change->tid);
+	bool is_main;
+
+	change->kind = grown ? PROBE_MMAP : PROBE_FAILURE;
+	if (!refusals)
+		return grown;
+	is_main = is_fallback(change->length, refusals->brk_length);
+	if (is_main) {
+		change->brk_length = refusals->brk_length;
+		change->granule = config.brk_granule;
+		change->arena = config.main_arena;
+	}
+	if (!grown)
+		return is_failure(refusals, sp, change->length, is_main);
+	if (is_main)
+		change->kind = PROBE_FALLBACK;
+	forget_refusals(change);
 	return true;
 }
 
@@ -420,31 +535,21 @@ static __always_inline bool see_brk(struct change *change)
  * is not the last word. */
 static __always_inline bool see_mmap(struct change *change)
 {
-	u64 flags = KERNEL_FIELD(change->regs, r10);
-	u64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
-	u64 *brk_length;
+	u64 flags = change->regs->r10;
+	u64 protection = change->regs->dx;
+	u64 grown = change->mm->total_vm - change->before.total_vm;
 
-	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE ||
-	    (flags & (MAP_ANONYMOUS | MAP_STACK | MAP_FIXED)) != MAP_ANONYMOUS ||
+	if ((flags & (MAP_ANONYMOUS | MAP_STACK | MAP_FIXED)) != MAP_ANONYMOUS ||
 	    !is_from_malloc(change->regs, config.mmap_return))
 		return false;
-	if (!grown && flags & MAP_HUGETLB)
+	change->length = change->regs->si;
+	if (protection == PROT_NONE)
+		return see_reservation(change, grown);
+	if (protection != PROT_READ_WRITE || (!grown && flags & MAP_HUGETLB))
 		return false;
-	change->length = KERNEL_FIELD(change->regs, si);
 	change->granule = flags & MAP_HUGETLB ? config.huge_granule : PROBE_PAGE;
 	change->bytes = grown ? grown * PROBE_PAGE : change->length;
-	change->kind = PROBE_MMAP;
-	brk_length = bpf_map_lookup_elem(&refused, &change->tid);
-	if (brk_length) {
-		change->brk_length = *brk_length;
-		change->granule = config.brk_granule;
-		change->arena = config.main_arena;
-		change->kind = grown ? PROBE_FALLBACK : PROBE_FAILURE;
-		bpf_map_delete_elem(&refused, &change->tid);
-	} else if (!grown) {
-		return false;
-	}
-	return true;
+	return see_malloc_mmap(change, grown);
 }
 
 /* Memory that becomes writable counts as data from then on, so the difference is what was
@@ -452,16 +557,26 @@ static __always_inline bool see_mmap(struct change *change)
  * for one begins at its very start, before malloc wrote anything there. */
 static __always_inline bool see_mprotect(struct change *change)
 {
-	u64 addr = KERNEL_FIELD(change->regs, di);
+	u64 addr = change->regs->di;
 	u64 heap = addr & ~(config.heap_max_bytes - 1);
-	u64 grown = KERNEL_FIELD(change->mm, data_vm) - change->before.data_vm;
+	u64 grown = change->mm->data_vm - change->before.data_vm;
+	struct refusals *refusals;
 
-	if (KERNEL_FIELD(change->regs, dx) != PROT_READ_WRITE || !(s64)grown ||
-	    (s64)grown < 0)
+	if (change->regs->dx != PROT_READ_WRITE || (s64)grown < 0 ||
+	    !is_from_malloc(change->regs, config.mprotect_return))
 		return false;
+	if (!grown)
+		return addr == heap && see_heap_refused(change, HEAP_REFUSALS);
 	if (addr != heap && user_word(heap + HEAP_COMMITTED) != addr - heap)
 		return false;
-	change->length = addr + KERNEL_FIELD(change->regs, si) - heap;
+	if (addr != heap) {
+		forget_refusals(change);
+	} else {
+		refusals = bpf_map_lookup_elem(&refused, &change->tid);
+		if (refusals)
+			refusals_end_heap(refusals);
+	}
+	change->length = addr + change->regs->si - heap;
 	if (addr != heap)
 		change->length -= user_word(heap + HEAP_SIZE);
 	change->granule = PROBE_PAGE;
@@ -474,11 +589,12 @@ static __always_inline bool see_mprotect(struct change *change)
 
 static __always_inline bool see_mremap(struct change *change)
 {
-	s64 grown = KERNEL_FIELD(change->mm, total_vm) - change->before.total_vm;
+	s64 grown = change->mm->total_vm - change->before.total_vm;
 
 	if (grown <= 0 || !is_from_malloc(change->regs, config.mremap_return))
 		return false;
-	change->length = KERNEL_FIELD(change->regs, dx);
+	forget_refusals(change);
+	change->length = change->regs->dx;
 	change->granule = PROBE_PAGE;
 	change->bytes = grown * PROBE_PAGE;
 	change->kind = PROBE_MREMAP;
@@ -489,7 +605,7 @@ static __always_inline bool see_mremap(struct change *change)
  * fits is the one that did it. */
 static __always_inline bool see_munmap(struct change *change)
 {
-	u64 par[3], length = KERNEL_FIELD(change->regs, si);
+	u64 par[3], length = change->regs->si;
 
 	if (bpf_probe_read_user(par, sizeof(par), (void *)config.par) ||
 	    par[2] == known_mmap_threshold || par[2] > length ||
@@ -526,24 +642,30 @@ static __always_inline bool is_write_lock(const struct bpf_raw_tracepoint_args *
 SEC("raw_tp/mmap_lock_acquire_returned")
 int mmap_lock_acquired(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct mm_struct *mm = (struct mm_struct *)ctx->args[0];
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct probe_counts *mine;
-	struct before before;
+	struct before *before;
+	struct mm_struct *mm;
 	u32 pid, tid;
+	u64 call;
 
 	if (stopped || !is_write_lock(ctx) || !is_target(&pid, &tid))
 		return 0;
-	before.call = KERNEL_FIELD(user_registers(), orig_ax);
-	if (!is_followed(before.call))
+	call = user_registers()->orig_ax;
+	if (!is_followed(call))
 		return 0;
-	before.brk = BPF_CORE_READ(mm, brk);
-	before.total_vm = BPF_CORE_READ(mm, total_vm);
-	before.data_vm = BPF_CORE_READ(mm, data_vm);
-	if (bpf_map_update_elem(&calls, &tid, &before, BPF_ANY)) {
+	before = bpf_task_storage_get(&calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!before) {
 		mine = my_counts();
 		if (mine)
 			mine->missed++;
+		return 0;
 	}
+	mm = task->mm;
+	before->brk = mm->brk;
+	before->total_vm = mm->total_vm;
+	before->data_vm = mm->data_vm;
+	before->call = call;
 	return 0;
 }
 
@@ -565,19 +687,20 @@ static __always_inline bool see(struct change *change)
 }
 
 SEC("raw_tp/mmap_lock_released")
-int mmap_lock_released(struct bpf_raw_tracepoint_args *ctx)
+int mmap_lock_released(void *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct change change = {};
 	struct before *before;
 
 	if (stopped || !is_target(&change.pid, &change.tid))
 		return 0;
-	before = bpf_map_lookup_elem(&calls, &change.tid);
-	if (!before)
+	before = bpf_task_storage_get(&calls, task, NULL, 0);
+	if (!before || before->call == NOT_IN_CALL)
 		return 0;
 	change.before = *before;
-	bpf_map_delete_elem(&calls, &change.tid);
-	change.mm = (struct mm_struct *)ctx->args[0];
+	before->call = NOT_IN_CALL;
+	change.mm = task->mm;
 	change.regs = user_registers();
 	if (see(&change))
 		note(&change);

@@ -24,19 +24,20 @@ struct {
 	__uint(max_entries, 1 << 16);
 } ring SEC(".maps");
 
-static __always_inline u64 resident(struct mm_struct *mm, u32 index)
-{
-	s64 pages;
-
-	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		struct mm_struct___before_6_2 *old = (void *)mm;
-
-		pages = BPF_CORE_READ(old, rss_stat.count[index].counter);
-	} else {
-		pages = BPF_CORE_READ(mm, rss_stat[index].count);
-	}
-	return pages < 0 ? 0 : pages;
-}
+/* The kernel's count of resident pages of one kind. A macro: only an index that is
+ * written as a constant is relocated by the size of the kernel's own elements. By a
+ * field, not by a type that may be missing: for that libbpf searches the modules, too,
+ * which takes CAP_SYS_ADMIN. */
+#define RESIDENT(mm, index)                                                          \
+	({                                                                           \
+		struct mm_struct___before_6_2 *old_ = (void *)(mm);                  \
+		s64 pages_;                                                          \
+		if (bpf_core_field_exists(old_->rss_stat.count))                     \
+			pages_ = BPF_CORE_READ(old_, rss_stat.count[index].counter); \
+		else                                                                 \
+			pages_ = BPF_CORE_READ(mm, rss_stat[index].count);           \
+		pages_ < 0 ? 0 : (u64)pages_;                                        \
+	})
 
 /* A cgroup that is at its limit was what the kernel killed for: a charge that would have
  * gone above it had just failed. */
@@ -86,9 +87,9 @@ int victim_marked(struct bpf_raw_tracepoint_args *ctx)
 	event->oom_score_adj = BPF_CORE_READ(task, signal, oom_score_adj);
 	BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
 	event->total_vm_pages = BPF_CORE_READ(mm, total_vm);
-	event->file_pages = resident(mm, FILE_PAGES);
-	event->anon_pages = resident(mm, ANON_PAGES);
-	event->shmem_pages = resident(mm, SHMEM_PAGES);
+	event->file_pages = RESIDENT(mm, FILE_PAGES);
+	event->anon_pages = RESIDENT(mm, ANON_PAGES);
+	event->shmem_pages = RESIDENT(mm, SHMEM_PAGES);
 	read_cgroup(event, task);
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 	return 0;

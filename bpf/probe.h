@@ -69,6 +69,8 @@ struct probe_config {
 	u32 has_path; /* the tracepoint has a path before its flags: Linux before 6.10 */
 	u32 brk_granule;  /* what malloc rounds its requests to, in bytes */
 	u32 huge_granule; /* the same with MAP_HUGETLB */
+	u32 par_n_mmaps;  /* offset in struct malloc_par; n_mmaps_max follows */
+	s32 mprotect_return;
 	u32 padding;
 };
 
@@ -116,7 +118,7 @@ struct probe_counts {
 	u64 missed;  /* system calls that found no room to be followed: not counted */
 };
 
-_Static_assert(sizeof(struct probe_config) == 10 * 8 + 12 * 4, "no padding");
+_Static_assert(sizeof(struct probe_config) == 10 * 8 + 14 * 4, "no padding");
 _Static_assert(sizeof(struct probe_event) ==
 		       8 + 4 * 4 + PROBE_COMM + 21 * 8 + PROBE_REGISTERS * 8 + 2 * 8,
 	       "no padding");

@@ -16,11 +16,12 @@ FORMS = (
     (1000, "--json"),
     (1000, "--json --source proc"),
     (1000, "--json --quick"),
+    (1000, "--json --quick --events"),
     (200, "--json --bins"),
     (200, "--csv --arenas"),
     (200, "--no-header"),
     (200, "--json --threads 2"),
-    (200, "--json --pause=10s"),
+    (200, "--json --pause=20s"),
 )
 
 
@@ -29,6 +30,8 @@ def counts(pid, rows, *args):
         "stat", "-p", pid, "0", rows, *args,
         env={**harness.CLEAN_ENV, "LD_PRELOAD": str(COUNTER), "COUNT_ROWS": str(rows)},
     )
+    if "--events" in args and done.returncode in (69, 77):
+        raise harness.Skip(done.stderr.strip())
     found = re.search(r"rows (\d+) before-2 (\d+) before-last (\d+)", done.stderr)
     if done.returncode or not found:
         raise RuntimeError(f"status {done.returncode}: {done.stderr}")
@@ -37,7 +40,7 @@ def counts(pid, rows, *args):
 
 def main():
     tap = harness.Tap()
-    scenario = "--chunks 3000 --free-pattern random:50 --threads 2"
+    scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
     with tap.section("a target at work"), harness.Oracle(scenario) as target:
         if not COUNTER.exists():
             raise harness.Skip(f"{COUNTER} was not built")

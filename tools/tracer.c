@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/take.h"
 #include "base/units.h"
+#include "probe/burst.h"
 #include "probe/probe.h"
 #include "source/source.h"
 #include "target/cgroup.h"
@@ -15,14 +16,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { DESCRIPTION = 512 };
+enum { LAST_POLLS = 10, PAUSE_NS = 1000000, DESCRIPTION = 512 };
 
 struct tracer {
 	struct tracer_options options;
 	struct process process;
 	struct probe *probe;
 	struct unwinder *unwinder;
+	struct burst *burst;   /* null: none were asked for */
 	struct source *source; /* of the full readings; null: none are taken */
 	struct sample *sample;
 	bool has_reading;
@@ -31,7 +34,8 @@ struct tracer {
 	uint64_t cgroup;	/* 0: not known */
 	char description[DESCRIPTION];
 	struct event event;
-	tracer_fn *fn; /* of the poll that runs */
+	uint64_t handed; /* events, to all polls */
+	tracer_fn *fn;	 /* of the poll that runs */
 	void *context;
 	int error;
 };
@@ -144,6 +148,19 @@ static int open_probe(struct tracer *tracer, struct fault *fault)
 	return error;
 }
 
+static int open_bursts(struct tracer *tracer, struct fault *fault)
+{
+	const struct burst_options options = {
+		.latency = tracer->options.latency,
+		.period_ns = BURST_PERIOD_NS,
+		.length_ns = BURST_LENGTH_NS,
+	};
+
+	if (!tracer->options.bursts)
+		return 0;
+	return burst_open(&tracer->burst, &tracer->process, &options, fault);
+}
+
 int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *options,
 		struct fault *fault)
 {
@@ -161,7 +178,10 @@ int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *op
 	/* Not every process is in a cgroup that can be told. */
 	if (cgroup_memory_id(&new->process, &new->cgroup))
 		new->cgroup = 0;
-	error = open_probe(new, fault);
+	/* Before the probes: its price is measured for some time. */
+	error = open_bursts(new, fault);
+	if (!error)
+		error = open_probe(new, fault);
 	if (!error)
 		error = open_readings(new, fault);
 	if (error) {
@@ -177,6 +197,7 @@ void tracer_close(struct tracer *tracer)
 {
 	if (!tracer)
 		return;
+	burst_close(tracer->burst);
 	probe_close(tracer->probe);
 	unwind_free(tracer->unwinder);
 	source_close(tracer->source);
@@ -207,6 +228,7 @@ static void on_event(const struct probe_event *raw, const uint8_t *stack, void *
 	struct event *event = &tracer->event;
 	struct limits limits = {0};
 
+	tracer->handed++;
 	if (tracer->error)
 		return;
 	if (raw->kind == PROBE_FAILURE)
@@ -258,12 +280,45 @@ int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct faul
 				 "cannot read the probes' events: %s", strerror(-error));
 	if (tracer->error)
 		return tracer->error;
-	return end != TRACER_RUNS ? end : read_heap(tracer, fault);
+	if (end != TRACER_RUNS)
+		return end;
+	if (tracer->burst)
+		error = burst_tick(tracer->burst, clock_monotonic_ns(), fault);
+	/* The end of the process is told by the next poll. */
+	if (error && error != -ESRCH)
+		return error;
+	return read_heap(tracer, fault);
 }
 
-int tracer_total(struct tracer *tracer, struct probe_counts *total)
+int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
+		  struct probe_counts *total)
 {
-	return probe_total(tracer->probe, total);
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+	int error;
+
+	probe_detach(tracer->probe);
+	tracer->fn = fn;
+	tracer->context = context;
+	tracer->error = 0;
+	/* A probe may still be at work on another CPU. */
+	for (unsigned tries = 0;; tries++) {
+		error = probe_poll(tracer->probe, on_event, tracer);
+		if (!error)
+			error = probe_total(tracer->probe, total);
+		if (error || tracer->handed >= total->sent || tries == LAST_POLLS)
+			return error ? error : tracer->error;
+		nanosleep(&pause, NULL);
+	}
+}
+
+int tracer_bursts(const struct tracer *tracer, struct bursts *bursts)
+{
+	return tracer->burst ? burst_total(tracer->burst, bursts) : -ENODATA;
+}
+
+const char *tracer_price(const struct tracer *tracer)
+{
+	return tracer->burst ? burst_describe(tracer->burst) : NULL;
 }
 
 bool tracer_concerns(const struct tracer *tracer, const struct kill_event *kill)

@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "bpf/probe.h"
+#include "sample/bursts.h"
 #include "sample/event.h"
 
 #include <stdbool.h>
@@ -15,6 +16,8 @@ struct tracer_options {
 	uint64_t stack_bytes;
 	uint32_t kinds;	    /* bits of enum event_kind: what is told */
 	int64_t reading_ns; /* between two full readings of the heap; 0: none */
+	bool bursts;	    /* count the calls of malloc in short bursts */
+	bool latency;	    /* and time them */
 };
 
 enum {
@@ -36,8 +39,17 @@ void tracer_close(struct tracer *tracer);
  * -errno: FN's own, or with FAULT. */
 int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct fault *fault);
 
-/* What was seen since the start. 0 or -errno. */
-int tracer_total(struct tracer *tracer, struct probe_counts *total);
+/* Takes the probes away, hands what they still held to FN, and tells what was seen since
+ * the start. 0 or -errno; FN's own too. */
+int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
+		  struct probe_counts *total);
+
+/* What the bursts counted since the start; COMM is TRACER's. 0, -ENODATA without bursts,
+ * or -errno. */
+int tracer_bursts(const struct tracer *tracer, struct bursts *bursts);
+
+/* What the bursts cost, as a line; null without bursts. Owned by TRACER. */
+const char *tracer_price(const struct tracer *tracer);
 
 /* Whether KILL is of the process, or of one in the same memory cgroup. */
 bool tracer_concerns(const struct tracer *tracer, const struct kill_event *kill);

@@ -93,8 +93,13 @@ static void derive(const struct probe_event *raw, struct event *event)
 		derive_brk(raw, raw->length, event);
 		break;
 	case PROBE_FALLBACK:
-	case PROBE_FAILURE:
 		derive_brk(raw, raw->brk_length, event);
+		break;
+	case PROBE_FAILURE: /* without an arena a mapping is all that is tried */
+		if (raw->brk_length)
+			derive_brk(raw, raw->brk_length, event);
+		else
+			derive_mapping(raw, event);
 		break;
 	case PROBE_MPROTECT:
 		derive_heap(raw, event);

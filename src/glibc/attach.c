@@ -89,28 +89,16 @@ static int look_at(const struct mapping *mapping, void *context)
 	return 0;
 }
 
-/* Opens the file that is mapped, not the one that its name leads to by now. map_files is
- * that file for sure, but takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE; without them the
- * name is tried in the process's own root and believed when it is the same inode. */
-static int open_mapped(const struct process *process, const struct mapped_file *file)
+static int open_file(const struct process *process, const struct mapped_file *file)
 {
-	char path[PATH_MAX + 64];
-	struct stat stat;
-	int fd;
+	const struct mapping mapping = {
+		.start = file->start,
+		.end = file->end,
+		.inode = file->inode,
+		.name = file->name,
+	};
 
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", process->pid,
-		 (unsigned long long)file->start, (unsigned long long)file->end);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 || (errno != EPERM && errno != EACCES))
-		return fd >= 0 ? fd : -errno;
-	snprintf(path, sizeof(path), "/proc/%d/root%s", process->pid, file->name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -EPERM;
-	if (fstat(fd, &stat) == 0 && stat.st_ino == file->inode)
-		return fd;
-	close(fd);
-	return -EPERM;
+	return maps_open(process, &mapping);
 }
 
 static int cannot_open(const struct process *process, const struct mapped_file *file,
@@ -155,7 +143,7 @@ static int try_file(const struct process *process, const struct mapped_file *fil
 {
 	struct located located = {0};
 	char why[128] = "";
-	int fd = open_mapped(process, file), error;
+	int fd = open_file(process, file), error;
 
 	if (fd < 0)
 		return cannot_open(process, file, fd, fault);

@@ -14,6 +14,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +22,16 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* linux/bpf.h of Linux 6.6 and 6.13: older headers and libraries lack them. */
+/* linux/bpf.h of Linux 6.6: older headers and libraries lack them. */
 enum {
 	ATTACH_UPROBE_MULTI = 48,
-	ATTACH_UPROBE_SESSION = 57,
+	UPROBE_MULTI_RETURN = 1, /* a flag */
 };
 
 enum {
 	DESCRIPTION_BYTES = 512,
 	CALIBRATE_CLASS = 7, /* the bits of CALIBRATE_SIZE */
+	LINKS = 2,
 };
 
 /* A busy program, for the price's sake. */
@@ -61,9 +63,8 @@ struct burst {
 	struct burst_bpf *skeleton;
 	struct burst_counts *per_cpu;
 	int cpus;
-	int program_fd;
 	int map_fd;
-	uint32_t attach_type;
+	int link[LINKS]; /* at the entry and at the return, while attached; else -1 */
 	struct burst_price price;
 	unsigned own_latency_class;
 	int64_t due_ns;
@@ -95,11 +96,11 @@ static int kernel_lacks(const char *what, struct fault *fault)
 			 what);
 }
 
-static int check_kernel(const struct burst_options *options, struct fault *fault)
+static int check_kernel(struct fault *fault)
 {
 	struct preflight found;
 	struct btf *btf;
-	bool multi, session, built;
+	bool multi, built;
 	int error = preflight(&found, fault);
 
 	if (error)
@@ -108,7 +109,6 @@ static int check_kernel(const struct burst_options *options, struct fault *fault
 	if (!btf)
 		return kernel_lacks("has no BTF (/sys/kernel/btf/vmlinux)", fault);
 	multi = has_enumerator(btf, "BPF_TRACE_UPROBE_MULTI");
-	session = has_enumerator(btf, "BPF_TRACE_UPROBE_SESSION");
 	built = btf__find_by_name_kind(btf, "bpf_uprobe_multi_link", BTF_KIND_STRUCT) > 0;
 	btf__free(btf);
 	if (!multi)
@@ -116,30 +116,92 @@ static int check_kernel(const struct burst_options *options, struct fault *fault
 				    fault);
 	if (!built)
 		return kernel_lacks("was built without CONFIG_UPROBE_EVENTS=y", fault);
-	if (options->latency && !session)
-		return kernel_lacks(
-			"cannot time calls: Linux 6.13 or later is needed; sizes can be "
-			"had",
-			fault);
 	return 0;
 }
 
 /* ---- attaching ---- */
 
-static int attach_probe(void *context, pid_t pid, const char *path, uint64_t offset)
+/* A descriptor whose closing takes the probe away, or -errno. */
+static int link_program(const struct bpf_program *program, uint32_t flags, pid_t pid,
+			const char *path, uint64_t offset)
 {
-	const struct burst *burst = context;
 	struct link_attributes attributes = {
-		.program_fd = (uint32_t)burst->program_fd,
-		.attach_type = burst->attach_type,
+		.program_fd = (uint32_t)bpf_program__fd(program),
+		.attach_type = ATTACH_UPROBE_MULTI,
 		.path = (uintptr_t)path,
 		.offsets = (uintptr_t)&offset,
 		.count = 1,
+		.uprobe_flags = flags,
 		.pid = (uint32_t)pid,
 	};
 	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
 
 	return fd < 0 ? -errno : (int)fd;
+}
+
+static void close_link(int *link)
+{
+	if (*link >= 0)
+		close(*link);
+	*link = -1;
+}
+
+/* Calls that were under way when the probe went have a start, and no end. */
+static void forget_starts(const struct burst *burst)
+{
+	int map_fd = bpf_map__fd(burst->skeleton->maps.starts);
+	uint32_t tid;
+
+	while (!bpf_map_get_next_key(map_fd, NULL, &tid))
+		if (bpf_map_delete_elem(map_fd, &tid))
+			return;
+}
+
+static void *close_return(void *context)
+{
+	close_link(context);
+	return NULL;
+}
+
+/* Both at once: while the kernel waits for the one to be out of use, calls would still
+ * pay for the other. */
+static void detach_probe(void *context)
+{
+	struct burst *burst = context;
+	pthread_t thread;
+	bool is_aside = burst->link[1] >= 0 &&
+			!pthread_create(&thread, NULL, close_return, &burst->link[1]);
+
+	close_link(&burst->link[0]);
+	if (is_aside)
+		pthread_join(thread, NULL);
+	close_link(&burst->link[1]);
+	if (burst->options.latency)
+		forget_starts(burst);
+}
+
+/* The entry's probe comes after the return's: no start is noted whose end is not seen, to
+ * be taken for that of a later call. */
+static int attach_probe(void *context, pid_t pid, const char *path, uint64_t offset)
+{
+	struct burst *burst = context;
+	struct burst_bpf *skeleton = burst->skeleton;
+	bool latency = burst->options.latency;
+	int error = 0;
+
+	if (latency)
+		error = burst->link[1] =
+			link_program(skeleton->progs.malloc_returned, UPROBE_MULTI_RETURN,
+				     pid, path, offset);
+	if (error < 0)
+		return error;
+	error = burst->link[0] = link_program(latency ? skeleton->progs.malloc_started
+						      : skeleton->progs.malloc_entered,
+					      0, pid, path, offset);
+	if (error >= 0)
+		return 0;
+	detach_probe(burst);
+	return error;
 }
 
 static int cannot(const char *what, int error, struct fault *fault)
@@ -150,25 +212,28 @@ static int cannot(const char *what, int error, struct fault *fault)
 			 what, strerror(-error));
 }
 
+static void choose(struct bpf_program *program, bool is_wanted)
+{
+	bpf_program__set_autoload(program, is_wanted);
+	bpf_program__set_expected_attach_type(program,
+					      (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
+}
+
 static int load(struct burst *burst, struct fault *fault)
 {
 	struct burst_bpf *skeleton = burst_bpf__open();
 	bool latency = burst->options.latency;
-	struct bpf_program *program;
 	int error;
 
 	if (!skeleton)
 		return cannot("load the probe", -errno, fault);
 	burst->skeleton = skeleton;
-	burst->attach_type = latency ? ATTACH_UPROBE_SESSION : ATTACH_UPROBE_MULTI;
-	program = latency ? skeleton->progs.malloc_timed : skeleton->progs.malloc_entered;
-	bpf_program__set_autoload(skeleton->progs.malloc_timed, latency);
-	bpf_program__set_autoload(skeleton->progs.malloc_entered, !latency);
-	bpf_program__set_expected_attach_type(program, burst->attach_type);
+	choose(skeleton->progs.malloc_entered, !latency);
+	choose(skeleton->progs.malloc_started, latency);
+	choose(skeleton->progs.malloc_returned, latency);
 	error = burst_bpf__load(skeleton);
 	if (error)
 		return cannot("load the probe", error, fault);
-	burst->program_fd = bpf_program__fd(program);
 	burst->map_fd = bpf_map__fd(skeleton->maps.counts);
 	burst->cpus = libbpf_num_possible_cpus();
 	burst->per_cpu =
@@ -315,12 +380,12 @@ static int check_seen(struct burst *burst, struct fault *fault)
 	return 0;
 }
 
-static int set_price(struct burst *burst, struct fault *fault)
+static int measure(struct burst *burst, struct calibration *calibration,
+		   struct fault *fault)
 {
-	const struct calibrated probe = {attach_probe, calls_so_far, burst};
-	struct calibration calibration;
+	const struct calibrated probe = {attach_probe, detach_probe, calls_so_far, burst};
 	const char *what;
-	int error = calibrate(&calibration, burst->entry.prologue.kind,
+	int error = calibrate(calibration, burst->entry.prologue.kind,
 			      burst->options.length_ns, &probe, &what);
 
 	if (error == -EAGAIN)
@@ -330,7 +395,14 @@ static int set_price(struct burst *burst, struct fault *fault)
 			"machine is too busy for a child of this program to run");
 	if (error)
 		return cannot(what, error, fault);
-	error = check_seen(burst, fault);
+	return check_seen(burst, fault);
+}
+
+static int set_price(struct burst *burst, struct fault *fault)
+{
+	struct calibration calibration;
+	int error = measure(burst, &calibration, fault);
+
 	if (error)
 		return error;
 	burst->price = (struct burst_price){
@@ -339,6 +411,9 @@ static int set_price(struct burst *burst, struct fault *fault)
 		.pause_ns = calibration.pause_ns,
 		.worst_pause_ns = calibration.worst_pause_ns,
 	};
+	/* The return's probe comes first, and costs calls that are not counted yet. */
+	if (burst->options.latency)
+		burst->price.effective_ns += calibration.attach_ns;
 	describe(burst);
 	error = clear_counts(burst);
 	return error ? cannot("clear its counts", error, fault) : 0;
@@ -360,7 +435,7 @@ int burst_open(struct burst **burst, const struct process *process,
 	       const struct burst_options *options, struct fault *fault)
 {
 	struct burst *new;
-	int error = check_kernel(options, fault);
+	int error = check_kernel(fault);
 
 	if (error)
 		return error;
@@ -370,6 +445,7 @@ int burst_open(struct burst **burst, const struct process *process,
 	new->process = process;
 	new->options = *options;
 	new->entry.fd = -1;
+	new->link[0] = new->link[1] = -1;
 	error = entry_find(&new->entry, process, fault);
 	if (!error)
 		error = load(new, fault);
@@ -414,18 +490,18 @@ static int run_burst(struct burst *burst)
 {
 	char path[64];
 	int64_t start_ns;
-	int link;
+	int error;
 
 	/* A descriptor's own link leads to the file that is mapped, named or not. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", burst->entry.fd);
-	link = attach_probe(burst, burst->process->pid, path, burst->entry.offset);
-	if (link < 0)
-		return link;
+	error = attach_probe(burst, burst->process->pid, path, burst->entry.offset);
+	if (error)
+		return error;
 	start_ns = clock_monotonic_ns();
 	clock_wait_until(start_ns + burst->options.length_ns, NULL);
 	burst->watched_ns += (uint64_t)(clock_monotonic_ns() - start_ns);
 	burst->bursts++;
-	close(link);
+	detach_probe(burst);
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 #define BURST_LENGTH_NS INT64_C(20000000)
 
 struct burst_options {
-	bool latency; /* costs another trap a call, at its return; Linux 6.13 or later */
+	bool latency;	   /* costs another trap a call, at its return */
 	int64_t period_ns; /* from one burst's start to the next's */
 	int64_t length_ns;
 };

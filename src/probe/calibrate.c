@@ -245,20 +245,20 @@ static int burst(const struct child *child, int64_t length_ns,
 {
 	char path[64];
 	int64_t start_ns;
-	int link, error;
+	int error;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", child->file);
 	atomic_store(&child->shared->pause_ns, 0);
 	start_ns = clock_monotonic_ns();
-	link = probe->attach(probe->context, child->pid, path, 0);
-	if (link < 0)
-		return link;
+	error = probe->attach(probe->context, child->pid, path, 0);
+	if (error)
+		return error;
 	round->attach_ns = (uint64_t)(clock_monotonic_ns() - start_ns);
 	round->attach_pause_ns = pause_since(child);
 	error = watch(child, length_ns, window);
 	atomic_store(&child->shared->pause_ns, 0);
 	start_ns = clock_monotonic_ns();
-	close(link);
+	probe->detach(probe->context);
 	round->detach_ns = (uint64_t)(clock_monotonic_ns() - start_ns);
 	round->detach_pause_ns = pause_since(child);
 	round->probed_ps = window->call_ps;

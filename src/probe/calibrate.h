@@ -16,9 +16,10 @@ enum { CALIBRATE_SIZE = 100 };
 
 /* The probe to be measured. */
 struct calibrated {
-	/* Attaches to OFFSET of the file PATH in the process PID: a descriptor whose
-	 * closing takes the probe away, or -errno. */
+	/* Attaches to OFFSET of the file PATH in the process PID. 0, or -errno and
+	 * nothing is attached. */
 	int (*attach)(void *context, pid_t pid, const char *path, uint64_t offset);
+	void (*detach)(void *context);
 	/* The calls seen so far: 0 or -errno. */
 	int (*hits)(void *context, uint64_t *hits);
 	void *context;

@@ -4,12 +4,8 @@
 #include "target/maps.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gelf.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- the file ---- */
@@ -37,28 +33,6 @@ static int find_inode(const struct mapping *mapping, void *context)
 	return 1;
 }
 
-/* map_files is the mapped file for sure. It takes a capability that probes do without:
- * then the file's name, in the process's own root, has to lead to the same inode. */
-static int open_mapped(int pid, const struct mapping *mapping)
-{
-	char path[PATH_MAX + 64];
-	struct stat stat;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", pid,
-		 (unsigned long long)mapping->start, (unsigned long long)mapping->end);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 || (errno != EPERM && errno != EACCES))
-		return fd < 0 ? -errno : fd;
-	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, mapping->name);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && fstat(fd, &stat) == 0 && stat.st_ino == mapping->inode)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -EPERM;
-}
-
 static int open_code(const struct mapping *mapping, void *context)
 {
 	struct code_search *search = context;
@@ -66,7 +40,7 @@ static int open_code(const struct mapping *mapping, void *context)
 	if (mapping->inode != search->inode || !(mapping->flags & MAP_EXEC))
 		return 0;
 	search->is_found = true;
-	search->fd = open_mapped(search->process->pid, mapping);
+	search->fd = maps_open(search->process, mapping);
 	return search->fd < 0 ? search->fd : 1;
 }
 

@@ -73,7 +73,8 @@ static int check_capabilities(struct fault *fault)
 	return fault_set(
 		fault, EXIT_NOT_PERMITTED, -EPERM,
 		"cannot load eBPF probes: %s missing; run as root, or once: setcap "
-		"cap_bpf,cap_perfmon,cap_sys_ptrace+ep on the fragscope program",
+		"cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep on the "
+		"fragscope program",
 		bpf	  ? "CAP_PERFMON is"
 		: perfmon ? "CAP_BPF is"
 			  : "CAP_BPF and CAP_PERFMON are");

@@ -80,6 +80,14 @@ static int find_text(const struct mapping *mapping, void *context)
 static int set_text(struct probe_config *config, const struct process *process,
 		    struct fault *fault)
 {
+	const struct {
+		const char *name;
+		int *offset;
+	} calls[] = {
+		{"mmap", &config->mmap_return},
+		{"mremap", &config->mremap_return},
+		{"mprotect", &config->mprotect_return},
+	};
 	struct text_search search = {.addr = config->main_arena};
 	struct unwinder *unwinder;
 	int error = maps_scan(process, find_file, &search);
@@ -97,11 +105,10 @@ static int set_text(struct probe_config *config, const struct process *process,
 	error = unwind_new(&unwinder, process, fault);
 	if (error)
 		return error;
-	if (unwind_return_offset(unwinder, search.start, "mmap", &config->mmap_return))
-		config->mmap_return = -1;
-	if (unwind_return_offset(unwinder, search.start, "mremap",
-				 &config->mremap_return))
-		config->mremap_return = -1;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (unwind_return_offset(unwinder, search.start, calls[i].name,
+					 calls[i].offset))
+			*calls[i].offset = -1;
 	unwind_free(unwinder);
 	return 0;
 }
@@ -137,6 +144,7 @@ static void set_malloc(struct probe_config *config,
 	config->heap_max_bytes = arena_heap_max_bytes(layout, par);
 	config->brk_granule = par->thp_page_bytes ? par->thp_page_bytes : PROBE_PAGE;
 	config->huge_granule = par->huge_page_bytes ? par->huge_page_bytes : PROBE_PAGE;
+	config->par_n_mmaps = layout->par.n_mmaps;
 	config->arena_top = layout->arena.top;
 	config->arena_bins = layout->arena.bins;
 	config->arena_system_mem = layout->arena.system_mem;

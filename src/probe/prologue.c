@@ -21,7 +21,7 @@ enum writes { WRITES_NOTHING, WRITES_REG, WRITES_RM };
 
 /* The plain instructions that compilers put before the first push or jump of malloc. */
 static const struct plain {
-	uint8_t opcode;
+	unsigned opcode;
 	enum writes writes;
 	bool only_register; /* known with a register operand only */
 	bool only_memory;

@@ -51,7 +51,8 @@ static void cause(int pid, char *text, size_t size)
 	} else if (uid != geteuid() && geteuid() != 0) {
 		user = getpwuid(uid);
 		snprintf(text, size,
-			 "it belongs to user %s; run as root or grant CAP_SYS_PTRACE",
+			 "it belongs to user %s; run as root or grant CAP_SYS_PTRACE and "
+			 "CAP_DAC_READ_SEARCH",
 			 user ? user->pw_name : "unknown");
 	} else if (geteuid() == 0) {
 		snprintf(text, size,
@@ -61,14 +62,13 @@ static void cause(int pid, char *text, size_t size)
 	} else if (yama_scope() > 0) {
 		snprintf(text, size,
 			 "Yama forbids it (kernel.yama.ptrace_scope is %d); run as root "
-			 "or grant "
-			 "CAP_SYS_PTRACE",
+			 "or grant CAP_SYS_PTRACE",
 			 yama_scope());
 	} else {
 		snprintf(text, size,
 			 "it is not dumpable (it changed its user or holds "
-			 "capabilities); run as "
-			 "root or grant CAP_SYS_PTRACE");
+			 "capabilities); run as root or grant CAP_SYS_PTRACE and "
+			 "CAP_DAC_READ_SEARCH");
 	}
 }
 

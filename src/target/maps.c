@@ -1,8 +1,12 @@
 #include "target/maps.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAPS_BUFFER = 64 << 10 };
@@ -98,4 +102,25 @@ bool maps_is_anonymous(const struct mapping *mapping)
 	if (mapping->inode || (mapping->flags & (want | MAP_IS_SHARED)) != want)
 		return false;
 	return !mapping->name[0] || strncmp(mapping->name, "[anon", 5) == 0;
+}
+
+int maps_open(const struct process *process, const struct mapping *mapping)
+{
+	char path[PATH_MAX + 64];
+	struct stat stat;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", process->pid,
+		 (unsigned long long)mapping->start, (unsigned long long)mapping->end);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 || (errno != EPERM && errno != EACCES))
+		return fd >= 0 ? fd : -errno;
+	snprintf(path, sizeof(path), "/proc/%d/root%s", process->pid, mapping->name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return -EPERM;
+	if (fstat(fd, &stat) == 0 && stat.st_ino == mapping->inode)
+		return fd;
+	close(fd);
+	return -EPERM;
 }

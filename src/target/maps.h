@@ -39,4 +39,11 @@ int maps_scan(const struct process *process, mapping_fn *fn, void *context);
 /* Whether MAPPING can hold memory that malloc got: private, writable, anonymous. */
 bool maps_is_anonymous(const struct mapping *mapping);
 
+/* Opens the file that MAPPING is of, not the one that its name leads to by now: through
+ * map_files, which is that file for sure but takes CAP_SYS_ADMIN or
+ * CAP_CHECKPOINT_RESTORE; without them by its name in the process's own root, believed
+ * when it is the same inode. A descriptor; -EPERM when that file takes the capability; or
+ * another -errno. */
+int maps_open(const struct process *process, const struct mapping *mapping);
+
 #endif

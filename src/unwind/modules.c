@@ -5,8 +5,6 @@
 #include "unwind/parts.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,27 +23,6 @@ static void map_files_path(char path[64], int pid, uint64_t start, uint64_t end)
 {
 	snprintf(path, 64, "/proc/%d/map_files/%llx-%llx", pid, (unsigned long long)start,
 		 (unsigned long long)end);
-}
-
-/* Opens what is mapped; without the capability that map_files takes, what its name leads
- * to in the process's root, believed when it is the same inode. -1 if neither goes. */
-static int open_mapped(int pid, const struct mapping *mapping)
-{
-	char path[PATH_MAX + 64];
-	struct stat stat;
-	int fd;
-
-	map_files_path(path, pid, mapping->start, mapping->end);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 || (errno != EPERM && errno != EACCES))
-		return fd;
-	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, mapping->name);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd >= 0 && fstat(fd, &stat) == 0 && stat.st_ino == mapping->inode)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
 }
 
 static int by_addr(const void *key, const void *element)
@@ -111,7 +88,7 @@ static int look_at(const struct mapping *mapping, void *context)
 		.end = mapping->end,
 		.offset = mapping->offset,
 		.inode = mapping->inode,
-		.fd = open_mapped(scan->unwinder->process->pid, mapping),
+		.fd = maps_open(scan->unwinder->process, mapping),
 		.name = names_intern(scan->unwinder, base_name(mapping->name)),
 	};
 	scan->changed = true;

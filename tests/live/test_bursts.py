@@ -109,8 +109,6 @@ def run_latency(tap):
     with Sizes([harness.program("sizes")]) as target:
         code = target.code()
         done = watch(target.pid, "latency")
-        if done.returncode == NO_SOURCE:
-            raise Skip(done.stderr.strip())
         seen = check_sizes(tap, done)
         if seen:
             timed = sum(row["count"] for row in seen["latency_ns"])

@@ -28,7 +28,7 @@ def runs_on(tap, target, name):
 def check_rows(tap):
     with Oracle(CHURN) as target:
         target.ask("churn on")
-        done = harness.fragscope("stat", "-p", target.pid, "--json", "--pause=2s", "0", 100)
+        done = harness.fragscope("stat", "-p", target.pid, "--json", "--pause=20s", "0", 100)
         tap.equal(done.returncode, 0, "exit status", done.stderr)
         rows = [reading.row for reading in harness.read_json(done.stdout)]
         tap.equal({row["status"] for row in rows}, {"complete"}, "status of every row")
@@ -44,7 +44,7 @@ def check_killed(tap):
         target.ask("churn on")
         for _ in range(15):
             reader = subprocess.Popen(
-                [FRAGSCOPE, "stat", "-p", str(target.pid), "--json", "--pause=2s", "0"],
+                [FRAGSCOPE, "stat", "-p", str(target.pid), "--json", "--pause=20s", "0"],
                 stdout=subprocess.PIPE, text=True,
             )
             for _ in range(3):
@@ -58,7 +58,7 @@ def check_stopped(tap):
     with Oracle(CHURN) as target:
         target.process.send_signal(signal.SIGSTOP)
         harness.until(lambda: target.status("State").startswith("T"), "stopped")
-        for args in ((), ("--pause",)):
+        for args in ((), ("--pause=20s",)):
             row = harness.stat(target.pid, *args).row
             name = " ".join(("a stopped target", *args))
             tap.equal(row["status"], "complete", f"{name}: status", row)

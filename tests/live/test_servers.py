@@ -1,4 +1,4 @@
-"""Real programs, started here on ports, sockets and directories of their own: the row is
+"""Real programs, started here on sockets and directories of their own: the row is
 complete, agrees with the kernel, and its parts add up. Also programs whose libc is not the
 file that its path names."""
 
@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 
 import harness
 from harness import CLEAN_ENV, Libc, Oracle, Skip, Tap, Target
@@ -36,7 +37,27 @@ def rollup_rss(pid):
     return harness.kilobytes(text, "Rss")
 
 
+def wait_idle(pid):
+    """Until the program has done what it was asked for: each thread sleeps, and none has
+    used the processor since a moment ago."""
+
+    def threads():
+        tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+        fields = [(task / "stat").read_text().rpartition(")")[2].split() for task in tasks]
+        return [(field[0], field[11], field[12]) for field in fields]
+
+    def is_idle():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread ended
+            before = threads()
+            time.sleep(0.1)
+            return all(thread[0] == "S" for thread in before) and threads() == before
+        return False
+
+    harness.until(is_idle, f"process {pid} idle")
+
+
 def check(tap, pid, allocator=None):
+    wait_idle(pid)
     reading = harness.stat(pid)
     row = reading.row
     tap.equal(row["status"], "complete", "status", row.get("missing"), row.get("in_doubt_bytes"))
@@ -49,22 +70,15 @@ def check(tap, pid, allocator=None):
               "system_bytes is the sum of its arenas")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def connect(target, address):
-    """A connection to a server, once it listens."""
+def connect(target, path):
+    """A connection to a server's socket, once it listens."""
 
     def attempt():
         if target.process.poll() is not None:
             raise RuntimeError(f"{target.command[0]} ended: {target.process.returncode}")
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        peer = socket.socket(family)
+        peer = socket.socket(socket.AF_UNIX)
         try:
-            peer.connect(address)
+            peer.connect(str(path))
         except OSError:
             peer.close()
             return None
@@ -88,10 +102,10 @@ def as_user(option, *value):
 def run_memcached(tap):
     path = harness.need("memcached")
     with harness.scratch() as directory:
-        port = free_port()
-        command = [path, "-l", "127.0.0.1", "-p", port, "-U", 0, "-m", 64, "-t", 4]
+        listening = directory / "socket"
+        command = [path, "-s", listening, "-m", 64, "-t", 4]
         with server(command + as_user("-u", "root"), directory) as target:
-            with connect(target, ("127.0.0.1", port)) as peer:
+            with connect(target, listening) as peer:
                 for key in range(20000):
                     value = b"v" * (key * 37 % 3000)
                     peer.sendall(b"set k%d 0 0 %d noreply\r\n%s\r\n" % (key, len(value), value))
@@ -108,7 +122,7 @@ error_log {dir}/error; events {{ worker_connections 64; }}
 http {{
   access_log off; client_body_temp_path {dir}/a; proxy_temp_path {dir}/b;
   fastcgi_temp_path {dir}/c; uwsgi_temp_path {dir}/d; scgi_temp_path {dir}/e;
-  server {{ listen 127.0.0.1:{port}; root {dir}; }}
+  server {{ listen unix:{dir}/socket; root {dir}; }}
 }}
 """
 
@@ -123,14 +137,13 @@ def children(pid):
 def run_nginx(tap):
     path = harness.need("nginx")
     with harness.scratch() as directory:
-        port = free_port()
         user = "user root;" if os.geteuid() == 0 else ""
         conf = directory / "conf"
-        conf.write_text(NGINX.format(dir=directory, port=port, user=user))
+        conf.write_text(NGINX.format(dir=directory, user=user))
         (directory / "page").write_text("x" * 20000)
         with server([path, "-c", conf, "-e", directory / "error"], directory) as target:
             for _ in range(300):
-                with connect(target, ("127.0.0.1", port)) as peer:
+                with connect(target, directory / "socket") as peer:
                     peer.sendall(b"GET /page HTTP/1.0\r\n\r\n")
                     while peer.recv(65536):
                         pass
@@ -151,10 +164,11 @@ SELECT GROUP_CONCAT(v) FROM r WHERE id < 500; SELECT 'done';
 def run_mariadbd(tap):
     path, install, client = harness.need("mariadbd", "mariadb-install-db", "mariadb")
     with harness.scratch() as directory:
-        data, listening = directory / "data", str(directory / "socket")
+        data, listening = directory / "data", directory / "socket"
         options = ["--no-defaults", f"--datadir={data}", *as_user("--user=root")]
         subprocess.run(
-            [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db"],
+            [install, *options, "--auth-root-authentication-method=normal", "--skip-test-db",
+             "--force"],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=CLEAN_ENV,
         )
         command = [path, *options, f"--socket={listening}", "--skip-networking",

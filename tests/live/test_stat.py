@@ -154,7 +154,7 @@ def check_forms(tap, one):
     """The other ways to read agree with the plain one on a target that holds still."""
     info = one.info()
     plain = harness.stat(one.pid).row
-    for args in (("--residency", "pagemap"), ("--threads", 2), ("--pause",)):
+    for args in (("--residency", "pagemap"), ("--threads", 2), ("--pause=20s",)):
         row = harness.stat(one.pid, *args).row
         name = " ".join(str(arg) for arg in args)
         tap.equal((row["status"], row["mallinfo2"]), ("complete", info), name)
@@ -167,25 +167,29 @@ def check_forms(tap, one):
     tap.ok("system_bytes" not in row, "--source proc: no figure of the heap")
 
 
-def quick_row(target):
-    return harness.read_json(stat("-p", target.pid, "--quick", "--json", "--once").stdout)[0].row
+def quick_rows(target):
+    done = stat("-p", target.pid, "--quick", "--json", "0", 50)
+    return [reading.row for reading in harness.read_json(done.stdout)]
 
 
 def check_quick(tap, _one):
     """Without a walk: the largest, or a word on why it could not be had in a millisecond."""
     largest = ("largest_free_bytes", "largest_hole_bytes", "top_bytes", "system_bytes")
     with Oracle("--chunks 3000 --free-pattern random:50 --threads 2 --sort") as target:
-        quick, plain = quick_row(target), harness.stat(target.pid).row
-        tap.equal(quick["status"], "complete", "sorted bins: status", quick.get("missing"))
-        tap.equal(
-            {f: quick.get(f) for f in largest}, {f: plain[f] for f in largest}, "sorted bins"
-        )
-        tap.ok("free_bytes" not in quick, "what takes a walk is absent")
+        rows, plain = quick_rows(target), harness.stat(target.pid).row
+        # On a busy machine the millisecond may be over before it was had.
+        late = [row for row in rows if "too long" in row.get("missing", "")]
+        quick = [row for row in rows if row not in late]
+        tap.ok(quick, "sorted bins: some rows in time", late[:1])
+        tap.equal({row["status"] for row in quick}, {"complete"}, "sorted bins: status")
+        wrong = [row for row in quick if any(row.get(f) != plain[f] for f in largest)]
+        tap.equal(wrong[:1], [], "sorted bins", plain)
+        tap.ok(not any("free_bytes" in row for row in rows), "what takes a walk is absent")
     with Oracle("--chunks 1000 --unsorted 40000") as target:
-        quick = quick_row(target)
-        tap.equal(quick["status"], "partial", "a long unsorted list: status")
-        tap.ok("too long" in quick["missing"], "and why", quick["missing"])
-        tap.ok("largest_free_bytes" not in quick, "and no largest")
+        rows = quick_rows(target)
+        tap.equal({row["status"] for row in rows}, {"partial"}, "a long unsorted list: status")
+        tap.ok(all("too long" in row["missing"] for row in rows), "and why", rows[0])
+        tap.ok(not any("largest_free_bytes" in row for row in rows), "and no largest")
 
 
 def main():

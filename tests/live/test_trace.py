@@ -192,8 +192,7 @@ def run_reading(tap):
     with Grower() as target:
         target.orders(["malloc 50 1000", "malloc 1 90000", "malloc 1 100", "rotate 2", "free"])
         want = harness.stat(target.pid).row
-        # The kills are watched for when everything else is in place, the reading too.
-        with Trace(target, *ALL, at=("mark_victim",)) as trace:
+        with Trace(target, *ALL) as trace:
             target.order("malloc 8 50000")
             trace.stop()
             events = trace.events
@@ -259,7 +258,8 @@ def run_libc(tap, libc):
         target.order("threads 2")
         start = target.order("malloc 1 100")
         orders = ["malloc 40 40000", "turns malloc 60 7000", "malloc 3 300000",
-                  "resize 700000", "own mmap 2 300000"]
+                  "resize 700000", "own mmap 2 300000", "own mremap 1 4096",
+                  "own mprotect 2 4096"]
         events, want = traced(tap, target, orders)
         tap.ok(start and want.of("mprotect")[0] > 0, "heaps grew", want.kinds)
         tracing.check_stacks(tap, events, outermost=("main", "worker_main"))

@@ -303,7 +303,7 @@ def run_harmless(tap):
             "threads at rest",
         )
         before = state(target)
-        with Trace(target, "--reading", "50ms", at=("mark_victim",)) as trace:
+        with Trace(target, "--reading", "50ms") as trace:
             harness.fragscope("stat", "-p", target.pid, "--json", "0.05", 10)
             tap.equal(trace.stop(), 0, "exit status", trace.said)
             tap.equal(trace.totals(target.pid).seen, 0, "nothing happened")

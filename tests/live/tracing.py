@@ -123,15 +123,25 @@ def links(pid):
     return found
 
 
+def is_waiting(pid):
+    """Between two polls, for which everything must have been opened."""
+    ppoll = "271"
+    try:
+        return pathlib.Path(f"/proc/{pid}/syscall").read_text().split()[:1] == [ppoll]
+    except OSError:
+        return False
+
+
 class Trace:
-    """`fragscope trace`, its probes in place when the constructor returns."""
+    """`fragscope trace`, its probes in place and the heap read once when the constructor
+    returns."""
 
     def __init__(self, targets, *args, form=("--json",), at=("mmap_lock_released",), **options):
         need_probes()
         targets = targets if isinstance(targets, list) else [targets]
         pids = [target if isinstance(target, int) else target.pid for target in targets]
-        self.out = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        self.err = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self.out = tempfile.TemporaryFile()
+        self.err = tempfile.TemporaryFile()
         options.setdefault("stdout", self.out)
         options.setdefault("stderr", self.err)
         command = [FRAGSCOPE, "trace", *form, *args]
@@ -152,7 +162,7 @@ class Trace:
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.command} ended: {self.process.returncode}: {self.said}")
         found = links(self.pid)
-        return all(found.count(name) >= each for name in names)
+        return all(found.count(name) >= each for name in names) and is_waiting(self.pid)
 
     def __enter__(self):
         return self
@@ -177,8 +187,9 @@ class Trace:
 
     @staticmethod
     def _text(file):
-        file.seek(0)
-        return file.read()
+        """Without moving the place that the run writes at: the file is one for both."""
+        number = file.fileno()
+        return os.pread(number, os.fstat(number).st_size, 0).decode(errors="replace")
 
     @property
     def text(self):

@@ -516,16 +516,20 @@ static __attribute__((noinline)) void own_mremap(size_t bytes)
 	own_map_bytes += bytes;
 }
 
-/* A reservation that becomes writable bit by bit, as a heap's would. */
+/* A reservation that becomes writable bit by bit, at an address such as heaps have. */
 static __attribute__((noinline)) void own_mprotect(size_t bytes)
 {
 	static char *at;
 	static size_t done;
 
-	if (!at)
-		at = mmap(NULL, HEAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			  0);
-	if (at == MAP_FAILED || mprotect(at + done, bytes, PROT_READ | PROT_WRITE))
+	if (!at) {
+		at = mmap(NULL, 2 * HEAP_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+		if (at == MAP_FAILED)
+			fail("mmap");
+		at += -(uintptr_t)at & (HEAP_BYTES - 1);
+	}
+	if (mprotect(at + done, bytes, PROT_READ | PROT_WRITE))
 		fail("mprotect");
 	done += bytes;
 }
@@ -608,6 +612,16 @@ static __attribute__((noinline)) void by_touch(size_t bytes)
 	keep(chunk);
 }
 
+static void obey_pace(const struct order *order)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (uint64_t i = 0; i < order->number[1]; i++) {
+		keep(by_malloc(order->number[2]));
+		nanosleep(&pause, NULL);
+	}
+}
+
 static void obey_touch(const struct order *order)
 {
 	for (uint64_t i = 0; i < order->number[1]; i++)
@@ -630,7 +644,7 @@ static const struct {
 	{"free", obey_free},	  {"stock", obey_stock},     {"own", obey_own},
 	{"maps", obey_maps},	  {"flood", obey_flood},     {"touch", obey_touch},
 	{"exec", obey_exec},	  {"rotate", obey_rotate},   {"figures", obey_figures},
-	{"mapped", obey_mapped},  {"block", obey_block},
+	{"mapped", obey_mapped},  {"block", obey_block},     {"pace", obey_pace},
 };
 
 static void answer(void)
