@@ -99,19 +99,20 @@ def hang(target):
     harness.until(lambda: target.status("State").startswith("D"), "hanging")
 
 
-# What keeps the target from rest: a name, how that begins and ends, words for it.
+# What keeps the target from rest: a name, the limit, how it begins and ends, words for it.
 RESTLESS = (
-    ("hang", hang, lambda target: target.ask("let go"), "not every thread stopped within 50 ms"),
-    ("lock", lambda target: target.ask("lock"), lambda target: target.ask("unlock"),
+    ("hang", "500ms", hang, lambda target: target.ask("let go"),
+     "not every thread stopped within 500 ms"),
+    ("lock", "20s", lambda target: target.ask("lock"), lambda target: target.ask("unlock"),
      "a thread was inside malloc at each of"),
 )
 
 
 def check_restless(tap):
     """At first that is an error; in mid-run a row without the heap, and the run goes on."""
-    for name, begin, end, words in RESTLESS:
+    for name, limit, begin, end, words in RESTLESS:
         with tap.section(name), Oracle("--threads 1 --chunks 500") as target:
-            command = ["stat", "-p", str(target.pid), "--json", "--pause=50ms"]
+            command = ["stat", "-p", str(target.pid), "--json", f"--pause={limit}"]
             with harness.Target([FRAGSCOPE, *command, "0.01"], stderr=subprocess.PIPE) as reader:
                 rows_until(reader.process, "complete")
                 begin(target)

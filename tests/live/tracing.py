@@ -320,6 +320,31 @@ def check_requests(tap, events, size, kinds=("brk", "mprotect", "mmap")):
     return told
 
 
+def ended(tap, trace, target):
+    tap.equal(trace.stop(), 0, "exit status", trace.said)
+    return trace.events, trace.totals(target.pid)
+
+
+def check_causes(tap, failures, kind, limit=None, used=None):
+    """Each failure's cause, with figures that show it."""
+    causes = [event["cause"] for event in failures]
+    tap.equal({cause["kind"] for cause in causes}, {kind}, "cause", causes[:1])
+    hollow = [c for c in causes if not c["used"] + c["asked"] > c["limit"]]
+    tap.equal(hollow, [], "used and asked are above the limit")
+    if limit is not None:
+        tap.equal({cause["limit"] for cause in causes}, {limit}, "the limit")
+    if used is not None:
+        tap.equal({cause["used"] for cause in causes}, {used}, "what was used")
+
+
+def check_failures(tap, events, totals, want):
+    failures = of_kind(events, "failure")
+    tap.equal(totals.failures, want.nulls, "failures are the NULLs that the program got")
+    tap.equal(totals.told + totals.limited + totals.lost, totals.seen, "none is forgotten")
+    tap.equal(totals.told, len(events), "told")
+    return failures
+
+
 def has_debug_info():
     """Whether libc's own debug information is installed."""
     maps = pathlib.Path("/proc/self/maps").read_text(encoding="ascii")
