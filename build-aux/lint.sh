@@ -38,8 +38,9 @@ check() {
 	fi
 }
 
+# What is generated is nobody's to format.
 sources() {
-	find "$@" -name '*.[ch]' 2>/dev/null | sort
+	find "$@" -name '*.[ch]' ! -name '*.skel.h' 2>/dev/null | sort
 }
 
 # Shell scripts go by their first line: some have no suffix.
