@@ -69,7 +69,8 @@ def fields(text):
     """What /proc/self/status says of masks and rights."""
     said = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     names = ("SigBlk", "SigIgn", "SigCgt", "Umask", "NoNewPrivs", "CapEff", "Seccomp")
-    said["SigCgt"] = int(said["SigCgt"], 16) & ~SETXID
+    for name in ("SigCgt", "SigIgn"):
+        said[name] = int(said[name], 16) & ~SETXID
     return {name: said[name] for name in names}
 
 
