@@ -77,6 +77,17 @@ static int find_text(const struct mapping *mapping, void *context)
 	return 1;
 }
 
+/* Whether malloc is linked into the program itself: then its callers are in one file with
+ * it. */
+static bool is_static(const struct process *process, const struct text_search *search)
+{
+	struct stat program;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", process->pid);
+	return stat(path, &program) == 0 && program.st_ino == search->inode;
+}
+
 static int set_text(struct probe_config *config, const struct process *process,
 		    struct fault *fault)
 {
@@ -106,7 +117,8 @@ static int set_text(struct probe_config *config, const struct process *process,
 	if (error)
 		return error;
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		if (unwind_return_offset(unwinder, search.start, calls[i].name,
+		if (is_static(process, &search) ||
+		    unwind_return_offset(unwinder, search.start, calls[i].name,
 					 calls[i].offset))
 			*calls[i].offset = -1;
 	unwind_free(unwinder);
