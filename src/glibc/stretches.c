@@ -1,5 +1,6 @@
 #include "glibc/parts.h"
 
+#include "base/clock.h"
 #include "base/sort.h"
 #include "glibc/mapped.h"
 
@@ -11,6 +12,8 @@ enum {
 	SEGMENT_MAX_BYTES = 256 << 20,
 	LIST_ATTEMPTS = 4,
 	RESTARTS = 3,
+	LOCK_WAITS = 100, /* for all areas together */
+	LOCK_WAIT_NS = 200 * 1000,
 	FAST_MAX_BYTES = 0xb0, /* the largest chunk that mallopt lets into a fastbin */
 };
 
@@ -234,11 +237,25 @@ struct joiner {
 	unsigned area;
 	struct walk *last;	/* what came before, or null at an area's start */
 	struct walk_totals sum; /* of the area, without LAST */
+	unsigned waits;		/* for locks that were held */
 };
 
 static int run(struct joiner *joiner, struct walk *walk)
 {
 	return walk_pool_run(joiner->heap->pool, walk, 1);
+}
+
+/* A thread that lost its processor in the middle of a change leaves the chain broken
+ * until it gets one again, and what is read before will not be whole. It holds the
+ * arena's lock: wait for an instant at which nobody does. */
+static void let_finish(struct joiner *joiner)
+{
+	struct heap *heap = joiner->heap;
+	struct arena now = heap->arena[heap->area[joiner->area].arena];
+
+	while (!arena_refresh(heap->memory, heap->pages, &now) && arena_is_locked(&now) &&
+	       joiner->waits++ < LOCK_WAITS)
+		clock_wait_until(clock_monotonic_ns() + LOCK_WAIT_NS, NULL);
 }
 
 static int restart(struct joiner *joiner, struct walk *walk)
@@ -251,6 +268,7 @@ static int restart(struct joiner *joiner, struct walk *walk)
 	memset(&joiner->sum, 0, sizeof(joiner->sum));
 	joiner->last = walk;
 	for (unsigned i = 0; i <= RESTARTS && !error; i++) {
+		let_finish(joiner);
 		walk_begin(walk, walk->arena, walk->memory, &area, area.start, until);
 		walk->is_last = is_last;
 		walk->may_give_up = i < RESTARTS;

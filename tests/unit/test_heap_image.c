@@ -2,7 +2,10 @@
  * them; and a file that is no image is refused. */
 #include "saved.h"
 
+#include "base/bytes.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,15 +44,14 @@ static int unload(void **state)
 
 static const struct heap_options plain = {.threads = 1};
 
-/* One reading of SAVED. The caller frees *SAMPLE. */
-static void read_image(const struct saved *saved, const struct heap_options *options,
-		       struct image_memory *memory, struct sample **sample)
+/* One reading of SAVED through MEMORY. The caller frees *SAMPLE. */
+static void read_memory(const struct saved *saved, const struct heap_options *options,
+			struct image_memory *memory, struct sample **sample)
 {
 	const struct image *image = saved->image;
 	struct fault fault = {.text = ""};
 	struct heap *heap;
 
-	image_memory_init(memory, image);
 	if (heap_new(&heap, &memory->memory, image->instance, image->instance_count,
 		     options, &fault))
 		fail_msg("%s: %s", saved->name, fault.text);
@@ -58,6 +60,13 @@ static void read_image(const struct saved *saved, const struct heap_options *opt
 	if (heap_look(heap, &fault) || heap_read(heap, &image->regions, *sample, &fault))
 		fail_msg("%s: %s", saved->name, fault.text);
 	heap_free(heap);
+}
+
+static void read_image(const struct saved *saved, const struct heap_options *options,
+		       struct image_memory *memory, struct sample **sample)
+{
+	image_memory_init(memory, saved->image);
+	read_memory(saved, options, memory, sample);
 }
 
 static uint64_t figure(const struct figures *fig, enum figure f)
@@ -243,6 +252,92 @@ static void by_arena_tcaches_add_up(void **state)
 		      figure(&sample->fig, FIG_TCACHE_CHUNKS));
 		check(saved, "tcache bytes of all arenas", 0, bytes,
 		      figure(&sample->fig, FIG_TCACHE_BYTES));
+		sample_free(sample);
+	}
+}
+
+/* A main arena in the middle of a change, which is done when its lock was looked at for
+ * the UNTILth time. */
+struct change {
+	struct image_memory memory; /* first: a struct memory is what the callbacks get */
+	int (*read)(struct memory *memory, const struct span *spans, unsigned count);
+	uint64_t lock_addr;
+	uint8_t *lock;
+	uint8_t *field; /* the size of a chunk */
+	uint8_t whole[8];
+	unsigned looks, until;
+};
+
+static void end_change(struct change *change)
+{
+	memset(change->lock, 0, 4);
+	memcpy(change->field, change->whole, sizeof(change->whole));
+}
+
+static int read_changing(struct memory *memory, const struct span *spans, unsigned count)
+{
+	struct change *change = (struct change *)memory;
+
+	for (unsigned i = 0; i < count; i++)
+		if (spans[i].addr <= change->lock_addr &&
+		    change->lock_addr < spans[i].addr + spans[i].len)
+			change->looks++;
+	if (change->looks >= change->until)
+		end_change(change);
+	return change->read(memory, spans, count);
+}
+
+/* The size of the chunk behind the first one. */
+static uint8_t *second_size(const struct image *image)
+{
+	const struct malloc_instance *instance = &image->instance[0];
+	const uint8_t *par = image_at(image, instance->par, instance->layout->par.size);
+	uint64_t first = bytes_u64(par + instance->layout->par.sbrk_base);
+
+	first = (first + GLIBC_ALIGN - 1) & -(uint64_t)GLIBC_ALIGN;
+	first += bytes_u64(image_at(image, first + 8, 8)) & ~(uint64_t)CHUNK_FLAGS;
+	return image_at(image, first + 8, 8);
+}
+
+static void begin_change(struct change *change, const struct image *image, unsigned until)
+{
+	memset(change, 0, sizeof(*change));
+	image_memory_init(&change->memory, image);
+	change->read = change->memory.memory.read;
+	change->memory.memory.read = read_changing;
+	change->lock_addr = image->instance[0].main_arena;
+	change->lock = image_at(image, change->lock_addr, 4);
+	change->field = second_size(image);
+	change->until = until;
+	memcpy(change->whole, change->field, sizeof(change->whole));
+	memset(change->field, 0xff, sizeof(change->whole));
+	memset(change->lock, 1, 1);
+}
+
+/* A thread without a processor may be long in the middle of a change. It is waited for,
+ * but not for ever. */
+static void a_change_is_waited_for(void **state)
+{
+	const struct fixture *fixture = *state;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		struct change change;
+		struct sample *sample;
+
+		if (strstr(saved->name, "no-sbrk"))
+			continue;
+		begin_change(&change, saved->image, 30);
+		read_memory(saved, &plain, &change.memory, &sample);
+		check_complete(saved, sample);
+		check_mallinfo(saved, sample);
+		sample_free(sample);
+
+		begin_change(&change, saved->image, UINT_MAX);
+		read_memory(saved, &plain, &change.memory, &sample);
+		end_change(&change);
+		assert_int_equal(sample->status, STATUS_TORN);
+		assert_in_range(change.looks, 30, 300);
 		sample_free(sample);
 	}
 }
@@ -436,6 +531,7 @@ int main(void)
 		cmocka_unit_test(the_images_hold_everything),
 		cmocka_unit_test(every_image_is_exact),
 		cmocka_unit_test(by_arena_tcaches_add_up),
+		cmocka_unit_test(a_change_is_waited_for),
 		cmocka_unit_test(the_quick_look_agrees),
 		cmocka_unit_test(a_heap_is_read_twice_alike),
 		cmocka_unit_test(a_small_image_reads_back),
