@@ -59,3 +59,15 @@ def next_sample(pid, *args):
         return reading if taken > begin + 5_000_000 else None
 
     return harness.until(fresh, f"a sample of {pid}")
+
+
+def next_whole_sample(pid, *args):
+    """The same with all that glibc tells: where walks are dear, some samples do without the
+    arenas, and say so."""
+
+    def whole():
+        reading = next_sample(pid, *args)
+        row = reading.row
+        return reading if "glibc" not in row["allocator"] or row["status"] == "complete" else None
+
+    return harness.until(whole, f"a whole sample of {pid}")

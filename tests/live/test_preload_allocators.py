@@ -88,7 +88,7 @@ def check_allocator(tap, path, name, totals, arenas):
         ask(target)
         preloading.next_sample(target.pid)
         before = ask(target)
-        reading = preloading.next_sample(target.pid, "--arenas")
+        reading = preloading.next_whole_sample(target.pid, "--arenas")
         tap.ok(reading.row["allocator"].startswith(name), "allocator", reading.row["allocator"])
         tap.equal(reading.row["status"], "complete", "status", reading.row.get("missing"))
         totals(tap, reading.row, before)

@@ -108,7 +108,7 @@ def check_daemon(tap):
     with os.fdopen(read) as pipe:
         daemon = int(pipe.readline())
     try:
-        reading = preloading.next_sample(daemon)
+        reading = preloading.next_whole_sample(daemon)
         tap.equal(reading.row["status"], "complete", "a daemon without descriptors is told",
                   reading.row.get("missing"))
         tap.equal(sorted(os.listdir(f"/proc/{daemon}/fd")), ["0", "1", "2"],
@@ -130,7 +130,7 @@ def check_closed(tap):
     env = preloading.environment("interval=1ms,max_cost=100%")
     with Target([PYTHON, "-c", script], env=env) as target:
         tap.equal(target.line(), "good", "the program's descriptors stay its own")
-        tap.equal(preloading.next_sample(target.pid).row["status"], "complete", "and it is told")
+        tap.equal(preloading.next_whole_sample(target.pid).row["status"], "complete", "and it is told")
 
 
 def check_exec(tap):

@@ -39,7 +39,7 @@ def server(command, env):
 
 
 def check(tap, pid):
-    reading = preloading.next_sample(pid, "--arenas")
+    reading = preloading.next_whole_sample(pid, "--arenas")
     row = reading.row
     tap.equal(row["source"], "preload", "source")
     if "glibc" in row["allocator"]:

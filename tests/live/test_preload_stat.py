@@ -34,7 +34,7 @@ SCENARIOS = (
 
 
 def check_alike(tap, target):
-    inner = preloading.next_sample(target.pid, "--arenas")
+    inner = preloading.next_whole_sample(target.pid, "--arenas")
     outer = harness.stat(target.pid)
     tap.equal(inner.row["status"], "complete", "status", inner.row.get("missing"))
     tap.equal(inner.row["allocator"], outer.row["allocator"], "allocator")
