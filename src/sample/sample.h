@@ -111,11 +111,9 @@ union figure_value {
 /* A set of figures. A figure whose bit in HAVE is clear could not be had: it is absent,
  * and its value must not be read. */
 struct figures {
-	uint64_t have;
+	uint64_t have[(FIG_COUNT + 63) / 64];
 	union figure_value v[FIG_COUNT];
 };
-
-_Static_assert(FIG_COUNT <= 64, "figures.have holds one bit a figure");
 
 enum sample_source {
 	SOURCE_HEAP,
@@ -188,24 +186,30 @@ void sample_clear(struct sample *sample);
 
 static inline bool figure_has(const struct figures *fig, enum figure f)
 {
-	return fig->have >> f & 1;
+	return fig->have[f / 64] >> f % 64 & 1;
 }
 
 static inline void figure_set(struct figures *fig, enum figure f, uint64_t value)
 {
 	fig->v[f].u = value;
-	fig->have |= UINT64_C(1) << f;
+	fig->have[f / 64] |= UINT64_C(1) << f % 64;
 }
 
 static inline void figure_set_ratio(struct figures *fig, enum figure f, double value)
 {
 	fig->v[f].d = value;
-	fig->have |= UINT64_C(1) << f;
+	fig->have[f / 64] |= UINT64_C(1) << f % 64;
+}
+
+static inline void figures_clear(struct figures *fig)
+{
+	for (unsigned i = 0; i < sizeof(fig->have) / sizeof(fig->have[0]); i++)
+		fig->have[i] = 0;
 }
 
 static inline void figure_drop(struct figures *fig, enum figure f)
 {
-	fig->have &= ~(UINT64_C(1) << f);
+	fig->have[f / 64] &= ~(UINT64_C(1) << f % 64);
 }
 
 /* Counts one chunk of BYTES into BIN. */

@@ -268,10 +268,10 @@ static int read_stopped(struct source *source, struct sample *sample, struct sto
 
 static void empty(struct sample *sample)
 {
-	sample->fig.have = 0;
+	figures_clear(&sample->fig);
 	sample->missing[0] = '\0';
 	for (unsigned i = 0; i < sample->arena_count; i++)
-		sample->arena[i].fig.have = 0;
+		figures_clear(&sample->arena[i].fig);
 	sample->arena_count = 0;
 }
 

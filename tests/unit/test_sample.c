@@ -74,6 +74,14 @@ static void figures_come_and_go(void **state)
 	assert_true(figure_has(&fig, FIG_FRAG));
 }
 
+static bool is_empty(const struct figures *fig)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (figure_has(fig, f))
+			return false;
+	return true;
+}
+
 static void clear_keeps_memory(void **state)
 {
 	struct sample *sample = sample_new(3, true);
@@ -99,13 +107,13 @@ static void clear_keeps_memory(void **state)
 	sample_clear(sample);
 	assert_int_equal(sample->pid, 0);
 	assert_string_equal(sample->comm, "");
-	assert_int_equal(sample->fig.have, 0);
+	assert_true(is_empty(&sample->fig));
 	assert_int_equal(sample->arena_count, 0);
 	assert_int_equal(sample->arena_capacity, 3);
 	assert_ptr_equal(sample->arena, arena);
 	assert_ptr_equal(arena[2].bins, bins);
 	assert_int_equal(arena[2].index, 0);
-	assert_int_equal(arena[2].fig.have, 0);
+	assert_true(is_empty(&arena[2].fig));
 	assert_false(bins->split);
 	assert_int_equal(bins->bins[126].count, 0);
 	sample_free(sample);
