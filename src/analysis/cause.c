@@ -73,8 +73,7 @@ static bool is_more_than_memory(const struct refusal *refusal,
 		    refusal->asked_bytes);
 }
 
-/* The commit limit of a process without CAP_SYS_ADMIN that has TOTAL_VM_BYTES. */
-static uint64_t commit_limit_bytes(const struct limits *limits, uint64_t total_vm_bytes)
+uint64_t cause_commit_limit_bytes(const struct limits *limits, uint64_t total_vm_bytes)
 {
 	uint64_t kept = total_vm_bytes / 32;
 
@@ -93,7 +92,7 @@ static bool is_more_than_promised(const struct refusal *refusal,
 
 	if ((limits->has & needed) == needed &&
 	    tell(cause, CAUSE_OVERCOMMIT,
-		 commit_limit_bytes(limits, refusal->total_vm_bytes),
+		 cause_commit_limit_bytes(limits, refusal->total_vm_bytes),
 		 limits->committed_bytes, refusal->asked_bytes))
 		return true;
 	if (!(limits->has & LIMITS_HAS_MAP_COUNT) || !refusal->rlimit_data_bytes)

@@ -27,4 +27,8 @@ struct refusal {
 void cause_of(const struct refusal *refusal, const struct limits *limits,
 	      struct event_cause *cause);
 
+/* The commit limit of OVERCOMMIT_NEVER for a process without CAP_SYS_ADMIN that has
+ * TOTAL_VM_BYTES: less what is kept from it. LIMITS must have memory and reserves. */
+uint64_t cause_commit_limit_bytes(const struct limits *limits, uint64_t total_vm_bytes);
+
 #endif

@@ -29,6 +29,8 @@ struct limits {
 	enum overcommit overcommit;
 	uint64_t ram_bytes;
 	uint64_t swap_bytes;
+	uint64_t available_bytes; /* what new demands can have without swapping */
+	uint64_t swap_free_bytes;
 	uint64_t commit_limit_bytes; /* of OVERCOMMIT_NEVER */
 	uint64_t committed_bytes;
 	/* Of the commit limit, what is kept from all without CAP_SYS_ADMIN, and the most
@@ -40,5 +42,9 @@ struct limits {
 /* Reads all of it; allocates nothing. 0, or the first -errno: what could be read is there
  * all the same. */
 int limits_read(struct limits *limits);
+
+/* The figures of LIMITS_HAS_MEMORY out of the TEXT of /proc/meminfo. 0, or -EPROTO when
+ * one is not in it. */
+int limits_parse_memory(const char *text, struct limits *limits);
 
 #endif

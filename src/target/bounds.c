@@ -1,0 +1,108 @@
+#include "target/bounds.h"
+
+#include "base/file.h"
+#include "target/process.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+enum { TEXT_BYTES = 8192 };
+
+int bounds_parse_rlimits(const char *text, struct rlimits *rlimit)
+{
+	const struct {
+		const char *line;
+		uint64_t *bytes;
+	} fields[] = {
+		{"Max address space", &rlimit->address_space_bytes},
+		{"Max data size", &rlimit->data_bytes},
+		{"Max stack size", &rlimit->stack_bytes},
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		const char *at = strstr(text, fields[i].line);
+
+		if (!at)
+			return -EPROTO;
+		at += strlen(fields[i].line);
+		at += strspn(at, " ");
+		*fields[i].bytes = UINT64_MAX;
+		if (strncmp(at, "unlimited", strlen("unlimited")) != 0 &&
+		    file_field(text, fields[i].line, fields[i].bytes))
+			return -EPROTO;
+	}
+	return 0;
+}
+
+int bounds_parse_sizes(const char *text, struct bounds *bounds)
+{
+	const struct {
+		const char *line;
+		uint64_t *bytes;
+	} fields[] = {
+		{"VmSize", &bounds->total_vm_bytes},
+		{"VmData", &bounds->data_vm_bytes},
+		{"VmStk", &bounds->stack_vm_bytes},
+	};
+	int error = 0;
+
+	for (size_t i = 0; !error && i < sizeof(fields) / sizeof(*fields); i++) {
+		error = file_field(text, fields[i].line, fields[i].bytes);
+		*fields[i].bytes <<= 10;
+	}
+	return error;
+}
+
+static int read_rlimits(int pid, struct bounds *bounds)
+{
+	char text[TEXT_BYTES];
+	ssize_t got = process_text(pid, "limits", text, sizeof(text));
+
+	return got < 0 ? (int)got : bounds_parse_rlimits(text, &bounds->rlimit);
+}
+
+static int read_sizes(int pid, struct bounds *bounds)
+{
+	char text[TEXT_BYTES];
+	ssize_t got = process_text(pid, "status", text, sizeof(text));
+
+	return got < 0 ? (int)got : bounds_parse_sizes(text, bounds);
+}
+
+static int read_cgroup(int pid, struct bounds *bounds)
+{
+	return cgroup_memory_read(pid, &bounds->cgroup);
+}
+
+static int read_pressure(int pid, struct bounds *bounds)
+{
+	(void)pid;
+	return pressure_read("/proc/pressure/memory", &bounds->pressure);
+}
+
+int bounds_read(int pid, struct bounds *bounds)
+{
+	static const struct {
+		enum bounds_part part;
+		int (*read)(int pid, struct bounds *bounds);
+	} parts[] = {
+		{BOUNDS_HAS_RLIMITS, read_rlimits},
+		{BOUNDS_HAS_SIZES, read_sizes},
+		{BOUNDS_HAS_CGROUP, read_cgroup},
+		{BOUNDS_HAS_PRESSURE, read_pressure},
+	};
+	int first;
+
+	*bounds = (struct bounds){0};
+	first = limits_read(&bounds->host);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		int error = parts[i].read(pid, bounds);
+
+		if (!error)
+			bounds->has |= parts[i].part;
+		else if (!first)
+			first = error;
+	}
+	return first;
+}

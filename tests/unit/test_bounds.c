@@ -1,0 +1,342 @@
+/* test_bounds.c: what bounds a process's memory, out of the texts of /proc and of trees
+ * as both versions of cgroups lay them, and of a real process with limits set. */
+#include "target/bounds.h"
+#include "target/oom.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define M (UINT64_C(1) << 20)
+
+static char root[64];
+
+static void put(const char *path, const char *text)
+{
+	char full[512];
+	FILE *file;
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/'));
+	     *slash++ = '/') {
+		*slash = '\0';
+		assert_true(!mkdir(full, 0755) || errno == EEXIST);
+	}
+	file = fopen(full, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+static int make_root(void **state)
+{
+	(void)state;
+	snprintf(root, sizeof(root), "/tmp/fragscope-bounds-XXXXXX");
+	return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_root(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf '%s'", root);
+	return system(command);
+}
+
+static int parse(const char *text, struct cgroup_memory *memory)
+{
+	char copy[512];
+	const struct cgroup_roots roots = {.memory = root, .unified = root};
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	return cgroup_memory_parse(copy, &roots, memory);
+}
+
+/* ---- /proc ---- */
+
+static void rlimits(void **state)
+{
+	static const char text[] = "Limit                     Soft Limit           Hard "
+				   "Limit           Units\n"
+				   "Max data size             1048576              "
+				   "unlimited            bytes\n"
+				   "Max stack size            8388608              "
+				   "unlimited            bytes\n"
+				   "Max address space         unlimited            "
+				   "unlimited            bytes\n";
+	struct rlimits rlimit;
+
+	(void)state;
+	assert_int_equal(bounds_parse_rlimits(text, &rlimit), 0);
+	assert_true(rlimit.address_space_bytes == UINT64_MAX);
+	assert_int_equal(rlimit.data_bytes, M);
+	assert_int_equal(rlimit.stack_bytes, 8 * M);
+	assert_int_equal(bounds_parse_rlimits("Max data size 1 1 bytes\n", &rlimit),
+			 -EPROTO);
+	assert_int_equal(bounds_parse_rlimits("", &rlimit), -EPROTO);
+}
+
+static void sizes(void **state)
+{
+	struct bounds bounds;
+
+	(void)state;
+	assert_int_equal(bounds_parse_sizes("Name:\tVmSize: x\nVmPeak:\t 9 kB\n"
+					    "VmSize:\t  2048 kB\nVmData:\t 1024 kB\n"
+					    "VmStk:\t  132 kB\n",
+					    &bounds),
+			 0);
+	assert_int_equal(bounds.total_vm_bytes, 2 * M);
+	assert_int_equal(bounds.data_vm_bytes, M);
+	assert_int_equal(bounds.stack_vm_bytes, 132 << 10);
+	/* A zombie has none. */
+	assert_int_equal(bounds_parse_sizes("Name:\tx\nThreads:\t1\n", &bounds), -EPROTO);
+}
+
+static void memory_of_the_host(void **state)
+{
+	static const char text[] = "MemTotal:       4096 kB\nMemFree: 1 kB\n"
+				   "MemAvailable:   1024 kB\nSwapCached:  0 kB\n"
+				   "SwapTotal:      2048 kB\nSwapFree:    512 kB\n"
+				   "CommitLimit:    3072 kB\nCommitted_AS:  256 kB\n";
+	struct limits limits;
+
+	(void)state;
+	assert_int_equal(limits_parse_memory(text, &limits), 0);
+	assert_int_equal(limits.ram_bytes, 4096 << 10);
+	assert_int_equal(limits.available_bytes, 1024 << 10);
+	assert_int_equal(limits.swap_bytes, 2048 << 10);
+	assert_int_equal(limits.swap_free_bytes, 512 << 10);
+	assert_int_equal(limits.commit_limit_bytes, 3072 << 10);
+	assert_int_equal(limits.committed_bytes, 256 << 10);
+	assert_int_equal(limits_parse_memory("MemTotal: 1 kB\n", &limits), -EPROTO);
+}
+
+static void pressure_text(void **state)
+{
+	struct pressure pressure;
+
+	(void)state;
+	assert_int_equal(
+		pressure_parse("some avg10=12.34 avg60=5.00 avg300=0.10 total=99\n"
+			       "full avg10=1.05 avg60=0.00 avg300=0.00 total=9\n",
+			       &pressure),
+		0);
+	assert_true(pressure.some_10s > 12.339 && pressure.some_10s < 12.341);
+	assert_true(pressure.some_60s == 5.0);
+	assert_true(pressure.full_10s > 1.049 && pressure.full_10s < 1.051);
+	assert_int_equal(pressure_parse("some avg10=1.0 avg60=1.0\n", &pressure),
+			 -EPROTO);
+	assert_int_equal(pressure_parse("some avg10=1e5 avg60=1.0\n", &pressure),
+			 -EPROTO);
+	assert_int_equal(pressure_parse("", &pressure), -EPROTO);
+}
+
+/* ---- cgroups ---- */
+
+static void version_2(void **state)
+{
+	struct cgroup_memory memory;
+
+	(void)state;
+	put("/app/web/memory.max", "max\n");
+	put("/app/web/memory.high", "104857600\n");
+	put("/app/web/memory.current", "73400320\n");
+	put("/app/web/memory.stat",
+	    "anon 1\nactive_file 1048576\ninactive_file 2097152\n");
+	put("/app/web/memory.pressure",
+	    "some avg10=3.00 avg60=2.00 avg300=1.00 total=1\n"
+	    "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
+	put("/app/memory.max", "209715200\n");
+	put("/app/memory.high", "max\n");
+	put("/app/memory.current", "94371840\n");
+	put("/app/memory.stat", "active_file 0\ninactive_file 0\n");
+	assert_int_equal(parse("1:name=systemd:/x\n0::/app/web\n", &memory), 0);
+	assert_int_equal(memory.version, 2);
+	assert_string_equal(memory.path, "/app/web");
+	assert_true(memory.max.is_set);
+	assert_string_equal(memory.max.path, "/app");
+	assert_int_equal(memory.max.limit_bytes, 200 * M);
+	assert_int_equal(memory.max.used_bytes, 90 * M);
+	assert_true(memory.high.is_set);
+	assert_string_equal(memory.high.path, "/app/web");
+	assert_int_equal(memory.high.used_bytes, 70 * M);
+	assert_int_equal(memory.high.cache_bytes, 3 * M);
+	assert_true(memory.has_pressure);
+	assert_true(memory.pressure.some_10s == 3.0);
+}
+
+static void version_1(void **state)
+{
+	struct cgroup_memory memory;
+
+	(void)state;
+	put("/memory.limit_in_bytes", "9223372036854771712\n");
+	put("/memory.usage_in_bytes", "1\n");
+	put("/job/memory.limit_in_bytes", "67108864\n");
+	put("/job/memory.usage_in_bytes", "33554432\n");
+	put("/job/memory.stat", "inactive_file 7\ntotal_inactive_file 1048576\n"
+				"total_active_file 0\n");
+	assert_int_equal(parse("4:cpu,memory:/job\n0::/\n", &memory), 0);
+	assert_int_equal(memory.version, 1);
+	assert_true(memory.max.is_set);
+	assert_int_equal(memory.max.limit_bytes, 64 * M);
+	assert_int_equal(memory.max.used_bytes, 32 * M);
+	assert_int_equal(memory.max.cache_bytes, M);
+	assert_false(memory.high.is_set);
+	assert_false(memory.has_pressure);
+}
+
+static void the_tightest_of_many_counts(void **state)
+{
+	struct cgroup_memory memory;
+
+	(void)state;
+	put("/a/b/memory.max", "104857600\n");
+	put("/a/b/memory.current", "10485760\n");
+	put("/a/memory.max", "115343360\n");
+	put("/a/memory.current", "104857600\n");
+	assert_int_equal(parse("0::/a/b\n", &memory), 0);
+	assert_string_equal(memory.max.path, "/a");
+	/* The same, but most of what is used is cache: then /a/b is nearer. */
+	put("/a/memory.stat", "active_file 0\ninactive_file 94371840\n");
+	assert_int_equal(parse("0::/a/b\n", &memory), 0);
+	assert_string_equal(memory.max.path, "/a/b");
+}
+
+static void no_limit_and_no_cgroup(void **state)
+{
+	struct cgroup_memory memory;
+
+	(void)state;
+	put("/u/memory.max", "max\n");
+	put("/u/memory.current", "1\n");
+	assert_int_equal(parse("0::/u\n", &memory), 0);
+	assert_false(memory.max.is_set);
+	assert_int_equal(parse("0::/elsewhere\n", &memory), -ENOENT);
+	assert_int_equal(parse("3:cpu:/u\n", &memory), -ENOENT);
+	assert_int_equal(parse("", &memory), -ENOENT);
+}
+
+/* ---- a real process ---- */
+
+static pid_t start_limited(void)
+{
+	const struct rlimit as = {512 * M, 512 * M}, data = {256 * M, 256 * M};
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		if (setrlimit(RLIMIT_AS, &as) || setrlimit(RLIMIT_DATA, &data) ||
+		    write(ready[1], "r", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_true(pid > 0);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+/* A build with sanitizers maps terabytes of address space: only the limits are asked of
+ * such a child, and that what is used was read. */
+static void a_limited_process(void **state)
+{
+	pid_t pid = start_limited();
+	const unsigned needed = BOUNDS_HAS_RLIMITS | BOUNDS_HAS_SIZES;
+	struct bounds bounds;
+
+	(void)state;
+	bounds_read(pid, &bounds);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(bounds.has & needed, needed);
+	assert_true(bounds.host.has & LIMITS_HAS_MEMORY);
+	assert_int_equal(bounds.rlimit.address_space_bytes, 512 * M);
+	assert_int_equal(bounds.rlimit.data_bytes, 256 * M);
+	assert_in_range(bounds.total_vm_bytes, 4096, UINT64_C(1) << 50);
+	assert_in_range(bounds.data_vm_bytes, 4096, bounds.total_vm_bytes);
+	assert_in_range(bounds.host.available_bytes, 1, bounds.host.ram_bytes);
+}
+
+static void a_process_that_is_gone(void **state)
+{
+	struct bounds bounds;
+	struct oom_rank rank;
+	pid_t pid = start_limited();
+
+	(void)state;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_true(bounds_read(pid, &bounds) < 0);
+	assert_int_equal(bounds.has & (BOUNDS_HAS_RLIMITS | BOUNDS_HAS_SIZES), 0);
+	assert_true(bounds.host.has & LIMITS_HAS_MEMORY);
+	assert_true(oom_rank_read(pid, &rank) < 0);
+}
+
+static void place_before_the_oom_killer(void **state)
+{
+	pid_t pid = start_limited();
+	struct oom_rank first, rank;
+	char path[64];
+	FILE *file;
+	int said;
+
+	(void)state;
+	assert_int_equal(oom_rank_read(pid, &rank), 0);
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+	file = fopen(path, "w");
+	said = file ? fprintf(file, "1000") : 0;
+	said = file && !fclose(file) && said > 0;
+	assert_int_equal(oom_rank_read(pid, &first), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_in_range(rank.place, 1, rank.candidates);
+	assert_int_equal(rank.score_adj, 0);
+	assert_true(rank.first_score >= rank.score);
+	if (!said)
+		skip();
+	assert_int_equal(first.score_adj, 1000);
+	assert_true(first.score > rank.score);
+	assert_true(first.first_score >= first.score);
+	assert_true(first.place <= rank.place);
+}
+
+#define IN_TREE(name) cmocka_unit_test_setup_teardown(name, make_root, remove_root)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rlimits),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(memory_of_the_host),
+		cmocka_unit_test(pressure_text),
+		IN_TREE(version_2),
+		IN_TREE(version_1),
+		IN_TREE(the_tightest_of_many_counts),
+		IN_TREE(no_limit_and_no_cgroup),
+		cmocka_unit_test(a_limited_process),
+		cmocka_unit_test(a_process_that_is_gone),
+		cmocka_unit_test(place_before_the_oom_killer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
