@@ -14,6 +14,7 @@ int file_text(const char *file, char *text, size_t room)
 	size_t length = 0;
 	ssize_t got;
 
+	text[0] = '\0';
 	if (fd < 0)
 		return -errno;
 	do {

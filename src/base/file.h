@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The beginning of FILE, of which ROOM bytes with the NUL are kept. 0 or -errno. */
+/* The beginning of FILE, of which ROOM bytes with the NUL are kept. 0 or -errno;
+ * TEXT is a string in any case. */
 int file_text(const char *file, char *text, size_t room);
 
 /* The whole number that FILE begins with. 0 or -errno, -EPROTO when it begins with
