@@ -1,0 +1,178 @@
+/* screen.h: THE model: everything that the screen shows, as plain data. Drawing is a pure
+ * function of it: it changes nothing, reads nothing else and allocates nothing. */
+#ifndef FRAGSCOPE_SCREEN_H
+#define FRAGSCOPE_SCREEN_H
+
+#include "sample/sample.h"
+#include "tui/canvas.h"
+#include "tui/ink.h"
+#include "tui/layout.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct heap_map;
+struct history;
+struct pins;
+struct trend;
+struct verdict;
+
+/* One of the processes that are watched. */
+struct screen_target {
+	int pid;
+	const char *comm;
+	bool ended;
+};
+
+/* A key as the footer and the help show it. PANES has a bit (1 << pane) for each pane in
+ * which the key does something; 0 is all. */
+struct screen_key {
+	const char *key;   /* "Tab" */
+	const char *label; /* one word, for the footer; null: only in the help */
+	const char *help;  /* "the next process" */
+	const char *group; /* the help's heading: "Time"; keys of one stand together */
+	unsigned panes;
+};
+
+/* Columns of the table of arenas, in their order. */
+enum arena_column {
+	ARENA_INDEX,
+	ARENA_SYSTEM,
+	ARENA_LIVE,
+	ARENA_FREE,
+	ARENA_RESIDENT, /* free and resident */
+	ARENA_TRIMMABLE,
+	ARENA_PINNED,
+	ARENA_CHUNKS,
+	ARENA_LARGEST,
+	ARENA_FRAG,
+	ARENA_THREADS,
+	ARENA_TREND, /* what its live bytes changed by over the time that is shown */
+	ARENA_COLUMNS
+};
+
+struct screen_arenas {
+	enum arena_column sort;
+	bool ascending;
+	const char *filter; /* empty: all */
+	unsigned selected;  /* an arena's index */
+	/* What arenas_order made of these: positions in sample->arena. */
+	const unsigned *order;
+	unsigned count;
+};
+
+struct screen_map {
+	const struct heap_map *map; /* null: not read yet */
+	const struct heap_map
+		*before; /* the reading before, of the same range; or null */
+	unsigned arena;
+	unsigned cursor;   /* a cell */
+	bool show_changed; /* mark the cells that differ from BEFORE */
+	const char *why;   /* with no map: why; null: it is being read */
+};
+
+/* The same words as marks on the time axis have. */
+enum screen_event_kind {
+	SCREEN_GROWTH,
+	SCREEN_FAILURE,
+	SCREEN_KILL,
+	SCREEN_TRIM,
+	SCREEN_ALERT,
+	SCREEN_EVENT_KINDS
+};
+
+/* One event, ready to be read. */
+struct screen_event {
+	int64_t time_ns;
+	enum screen_event_kind kind;
+	const char *line;
+	const char *detail; /* lines: what is known besides, and the stack; null: none */
+};
+
+struct screen_events {
+	const struct screen_event *event; /* the latest first */
+	unsigned count;
+	unsigned selected;
+	const char *filter;  /* what the list was filtered by; empty: nothing */
+	const char *missing; /* why there are none to be had; null: probes are at work */
+};
+
+/* One process that could be watched. A figure that could not be had has no bit in FIG. */
+struct screen_candidate {
+	int pid;
+	const char *comm;
+	const char *allocator; /* empty: not known */
+	struct figures fig;    /* rss, free_resident, frag */
+	const char *why_not;   /* null: it can be attached to */
+};
+
+struct screen_picker {
+	const struct screen_candidate *candidate;
+	unsigned count;
+	unsigned selected;
+	unsigned found; /* before the filter */
+	bool searching; /* more may come */
+};
+
+/* What watching costs, and how the last reading was. */
+struct screen_facts {
+	bool has_own_cpu;
+	double own_cpu;	     /* share of one core */
+	int64_t interval_ns; /* between readings; 0: not at an interval */
+	const char *source;  /* source_describe's line, or what is replayed */
+	bool reading;	     /* a reading is under way */
+	bool replay;
+	double speed; /* of the replay */
+};
+
+struct screen {
+	enum palette palette;
+	enum pane pane;
+	bool picking; /* the picker stands in place of the panes */
+	bool help;
+
+	const struct screen_target *target;
+	unsigned target_count;
+	unsigned target_shown;
+
+	const struct sample *sample;   /* what is shown, of the instant; null: none yet */
+	const struct history *history; /* null: none yet */
+	const struct trend *trend; /* FIG_COUNT of them, over ZOOM_NS; null: not known */
+	int64_t now_ns;		   /* CLOCK_REALTIME; the right end of the graphs */
+	int64_t paused_ns;	   /* the instant that is looked at; 0: the present */
+	int64_t zoom_ns;	   /* what the graphs span */
+	const char *ended;	   /* how the target ended; null: it lives */
+
+	struct screen_arenas arenas;
+	struct screen_map map;
+	struct screen_events events;
+	struct screen_picker picker;
+	struct screen_facts facts;
+	const struct verdict *verdict; /* null: nobody looked yet */
+	unsigned verdict_count;
+	unsigned verdict_selected;
+	const struct pins *pins; /* null: not known */
+
+	const struct screen_key *key;
+	unsigned key_count;
+	const char *prompt;  /* what is being typed, "filter: "; null: nothing */
+	const char *typed;   /* so far */
+	const char *message; /* one line; null: none */
+	bool message_bad;
+	const char *popup_title; /* a box over all; null: none */
+	const char *popup;	 /* its lines */
+};
+
+/* Draws SCREEN on all of CANVAS, whose size and charset are the terminal's. */
+void screen_draw(struct canvas *canvas, const struct screen *screen);
+
+/* The arenas of SAMPLE that FILTER lets through, sorted, as positions in sample->arena:
+ * ORDER has room for all. A filter is the beginning of an index or a part of an address.
+ * Returns how many. SINCE, an earlier sample or null, serves ARENA_TREND. */
+unsigned arenas_order(const struct sample *sample, const struct sample *since,
+		      const struct screen_arenas *arenas, unsigned *order);
+
+/* The words of the panes' tabs. */
+const char *pane_name(enum pane pane);
+
+#endif
