@@ -15,7 +15,7 @@ enum spot {
 	SPOT_NONE,
 	SPOT_TAB,     /* the index is an enum pane */
 	SPOT_TARGET,  /* of screen.target */
-	SPOT_KEY,     /* of screen.key */
+	SPOT_KEY,     /* of key_bindings */
 	SPOT_HEADING, /* a column of the pane's table */
 	SPOT_ROW,     /* of the pane's list: of the arena order, events, picker rows */
 	SPOT_CELL,    /* of the heap map */

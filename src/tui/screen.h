@@ -24,16 +24,6 @@ struct screen_target {
 	bool ended;
 };
 
-/* A key as the footer and the help show it. PANES has a bit (1 << pane) for each pane in
- * which the key does something; 0 is all. */
-struct screen_key {
-	const char *key;   /* "Tab" */
-	const char *label; /* one word, for the footer; null: only in the help */
-	const char *help;  /* "the next process" */
-	const char *group; /* the help's heading: "Time"; keys of one stand together */
-	unsigned panes;
-};
-
 /* Columns of the table of arenas, in their order. */
 enum arena_column {
 	ARENA_INDEX,
@@ -144,6 +134,7 @@ struct screen {
 	const char *ended;	   /* how the target ended; null: it lives */
 
 	struct screen_arenas arenas;
+	int sizes_arena; /* whose free sizes: an arena's index; -1: all together */
 	struct screen_map map;
 	struct screen_events events;
 	struct screen_picker picker;
@@ -153,8 +144,6 @@ struct screen {
 	unsigned verdict_selected;
 	const struct pins *pins; /* null: not known */
 
-	const struct screen_key *key;
-	unsigned key_count;
 	const char *prompt;  /* what is being typed, "filter: "; null: nothing */
 	const char *typed;   /* so far */
 	const char *message; /* one line; null: none */
