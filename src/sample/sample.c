@@ -2,6 +2,7 @@
 
 #include "base/take.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,6 +200,81 @@ void sample_clear(struct sample *sample)
 			memset(row->bins, 0, sizeof(*row->bins));
 	}
 	*sample = empty;
+}
+
+static int copy_row(struct arena_row *into, const struct arena_row *from)
+{
+	struct arena_bins *bins = into->bins;
+
+	if (from->bins && !bins)
+		return -ENOSPC;
+	*into = *from;
+	into->bins = bins;
+	if (from->bins)
+		*bins = *from->bins;
+	else if (bins)
+		memset(bins, 0, sizeof(*bins));
+	return 0;
+}
+
+int sample_copy(struct sample *into, const struct sample *from)
+{
+	struct arena_row *arena = into->arena;
+	unsigned capacity = into->arena_capacity;
+	int error = from->arena_count > capacity ? -ENOSPC : 0;
+
+	sample_clear(into);
+	for (unsigned i = 0; !error && i < from->arena_count; i++) {
+		error = copy_row(&arena[i], &from->arena[i]);
+		into->arena_count = i + 1;
+	}
+	if (error) {
+		sample_clear(into);
+		return error;
+	}
+	*into = *from;
+	into->arena = arena;
+	into->arena_capacity = capacity;
+	return 0;
+}
+
+static unsigned rows_with_bins(const struct sample *sample)
+{
+	unsigned rows = 0;
+
+	for (unsigned i = 0; i < sample->arena_count; i++)
+		rows += sample->arena[i].bins != NULL;
+	return rows;
+}
+
+size_t sample_packed_bytes(const struct sample *from, bool with_bins)
+{
+	size_t bytes = sizeof(*from) + from->arena_count * sizeof(*from->arena);
+
+	return bytes + (with_bins ? rows_with_bins(from) * sizeof(struct arena_bins) : 0);
+}
+
+/* As sample_new lays it out. */
+struct sample *sample_pack(void *memory, const struct sample *from, bool with_bins)
+{
+	struct sample *packed = memory;
+	struct arena_bins *bins;
+
+	*packed = *from;
+	packed->arena = (struct arena_row *)(packed + 1);
+	packed->arena_capacity = from->arena_count;
+	bins = (struct arena_bins *)(void *)(packed->arena + from->arena_count);
+	for (unsigned i = 0; i < from->arena_count; i++) {
+		struct arena_row *row = &packed->arena[i];
+
+		*row = from->arena[i];
+		row->bins = NULL;
+		if (!with_bins || !from->arena[i].bins)
+			continue;
+		row->bins = bins++;
+		*row->bins = *from->arena[i].bins;
+	}
+	return packed;
 }
 
 const char *sample_source_name(enum sample_source source)

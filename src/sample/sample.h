@@ -184,6 +184,17 @@ void sample_free(struct sample *sample);
 /* Empties SAMPLE for the next reading; its memory and capacity stay. */
 void sample_clear(struct sample *sample);
 
+/* Makes INTO say what FROM says; its own memory and capacity stay. 0, or -ENOSPC when
+ * FROM has more arenas, or bins for which INTO has no room: INTO is empty then. Where
+ * INTO has room for bins and FROM none, they are as if they could not be split. */
+int sample_copy(struct sample *into, const struct sample *from);
+
+/* A copy of FROM with its rows, and their bins if WITH_BINS, in MEMORY of
+ * sample_packed_bytes, aligned for any type; it has no room for more rows. It is valid as
+ * long as MEMORY stays and is not moved; it is not for sample_free. */
+size_t sample_packed_bytes(const struct sample *from, bool with_bins);
+struct sample *sample_pack(void *memory, const struct sample *from, bool with_bins);
+
 static inline bool figure_has(const struct figures *fig, enum figure f)
 {
 	return fig->have[f / 64] >> f % 64 & 1;

@@ -1,10 +1,12 @@
 /* test_sample.c: the catalogue's own rules, and the life of a sample. */
 #include "sample/sample.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -131,6 +133,95 @@ static void without_bins(void **state)
 	sample_free(sample);
 }
 
+static struct sample *full(bool with_bins)
+{
+	struct sample *sample = sample_new(2, with_bins);
+
+	assert_non_null(sample);
+	sample->time_ns = 5;
+	strcpy(sample->comm, "x");
+	figure_set(&sample->fig, FIG_RSS_BYTES, 1);
+	sample->arena_count = 2;
+	sample->arena[1].index = 1;
+	figure_set(&sample->arena[1].fig, FIG_FREE_BYTES, 2);
+	if (with_bins) {
+		sample->arena[1].bins->split = true;
+		sample->arena[1].bins->bins[126].count = 3;
+	}
+	return sample;
+}
+
+static void check_copy(const struct sample *copy, bool with_bins)
+{
+	assert_int_equal(copy->time_ns, 5);
+	assert_string_equal(copy->comm, "x");
+	assert_int_equal(copy->fig.v[FIG_RSS_BYTES].u, 1);
+	assert_int_equal(copy->arena_count, 2);
+	assert_int_equal(copy->arena[1].index, 1);
+	assert_int_equal(copy->arena[1].fig.v[FIG_FREE_BYTES].u, 2);
+	if (with_bins)
+		assert_int_equal(copy->arena[1].bins->bins[126].count, 3);
+}
+
+static void a_copy_says_the_same_in_its_own_memory(void **state)
+{
+	struct sample *from = full(true), *into = sample_new(3, true);
+	const struct arena_row *arena = into->arena;
+	const struct arena_bins *bins = into->arena[1].bins;
+
+	(void)state;
+	assert_int_equal(sample_copy(into, from), 0);
+	check_copy(into, true);
+	assert_ptr_equal(into->arena, arena);
+	assert_ptr_equal(into->arena[1].bins, bins);
+	assert_int_equal(into->arena_capacity, 3);
+	sample_free(from);
+	/* Bins that are not there are not those of the copy before. */
+	from = full(false);
+	assert_int_equal(sample_copy(into, from), 0);
+	check_copy(into, false);
+	assert_false(bins->split);
+	assert_int_equal(bins->bins[126].count, 0);
+	sample_free(from);
+	sample_free(into);
+}
+
+static void a_copy_without_room_is_refused(void **state)
+{
+	struct sample *from = full(true), *small = sample_new(1, true),
+		      *bare = sample_new(2, false);
+
+	(void)state;
+	assert_int_equal(sample_copy(small, from), -ENOSPC);
+	assert_int_equal(small->arena_count, 0);
+	assert_string_equal(small->comm, "");
+	assert_int_equal(sample_copy(bare, from), -ENOSPC);
+	assert_int_equal(bare->arena_count, 0);
+	sample_free(from);
+	sample_free(small);
+	sample_free(bare);
+}
+
+static void a_packed_sample_takes_what_it_says(void **state)
+{
+	struct sample *from = full(true);
+
+	(void)state;
+	for (int with_bins = 0; with_bins < 2; with_bins++) {
+		/* To the byte: a sanitizer sees one more. */
+		void *memory = malloc(sample_packed_bytes(from, with_bins));
+		const struct sample *packed = sample_pack(memory, from, with_bins);
+
+		check_copy(packed, with_bins);
+		assert_ptr_equal(packed, memory);
+		assert_int_equal(packed->arena_capacity, 2);
+		if (!with_bins)
+			assert_null(packed->arena[1].bins);
+		free(memory);
+	}
+	sample_free(from);
+}
+
 static void words(void **state)
 {
 	(void)state;
@@ -151,6 +242,9 @@ int main(void)
 		cmocka_unit_test(figures_come_and_go),
 		cmocka_unit_test(clear_keeps_memory),
 		cmocka_unit_test(without_bins),
+		cmocka_unit_test(a_copy_says_the_same_in_its_own_memory),
+		cmocka_unit_test(a_copy_without_room_is_refused),
+		cmocka_unit_test(a_packed_sample_takes_what_it_says),
 		cmocka_unit_test(words),
 	};
 

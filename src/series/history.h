@@ -1,0 +1,82 @@
+/* history.h: what was seen of one target: its latest samples whole, every figure of the
+ * process over a day or more at falling resolution, and the instants that are marked on
+ * the axis of time. All memory is taken at the start. No locks: one thread at a time. */
+#ifndef FRAGSCOPE_HISTORY_H
+#define FRAGSCOPE_HISTORY_H
+
+#include "sample/sample.h"
+#include "series/track.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The figures of the process that have a rank in the catalogue have a track: each of the
+ * latest 3600 values (an hour of them at 1 s), 10 s of resolution for 6 h, then 60 s for
+ * KEEP_NS. That takes 18 MB for 48 h, besides BUDGET_BYTES. */
+struct history_options {
+	size_t budget_bytes; /* for whole samples; each takes what its arenas need */
+	unsigned arenas;     /* a sample with so many must fit twice */
+	bool bins;	     /* keep the arenas' bins, where samples have them */
+	int64_t keep_ns;     /* 0: 48 hours; 24 hours at least */
+};
+
+enum mark_kind {
+	MARK_GROWTH,
+	MARK_FAILURE,
+	MARK_KILL,
+	MARK_TRIM,
+	MARK_ALERT,
+	MARK_KINDS
+};
+
+/* COUNT marks of one kind within the same second. */
+struct history_mark {
+	int64_t time_ns; /* of the first */
+	enum mark_kind kind;
+	uint32_t count;
+	uint64_t bytes; /* of all of them */
+};
+
+struct history;
+
+/* 0, -ENOMEM, or -ENOSPC: a sample with ARENAS does not fit twice into the budget. */
+int history_new(struct history **history, const struct history_options *options);
+void history_free(struct history *history);
+
+/* Appends SAMPLE, which stays the caller's; what it does not have is a gap in that
+ * figure's track, and another PID or a clock that was set back are handled (track.h). 0,
+ * or -ENOSPC when it is too large to be kept whole: its figures are kept all the same. */
+int history_add(struct history *history, const struct sample *sample);
+
+/* At TIME_NS nothing could be read: a gap in all tracks. */
+void history_gap(struct history *history, int64_t time_ns);
+
+/* How many whole samples are kept; and the one BACK before the latest (0), null when it
+ * is not kept. It stays valid until the next history_add. */
+size_t history_count(const struct history *history);
+const struct sample *history_at(const struct history *history, size_t back);
+
+/* How far back the latest whole sample not after TIME_NS is, or history_count when there
+ * is none; and that sample, or null. */
+size_t history_back(const struct history *history, int64_t time_ns);
+const struct sample *history_when(const struct history *history, int64_t time_ns);
+
+/* Figure F as track_points, track_columns and track_span tell it; nothing for a figure
+ * without a track. */
+size_t history_points(const struct history *history, enum figure f, int64_t from_ns,
+		      int64_t to_ns, struct track_point *out, size_t max);
+void history_columns(const struct history *history, enum figure f, int64_t from_ns,
+		     int64_t to_ns, struct track_point *out, size_t columns);
+bool history_span(const struct history *history, int64_t *from_ns, int64_t *to_ns);
+
+/* Marks TIME_NS; BYTES is 0 where the kind has none. The latest 1024 of each kind are
+ * kept, so that many growths do not push a failure out. */
+void history_mark(struct history *history, int64_t time_ns, enum mark_kind kind,
+		  uint64_t bytes);
+
+/* The marks in [FROM_NS, TO_NS], oldest first; the latest MAX of them. How many. */
+size_t history_marks(const struct history *history, int64_t from_ns, int64_t to_ns,
+		     struct history_mark *out, size_t max);
+
+#endif
