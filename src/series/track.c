@@ -189,7 +189,7 @@ static bool begins(const struct tier *tier, int64_t time_ns)
 {
 	const struct bucket *latest;
 
-	if (tier->single || !tier->count)
+	if (!tier->resolution_ns || !tier->count)
 		return true;
 	latest = &tier->bucket[slot_of(tier, tier->count - 1)];
 	return latest->count == UINT32_MAX ||
