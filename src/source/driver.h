@@ -27,6 +27,9 @@ struct driver {
 	int (*read)(struct source *source, struct sample *sample, struct fault *fault);
 	void (*close)(struct source *source);
 	unsigned (*arenas)(const struct source *source);
+	/* Null: this source cannot tell. */
+	int (*map)(struct source *source, struct heap_map *map, struct fault *fault);
+	int (*pins)(struct source *source, struct pins *pins, struct fault *fault);
 };
 
 extern const struct driver heap_driver;

@@ -367,4 +367,9 @@ static int heap_source_read(struct source *source, struct sample *sample,
 					: read_now(source, sample, fault);
 }
 
-const struct driver heap_driver = {heap_open, heap_source_read, heap_close, heap_arenas};
+const struct driver heap_driver = {
+	.open = heap_open,
+	.read = heap_source_read,
+	.close = heap_close,
+	.arenas = heap_arenas,
+};

@@ -267,5 +267,9 @@ static int preload_read(struct source *source, struct sample *sample, struct fau
 				      : read_latest(source, sample, fault);
 }
 
-const struct driver preload_driver = {preload_open, preload_read, preload_close,
-				      preload_arenas};
+const struct driver preload_driver = {
+	.open = preload_open,
+	.read = preload_read,
+	.close = preload_close,
+	.arenas = preload_arenas,
+};

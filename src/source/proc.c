@@ -31,4 +31,9 @@ static unsigned proc_arenas(const struct source *source)
 	return 0;
 }
 
-const struct driver proc_driver = {proc_open, proc_read, proc_close, proc_arenas};
+const struct driver proc_driver = {
+	.open = proc_open,
+	.read = proc_read,
+	.close = proc_close,
+	.arenas = proc_arenas,
+};

@@ -122,10 +122,25 @@ static int read_events(struct source *source, struct sample *sample, struct faul
 	return 0;
 }
 
+/* What ERROR of a reading comes to. The process is looked at last: what was read before
+ * it was of this process. */
+static int settle(struct source *source, int error, struct fault *fault)
+{
+	enum process_state state = process_state(&source->process);
+
+	if (state == PROCESS_RUNS && error == -ESRCH && process_exits(&source->process))
+		state = PROCESS_EXITED;
+	/* What a sampler left behind is true of the process that it was in. */
+	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
+		process_tell_end(&source->process, state, fault);
+		return SOURCE_ENDED;
+	}
+	return error;
+}
+
 int source_read(struct source *source, struct sample *sample, struct fault *fault)
 {
 	int64_t begin = clock_monotonic_ns();
-	enum process_state state;
 	int error;
 
 	sample_clear(sample);
@@ -137,19 +152,52 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 	error = source->driver->read(source, sample, fault);
 	if (!error && source->probe)
 		error = read_events(source, sample, fault);
-	/* Looked at last: what was read before it was of this process. */
-	state = process_state(&source->process);
-	if (state == PROCESS_RUNS && error == -ESRCH && process_exits(&source->process))
-		state = PROCESS_EXITED;
-	/* What a sampler left behind is true of the process that it was in. */
-	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
-		process_tell_end(&source->process, state, fault);
-		return SOURCE_ENDED;
-	}
+	error = settle(source, error, fault);
 	if (error)
 		return error;
 	figure_set(&sample->fig, FIG_READ_NS, clock_monotonic_ns() - begin);
 	return SOURCE_READ;
+}
+
+/* 0 when SOURCE can look at single chunks; HAS_DRIVER: its driver can. */
+static int can_survey(const struct source *source, bool has_driver, struct fault *fault)
+{
+	if (!has_driver)
+		return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+				 "source %s cannot tell what lies where in a heap: only "
+				 "source heap can",
+				 sample_source_name(source->options.source));
+	if (!source->options.survey || source->options.quick)
+		return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+				 "this source was not opened to look at single chunks");
+	return 0;
+}
+
+int source_map(struct source *source, struct heap_map *map, struct fault *fault)
+{
+	int64_t begin = clock_monotonic_ns();
+	int error = can_survey(source, source->driver->map != NULL, fault);
+
+	if (error)
+		return error;
+	heap_map_clear(map);
+	map->time_ns = clock_realtime_ns();
+	error = settle(source, source->driver->map(source, map, fault), fault);
+	map->read_ns = clock_monotonic_ns() - begin;
+	return error;
+}
+
+int source_pins(struct source *source, struct pins *pins, struct fault *fault)
+{
+	int64_t begin = clock_monotonic_ns();
+	int error = can_survey(source, source->driver->pins != NULL, fault);
+
+	if (error)
+		return error;
+	*pins = (struct pins){.arena = pins->arena, .time_ns = clock_realtime_ns()};
+	error = settle(source, source->driver->pins(source, pins, fault), fault);
+	pins->read_ns = clock_monotonic_ns() - begin;
+	return error;
 }
 
 struct sample *source_sample(const struct source *source)

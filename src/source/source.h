@@ -3,6 +3,8 @@
 #define FRAGSCOPE_SOURCE_H
 
 #include "base/fault.h"
+#include "sample/heap_map.h"
+#include "sample/pins.h"
 #include "sample/sample.h"
 
 #include <stdbool.h>
@@ -26,6 +28,7 @@ struct source_options {
 	bool events;	  /* count growths and failures by eBPF probes */
 	bool or_preload;  /* a heap that cannot be read is told by a sampler in it */
 	bool follow;	  /* of SOURCE_PRELOAD: every sample once, in order */
+	bool survey;	  /* take room for source_map and source_pins */
 	unsigned threads; /* readers, 1 at least */
 	int64_t pause_ns; /* stop the target for at most this long; 0: never */
 	uint64_t unusable_for_bytes;
@@ -47,6 +50,15 @@ int source_open(struct source **source, int pid, const struct source_options *op
 /* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_ENDED,
  * SOURCE_NOTHING_NEW or -errno with FAULT. Allocates nothing. */
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
+
+/* What lies where in the arena and range that MAP names: one look, beside the readings
+ * and never during one. SOURCE_READ, SOURCE_ENDED, or -errno with FAULT: -ENOTSUP when
+ * SOURCE cannot tell (only SOURCE_HEAP can, with the option survey and without quick),
+ * -ENOENT when there is no such arena. Allocates nothing. */
+int source_map(struct source *source, struct heap_map *map, struct fault *fault);
+
+/* What pins free memory in the arenas that PINS names; otherwise as source_map. */
+int source_pins(struct source *source, struct pins *pins, struct fault *fault);
 
 /* A sample with room for what SOURCE can find; the caller frees it. Null: no memory. */
 struct sample *source_sample(const struct source *source);
