@@ -79,6 +79,79 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+struct units_text units_bytes_text(uint64_t bytes)
+{
+	struct units_text out = {""};
+	struct text text;
+
+	text_init(&text, out.s, sizeof(out.s));
+	units_bytes(&text, bytes);
+	return out;
+}
+
+struct units_text units_count_text(uint64_t count)
+{
+	struct units_text out = {""};
+	struct text text;
+
+	text_init(&text, out.s, sizeof(out.s));
+	units_count(&text, count);
+	return out;
+}
+
+struct units_text units_ns_text(uint64_t ns)
+{
+	struct units_text out = {""};
+	struct text text;
+
+	text_init(&text, out.s, sizeof(out.s));
+	units_ns(&text, ns);
+	return out;
+}
+
+struct units_text units_share_text(double share)
+{
+	double percent = share * 100;
+	bool needs_decimal =
+		(percent > 0.05 && percent < 1) || (percent > 99 && percent < 99.95);
+	struct units_text out = {""};
+	struct text text;
+
+	text_init(&text, out.s, sizeof(out.s));
+	text_fixed(&text, percent, needs_decimal);
+	text_char(&text, '%');
+	return out;
+}
+
+struct units_text units_span_text(double seconds)
+{
+	static const struct {
+		double below_s, unit_s;
+		const char *name;
+	} steps[] = {
+		{100, 1, " s"},
+		{6000, 60, " min"},
+		{48 * 3600, 3600, " hours"},
+		{800 * 86400.0, 86400, " days"},
+		{0, 365.25 * 86400, " years"},
+	};
+	struct units_text out = {""};
+	struct text text;
+	size_t i = 0;
+
+	while (i + 1 < sizeof(steps) / sizeof(*steps) && seconds >= steps[i].below_s)
+		i++;
+	seconds /= steps[i].unit_s;
+	text_init(&text, out.s, sizeof(out.s));
+	if (seconds >= 1000)
+		text_string(&text, "over 1000");
+	else
+		text_fixed(&text, seconds, seconds < 9.95);
+	/* "over 1000 years" is 15 bytes: it just fits. */
+	text_string(&text, steps[i].name);
+	return out;
+}
+
 /* Takes the digits at *STRING, one at least. */
 static int take_number(const char **string, uint64_t *value)
 {

@@ -19,6 +19,22 @@ void units_ns(struct text *text, uint64_t ns);
 /* A ratio in at most 5 columns while it is below 100000: "0.950", "12.34", "123.4". */
 void units_ratio(struct text *text, double ratio);
 
+/* The same as strings, for formats: units_bytes_text(bytes).s lives as long as the
+ * expression that it stands in. */
+struct units_text {
+	char s[16];
+};
+
+struct units_text units_bytes_text(uint64_t bytes);
+struct units_text units_count_text(uint64_t count);
+struct units_text units_ns_text(uint64_t ns);
+
+/* A share of 0 to 1 in percent: "97%", "0.4%". */
+struct units_text units_share_text(double share);
+
+/* A time of seconds up to years, as people say it: "12 s", "3.5 min", "2.1 days". */
+struct units_text units_span_text(double seconds);
+
 /* A whole number without sign. 0, -EINVAL when STRING is none, -ERANGE when it is above
  * 2^64 - 1. */
 int units_parse_count(const char *string, uint64_t *count);

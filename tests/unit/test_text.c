@@ -410,6 +410,26 @@ static void wait_is_interrupted(void **state)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+static void units_as_strings(void **state)
+{
+	(void)state;
+	assert_string_equal(units_bytes_text(1536).s, "1.50K");
+	assert_string_equal(units_count_text(99999).s, "99999");
+	assert_string_equal(units_ns_text(1210000).s, "1.21ms");
+	assert_string_equal(units_share_text(0.97).s, "97%");
+	assert_string_equal(units_share_text(0.004).s, "0.4%");
+	assert_string_equal(units_share_text(0.998).s, "99.8%");
+	assert_string_equal(units_share_text(1).s, "100%");
+	assert_string_equal(units_share_text(0).s, "0%");
+	assert_string_equal(units_span_text(4.56).s, "4.6 s");
+	assert_string_equal(units_span_text(12).s, "12 s");
+	assert_string_equal(units_span_text(120).s, "2.0 min");
+	assert_string_equal(units_span_text(7200).s, "2.0 hours");
+	assert_string_equal(units_span_text(3.0 * 86400).s, "3.0 days");
+	assert_string_equal(units_span_text(1e9).s, "32 years");
+	assert_string_equal(units_span_text(1e30).s, "over 1000 years");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup(local_time, setup),
 		cmocka_unit_test(wait_until),
 		cmocka_unit_test(wait_is_interrupted),
+		cmocka_unit_test(units_as_strings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,139 @@
+#include "analysis/verdict.h"
+
+#include "analysis/judge.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+const struct verdict_info verdict_info[VERDICT_KINDS] = {
+[VERDICT_FAILURES] = {"failed_allocations", "Allocations fail"},
+[VERDICT_LIMIT] = {"near_limit", "Near a limit"},
+[VERDICT_LEAK] = {"leak", "A leak, or a cache that fills"},
+[VERDICT_ALLOCATOR] = {"other_allocator", "Not malloc's memory"},
+[VERDICT_NOT_MALLOC] = {"not_malloc", "Not malloc's memory"},
+[VERDICT_PINNED_TAIL] = {"pinned_tail", "A pinned tail"},
+[VERDICT_ARENAS] = {"arenas", "Too many arenas"},
+[VERDICT_FRAGMENTATION] = {"fragmentation", "Fragmentation"},
+[VERDICT_MMAP_THRESHOLD] = {"mmap_threshold", "The mmap threshold has drifted up"},
+[VERDICT_TRIM_THRESHOLD] = {"trim_threshold", "The trim threshold is high"},
+[VERDICT_CACHE] = {"cache", "Cache that a trim would return"},
+[VERDICT_RETURNED] = {"returned", "Free memory that costs nothing"},
+};
+/* clang-format on */
+
+const char *severity_name(enum severity severity)
+{
+	static const char *const names[] = {"note", "warning", "critical"};
+
+	return names[severity];
+}
+
+/* What is told first: what breaks things, then what holds memory, then mere notes. */
+static unsigned rank_of(const struct verdict *verdict)
+{
+	if (verdict->kind == VERDICT_FAILURES)
+		return 0;
+	if (verdict->kind == VERDICT_LIMIT)
+		return 1;
+	return verdict->severity == SEVERITY_NOTE ? 3 : 2;
+}
+
+static bool comes_before(const struct verdict *one, const struct verdict *other)
+{
+	unsigned rank = rank_of(one), other_rank = rank_of(other);
+
+	if (rank != other_rank)
+		return rank < other_rank;
+	return one->stake_bytes > other->stake_bytes;
+}
+
+static void sort(struct verdict *verdict, unsigned count)
+{
+	for (unsigned i = 1; i < count; i++) {
+		struct verdict moved = verdict[i];
+		unsigned at = i;
+
+		for (; at && comes_before(&moved, &verdict[at - 1]); at--)
+			verdict[at] = verdict[at - 1];
+		verdict[at] = moved;
+	}
+}
+
+static struct verdict *find(struct verdict *verdict, unsigned count,
+			    enum verdict_kind kind)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (verdict[i].kind == kind)
+			return &verdict[i];
+	return NULL;
+}
+
+/* A cause is told before its effect: where one of these explains half of what a trim
+ * would give back, that comes after it. */
+static void put_causes_first(struct verdict *verdict, unsigned count)
+{
+	static const enum verdict_kind causes[] = {
+		VERDICT_PINNED_TAIL,
+		VERDICT_ARENAS,
+		VERDICT_MMAP_THRESHOLD,
+		VERDICT_TRIM_THRESHOLD,
+	};
+	struct verdict *cache = find(verdict, count, VERDICT_CACHE);
+
+	for (size_t i = 0; cache && i < sizeof(causes) / sizeof(*causes); i++) {
+		const struct verdict *cause = find(verdict, count, causes[i]);
+
+		if (cause && cause->stake_bytes >= cache->stake_bytes / 2 &&
+		    cause->stake_bytes <= cache->stake_bytes)
+			cache->stake_bytes = cause->stake_bytes - 1;
+	}
+}
+
+unsigned verdicts_of(const struct verdict_input *input, struct verdict *out, unsigned max)
+{
+	unsigned count = 0;
+
+	for (unsigned kind = 0; kind < VERDICT_KINDS && count < max; kind++) {
+		struct verdict *verdict = &out[count];
+
+		*verdict = (struct verdict){.kind = (enum verdict_kind)kind,
+					    .severity = SEVERITY_WARNING};
+		count += judge[kind](input, verdict);
+	}
+	put_causes_first(out, count);
+	sort(out, count);
+	return count;
+}
+
+/* Where the memory is, when nothing is the matter with it. */
+static void say_healthy(const struct verdict_input *input, char *text, unsigned size)
+{
+	const struct figures *fig = &input->sample->fig;
+	uint64_t rss, live, free_bytes, other;
+
+	if (!judge_figure(fig, FIG_RSS_BYTES, &rss) ||
+	    !judge_figure(fig, FIG_LIVE_RESIDENT_BYTES, &live) ||
+	    !judge_figure(fig, FIG_FREE_RESIDENT_BYTES, &free_bytes)) {
+		snprintf(text, size,
+			 "Nothing wrong was found in the figures that were to be had.");
+		return;
+	}
+	if (judge_figure(fig, FIG_MMAPPED_RESIDENT_BYTES, &other))
+		live += other;
+	snprintf(text, size,
+		 "Nothing wrong was found: of %s resident the program holds %s, and %s "
+		 "is free.",
+		 units_bytes_text(rss).s, units_bytes_text(live).s,
+		 units_bytes_text(free_bytes).s);
+}
+
+void verdict_answer(const struct verdict_input *input, const struct verdict *verdict,
+		    unsigned count, char *text, unsigned size)
+{
+	if (!count || rank_of(verdict) == 3)
+		say_healthy(input, text, size);
+	else
+		snprintf(text, size, "%s: %s.", verdict_info[verdict->kind].answer,
+			 verdict->headline);
+}

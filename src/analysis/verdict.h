@@ -1,0 +1,114 @@
+/* verdict.h: what ails a process's memory, with the evidence and what helps. Pure
+ * functions: nothing is read here, nothing allocated. A verdict needs a share AND bytes,
+ * and figures that were had; without them there is none. */
+#ifndef FRAGSCOPE_VERDICT_H
+#define FRAGSCOPE_VERDICT_H
+
+#include "analysis/room.h"
+#include "sample/sample.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pins;
+
+/* The names that go with these (verdict_info) are released: only added to. */
+enum verdict_kind {
+	VERDICT_FAILURES,	/* allocations failed */
+	VERDICT_LIMIT,		/* a limit is near */
+	VERDICT_LEAK,		/* live memory grows, and the process with it */
+	VERDICT_ALLOCATOR,	/* another allocator than malloc has the memory */
+	VERDICT_NOT_MALLOC,	/* files, stacks, mappings of the program itself */
+	VERDICT_PINNED_TAIL,	/* a few chunks hold a heap's end */
+	VERDICT_ARENAS,		/* many arenas keep free memory each */
+	VERDICT_FRAGMENTATION,	/* free memory in crumbs among what is in use */
+	VERDICT_MMAP_THRESHOLD, /* it rose: large blocks came from the heap */
+	VERDICT_TRIM_THRESHOLD, /* it rose: the top stays */
+	VERDICT_CACHE,		/* what a trim would give back */
+	VERDICT_RETURNED,	/* free, but not resident: costs nothing */
+	VERDICT_KINDS
+};
+
+struct verdict_info {
+	const char *name;   /* in JSON */
+	const char *answer; /* begins the first sentence of a report */
+};
+
+extern const struct verdict_info verdict_info[VERDICT_KINDS];
+
+enum severity {
+	SEVERITY_NOTE, /* costs nothing: told because figures mislead */
+	SEVERITY_WARNING,
+	SEVERITY_CRITICAL,
+};
+
+const char *severity_name(enum severity severity);
+
+/* How a figure moves. IS_KNOWN: there were enough readings. At most one of the others:
+ * the movement is no chance. Units a second; the bounds are 95% ones. */
+struct verdict_trend {
+	bool is_known, is_rising, is_falling;
+	double per_s, low_per_s, high_per_s;
+	double first, last;
+};
+
+/* What else is resident besides malloc's memory. ANON_BYTES is anonymous memory that is
+ * not malloc's; LARGEST names the largest of the named mappings. */
+struct verdict_others {
+	bool is_known;
+	uint64_t anon_bytes, shared_bytes, file_bytes, stack_bytes;
+	const char *largest; /* "" when there is none */
+	uint64_t largest_bytes;
+	const char *allocator; /* the file of another allocator that is mapped, or "" */
+};
+
+/* What verdicts are made of; each pointer but SAMPLE may be null, each figure absent. */
+struct verdict_input {
+	const struct sample *sample; /* the latest */
+	const struct pins *pins;
+	const struct room *room;
+	const struct room_reach *reach; /* of ROOM_KINDS */
+	const struct verdict_others *others;
+	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes.
+	 */
+	struct verdict_trend live, rss, other;
+	double watched_s;
+	bool has_failures; /* events were counted while it was watched */
+	uint64_t failures;
+};
+
+enum {
+	VERDICT_HEADLINE = 256,
+	VERDICT_EVIDENCE = 640,
+	VERDICT_REMEDY = 640,
+	VERDICT_FACTS = 8,
+};
+
+/* A figure of the evidence, for machines. */
+struct verdict_fact {
+	const char *name;
+	enum figure_unit unit;
+	union figure_value value;
+};
+
+struct verdict {
+	enum verdict_kind kind;
+	enum severity severity;
+	uint64_t stake_bytes; /* what it is about */
+	char headline[VERDICT_HEADLINE];
+	char evidence[VERDICT_EVIDENCE];
+	char remedy[VERDICT_REMEDY];
+	unsigned fact_count;
+	struct verdict_fact fact[VERDICT_FACTS];
+};
+
+/* Fills OUT, most important first; returns how many, VERDICT_KINDS at most. */
+unsigned verdicts_of(const struct verdict_input *input, struct verdict *out,
+		     unsigned max);
+
+/* The one sentence that answers what is the matter, into TEXT of SIZE bytes; also when
+ * COUNT is 0: where the memory is, then. */
+void verdict_answer(const struct verdict_input *input, const struct verdict *verdict,
+		    unsigned count, char *text, unsigned size);
+
+#endif

@@ -1,0 +1,479 @@
+/* test_verdict.c: each illness from figures that show it, the same figures just below
+ * what counts, what is said without the evidence, and the order of several. */
+#include "analysis/verdict.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define K UINT64_C(1024)
+#define M (K << 10)
+#define G (M << 10)
+
+enum { ARENAS = 16 };
+
+static struct sample *sample;
+static struct verdict_input input;
+static struct verdict_others others;
+static struct room room;
+static struct room_reach reach[ROOM_KINDS];
+static struct verdict verdict[VERDICT_KINDS];
+static unsigned count;
+static char answer[512];
+
+static void set(enum figure f, uint64_t value)
+{
+	figure_set(&sample->fig, f, value);
+}
+
+/* A program of 400M that holds 350M of it, in one arena, with little free. */
+static int setup(void **state)
+{
+	(void)state;
+	sample = sample_new(ARENAS, true);
+	if (!sample)
+		return -1;
+	sample->pid = 4711;
+	set(FIG_RSS_BYTES, 400 * M);
+	set(FIG_LIVE_RESIDENT_BYTES, 350 * M);
+	set(FIG_LIVE_BYTES, 350 * M);
+	set(FIG_FREE_BYTES, 20 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 20 * M);
+	set(FIG_PINNED_BYTES, 10 * M);
+	set(FIG_TRIMMABLE_BYTES, 10 * M);
+	set(FIG_RETAINED_BYTES, 0);
+	set(FIG_OTHER_RESIDENT_BYTES, 30 * M);
+	set(FIG_LARGEST_FREE_BYTES, 4 * M);
+	set(FIG_LARGEST_HOLE_BYTES, 1 * M);
+	set(FIG_MALLINFO2_KEEPCOST, 4 * M);
+	set(FIG_FREE_CHUNKS, 1000);
+	set(FIG_ARENAS, 1);
+	set(FIG_ATTACHED_THREADS, 1);
+	set(FIG_MMAP_THRESHOLD_BYTES, 128 * K);
+	set(FIG_TRIM_THRESHOLD_BYTES, 128 * K);
+	input = (struct verdict_input){.sample = sample, .watched_s = 10};
+	others = (struct verdict_others){.largest = "", .allocator = ""};
+	room = (struct room){.nearest = -1};
+	memset(reach, 0, sizeof(reach));
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sample_free(sample);
+	return 0;
+}
+
+static void judge(void)
+{
+	memset(verdict, 0xff, sizeof(verdict));
+	count = verdicts_of(&input, verdict, VERDICT_KINDS);
+	verdict_answer(&input, verdict, count, answer, sizeof(answer));
+	for (unsigned i = 0; i < count; i++) {
+		assert_true(*verdict[i].headline && *verdict[i].evidence &&
+			    *verdict[i].remedy);
+		assert_in_range(verdict[i].fact_count, 1, VERDICT_FACTS);
+		/* Nothing is cut. */
+		assert_true(strlen(verdict[i].headline) < VERDICT_HEADLINE - 1);
+		assert_true(strlen(verdict[i].evidence) < VERDICT_EVIDENCE - 1);
+		assert_true(strlen(verdict[i].remedy) < VERDICT_REMEDY - 1);
+	}
+}
+
+static void is_healthy(void)
+{
+	judge();
+	if (count)
+		fail_msg("%s: %s", verdict_info[verdict[0].kind].name,
+			 verdict[0].headline);
+	assert_non_null(strstr(answer, "Nothing wrong was found"));
+}
+
+static void is_only(enum verdict_kind kind, const char *headline)
+{
+	judge();
+	assert_int_equal(count, 1);
+	assert_string_equal(verdict_info[verdict[0].kind].name, verdict_info[kind].name);
+	assert_string_equal(verdict[0].headline, headline);
+}
+
+static void healthy(void **state)
+{
+	(void)state;
+	is_healthy();
+	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
+				    "program holds 350M, and 20.0M is free.");
+}
+
+static void without_figures(void **state)
+{
+	(void)state;
+	figures_clear(&sample->fig);
+	is_healthy();
+	assert_string_equal(
+		answer, "Nothing wrong was found in the figures that were to be had.");
+}
+
+static void fragmentation(void **state)
+{
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 130 * M);
+	set(FIG_PINNED_BYTES, 120 * M);
+	figure_set(&sample->fig, FIG_UNUSABLE_FOR_BYTES, M);
+	figure_set_ratio(&sample->fig, FIG_UNUSABLE, 0.97);
+	is_only(VERDICT_FRAGMENTATION, "120M of free memory shares its pages with 350M "
+				       "that the program holds, and no trim gives it "
+				       "back");
+	assert_non_null(strstr(verdict[0].evidence,
+			       "For a request of 1.00M, 97% of the free memory is "
+			       "useless."));
+	assert_string_equal(verdict[0].fact[0].name, "pinned_bytes");
+	assert_int_equal(verdict[0].fact[0].value.u, 120 * M);
+	/* A quarter of the heap is where it begins: 116M of 466M is less. */
+	set(FIG_PINNED_BYTES, 116 * M);
+	is_healthy();
+	/* A share without the bytes. */
+	set(FIG_LIVE_RESIDENT_BYTES, 10 * M);
+	set(FIG_PINNED_BYTES, 15 * M);
+	is_healthy();
+	figure_drop(&sample->fig, FIG_PINNED_BYTES);
+	is_healthy();
+}
+
+static void cache(void **state)
+{
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 100 * M);
+	set(FIG_TRIMMABLE_BYTES, 90 * M);
+	is_only(VERDICT_CACHE, "malloc_trim(0) would give 90.0M of 400M resident back");
+	assert_non_null(strstr(verdict[0].evidence, "(94371840 bytes)"));
+	set(FIG_TRIMMABLE_BYTES, 79 * M);
+	is_healthy();
+	set(FIG_RSS_BYTES, 20 * M);
+	set(FIG_TRIMMABLE_BYTES, 15 * M);
+	is_healthy();
+}
+
+static void trend(struct verdict_trend *of, double first, double last)
+{
+	*of = (struct verdict_trend){
+		.is_known = true,
+		.is_rising = last > first,
+		.is_falling = last < first,
+		.per_s = (last - first) / 10,
+		.low_per_s = (last - first) / 11,
+		.high_per_s = (last - first) / 9,
+		.first = first,
+		.last = last,
+	};
+}
+
+static void leak(void **state)
+{
+	(void)state;
+	trend(&input.live, 340.0 * (double)M, 350.0 * (double)M);
+	trend(&input.rss, 388.0 * (double)M, 400.0 * (double)M);
+	is_only(VERDICT_LEAK, "what the program holds grows by 1.00M a second, and the "
+			      "process with it");
+	assert_string_equal(answer, "A leak, or a cache that fills: what the program "
+				    "holds grows by 1.00M a second, and the process with "
+				    "it.");
+	/* It takes what was free: the process does not grow. */
+	trend(&input.rss, 400.0 * (double)M, 400.0 * (double)M);
+	is_healthy();
+	trend(&input.rss, 388.0 * (double)M, 400.0 * (double)M);
+	input.live.is_rising = false;
+	is_healthy();
+	trend(&input.live, 349.5 * (double)M, 350.0 * (double)M);
+	is_healthy();
+	trend(&input.live, 347.0 * (double)M, 350.0 * (double)M);
+	is_healthy(); /* less than 1% */
+	trend(&input.live, 340.0 * (double)M, 350.0 * (double)M);
+	input.live.is_known = false;
+	is_healthy();
+}
+
+static void not_malloc(void **state)
+{
+	(void)state;
+	set(FIG_LIVE_RESIDENT_BYTES, 100 * M);
+	set(FIG_OTHER_RESIDENT_BYTES, 280 * M);
+	input.others = &others;
+	others.is_known = true;
+	others.anon_bytes = 200 * M;
+	others.file_bytes = 80 * M;
+	others.largest = "/srv/index.db";
+	others.largest_bytes = 70 * M;
+	is_only(VERDICT_NOT_MALLOC, "280M of 400M resident is not malloc's");
+	assert_non_null(strstr(verdict[0].evidence, "/srv/index.db (70.0M)"));
+	set(FIG_OTHER_RESIDENT_BYTES, 199 * M);
+	is_healthy();
+	trend(&input.other, 150.0 * (double)M, 199.0 * (double)M);
+	trend(&input.rss, 350.0 * (double)M, 400.0 * (double)M);
+	is_only(VERDICT_NOT_MALLOC, "memory that is not malloc's grows by 4.90M a "
+				    "second, to 199M now");
+	set(FIG_RSS_BYTES, 70 * M);
+	input.other.is_known = false;
+	set(FIG_LIVE_RESIDENT_BYTES, M);
+	set(FIG_OTHER_RESIDENT_BYTES, 63 * M);
+	is_healthy();
+}
+
+static void another_allocator(void **state)
+{
+	(void)state;
+	set(FIG_SYSTEM_BYTES, 132 * K);
+	set(FIG_LIVE_RESIDENT_BYTES, 100 * K);
+	set(FIG_OTHER_RESIDENT_BYTES, 399 * M);
+	input.others = &others;
+	others.is_known = true;
+	others.anon_bytes = 300 * M;
+	others.allocator = "libjemalloc.so.2";
+	is_only(VERDICT_ALLOCATOR,
+		"libjemalloc.so.2 is loaded, and 300M of 400M resident "
+		"is anonymous memory that is not glibc malloc's");
+	assert_memory_equal(answer, "Not malloc's memory: ", 21);
+	/* Loaded, and hardly used. */
+	others.anon_bytes = 20 * M;
+	set(FIG_OTHER_RESIDENT_BYTES, 30 * M);
+	is_healthy();
+}
+
+static void give_arenas(unsigned arenas, uint64_t free_each)
+{
+	set(FIG_ARENAS, arenas);
+	sample->arena_count = arenas;
+	for (unsigned i = 0; i < arenas; i++) {
+		struct figures *fig = &sample->arena[i].fig;
+
+		sample->arena[i].index = i;
+		figure_set(fig, FIG_FREE_RESIDENT_BYTES, free_each);
+		figure_set(fig, FIG_LIVE_BYTES, 2 * M);
+		figure_set(fig, FIG_TOP_BYTES, free_each / 2);
+	}
+}
+
+static void arenas(void **state)
+{
+	(void)state;
+	set(FIG_LIVE_RESIDENT_BYTES, 150 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 160 * M);
+	give_arenas(16, 10 * M);
+	is_only(VERDICT_ARENAS, "150M of 400M resident is free memory that 15 arenas "
+				"beside the main one keep, each for its own threads");
+	assert_non_null(strstr(verdict[0].evidence, "all but the two with most of it "
+						    "have 140M"));
+	assert_non_null(strstr(verdict[0].remedy, "MALLOC_ARENA_MAX=2"));
+	give_arenas(7, 20 * M);
+	is_healthy();
+	give_arenas(16, 5 * M); /* 75M of 400M */
+	is_healthy();
+	give_arenas(16, 10 * M);
+	figures_clear(&sample->arena[3].fig);
+	is_healthy();
+}
+
+static void thresholds(void **state)
+{
+	(void)state;
+	/* Free, in pieces that a trim leaves for the greater part. */
+	set(FIG_FREE_BYTES, 110 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 110 * M);
+	set(FIG_LARGEST_FREE_BYTES, 90 * M);
+	set(FIG_MMAP_THRESHOLD_BYTES, 20 * M);
+	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
+	is_only(VERDICT_MMAP_THRESHOLD,
+		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
+		"90.0M of 400M resident is what they left there, free");
+	/* Set by hand. */
+	set(FIG_TRIM_THRESHOLD_BYTES, 41 * M);
+	is_healthy();
+	/* Raised a little, or with little free. */
+	set(FIG_MMAP_THRESHOLD_BYTES, 256 * K);
+	set(FIG_TRIM_THRESHOLD_BYTES, 512 * K);
+	is_healthy();
+	set(FIG_MMAP_THRESHOLD_BYTES, 20 * M);
+	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 79 * M);
+	is_healthy();
+}
+
+static void large_chunks_by_their_bins(void **state)
+{
+	struct arena_bins *bins = sample->arena[0].bins;
+
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 110 * M);
+	set(FIG_MMAP_THRESHOLD_BYTES, 20 * M);
+	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
+	give_arenas(1, 0);
+	bins->split = true;
+	bins->bins[120] = (struct bin_total){128 * K, 160 * K, 50 * M, 380};
+	bins->bins[125] = (struct bin_total){M, 2 * M, 40 * M, 30};
+	bins->bins[100] = (struct bin_total){32 * K, 40 * K, 900 * M, 9};
+	is_only(VERDICT_MMAP_THRESHOLD,
+		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
+		"90.0M of 400M resident is what they left there, free");
+	bins->split = false;
+	is_healthy();
+}
+
+static void the_top_stays(void **state)
+{
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 110 * M);
+	set(FIG_MALLINFO2_KEEPCOST, 100 * M);
+	set(FIG_TRIM_THRESHOLD_BYTES, 256 * M); /* by hand */
+	is_only(VERDICT_TRIM_THRESHOLD, "the main arena's top has 100M free, and gives "
+					"none back by itself below 256M");
+	/* It would go, but for what the next free does. */
+	set(FIG_TRIM_THRESHOLD_BYTES, 64 * M);
+	is_healthy();
+	set(FIG_TRIM_THRESHOLD_BYTES, 256 * M);
+	set(FIG_MALLINFO2_KEEPCOST, 79 * M);
+	is_healthy();
+}
+
+static void causes_come_first(void **state)
+{
+	(void)state;
+	set(FIG_FREE_BYTES, 110 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 110 * M);
+	set(FIG_TRIMMABLE_BYTES, 105 * M);
+	set(FIG_LARGEST_FREE_BYTES, 90 * M);
+	set(FIG_MMAP_THRESHOLD_BYTES, 20 * M);
+	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
+	judge();
+	assert_int_equal(count, 2);
+	assert_int_equal(verdict[0].kind, VERDICT_MMAP_THRESHOLD);
+	assert_int_equal(verdict[1].kind, VERDICT_CACHE);
+	/* Fragmentation is not what a trim leaves behind: the larger comes first. */
+	set(FIG_PINNED_BYTES, 200 * M);
+	judge();
+	assert_int_equal(count, 3);
+	assert_int_equal(verdict[0].kind, VERDICT_FRAGMENTATION);
+}
+
+static void returned(void **state)
+{
+	(void)state;
+	set(FIG_FREE_BYTES, 170 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 19 * M);
+	is_only(VERDICT_RETURNED,
+		"151M of the 170M that malloc counts as free is not resident");
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	/* A note is no illness. */
+	assert_memory_equal(answer, "Nothing wrong", 13);
+	set(FIG_FREE_BYTES, 82 * M);
+	is_healthy();
+	set(FIG_FREE_BYTES, 400 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 201 * M);
+	is_healthy();
+}
+
+static void near(enum room_kind kind, uint64_t limit, uint64_t used)
+{
+	room = (struct room){.nearest = (int)kind};
+	room.row[kind] = (struct room_row){
+		.is_set = true,
+		.limit = limit,
+		.used = used,
+		.left = limit - used,
+		.left_share = (double)(limit - used) / (double)limit,
+	};
+	input.room = &room;
+	input.reach = reach;
+}
+
+static void near_a_limit(void **state)
+{
+	(void)state;
+	near(ROOM_ADDRESS_SPACE, 500 * M, 460 * M);
+	is_only(VERDICT_LIMIT, "40.0M of 500M is left of the address space (RLIMIT_AS)");
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+	near(ROOM_ADDRESS_SPACE, 500 * M, 490 * M);
+	is_only(VERDICT_LIMIT, "10.0M of 500M is left of the address space (RLIMIT_AS)");
+	assert_int_equal(verdict[0].severity, SEVERITY_CRITICAL);
+	near(ROOM_ADDRESS_SPACE, 500 * M, 440 * M);
+	is_healthy();
+	/* A small share of very much. */
+	near(ROOM_HOST, 1024 * G, 940 * G);
+	is_healthy();
+	near(ROOM_MAPPINGS, 65530, 65000);
+	is_only(VERDICT_LIMIT, "530 of 65530 is left of the mappings (vm.max_map_count)");
+}
+
+static void a_limit_is_reached_soon(void **state)
+{
+	(void)state;
+	near(ROOM_ADDRESS_SPACE, 500 * M, 300 * M);
+	reach[ROOM_ADDRESS_SPACE] = (struct room_reach){ROOM_WHEN_IN, 300, 200, 400};
+	is_only(VERDICT_LIMIT, "200M of 500M is left of the address space (RLIMIT_AS)");
+	assert_non_null(strstr(verdict[0].evidence, "To be reached in 5.0 min"));
+	assert_int_equal(verdict[0].severity, SEVERITY_CRITICAL);
+	reach[ROOM_ADDRESS_SPACE].in_s = 7200;
+	is_healthy();
+	reach[ROOM_ADDRESS_SPACE].in_s = 300;
+	near(ROOM_ADDRESS_SPACE, 500 * M, 200 * M);
+	is_healthy();
+}
+
+static void failures(void **state)
+{
+	(void)state;
+	input.failures = 3;
+	is_healthy();
+	input.has_failures = true;
+	near(ROOM_ADDRESS_SPACE, 500 * M, 499 * M);
+	set(FIG_PINNED_BYTES, 300 * M);
+	judge();
+	assert_int_equal(count, 3);
+	assert_int_equal(verdict[0].kind, VERDICT_FAILURES);
+	assert_int_equal(verdict[1].kind, VERDICT_LIMIT);
+	assert_int_equal(verdict[2].kind, VERDICT_FRAGMENTATION);
+	input.failures = 0;
+	input.room = NULL;
+	set(FIG_PINNED_BYTES, M);
+	is_healthy();
+}
+
+static void every_verdict_has_a_name(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < VERDICT_KINDS; i++)
+		assert_true(*verdict_info[i].name && *verdict_info[i].answer);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(healthy),
+		TEST(without_figures),
+		TEST(fragmentation),
+		TEST(cache),
+		TEST(leak),
+		TEST(not_malloc),
+		TEST(another_allocator),
+		TEST(arenas),
+		TEST(thresholds),
+		TEST(large_chunks_by_their_bins),
+		TEST(the_top_stays),
+		TEST(causes_come_first),
+		TEST(returned),
+		TEST(near_a_limit),
+		TEST(a_limit_is_reached_soon),
+		TEST(failures),
+		TEST(every_verdict_has_a_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
