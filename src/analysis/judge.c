@@ -1,5 +1,7 @@
 #include "analysis/judge.h"
 
+#include "sample/pins.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +12,13 @@
 /* What is not worth a word, however large its share. */
 #define LEAST_BYTES (16 * M)
 
-enum { MANY_ARENAS = 8, SOON_S = 3600, VERY_SOON_S = 600, FEW_MAPPINGS = 8192 };
+enum {
+	MANY_ARENAS = 8,
+	FEW_CHUNKS = 64,
+	SOON_S = 3600,
+	VERY_SOON_S = 600,
+	FEW_MAPPINGS = 8192
+};
 
 #define BYTES(value) units_bytes_text(value).s
 #define COUNT(value) units_count_text(value).s
@@ -314,11 +322,57 @@ static bool not_malloc(const struct verdict_input *input, struct verdict *verdic
 
 /* ---- what malloc keeps ---- */
 
+/* The first step that frees enough with few chunks gone; null: there is none. */
+static const struct pins_step *few_for_much(const struct pins *pins, uint64_t rss)
+{
+	for (unsigned i = 0; pins && i < pins->step_count; i++) {
+		const struct pins_step *step = &pins->step[i];
+
+		if (step->chunks <= FEW_CHUNKS &&
+		    step->hole_resident_bytes >= LEAST_BYTES &&
+		    share(step->hole_resident_bytes, rss) >= 0.2 &&
+		    share(step->bytes, step->hole_resident_bytes) < 0.05)
+			return step;
+	}
+	return NULL;
+}
+
 static bool pinned_tail(const struct verdict_input *input, struct verdict *verdict)
 {
-	(void)input;
-	(void)verdict;
-	return false;
+	const struct pins_step *step;
+	const struct pin *first;
+	uint64_t rss;
+
+	if (!get(input, FIG_RSS_BYTES, &rss) || !input->pins || !input->pins->tail_count)
+		return false;
+	step = few_for_much(input->pins, rss);
+	if (!step)
+		return false;
+	first = &input->pins->tail[0];
+	verdict->stake_bytes = step->hole_resident_bytes;
+	SAY(headline,
+	    "%s chunk%s of %s near the end of arena %u keep%s %s of free memory "
+	    "from going back by itself",
+	    COUNT(step->chunks), step->chunks == 1 ? "" : "s", BYTES(step->bytes),
+	    input->pins->tail_arena, step->chunks == 1 ? "s" : "",
+	    BYTES(step->hole_resident_bytes));
+	SAY(evidence,
+	    "free gives back only what is free up to the end; %s lie%s there, the last "
+	    "at 0x%llx (%s).",
+	    step->chunks == 1 ? "one chunk" : "these chunks",
+	    step->chunks == 1 ? "s" : "", (unsigned long long)first->addr,
+	    BYTES(first->bytes));
+	SAY(remedy,
+	    "malloc_trim(0) gives back the whole pages below them. So that it does not "
+	    "come again: allocate what lives long before the large load, or after a "
+	    "trim.");
+	fact(verdict, "tail_chunks", UNIT_COUNT, step->chunks);
+	fact(verdict, "tail_bytes", UNIT_BYTES, step->bytes);
+	fact(verdict, "hole_bytes", UNIT_BYTES, step->hole_bytes);
+	fact(verdict, "hole_resident_bytes", UNIT_BYTES, step->hole_resident_bytes);
+	fact(verdict, "arena", UNIT_COUNT, input->pins->tail_arena);
+	fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
 }
 
 /* The secondary arenas' sums; BEYOND_TWO leaves out the two arenas that have most free.
@@ -402,10 +456,18 @@ static void say_unusable(const struct figures *fig, char *text, size_t size)
 			 SHARE(fig->v[FIG_UNUSABLE].d));
 }
 
+static void say_pinning(const struct pins *pins, char *text, size_t size)
+{
+	*text = '\0';
+	if (pins && pins->pinning_chunks)
+		snprintf(text, size, " %s chunks in use (%s) hold these pages.",
+			 COUNT(pins->pinning_chunks), BYTES(pins->pinning_bytes));
+}
+
 static bool fragmentation(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t pinned, live, chunks = 0, hole = 0, free_bytes = 0;
-	char unusable[96];
+	char unusable[96], pinning[128];
 
 	if (!get(input, FIG_PINNED_BYTES, &pinned) ||
 	    !get(input, FIG_LIVE_RESIDENT_BYTES, &live) || pinned < LEAST_BYTES ||
@@ -415,6 +477,7 @@ static bool fragmentation(const struct verdict_input *input, struct verdict *ver
 	get(input, FIG_LARGEST_HOLE_BYTES, &hole);
 	get(input, FIG_FREE_BYTES, &free_bytes);
 	say_unusable(&input->sample->fig, unusable, sizeof(unusable));
+	say_pinning(input->pins, pinning, sizeof(pinning));
 	verdict->stake_bytes = pinned;
 	SAY(headline,
 	    "%s of free memory shares its pages with %s that the program holds, "
@@ -422,8 +485,9 @@ static bool fragmentation(const struct verdict_input *input, struct verdict *ver
 	    BYTES(pinned), BYTES(live));
 	SAY(evidence,
 	    "%s free chunks, the largest below the top %s; %s of the heap's "
-	    "resident bytes are pinned.%s",
-	    COUNT(chunks), BYTES(hole), SHARE(share(pinned, pinned + live)), unusable);
+	    "resident bytes are pinned.%s%s",
+	    COUNT(chunks), BYTES(hole), SHARE(share(pinned, pinned + live)), unusable,
+	    pinning);
 	SAY(remedy,
 	    "It goes when the chunks beside it go: keep blocks that live long apart from "
 	    "those that come and go (a pool of their own, examples/pool.c), allocate "
@@ -433,6 +497,10 @@ static bool fragmentation(const struct verdict_input *input, struct verdict *ver
 	fact_figure(input, verdict, FIG_FREE_CHUNKS);
 	fact_figure(input, verdict, FIG_LARGEST_HOLE_BYTES);
 	fact_figure(input, verdict, FIG_FREE_BYTES);
+	if (input->pins && input->pins->pinning_chunks) {
+		fact(verdict, "pinning_chunks", UNIT_COUNT, input->pins->pinning_chunks);
+		fact(verdict, "pinning_bytes", UNIT_BYTES, input->pins->pinning_bytes);
+	}
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /* test_verdict.c: each illness from figures that show it, the same figures just below
  * what counts, what is said without the evidence, and the order of several. */
 #include "analysis/verdict.h"
+#include "sample/pins.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@ static struct sample *sample;
 static struct verdict_input input;
 static struct verdict_others others;
 static struct room room;
+static struct pins pins;
 static struct room_reach reach[ROOM_KINDS];
 static struct verdict verdict[VERDICT_KINDS];
 static unsigned count;
@@ -61,6 +63,7 @@ static int setup(void **state)
 	others = (struct verdict_others){.largest = "", .allocator = ""};
 	room = (struct room){.nearest = -1};
 	memset(reach, 0, sizeof(reach));
+	memset(&pins, 0, sizeof(pins));
 	return 0;
 }
 
@@ -341,6 +344,48 @@ static void the_top_stays(void **state)
 	is_healthy();
 }
 
+static void a_pinned_tail(void **state)
+{
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 110 * M);
+	input.pins = &pins;
+	pins.tail_count = 1;
+	pins.tail[0] = (struct pin){.addr = 0x55aa0010, .bytes = 64, .chunks = 1};
+	pins.step_count = 2;
+	pins.step[0] = (struct pins_step){0, 1, 64, M, M};
+	pins.step[1] = (struct pins_step){0, 3, 192, 100 * M, 100 * M};
+	is_only(VERDICT_PINNED_TAIL,
+		"3 chunks of 192 near the end of arena 0 keep 100M of "
+		"free memory from going back by itself");
+	assert_non_null(strstr(verdict[0].evidence, "0x55aa0010 (64)"));
+	/* Not resident; too many chunks; chunks of which they are the greater part. */
+	pins.step[1].hole_resident_bytes = 79 * M;
+	is_healthy();
+	pins.step[1].hole_resident_bytes = 100 * M;
+	pins.step[1].chunks = 65;
+	is_healthy();
+	pins.step[1].chunks = 3;
+	pins.step[1].bytes = 6 * M;
+	is_healthy();
+	pins.step[1].bytes = 192;
+	pins.tail_count = 0;
+	is_healthy();
+}
+
+static void what_pins_is_told(void **state)
+{
+	(void)state;
+	set(FIG_PINNED_BYTES, 200 * M);
+	input.pins = &pins;
+	pins.pinning_chunks = 80356;
+	pins.pinning_bytes = 13 * M;
+	judge();
+	assert_int_equal(count, 1);
+	assert_non_null(strstr(verdict[0].evidence,
+			       "80356 chunks in use (13.0M) hold these "
+			       "pages."));
+}
+
 static void causes_come_first(void **state)
 {
 	(void)state;
@@ -467,6 +512,8 @@ int main(void)
 		TEST(thresholds),
 		TEST(large_chunks_by_their_bins),
 		TEST(the_top_stays),
+		TEST(a_pinned_tail),
+		TEST(what_pins_is_told),
 		TEST(causes_come_first),
 		TEST(returned),
 		TEST(near_a_limit),
