@@ -100,6 +100,9 @@ struct session {
 	struct process process;
 	struct ring ring;
 	bool open, attached;
+	bool counts; /* faults, from BEGIN_NS on */
+	int64_t begin_ns;
+	uint64_t faults_before;
 	uint64_t have;
 	uint64_t value[RESULTS];
 };
@@ -309,6 +312,14 @@ static int trim_fault(const struct session *session, int error, struct fault *fa
 			 process->comm, strerror(-error));
 }
 
+/* Before anything is told of the trim: what is done upon that counts. */
+static void begin_watch(struct session *session)
+{
+	session->begin_ns = clock_monotonic_ns();
+	session->counts = session->request->watch_ns &&
+			  !read_faults(session, &session->faults_before);
+}
+
 /* The sampler answers at once where its memory can be mapped. */
 static int trim_now(struct session *session, struct fault *fault)
 {
@@ -327,23 +338,23 @@ static int trim_now(struct session *session, struct fault *fault)
 	if (session->value[RSS_AFTER] <= session->value[RSS_BEFORE])
 		set(session, GIVEN_BACK,
 		    session->value[RSS_BEFORE] - session->value[RSS_AFTER]);
+	begin_watch(session);
 	return 0;
 }
 
 /* A process that ends meanwhile has no faults to tell. */
 static void watch(struct session *session, const sigset_t *mask)
 {
-	int64_t begin_ns = clock_monotonic_ns();
-	uint64_t before, after;
+	uint64_t after;
 
-	if (!session->request->watch_ns || read_faults(session, &before))
+	if (!session->counts)
 		return;
-	clock_wait_until(begin_ns + session->request->watch_ns, mask);
+	clock_wait_until(session->begin_ns + session->request->watch_ns, mask);
 	if (process_state(&session->process) != PROCESS_RUNS ||
 	    read_faults(session, &after))
 		return;
-	set(session, WATCHED, (uint64_t)(clock_monotonic_ns() - begin_ns));
-	set(session, FAULTS, after - before);
+	set(session, WATCHED, (uint64_t)(clock_monotonic_ns() - session->begin_ns));
+	set(session, FAULTS, after - session->faults_before);
 }
 
 static int work(struct session *session, struct fault *fault)

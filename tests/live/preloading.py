@@ -1,8 +1,11 @@
 """preloading.py: what the tests of the sampler share: programs with the sampler in them, and
 what stat reads of them."""
 
-import json
+import contextlib
 import pathlib
+import re
+import struct
+import time
 
 import harness
 
@@ -31,32 +34,60 @@ def rows(pid, *args):
     return harness.read_json(done.stdout)[0]
 
 
-def has_sampler(pid):
-    """Whether PID runs and has the sampler's thread."""
-    try:
-        tasks = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
-        return any((task / "comm").read_text() == "fragscope\n" for task in tasks)
-    except OSError:
-        return False
+def thread(pid):
+    """The directory in /proc of the sampler's thread in PID, or None."""
+    with contextlib.suppress(OSError):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            if (task / "comm").read_text() == "fragscope\n":
+                return task
+    return None
+
+
+# SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are the C library's own.
+NEVER_BLOCKED = 1 << 8 | 1 << 18 | 1 << 31 | 1 << 32
+
+
+def open_signals(pid):
+    """Those that the sampler's thread in PID lets in, as bits."""
+    text = (thread(pid) / "status").read_text()
+    blocked = int(re.search(r"^SigBlk:\t(\w+)$", text, re.M).group(1), 16)
+    return ~blocked & (1 << 64) - 1 & ~NEVER_BLOCKED
+
+
+# Where the ring's header has the count of samples.
+PUBLISHED_AT = 24
+
+
+def published(pid):
+    """How many samples the sampler in PID has taken so far."""
+    text = pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="ascii")
+    start = re.search(r"^(\w+)-.*memfd:fragscope-ring", text, re.M).group(1)
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        memory.seek(int(start, 16) + PUBLISHED_AT)
+        return struct.unpack("<Q", memory.read(8))[0]
+
+
+def wait_samples(pid, count):
+    """Until COUNT more have been taken."""
+    begin = published(pid)
+    harness.until(lambda: published(pid) >= begin + count, f"{count} samples of {pid}")
 
 
 def next_sample(pid, *args):
     """A reading of a sample that began after this call."""
-    begin = None
+    begin = time.monotonic_ns()
 
     def fresh():
-        nonlocal begin
+        # The age is of a later instant than this one: the sample is no older than it seems,
+        # however long it takes until the reading is here.
+        asked = time.monotonic_ns()
         text = harness.fragscope("stat", "-p", pid, "--source", "preload", "--once", "--json",
                                  *args)
         if text.returncode or not text.stdout:
             return None
         reading = harness.read_json(text.stdout)[0]
-        row = json.loads(text.stdout.splitlines()[0])
-        if "sample_age_ns" not in row:
-            return None
-        begin = begin or harness.time.monotonic_ns()
-        taken = harness.time.monotonic_ns() - row["sample_age_ns"]
-        return reading if taken > begin + 5_000_000 else None
+        age = reading.row.get("sample_age_ns")
+        return reading if age is not None and asked - age > begin else None
 
     return harness.until(fresh, f"a sample of {pid}")
 

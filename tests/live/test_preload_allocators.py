@@ -8,7 +8,7 @@ import harness
 import preloading
 from harness import Skip, Tap, Target
 
-SETTINGS = "interval=5ms,max_cost=100%"
+SETTINGS = "interval=1ms,max_cost=100%"
 
 
 def library(name):
@@ -80,9 +80,9 @@ ALLOCATORS = (
 def check_allocator(tap, path, name, totals, arenas):
     both = f"{preloading.SAMPLER}:{path}"
     program = harness.program("foreign")
-    # What decays by time would not hold still.
-    env = preloading.environment(SETTINGS, LD_PRELOAD=both,
-                                 MALLOC_CONF="dirty_decay_ms:-1,muzzy_decay_ms:-1")
+    # What decays by time would not hold still; one arena would do on one core.
+    still = "dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:4"
+    env = preloading.environment(SETTINGS, LD_PRELOAD=both, MALLOC_CONF=still)
     with Target([program], env=env) as target:
         tap.equal(target.line(), "ready", "the program is ready")
         ask(target)
@@ -93,7 +93,7 @@ def check_allocator(tap, path, name, totals, arenas):
         tap.equal(reading.row["status"], "complete", "status", reading.row.get("missing"))
         totals(tap, reading.row, before)
         arenas(tap, reading)
-        harness.time.sleep(5)
+        preloading.wait_samples(target.pid, 1000)
         tap.equal(ask(target), before, "what it tells of itself after a thousand samples")
 
 

@@ -3,7 +3,6 @@ closes what it finds open, ends; and the sampler is where it is meant to be."""
 
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import time
@@ -27,12 +26,7 @@ def check_thread(tap):
         threads = target.tasks()
         tap.equal(sorted((task / "comm").read_text() for task in threads),
                   ["fragscope\n", "sleep\n"], "one thread, and its name")
-        mine = next(task for task in threads if (task / "comm").read_text() == "fragscope\n")
-        blocked = re.search(r"^SigBlk:\t(\w+)$", (mine / "status").read_text(), re.M).group(1)
-        # SIGKILL and SIGSTOP cannot be blocked; 32 and 33 are the C library's own.
-        open_signals = ~int(blocked, 16) & (1 << 64) - 1
-        tap.equal(open_signals & ~(1 << 8 | 1 << 18 | 1 << 31 | 1 << 32), 0,
-                  "every signal is blocked in it", blocked)
+        tap.equal(preloading.open_signals(target.pid), 0, "every signal is blocked in it")
         stacks = target.proc("maps").count("[stack")
         tap.equal(stacks, 1, "no second stack of the kernel's")
 
@@ -71,7 +65,7 @@ def check_fork(tap):
             preloading.next_sample(target.pid)
             name = f"a forked child, {settings.split(',')[-1]}"
             if want:
-                harness.until(lambda child=child: own(child), "a ring of the child's", 10)
+                harness.until(lambda child=child: own(child), "a ring of the child's")
                 tap.equal(preloading.rows(child).row["pid"], child, name)
             else:
                 time.sleep(0.3)
@@ -130,7 +124,8 @@ def check_closed(tap):
     env = preloading.environment("interval=1ms,max_cost=100%")
     with Target([PYTHON, "-c", script], env=env) as target:
         tap.equal(target.line(), "good", "the program's descriptors stay its own")
-        tap.equal(preloading.next_whole_sample(target.pid).row["status"], "complete", "and it is told")
+        reading = preloading.next_whole_sample(target.pid)
+        tap.equal(reading.row["status"], "complete", "and it is told")
 
 
 def check_exec(tap):

@@ -16,7 +16,7 @@ SETTINGS = "interval=1ms,max_cost=100%"
 
 def run_lives(tap, command, rounds, settings=SETTINGS, *words):
     done = subprocess.run([*command, str(rounds), *words], env=preloading.environment(settings),
-                          capture_output=True, text=True, check=False, timeout=300)
+                          capture_output=True, text=True, check=False, timeout=harness.PATIENCE_S * 3)
     tap.equal((done.returncode, done.stderr), (0, ""), f"{rounds} lives end as they should")
     lines = [line.split() for line in done.stdout.splitlines()]
     if [line[0] for line in lines] == ["before", "after"]:
@@ -36,12 +36,11 @@ def check_lives(tap):
 def check_leaving(tap):
     """The sampler is not what keeps a program alive whose main thread has left."""
     for _ in range(5):
-        begin = harness.time.monotonic()
         done = subprocess.run([str(harness.program("lives")), "leave"], check=False, text=True,
-                              env=preloading.environment("interval=60s"), capture_output=True,
+                              env=preloading.environment("interval=1h"), capture_output=True,
                               timeout=harness.PATIENCE_S)
-        tap.equal((done.returncode, done.stdout, done.stderr), (0, "left\n", ""), "ends")
-        tap.within(harness.time.monotonic() - begin, 0, 5, "when its last thread does")
+        tap.equal((done.returncode, done.stdout, done.stderr), (0, "left\n", ""),
+                  "ends when its last thread does, long before the next sample")
 
 
 def check_libc(tap, version):

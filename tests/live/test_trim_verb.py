@@ -12,8 +12,8 @@ import preloading
 from harness import FRAGSCOPE, Oracle, Target, Tap
 from test_preload_allocators import ALLOCATORS, library
 
-# Samples are a minute apart: a request is served when it comes, not at the next sample.
-SLOW = "interval=60s"
+# Samples are an hour apart: a request is served when it comes, not at the next sample.
+SLOW = "interval=1h"
 CRUMBLED = "--threads 2 --chunks 40000 --max 3000 --free-pattern keep:50"
 
 
@@ -43,9 +43,7 @@ def check_glibc(tap):
         tap.ok("given_back_bytes" not in told, "nothing is said to be given back", told)
         tap.equal(harness.stat(target.pid).row["trimmable_bytes"], expected, "nothing was")
         tap.ok(expected > 10 << 20, "there is something to trim", expected)
-        begin = harness.time.monotonic()
         told = result(target.pid, "--watch", "0")
-        tap.within(harness.time.monotonic() - begin, 0, 10, "it is served at once")
         tap.within(told["given_back_bytes"], expected * 0.98 - 65536, expected * 1.02 + 65536,
                    "given back as predicted")
         tap.within(told["rss_before_bytes"] - told["rss_after_bytes"],
@@ -58,9 +56,13 @@ def check_glibc(tap):
 
 TOUCHER = """
 import mmap, sys
+m = mmap.mmap(-1, 4096 * 2000)
+try:
+    m.madvise(mmap.MADV_NOHUGEPAGE)
+except OSError:
+    pass
 print("ready", flush=True)
 sys.stdin.readline()
-m = mmap.mmap(-1, 4096 * 2000)
 for i in range(2000):
     m[i * 4096] = 1
 print("done", flush=True)
@@ -73,19 +75,21 @@ def check_watch(tap):
                 env=preloading.environment(SLOW)) as target:
         target.line()
         first_sample(target)
-        with subprocess.Popen([FRAGSCOPE, "trim", str(target.pid), "--json"],
+        with subprocess.Popen([FRAGSCOPE, "trim", str(target.pid), "--watch", "1h"],
                               stdout=subprocess.PIPE, text=True) as watcher:
-            harness.time.sleep(1)
+            # Faults count from when it is told what the trim took.
+            for line in watcher.stdout:
+                if line.startswith("took"):
+                    break
             target.say("")
             target.line()
             watcher.send_signal(signal.SIGINT)
-            told = json.loads(watcher.communicate(timeout=harness.PATIENCE_S)[0])
+            rest = watcher.communicate(timeout=harness.PATIENCE_S)[0].split()
         tap.equal(watcher.returncode, 0, "SIGINT ends the count")
-        tap.within(told["watched_ns"], 500_000_000, 30_000_000_000, "watched_ns")
-        tap.within(told["faults"], 2000, 4000, "faults of the time after")
-        done = trim(target.pid, "--watch", "0.1")
-        tap.equal([line.split()[0] for line in done.stdout.splitlines()][-3:],
-                  ["took", "watched", "faults"], "as text", done.stdout)
+        tap.equal(rest[:1] + rest[3:4], ["watched", "faults"], "what is told then", rest)
+        tap.within(int(rest[4]), 2000, 4000, "faults of the time after")
+        told = result(target.pid, "--watch", "0.1")
+        tap.ok(told["watched_ns"] >= 100_000_000 and "faults" in told, "in JSON", told)
 
 
 def check_closed(tap):
