@@ -156,7 +156,9 @@ static int64_t period_of(const struct tier *tier, int64_t time_ns)
 
 static size_t slot_of(const struct tier *tier, size_t nth)
 {
-	return (tier->head + tier->capacity - tier->count + nth) % tier->capacity;
+	size_t slot = tier->head + tier->capacity - tier->count + nth;
+
+	return slot < tier->capacity ? slot : slot - tier->capacity;
 }
 
 /* The slot for one more point; the oldest makes room, and its values are gone. */
@@ -168,7 +170,7 @@ static size_t next_slot(struct tier *tier)
 		tier->count++;
 	else
 		tier->values -= tier->single ? 1 : tier->bucket[slot].count;
-	tier->head = (slot + 1) % tier->capacity;
+	tier->head = slot + 1 < tier->capacity ? slot + 1 : 0;
 	return slot;
 }
 

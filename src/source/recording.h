@@ -1,0 +1,112 @@
+/* recording.h: between replay.c and the two formats of recordings: one row as it is read,
+ * before it is known which sample it belongs to. For the files of this directory only. */
+#ifndef FRAGSCOPE_RECORDING_H
+#define FRAGSCOPE_RECORDING_H
+
+#include "base/fault.h"
+#include "base/text.h"
+#include "sample/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	RECORDING_LINE = 65536,	  /* the longest row; view.c writes half of it at most */
+	RECORDING_COLUMNS = 1024, /* of CSV */
+	RECORDING_NAME = 64,	  /* the longest name of a column or key */
+};
+
+/* What names a row; the figures follow, from FIELD_FIGURES. */
+enum field {
+	FIELD_TIME,
+	FIELD_PID,
+	FIELD_COMM,
+	FIELD_ALLOCATOR,
+	FIELD_SOURCE,
+	FIELD_STATUS,
+	FIELD_MISSING,
+	FIELD_ARENA,
+	FIELD_ARENA_ADDR,
+	FIELD_FIGURES,
+	FIELD_COUNT = FIELD_FIGURES + FIG_COUNT,
+	FIELD_UNKNOWN = FIELD_COUNT,
+};
+
+/* One row. SEEN are the FIELDs below FIELD_FIGURES that it has. */
+struct recorded {
+	uint64_t line;
+	unsigned seen;
+	int64_t time_ns;
+	int pid;
+	char comm[SAMPLE_TEXT];
+	char allocator[SAMPLE_TEXT];
+	enum sample_source source;
+	enum sample_status status;
+	char missing[SAMPLE_TEXT];
+	unsigned arena;
+	uint64_t arena_addr;
+	struct figures fig;
+	bool has_bins;
+	struct arena_bins bins;
+};
+
+/* Where something is wrong, and who wants to know. */
+struct place {
+	const char *file;
+	uint64_t line;
+	struct fault *fault;
+};
+
+/* What of a recording is not known here: names, each once, as far as they fit. */
+struct passed_over {
+	unsigned count;
+	char buf[256];
+	struct text names;
+};
+
+void passed_over_init(struct passed_over *passed);
+void passed_over_add(struct passed_over *passed, const char *name);
+
+/* Fills PLACE's fault: "recording 'rows.csv', line 7: ...". Returns -EPROTO. */
+__attribute__((format(printf, 2, 3))) int place_fault(const struct place *place,
+						      const char *format, ...);
+
+/* The field called NAME, or FIELD_UNKNOWN. HINT is where it is looked for first. */
+unsigned field_find(const char *name, unsigned hint);
+const char *field_name(unsigned field);
+
+/* Whether JSON writes FIELD as a string, not as a number. */
+bool field_is_string(unsigned field);
+
+/* Sets FIELD of ROW from its text; 0, or -EPROTO and PLACE's fault. A field that ROW has
+ * already is a fault. */
+int field_set(struct recorded *row, unsigned field, const char *value,
+	      const struct place *place);
+
+/* 0, or -EPROTO and PLACE's fault when ROW lacks what every row has. */
+int row_check(const struct recorded *row, const struct place *place);
+
+/* ---- CSV ---- */
+
+/* The columns of a recording: column I is field FIELD[I]. */
+struct csv_columns {
+	unsigned count;
+	unsigned field[RECORDING_COLUMNS];
+};
+
+/* Whether LINE, which it changes, is the header of a recording: 0, or -EPROTO and PLACE's
+ * fault. */
+int csv_read_header(char *line, struct csv_columns *columns, struct passed_over *passed,
+		    const struct place *place);
+
+/* LINE, which it changes, as a row. ROW is empty before. */
+int csv_read_row(char *line, const struct csv_columns *columns, struct recorded *row,
+		 const struct place *place);
+
+/* ---- JSON ---- */
+
+int json_read_row(const char *line, struct recorded *row, struct passed_over *passed,
+		  const struct place *place);
+
+#endif
