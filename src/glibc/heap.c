@@ -3,6 +3,7 @@
 #include "base/sort.h"
 #include "base/take.h"
 #include "glibc/parts.h"
+#include "glibc/survey.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -71,7 +72,7 @@ static int read_arenas(struct heap *heap)
 	return error;
 }
 
-static int cannot_read(const struct heap *heap, int error, struct fault *fault)
+int heap_cannot_read(const struct heap *heap, int error, struct fault *fault)
 {
 	const char *name = heap->instance[0].layout->name;
 
@@ -148,6 +149,10 @@ static int take_room(struct heap *heap)
 	    !heap->heaps || !heap->tcaches.address || !heap->fast || !heap->seed ||
 	    !heap->walks || !heap->window)
 		return -ENOMEM;
+	if (heap->options.survey)
+		heap->survey = survey_new();
+	if (heap->options.survey && !heap->survey)
+		return -ENOMEM;
 	return walk_pool_new(&heap->pool, heap->memory, heap->options.threads);
 }
 
@@ -164,7 +169,7 @@ static int open_heap(struct heap *heap, struct fault *fault)
 				 "there is no memory left to start");
 	error = size_arenas(heap);
 	if (error && error != -ENOMEM)
-		return cannot_read(heap, error, fault);
+		return heap_cannot_read(heap, error, fault);
 	if (!error)
 		error = take_room(heap);
 	if (error)
@@ -201,6 +206,7 @@ void heap_free(struct heap *heap)
 {
 	if (!heap)
 		return;
+	survey_free(heap->survey);
 	walk_pool_free(heap->pool);
 	chain_reader_free(heap->chains);
 	pages_free(heap->pages);
@@ -266,7 +272,8 @@ static void begin_arenas(struct heap *heap, const struct regions *regions)
 /* The caches were noted by walks of several threads, some of them twice. All are read by
  * the first glibc's layout: where there are several, dlmopen loads the same file again.
  */
-static int read_tcaches(struct heap *heap)
+int heap_read_tcaches(struct heap *heap, bool by_arena, tcache_owner_fn *owner,
+		      void *context)
 {
 	uint32_t count = heap->tcaches.count;
 
@@ -277,13 +284,13 @@ static int read_tcaches(struct heap *heap)
 	}
 	sort_addresses(heap->tcaches.address, count);
 	count = sort_unique(heap->tcaches.address, count);
-	if (heap->options.arenas)
+	if (by_arena)
 		memset(heap->tcache_by_arena, 0,
 		       heap->arena_count * sizeof(*heap->tcache_by_arena));
-	return tcache_read(
-		heap->chains, heap->memory, heap->pages, heap->instance[0].layout,
-		&heap->par[0], heap->tcaches.address, count, &heap->tcache,
-		heap->options.arenas ? heap->tcache_by_arena : NULL, heap_owner, heap);
+	return tcache_read(heap->chains, heap->memory, heap->pages,
+			   heap->instance[0].layout, &heap->par[0], heap->tcaches.address,
+			   count, &heap->tcache, by_arena ? heap->tcache_by_arena : NULL,
+			   owner, context);
 }
 
 /* Everything that an arena got from the kernel is found. If not, it got some or gave some
@@ -303,8 +310,7 @@ static void check_size(struct heap *heap, unsigned i)
 	work->sum_in_doubt_bytes = found > system ? found - system : system - found;
 }
 
-static int walk_heap(struct heap *heap, const struct regions *regions,
-		     struct sample *sample)
+int heap_walk(struct heap *heap, const struct regions *regions)
 {
 	int error;
 
@@ -322,7 +328,16 @@ static int walk_heap(struct heap *heap, const struct regions *regions,
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].used)
 			check_size(heap, i);
-	error = read_tcaches(heap);
+	return 0;
+}
+
+static int walk_heap(struct heap *heap, const struct regions *regions,
+		     struct sample *sample)
+{
+	int error = heap_walk(heap, regions);
+
+	if (!error)
+		error = heap_read_tcaches(heap, heap->options.arenas, heap_owner, heap);
 	if (!error && heap->options.bins)
 		error = heap_split_bins(heap, sample);
 	return error;
@@ -342,7 +357,7 @@ int heap_look(struct heap *heap, struct fault *fault)
 
 	begin_reading(heap);
 	error = read_arenas(heap);
-	return error ? cannot_read(heap, error, fault) : 0;
+	return error ? heap_cannot_read(heap, error, fault) : 0;
 }
 
 int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
@@ -357,7 +372,7 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 		error = walk_heap(heap, regions, sample);
 	}
 	if (error)
-		return cannot_read(heap, error, fault);
+		return heap_cannot_read(heap, error, fault);
 	heap_figures(heap, sample);
 	return 0;
 }

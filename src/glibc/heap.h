@@ -6,6 +6,8 @@
 #include "base/fault.h"
 #include "glibc/arena.h"
 #include "glibc/regions.h"
+#include "sample/heap_map.h"
+#include "sample/pins.h"
 #include "sample/sample.h"
 #include "target/memory.h"
 
@@ -15,6 +17,7 @@ struct heap_options {
 	bool bins;   /* fill arena_row.bins */
 	bool arenas; /* tell the tcaches' chunks by arena */
 	bool quick;  /* no walk */
+	bool survey; /* take room for heap_map and heap_pins */
 	unsigned threads;
 	uint64_t unusable_for_bytes;
 };
@@ -47,6 +50,14 @@ bool heap_is_locked(const struct heap *heap);
  * figures of the process as a whole (RSS and its other parts) are the caller's. 0, or
  * -errno and FAULT when nothing could be read. Allocates nothing. */
 int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
+	      struct fault *fault);
+
+/* Go on after heap_look in place of heap_read: what lies where in one arena, and what
+ * pins free memory in one or all. 0, or -errno and FAULT; -ENOENT when there is no such
+ * arena. Allocate nothing. */
+int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *map,
+	     struct fault *fault);
+int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pins,
 	      struct fault *fault);
 
 #endif

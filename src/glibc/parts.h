@@ -23,7 +23,8 @@ enum {
 struct owned_area {
 	struct walk_area area;
 	unsigned arena;
-	uint64_t end; /* where the walk came out, area.end before */
+	uint64_t front; /* where malloc's own headers before area.start begin */
+	uint64_t end;	/* where the walk came out, area.end before */
 };
 
 /* What a reading knows of one arena beside what is in its malloc_state. */
@@ -73,6 +74,7 @@ struct heap {
 
 	struct chain_reader *chains;
 	uint8_t *window;
+	struct survey *survey;	 /* null unless options.survey */
 	uint64_t mmapped_chunks; /* found; mp_ says how many there are */
 	uint64_t mmapped_bytes;
 	uint64_t mmapped_resident_bytes;
@@ -83,6 +85,15 @@ struct heap {
 /* Notes what is missing of this reading, unless something already is. */
 __attribute__((format(printf, 2, 3))) void heap_miss(struct heap *heap,
 						     const char *format, ...);
+
+/* heap.c: goes over everything that heap_look found, up to the sums; the thread caches'
+ * lists, each chunk of which OWNER is asked about with CONTEXT when they are read
+ * BY_ARENA.
+ */
+int heap_walk(struct heap *heap, const struct regions *regions);
+int heap_read_tcaches(struct heap *heap, bool by_arena, tcache_owner_fn *owner,
+		      void *context);
+int heap_cannot_read(const struct heap *heap, int error, struct fault *fault);
 
 /* stretches.c: lists the stretches of heap; the mapped ones of main arenas are not known
  * yet. Walks them, or as many as there is room for. */

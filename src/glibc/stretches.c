@@ -22,12 +22,14 @@ struct listing {
 	unsigned arena;
 };
 
-static int add_area(struct heap *heap, const struct walk_area *area, unsigned arena)
+static int add_area(struct heap *heap, const struct walk_area *area, uint64_t front,
+		    unsigned arena)
 {
 	if (heap->area_count == HEAP_AREAS)
 		return -ENOSPC;
-	heap->area[heap->area_count++] = (struct owned_area){*area, arena, area->end};
-	heap->work[arena].area_bytes += area->end - area->start;
+	heap->area[heap->area_count++] =
+		(struct owned_area){*area, arena, front, area->end};
+	heap->work[arena].area_bytes += area->end - front;
 	heap->work[arena].area_count++;
 	return 0;
 }
@@ -43,12 +45,11 @@ static int add_heap(uint64_t addr, const struct walk_area *area, void *context)
 	if (work->area_bytes >
 	    arena_system_bytes(&heap->arena[listing->arena]) + HEAP_GROWTH)
 		return -EUCLEAN;
-	error = add_area(heap, area, listing->arena);
+	error = add_area(heap, area, addr, listing->arena);
 	if (error)
 		return error;
 	heap->heaps[heap->heap_count++] = addr;
 	work->own_resident_bytes += pages_resident_bytes(heap->pages, addr, area->start);
-	work->area_bytes += area->start - addr;
 	return 0;
 }
 
@@ -77,10 +78,9 @@ static int add_break(struct heap *heap, unsigned number, const struct regions *r
 		area.stop = area.top = top;
 		area.ends = AREA_TOP;
 	}
-	work->area_bytes += start - par->sbrk_base;
 	work->own_resident_bytes +=
 		pages_resident_bytes(heap->pages, par->sbrk_base, start);
-	return add_area(heap, &area, number);
+	return add_area(heap, &area, par->sbrk_base, number);
 }
 
 static int list_arena(struct heap *heap, unsigned number, const struct regions *regions)
@@ -417,7 +417,7 @@ static void found_stretch(const struct walk_area *area, unsigned number, void *c
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].is_main && heap->arena[i].instance == number)
 			main_arena = i;
-	if (add_area(heap, area, main_arena))
+	if (add_area(heap, area, area->start, main_arena))
 		heap_miss(heap, "there are more than %d heaps", HEAP_AREAS);
 }
 

@@ -37,19 +37,36 @@ static uint64_t page_bytes(const struct walk *walk)
 
 /* ---- what is free, and on which pages ---- */
 
+struct free_parts walk_run_parts(unsigned page_shift, uint64_t start, uint64_t end)
+{
+	uint64_t page = UINT64_C(1) << page_shift;
+	uint64_t first = round_up(start + LIST_HEADER, page);
+
+	/* The chunk must exceed a page, and so must what is left behind the first page.
+	 */
+	if (end - start > page - 1 + LIST_HEADER && end - first > page - 1)
+		return (struct free_parts){first, first, end & -page};
+	return (struct free_parts){end, end, end};
+}
+
+struct free_parts walk_top_parts(unsigned page_shift, uint64_t unit_bytes, uint64_t start,
+				 uint64_t end)
+{
+	uint64_t shared = round_up(start + HEADER, UINT64_C(1) << page_shift);
+	uint64_t kept = end;
+
+	if (unit_bytes && end - start > GLIBC_MIN_CHUNK + 1)
+		kept = end - ((end - start - GLIBC_MIN_CHUNK - 1) & -unit_bytes);
+	return (struct free_parts){shared < kept ? shared : kept, kept, end};
+}
+
 void walk_free_run(struct walk_totals *totals, struct pages *pages, unsigned page_shift,
 		   uint64_t start, uint64_t end)
 {
-	uint64_t page = UINT64_C(1) << page_shift;
-	uint64_t resident, trimmable = 0;
+	struct free_parts parts = walk_run_parts(page_shift, start, end);
+	uint64_t resident = pages_resident_bytes(pages, start, end);
+	uint64_t trimmable = pages_resident_bytes(pages, parts.from, parts.to);
 
-	resident = pages_resident_bytes(pages, start, end);
-	if (end - start > page - 1 + LIST_HEADER) {
-		uint64_t first = round_up(start + LIST_HEADER, page);
-
-		if (end - first > page - 1)
-			trimmable = pages_resident_bytes(pages, first, end & -page);
-	}
 	totals->free_resident_bytes += resident;
 	totals->trimmable_bytes += trimmable;
 	totals->pinned_bytes += resident - trimmable;
@@ -77,17 +94,14 @@ static void close_top(struct walk *walk, uint64_t top, uint64_t end)
 	struct walk_totals *totals = &walk->totals;
 	uint64_t unit = end < walk->area.end ? 0 : walk->arena->trim_unit_bytes;
 	uint64_t start = walk->place.run ? walk->place.run : top;
-	uint64_t kept = end, shared, resident, trimmable, pinned;
+	struct free_parts parts =
+		walk_top_parts(walk->memory->page_shift, unit, start, end);
+	uint64_t resident, trimmable, pinned;
 
 	walk->place.run = 0;
-	if (unit && end - start > GLIBC_MIN_CHUNK + 1)
-		kept = end - ((end - start - GLIBC_MIN_CHUNK - 1) & -unit);
-	shared = round_up(start + HEADER, page_bytes(walk));
-	if (shared > kept)
-		shared = kept;
 	resident = pages_resident_bytes(walk->pages, start, end);
-	trimmable = pages_resident_bytes(walk->pages, kept, end);
-	pinned = pages_resident_bytes(walk->pages, start, shared);
+	trimmable = pages_resident_bytes(walk->pages, parts.from, parts.to);
+	pinned = pages_resident_bytes(walk->pages, start, parts.shared);
 	totals->free_resident_bytes += resident;
 	totals->trimmable_bytes += trimmable;
 	totals->pinned_bytes += pinned;
@@ -113,6 +127,15 @@ static void count_free(struct walk *walk, uint64_t bytes)
 		bin_total_add(&walk->totals.bins[layout_bin_index(bytes) - 1], bytes);
 }
 
+static void note(struct walk *walk, enum piece_kind kind, uint64_t start, uint64_t end)
+{
+	struct walk_log *log = walk->log;
+
+	if (log && end > start)
+		log->piece[walk->place.noted++ & log->mask] =
+			(struct piece){start, end, kind};
+}
+
 /* The chunk before the one at AT is known now: FIELD, the header behind it, says whether
  * it is in use. */
 static void settle(struct walk *walk, uint64_t at, uint64_t field)
@@ -123,11 +146,14 @@ static void settle(struct walk *walk, uint64_t at, uint64_t field)
 	if (!before)
 		return;
 	if (!(field & CHUNK_PREV_INUSE)) {
+		note(walk, PIECE_FREE, before, at);
 		count_free(walk, at - before);
 	} else if (place->before_is_fast) {
+		note(walk, PIECE_FAST, before, at);
 		walk->totals.fast_chunks++;
 		count_hole(walk, at - before);
 	} else {
+		note(walk, at - before == FENCE ? PIECE_OWN : PIECE_USED, before, at);
 		if (place->run)
 			close_run(walk, before);
 		return;
@@ -218,11 +244,13 @@ static void end_seek(struct walk *walk)
 
 	place->seeking = false;
 	if (place->seek_is_doubt) {
+		note(walk, PIECE_DOUBT, place->seek_from, place->at);
 		walk->totals.in_doubt_bytes += bytes - place->seek_unread_bytes;
 		walk->totals.unread_bytes += place->seek_unread_bytes;
 	} else if (walk->area.ends == AREA_BREAK && place->at >= walk->area.end) {
 		place->at = place->seek_from;
 	} else {
+		note(walk, PIECE_FOREIGN, place->seek_from, place->at);
 		walk->totals.foreign_bytes += bytes;
 		walk->totals.foreign_resident_bytes +=
 			pages_resident_bytes(walk->pages, place->seek_from, place->at);
@@ -520,6 +548,7 @@ static void take_fence(struct walk *walk, uint64_t at)
 	 * lies nothing, or memory that the program got by sbrk. */
 	if (place->run)
 		close_run(walk, at);
+	note(walk, PIECE_OWN, at, place->at);
 	if (place->at >= walk->area.end || walk->area.ends == AREA_FENCES) {
 		walk->until = place->at;
 		finish(walk);
@@ -542,6 +571,7 @@ static void take_odd(struct walk *walk, uint64_t at, uint64_t field)
 		settle(walk, at, field);
 		if (walk->place.run)
 			close_run(walk, at);
+		note(walk, PIECE_OWN, at, walk->area.end);
 		walk->totals.fence_bytes += walk->area.end - at;
 		walk->place.at = walk->area.end;
 		finish(walk);
@@ -581,6 +611,7 @@ static void take_end(struct walk *walk, uint64_t at, const struct header *header
 		close_run(walk, at);
 	}
 	close_top(walk, at, at + bytes);
+	note(walk, PIECE_TOP, at, at + bytes);
 	walk->totals.top_bytes = bytes;
 	walk->has_top = true;
 	walk->place.at = at + bytes;
@@ -619,7 +650,7 @@ static void pass_live(struct walk *walk, uint64_t end, uint64_t forbidden)
 	uint64_t window = walk->window, stop = walk->area.stop, chunks = 0;
 	uint64_t at = place->at, before = place->before, until;
 
-	if (place->run || place->before_is_fast)
+	if (place->run || place->before_is_fast || walk->log)
 		return;
 	until = plain_until(walk, end);
 	while (at < until) {

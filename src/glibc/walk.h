@@ -22,6 +22,30 @@ enum {
 
 };
 
+/* What a stretch of heap is made of, side by side and without a gap. */
+enum piece_kind {
+	PIECE_USED, /* a chunk in use, or in a thread's cache */
+	PIECE_FREE, /* a chunk in a bin */
+	PIECE_FAST, /* a chunk in a fastbin */
+	PIECE_TOP,
+	PIECE_OWN,     /* fenceposts and headers of malloc itself */
+	PIECE_FOREIGN, /* the program's own sbrk */
+	PIECE_DOUBT,   /* the chain was broken here, or its pages are swapped out */
+};
+
+struct piece {
+	uint64_t start;
+	uint64_t end;
+	enum piece_kind kind;
+};
+
+/* The last pieces that a walk has gone over, for who wants more than sums: piece number N
+ * is in PIECE[N & MASK]. A walk that goes back takes back what it noted since. */
+struct walk_log {
+	struct piece *piece;
+	uint32_t mask; /* a power of two, less one */
+};
+
 /* Addresses of structures seen by all walks of a reading; full when COUNT >= CAPACITY. */
 struct address_list {
 	uint64_t *address;
@@ -101,6 +125,7 @@ struct walk_place {
 	bool seek_is_doubt; /* what is passed over is in doubt, not foreign */
 	uint64_t seek_from;
 	uint64_t seek_unread_bytes; /* of it, on swapped pages */
+	uint64_t noted;		    /* pieces, in walk.log */
 };
 
 struct walk_saved {
@@ -112,6 +137,7 @@ struct walk {
 	const struct walk_arena *arena;
 	struct memory *memory;
 	struct pages *pages;
+	struct walk_log *log; /* or null; set after walk_begin */
 	struct walk_area area;
 	uint64_t until; /* a known chunk at which to end, or area.stop */
 	struct walk_place place;
@@ -163,6 +189,22 @@ int walk_all(struct walk *walk);
 
 /* Adds FROM to INTO; the bins too, if BINS. */
 void walk_add(struct walk_totals *into, const struct walk_totals *from, bool bins);
+
+/* What malloc_trim gives back of a run of free bytes, if resident: whole pages from FROM
+ * to TO, which may be none. The rest of the run up to SHARED and from TO on is on pages
+ * that something else shares, or too small; from SHARED to FROM it is kept all the same.
+ */
+struct free_parts {
+	uint64_t shared;
+	uint64_t from;
+	uint64_t to;
+};
+
+/* Of a run [START, END) without a top chunk (malloc.c, mtrim); and of one that ends with
+ * the top chunk, which is given back in multiples of UNIT_BYTES, 0: never (systrim). */
+struct free_parts walk_run_parts(unsigned page_shift, uint64_t start, uint64_t end);
+struct free_parts walk_top_parts(unsigned page_shift, uint64_t unit_bytes, uint64_t start,
+				 uint64_t end);
 
 /* Sorts a run of free bytes [START, END) without a top chunk into TOTALS' trimmable and
  * pinned bytes by malloc_trim's rule (malloc.c, mtrim); for tests and what-ifs too. */

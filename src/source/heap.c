@@ -91,6 +91,7 @@ static int open_reader(struct source *source, struct fault *fault)
 		.bins = source->options.bins,
 		.arenas = source->options.arenas || source->options.bins,
 		.quick = source->options.quick,
+		.survey = source->options.survey && !source->options.quick,
 		.threads = source->options.threads ? source->options.threads : 1,
 		.unusable_for_bytes = source->options.unusable_for_bytes,
 	};
@@ -367,9 +368,39 @@ static int heap_source_read(struct source *source, struct sample *sample,
 					: read_now(source, sample, fault);
 }
 
+/* ---- looking at single chunks ---- */
+
+/* What is to be known before. The target is not paused for a look: it takes longer than a
+ * reading. */
+static int look(struct source *source, struct fault *fault)
+{
+	int error = heap_look(state_of(source)->heap, fault);
+
+	return error ? error : read_regions(source, fault);
+}
+
+static int heap_source_map(struct source *source, struct heap_map *map,
+			   struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	int error = look(source, fault);
+
+	return error ? error : heap_map(state->heap, &state->regions, map, fault);
+}
+
+static int heap_source_pins(struct source *source, struct pins *pins, struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	int error = look(source, fault);
+
+	return error ? error : heap_pins(state->heap, &state->regions, pins, fault);
+}
+
 const struct driver heap_driver = {
 	.open = heap_open,
 	.read = heap_source_read,
 	.close = heap_close,
 	.arenas = heap_arenas,
+	.map = heap_source_map,
+	.pins = heap_source_pins,
 };

@@ -52,9 +52,9 @@ int source_open(struct source **source, int pid, const struct source_options *op
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
 
 /* What lies where in the arena and range that MAP names: one look, beside the readings
- * and never during one. SOURCE_READ, SOURCE_ENDED, or -errno with FAULT: -ENOTSUP when
- * SOURCE cannot tell (only SOURCE_HEAP can, with the option survey and without quick),
- * -ENOENT when there is no such arena. Allocates nothing. */
+ * and never during one, without a pause. SOURCE_READ, SOURCE_ENDED, or -errno with FAULT:
+ * -ENOTSUP when SOURCE cannot tell (only SOURCE_HEAP can, with the option survey and
+ * without quick), -ENOENT when there is no such arena. Allocates nothing. */
 int source_map(struct source *source, struct heap_map *map, struct fault *fault);
 
 /* What pins free memory in the arenas that PINS names; otherwise as source_map. */

@@ -1,0 +1,58 @@
+/* survey.h: goes over the stretches of heap once more, chunk by chunk in order of
+ * address, for those who want more than sums; for the files behind heap.h only. */
+#ifndef FRAGSCOPE_SURVEY_H
+#define FRAGSCOPE_SURVEY_H
+
+#include "glibc/parts.h"
+
+enum { TAIL_RUNS = 4096 };
+
+/* A run of chunks in use and the free run before it. */
+struct tail_run {
+	struct pin pin;
+	uint64_t from; /* where the free run begins, or the run in use if there is none */
+	uint64_t free_bytes;
+	uint64_t free_resident_bytes;
+};
+
+/* Room that is taken once. */
+struct survey {
+	struct walk_log log;
+	uint64_t *cached; /* chunks in threads' caches, ascending */
+	uint32_t cached_count;
+	uint64_t *stretch; /* start and index of each area, in order of address */
+	struct tail_run *tail;
+};
+
+/* What a survey tells, in order of address within an area. PIECE returns false when it
+ * has seen enough of the area. A piece is not cut, and none is told twice. */
+struct survey_visitor {
+	void (*begin)(void *context, const struct owned_area *area);
+	bool (*piece)(void *context, const struct piece *piece);
+	void (*end)(void *context);
+	void *context;
+};
+
+struct survey *survey_new(void);
+void survey_free(struct survey *survey);
+
+/* Finds everything that heap_look's records speak of: areas, and the chunks in threads'
+ * caches. 0 or -errno. */
+int survey_begin(struct heap *heap, const struct regions *regions);
+
+/* Whether the chunk at ADDR is in a thread's cache. */
+bool survey_is_cached(const struct survey *survey, uint64_t addr);
+
+/* The areas of ARENA, or of all with PINS_ALL_ARENAS, in order of address: their indices
+ * in heap->area, in survey->stretch. How many. */
+unsigned survey_order(struct heap *heap, int arena);
+
+/* Goes over heap->area[INDEX]. 0 or -errno. */
+int survey_area(struct heap *heap, unsigned index, const struct survey_visitor *visitor);
+
+/* The status that a look has which left DOUBT_BYTES in doubt or unread; MISSING as in a
+ * sample. */
+enum sample_status survey_status(const struct heap *heap, uint64_t doubt_bytes,
+				 char missing[SAMPLE_TEXT]);
+
+#endif
