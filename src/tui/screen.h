@@ -4,6 +4,7 @@
 #define FRAGSCOPE_SCREEN_H
 
 #include "sample/sample.h"
+#include "series/history.h"
 #include "tui/canvas.h"
 #include "tui/ink.h"
 #include "tui/layout.h"
@@ -12,7 +13,6 @@
 #include <stdint.h>
 
 struct heap_map;
-struct history;
 struct pins;
 struct trend;
 struct verdict;
@@ -61,20 +61,10 @@ struct screen_map {
 	const char *why;   /* with no map: why; null: it is being read */
 };
 
-/* The same words as marks on the time axis have. */
-enum screen_event_kind {
-	SCREEN_GROWTH,
-	SCREEN_FAILURE,
-	SCREEN_KILL,
-	SCREEN_TRIM,
-	SCREEN_ALERT,
-	SCREEN_EVENT_KINDS
-};
-
 /* One event, ready to be read. */
 struct screen_event {
 	int64_t time_ns;
-	enum screen_event_kind kind;
+	enum mark_kind kind;
 	const char *line;
 	const char *detail; /* lines: what is known besides, and the stack; null: none */
 };
@@ -128,7 +118,7 @@ struct screen {
 	const struct sample *sample;   /* what is shown, of the instant; null: none yet */
 	const struct history *history; /* null: none yet */
 	const struct trend *trend; /* FIG_COUNT of them, over ZOOM_NS; null: not known */
-	int64_t now_ns;		   /* CLOCK_REALTIME; the right end of the graphs */
+	int64_t now_ns;		   /* CLOCK_REALTIME, when drawn; of a replay or a pause, then */
 	int64_t paused_ns;	   /* the instant that is looked at; 0: the present */
 	int64_t zoom_ns;	   /* what the graphs span */
 	const char *ended;	   /* how the target ended; null: it lives */

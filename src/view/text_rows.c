@@ -96,29 +96,35 @@ static void identity(struct view *view, const struct row *row)
 	name(text, row->sample->comm);
 }
 
+void view_figure(struct text *text, const struct figures *fig, enum figure f)
+{
+	const union figure_value *v = &fig->v[f];
+
+	if (!row_has(&(struct row){.fig = fig}, f)) {
+		text_char(text, '-');
+		return;
+	}
+	switch (figure_info[f].unit) {
+	case UNIT_BYTES:
+		units_bytes(text, v->u);
+		break;
+	case UNIT_COUNT:
+		units_count(text, v->u);
+		break;
+	case UNIT_RATIO:
+		units_ratio(text, v->d);
+		break;
+	case UNIT_NS:
+		units_ns(text, v->u);
+		break;
+	}
+}
+
 static void value(struct text *text, const struct row *row, enum figure f)
 {
-	const union figure_value *v = &row->fig->v[f];
 	size_t from = text->length;
 
-	if (!row_has(row, f)) {
-		text_char(text, '-');
-	} else {
-		switch (figure_info[f].unit) {
-		case UNIT_BYTES:
-			units_bytes(text, v->u);
-			break;
-		case UNIT_COUNT:
-			units_count(text, v->u);
-			break;
-		case UNIT_RATIO:
-			units_ratio(text, v->d);
-			break;
-		case UNIT_NS:
-			units_ns(text, v->u);
-			break;
-		}
-	}
+	view_figure(text, row->fig, f);
 	text_align_right(text, from, figure_info[f].width);
 }
 

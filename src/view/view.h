@@ -3,6 +3,7 @@
 #ifndef FRAGSCOPE_VIEW_H
 #define FRAGSCOPE_VIEW_H
 
+#include "base/text.h"
 #include "sample/sample.h"
 
 #include <stdbool.h>
@@ -39,5 +40,8 @@ int view_note(struct view *view, const char *line);
 /* The row of the process, then, if asked for, one an arena (with the bins that it has, in
  * JSON). 0 or -errno of the write: rows already out stay. */
 int view_sample(struct view *view, const struct sample *sample);
+
+/* One figure as rows for people show it, unpadded: "1.21G", "0.950"; "-" when absent. */
+void view_figure(struct text *text, const struct figures *fig, enum figure f);
 
 #endif
