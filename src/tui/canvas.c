@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BRAILLE = 0x2800 };
+
 static const struct cell blank = {.character = ' ', .ink = INK_TEXT};
 
 int canvas_new(struct canvas **out, size_t cells)
@@ -85,8 +87,8 @@ static uint32_t in_ascii(uint32_t c)
 		{0x2502, 0x2503, '|'},	{0x2504, 0x2505, '-'}, {0x2506, 0x2507, '|'},
 		{0x2508, 0x2509, '-'},	{0x250a, 0x250b, '|'}, {0x250c, 0x254b, '+'},
 		{0x256d, 0x2570, '+'},	{0x2581, 0x2583, '_'}, {0x2584, 0x2588, '#'},
-		{0x2589, 0x258b, '#'},	{0x258c, 0x258f, '|'}, {0x2591, 0x2591, '.'},
-		{0x2592, 0x2592, '%'},	{0x2593, 0x2593, '#'}, {0x25b2, 0x25b4, '^'},
+		{0x2589, 0x258b, '#'},	{0x258c, 0x258f, '|'}, {0x2591, 0x2591, '-'},
+		{0x2592, 0x2592, '='},	{0x2593, 0x2593, '#'}, {0x25b2, 0x25b4, '^'},
 		{0x25b6, 0x25b8, '>'},	{0x25bc, 0x25be, 'v'}, {0x25c0, 0x25c2, '<'},
 		{0x25cb, 0x25cb, 'o'},	{0x25cf, 0x25cf, '*'}, {0x25a0, 0x25a0, '#'},
 	};
@@ -231,6 +233,18 @@ void area_put(const struct area *area, unsigned row, unsigned column, uint32_t c
 	cell->character = area->canvas->ascii ? in_ascii(character) : character;
 	cell->ink = (uint8_t)ink;
 	cell->style = 0;
+}
+
+void area_dots(const struct area *area, unsigned row, unsigned column, uint32_t bits,
+	       enum ink ink)
+{
+	const struct cell *cell = area_cell(area, row, column);
+	bool dots =
+		cell && cell->character >= BRAILLE && cell->character <= BRAILLE + 0xff;
+
+	if (bits)
+		area_put(area, row, column, BRAILLE | bits | (dots ? cell->character : 0),
+			 ink);
 }
 
 unsigned area_text(const struct area *area, unsigned row, unsigned column,

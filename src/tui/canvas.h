@@ -75,6 +75,11 @@ struct area area_part(const struct area *area, const struct rect *rect);
 void area_put(const struct area *area, unsigned row, unsigned column, uint32_t character,
 	      enum ink ink);
 
+/* Adds braille dots, bits as in U+2800 to U+28FF, to those that are there; nothing for 0.
+ */
+void area_dots(const struct area *area, unsigned row, unsigned column, uint32_t bits,
+	       enum ink ink);
+
 /* STRING, UTF-8, from COLUMN on; what is no printable character of one column becomes
  * '?'. Returns the column behind it. */
 unsigned area_text(const struct area *area, unsigned row, unsigned column,

@@ -21,9 +21,9 @@ enum {
 	LAYOUT_GRAPHS = 4,
 	/* Parts of the resident memory in the legend, and key figures: what they take. */
 	LAYOUT_PARTS = 8,
-	LAYOUT_PART_COLUMNS = 19,
+	LAYOUT_PART_COLUMNS = 18,
 	LAYOUT_FIGURES = 12,
-	LAYOUT_FIGURE_COLUMNS = 19,
+	LAYOUT_FIGURE_COLUMNS = 18,
 	/* Before each row of the heap map: its address and a space. */
 	LAYOUT_ADDRESS_COLUMNS = 15,
 	/* Below this nothing can be read. */

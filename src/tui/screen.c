@@ -1,5 +1,18 @@
 #include "tui/screen.h"
 
+#include "base/clock.h"
+#include "base/units.h"
+#include "tui/keys.h"
+#include "tui/pane.h"
+
+#include <string.h>
+
+enum {
+	COMM_CHARACTERS = 32,
+	TABS_COLUMNS = 58, /* of all tabs with their words */
+	NS_PER_S = 1000000000,
+};
+
 const char *pane_name(enum pane pane)
 {
 	static const char *const names[PANE_COUNT] = {
@@ -11,15 +24,301 @@ const char *pane_name(enum pane pane)
 	return names[pane];
 }
 
+/* ---- the header ---- */
+
+static void who(struct text *text, const struct screen *screen)
+{
+	const struct sample *sample = screen->sample;
+	const struct screen_target *target = NULL;
+
+	if (screen->target_shown < screen->target_count)
+		target = &screen->target[screen->target_shown];
+	text_string(text, " fragscope");
+	if (screen->picking || (!sample && !target))
+		return;
+	text_string(text, "  ");
+	text_printable(text, sample ? sample->comm : target->comm, COMM_CHARACTERS);
+	text_char(text, '[');
+	text_i64(text, sample ? sample->pid : target->pid);
+	text_char(text, ']');
+	if (!sample)
+		return;
+	if (*sample->allocator) {
+		text_string(text, "  ");
+		text_printable(text, sample->allocator, COMM_CHARACTERS);
+	}
+	text_string(text, "  source ");
+	text_string(text, sample_source_name(sample->source));
+}
+
+/* How far the sample can be trusted. */
+static void trust(struct text *text, const struct sample *sample)
+{
+	text_string(text, "  ");
+	text_string(text, sample_status_name(sample->status));
+	if (sample->status == STATUS_TORN &&
+	    figure_has(&sample->fig, FIG_IN_DOUBT_BYTES)) {
+		text_string(text, ", ");
+		units_bytes(text, sample->fig.v[FIG_IN_DOUBT_BYTES].u);
+		text_string(text, " in doubt");
+	}
+	if (sample->status == STATUS_PARTIAL && *sample->missing) {
+		text_string(text, ": ");
+		text_printable(text, sample->missing, SAMPLE_TEXT);
+	}
+}
+
+/* "PAUSED 14:03:12, 35s ago" in place of the time. */
+static enum ink instant(struct text *text, const struct screen *screen)
+{
+	int64_t shown = screen->paused_ns ? screen->paused_ns : screen->now_ns;
+	int64_t ago_s = (screen->now_ns - shown) / NS_PER_S;
+
+	text_char(text, ' ');
+	if (screen->ended)
+		text_string(text, "ENDED ");
+	if (screen->paused_ns)
+		text_string(text, "PAUSED ");
+	if (shown)
+		clock_local(text, shown);
+	if (screen->paused_ns && ago_s > 0) {
+		text_string(text, ", ");
+		text_i64(text, ago_s);
+		text_string(text, "s ago");
+	}
+	text_char(text, ' ');
+	return screen->ended || screen->paused_ns ? INK_BANNER : INK_HEADER;
+}
+
+static void header(const struct drawing *drawing)
+{
+	const struct screen *screen = drawing->screen;
+	struct area area = area_of(drawing->canvas, &drawing->layout.header);
+	unsigned columns = area.rect.columns, end = columns, column;
+	struct line line;
+	enum ink ink;
+
+	area_fill(&area, 0, 0, columns, ' ', INK_HEADER);
+	ink = instant(line_start(&line), screen);
+	if (line.text.length < columns / 2) {
+		end -= (unsigned)line.text.length;
+		area_text(&area, 0, end, line.buf, ink);
+	}
+	who(line_start(&line), screen);
+	column = area_cut(&area, 0, 0, end, line.buf, INK_HEADER);
+	area_style(&area, 0, 1, (unsigned)strlen("fragscope"), STYLE_BOLD);
+	if (!screen->sample || screen->picking || column >= end)
+		return;
+	trust(line_start(&line), screen->sample);
+	area_cut(&area, 0, column, end - column, line.buf,
+		 screen->sample->status == STATUS_COMPLETE ? INK_HEADER : INK_BANNER);
+	area_ink(&area, 0, column, 2, INK_HEADER);
+}
+
+/* ---- the tabs ---- */
+
+static unsigned tab(const struct drawing *drawing, const struct area *area,
+		    unsigned column, enum pane pane)
+{
+	bool chosen = pane == drawing->screen->pane;
+	bool worded = chosen || area->rect.columns >= TABS_COLUMNS;
+	enum ink ink = chosen ? INK_TAB_CHOSEN : INK_TAB;
+	struct line line;
+	struct text *text = line_start(&line);
+	unsigned end;
+
+	text_char(text, ' ');
+	text_u64(text, (uint64_t)pane + 1);
+	if (worded) {
+		text_char(text, ' ');
+		text_string(text, pane_name(pane));
+	}
+	text_char(text, ' ');
+	end = area_text(area, 0, column, line.buf, ink);
+	area_spot(area, 0, column, end - column, SPOT_TAB, pane);
+	return end;
+}
+
+static void target_number(const struct drawing *drawing, const struct area *area,
+			  unsigned column)
+{
+	const struct screen *screen = drawing->screen;
+	unsigned end = area->rect.columns;
+	struct line line;
+	struct text *text = line_start(&line);
+
+	if (screen->target_count < 2)
+		return;
+	text_string(text, "process ");
+	text_u64(text, (uint64_t)screen->target_shown + 1);
+	text_char(text, '/');
+	text_u64(text, screen->target_count);
+	if (column + line.text.length + 1 > end)
+		return;
+	area_right(area, 0, end, line.buf, INK_LABEL);
+	area_spot(area, 0, end - (unsigned)line.text.length, (unsigned)line.text.length,
+		  SPOT_TARGET, (screen->target_shown + 1) % screen->target_count);
+}
+
+static void tabs(const struct drawing *drawing)
+{
+	struct area area = area_of(drawing->canvas, &drawing->layout.tabs);
+	unsigned column = 0;
+
+	if (drawing->screen->picking) {
+		area_text(&area, 0, 0, " Processes ", INK_TAB_CHOSEN);
+		return;
+	}
+	for (unsigned pane = 0; pane < PANE_COUNT; pane++)
+		column = tab(drawing, &area, column, pane);
+	target_number(drawing, &area, column);
+}
+
+/* ---- the lines at the bottom ---- */
+
+/* What watching costs: never left out in favour of anything else. */
+static void cost(struct text *text, const struct screen *screen)
+{
+	const struct screen_facts *facts = &screen->facts;
+	const struct sample *sample = screen->sample;
+
+	if (facts->replay) {
+		text_string(text, "replay at ");
+		units_ratio(text, facts->speed);
+		text_string(text, "x  ");
+	} else if (sample && figure_has(&sample->fig, FIG_READ_NS)) {
+		text_string(text, "read in ");
+		units_ns(text, sample->fig.v[FIG_READ_NS].u);
+		if (facts->interval_ns > 0) {
+			text_string(text, " every ");
+			units_ns(text, (uint64_t)facts->interval_ns);
+		}
+		text_string(text, "  ");
+	}
+	if (facts->has_own_cpu) {
+		text_string(text, "own CPU ");
+		text_fixed(text, 100 * facts->own_cpu, 1);
+		text_char(text, '%');
+	}
+}
+
+/* What is being typed, said, or where the figures come from, in COLUMNS. */
+static void said(const struct screen *screen, const struct area *area, unsigned columns)
+{
+	struct line line;
+	struct text *text = line_start(&line);
+
+	if (screen->prompt) {
+		text_string(text, screen->prompt);
+		if (screen->typed)
+			text_printable(text, screen->typed, 100);
+		area_cut(area, 0, 0, columns, line.buf, INK_MESSAGE);
+		area_put(area, 0, canvas_width(line.buf), ' ', INK_CURSOR);
+	} else if (screen->message) {
+		area_cut(area, 0, 0, columns, screen->message,
+			 screen->message_bad ? INK_ERROR : INK_MESSAGE);
+	} else if (screen->ended) {
+		area_cut(area, 0, 0, columns, screen->ended, INK_WARNING);
+	} else if (screen->facts.source && !screen->picking) {
+		area_cut(area, 0, 0, columns, screen->facts.source, INK_LABEL);
+	}
+}
+
+static void status(const struct drawing *drawing)
+{
+	const struct screen *screen = drawing->screen;
+	struct area area = area_of(drawing->canvas, &drawing->layout.status);
+	unsigned columns = area.rect.columns;
+	struct line line;
+
+	cost(line_start(&line), screen);
+	if (line.text.length && line.text.length + 10 < columns) {
+		area_right(&area, 0, columns, line.buf, INK_LABEL);
+		columns -= (unsigned)line.text.length + 2;
+	}
+	said(screen, &area, columns);
+}
+
+static void keys(const struct drawing *drawing, const struct area *area)
+{
+	unsigned place =
+		drawing->screen->picking ? PLACE_PICKER : 1U << drawing->screen->pane;
+	unsigned column = 0;
+
+	for (size_t i = 0; i < key_binding_count; i++) {
+		const struct key_binding *key = &key_bindings[i];
+		unsigned end, width;
+
+		if (!key->label || !(key->places & place))
+			continue;
+		width = canvas_width(key->name) + canvas_width(key->label) + 1;
+		if (column + width > area->rect.columns)
+			return;
+		end = area_text(area, 0, column, key->name, INK_KEY);
+		end = area_text(area, 0, end, key->label, INK_KEY_LABEL);
+		area_spot(area, 0, column, end - column, SPOT_KEY, (uint32_t)i);
+		column = end + 1;
+	}
+}
+
+/* On a low screen what is said takes the place of the keys. */
+static void footer(const struct drawing *drawing)
+{
+	const struct screen *screen = drawing->screen;
+	struct area area = area_of(drawing->canvas, &drawing->layout.footer);
+
+	if (!drawing->layout.status.rows &&
+	    (screen->prompt || screen->message || screen->ended))
+		said(screen, &area, area.rect.columns);
+	else
+		keys(drawing, &area);
+}
+
+/* ---- all of it ---- */
+
+static void too_small(const struct area *all)
+{
+	struct line line;
+	struct text *text = line_start(&line);
+
+	text_string(text, "needs ");
+	text_u64(text, LAYOUT_MIN_COLUMNS);
+	text_char(text, 'x');
+	text_u64(text, LAYOUT_MIN_ROWS);
+	text_string(text, ", has ");
+	text_u64(text, all->rect.columns);
+	text_char(text, 'x');
+	text_u64(text, all->rect.rows);
+	area_cut(all, 0, 0, all->rect.columns, line.buf, INK_WARNING);
+}
+
 void screen_draw(struct canvas *canvas, const struct screen *screen)
 {
-	struct layout layout;
+	static void (*const panes[PANE_COUNT])(const struct drawing *) = {
+		[PANE_OVERVIEW] = overview_draw, [PANE_ARENAS] = arenas_draw,
+		[PANE_MAP] = map_draw,		 [PANE_SIZES] = sizes_draw,
+		[PANE_EVENTS] = events_draw,	 [PANE_ADVICE] = advice_draw,
+	};
 	struct area all =
 		area_of(canvas, &(struct rect){0, 0, canvas->rows, canvas->columns});
+	struct drawing drawing = {.canvas = canvas, .screen = screen};
 
 	area_clear(&all);
-	layout_of(canvas->rows, canvas->columns, screen->pane, &layout);
-	if (layout.too_small)
-		area_cut(&all, 0, 0, canvas->columns, "fragscope needs 36x8",
-			 INK_WARNING);
+	layout_of(canvas->rows, canvas->columns, screen->pane, &drawing.layout);
+	if (drawing.layout.too_small) {
+		too_small(&all);
+		return;
+	}
+	header(&drawing);
+	tabs(&drawing);
+	if (screen->picking)
+		picker_draw(&drawing);
+	else
+		panes[screen->pane](&drawing);
+	status(&drawing);
+	footer(&drawing);
+	if (screen->help)
+		help_draw(&drawing);
+	else if (screen->popup)
+		popup_draw(&drawing);
 }

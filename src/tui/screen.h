@@ -14,7 +14,6 @@
 
 struct heap_map;
 struct pins;
-struct trend;
 struct verdict;
 
 /* One of the processes that are watched. */
@@ -22,6 +21,13 @@ struct screen_target {
 	int pid;
 	const char *comm;
 	bool ended;
+};
+
+/* How a figure moves over the time that is shown. KNOWN: there were enough readings to
+ * tell; neither rising nor falling: it does not move, or chance may explain it. */
+struct screen_trend {
+	bool known, rising, falling;
+	double per_s; /* in the figure's unit */
 };
 
 /* Columns of the table of arenas, in their order. */
@@ -49,6 +55,7 @@ struct screen_arenas {
 	/* What arenas_order made of these: positions in sample->arena. */
 	const unsigned *order;
 	unsigned count;
+	const struct sample *since; /* what ARENA_TREND compares with; or null */
 };
 
 struct screen_map {
@@ -117,11 +124,11 @@ struct screen {
 
 	const struct sample *sample;   /* what is shown, of the instant; null: none yet */
 	const struct history *history; /* null: none yet */
-	const struct trend *trend; /* FIG_COUNT of them, over ZOOM_NS; null: not known */
-	int64_t now_ns;		   /* CLOCK_REALTIME, when drawn; of a replay or a pause, then */
-	int64_t paused_ns;	   /* the instant that is looked at; 0: the present */
-	int64_t zoom_ns;	   /* what the graphs span */
-	const char *ended;	   /* how the target ended; null: it lives */
+	const struct screen_trend *trend; /* FIG_COUNT of them, over ZOOM_NS; or null */
+	int64_t now_ns;	   /* CLOCK_REALTIME, when drawn; of a replay or a pause, then */
+	int64_t paused_ns; /* the instant that is looked at; 0: the present */
+	int64_t zoom_ns;   /* what the graphs span */
+	const char *ended; /* how the target ended; null: it lives */
 
 	struct screen_arenas arenas;
 	int sizes_arena; /* whose free sizes: an arena's index; -1: all together */
@@ -147,9 +154,9 @@ void screen_draw(struct canvas *canvas, const struct screen *screen);
 
 /* The arenas of SAMPLE that FILTER lets through, sorted, as positions in sample->arena:
  * ORDER has room for all. A filter is the beginning of an index or a part of an address.
- * Returns how many. SINCE, an earlier sample or null, serves ARENA_TREND. */
-unsigned arenas_order(const struct sample *sample, const struct sample *since,
-		      const struct screen_arenas *arenas, unsigned *order);
+ * Returns how many. */
+unsigned arenas_order(const struct sample *sample, const struct screen_arenas *arenas,
+		      unsigned *order);
 
 /* The words of the panes' tabs. */
 const char *pane_name(enum pane pane);

@@ -108,7 +108,7 @@ static void ascii_takes_the_place_of_what_is_not_there(void **state)
 	canvas->ascii = true;
 	area_box(&all, NULL, INK_FAINT);
 	area_text(&all, 1, 1, "↑↓→█░…é", INK_TEXT);
-	assert_canvas("+--------+\n|^v>#.~? |\n+--------+\n");
+	assert_canvas("+--------+\n|^v>#-~? |\n+--------+\n");
 }
 
 /* Names come from other people's processes: no control characters, no bytes that are no

@@ -1,0 +1,195 @@
+#include "tui/pane.h"
+
+#include "base/units.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { FULL_BLOCK = 0x2588 };
+
+const struct memory_info memory_info[MEMORY_KINDS] = {
+	[MEMORY_LIVE] = {"live", INK_LIVE, FULL_BLOCK},
+	[MEMORY_TRIMMABLE] = {"trimmable", INK_TRIMMABLE, 0x2591},
+	[MEMORY_PINNED] = {"pinned", INK_PINNED, 'x'},
+	[MEMORY_RETAINED] = {"retained", INK_RETAINED, 0x2592},
+	[MEMORY_MMAPPED] = {"mmapped", INK_MMAPPED, 'm'},
+	[MEMORY_OVERHEAD] = {"overhead", INK_ALLOCATOR, '+'},
+	[MEMORY_OTHER] = {"other", INK_OTHER, 'o'},
+	[MEMORY_RETURNED] = {"returned", INK_RETURNED, 0xb7},
+};
+
+/* Where colours tell the kinds apart, a bar is a smooth one. */
+static uint32_t mark_of(const struct area *area, enum palette palette, enum memory kind)
+{
+	if (area->canvas->ascii || palette == PALETTE_MONO || kind == MEMORY_RETURNED)
+		return memory_info[kind].mark;
+	return FULL_BLOCK;
+}
+
+void pane_swatch(const struct area *area, unsigned row, unsigned column,
+		 enum palette palette, enum memory kind)
+{
+	area_put(area, row, column, mark_of(area, palette, kind), memory_info[kind].ink);
+}
+
+/* The kind that has the byte at AT when they lie one behind another, or MEMORY_KINDS. */
+static enum memory kind_at(const uint64_t bytes[MEMORY_KINDS], double at)
+{
+	unsigned kind = 0;
+
+	while (kind < MEMORY_KINDS && at >= (double)bytes[kind])
+		at -= (double)bytes[kind++];
+	return kind;
+}
+
+void pane_bar(const struct area *area, const struct rect *at, enum palette palette,
+	      const uint64_t bytes[MEMORY_KINDS], uint64_t whole)
+{
+	for (unsigned i = 0; i < at->columns; i++) {
+		double middle = ((double)i + 0.5) / at->columns * (double)whole;
+		enum memory kind = kind_at(bytes, middle);
+
+		for (unsigned row = 0; kind < MEMORY_KINDS && row < at->rows; row++)
+			pane_swatch(area, at->row + row, at->column + i, palette, kind);
+	}
+}
+
+/* ---- text ---- */
+
+/* How many bytes of TEXT, a line of it at most, go into COLUMNS without breaking a word;
+ * a word that is longer than a line is broken. */
+static size_t line_length(const char *text, unsigned columns)
+{
+	size_t length = 0, word_end = 0;
+
+	for (unsigned used = 0; text[length] && text[length] != '\n'; used++) {
+		size_t bytes = text_utf8_length(text + length);
+
+		if (text[length] == ' ')
+			word_end = length;
+		if (used == columns)
+			return word_end ? word_end : length;
+		length += bytes ? bytes : 1;
+	}
+	return length;
+}
+
+unsigned pane_wrap(const struct area *area, unsigned row, unsigned column,
+		   const char *text, enum ink ink)
+{
+	unsigned columns = column < area->rect.columns ? area->rect.columns - column : 0;
+
+	while (columns && *text) {
+		size_t length = line_length(text, columns);
+		struct line line;
+		struct text *words = line_start(&line);
+
+		if (length >= sizeof(line.buf))
+			length = sizeof(line.buf) - 1;
+		text_bytes(words, text, length);
+		area_text(area, row++, column, line.buf, ink);
+		text += length;
+		while (*text == ' ')
+			text++;
+		if (*text == '\n')
+			text++;
+	}
+	return row;
+}
+
+void pane_nothing(const struct area *area, const char *what, const char *why)
+{
+	unsigned columns = area->rect.columns, row = area->rect.rows / 3;
+	unsigned width = canvas_width(what);
+	struct rect below = {row + 2, 0, area->rect.rows, columns};
+
+	area_cut(area, row, width < columns ? (columns - width) / 2 : 0, columns, what,
+		 INK_VALUE);
+	if (!why)
+		return;
+	width = canvas_width(why);
+	if (width > columns - columns / 8)
+		width = columns - columns / 8;
+	below.column = (columns - width) / 2;
+	below.columns = width;
+	struct area text = area_part(area, &below);
+	pane_wrap(&text, 0, 0, why, INK_LABEL);
+}
+
+bool pane_has_sample(const struct area *area, const struct screen *screen)
+{
+	if (screen->sample)
+		return true;
+	if (screen->ended)
+		pane_nothing(area, "no sample", screen->ended);
+	else
+		pane_nothing(area, "no sample yet", "the first reading is under way");
+	return false;
+}
+
+void pane_change(struct text *text, double bytes)
+{
+	double size = fabs(bytes);
+
+	text_char(text, bytes > 0 ? '+' : bytes < 0 ? '-' : ' ');
+	units_bytes(text, size < 0x1p63 ? (uint64_t)size : UINT64_MAX);
+}
+
+unsigned pane_first(unsigned count, unsigned selected, unsigned visible)
+{
+	unsigned first = selected > visible / 2 ? selected - visible / 2 : 0;
+
+	if (count <= visible)
+		return 0;
+	return first < count - visible ? first : count - visible;
+}
+
+/* ---- trends ---- */
+
+struct screen_trend pane_trend(const struct screen *screen, enum figure f)
+{
+	if (!screen->trend)
+		return (struct screen_trend){0};
+	return screen->trend[f];
+}
+
+/* 1: bad when it rises; -1: bad when it falls; 0: neither by itself. */
+static int bad_direction(enum figure f)
+{
+	switch (f) {
+	case FIG_RSS_BYTES:
+	case FIG_LIVE_BYTES:
+	case FIG_PINNED_BYTES:
+	case FIG_FREE_CHUNKS:
+	case FIG_FREE_RESIDENT_BYTES:
+	case FIG_FRAG:
+	case FIG_UNUSABLE:
+	case FIG_SLACK:
+	case FIG_SWAP_BYTES:
+	case FIG_MAPPINGS:
+	case FIG_ARENAS:
+	case FIG_FAILED_ALLOCATIONS:
+		return 1;
+	case FIG_LARGEST_FREE_BYTES:
+	case FIG_LARGEST_HOLE_BYTES:
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+void pane_arrow(const struct area *area, unsigned row, unsigned column, enum figure f,
+		const struct screen_trend *trend)
+{
+	int direction = trend->rising - trend->falling;
+	int bad = direction * bad_direction(f);
+	enum ink ink = bad > 0 ? INK_WARNING : bad < 0 ? INK_GOOD : INK_LABEL;
+
+	if (!trend->known)
+		return;
+	area_put(area, row, column,
+		 direction > 0	 ? 0x2191
+		 : direction < 0 ? 0x2193
+				 : 0x2192,
+		 ink);
+}

@@ -1,0 +1,90 @@
+/* picker.c: the processes that could be watched, in place of the panes. */
+#include "tui/pane.h"
+#include "tui/table.h"
+#include "view/view.h"
+
+enum { PID, COMM, ALLOCATOR, RSS, FREE, FRAG, NOTE, COLUMNS, COMM_STRETCH = 16 };
+
+static const struct table_column columns[COLUMNS] = {
+	[PID] = {"pid", 7, 1, false},
+	[COMM] = {"name", 16, 1, true},
+	[ALLOCATOR] = {"allocator", 12, 5, true},
+	[RSS] = {"rss", 5, 2, false},
+	[FREE] = {"free", 5, 3, false},
+	[FRAG] = {"frag", 5, 4, false},
+	[NOTE] = {"", 18, 6, true},
+};
+
+static void row_draw(const struct drawing *drawing, const struct area *area, unsigned row,
+		     const struct table *table, unsigned i)
+{
+	static const enum figure figures[COLUMNS] = {
+		[RSS] = FIG_RSS_BYTES,
+		[FREE] = FIG_FREE_RESIDENT_BYTES,
+		[FRAG] = FIG_FRAG,
+	};
+	const struct screen_candidate *candidate = &drawing->screen->picker.candidate[i];
+	enum ink ink = candidate->why_not ? INK_FAINT : INK_TEXT;
+	struct line line;
+
+	text_i64(line_start(&line), candidate->pid);
+	table_cell(area, row, table, columns, PID, line.buf, ink);
+	table_cell(area, row, table, columns, COMM, candidate->comm, ink);
+	table_cell(area, row, table, columns, ALLOCATOR,
+		   *candidate->allocator ? candidate->allocator : "-", ink);
+	for (unsigned column = RSS; column <= FRAG; column++) {
+		view_figure(line_start(&line), &candidate->fig, figures[column]);
+		table_cell(area, row, table, columns, column, line.buf,
+			   column == RSS && !candidate->why_not ? INK_VALUE : ink);
+	}
+	if (candidate->why_not)
+		table_cell(area, row, table, columns, NOTE, candidate->why_not, ink);
+	if (i == drawing->screen->picker.selected)
+		area_ink(area, row, 0, area->rect.columns, INK_SELECTED);
+	area_spot(area, row, 0, area->rect.columns, SPOT_ROW, i);
+}
+
+static void summary(const struct drawing *drawing, const struct area *area)
+{
+	const struct screen_picker *picker = &drawing->screen->picker;
+	struct line line;
+	struct text *text = line_start(&line);
+
+	text_u64(text, picker->count);
+	if (picker->count != picker->found) {
+		text_string(text, " of ");
+		text_u64(text, picker->found);
+	}
+	text_string(text, " processes with a heap, by resident memory");
+	if (picker->searching)
+		text_string(text, "; still looking");
+	area_cut(area, 0, 0, area->rect.columns, line.buf, INK_LABEL);
+}
+
+void picker_draw(const struct drawing *drawing)
+{
+	const struct screen_picker *picker = &drawing->screen->picker;
+	struct area body = area_of(drawing->canvas, &drawing->layout.body);
+	struct rect below = {1, 0, body.rect.rows, body.rect.columns};
+	struct area list = area_part(&body, &below);
+	struct table table =
+		table_of(columns, COLUMNS, list.rect.columns, COMM, COMM_STRETCH);
+	unsigned visible = list.rect.rows - 1;
+	unsigned first = pane_first(picker->count, picker->selected, visible);
+
+	if (!picker->found) {
+		if (picker->searching)
+			pane_nothing(&body, "looking for processes", NULL);
+		else
+			pane_nothing(&body, "no process has a heap that can be read",
+				     "without privileges only your own can: try again as "
+				     "root");
+		return;
+	}
+	summary(drawing, &body);
+	table_headings(&list, 0, &table, columns, RSS);
+	if (!picker->count)
+		pane_nothing(&list, "no process matches what was typed", NULL);
+	for (unsigned i = 0; i < visible && first + i < picker->count; i++)
+		row_draw(drawing, &list, i + 1, &table, first + i);
+}

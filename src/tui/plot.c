@@ -1,0 +1,173 @@
+#include "tui/plot.h"
+
+#include "base/units.h"
+
+#include <math.h>
+
+enum { BRAILLE_ROWS = 4, BRAILLE_COLUMNS = 2, ASCII_ROWS = 3 };
+
+unsigned plot_points_per_column(const struct canvas *canvas)
+{
+	return canvas->ascii ? 1 : BRAILLE_COLUMNS;
+}
+
+/* ---- the scale ---- */
+
+/* The least round number that is not below VALUE, which is above 0: for bytes a power of
+ * two, else 1, 2 or 5 times a power of ten. */
+static double round_up(double value, enum figure_unit unit)
+{
+	static const double steps[] = {1, 2, 5, 10};
+	double power;
+
+	if (unit == UNIT_BYTES)
+		return exp2(ceil(log2(value)));
+	power = pow(10, floor(log10(value)));
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (value <= steps[i] * power * (1 + 1e-9))
+			return steps[i] * power;
+	return 10 * power;
+}
+
+struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
+				enum figure_unit unit)
+{
+	double low = INFINITY, high = -INFINITY, step;
+	struct plot_scale scale;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!point[i].known)
+			continue;
+		low = fmin(low, point[i].low);
+		high = fmax(high, point[i].high);
+	}
+	if (!(high > 0) || !isfinite(high))
+		return (struct plot_scale){0, unit == UNIT_RATIO ? 1 : 4};
+	/* What varies by less than a fiftieth is flat, and shall look so. */
+	step = round_up(fmax(high - low, high / 50) / 4, unit);
+	scale.low = fmax(floor(low / step) * step, 0);
+	scale.high = ceil(high / step) * step;
+	if (scale.low < scale.high / 2) {
+		step = round_up(high / 4, unit);
+		scale.low = 0;
+		scale.high = ceil(high / step) * step;
+	}
+	if (unit == UNIT_COUNT && scale.high - scale.low < 4)
+		scale.high = scale.low + 4;
+	return scale;
+}
+
+void plot_label(struct text *text, double value, enum figure_unit unit)
+{
+	uint64_t whole = value < 0 ? 0 : value < 0x1p63 ? (uint64_t)value : UINT64_MAX;
+
+	switch (unit) {
+	case UNIT_BYTES:
+		units_bytes(text, whole);
+		break;
+	case UNIT_COUNT:
+		units_count(text, whole);
+		break;
+	case UNIT_RATIO:
+		units_ratio(text, value);
+		break;
+	case UNIT_NS:
+		units_ns(text, whole);
+		break;
+	}
+}
+
+/* ---- the dots ---- */
+
+/* Dots from the bottom that one column has. */
+struct span {
+	bool known;
+	unsigned from, to;
+};
+
+static unsigned dot_of(double value, const struct plot_scale *scale, unsigned dots)
+{
+	double part = (value - scale->low) / (scale->high - scale->low) * (dots - 1);
+
+	if (!(part > 0))
+		return 0;
+	return part >= dots - 1 ? dots - 1 : (unsigned)(part + 0.5);
+}
+
+/* The dots of POINT[I]; as far as to the neighbour's, so that the line holds together. */
+static struct span span_of(const struct plot_point *point, unsigned i,
+			   const struct plot_scale *scale, unsigned dots, bool filled)
+{
+	struct span span = {.known = point[i].known};
+	struct span before = {.known = i && point[i - 1].known};
+
+	if (!span.known)
+		return span;
+	span.from = dot_of(point[i].low, scale, dots);
+	span.to = dot_of(point[i].high, scale, dots);
+	if (before.known && !filled) {
+		before.from = dot_of(point[i - 1].low, scale, dots);
+		before.to = dot_of(point[i - 1].high, scale, dots);
+		if (before.to + 1 < span.from)
+			span.from = before.to + 1;
+		if (before.from > span.to + 1)
+			span.to = before.from - 1;
+	}
+	if (filled)
+		span.from = 0;
+	return span;
+}
+
+/* The braille character whose dots of column X of the cell, ROW rows of cells from the
+ * bottom, SPAN covers. */
+static uint32_t braille_bits(const struct span *span, unsigned row, unsigned x)
+{
+	static const unsigned char bits[BRAILLE_COLUMNS][BRAILLE_ROWS] = {
+		{0x40, 0x04, 0x02, 0x01}, /* from the bottom */
+		{0x80, 0x20, 0x10, 0x08},
+	};
+	uint32_t set = 0;
+
+	for (unsigned y = 0; span->known && y < BRAILLE_ROWS; y++)
+		if (row * BRAILLE_ROWS + y >= span->from &&
+		    row * BRAILLE_ROWS + y <= span->to)
+			set |= bits[x][y];
+	return set;
+}
+
+static uint32_t ascii_dots(const struct span *span, unsigned row, bool filled)
+{
+	static const char line[] =
+		" .-|'|||"; /* by the rows that are set: bit 0 lowest */
+	static const char fill[] = " .::####";
+	unsigned set = 0;
+
+	for (unsigned y = 0; span->known && y < ASCII_ROWS; y++)
+		if (row * ASCII_ROWS + y >= span->from &&
+		    row * ASCII_ROWS + y <= span->to)
+			set |= 1U << y;
+	return (unsigned char)(filled ? fill : line)[set];
+}
+
+void plot_draw(const struct area *area, const struct plot_point *point, unsigned count,
+	       const struct plot_scale *scale, bool filled, enum ink ink)
+{
+	bool ascii = area->canvas->ascii;
+	unsigned rows = area->rect.rows;
+	unsigned dots = rows * (ascii ? ASCII_ROWS : BRAILLE_ROWS);
+	unsigned each = plot_points_per_column(area->canvas);
+
+	for (unsigned i = 0; dots && i < count; i++) {
+		struct span span = span_of(point, i, scale, dots, filled);
+
+		for (unsigned row = 0; row < rows; row++) {
+			unsigned y = rows - 1 - row;
+
+			if (!ascii)
+				area_dots(area, row, i / each,
+					  braille_bits(&span, y, i % each), ink);
+			else if (ascii_dots(&span, y, filled) != ' ')
+				area_put(area, row, i, ascii_dots(&span, y, filled), ink);
+		}
+	}
+}

@@ -1,0 +1,39 @@
+/* plot.h: a line of values as dots: braille where there is Unicode, else ASCII; and the
+ * scale beside it. Pure: knows nothing of what the values are. */
+#ifndef FRAGSCOPE_PLOT_H
+#define FRAGSCOPE_PLOT_H
+
+#include "sample/sample.h"
+#include "tui/canvas.h"
+
+#include <stdbool.h>
+
+/* What one column of dots has; nothing where it is not KNOWN: a gap. */
+struct plot_point {
+	bool known;
+	double low, high;
+};
+
+/* From LOW, at the bottom, to HIGH; HIGH is above LOW. */
+struct plot_scale {
+	double low, high;
+};
+
+enum { PLOT_POINTS = 1024 };
+
+/* How many columns of dots a cell has on CANVAS: 2 or 1. */
+unsigned plot_points_per_column(const struct canvas *canvas);
+
+/* A scale with round ends for POINT, in UNIT: from 0 unless the values vary so little
+ * that nothing would be seen. */
+struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
+				enum figure_unit unit);
+
+/* VALUE as the scale's labels say it: five columns at most. */
+void plot_label(struct text *text, double value, enum figure_unit unit);
+
+/* Draws COUNT columns of dots over AREA. FILLED: down to its lower edge. */
+void plot_draw(const struct area *area, const struct plot_point *point, unsigned count,
+	       const struct plot_scale *scale, bool filled, enum ink ink);
+
+#endif

@@ -1,0 +1,417 @@
+/* test_screen.c: every pane to the letter, at the sizes and charsets that matter, against
+ * tests/golden; with UPDATE_GOLDEN=1 in the environment these are written anew. */
+#include "tui/screen.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+	CELLS = 300 * 100,
+	TEXT_BYTES = 1 << 19,
+	ARENAS = 9,
+	READINGS = 240,
+};
+
+#define NS_PER_S INT64_C(1000000000)
+#define NOW_NS	 (INT64_C(1763719992) * NS_PER_S)
+
+static struct canvas *canvas;
+static char *drawn, *wanted;
+static struct sample *sample;
+static struct history *history;
+static struct screen_trend trend[FIG_COUNT];
+static unsigned order[ARENAS];
+static struct screen screen;
+
+/* ---- a process whose heap breaks up ---- */
+
+static void bin_of(struct bin_total *bin, uint64_t from, uint64_t to, uint64_t count)
+{
+	*bin = (struct bin_total){from, to, (from + to) / 2 * count, count};
+}
+
+static void fill_bins(struct arena_bins *bins, unsigned arena)
+{
+	bins->split = true;
+	bin_of(&bins->fast[0], 32, 32, 40 + arena);
+	bin_of(&bins->fast[2], 64, 64, 12);
+	bin_of(&bins->bins[0], 64, 4096, 30);
+	for (unsigned i = 1; i < 40; i++)
+		bin_of(&bins->bins[i], 32 + 16 * i, 32 + 16 * i, 4000 / (i + arena));
+	for (unsigned i = 0; i < 20; i++)
+		bin_of(&bins->bins[70 + i], 1024 + 512 * i, 1024 + 512 * i + 256,
+		       300 / (i + 1));
+	if (!arena)
+		bin_of(&bins->bins[100], 65536, 91443, 3);
+}
+
+static void fill_arena(struct arena_row *row, unsigned i)
+{
+	struct figures *fig = &row->fig;
+	uint64_t part = 1 + ARENAS - i;
+
+	row->index = i;
+	row->addr = i ? UINT64_C(0x7f2190000030) + (uint64_t)i * 0x4000000
+		      : UINT64_C(0x7f21a2c61c60);
+	figure_set(fig, FIG_SYSTEM_BYTES, part * 22000000);
+	figure_set(fig, FIG_LIVE_BYTES, part * 11000000);
+	figure_set(fig, FIG_FREE_BYTES, part * 11000000);
+	figure_set(fig, FIG_FREE_RESIDENT_BYTES, part * 10000000);
+	figure_set(fig, FIG_TRIMMABLE_BYTES, i ? 0 : 3879731);
+	figure_set(fig, FIG_PINNED_BYTES, part * 9000000);
+	figure_set(fig, FIG_RETAINED_BYTES, part * 1000000 - (i ? 0 : 3879731));
+	figure_set(fig, FIG_FREE_CHUNKS, part * 13369);
+	figure_set(fig, FIG_LARGEST_FREE_BYTES, 91443 - i * 4096);
+	figure_set(fig, FIG_TOP_BYTES, 40000);
+	figure_set_ratio(fig, FIG_FRAG,
+			 1 - (91443.0 - i * 4096) / (double)(part * 11000000));
+	figure_set(fig, FIG_ATTACHED_THREADS, i % 3);
+	if (row->bins)
+		fill_bins(row->bins, i);
+}
+
+/* Second T of READINGS. */
+static void fill_sample(struct sample *into, unsigned t)
+{
+	struct figures *fig = &into->fig;
+	uint64_t wave = t % 40 < 20 ? t % 20 : 20 - t % 20;
+
+	sample_clear(into);
+	into->time_ns = NOW_NS - (READINGS - 1 - (int64_t)t) * NS_PER_S;
+	into->pid = 29439;
+	strcpy(into->comm, "sessiond");
+	strcpy(into->allocator, "glibc-2.36");
+	figure_set(fig, FIG_RSS_BYTES, UINT64_C(880000000) + t * 780000);
+	figure_set(fig, FIG_LIVE_RESIDENT_BYTES, 523239424);
+	figure_set(fig, FIG_TRIMMABLE_BYTES, 3879731);
+	figure_set(fig, FIG_PINNED_BYTES, 333000000 + t * 780000);
+	figure_set(fig, FIG_RETAINED_BYTES, 1048576);
+	figure_set(fig, FIG_MMAPPED_RESIDENT_BYTES, 41943040);
+	figure_set(fig, FIG_ALLOCATOR_RESIDENT_BYTES, 20480);
+	figure_set(fig, FIG_OTHER_RESIDENT_BYTES, 18664653);
+	figure_set(fig, FIG_SWAP_BYTES, 0);
+	figure_set(fig, FIG_MAPPINGS, 143);
+	figure_set(fig, FIG_SYSTEM_BYTES, 1050000000);
+	figure_set(fig, FIG_LIVE_BYTES, 523239424 + wave * 100000);
+	figure_set(fig, FIG_FREE_BYTES, 524288000 + t * 400000);
+	figure_set(fig, FIG_FREE_RESIDENT_BYTES, 337928307 + t * 780000);
+	figure_set(fig, FIG_FREE_CHUNKS, 200000 + (uint64_t)t * 1677);
+	figure_set(fig, FIG_LARGEST_FREE_BYTES, 60000000 / (t + 1) + 91443);
+	figure_set(fig, FIG_LARGEST_HOLE_BYTES, 65536);
+	figure_set(fig, FIG_TOP_BYTES, 135168);
+	figure_set(fig, FIG_TCACHE_BYTES, 1310720);
+	figure_set(fig, FIG_ARENAS, ARENAS);
+	figure_set_ratio(fig, FIG_FRAG, 0.9998);
+	figure_set_ratio(fig, FIG_SLACK, 1.95);
+	figure_set(fig, FIG_READ_NS, 41234567);
+	into->arena_count = ARENAS;
+	for (unsigned i = 0; i < ARENAS; i++)
+		fill_arena(&into->arena[i], i);
+}
+
+static void fill_history(void)
+{
+	const struct history_options options = {.budget_bytes = 8 << 20,
+						.arenas = ARENAS};
+
+	assert_int_equal(history_new(&history, &options), 0);
+	for (unsigned t = 0; t < READINGS; t++) {
+		fill_sample(sample, t);
+		if (t >= 100 && t < 120)
+			history_gap(history, sample->time_ns);
+		else
+			assert_int_equal(history_add(history, sample), 0);
+		if (t % 30 == 7)
+			history_mark(history, sample->time_ns, MARK_GROWTH, 135168);
+	}
+	history_mark(history, NOW_NS - 70 * NS_PER_S, MARK_FAILURE, 1 << 30);
+	history_mark(history, NOW_NS - 30 * NS_PER_S, MARK_ALERT, 0);
+}
+
+static void fill_trends(void)
+{
+	trend[FIG_RSS_BYTES] = (struct screen_trend){true, true, false, 780000};
+	trend[FIG_FREE_CHUNKS] = (struct screen_trend){true, true, false, 1677};
+	trend[FIG_LARGEST_FREE_BYTES] = (struct screen_trend){true, false, true, -350};
+	trend[FIG_LIVE_BYTES] = (struct screen_trend){.known = true};
+	trend[FIG_FREE_RESIDENT_BYTES] = (struct screen_trend){true, true, false, 780000};
+}
+
+static const struct screen_target targets[] = {
+	{29439, "sessiond", false},
+	{311, "postgres", false},
+};
+
+static int group_setup(void **state)
+{
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	drawn = malloc(TEXT_BYTES);
+	wanted = malloc(TEXT_BYTES);
+	sample = sample_new(ARENAS, true);
+	if (!drawn || !wanted || !sample || canvas_new(&canvas, CELLS))
+		return -1;
+	fill_history();
+	fill_trends();
+	return 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	history_free(history);
+	sample_free(sample);
+	canvas_free(canvas);
+	free(wanted);
+	free(drawn);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fill_sample(sample, READINGS - 1);
+	screen = (struct screen){
+		.palette = PALETTE_256,
+		.target = targets,
+		.target_count = 1,
+		.sample = sample,
+		.history = history,
+		.trend = trend,
+		.now_ns = NOW_NS,
+		.zoom_ns = 240 * NS_PER_S,
+		.arenas = {.sort = ARENA_LIVE, .filter = "", .order = order},
+		.sizes_arena = -1,
+		.events = {.filter = "", .missing = "built without eBPF"},
+		.facts = {.has_own_cpu = true,
+			  .own_cpu = 0.042,
+			  .interval_ns = NS_PER_S,
+			  .source = "process 29439 (sessiond), glibc-2.36, source heap, "
+				    "residency by PAGEMAP_SCAN, 1 reader"},
+	};
+	screen.arenas.count = arenas_order(sample, &screen.arenas, order);
+	canvas->ascii = false;
+	return 0;
+}
+
+/* ---- golden files ---- */
+
+static void golden_path(char *path, size_t size, const char *name)
+{
+	const char *tree = getenv("FRAGSCOPE_SRCDIR");
+
+	snprintf(path, size, "%s/tests/golden/%s.txt", tree ? tree : ".", name);
+}
+
+static void write_golden(const char *path)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(drawn, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void read_golden(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	size_t length;
+
+	if (!file)
+		fail_msg("%s: %s", path, strerror(errno));
+	length = fread(wanted, 1, TEXT_BYTES - 1, file);
+	wanted[length] = '\0';
+	fclose(file);
+}
+
+/* Tells the first line that differs. */
+static void compare(const char *name)
+{
+	const char *a = wanted, *b = drawn;
+
+	for (unsigned line = 1; *a || *b; line++) {
+		int of_a = (int)strcspn(a, "\n"), of_b = (int)strcspn(b, "\n");
+
+		if (of_a != of_b || strncmp(a, b, (size_t)of_a))
+			fail_msg("%s, line %u\nwanted: %.*s\ngot:    %.*s", name, line,
+				 of_a, a, of_b, b);
+		a += of_a + (a[of_a] == '\n');
+		b += of_b + (b[of_b] == '\n');
+	}
+}
+
+/* Draws SCREEN and compares it with tests/golden/NAME.txt: characters, then inks. */
+static void assert_golden(const char *name, unsigned columns, unsigned rows)
+{
+	struct text text;
+	char path[512];
+
+	canvas_resize(canvas, rows, columns);
+	screen_draw(canvas, &screen);
+	text_init(&text, drawn, TEXT_BYTES);
+	canvas_text(canvas, &text);
+	text_string(&text, "---- inks\n");
+	canvas_inks(canvas, &text);
+	assert_false(text.overflow);
+	golden_path(path, sizeof(path), name);
+	if (getenv("UPDATE_GOLDEN"))
+		write_golden(path);
+	read_golden(path);
+	compare(name);
+}
+
+/* ---- the panes ---- */
+
+static void overview(void **state)
+{
+	(void)state;
+	assert_golden("overview-80x24", 80, 24);
+	assert_golden("overview-120x40", 120, 40);
+	assert_golden("overview-40x10", 40, 10);
+	assert_golden("overview-20x5", 20, 5);
+	assert_golden("overview-200x20", 200, 20);
+	canvas->ascii = true;
+	screen.palette = PALETTE_MONO;
+	assert_golden("overview-80x24-ascii", 80, 24);
+	canvas->ascii = false;
+	assert_golden("overview-80x24-mono", 80, 24);
+}
+
+static void arenas(void **state)
+{
+	(void)state;
+	screen.pane = PANE_ARENAS;
+	assert_golden("arenas-80x24", 80, 24);
+	assert_golden("arenas-120x40", 120, 40);
+	screen.arenas.sort = ARENA_LARGEST;
+	screen.arenas.ascending = true;
+	screen.arenas.filter = "7f2";
+	screen.arenas.selected = 4;
+	screen.arenas.count = arenas_order(sample, &screen.arenas, order);
+	assert_golden("arenas-40x10", 40, 10);
+}
+
+static void events(void **state)
+{
+	static const struct screen_event list[] = {
+		{NOW_NS - 1, MARK_FAILURE,
+		 "malloc got nothing for a request of 1.00G (exact): RLIMIT_AS", NULL},
+		{NOW_NS - 8 * NS_PER_S, MARK_GROWTH,
+		 "brk +132K for a request of 4.94K (exact)",
+		 "arena 0x7fdc70661c60: top 3.88K, system 932K\n"
+		 "#2  0x52b9e0       main+0x1f in sessiond\n"
+		 "#1  0x7fdc70527841 malloc+0x161 in libc.so.6\n"},
+	};
+
+	(void)state;
+	screen.pane = PANE_EVENTS;
+	assert_golden("events-none-80x24", 80, 24);
+	screen.events.event = list;
+	screen.events.count = 2;
+	screen.events.missing = NULL;
+	screen.events.selected = 1;
+	assert_golden("events-80x24", 80, 24);
+	assert_golden("events-160x30", 160, 30);
+}
+
+static void picker(void **state)
+{
+	static struct screen_candidate list[] = {
+		{.pid = 29439, .comm = "sessiond", .allocator = "glibc-2.36"},
+		{.pid = 311, .comm = "postgres", .allocator = "glibc-2.36"},
+		{.pid = 1,
+		 .comm = "evil\x1b[2J\n",
+		 .allocator = "",
+		 .why_not = "not permitted"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		figure_set(&list[i].fig, FIG_RSS_BYTES, 1066795008 >> 2 * i);
+		figure_set(&list[i].fig, FIG_FREE_RESIDENT_BYTES, 524288000 >> 2 * i);
+		figure_set_ratio(&list[i].fig, FIG_FRAG, 0.75);
+	}
+	screen.picking = true;
+	screen.picker = (struct screen_picker){list, 3, 1, 5, true};
+	screen.prompt = "filter: ";
+	screen.typed = "s";
+	assert_golden("picker-80x24", 80, 24);
+	screen.picker = (struct screen_picker){.searching = false};
+	assert_golden("picker-none-40x10", 40, 10);
+}
+
+static void help_and_popups(void **state)
+{
+	(void)state;
+	screen.help = true;
+	assert_golden("help-80x24", 80, 24);
+	assert_golden("help-40x10", 40, 10);
+	screen.help = false;
+	screen.popup_title = "Trim, dry run";
+	screen.popup = "malloc_trim(0) would give back 3.70M of 1017M resident now.\n"
+		       "Nothing was touched.";
+	assert_golden("popup-80x24", 80, 24);
+}
+
+static void states_of_the_frame(void **state)
+{
+	(void)state;
+	screen.sample = NULL;
+	screen.history = NULL;
+	assert_golden("no-sample-80x24", 80, 24);
+	setup(NULL);
+	screen.paused_ns = NOW_NS - 150 * NS_PER_S;
+	screen.target_count = 2;
+	screen.message = "screen written to fragscope-29439.txt";
+	assert_golden("paused-80x24", 80, 24);
+	screen.paused_ns = 0;
+	screen.message = NULL;
+	screen.ended = "process 29439 ended: killed by signal 9";
+	sample->status = STATUS_TORN;
+	figure_set(&sample->fig, FIG_IN_DOUBT_BYTES, 1310720);
+	assert_golden("ended-80x24", 80, 24);
+	assert_golden("ended-40x10", 40, 10);
+}
+
+/* A source that tells the process's figures only. */
+static void a_source_without_the_heap(void **state)
+{
+	uint64_t rss = sample->fig.v[FIG_RSS_BYTES].u;
+
+	(void)state;
+	figures_clear(&sample->fig);
+	figure_set(&sample->fig, FIG_RSS_BYTES, rss);
+	figure_set(&sample->fig, FIG_PSS_BYTES, rss / 2);
+	figure_set(&sample->fig, FIG_MAPPINGS, 143);
+	figure_set(&sample->fig, FIG_SWAP_BYTES, 0);
+	sample->source = SOURCE_PROC;
+	sample->arena_count = 0;
+	*sample->allocator = '\0';
+	assert_golden("proc-80x24", 80, 24);
+	screen.pane = PANE_ARENAS;
+	assert_golden("proc-arenas-80x24", 80, 24);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+	const struct CMUnitTest tests[] = {
+		TEST(overview),
+		TEST(arenas),
+		TEST(events),
+		TEST(picker),
+		TEST(help_and_popups),
+		TEST(states_of_the_frame),
+		TEST(a_source_without_the_heap),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
