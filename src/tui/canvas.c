@@ -255,15 +255,35 @@ unsigned area_text(const struct area *area, unsigned row, unsigned column,
 	return column;
 }
 
+/* How many columns of STRING to show when COLUMNS are too few for it: words stay whole
+ * where that costs no more than a third of the room. */
+static unsigned whole_words(const char *string, unsigned columns)
+{
+	unsigned end = 0, at = 0;
+	uint32_t before = ' ';
+
+	while (*string && at < columns) {
+		uint32_t c = next_character(&string);
+
+		if (c == ' ' && before != ' ')
+			end = at - (before == ',');
+		before = c;
+		at++;
+	}
+	return end > columns - columns / 3 - 1 ? end : columns - 1;
+}
+
 unsigned area_cut(const struct area *area, unsigned row, unsigned column,
 		  unsigned columns, const char *string, enum ink ink)
 {
-	bool whole = canvas_width(string) <= columns;
-	unsigned end = column + columns;
+	unsigned shown;
 
-	if (whole || !columns)
-		return columns ? area_text(area, row, column, string, ink) : column;
-	while (column < end - 1)
+	if (!columns)
+		return column;
+	if (canvas_width(string) <= columns)
+		return area_text(area, row, column, string, ink);
+	shown = whole_words(string, columns);
+	for (unsigned i = 0; i < shown; i++)
 		area_put(area, row, column++, next_character(&string), ink);
 	area_put(area, row, column++, 0x2026, ink);
 	return column;

@@ -85,7 +85,8 @@ void area_dots(const struct area *area, unsigned row, unsigned column, uint32_t 
 unsigned area_text(const struct area *area, unsigned row, unsigned column,
 		   const char *string, enum ink ink);
 
-/* The same in COLUMNS at most: a longer string ends in an ellipsis. */
+/* The same in COLUMNS at most: a longer string ends in an ellipsis, behind a whole word
+ * if it has some. */
 unsigned area_cut(const struct area *area, unsigned row, unsigned column,
 		  unsigned columns, const char *string, enum ink ink);
 

@@ -210,6 +210,25 @@ static struct area plot_of(const struct area *area)
 	return area_part(area, &part);
 }
 
+/* The instant that is looked at. */
+static void cursor(const struct screen *screen, const struct area *plot)
+{
+	unsigned column;
+
+	if (!screen->paused_ns ||
+	    !column_of(screen, screen->paused_ns, plot->rect.columns, &column))
+		return;
+	for (unsigned row = 0; row < plot->rect.rows; row++) {
+		const struct cell *cell = canvas_at(plot->canvas, plot->rect.row + row,
+						    plot->rect.column + column);
+
+		if (cell->character == ' ')
+			area_put(plot, row, column, 0x2502, INK_ALERT);
+		else
+			area_ink(plot, row, column, 1, INK_CURSOR);
+	}
+}
+
 static void graph_draw(const struct drawing *drawing, unsigned place)
 {
 	struct area area = area_of(drawing->canvas, &drawing->layout.graph[place]);
@@ -219,7 +238,6 @@ static void graph_draw(const struct drawing *drawing, unsigned place)
 	struct area plot = plot_of(&area);
 	unsigned count = plot.rect.columns * plot_points_per_column(drawing->canvas);
 	struct plot_scale scale;
-	unsigned column;
 
 	if (count > PLOT_POINTS)
 		count = PLOT_POINTS;
@@ -227,12 +245,8 @@ static void graph_draw(const struct drawing *drawing, unsigned place)
 	scale = plot_scale_of(point, count, unit);
 	title(drawing, &area, &graph);
 	scale_labels(&area, &scale, unit);
-	if (drawing->screen->paused_ns &&
-	    column_of(drawing->screen, drawing->screen->paused_ns, plot.rect.columns,
-		      &column))
-		for (unsigned row = 0; row < plot.rect.rows; row++)
-			area_put(&plot, row, column, 0x2502, INK_ALERT);
 	plot_draw(&plot, point, count, &scale, scale.low <= 0, graph.ink);
+	cursor(drawing->screen, &plot);
 	instants(&plot);
 }
 

@@ -8,7 +8,7 @@ enum {
 	AXIS_ROWS = 2,	       /* marks, and times */
 	GRAPH_ROWS = 3,	       /* at least: a title and two lines of dots */
 	GRAPH_COLUMNS = 30,    /* at least */
-	GRAPH_GAP = 1,	       /* columns between neighbours */
+	GRAPH_GAP = 2,	       /* columns between neighbours */
 	LOW_GRAPH_ROWS = 5,    /* below that, four abreast are better than two and two */
 	ROOMY_ROWS = 26,       /* of the body: lines are left blank between groups */
 	BESIDE_COLUMNS = 110,  /* of the body: details stand beside, not below */

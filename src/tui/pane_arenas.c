@@ -243,7 +243,7 @@ static void summary(const struct drawing *drawing)
 
 	text_u64(text, screen->sample->arena_count);
 	text_string(text, screen->sample->arena_count == 1 ? " arena" : " arenas");
-	text_string(text, " by ");
+	text_string(text, ", sorted by ");
 	text_string(text, columns[arenas->sort].heading);
 	text_string(text, arenas->ascending ? ", least first" : ", most first");
 	if (arenas->filter && *arenas->filter) {

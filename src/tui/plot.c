@@ -42,12 +42,14 @@ struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
 		high = fmax(high, point[i].high);
 	}
 	if (!(high > 0) || !isfinite(high))
-		return (struct plot_scale){0, unit == UNIT_RATIO ? 1 : 4};
+		return (struct plot_scale){0, unit == UNIT_RATIO   ? 1
+					      : unit == UNIT_BYTES ? 4096
+								   : 4};
 	/* What varies by less than a fiftieth is flat, and shall look so. */
 	step = round_up(fmax(high - low, high / 50) / 4, unit);
 	scale.low = fmax(floor(low / step) * step, 0);
 	scale.high = ceil(high / step) * step;
-	if (scale.low < scale.high / 2) {
+	if (scale.low < scale.high / 2 || low >= high) {
 		step = round_up(high / 4, unit);
 		scale.low = 0;
 		scale.high = ceil(high / step) * step;

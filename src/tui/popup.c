@@ -107,4 +107,9 @@ void help_draw(const struct drawing *drawing)
 		area_text(&area, row, 0, key->name, INK_KEY);
 		row = pane_wrap(&area, row, NAME_COLUMNS, key->help, INK_TEXT);
 	}
+	if (row > area.rect.rows && area.rect.rows) {
+		area_fill(&area, area.rect.rows - 1, 0, area.rect.columns, ' ', INK_TEXT);
+		area_cut(&area, area.rect.rows - 1, 0, area.rect.columns,
+			 "more in a larger window", INK_LABEL);
+	}
 }

@@ -9,6 +9,7 @@
 
 enum {
 	COMM_CHARACTERS = 32,
+	PIECE_GAP = 2,	   /* columns between what the header says */
 	TABS_COLUMNS = 58, /* of all tabs with their words */
 	NS_PER_S = 1000000000,
 };
@@ -26,46 +27,113 @@ const char *pane_name(enum pane pane)
 
 /* ---- the header ---- */
 
-static void who(struct text *text, const struct screen *screen)
+/* What the header can say, in this order, as far as there is room. */
+enum piece {
+	PIECE_PROGRAM,
+	PIECE_PROCESS,
+	PIECE_ALLOCATOR,
+	PIECE_SOURCE,
+	PIECE_STATUS,
+	PIECE_DOUBT,
+	PIECES
+};
+
+static void process_piece(struct text *text, const struct screen *screen)
 {
 	const struct sample *sample = screen->sample;
 	const struct screen_target *target = NULL;
 
 	if (screen->target_shown < screen->target_count)
 		target = &screen->target[screen->target_shown];
-	text_string(text, " fragscope");
-	if (screen->picking || (!sample && !target))
+	if (!sample && !target)
 		return;
-	text_string(text, "  ");
 	text_printable(text, sample ? sample->comm : target->comm, COMM_CHARACTERS);
 	text_char(text, '[');
 	text_i64(text, sample ? sample->pid : target->pid);
 	text_char(text, ']');
-	if (!sample)
-		return;
-	if (*sample->allocator) {
-		text_string(text, "  ");
-		text_printable(text, sample->allocator, COMM_CHARACTERS);
-	}
-	text_string(text, "  source ");
-	text_string(text, sample_source_name(sample->source));
 }
 
 /* How far the sample can be trusted. */
-static void trust(struct text *text, const struct sample *sample)
+static void doubt_piece(struct text *text, const struct sample *sample)
 {
-	text_string(text, "  ");
-	text_string(text, sample_status_name(sample->status));
 	if (sample->status == STATUS_TORN &&
 	    figure_has(&sample->fig, FIG_IN_DOUBT_BYTES)) {
-		text_string(text, ", ");
 		units_bytes(text, sample->fig.v[FIG_IN_DOUBT_BYTES].u);
 		text_string(text, " in doubt");
-	}
-	if (sample->status == STATUS_PARTIAL && *sample->missing) {
-		text_string(text, ": ");
+	} else if (sample->status == STATUS_PARTIAL) {
 		text_printable(text, sample->missing, SAMPLE_TEXT);
 	}
+}
+
+static void piece_text(struct text *text, const struct screen *screen, enum piece piece)
+{
+	const struct sample *sample = screen->sample;
+
+	if (piece == PIECE_PROGRAM)
+		text_string(text, " fragscope");
+	if (screen->picking)
+		return;
+	if (piece == PIECE_PROCESS)
+		process_piece(text, screen);
+	if (!sample)
+		return;
+	if (piece == PIECE_ALLOCATOR)
+		text_printable(text, sample->allocator, COMM_CHARACTERS);
+	if (piece == PIECE_SOURCE) {
+		text_string(text, "source ");
+		text_string(text, sample_source_name(sample->source));
+	}
+	if (piece == PIECE_STATUS)
+		text_string(text, sample_status_name(sample->status));
+	if (piece == PIECE_DOUBT)
+		doubt_piece(text, sample);
+}
+
+/* The pieces that fit into COLUMNS, the most telling ones first. */
+static void choose_pieces(const struct screen *screen, unsigned columns,
+			  bool chosen[PIECES])
+{
+	static const enum piece by_worth[PIECES] = {
+		PIECE_PROGRAM,	 PIECE_PROCESS, PIECE_STATUS,
+		PIECE_ALLOCATOR, PIECE_SOURCE,	PIECE_DOUBT,
+	};
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < PIECES; i++) {
+		struct line line;
+		unsigned width;
+
+		piece_text(line_start(&line), screen, by_worth[i]);
+		width = canvas_width(line.buf);
+		chosen[by_worth[i]] = width && used + width <= columns;
+		if (chosen[by_worth[i]])
+			used += width + PIECE_GAP;
+	}
+}
+
+static enum ink piece_ink(const struct screen *screen, enum piece piece)
+{
+	bool bad = screen->sample && screen->sample->status != STATUS_COMPLETE;
+
+	return bad && piece >= PIECE_STATUS ? INK_BANNER : INK_HEADER;
+}
+
+static void pieces(const struct screen *screen, const struct area *area, unsigned columns)
+{
+	bool chosen[PIECES];
+	unsigned column = 0;
+
+	choose_pieces(screen, columns, chosen);
+	for (unsigned piece = 0; piece < PIECES; piece++) {
+		struct line line;
+
+		if (!chosen[piece])
+			continue;
+		piece_text(line_start(&line), screen, piece);
+		column = area_text(area, 0, column, line.buf, piece_ink(screen, piece)) +
+			 PIECE_GAP;
+	}
+	area_style(area, 0, 1, (unsigned)strlen("fragscope"), STYLE_BOLD);
 }
 
 /* "PAUSED 14:03:12, 35s ago" in place of the time. */
@@ -92,27 +160,18 @@ static enum ink instant(struct text *text, const struct screen *screen)
 
 static void header(const struct drawing *drawing)
 {
-	const struct screen *screen = drawing->screen;
 	struct area area = area_of(drawing->canvas, &drawing->layout.header);
-	unsigned columns = area.rect.columns, end = columns, column;
+	unsigned end = area.rect.columns;
 	struct line line;
 	enum ink ink;
 
-	area_fill(&area, 0, 0, columns, ' ', INK_HEADER);
-	ink = instant(line_start(&line), screen);
-	if (line.text.length < columns / 2) {
+	area_fill(&area, 0, 0, end, ' ', INK_HEADER);
+	ink = instant(line_start(&line), drawing->screen);
+	if (line.text.length < end / 2) {
 		end -= (unsigned)line.text.length;
 		area_text(&area, 0, end, line.buf, ink);
 	}
-	who(line_start(&line), screen);
-	column = area_cut(&area, 0, 0, end, line.buf, INK_HEADER);
-	area_style(&area, 0, 1, (unsigned)strlen("fragscope"), STYLE_BOLD);
-	if (!screen->sample || screen->picking || column >= end)
-		return;
-	trust(line_start(&line), screen->sample);
-	area_cut(&area, 0, column, end - column, line.buf,
-		 screen->sample->status == STATUS_COMPLETE ? INK_HEADER : INK_BANNER);
-	area_ink(&area, 0, column, 2, INK_HEADER);
+	pieces(drawing->screen, &area, end);
 }
 
 /* ---- the tabs ---- */
@@ -202,41 +261,53 @@ static void cost(struct text *text, const struct screen *screen)
 	}
 }
 
-/* What is being typed, said, or where the figures come from, in COLUMNS. */
-static void said(const struct screen *screen, const struct area *area, unsigned columns)
+/* What is being typed, or said, or where the figures come from. */
+static enum ink said(struct text *text, const struct screen *screen)
 {
-	struct line line;
-	struct text *text = line_start(&line);
-
 	if (screen->prompt) {
 		text_string(text, screen->prompt);
 		if (screen->typed)
 			text_printable(text, screen->typed, 100);
-		area_cut(area, 0, 0, columns, line.buf, INK_MESSAGE);
-		area_put(area, 0, canvas_width(line.buf), ' ', INK_CURSOR);
-	} else if (screen->message) {
-		area_cut(area, 0, 0, columns, screen->message,
-			 screen->message_bad ? INK_ERROR : INK_MESSAGE);
-	} else if (screen->ended) {
-		area_cut(area, 0, 0, columns, screen->ended, INK_WARNING);
-	} else if (screen->facts.source && !screen->picking) {
-		area_cut(area, 0, 0, columns, screen->facts.source, INK_LABEL);
+		return INK_MESSAGE;
 	}
+	if (screen->message) {
+		text_string(text, screen->message);
+		return screen->message_bad ? INK_ERROR : INK_MESSAGE;
+	}
+	if (screen->ended) {
+		text_string(text, screen->ended);
+		return INK_WARNING;
+	}
+	if (screen->facts.source && !screen->picking)
+		text_string(text, screen->facts.source);
+	return INK_LABEL;
 }
 
+static void say(const struct screen *screen, const struct area *area, unsigned columns)
+{
+	struct line line;
+	enum ink ink = said(line_start(&line), screen);
+
+	area_cut(area, 0, 0, columns, line.buf, ink);
+	if (screen->prompt)
+		area_put(area, 0, canvas_width(line.buf), ' ', INK_CURSOR);
+}
+
+/* What is said comes before the cost; the source's line, which does not change, after. */
 static void status(const struct drawing *drawing)
 {
-	const struct screen *screen = drawing->screen;
 	struct area area = area_of(drawing->canvas, &drawing->layout.status);
-	unsigned columns = area.rect.columns;
+	unsigned columns = area.rect.columns, wanted;
 	struct line line;
+	enum ink ink = said(line_start(&line), drawing->screen);
 
-	cost(line_start(&line), screen);
-	if (line.text.length && line.text.length + 10 < columns) {
+	wanted = ink == INK_LABEL ? 10 : canvas_width(line.buf);
+	cost(line_start(&line), drawing->screen);
+	if (line.text.length && wanted + 2 + line.text.length <= columns) {
 		area_right(&area, 0, columns, line.buf, INK_LABEL);
 		columns -= (unsigned)line.text.length + 2;
 	}
-	said(screen, &area, columns);
+	say(drawing->screen, &area, columns);
 }
 
 static void keys(const struct drawing *drawing, const struct area *area)
@@ -251,11 +322,12 @@ static void keys(const struct drawing *drawing, const struct area *area)
 
 		if (!key->label || !(key->places & place))
 			continue;
-		width = canvas_width(key->name) + canvas_width(key->label) + 1;
+		width = canvas_width(key->name) + 1 + canvas_width(key->label);
 		if (column + width > area->rect.columns)
 			return;
 		end = area_text(area, 0, column, key->name, INK_KEY);
-		end = area_text(area, 0, end, key->label, INK_KEY_LABEL);
+		area_put(area, 0, end, ' ', INK_KEY_LABEL);
+		end = area_text(area, 0, end + 1, key->label, INK_KEY_LABEL);
 		area_spot(area, 0, column, end - column, SPOT_KEY, (uint32_t)i);
 		column = end + 1;
 	}
@@ -269,7 +341,7 @@ static void footer(const struct drawing *drawing)
 
 	if (!drawing->layout.status.rows &&
 	    (screen->prompt || screen->message || screen->ended))
-		said(screen, &area, area.rect.columns);
+		say(screen, &area, area.rect.columns);
 	else
 		keys(drawing, &area);
 }

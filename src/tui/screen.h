@@ -158,6 +158,11 @@ void screen_draw(struct canvas *canvas, const struct screen *screen);
 unsigned arenas_order(const struct sample *sample, const struct screen_arenas *arenas,
 		      unsigned *order);
 
+/* The trends in [FROM_NS, TO_NS] of all figures that have a track. Takes some ms: for
+ * when a sample came, not for each drawing. */
+void screen_trends(const struct history *history, int64_t from_ns, int64_t to_ns,
+		   struct screen_trend trend[FIG_COUNT]);
+
 /* The words of the panes' tabs. */
 const char *pane_name(enum pane pane);
 

@@ -88,6 +88,12 @@ static void what_is_too_long_ends_in_an_ellipsis(void **state)
 	area_cut(&all, 1, 0, 5, "longer", INK_TEXT);
 	assert_int_equal(area_cut(&all, 2, 0, 0, "none", INK_TEXT), 0);
 	assert_canvas("exact\nlong\u2026\n\n");
+	canvas_resize(canvas, 3, 10);
+	all = whole();
+	area_cut(&all, 0, 0, 10, "four five six", INK_TEXT);
+	area_cut(&all, 1, 0, 10, "one, two, three", INK_TEXT);
+	area_cut(&all, 2, 0, 10, "a longerword", INK_TEXT);
+	assert_canvas("four five\u2026\none, two\u2026\na longerw\u2026\n");
 }
 
 static void boxes(void **state)
