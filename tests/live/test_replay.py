@@ -1,0 +1,117 @@
+"""What `stat` and `run` record of real programs is replayed to the letter, whatever was
+asked for; and a recording that was cut says where."""
+
+import subprocess
+
+import harness
+from harness import BUILD, FRAGSCOPE, Oracle, Skip, Tap
+
+REPLAY = BUILD / "tests/live/replay_rows"
+
+# Several arenas, bins of every kind, chunks with mappings of their own.
+SCENARIO = "--threads 3 --chunks 3000 --free-pattern random:50 --fast 20 --unsorted 50 --mmapped 3"
+
+
+def replay(form, path, *words, **options):
+    return subprocess.run(
+        [REPLAY, form, str(path), *words], capture_output=True, text=True, check=False,
+        timeout=harness.PATIENCE_S, **{"stdin": subprocess.DEVNULL, **options},
+    )
+
+
+def record(path, *args):
+    done = harness.fragscope("stat", "-o", path, *args)
+    if done.returncode != 0:
+        raise RuntimeError(f"stat {args}: {done.stderr}")
+    return path.read_text(encoding="utf-8")
+
+
+def check_same(tap, path, pids, *args):
+    form = "csv" if "--csv" in args else "json"
+    text = record(path, "-p", pids, *args, "0", 3)
+    words = ["arenas"] if {"--arenas", "--bins"} & set(args) else []
+    done = replay(form, path, *words)
+    tap.ok(done.stdout == text, "as it was written", done.stderr, done.stdout[:300], text[:300])
+    rows = len(text.splitlines()) - (form == "csv")
+    tap.equal((done.returncode, done.stderr.splitlines()[-1]),
+              (0, f"recording '{path}' ends after {rows} rows"), "to its end")
+    return text
+
+
+def check_formats(tap, path, target, other):
+    for args in (
+        ("--csv",), ("--json",), ("--csv", "--arenas"), ("--json", "--arenas"),
+        ("--json", "--bins"), ("--json", "--quick", "--arenas"), ("--csv", "--quick"),
+        ("--json", "--source", "proc"), ("--csv", "--pause", "--arenas"),
+    ):
+        with tap.section(" ".join(args)):
+            check_same(tap, path, target.pid, *args)
+    with tap.section("two processes"):
+        check_same(tap, path, f"{target.pid},{other.pid}", "--json", "--arenas")
+
+
+def check_converted(tap, directory, target):
+    """CSV says all that JSON says, bins aside: there and back again."""
+    text = check_same(tap, directory / "one", target.pid, "--csv", "--arenas")
+    there = replay("json", directory / "one", "arenas")
+    (directory / "two").write_text(there.stdout, encoding="utf-8")
+    back = replay("csv", directory / "two", "arenas")
+    tap.ok(back.stdout == text, "CSV, JSON, CSV", back.stderr)
+    rows = [reading.row for reading in harness.read_json(there.stdout)]
+    tap.equal(len(rows), 3, "rows")
+
+
+def check_cut(tap, path, target):
+    text = record(path, "-p", target.pid, "--json", "--arenas", "0", 3)
+    lines = text.splitlines(keepends=True)
+    whole = next(i for i, line in enumerate(lines) if i and '"arena_addr":' not in line)
+    for kept, name in ((1, "one byte"), (len(lines[whole]) // 2, "half a line"),
+                       (len(lines[whole]) - 1, "all but the newline")):
+        path.write_text("".join(lines[:whole]) + lines[whole][:kept], encoding="utf-8")
+        done = replay("json", path, "arenas")
+        tap.equal((done.stdout, done.returncode), ("".join(lines[:whole]), 1),
+                  f"{name}: the sample before is there")
+        tap.ok(f"line {whole + 1}: it is cut short" in done.stderr, f"{name}: and why",
+               done.stderr)
+
+
+def check_pipe(tap, target):
+    with subprocess.Popen(
+        [FRAGSCOPE, "stat", "-p", str(target.pid), "--csv", "0", "5"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    ) as stat:
+        done = replay("csv", "-", stdin=stat.stdout)
+    tap.equal(len(done.stdout.splitlines()), 6, "rows from a pipe", done.stderr)
+    tap.ok("ends after 5 rows" in done.stderr, "to its end", done.stderr)
+
+
+def check_sampler(tap, path):
+    done = harness.fragscope("run", "-i", "20ms", "-o", path, "--csv", "--", "sleep", "0.3")
+    if done.returncode == 69:
+        raise Skip(done.stderr)
+    text = path.read_text(encoding="utf-8")
+    again = replay("csv", path)
+    tap.ok(again.stdout == text, "as it was written", again.stderr)
+    tap.ok(",preload," in text, "by the sampler", text[:300])
+
+
+def main():
+    tap = Tap()
+    with harness.scratch() as directory, Oracle(SCENARIO) as target, Oracle("--chunks 9") as other:
+        path = directory / "recording"
+        with tap.section("formats"):
+            check_formats(tap, path, target, other)
+        with tap.section("converted"):
+            check_converted(tap, directory, target)
+        with tap.section("cut"):
+            check_cut(tap, path, target)
+        with tap.section("pipe"):
+            check_pipe(tap, target)
+        with tap.section("sampler"):
+            check_sampler(tap, path)
+        done = replay("csv", directory)
+        tap.equal(done.returncode, 69, "a directory", done.stderr)
+    tap.done()
+
+
+main()
