@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "help.h"
 #include "ipc/ring.h"
+#include "prediction.h"
 #include "source/source.h"
 #include "target/usage.h"
 #include "verb.h"
@@ -16,7 +17,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_WATCH_NS INT64_C(60000000000)
 #define PATIENCE_NS	 INT64_C(60000000000)
@@ -168,10 +168,14 @@ static int read_once(const struct session *session, enum sample_source kind,
 	return result < 0 ? result : -ESRCH;
 }
 
-static void predict(struct session *session, uint64_t bytes)
+static void predict(struct session *session, const struct sample *sample)
 {
-	set(session, PREDICTED, bytes);
-	set(session, PREDICTED_FAULTS, bytes / (uint64_t)sysconf(_SC_PAGESIZE));
+	struct prediction prediction;
+
+	if (!predict_trim(sample, &prediction))
+		return;
+	set(session, PREDICTED, prediction.bytes);
+	set(session, PREDICTED_FAULTS, prediction.faults);
 }
 
 /* From outside where the heap is one that can be read; 0, or -errno and FAULT. */
@@ -182,13 +186,11 @@ static int predict_from_heap(struct session *session, struct fault *fault)
 
 	if (error)
 		return error;
-	if (figure_has(&sample->fig, FIG_TRIMMABLE_BYTES))
-		predict(session, sample->fig.v[FIG_TRIMMABLE_BYTES].u);
+	predict(session, sample);
 	sample_free(sample);
 	return 0;
 }
 
-/* Pages that the allocator has kept are what it gives back. */
 static int predict_from_sampler(struct session *session, struct fault *fault)
 {
 	struct sample *sample;
@@ -200,11 +202,8 @@ static int predict_from_sampler(struct session *session, struct fault *fault)
 	fig = &sample->fig;
 	if (figure_has(fig, FIG_SAMPLE_COST_NS))
 		set(session, WALK, fig->v[FIG_SAMPLE_COST_NS].u);
-	if (!has(session, PREDICTED) && figure_has(fig, FIG_DIRTY_BYTES))
-		predict(session,
-			fig->v[FIG_DIRTY_BYTES].u + (figure_has(fig, FIG_MUZZY_BYTES)
-							     ? fig->v[FIG_MUZZY_BYTES].u
-							     : 0));
+	if (!has(session, PREDICTED))
+		predict(session, sample);
 	sample_free(sample);
 	return 0;
 }
