@@ -114,7 +114,7 @@ def check_completion(tap):
         raise harness.Skip("bash is not installed")
     for words, want in (
         (("s",), {"stat"}),
-        (("help", ""), {"stat", "trace", "run", "trim", "figures"}),
+        (("help", ""), {"stat", "top", "trace", "run", "trim", "figures"}),
         (("stat", "--re"), {"--residency"}),
         (("stat", "--source", ""), {"heap", "proc", "preload"}),
         (("stat", "--source", "=", "p"), {"proc", "preload"}),

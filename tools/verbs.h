@@ -6,6 +6,7 @@
 
 extern const struct command command_run;
 extern const struct command command_stat;
+extern const struct command command_top;
 extern const struct command command_trace;
 extern const struct command command_trim;
 

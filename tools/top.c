@@ -1,0 +1,473 @@
+/* top.c: `fragscope top`: the command line, the loop of the screen, and the signals. */
+#include "top.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "help.h"
+#include "targets.h"
+#include "verb.h"
+#include "verbs.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_INTERVAL_NS INT64_C(1000000000)
+#define DEFAULT_UNUSABLE    UINT64_C(65536)
+#define DEFAULT_ZOOM_NS	    INT64_C(120000000000)
+#define TICK_NS		    INT64_C(1000000000)
+
+enum {
+	DEFAULT_PERCENT = 1,
+	SPEED_MAX = 1000000,
+	/* The largest screen that is drawn whole; what lies beyond stays blank. */
+	CELLS_MAX = 512 * 256,
+	INPUTS_AT_ONCE = 64,
+
+};
+
+/* clang-format off */
+static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
+
+#define FIELD(name) offsetof(struct top_request, name)
+
+static const struct option_spec options[] = {
+	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
+	 .offset = FIELD(pids),
+	 .help = "Watch these processes; may be repeated."},
+	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
+	 .offset = FIELD(names),
+	 .help = "Watch every process whose name or program file is NAME; may be repeated."},
+	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
+	 .help = "Show a recording that 'fragscope stat' wrote as CSV or JSON."},
+	{.name = "speed", .kind = OPTION_COUNT, .value = "N", .limit = SPEED_MAX,
+	 .offset = FIELD(speed),
+	 .help = "Play the recording N times as fast as it was made (1 unless given)."},
+	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
+	 .offset = FIELD(source),
+	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
+	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
+	 .offset = FIELD(max_cost_percent),
+	 .help = "Spend at most PERCENT of a processor on readings (1 unless given); fewer are taken where they are dear."},
+	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
+	 .help = "Put no eBPF probes in place: no growths, failures and kills."},
+	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(no_color),
+	 .help = "Use no colours, as with NO_COLOR in the environment."},
+	{.name = "ascii", .kind = OPTION_FLAG, .offset = FIELD(ascii),
+	 .help = "Draw with ASCII alone, as in a locale without UTF-8."},
+	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
+	 .help = "Print this help."},
+};
+
+static int run(const struct command *command, int argc, char **argv);
+
+const struct command command_top = {
+	.name = "top",
+	.synopsis = "[-p PID[,PID...]] [OPTION...] [INTERVAL]",
+	.summary = "the same figures and their trends on the whole screen",
+	.description =
+		"Shows where the memory of running processes is, how broken their free memory is "
+		"and where both are heading, on the terminal, with a reading every INTERVAL (1 "
+		"second unless given). Without a process it lets you choose one. '?' shows the "
+		"keys.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(options[0]),
+	.max_operands = 1,
+	.run = run,
+};
+/* clang-format on */
+
+/* ---- the command line ---- */
+
+/* Options that cannot stand together. */
+static int check_pairs(const struct command *command, const struct parsed *parsed,
+		       struct fault *fault)
+{
+	static const char *const live[] = {"pid", "name", "source", "max-cost",
+					   "no-events"};
+
+	if (!options_given(command, parsed, "replay"))
+		return options_given(command, parsed, "speed")
+			       ? usage_fault(fault, command, "--speed needs --replay")
+			       : 0;
+	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
+		if (options_given(command, parsed, live[i]))
+			return usage_fault(fault, command,
+					   "--%s and --replay exclude each other",
+					   live[i]);
+	if (parsed->operand_count)
+		return usage_fault(fault, command,
+				   "--replay takes no INTERVAL: --speed "
+				   "says how fast it is played");
+	return 0;
+}
+
+static int add_named(struct top_request *request, struct fault *fault)
+{
+	int error = 0;
+
+	request->pids_given = request->pids.count;
+	for (size_t i = 0; !error && i < request->names.count; i++)
+		error = targets_named(request->names.name[i], &request->pids, fault);
+	return error;
+}
+
+static int read_request(const struct command *command, int argc, char **argv,
+			struct top_request *request, struct parsed *parsed,
+			struct fault *fault)
+{
+	const char *interval;
+	int error;
+
+	*request = (struct top_request){
+		.interval_ns = DEFAULT_INTERVAL_NS,
+		.speed = 1,
+		.max_cost_percent = DEFAULT_PERCENT,
+	};
+	error = options_parse(command, argc, argv, request, parsed, fault);
+	if (error || parsed->help)
+		return error;
+	interval = parsed->operand_count ? parsed->operand[0] : NULL;
+	if (interval &&
+	    (units_parse_ns(interval, &request->interval_ns) || !request->interval_ns))
+		return usage_fault(fault, command,
+				   "INTERVAL '%s' is not a time above 0: seconds, or a "
+				   "number with ns, us, ms, s, m or h",
+				   interval);
+	request->or_preload = !options_given(command, parsed, "source");
+	error = check_pairs(command, parsed, fault);
+	if (!error && !request->replay && !request->pids.count && !request->names.count)
+		error = usage_fault(fault, command,
+				    "no process given: use -p PID or -n NAME");
+	if (!error)
+		error = add_named(request, fault);
+	if (!error && request->pids.count > TOP_TARGETS)
+		error = usage_fault(
+			fault, command,
+			"%zu processes, and at most %d can be watched at once",
+			request->pids.count, TOP_TARGETS);
+	return error;
+}
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t stop_asked, suspend_asked, refresh_asked;
+
+/* The second one ends the program at once, should the first not have come through. */
+static void on_stop(int signal)
+{
+	if (stop_asked) {
+		struct sigaction deadly = {.sa_handler = SIG_DFL};
+
+		term_rescue();
+		sigaction(signal, &deadly, NULL);
+		raise(signal);
+	}
+	stop_asked = 1;
+}
+
+static void on_suspend(int signal)
+{
+	(void)signal;
+	suspend_asked = 1;
+}
+
+static void on_continue(int signal)
+{
+	(void)signal;
+	refresh_asked = 1;
+}
+
+/* Catches what comes with a terminal, and blocks it: the threads that are started from
+ * here never take one in the place of the screen's, which waits with *BEFORE. */
+static void catch_signals(sigset_t *before)
+{
+	static const struct {
+		int number;
+		void (*handler)(int);
+	} caught[] = {
+		{SIGINT, on_stop},     {SIGTERM, on_stop},     {SIGHUP, on_stop},
+		{SIGTSTP, on_suspend}, {SIGCONT, on_continue}, {SIGPIPE, SIG_IGN},
+	};
+	sigset_t block;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGWINCH);
+	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++) {
+		struct sigaction action = {.sa_handler = caught[i].handler}, was;
+
+		sigemptyset(&action.sa_mask);
+		sigaction(caught[i].number, NULL, &was);
+		/* Whoever had it ignored, such as nohup, meant it. */
+		if (was.sa_handler != SIG_IGN)
+			sigaction(caught[i].number, &action, NULL);
+		if (caught[i].handler != SIG_IGN)
+			sigaddset(&block, caught[i].number);
+	}
+	pthread_sigmask(SIG_BLOCK, &block, before);
+}
+
+/* ---- the loop ---- */
+
+void top_say(struct top *top, bool bad, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(top->message, sizeof(top->message), format, args);
+	va_end(args);
+	top->message_bad = bad;
+	top->dirty = true;
+}
+
+/* The share of a core that this process took over the last ten seconds or so. */
+static void measure_own_cpu(struct top *top, int64_t now_ns)
+{
+	struct top_cpu *cpu = &top->cpu;
+	const struct top_cpu_mark *oldest;
+	struct timespec used;
+	int64_t used_ns;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	used_ns = used.tv_sec * INT64_C(1000000000) + used.tv_nsec;
+	oldest = &cpu->mark[cpu->count < TOP_CPU_MARKS ? 0 : cpu->next];
+	if (cpu->count && now_ns > oldest->at_ns) {
+		cpu->known = true;
+		cpu->share = (double)(used_ns - oldest->used_ns) /
+			     (double)(now_ns - oldest->at_ns);
+	}
+	cpu->mark[cpu->next] = (struct top_cpu_mark){now_ns, used_ns};
+	cpu->next = (cpu->next + 1) % TOP_CPU_MARKS;
+	if (cpu->count < TOP_CPU_MARKS)
+		cpu->count++;
+	top->dirty = true;
+}
+
+static int64_t wait_ns(const struct top *top, int64_t tick_ns)
+{
+	int64_t wait = tick_ns - clock_monotonic_ns(), replay;
+
+	if (top->replay) {
+		replay = replayer_wait_ns(top->replay);
+		if (replay >= 0 && replay < wait)
+			wait = replay;
+	}
+	return wait > 0 ? wait : 0;
+}
+
+/* Until something is pressed, comes or is due. False: the terminal is gone. */
+static bool wait_for_work(const struct top *top, int64_t tick_ns, const sigset_t *mask)
+{
+	int64_t ns = wait_ns(top, tick_ns);
+	const struct timespec timeout = {ns / 1000000000, ns % 1000000000};
+	/* What is not there is passed over: its descriptor is negative. */
+	struct pollfd fds[] = {
+		{.fd = STDIN_FILENO, .events = POLLIN},
+		{.fd = top->feed ? feed_fd(top->feed) : -1, .events = POLLIN},
+		{.fd = top->events ? events_fd(top->events) : -1, .events = POLLIN},
+	};
+
+	if (ppoll(fds, sizeof(fds) / sizeof(fds[0]), &timeout, mask) < 0)
+		return errno == EINTR;
+	return !(fds[0].revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
+static void fit(struct top *top)
+{
+	unsigned rows, columns;
+
+	term_size(top->term, &rows, &columns);
+	canvas_resize(top->canvas, rows, columns);
+	top->dirty = true;
+}
+
+static void obey_signals(struct top *top)
+{
+	if (stop_asked)
+		top->quit = true;
+	if (suspend_asked) {
+		suspend_asked = 0;
+		term_suspend(top->term);
+		refresh_asked = 1;
+	}
+	if (refresh_asked) {
+		refresh_asked = 0;
+		term_refresh(top->term);
+		fit(top);
+	}
+}
+
+/* What was pressed, not all of it at once: a paste shall not keep the screen waiting. */
+static void take_input(struct top *top)
+{
+	for (unsigned i = 0; i < INPUTS_AT_ONCE && !top->quit; i++) {
+		struct term_input input;
+
+		term_read(top->term, &input);
+		if (input.kind == TERM_NOTHING)
+			return;
+		if (input.kind == TERM_RESIZED)
+			fit(top);
+		else
+			top_press(top, &input);
+	}
+}
+
+/* MASK lets the signals in. They are blocked only between the last look at what they left
+ * and the wait, so that none is slept over. */
+static void loop(struct top *top, const sigset_t *mask)
+{
+	int64_t tick_ns = clock_monotonic_ns();
+	sigset_t blocked;
+
+	fit(top);
+	for (;;) {
+		pthread_sigmask(SIG_SETMASK, mask, &blocked);
+		take_input(top);
+		top_take(top);
+		if (clock_monotonic_ns() >= tick_ns) {
+			measure_own_cpu(top, clock_monotonic_ns());
+			tick_ns = clock_monotonic_ns() + TICK_NS;
+		}
+		if (top->dirty && !top->quit)
+			top_draw(top);
+		pthread_sigmask(SIG_SETMASK, &blocked, NULL);
+		obey_signals(top);
+		if (top->quit || (!top->dirty && !wait_for_work(top, tick_ns, mask)))
+			return;
+	}
+}
+
+/* ---- opening and closing ---- */
+
+static int out_of_memory(struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+}
+
+static int open_feed(struct top *top, struct fault *fault)
+{
+	const struct top_request *request = top->request;
+	const struct feed_options wanted = {
+		.source = {.source = request->source,
+			   .arenas = true,
+			   .bins = true,
+			   .survey = true,
+			   .or_preload = request->or_preload,
+			   .threads = 1,
+			   .unusable_for_bytes = DEFAULT_UNUSABLE},
+		.interval_ns = request->interval_ns,
+		.share = (double)request->max_cost_percent / 100,
+	};
+	int error = feed_new(&top->feed, &wanted, fault);
+
+	if (!error && !request->no_events)
+		error = events_new(&top->events, fault);
+	return error;
+}
+
+/* A process found by name may end before it is opened; that is an error only when no
+ * other is left. */
+static int open_targets(struct top *top, struct fault *fault)
+{
+	const struct top_request *request = top->request;
+	size_t count = request->pids.count;
+	int error = open_feed(top, fault);
+
+	for (size_t i = 0; !error && i < count; i++) {
+		error = top_attach(top, request->pids.pid[i], fault);
+		if (error == -ESRCH && i >= request->pids_given &&
+		    (i + 1 < count || top->target_count))
+			error = 0;
+	}
+	return error;
+}
+
+static int open_replay(struct top *top, struct fault *fault)
+{
+	const struct top_request *request = top->request;
+	int error = replayer_open(&top->replay, request->replay, (double)request->speed,
+				  fault);
+
+	for (unsigned i = 0; !error && i < replayer_targets(top->replay); i++)
+		error = top_add(top, replayer_pid(top->replay, i),
+				replayer_comm(top->replay, i),
+				replayer_arenas(top->replay, i), fault);
+	return error;
+}
+
+static int open_all(struct top *top, struct fault *fault)
+{
+	const struct term_options wanted = {.no_color = top->request->no_color,
+					    .ascii = top->request->ascii};
+	int error = term_check(fault);
+
+	if (error)
+		return error;
+	if (canvas_new(&top->canvas, CELLS_MAX))
+		return out_of_memory(fault);
+	error = top->request->replay ? open_replay(top, fault) : open_targets(top, fault);
+	if (error)
+		return error;
+	error = term_open(&top->term, &wanted, fault);
+	if (!error)
+		top->canvas->ascii = term_ascii(top->term);
+	return error;
+}
+
+/* The terminal first. A reading that is under way may take seconds and is not waited for:
+ * the end of the process ends it, and what it reads is not changed by that. */
+static void close_all(struct top *top)
+{
+	bool idle;
+
+	term_close(top->term);
+	idle = !top->feed || feed_idle(top->feed);
+	events_free(top->events);
+	if (!idle)
+		return;
+	feed_free(top->feed);
+	replayer_close(top->replay);
+	top_free_targets(top);
+	canvas_free(top->canvas);
+	free(top);
+}
+
+static int run_top(const struct top_request *request, struct fault *fault)
+{
+	struct top *top = calloc(1, sizeof(*top));
+	sigset_t before;
+	int error;
+
+	if (!top)
+		return out_of_memory(fault);
+	top->request = request;
+	top->time.zoom_ns = DEFAULT_ZOOM_NS;
+	catch_signals(&before);
+	error = open_all(top, fault);
+	if (!error)
+		loop(top, &before);
+	close_all(top);
+	return error;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct top_request request;
+	struct parsed parsed;
+	struct fault fault;
+	int error = read_request(command, argc, argv, &request, &parsed, &fault);
+
+	if (!error && parsed.help)
+		help_command(stdout, command);
+	else if (!error)
+		error = run_top(&request, &fault);
+	free(request.pids.pid);
+	free(request.names.name);
+	return error ? verb_failed(command, &fault) : EXIT_DONE;
+}

@@ -1,0 +1,173 @@
+/* top.h: what the files of `fragscope top` share: the state of the screen, which only its
+ * own thread touches. Readings and events come from threads of their own. */
+#ifndef FRAGSCOPE_TOP_H
+#define FRAGSCOPE_TOP_H
+
+#include "options.h"
+#include "series/history.h"
+#include "source/source.h"
+#include "top_events.h"
+#include "top_feed.h"
+#include "top_replay.h"
+#include "tui/canvas.h"
+#include "tui/keys.h"
+#include "tui/screen.h"
+#include "tui/term.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	TOP_TARGETS = FEED_TARGETS,
+	TOP_EVENTS = 256, /* kept of each target */
+	TOP_TYPED = 64,
+	TOP_TEXT = 2048,
+	TOP_CPU_MARKS = 10, /* one a second */
+};
+
+/* The command line. */
+struct top_request {
+	struct pid_list pids;
+	size_t pids_given;
+	struct name_list names;
+	bool no_color, ascii, no_events;
+	bool or_preload; /* no source was given */
+	unsigned source;
+	const char *replay;
+	uint64_t speed, max_cost_percent;
+	int64_t interval_ns;
+};
+
+/* One process, live or replayed. Its index is that of the feed, the events and the replay
+ * alike. */
+struct top_target {
+	int pid;
+	char comm[SAMPLE_TEXT];
+	struct history *history;
+	bool over;
+	char why_over[FAULT_TEXT];
+	bool reading;
+	int64_t interval_ns;
+	unsigned arenas;	  /* rows that a sample can have */
+	struct events_row *event; /* a ring of TOP_EVENTS */
+	size_t event_first, event_count;
+};
+
+/* Which instant and how much is looked at. */
+struct top_time {
+	int64_t paused_ns; /* CLOCK_REALTIME; 0: the present */
+	int64_t right_ns;  /* while paused: the right end of the graphs */
+	int64_t zoom_ns;
+};
+
+/* What this process itself takes. */
+struct top_cpu {
+	bool known;
+	double share; /* of a core, over the time of the marks */
+	struct top_cpu_mark {
+		int64_t at_ns, used_ns;
+	} mark[TOP_CPU_MARKS];
+	unsigned next, count;
+};
+
+/* What the trends that are shown are of. */
+struct top_trend_key {
+	int64_t zoom_ns, sample_ns;
+	uint64_t target;
+};
+
+/* What the user is typing, and into what. */
+enum top_prompt {
+	PROMPT_NONE,
+	PROMPT_FILTER,
+};
+
+struct top {
+	const struct top_request *request;
+	struct term *term;
+	struct canvas *canvas;
+	struct feed *feed;	 /* null: a recording is replayed */
+	struct events *events;	 /* null: none are asked for */
+	struct replayer *replay; /* null: live */
+
+	struct top_target target[TOP_TARGETS];
+	unsigned target_count, shown;
+
+	bool quit, dirty, help;
+	enum pane pane;
+	struct top_time time;
+
+	enum arena_column sort;
+	bool ascending;
+	char filter[TOP_TYPED];
+	enum top_prompt prompt;
+	char typed[TOP_TYPED];
+	unsigned arena; /* index: selected, and whose map and sizes are shown */
+	bool all_sizes; /* the sizes of all arenas together */
+	unsigned *order;
+	unsigned order_capacity, order_count;
+	unsigned event_selected, verdict_selected;
+	struct events_row event_taken;
+	char events_why[FAULT_TEXT];
+	struct screen_event *event_row; /* what of the target's passes the filter */
+	unsigned event_row_count;
+
+	char message[FAULT_TEXT];
+	bool message_bad;
+	char popup_title[64], popup[TOP_TEXT];
+
+	struct top_cpu cpu;
+	struct top_trend_key trend_key;
+	struct screen_trend trend[FIG_COUNT];
+	struct screen screen;
+	struct screen_target screen_target[TOP_TARGETS];
+};
+
+/* ---- top_targets.c ---- */
+
+/* Adds a live process. 0, or -errno and FAULT. */
+int top_attach(struct top *top, int pid, struct fault *fault);
+
+/* Adds a process of the recording. 0, or -errno and FAULT. */
+int top_add(struct top *top, int pid, const char *comm, unsigned arenas,
+	    struct fault *fault);
+
+/* Takes what the threads, or the replay, have for us. */
+void top_take(struct top *top);
+void top_free_targets(struct top *top);
+
+/* The target that is shown; null: there is none. */
+struct top_target *top_shown(struct top *top);
+
+/* Its sample of the instant that is looked at; null: there is none. */
+const struct sample *top_sample(struct top *top);
+
+/* How an event of KIND is marked on the axis of time. */
+enum mark_kind top_mark_kind(enum event_kind kind);
+
+/* Its event I, the latest being 0. */
+const struct events_row *top_event(const struct top_target *target, size_t i);
+
+/* ---- top_press.c ---- */
+
+void top_press(struct top *top, const struct term_input *input);
+
+/* ---- top_screen.c ---- */
+
+/* Makes top->screen of the state, and draws it. */
+void top_draw(struct top *top);
+
+/* ---- top_write.c ---- */
+
+/* Writes the screen as text, the target's samples as CSV and its graphs as SVG into the
+ * current directory, and tells the names as the message. */
+void top_write(struct top *top);
+
+/* ---- top.c ---- */
+
+__attribute__((format(printf, 3, 4))) void top_say(struct top *top, bool bad,
+						   const char *format, ...);
+
+#endif

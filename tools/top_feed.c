@@ -1,0 +1,449 @@
+#include "top_feed.h"
+
+#include "base/clock.h"
+#include "base/take.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LONGEST_NS INT64_C(10000000000)
+
+enum {
+	LEAST_TIMES = 10, /* a reading waits for ten times what it took */
+	/* A look is made, ready, taken, or the one before that. */
+	LOOKS = 4,
+};
+
+/* READING is the thread's, TAKEN the taker's; READY goes from hand to hand under the
+ * lock, by swaps: no sample is copied, and none is changed while it is looked at. */
+struct target {
+	int pid;
+	struct source *source;
+	struct sample *reading, *ready, *taken;
+	bool fresh, over, busy, has_taken;
+	int64_t due_ns; /* CLOCK_MONOTONIC */
+	int64_t interval_ns, cpu_ns;
+	struct fault why;
+};
+
+/* MAKING is the thread's, TAKEN and BEFORE the taker's. */
+struct looks {
+	struct feed_wish wish; /* under the lock */
+	bool wanted, fresh, has_taken, has_before;
+	struct feed_look *making, *ready, *taken, *before;
+	struct feed_look look[LOOKS];
+};
+
+struct feed {
+	struct looks looks;
+	struct feed_options options;
+	int fd;
+	bool has_thread, quit;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* a target came, or the end */
+	int count;
+	struct target target[FEED_TARGETS];
+};
+
+int64_t feed_pace(int64_t cpu_ns, int64_t interval_ns, double share)
+{
+	double fair_ns = (double)cpu_ns / share;
+	int64_t longest_ns = cpu_ns * LEAST_TIMES, pace_ns;
+
+	if (longest_ns < LONGEST_NS)
+		longest_ns = LONGEST_NS;
+	pace_ns = fair_ns < (double)longest_ns ? (int64_t)fair_ns : longest_ns;
+	return pace_ns > interval_ns ? pace_ns : interval_ns;
+}
+
+/* ---- the thread ---- */
+
+static int64_t thread_cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* With the lock held: whose turn it is, or null; *DUE_NS is when the next one's comes. */
+static struct target *next_target(struct feed *feed, int64_t now_ns, int64_t *due_ns)
+{
+	struct target *next = NULL;
+
+	*due_ns = INT64_MAX;
+	for (int i = 0; i < feed->count; i++) {
+		struct target *target = &feed->target[i];
+
+		if (target->over || target->due_ns >= *due_ns)
+			continue;
+		*due_ns = target->due_ns;
+		next = target;
+	}
+	return next && *due_ns <= now_ns ? next : NULL;
+}
+
+/* Instants that a long reading has let pass are left out. */
+static void plan(const struct feed *feed, struct target *target, int64_t began_ns)
+{
+	int64_t now_ns = clock_monotonic_ns();
+
+	target->interval_ns = feed_pace(target->cpu_ns, feed->options.interval_ns,
+					feed->options.share / feed->count);
+	target->due_ns += target->interval_ns;
+	if (target->due_ns < now_ns || target->due_ns > began_ns + target->interval_ns)
+		target->due_ns = began_ns + target->interval_ns;
+}
+
+static void make_look(const struct target *target, struct feed_look *look)
+{
+	const struct feed_wish *wish = &look->wish;
+
+	look->has_map = look->has_pins = look->has_bounds = false;
+	if (wish->map) {
+		look->map->arena = wish->arena;
+		look->map->from = wish->from;
+		look->map->to = wish->to;
+		look->map->cell_capacity = wish->cells;
+		look->has_map = source_map(target->source, look->map,
+					   &look->why_no_map) == SOURCE_READ;
+	}
+	if (wish->pins) {
+		look->pins.arena = PINS_ALL_ARENAS;
+		look->has_pins = source_pins(target->source, &look->pins,
+					     &look->why_no_pins) == SOURCE_READ;
+		look->has_bounds = !bounds_read(target->pid, &look->bounds);
+	}
+}
+
+/* With the lock held, but for the look itself. What it takes of a processor. */
+static int64_t look(struct feed *feed)
+{
+	struct looks *looks = &feed->looks;
+	struct feed_look *made = looks->making;
+	struct target *target = &feed->target[looks->wish.target];
+	int64_t cpu_ns;
+
+	looks->wanted = false;
+	made->wish = looks->wish;
+	target->busy = true;
+	pthread_mutex_unlock(&feed->lock);
+	cpu_ns = thread_cpu_ns();
+	make_look(target, made);
+	cpu_ns = thread_cpu_ns() - cpu_ns;
+	pthread_mutex_lock(&feed->lock);
+	target->busy = false;
+	looks->making = looks->ready;
+	looks->ready = made;
+	looks->fresh = true;
+	eventfd_write(feed->fd, 1);
+	return cpu_ns;
+}
+
+/* Whether a look at TARGET is wished for. */
+static bool is_wished(const struct feed *feed, const struct target *target)
+{
+	const struct feed_wish *wish = &feed->looks.wish;
+
+	return wish->target >= 0 && target == &feed->target[wish->target] &&
+	       !target->over;
+}
+
+/* With the lock held, but for the reading itself. */
+static void read_target(struct feed *feed, struct target *target)
+{
+	int64_t began_ns = clock_monotonic_ns(), cpu_ns;
+	struct fault fault = {0};
+	int result;
+
+	target->busy = true;
+	pthread_mutex_unlock(&feed->lock);
+	cpu_ns = thread_cpu_ns();
+	result = source_read(target->source, target->reading, &fault);
+	cpu_ns = thread_cpu_ns() - cpu_ns;
+	pthread_mutex_lock(&feed->lock);
+	target->busy = false;
+	if (result == SOURCE_READ && is_wished(feed, target))
+		cpu_ns += look(feed);
+	target->cpu_ns = cpu_ns;
+	plan(feed, target, began_ns);
+	if (result == SOURCE_READ) {
+		struct sample *read = target->reading;
+
+		target->reading = target->ready;
+		target->ready = read;
+		target->fresh = true;
+	} else if (result != SOURCE_NOTHING_NEW) {
+		target->over = true;
+		target->why = fault;
+	}
+	eventfd_write(feed->fd, 1);
+}
+
+static void wait_until(struct feed *feed, int64_t due_ns)
+{
+	const struct timespec due = {.tv_sec = due_ns / 1000000000,
+				     .tv_nsec = due_ns % 1000000000};
+
+	if (due_ns == INT64_MAX)
+		pthread_cond_wait(&feed->wake, &feed->lock);
+	else
+		pthread_cond_timedwait(&feed->wake, &feed->lock, &due);
+}
+
+static void *run(void *context)
+{
+	struct feed *feed = context;
+
+	pthread_mutex_lock(&feed->lock);
+	while (!feed->quit) {
+		int64_t due_ns;
+		struct target *target = next_target(feed, clock_monotonic_ns(), &due_ns);
+
+		if (feed->looks.wanted)
+			look(feed);
+		else if (target)
+			read_target(feed, target);
+		else
+			wait_until(feed, due_ns);
+	}
+	pthread_mutex_unlock(&feed->lock);
+	return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static int take_locks(struct feed *feed)
+{
+	pthread_condattr_t monotonic;
+	int error = pthread_mutex_init(&feed->lock, NULL);
+
+	if (error)
+		return -error;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	error = pthread_cond_init(&feed->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	return -error;
+}
+
+static int take_looks(struct looks *looks)
+{
+	struct feed_look **const places[LOOKS] = {&looks->making, &looks->ready,
+						  &looks->taken, &looks->before};
+
+	looks->wish.target = -1;
+	for (unsigned i = 0; i < LOOKS; i++) {
+		*places[i] = &looks->look[i];
+		looks->look[i].map = heap_map_new(FEED_CELLS, FEED_CHUNKS);
+		if (!looks->look[i].map)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int feed_new(struct feed **feed, const struct feed_options *options, struct fault *fault)
+{
+	struct feed *new = take(sizeof(*new));
+	int error;
+
+	if (!new)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	new->options = *options;
+	new->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = new->fd < 0 ? -errno : take_locks(new);
+	if (!error)
+		error = take_looks(&new->looks);
+	if (!error) {
+		error = -pthread_create(&new->thread, NULL, run, new);
+		new->has_thread = !error;
+	}
+	if (error) {
+		feed_free(new);
+		return fault_set(fault, EXIT_FAILED, error,
+				 "cannot start the thread that reads: %s",
+				 strerror(-error));
+	}
+	*feed = new;
+	return 0;
+}
+
+static void free_target(struct target *target)
+{
+	source_close(target->source);
+	sample_free(target->reading);
+	sample_free(target->ready);
+	sample_free(target->taken);
+}
+
+void feed_free(struct feed *feed)
+{
+	if (!feed)
+		return;
+	if (feed->has_thread) {
+		pthread_mutex_lock(&feed->lock);
+		feed->quit = true;
+		pthread_cond_signal(&feed->wake);
+		pthread_mutex_unlock(&feed->lock);
+		pthread_join(feed->thread, NULL);
+	}
+	for (int i = 0; i < feed->count; i++)
+		free_target(&feed->target[i]);
+	for (unsigned i = 0; i < LOOKS; i++)
+		heap_map_free(feed->looks.look[i].map);
+	if (feed->fd >= 0)
+		close(feed->fd);
+	free(feed);
+}
+
+bool feed_idle(struct feed *feed)
+{
+	bool busy = false;
+
+	pthread_mutex_lock(&feed->lock);
+	for (int i = 0; i < feed->count; i++)
+		busy |= feed->target[i].busy;
+	pthread_mutex_unlock(&feed->lock);
+	return !busy;
+}
+
+static int open_target(struct target *target, int pid, const struct feed *feed,
+		       struct fault *fault)
+{
+	int error = source_open(&target->source, pid, &feed->options.source, fault);
+
+	if (error)
+		return error;
+	target->reading = source_sample(target->source);
+	target->ready = source_sample(target->source);
+	target->taken = source_sample(target->source);
+	if (target->reading && target->ready && target->taken)
+		return 0;
+	free_target(target);
+	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+}
+
+int feed_attach(struct feed *feed, int pid, struct fault *fault)
+{
+	struct target target = {.pid = pid,
+				.due_ns = clock_monotonic_ns(),
+				.interval_ns = feed->options.interval_ns};
+	int index, error;
+
+	if (feed->count == FEED_TARGETS)
+		return fault_set(fault, EXIT_FAILED, -ENOSPC,
+				 "%d processes are watched, and no more can be",
+				 FEED_TARGETS);
+	error = open_target(&target, pid, feed, fault);
+	if (error)
+		return error;
+	pthread_mutex_lock(&feed->lock);
+	index = feed->count++;
+	feed->target[index] = target;
+	pthread_cond_signal(&feed->wake);
+	pthread_mutex_unlock(&feed->lock);
+	return index;
+}
+
+/* ---- what the taker asks ---- */
+
+void feed_take(struct feed *feed, int index, struct feed_news *news)
+{
+	struct target *target = &feed->target[index];
+
+	pthread_mutex_lock(&feed->lock);
+	*news = (struct feed_news){
+		.fresh = target->fresh,
+		.over = target->over,
+		.reading = target->busy,
+		.interval_ns = target->interval_ns,
+		.cpu_ns = target->cpu_ns,
+	};
+	if (target->over)
+		news->why = target->why;
+	if (target->fresh) {
+		struct sample *ready = target->ready;
+
+		target->ready = target->taken;
+		target->taken = ready;
+		target->fresh = false;
+		target->has_taken = true;
+	}
+	pthread_mutex_unlock(&feed->lock);
+}
+
+void feed_want(struct feed *feed, const struct feed_wish *wish)
+{
+	pthread_mutex_lock(&feed->lock);
+	feed->looks.wish = *wish;
+	feed->looks.wanted = wish->target >= 0 && !feed->target[wish->target].over;
+	if (feed->looks.wanted)
+		pthread_cond_signal(&feed->wake);
+	pthread_mutex_unlock(&feed->lock);
+}
+
+static bool same_wish(const struct feed_wish *a, const struct feed_wish *b)
+{
+	return a->target == b->target && a->map == b->map && a->arena == b->arena &&
+	       a->from == b->from && a->to == b->to && a->cells == b->cells;
+}
+
+bool feed_looks(struct feed *feed, const struct feed_look **look,
+		const struct feed_look **before)
+{
+	struct looks *looks = &feed->looks;
+	bool fresh;
+
+	pthread_mutex_lock(&feed->lock);
+	fresh = looks->fresh;
+	if (fresh) {
+		struct feed_look *ready = looks->ready;
+
+		looks->ready = looks->before;
+		looks->before = looks->taken;
+		looks->taken = ready;
+		looks->fresh = false;
+		looks->has_before = looks->has_taken &&
+				    same_wish(&looks->before->wish, &looks->taken->wish);
+		looks->has_taken = true;
+	}
+	pthread_mutex_unlock(&feed->lock);
+	*look = looks->has_taken ? looks->taken : NULL;
+	*before = looks->has_before ? looks->before : NULL;
+	return fresh;
+}
+
+const struct sample *feed_sample(const struct feed *feed, int target)
+{
+	return feed->target[target].has_taken ? feed->target[target].taken : NULL;
+}
+
+const char *feed_describe(const struct feed *feed, int target)
+{
+	return source_describe(feed->target[target].source);
+}
+
+unsigned feed_arenas(const struct feed *feed, int target)
+{
+	return feed->target[target].taken->arena_capacity;
+}
+
+int feed_fd(const struct feed *feed)
+{
+	return feed->fd;
+}
+
+void feed_heard(struct feed *feed)
+{
+	eventfd_t ignored;
+
+	/* Nothing to hear is no error. */
+	if (eventfd_read(feed->fd, &ignored))
+		return;
+}

@@ -1,0 +1,103 @@
+/* top_feed.h: reads the targets of `top` in a thread of its own, at an interval that
+ * keeps the cost within bounds, and hands whole samples over. */
+#ifndef FRAGSCOPE_TOP_FEED_H
+#define FRAGSCOPE_TOP_FEED_H
+
+#include "base/fault.h"
+#include "sample/heap_map.h"
+#include "sample/pins.h"
+#include "source/source.h"
+#include "target/bounds.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	FEED_TARGETS = 16,
+	FEED_CELLS = 8192, /* of a heap map, at most */
+	FEED_CHUNKS = 4096,
+};
+
+struct feed_options {
+	struct source_options source;
+	int64_t interval_ns;
+	double share; /* of one core, that readings may take; see feed_pace */
+};
+
+/* What one call of feed_take found. */
+struct feed_news {
+	bool fresh;	     /* a sample came; see feed_sample */
+	bool over;	     /* no further one will: WHY says so */
+	bool reading;	     /* one is under way */
+	int64_t interval_ns; /* between the beginnings of two readings, as things are */
+	int64_t cpu_ns;	     /* what the last reading took of a processor */
+	struct fault why;
+};
+
+/* What is looked at besides the readings, of one target at a time. */
+struct feed_wish {
+	int target; /* -1: nothing */
+	bool map;   /* of ARENA, [FROM, TO) in CELLS cells; both 0: all of it */
+	bool pins;  /* of all arenas, and the bounds */
+	unsigned arena;
+	uint64_t from, to;
+	unsigned cells;
+};
+
+/* One look. What was not wished for, or could not be had, is not there. */
+struct feed_look {
+	struct feed_wish wish; /* that it answers */
+	struct heap_map *map;
+	bool has_map, has_pins, has_bounds;
+	struct pins pins;
+	struct bounds bounds;
+	struct fault why_no_map, why_no_pins;
+};
+
+struct feed;
+
+/* A feed without targets, its thread at rest. 0, or -errno and FAULT. */
+int feed_new(struct feed **feed, const struct feed_options *options, struct fault *fault);
+
+/* Ends the thread, after a reading that is under way, and frees all. */
+void feed_free(struct feed *feed);
+
+/* Whether feed_free would wait for nothing. */
+bool feed_idle(struct feed *feed);
+
+/* Attaches to PID and reads it from now on. The index of the target, or -errno and FAULT.
+ * Takes the memory that its readings need. */
+int feed_attach(struct feed *feed, int pid, struct fault *fault);
+
+/* What became of TARGET since the last call. Holds the feed's lock for the swap of two
+ * pointers: never waits for a reading. */
+void feed_take(struct feed *feed, int target, struct feed_news *news);
+
+/* The sample that feed_take last found, until the next call of it; null: none yet. */
+const struct sample *feed_sample(const struct feed *feed, int target);
+
+/* The header line of TARGET: see source_describe. */
+const char *feed_describe(const struct feed *feed, int target);
+
+/* How many rows of arenas a sample of TARGET can have. */
+unsigned feed_arenas(const struct feed *feed, int target);
+
+/* Wishes for looks: one at once, and one after each reading of that target. */
+void feed_want(struct feed *feed, const struct feed_wish *wish);
+
+/* The latest look, and the one before it where both answer the same wish; null: there is
+ * none. Valid until the next call. True: it is another one than at the last call. */
+bool feed_looks(struct feed *feed, const struct feed_look **look,
+		const struct feed_look **before);
+
+/* Readable when there is something to take. A taker calls feed_heard and then takes from
+ * all targets: what comes meanwhile makes it readable again. */
+int feed_fd(const struct feed *feed);
+void feed_heard(struct feed *feed);
+
+/* Time from one reading to the next when one takes CPU_NS of a processor: INTERVAL_NS, or
+ * what keeps the readings below SHARE, but 10 s at most while they then stay below a
+ * tenth of a core. */
+int64_t feed_pace(int64_t cpu_ns, int64_t interval_ns, double share);
+
+#endif

@@ -1,0 +1,48 @@
+/* top_replay.h: plays a recording that `stat` wrote, at any speed. */
+#ifndef FRAGSCOPE_TOP_REPLAY_H
+#define FRAGSCOPE_TOP_REPLAY_H
+
+#include "base/fault.h"
+#include "sample/sample.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct replayer;
+
+/* Looks through FILE for what it holds, and stands at its beginning. 0, or -errno and
+ * FAULT, also when there is no sample in it, or more processes than FEED_TARGETS. */
+int replayer_open(struct replayer **replayer, const char *file, double speed,
+		  struct fault *fault);
+void replayer_close(struct replayer *replayer);
+
+/* The processes of the recording. */
+unsigned replayer_targets(const struct replayer *replayer);
+int replayer_pid(const struct replayer *replayer, unsigned target);
+const char *replayer_comm(const struct replayer *replayer, unsigned target);
+unsigned replayer_arenas(const struct replayer *replayer, unsigned target);
+
+/* The next sample whose time has come, and whose it is; null: none has. It is valid until
+ * the next call. */
+const struct sample *replayer_take(struct replayer *replayer, unsigned *target);
+
+/* The next one, whether its time has come or not; null: there is none. */
+const struct sample *replayer_step(struct replayer *replayer, unsigned *target);
+
+/* How long until there is something to take; -1: there will be nothing. */
+int64_t replayer_wait_ns(const struct replayer *replayer);
+
+/* Stands still, and goes on. */
+void replayer_hold(struct replayer *replayer, bool hold);
+bool replayer_held(const struct replayer *replayer);
+
+/* Whether all was played; WHY says how the file ended, if that was no proper end. */
+bool replayer_over(const struct replayer *replayer, const char **why);
+
+double replayer_speed(const struct replayer *replayer);
+void replayer_set_speed(struct replayer *replayer, double speed);
+
+/* A line about the recording. */
+const char *replayer_describe(const struct replayer *replayer);
+
+#endif
