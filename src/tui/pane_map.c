@@ -1,10 +1,343 @@
-/* pane_map.c: the address space of one arena as a grid of cells, and what is under the
- * cursor. */
+/* pane_map.c: the address space of one arena as a grid of cells, each marked and coloured
+ * by what it holds most of, and what is under the cursor. */
+#include "base/units.h"
+#include "sample/heap_map.h"
+#include "sample/pins.h"
 #include "tui/pane.h"
+#include "tui/table.h"
+
+#include <string.h>
+
+struct look {
+	const char *label;
+	enum ink ink;
+	uint32_t mark;
+};
+
+/* The marks of enum memory, where the kinds are the same. */
+static const struct look looks[MAP_KINDS] = {
+	[MAP_LIVE] = {"live", INK_LIVE, 0x2588},
+	[MAP_CACHED] = {"cached", INK_TCACHE, 'c'},
+	[MAP_PINNED] = {"pinned", INK_PINNED, 'x'},
+	[MAP_TRIMMABLE] = {"trimmable", INK_TRIMMABLE, 0x2591},
+	[MAP_RETAINED] = {"retained", INK_RETAINED, 0x2592},
+	[MAP_RETURNED] = {"returned", INK_RETURNED, 0xb7},
+	[MAP_OWN] = {"overhead", INK_ALLOCATOR, '+'},
+	[MAP_FOREIGN] = {"foreign", INK_OTHER, 'f'},
+	[MAP_DOUBT] = {"in doubt", INK_WARNING, '?'},
+	[MAP_UNREAD] = {"swapped out", INK_OTHER, 's'},
+};
+
+static const struct look top_look = {"top", INK_TOP, 'T'};
+
+/* A top whose pages were given back, or never touched, costs nothing. */
+static const struct look top_returned_look = {"top, not resident", INK_RETURNED, 't'};
+
+static const struct look *look_of(const struct map_cell *cell)
+{
+	bool is_top = cell->top_bytes > (cell->to - cell->from) / 2;
+
+	if (is_top && map_cell_most(cell) == MAP_RETURNED)
+		return &top_returned_look;
+	return is_top ? &top_look : &looks[map_cell_most(cell)];
+}
+
+/* ---- what changed ---- */
+
+static bool has_changed(const struct screen_map *map, const struct map_cell *cell)
+{
+	const struct map_cell *before;
+
+	if (!map->before)
+		return false;
+	before = heap_map_at(map->before, cell->from);
+	return !before || before->from != cell->from || before->to != cell->to ||
+	       before->fingerprint != cell->fingerprint ||
+	       memcmp(before->bytes, cell->bytes, sizeof(cell->bytes)) != 0;
+}
+
+static unsigned changed_cells(const struct screen_map *map)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < map->map->cell_count; i++)
+		count += has_changed(map, &map->map->cell[i]);
+	return count;
+}
+
+/* ---- above the grid ---- */
+
+static void summary_line(const struct screen_map *shown, const struct area *area)
+{
+	const struct heap_map *map = shown->map;
+	struct line line;
+	struct text *text = line_start(&line);
+	unsigned column;
+
+	text_string(text, "arena #");
+	text_u64(text, map->arena);
+	column = area_text(area, 0, 0, line.buf, INK_TITLE);
+	text = line_start(&line);
+	text_string(text, ": ");
+	units_bytes(text, map->total.to - map->total.from);
+	text_string(text, " in ");
+	text_u64(text, map->cell_count);
+	text_string(text, map->cell_count == 1 ? " cell" : " cells");
+	if (map->cell_count > 1) {
+		text_string(text, " of ");
+		units_bytes(text, map->cell_bytes);
+	}
+	if (map->total.from > map->arena_from || map->total.to < map->arena_to) {
+		text_string(text, ", part of ");
+		units_bytes(text, map->arena_to - map->arena_from);
+	}
+	if (shown->show_changed) {
+		text_string(text, "; ");
+		if (shown->before) {
+			text_u64(text, changed_cells(shown));
+			text_string(text, " changed since the reading before");
+		} else {
+			text_string(text, "changes show with the next reading");
+		}
+	}
+	if (map->status != STATUS_COMPLETE) {
+		text_string(text, "; ");
+		text_string(text, *map->missing ? map->missing
+						: sample_status_name(map->status));
+	}
+	area_cut(area, 0, column, area->rect.columns - column, line.buf, INK_LABEL);
+}
+
+static bool legend_entry(const struct area *area, unsigned *row, unsigned *column,
+			 const struct look *look, uint64_t bytes)
+{
+	struct line line;
+	struct text *text = line_start(&line);
+	unsigned width;
+
+	text_char(text, ' ');
+	text_string(text, look->label);
+	text_char(text, ' ');
+	units_bytes(text, bytes);
+	width = 1 + canvas_width(line.buf);
+	if (*column && *column + width > area->rect.columns) {
+		(*row)++;
+		*column = 0;
+	}
+	if (*row >= area->rect.rows)
+		return false;
+	area_put(area, *row, *column, look->mark, look->ink);
+	*column = area_text(area, *row, *column + 1, line.buf, INK_LABEL) + 2;
+	return true;
+}
+
+/* Only what there is. */
+static void legend(const struct heap_map *map, const struct area *area)
+{
+	unsigned row = 1, column = 0;
+
+	for (unsigned kind = 0; kind < MAP_KINDS; kind++)
+		if (map->total.bytes[kind] &&
+		    !legend_entry(area, &row, &column, &looks[kind],
+				  map->total.bytes[kind]))
+			return;
+	if (map->total.top_bytes)
+		legend_entry(area, &row, &column, &top_look, map->total.top_bytes);
+}
+
+/* ---- the grid ---- */
+
+static void cell_draw(const struct screen_map *map, const struct area *area, unsigned row,
+		      unsigned column, unsigned i)
+{
+	const struct map_cell *cell = &map->map->cell[i];
+	const struct look *look = look_of(cell);
+
+	area_put(area, row, column, look->mark, look->ink);
+	if (map->show_changed && has_changed(map, cell))
+		area_ink(area, row, column, 1, INK_CHANGED);
+	if (i == map->cursor)
+		area_ink(area, row, column, 1, INK_CURSOR);
+	area_spot(area, row, column, 1, SPOT_CELL, i);
+}
+
+static void grid(const struct drawing *drawing)
+{
+	const struct screen_map *map = &drawing->screen->map;
+	struct area area = area_of(drawing->canvas, &drawing->layout.main);
+	unsigned across = layout_map_columns(&drawing->layout);
+	unsigned rows = (map->map->cell_count + across - 1) / across;
+	unsigned first = pane_first(rows, map->cursor / across, area.rect.rows);
+
+	for (unsigned row = 0; row < area.rect.rows && first + row < rows; row++) {
+		unsigned from = (first + row) * across;
+		struct line line;
+
+		text_hex(line_start(&line), map->map->cell[from].from);
+		area_right(&area, row, LAYOUT_ADDRESS_COLUMNS - 1, line.buf, INK_FAINT);
+		for (unsigned i = 0; i < across && from + i < map->map->cell_count; i++)
+			cell_draw(map, &area, row, LAYOUT_ADDRESS_COLUMNS + i, from + i);
+	}
+}
+
+/* ---- under the cursor ---- */
+
+static void count_of(struct text *text, uint32_t count, const char *what)
+{
+	if (!count)
+		return;
+	text_string(text, ", ");
+	text_u64(text, count);
+	text_char(text, ' ');
+	text_string(text, what);
+}
+
+static void cell_line(const struct map_cell *cell, struct text *text)
+{
+	text_hex(text, cell->from);
+	text_string(text, " to ");
+	text_hex(text, cell->to);
+	text_string(text, ": ");
+	units_bytes(text, cell->to - cell->from);
+	text_string(text, ", resident ");
+	units_bytes(text, cell->resident_bytes);
+}
+
+static void cell_chunks(const struct map_cell *cell, struct text *text)
+{
+	if (!cell->live_chunks && !cell->free_chunks && !cell->cached_chunks) {
+		text_string(text, "no chunk begins here");
+	} else {
+		text_string(text, "chunks that begin here");
+		count_of(text, cell->live_chunks, "live");
+		count_of(text, cell->free_chunks, "free");
+		count_of(text, cell->cached_chunks, "cached");
+	}
+	if (cell->largest_free_bytes) {
+		text_string(text, "; largest free one ");
+		units_bytes(text, cell->largest_free_bytes);
+	}
+}
+
+static void cell_kinds(const struct map_cell *cell, struct text *text)
+{
+	for (unsigned kind = 0; kind < MAP_KINDS; kind++) {
+		if (!cell->bytes[kind])
+			continue;
+		if (text->length)
+			text_string(text, ", ");
+		text_string(text, looks[kind].label);
+		text_char(text, ' ');
+		units_bytes(text, cell->bytes[kind]);
+	}
+}
+
+/* The best known pin that lies in the cell, if any. */
+static void cell_pin(const struct screen *screen, const struct map_cell *cell,
+		     struct text *text)
+{
+	for (unsigned i = 0; screen->pins && i < screen->pins->best_count; i++) {
+		const struct pin *pin = &screen->pins->best[i];
+
+		if (pin->addr + pin->bytes <= cell->from || pin->addr >= cell->to)
+			continue;
+		text_string(text, "pin: ");
+		text_u64(text, pin->chunks);
+		text_string(text,
+			    pin->chunks == 1 ? " live chunk at " : " live chunks at ");
+		text_hex(text, pin->addr);
+		text_string(text, " of ");
+		units_bytes(text, pin->bytes);
+		text_string(text, pin->chunks == 1 ? " holds " : " hold ");
+		units_bytes(text, pin->unlocked_bytes);
+		text_string(text, " back");
+		return;
+	}
+}
+
+static const struct table_column chunk_columns[] = {
+	{"address", 14, 1, false},
+	{"size", 5, 1, false},
+	{"is", 12, 1, true},
+	{"resident", 8, 2, false},
+};
+
+static void chunk_draw(const struct area *area, unsigned row, const struct table *table,
+		       const struct map_chunk *chunk)
+{
+	static const enum map_kind kinds[MAP_CHUNK_KINDS] = {
+		[MAP_CHUNK_LIVE] = MAP_LIVE,	   [MAP_CHUNK_CACHED] = MAP_CACHED,
+		[MAP_CHUNK_FREE] = MAP_PINNED,	   [MAP_CHUNK_FAST] = MAP_PINNED,
+		[MAP_CHUNK_TOP] = MAP_TRIMMABLE,   [MAP_CHUNK_OWN] = MAP_OWN,
+		[MAP_CHUNK_FOREIGN] = MAP_FOREIGN, [MAP_CHUNK_DOUBT] = MAP_DOUBT,
+	};
+	enum ink ink = looks[kinds[chunk->kind]].ink;
+	struct line line;
+
+	text_hex(line_start(&line), chunk->addr);
+	table_cell(area, row, table, chunk_columns, 0, line.buf, INK_TEXT);
+	units_bytes(line_start(&line), chunk->bytes);
+	table_cell(area, row, table, chunk_columns, 1, line.buf, INK_VALUE);
+	table_cell(area, row, table, chunk_columns, 2, map_chunk_kind_name(chunk->kind),
+		   ink);
+	units_bytes(line_start(&line), chunk->resident_bytes);
+	table_cell(area, row, table, chunk_columns, 3, line.buf, INK_TEXT);
+}
+
+/* The chunks that touch CELL, as many as there is room for below ROW. */
+static void chunk_list(const struct area *area, unsigned row, const struct heap_map *map,
+		       const struct map_cell *cell)
+{
+	struct table table = table_of(chunk_columns, 4, area->rect.columns, 4, 0);
+	const struct map_chunk *end = map->chunk + map->chunk_count;
+	const struct map_chunk *chunk = heap_map_chunk(map, cell->from);
+
+	if (!map->has_chunks || !chunk || row + 1 >= area->rect.rows)
+		return;
+	table_headings(area, row++, &table, chunk_columns, 4);
+	for (; row < area->rect.rows && chunk < end && chunk->addr < cell->to; chunk++)
+		chunk_draw(area, row++, &table, chunk);
+}
+
+static void detail(const struct drawing *drawing)
+{
+	const struct screen_map *map = &drawing->screen->map;
+	struct area whole = area_of(drawing->canvas, &drawing->layout.detail);
+	struct area area = area_box(&whole, "under the cursor", INK_FAINT);
+	const struct map_cell *cell;
+	struct line line;
+	unsigned row;
+
+	if (map->cursor >= map->map->cell_count || !area.rect.rows)
+		return;
+	cell = &map->map->cell[map->cursor];
+	cell_line(cell, line_start(&line));
+	row = pane_wrap(&area, 0, 0, line.buf, INK_VALUE);
+	cell_kinds(cell, line_start(&line));
+	row = pane_wrap(&area, row, 0, line.buf, INK_TEXT);
+	cell_chunks(cell, line_start(&line));
+	row = pane_wrap(&area, row, 0, line.buf, INK_TEXT);
+	cell_pin(drawing->screen, cell, line_start(&line));
+	row = pane_wrap(&area, row, 0, line.buf, INK_WARNING);
+	chunk_list(&area, row + 1, map->map, cell);
+}
 
 void map_draw(const struct drawing *drawing)
 {
+	const struct screen_map *map = &drawing->screen->map;
 	struct area body = area_of(drawing->canvas, &drawing->layout.body);
+	struct area summary = area_of(drawing->canvas, &drawing->layout.summary);
 
-	pane_nothing(&body, "the map is being read", NULL);
+	if (!map->map && map->why) {
+		pane_nothing(&body, "no map of this heap", map->why);
+	} else if (!map->map) {
+		pane_nothing(&body, "the map is being read", NULL);
+	} else if (!map->map->cell_count) {
+		pane_nothing(&body, "this arena has no memory", NULL);
+	} else {
+		summary_line(map, &summary);
+		legend(map->map, &summary);
+		grid(drawing);
+		detail(drawing);
+	}
 }

@@ -1,5 +1,7 @@
 /* test_screen.c: every pane to the letter, at the sizes and charsets that matter, against
  * tests/golden; with UPDATE_GOLDEN=1 in the environment these are written anew. */
+#include "sample/heap_map.h"
+#include "sample/pins.h"
 #include "tui/screen.h"
 
 #include <errno.h>
@@ -299,6 +301,105 @@ static void arenas(void **state)
 	assert_golden("arenas-40x10", 40, 10);
 }
 
+static void sizes(void **state)
+{
+	(void)state;
+	screen.pane = PANE_SIZES;
+	assert_golden("sizes-80x24", 80, 24);
+	assert_golden("sizes-120x40", 120, 40);
+	assert_golden("sizes-40x10", 40, 10);
+	screen.sizes_arena = 0;
+	screen.palette = PALETTE_MONO;
+	canvas->ascii = true;
+	assert_golden("sizes-60x30-ascii", 60, 30);
+	sample->arena[3].bins->split = false;
+	screen.sizes_arena = -1;
+	assert_golden("sizes-none-80x24", 80, 24);
+}
+
+/* An arena that is live at first, in crumbs behind that, with a hole and a top. */
+static struct heap_map *made_map(void)
+{
+	struct heap_map *map = heap_map_new(400, 4);
+
+	assert_non_null(map);
+	map->cell_count = 400;
+	map->cell_bytes = 16384;
+	map->arena_from = UINT64_C(0x55d3a4c00000);
+	for (unsigned i = 0; i < 400; i++) {
+		struct map_cell *cell = &map->cell[i];
+		enum map_kind kind = i < 60	   ? MAP_LIVE
+				     : i >= 385	   ? MAP_RETURNED
+				     : i >= 350	   ? MAP_TRIMMABLE
+				     : i % 3 == 0  ? MAP_PINNED
+				     : i % 7 == 0  ? MAP_CACHED
+				     : i % 41 == 0 ? MAP_RETURNED
+						   : MAP_LIVE;
+
+		cell->from = map->arena_from + (uint64_t)i * 16384;
+		cell->to = cell->from + 16384;
+		cell->bytes[kind] = 16000;
+		cell->bytes[MAP_LIVE] += 384;
+		cell->resident_bytes = kind == MAP_RETURNED ? 4096 : 16384;
+		cell->live_chunks = i % 13;
+		cell->free_chunks = kind == MAP_PINNED ? 5 : 0;
+		cell->largest_free_bytes = kind == MAP_PINNED ? 4816 : 0;
+		cell->top_bytes = i >= 380 ? 16000 : 0;
+		cell->fingerprint = i;
+		for (unsigned k = 0; k < MAP_KINDS; k++)
+			map->total.bytes[k] += cell->bytes[k];
+		map->total.top_bytes += cell->top_bytes;
+	}
+	map->arena_to = map->cell[399].to;
+	map->total.from = map->arena_from;
+	map->total.to = map->arena_to;
+	return map;
+}
+
+static void add_chunks(struct heap_map *map)
+{
+	const uint64_t from = map->cell[63].from;
+
+	map->chunk[0] = (struct map_chunk){from - 64, 1024, 1024, 0, MAP_CHUNK_LIVE};
+	map->chunk[1] = (struct map_chunk){from + 960, 4816, 4816, 0, MAP_CHUNK_FREE};
+	map->chunk[2] = (struct map_chunk){from + 5776, 48, 48, 0, MAP_CHUNK_CACHED};
+	map->chunk[3] = (struct map_chunk){from + 5824, 10560, 0, 0, MAP_CHUNK_FREE};
+	map->chunk_count = 4;
+	map->has_chunks = true;
+}
+
+static void heap_map(void **state)
+{
+	struct heap_map *map = made_map(), *before = made_map();
+	static struct pins pins;
+
+	(void)state;
+	pins.best_count = 1;
+	pins.best[0] = (struct pin){.addr = map->cell[63].from + 64,
+				    .bytes = 48,
+				    .chunks = 1,
+				    .unlocked_bytes = 4096};
+	screen.pane = PANE_MAP;
+	assert_golden("map-none-80x24", 80, 24);
+	screen.map.why = "source proc does not read the heap";
+	assert_golden("map-why-80x24", 80, 24);
+	screen.map = (struct screen_map){.map = map, .cursor = 63};
+	screen.pins = &pins;
+	assert_golden("map-80x24", 80, 24);
+	assert_golden("map-40x10", 40, 10);
+	add_chunks(map);
+	assert_golden("map-120x40", 120, 40);
+	before->cell[100].fingerprint = 0;
+	before->cell[350].bytes[MAP_LIVE]++;
+	screen.map.before = before;
+	screen.map.show_changed = true;
+	screen.palette = PALETTE_MONO;
+	canvas->ascii = true;
+	assert_golden("map-80x24-ascii", 80, 24);
+	heap_map_free(before);
+	heap_map_free(map);
+}
+
 static void events(void **state)
 {
 	static const struct screen_event list[] = {
@@ -406,6 +507,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(overview),
 		TEST(arenas),
+		TEST(sizes),
+		TEST(heap_map),
 		TEST(events),
 		TEST(picker),
 		TEST(help_and_popups),
