@@ -13,6 +13,7 @@ enum {
 	ROOMY_ROWS = 26,       /* of the body: lines are left blank between groups */
 	BESIDE_COLUMNS = 110,  /* of the body: details stand beside, not below */
 	DETAIL_COLUMNS = 46,   /* then */
+	MAP_LEGEND_ROWS = 16,  /* of the body: from there on it may take two lines */
 	MAP_DETAIL_ROWS = 6,   /* else */
 	CURVE_COLUMNS = 76,    /* of the body: the curve stands beside the histogram */
 	CURVE_FROM_ROWS = 16,  /* of the body, else: it stands below */
@@ -141,7 +142,8 @@ static void map(struct layout *layout)
 	if (left.columns >= BESIDE_COLUMNS)
 		layout->detail = take_right(&left, DETAIL_COLUMNS);
 	if (left.rows >= SUMMARY_FROM_ROWS)
-		layout->summary = take_rows(&left, left.columns < 66 ? 3 : 2);
+		layout->summary = take_rows(
+			&left, left.columns < 66 || left.rows >= MAP_LEGEND_ROWS ? 3 : 2);
 	if (!layout->detail.columns && left.rows >= 2 * MAP_DETAIL_ROWS - 2)
 		layout->detail = take_bottom(&left, MAP_DETAIL_ROWS);
 	layout->main = left;

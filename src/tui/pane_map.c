@@ -28,10 +28,10 @@ static const struct look looks[MAP_KINDS] = {
 	[MAP_UNREAD] = {"swapped out", INK_OTHER, 's'},
 };
 
-static const struct look top_look = {"top", INK_TOP, 'T'};
+static const struct look top_look = {"top (t: not resident)", INK_TOP, 'T'};
 
 /* A top whose pages were given back, or never touched, costs nothing. */
-static const struct look top_returned_look = {"top, not resident", INK_RETURNED, 't'};
+static const struct look top_returned_look = {"top", INK_RETURNED, 't'};
 
 static const struct look *look_of(const struct map_cell *cell)
 {
