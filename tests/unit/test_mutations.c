@@ -24,7 +24,9 @@
 enum {
 	MUTATIONS = 2000, /* of each image */
 	EDITS_MAX = 4,
-	READINGS = 4,
+	READINGS = 5,
+	CELLS = 100,
+	CHUNKS = 4000,
 	/* An undamaged image takes some hundred, lists that run in a circle some 100,000;
 	 * more than this is no end. */
 	LIMIT = 1000000,
@@ -38,9 +40,10 @@ static const struct {
 	unsigned share;
 } ways[READINGS] = {
 	{{.threads = 1}, 6},
-	{{.threads = 1, .arenas = true, .bins = true}, 7},
+	{{.threads = 1, .arenas = true, .bins = true}, 5},
 	{{.threads = 1, .quick = true}, 2},
 	{{.threads = 2, .arenas = true}, 1},
+	{{.threads = 1, .survey = true}, 2}, /* chunk by chunk, in place of a reading */
 };
 
 /* One image, and the readers of it, which stay from mutation to mutation. */
@@ -50,6 +53,7 @@ struct bench {
 	struct image_memory memory;
 	struct heap *heap[READINGS];
 	struct sample *sample[READINGS];
+	struct heap_map *map;
 	bool is_only; /* the one that was asked for: tell what is done */
 	unsigned number;
 	unsigned way;
@@ -106,6 +110,8 @@ static void open_bench(struct bench *bench, const struct saved *saved)
 					      ways[i].options.bins);
 		assert_non_null(bench->sample[i]);
 	}
+	bench->map = heap_map_new(CELLS, CHUNKS);
+	assert_non_null(bench->map);
 	bench->memory.limit = LIMIT;
 	bench->memory.exhausted = exhausted;
 	bench->memory.context = bench;
@@ -117,6 +123,7 @@ static void close_bench(struct bench *bench)
 		heap_free(bench->heap[i]);
 		sample_free(bench->sample[i]);
 	}
+	heap_map_free(bench->map);
 	damage_free(bench->damage);
 }
 
@@ -250,6 +257,69 @@ static void check_sample(struct bench *bench, const struct sample *sample)
 		       "torn and nothing in doubt");
 }
 
+/* Whatever a map says, each byte is of one kind. */
+static void check_map(struct bench *bench, const struct heap_map *map)
+{
+	for (unsigned i = 0; i < map->cell_count; i++) {
+		const struct map_cell *cell = &map->cell[i];
+		uint64_t bytes = 0;
+
+		for (unsigned k = 0; k < MAP_KINDS; k++)
+			bytes += cell->bytes[k];
+		/* The second look may come out earlier than the first. */
+		expect(bench, bytes <= cell->to - cell->from, "a cell holds too much");
+		expect(bench, cell->resident_bytes <= bytes,
+		       "more of a cell is resident than there is");
+	}
+	for (unsigned i = 1; i < map->chunk_count; i++)
+		expect(bench,
+		       map->chunk[i].addr >=
+			       map->chunk[i - 1].addr + map->chunk[i - 1].bytes,
+		       "pieces of the heap overlap");
+}
+
+static void check_pins(struct bench *bench, const struct pins *pins)
+{
+	for (unsigned i = 0; i < pins->best_count; i++)
+		expect(bench,
+		       pins->best[i].chunks && pins->best[i].unlocked_free_bytes &&
+			       pins->best[i].unlocked_free_bytes <=
+				       pins->best[i].unlocked_bytes,
+		       "a pin that pins nothing");
+	for (unsigned i = 1; i < pins->step_count; i++)
+		expect(bench, pins->step[i].chunks > pins->step[i - 1].chunks,
+		       "steps that lead nowhere");
+}
+
+static void survey_once(struct bench *bench)
+{
+	const struct regions *regions = &bench->saved->image->regions;
+	struct heap *heap = bench->heap[bench->way];
+	struct pins pins = {.arena = PINS_ALL_ARENAS};
+	struct fault fault = {.text = ""};
+	int error;
+
+	heap_map_clear(bench->map);
+	bench->map->arena = bench->number / 16 % 2;
+	error = heap_look(heap, &fault);
+	if (!error)
+		error = heap_map(heap, regions, bench->map, &fault);
+	check_map(bench, bench->map);
+	if (error) {
+		/* Damage may leave one arena only. */
+		if (error != -ENOENT)
+			check_error(bench, error, &fault);
+		return;
+	}
+	error = heap_look(heap, &fault);
+	if (!error)
+		error = heap_pins(heap, regions, &pins, &fault);
+	if (error)
+		check_error(bench, error, &fault);
+	else
+		check_pins(bench, &pins);
+}
+
 static void read_once(struct bench *bench)
 {
 	struct heap *heap = bench->heap[bench->way];
@@ -277,7 +347,9 @@ static void run_one(struct bench *bench, unsigned image, unsigned number)
 	bench->memory.reads = bench->memory.looks = bench->memory.outside = 0;
 	mutate(bench, (uint64_t)image << 32 | number);
 	broke_off = setjmp(bench->end);
-	if (!broke_off)
+	if (!broke_off && ways[bench->way].options.survey)
+		survey_once(bench);
+	else if (!broke_off)
 		read_once(bench);
 	expect(bench, bench->memory.outside == 0, "read what is not resident");
 	reads = bench->memory.reads + bench->memory.looks;
