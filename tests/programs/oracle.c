@@ -10,6 +10,7 @@
  *   lock|unlock       an arena is as if a worker were inside malloc
  *   hang              until the next line the main thread stands where no signal and no
  *                     debugger reaches it
+ *   free ADDR         frees the chunk of its own whose memory begins there
  *   quit
  *
  * No answer uses the heap: every buffer is static and touched before the scenario runs,
@@ -776,6 +777,33 @@ static void ask_hang(void)
 	puts("ok");
 }
 
+static bool free_in(struct list *list, const void *memory)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->at[i] == memory) {
+			list_free_at(list, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void ask_free(const char *text)
+{
+	const void *memory = (const void *)strtoull(text, NULL, 16);
+
+	for (unsigned i = 0; memory && i <= crew.workers; i++) {
+		struct actor *actor = &crew.actor[i];
+
+		if (free_in(&actor->chunks, memory) || free_in(&actor->fast, memory) ||
+		    free_in(&actor->tail, memory) || free_in(&actor->unsorted, memory)) {
+			puts("ok");
+			return;
+		}
+	}
+	puts("not mine");
+}
+
 static void ask_quit(void)
 {
 	_exit(0);
@@ -800,7 +828,10 @@ static void answer(const char *line)
 			return;
 		}
 	}
-	puts("what?");
+	if (strncmp(line, "free ", 5) == 0)
+		ask_free(line + 5);
+	else
+		puts("what?");
 }
 
 /* One question at a time: whoever asks waits for the answer, so a read holds one line. */

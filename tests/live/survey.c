@@ -1,0 +1,132 @@
+/* survey.c: looks at the heap of a process without a verb around it; JSON on standard
+ * output, the exit status is a verb's.
+ *
+ *   survey PID map ARENA CELLS [FROM TO]    addresses in hex
+ *   survey PID pins ARENA                   -1: all arenas
+ */
+#include "source/source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNKS = 1 << 18 };
+
+static void print_kinds(const struct map_cell *cell)
+{
+	printf("{\"from\":%" PRIu64 ",\"to\":%" PRIu64, cell->from, cell->to);
+	for (unsigned k = 0; k < MAP_KINDS; k++)
+		printf(",\"%s\":%" PRIu64, map_kind_name(k), cell->bytes[k]);
+	printf(",\"top\":%" PRIu64 ",\"resident\":%" PRIu64 ",\"largest\":%" PRIu64
+	       ",\"live_chunks\":%u,\"free_chunks\":%u,\"cached_chunks\":%u}",
+	       cell->top_bytes, cell->resident_bytes, cell->largest_free_bytes,
+	       cell->live_chunks, cell->free_chunks, cell->cached_chunks);
+}
+
+static void print_map(const struct heap_map *map)
+{
+	printf("{\"status\":\"%s\",\"missing\":\"%s\",\"read_ns\":%" PRId64
+	       ",\"cell_bytes\":%" PRIu64 ",\"total\":",
+	       sample_status_name(map->status), map->missing, map->read_ns,
+	       map->cell_bytes);
+	print_kinds(&map->total);
+	printf(",\"cells\":[");
+	for (unsigned i = 0; i < map->cell_count; i++) {
+		printf("%s", i ? "," : "");
+		print_kinds(&map->cell[i]);
+	}
+	printf("],\"chunks\":");
+	if (!map->has_chunks)
+		printf("null");
+	for (unsigned i = 0; i < map->chunk_count; i++)
+		printf("%s[%" PRIu64 ",%" PRIu64 ",\"%s\"]", i ? "," : "[",
+		       map->chunk[i].addr, map->chunk[i].bytes,
+		       map_chunk_kind_name(map->chunk[i].kind));
+	printf("%s}\n", map->chunk_count ? "]" : "");
+}
+
+static void print_pin(const struct pin *pin, const char *before)
+{
+	printf("%s{\"addr\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"chunks\":%" PRIu64
+	       ",\"cached_chunks\":%" PRIu64 ",\"arena\":%u,\"unlocked_bytes\":%" PRIu64
+	       ",\"unlocked_free_bytes\":%" PRIu64 "}",
+	       before, pin->addr, pin->bytes, pin->chunks, pin->cached_chunks, pin->arena,
+	       pin->unlocked_bytes, pin->unlocked_free_bytes);
+}
+
+static void print_pins(const struct pins *pins)
+{
+	printf("{\"status\":\"%s\",\"missing\":\"%s\",\"read_ns\":%" PRId64
+	       ",\"pinning_chunks\":%" PRIu64 ",\"pinning_bytes\":%" PRIu64
+	       ",\"pinned_bytes\":%" PRIu64 ",\"best\":[",
+	       sample_status_name(pins->status), pins->missing, pins->read_ns,
+	       pins->pinning_chunks, pins->pinning_bytes, pins->pinned_bytes);
+	for (unsigned i = 0; i < pins->best_count; i++)
+		print_pin(&pins->best[i], i ? "," : "");
+	printf("],\"tail\":[");
+	for (unsigned i = 0; i < pins->tail_count; i++)
+		print_pin(&pins->tail[i], i ? "," : "");
+	printf("],\"tail_arena\":%u,\"tail_top_bytes\":%" PRIu64 ",\"steps\":[",
+	       pins->tail_arena, pins->tail_top_bytes);
+	for (unsigned i = 0; i < pins->step_count; i++) {
+		const struct pins_step *step = &pins->step[i];
+
+		printf("%s{\"from\":%" PRIu64 ",\"chunks\":%" PRIu64 ",\"bytes\":%" PRIu64
+		       ",\"hole_bytes\":%" PRIu64 ",\"hole_resident_bytes\":%" PRIu64 "}",
+		       i ? "," : "", step->from, step->chunks, step->bytes,
+		       step->hole_bytes, step->hole_resident_bytes);
+	}
+	printf("]}\n");
+}
+
+static int look_at_map(struct source *source, int count, char **words,
+		       struct fault *fault)
+{
+	struct heap_map *map = heap_map_new(strtoul(words[1], NULL, 10), CHUNKS);
+	int error;
+
+	if (!map)
+		return -1;
+	map->arena = strtoul(words[0], NULL, 10);
+	map->from = count > 2 ? strtoull(words[2], NULL, 16) : 0;
+	map->to = count > 3 ? strtoull(words[3], NULL, 16) : 0;
+	error = source_map(source, map, fault);
+	if (!error)
+		print_map(map);
+	heap_map_free(map);
+	return error;
+}
+
+static int look_at_pins(struct source *source, const char *arena, struct fault *fault)
+{
+	static struct pins pins;
+	int error;
+
+	pins.arena = atoi(arena);
+	error = source_pins(source, &pins, fault);
+	if (!error)
+		print_pins(&pins);
+	return error;
+}
+
+int main(int argc, char **argv)
+{
+	const struct source_options options = {.threads = 1, .survey = true};
+	struct source *source;
+	struct fault fault = {.text = "usage", .status = EXIT_USAGE};
+	int error = -1;
+
+	if (argc < 4 || source_open(&source, atoi(argv[1]), &options, &fault)) {
+		fprintf(stderr, "%s\n", fault.text);
+		return fault.status;
+	}
+	if (strcmp(argv[2], "map") == 0 && argc > 4)
+		error = look_at_map(source, argc - 3, argv + 3, &fault);
+	else if (strcmp(argv[2], "pins") == 0)
+		error = look_at_pins(source, argv[3], &fault);
+	if (error)
+		fprintf(stderr, "%s\n", fault.text);
+	source_close(source);
+	return error ? (int)fault.status : EXIT_DONE;
+}
