@@ -20,9 +20,9 @@ static const struct table_column columns[SHOWN_COLUMNS] = {
 	[ARENA_CHUNKS] = {"chunks", 6, 4, false},
 	[ARENA_LARGEST] = {"largest", 7, 5, false},
 	[ARENA_FRAG] = {"frag", 5, 6, false},
-	[ARENA_THREADS] = {"thr", 3, 11, false},
+	[ARENA_THREADS] = {"thr", 5, 11, false},
 	[ARENA_TREND] = {"change", 6, 10, false},
-	[BAR] = {"live/free", 9, 12, true},
+	[BAR] = {"memory", 7, 12, true},
 	[ADDRESS] = {"address", 14, 14, false},
 };
 

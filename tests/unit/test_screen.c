@@ -1,8 +1,10 @@
 /* test_screen.c: every pane to the letter, at the sizes and charsets that matter, against
  * tests/golden; with UPDATE_GOLDEN=1 in the environment these are written anew. */
+#include "analysis/verdict.h"
 #include "sample/heap_map.h"
 #include "sample/pins.h"
 #include "tui/screen.h"
+#include "tui/svg.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -210,7 +212,7 @@ static void golden_path(char *path, size_t size, const char *name)
 {
 	const char *tree = getenv("FRAGSCOPE_SRCDIR");
 
-	snprintf(path, size, "%s/tests/golden/%s.txt", tree ? tree : ".", name);
+	snprintf(path, size, "%s/tests/golden/%s", tree ? tree : ".", name);
 }
 
 static void write_golden(const char *path)
@@ -250,11 +252,23 @@ static void compare(const char *name)
 	}
 }
 
+/* DRAWN must be what tests/golden/NAME has. */
+static void assert_drawn(const char *name)
+{
+	char path[512];
+
+	golden_path(path, sizeof(path), name);
+	if (getenv("UPDATE_GOLDEN"))
+		write_golden(path);
+	read_golden(path);
+	compare(name);
+}
+
 /* Draws SCREEN and compares it with tests/golden/NAME.txt: characters, then inks. */
 static void assert_golden(const char *name, unsigned columns, unsigned rows)
 {
 	struct text text;
-	char path[512];
+	char file[64];
 
 	canvas_resize(canvas, rows, columns);
 	screen_draw(canvas, &screen);
@@ -263,11 +277,8 @@ static void assert_golden(const char *name, unsigned columns, unsigned rows)
 	text_string(&text, "---- inks\n");
 	canvas_inks(canvas, &text);
 	assert_false(text.overflow);
-	golden_path(path, sizeof(path), name);
-	if (getenv("UPDATE_GOLDEN"))
-		write_golden(path);
-	read_golden(path);
-	compare(name);
+	snprintf(file, sizeof(file), "%s.txt", name);
+	assert_drawn(file);
 }
 
 /* ---- the panes ---- */
@@ -501,6 +512,124 @@ static void a_source_without_the_heap(void **state)
 	assert_golden("proc-arenas-80x24", 80, 24);
 }
 
+static void advice(void **state)
+{
+	static const struct verdict verdicts[] = {
+		{.kind = VERDICT_FRAGMENTATION,
+		 .severity = SEVERITY_CRITICAL,
+		 .headline = "496M of free memory is in crumbs among what is in use",
+		 .evidence =
+			 "601k free chunks, the largest of 89.3K; 496M of 500M share "
+			 "their pages with live chunks, so that no trim returns them.",
+		 .remedy = "Allocate what lives long apart from what lives short."},
+		{.kind = VERDICT_RETURNED,
+		 .severity = SEVERITY_NOTE,
+		 .headline = "91.1M of free memory is not resident",
+		 .evidence = "It was given back and costs nothing."},
+	};
+
+	(void)state;
+	screen.pane = PANE_ADVICE;
+	assert_golden("advice-unknown-80x24", 80, 24);
+	screen.verdict = verdicts;
+	assert_golden("advice-none-80x24", 80, 24);
+	screen.verdict_count = 2;
+	assert_golden("advice-80x24", 80, 24);
+	assert_golden("advice-40x10", 40, 10);
+	screen.verdict_selected = 1;
+	assert_golden("advice-second-40x10", 40, 10);
+}
+
+static void graphs_as_svg(void **state)
+{
+	struct text text;
+
+	(void)state;
+	strcpy(sample->comm, "a<b>&\"\x1b");
+	text_init(&text, drawn, SVG_BYTES);
+	screen_svg(&text, &screen);
+	assert_false(text.overflow);
+	assert_drawn("graphs.svg");
+	screen.sample = NULL;
+	screen.history = NULL;
+	text_init(&text, drawn, SVG_BYTES);
+	screen_svg(&text, &screen);
+	assert_false(text.overflow);
+}
+
+/* ---- whatever there is to show ---- */
+
+static void all_of(const char *what)
+{
+	for (unsigned rows = 1; rows <= 100; rows += rows < 30 ? 1 : 23)
+		for (unsigned columns = 1; columns <= 300;
+		     columns += columns < 90 ? 7 : 70)
+			for (unsigned pane = 0; pane < PANE_COUNT; pane++) {
+				struct text text;
+
+				screen.pane = pane;
+				canvas->ascii = (rows + columns) % 2;
+				canvas_resize(canvas, rows, columns);
+				screen_draw(canvas, &screen);
+				text_init(&text, drawn, TEXT_BYTES);
+				canvas_text(canvas, &text);
+				if (text.overflow || strchr(drawn, '\x1b'))
+					fail_msg("%s at %ux%u", what, columns, rows);
+			}
+}
+
+static void set_all(struct figures *fig, uint64_t value, double ratio)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (figure_info[f].unit == UNIT_RATIO)
+			figure_set_ratio(fig, f, ratio);
+		else
+			figure_set(fig, f, value);
+}
+
+/* Figures that no process has: nothing but their columns may be harmed. */
+static void extremes(void **state)
+{
+	static const uint64_t values[] = {0, 1, UINT64_C(1) << 63, UINT64_MAX,
+					  1000000000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		set_all(&sample->fig, values[i], i % 2 ? 1e300 : -1);
+		for (unsigned j = 0; j < ARENAS; j++) {
+			set_all(&sample->arena[j].fig, values[i], 99999.5);
+			bin_of(&sample->arena[j].bins->bins[0], 0, values[i], values[i]);
+		}
+		strcpy(sample->comm, "\x1b[2Jevil\n\xff");
+		sample->status = STATUS_PARTIAL;
+		memset(sample->missing, 'm', sizeof(sample->missing) - 1);
+		all_of("extremes");
+	}
+	set_all(&sample->fig, UINT64_MAX, 1);
+	for (unsigned j = 0; j < ARENAS; j++)
+		set_all(&sample->arena[j].fig, UINT64_MAX, 1);
+	screen.pane = PANE_ARENAS;
+	canvas->ascii = false;
+	assert_golden("extreme-arenas-120x40", 120, 40);
+	screen.pane = PANE_OVERVIEW;
+	assert_golden("extreme-overview-80x24", 80, 24);
+}
+
+static void nothing_to_show(void **state)
+{
+	(void)state;
+	screen = (struct screen){0};
+	all_of("nothing");
+	screen.help = true;
+	all_of("help");
+	screen.help = false;
+	screen.popup =
+		"a\n\nword-that-is-longer-than-any-line-of-a-small-terminal-can-be";
+	all_of("popup");
+	screen.picking = true;
+	all_of("picker");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
@@ -511,7 +640,11 @@ int main(void)
 		TEST(heap_map),
 		TEST(events),
 		TEST(picker),
+		TEST(advice),
 		TEST(help_and_popups),
+		TEST(graphs_as_svg),
+		TEST(extremes),
+		TEST(nothing_to_show),
 		TEST(states_of_the_frame),
 		TEST(a_source_without_the_heap),
 	};
