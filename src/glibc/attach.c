@@ -247,3 +247,44 @@ int attach_unused(const struct process *process, const struct attached *attached
 		"proc",
 		process->pid, process->comm);
 }
+
+/* ---- by names alone ---- */
+
+enum { GUESS_NONE, GUESS_GLIBC, GUESS_MUSL, GUESS_OTHER };
+
+/* The best guess up to now: a library that is there for nothing but malloc says more than
+ * a libc. */
+struct guess {
+	unsigned rank;
+	char *name;
+};
+
+static int guess_by(const struct mapping *mapping, void *context)
+{
+	struct guess *guess = context;
+	const char *name = base_name(mapping->name);
+	unsigned rank = is_allocator_name(name)	  ? GUESS_OTHER
+			: begins(name, "ld-musl") ? GUESS_MUSL
+			: is_libc_name(name)	  ? GUESS_GLIBC
+						  : GUESS_NONE;
+
+	if (rank <= guess->rank)
+		return 0;
+	guess->rank = rank;
+	if (rank == GUESS_OTHER)
+		/* "libjemalloc.so.2" is jemalloc. */
+		snprintf(guess->name, ATTACH_NAME, "%.*s", (int)strcspn(name + 3, ".-_"),
+			 name + 3);
+	else
+		snprintf(guess->name, ATTACH_NAME, "%s",
+			 rank == GUESS_MUSL ? "musl" : "glibc");
+	return 0;
+}
+
+int attach_guess(const struct process *process, char name[ATTACH_NAME])
+{
+	struct guess guess = {GUESS_NONE, name};
+
+	name[0] = '\0';
+	return maps_scan(process, guess_by, &guess);
+}

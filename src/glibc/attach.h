@@ -27,4 +27,8 @@ int attach(const struct process *process, struct attached *attached, struct faul
 int attach_unused(const struct process *process, const struct attached *attached,
 		  struct fault *fault);
 
+/* Whose malloc PROCESS seems to use, by the names of its mapped files alone, in NAME:
+ * "jemalloc", "glibc", "musl"; empty when no name tells. 0 or -errno. */
+int attach_guess(const struct process *process, char name[ATTACH_NAME]);
+
 #endif

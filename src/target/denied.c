@@ -1,5 +1,7 @@
 #include "target/denied.h"
 
+#include "target/process.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -9,24 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* The real user of PID; of /proc/PID itself only where status cannot be read, since that
- * file belongs to root when the process is not dumpable. */
-static bool owner(int pid, uid_t *uid)
-{
-	char path[64], line[256];
-	bool found = false;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	while (!found && fgets(line, sizeof(line), file))
-		found = sscanf(line, "Uid: %u", uid) == 1;
-	fclose(file);
-	return found;
-}
 
 static int yama_scope(void)
 {
@@ -46,7 +30,7 @@ static void cause(int pid, char *text, size_t size)
 	const struct passwd *user;
 	uid_t uid;
 
-	if (!owner(pid, &uid)) {
+	if (process_user(pid, &uid)) {
 		snprintf(text, size, "it is hidden from this user; run as root");
 	} else if (uid != geteuid() && geteuid() != 0) {
 		user = getpwuid(uid);

@@ -35,6 +35,23 @@ ssize_t process_text(int pid, const char *name, char *text, size_t size)
 	return length;
 }
 
+/* By status: what is under /proc/PID belongs to root when the process is not dumpable. */
+int process_user(int pid, uid_t *uid)
+{
+	static const char key[] = "\nUid:";
+	char text[4096];
+	const char *line;
+	ssize_t length = process_text(pid, "status", text, sizeof(text));
+
+	if (length < 0)
+		return (int)length;
+	line = strstr(text, key);
+	if (!line)
+		return -EPROTO;
+	*uid = (uid_t)strtoul(line + strlen(key), NULL, 10);
+	return 0;
+}
+
 struct stat_line {
 	char state;
 	unsigned long flags;

@@ -45,6 +45,9 @@ void process_tell_end(const struct process *process, enum process_state state,
  * the kernel takes away first. */
 bool process_exits(const struct process *process);
 
+/* The real user of PID. 0 or -errno. */
+int process_user(int pid, uid_t *uid);
+
 /* Reads /proc/PID/NAME whole into TEXT (at most SIZE - 1 bytes, null-terminated). Returns
  * the length or -errno. */
 ssize_t process_text(int pid, const char *name, char *text, size_t size);
