@@ -76,7 +76,7 @@ static const struct option_spec options[] = {
 	{.name = "arenas", .kind = OPTION_FLAG, .offset = FIELD(arenas),
 	 .help = "Print a row for each arena after that of the process."},
 	{.name = "bins", .kind = OPTION_FLAG, .offset = FIELD(bins),
-	 .help = "Add each arena's bins, as malloc_info reports them; needs --json, implies --arenas."},
+	 .help = "Add each arena's bins, as malloc_info reports them, or an allocator's size classes; needs --json, implies --arenas."},
 	{.name = "csv", .kind = OPTION_FLAG, .offset = FIELD(csv),
 	 .help = "Print CSV: a header, then every figure, unscaled."},
 	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
@@ -159,7 +159,7 @@ static const char *not_served(const struct command *command, const struct parsed
 		const char *name;
 		bool preload; /* the sampler serves it */
 	} heap_options[] = {
-		{"arenas", true},     {"bins", false},	   {"quick", false},
+		{"arenas", true},     {"bins", true},	   {"quick", false},
 		{"events", true},     {"pause", false},	   {"threads", false},
 		{"residency", false}, {"unusable", false},
 	};

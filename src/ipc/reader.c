@@ -39,7 +39,7 @@ bool ring_is_whole(const struct ring_slot *slot, uint64_t sequence_after, uint64
 	const struct ring_sample *sample = &slot->sample;
 
 	return slot->sequence == 2 * number + 2 && sequence_after == slot->sequence &&
-	       ring_sample_bytes(sample) && sample->number == number &&
+	       ring_is_possible(sample) && sample->number == number &&
 	       ring_check(sample) == slot->check;
 }
 
@@ -204,7 +204,7 @@ static int read_slot(const struct ring *ring, uint64_t number, struct ring_sampl
 		return error;
 	if (!ring_is_whole(&slot, after, number))
 		return count - number < RING_SLOTS ? -EPROTO : -EAGAIN;
-	memcpy(sample, &slot.sample, ring_sample_bytes(&slot.sample));
+	ring_copy(sample, &slot.sample);
 	return 0;
 }
 

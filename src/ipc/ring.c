@@ -6,12 +6,28 @@
 
 enum { CHECK_SEED = 0x9e37 };
 
-size_t ring_sample_bytes(const struct ring_sample *sample)
+/* The parts of a sample that are in use, as offsets and counts of words. */
+enum { PARTS = 2 };
+
+struct part {
+	size_t offset, words;
+};
+
+static void find_parts(const struct ring_sample *sample, struct part part[PARTS])
 {
-	if (sample->arenas_told > RING_ARENAS)
-		return 0;
-	return offsetof(struct ring_sample, arena) +
-	       sample->arenas_told * sizeof(sample->arena[0]);
+	const size_t word = sizeof(uint64_t);
+
+	part[0].offset = 0;
+	part[0].words = (offsetof(struct ring_sample, arena) +
+			 sample->arenas_told * sizeof(sample->arena[0])) /
+			word;
+	part[1].offset = offsetof(struct ring_sample, class) / word;
+	part[1].words = sample->classes_told * sizeof(sample->class[0]) / word;
+}
+
+bool ring_is_possible(const struct ring_sample *sample)
+{
+	return sample->arenas_told <= RING_ARENAS && sample->classes_told <= RING_CLASSES;
 }
 
 /* Every word is mixed into the sum at its place: neither swapped words nor words of an
@@ -19,24 +35,30 @@ size_t ring_sample_bytes(const struct ring_sample *sample)
 uint64_t ring_check(const struct ring_sample *sample)
 {
 	const uint64_t *word = (const uint64_t *)(const void *)sample;
-	size_t words = ring_sample_bytes(sample) / sizeof(*word);
+	struct part part[PARTS];
 	uint64_t sum = CHECK_SEED;
 
-	for (size_t i = 0; i < words; i++) {
-		sum = (sum ^ word[i]) * UINT64_C(0x9fb21c651e98df25);
-		sum ^= sum >> 29;
-	}
+	find_parts(sample, part);
+	for (unsigned p = 0; p < PARTS; p++)
+		for (size_t i = 0; i < part[p].words; i++) {
+			sum = (sum ^ word[part[p].offset + i]) *
+			      UINT64_C(0x9fb21c651e98df25);
+			sum ^= sum >> 29;
+		}
 	return sum;
 }
 
 /* Word by word, and not by a call that the host may have put its own in the place of. */
-static void copy_words(void *to, const void *from, size_t bytes)
+void ring_copy(struct ring_sample *to, const struct ring_sample *from)
 {
-	volatile uint64_t *into = to;
-	const uint64_t *word = from;
+	volatile uint64_t *into = (volatile uint64_t *)(void *)to;
+	const uint64_t *word = (const uint64_t *)(const void *)from;
+	struct part part[PARTS];
 
-	for (size_t i = 0; i < bytes / sizeof(*word); i++)
-		into[i] = word[i];
+	find_parts(from, part);
+	for (unsigned p = 0; p < PARTS; p++)
+		for (size_t i = 0; i < part[p].words; i++)
+			into[part[p].offset + i] = word[part[p].offset + i];
 }
 
 void ring_publish(void *ring, struct ring_sample *sample)
@@ -49,7 +71,7 @@ void ring_publish(void *ring, struct ring_sample *sample)
 	sample->number = number;
 	__atomic_store_n(&slot->sequence, 2 * number + 1, __ATOMIC_RELAXED);
 	atomic_thread_fence(memory_order_release);
-	copy_words(&slot->sample, sample, ring_sample_bytes(sample));
+	ring_copy(&slot->sample, sample);
 	slot->check = ring_check(sample);
 	__atomic_store_n(&slot->sequence, 2 * number + 2, __ATOMIC_RELEASE);
 	__atomic_store_n(&header->published, number + 1, __ATOMIC_RELEASE);

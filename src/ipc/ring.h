@@ -21,14 +21,15 @@ struct process;
 enum {
 	/* Another number is another layout; a reader knows one only. Figures are added
 	 * without a new one, for each has a bit that tells whether it is there. */
-	RING_VERSION = 1,
+	RING_VERSION = 2,
 	RING_SLOTS = 32,
 	RING_ARENAS = 128,
+	RING_CLASSES = 128,
 	RING_FIGURES = 48,
 	RING_ARENA_FIGURES = 16,
 	RING_NAME = 64,
 	RING_HEADER_BYTES = 4096,
-	RING_SLOT_BYTES = 20480,
+	RING_SLOT_BYTES = 24576,
 	RING_BYTES = RING_HEADER_BYTES + RING_SLOTS * RING_SLOT_BYTES,
 };
 
@@ -46,6 +47,9 @@ enum ring_figure {
 	RING_LIVE_BYTES = 8,  /* what the program holds; not of glibc: see uordblks */
 	RING_DIRTY_BYTES = 9, /* free pages that the allocator has kept */
 	RING_MUZZY_BYTES = 10,
+	RING_LARGEST_EXTENT_BYTES = 11, /* at least */
+	RING_SLAB_BYTES = 12,
+	RING_SLAB_FREE_BYTES = 13,
 
 	RING_ARENA_COUNT = 16,
 	RING_MMAPPED_CHUNKS = 17,
@@ -72,6 +76,8 @@ enum ring_allocator {
 enum ring_flag {
 	/* Counted by an int: figures of more than 2 GB are wrong (glibc before 2.33). */
 	RING_WRAPS = 1,
+	/* Classes tell what is used, and their slabs; else only what is free. */
+	RING_SLABS = 2,
 };
 
 /* A figure is valid where its bit in HAVE is set. */
@@ -80,6 +86,14 @@ struct ring_arena {
 	uint32_t reserved;
 	uint64_t have;
 	uint64_t value[RING_ARENA_FIGURES];
+};
+
+/* The regions of one size that an allocator of size classes holds. */
+struct ring_class {
+	uint64_t region_bytes;
+	uint64_t free;
+	uint64_t used;
+	uint64_t slabs;
 };
 
 /* One sample. NUMBER counts from 0; sample N lies in slot N % RING_SLOTS. */
@@ -92,10 +106,11 @@ struct ring_sample {
 	uint64_t flags;	      /* of enum ring_flag */
 	uint64_t have;
 	uint64_t value[RING_FIGURES];
-	uint32_t arenas_told; /* entries of ARENA that are filled; 0: arenas were not
-				 asked for this time, to spare the host */
-	uint32_t reserved;
+	uint32_t arenas_told;  /* entries of ARENA that are filled; 0: arenas were not
+				  asked for this time, to spare the host */
+	uint32_t classes_told; /* entries of CLASS that are filled */
 	struct ring_arena arena[RING_ARENAS];
+	struct ring_class class[RING_CLASSES];
 };
 
 /* A sample as it lies in the ring. SEQUENCE is 2 * NUMBER + 1 while it is being written
@@ -131,10 +146,11 @@ struct ring_header {
 
 _Static_assert(sizeof(struct ring_arena) == 16 + 8 * RING_ARENA_FIGURES, "no padding");
 _Static_assert(sizeof(struct ring_sample) ==
-		       64 + 8 * RING_FIGURES + RING_ARENAS * sizeof(struct ring_arena),
+		       64 + 8 * RING_FIGURES + RING_ARENAS * sizeof(struct ring_arena) +
+			       RING_CLASSES * sizeof(struct ring_class),
 	       "no padding");
 _Static_assert(offsetof(struct ring_sample, arena) == 64 + 8 * RING_FIGURES,
-	       "the arenas come last");
+	       "the arenas come after all that is always there");
 _Static_assert(sizeof(struct ring_slot) == 16 + sizeof(struct ring_sample), "no padding");
 _Static_assert(sizeof(struct ring_slot) <= RING_SLOT_BYTES, "a slot has room");
 _Static_assert(sizeof(struct ring_header) == 80 + RING_NAME, "no padding");
@@ -142,11 +158,14 @@ _Static_assert(sizeof(struct ring_header) <= RING_HEADER_BYTES, "the header has 
 
 /* ---- both ends ---- */
 
-/* Bytes of SAMPLE in use, or 0 when its count of arenas is impossible. */
-size_t ring_sample_bytes(const struct ring_sample *sample);
+/* Whether SAMPLE has no more arenas and classes than there is room for. */
+bool ring_is_possible(const struct ring_sample *sample);
 
-/* The check of SAMPLE, whose count of arenas is possible. */
+/* The check of SAMPLE, which is possible: of what of it is in use. */
 uint64_t ring_check(const struct ring_sample *sample);
+
+/* What of FROM, which is possible, is in use, to TO. */
+void ring_copy(struct ring_sample *to, const struct ring_sample *from);
 
 /* ---- the writer: async-signal-safe, and nothing of it calls libc ---- */
 

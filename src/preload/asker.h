@@ -31,6 +31,13 @@ static inline void sample_put(struct ring_sample *sample, enum ring_figure figur
 	sample->have |= UINT64_C(1) << figure;
 }
 
+static inline void arena_put(struct ring_arena *arena, enum ring_figure figure,
+			     uint64_t value)
+{
+	arena->value[figure] = value;
+	arena->have |= UINT64_C(1) << figure;
+}
+
 /* ---- host.c: what the program is made of ---- */
 
 /* Whether the sampler must stay out of this program. */

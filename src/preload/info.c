@@ -1,5 +1,8 @@
 #include "preload/info.h"
 
+#include "preload/asker.h"
+#include "preload/words.h"
+
 enum { FLAG_BITS = 7 };
 
 /* The figures that the arenas add to those of the process. */
@@ -28,41 +31,15 @@ static uint64_t bit(enum ring_figure figure)
 	return UINT64_C(1) << figure;
 }
 
-/* The text after WORD in LINE, or null. */
-static const char *after(const char *line, const char *word)
-{
-	for (; *line; line++) {
-		const char *a = line, *b = word;
-
-		while (*b && *a == *b) {
-			a++;
-			b++;
-		}
-		if (!*b)
-			return a;
-	}
-	return NULL;
-}
-
 static bool number(const char *line, const char *attribute, uint64_t *value)
 {
-	const char *digit = after(line, attribute);
+	const char *digit = words_after(line, attribute);
 
 	*value = 0;
-	if (!digit || *digit < '0' || *digit > '9')
-		return false;
-	for (; *digit >= '0' && *digit <= '9'; digit++)
-		*value = *value * 10 + (uint64_t)(*digit - '0');
-	return *digit == '"';
+	return digit && *digit != ' ' && words_number(&digit, value) && *digit == '"';
 }
 
 /* ---- one arena ---- */
-
-static void put(struct ring_arena *row, enum ring_figure figure, uint64_t value)
-{
-	row->value[figure] = value;
-	row->have |= bit(figure);
-}
 
 /* REST counts the top as one chunk more than the bins have, of a size without a flag. */
 static bool make_row(const struct info_arena *arena, struct ring_arena *row)
@@ -75,14 +52,14 @@ static bool make_row(const struct info_arena *arena, struct ring_arena *row)
 	    arena->binned_raw_bytes < arena->binned_chunks)
 		return false;
 	*row = (struct ring_arena){.index = (uint32_t)arena->index};
-	put(row, RING_SYSTEM_BYTES, arena->system_bytes);
-	put(row, RING_FREE_BYTES, binned_bytes + arena->fast_bytes + top_bytes);
-	put(row, RING_FREE_CHUNKS, arena->binned_chunks + arena->fast_chunks);
-	put(row, RING_LARGEST_FREE_BYTES, most(arena->hole_bytes, top_bytes));
-	put(row, RING_LARGEST_HOLE_BYTES, arena->hole_bytes);
-	put(row, RING_TOP_BYTES, top_bytes);
-	put(row, RING_FAST_CHUNKS, arena->fast_chunks);
-	put(row, RING_FAST_BYTES, arena->fast_bytes);
+	arena_put(row, RING_SYSTEM_BYTES, arena->system_bytes);
+	arena_put(row, RING_FREE_BYTES, binned_bytes + arena->fast_bytes + top_bytes);
+	arena_put(row, RING_FREE_CHUNKS, arena->binned_chunks + arena->fast_chunks);
+	arena_put(row, RING_LARGEST_FREE_BYTES, most(arena->hole_bytes, top_bytes));
+	arena_put(row, RING_LARGEST_HOLE_BYTES, arena->hole_bytes);
+	arena_put(row, RING_TOP_BYTES, top_bytes);
+	arena_put(row, RING_FAST_CHUNKS, arena->fast_chunks);
+	arena_put(row, RING_FAST_BYTES, arena->fast_bytes);
 	return true;
 }
 
@@ -192,7 +169,8 @@ static void take_line(struct info *info)
 	info->line[info->length] = '\0';
 	info->length = 0;
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		if (lines[i].inside == info->inside && after(info->line, lines[i].mark))
+		if (lines[i].inside == info->inside &&
+		    words_after(info->line, lines[i].mark))
 			lines[i].take(info, info->line);
 }
 

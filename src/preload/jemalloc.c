@@ -1,5 +1,7 @@
 #include "preload/asker.h"
 
+#include <stddef.h>
+
 /* jemalloc's own interface, version 5; its headers need not be there. */
 int mallctl(const char *name, void *old, size_t *old_bytes, void *new, size_t new_bytes);
 int mallctlnametomib(const char *name, size_t *mib, size_t *length);
@@ -12,7 +14,10 @@ int mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_bytes,
 enum {
 	MIB = 8,
 	ARENA_AT = 2, /* in the name of a figure of one arena */
+	CLASS_AT = 4, /* in that of one of its bins or extents */
+	BIN_AT = 2,   /* in that of what a bin is made of */
 	INITIALIZED_AT = 1,
+	EXTENTS = 512, /* classes of extents: no jemalloc has as many */
 };
 
 /* In place of an arena's number: all of them together. */
@@ -45,6 +50,16 @@ enum part {
 	PARTS,
 };
 
+/* Figures of one class of small sizes, whose regions lie in slabs. */
+enum bin {
+	SLABS,
+	REGIONS,
+	BINS,
+};
+
+/* Figures of one class of free extents. What they hold is dirty, muzzy or given back. */
+enum { KINDS = 3 };
+
 static const char *const whole_name[WHOLES] = {
 	[ALLOCATED] = "stats.allocated", [ACTIVE] = "stats.active",
 	[RESIDENT] = "stats.resident",	 [MAPPED] = "stats.mapped",
@@ -62,10 +77,38 @@ static const char *const part_name[PARTS] = {
 	[STASHED] = OF_ARENA("tcache_stashed_bytes"), /* from 5.3 */
 };
 
+static const char *const bin_name[BINS] = {
+	[SLABS] = OF_ARENA("bins.0.curslabs"),
+	[REGIONS] = OF_ARENA("bins.0.curregs"),
+};
+
+static const char *const extents_name[KINDS] = {
+	OF_ARENA("extents.0.ndirty"),
+	OF_ARENA("extents.0.nmuzzy"),
+	OF_ARENA("extents.0.nretained"),
+};
+
+static const char *const extents_bytes_name[KINDS] = {
+	OF_ARENA("extents.0.dirty_bytes"),
+	OF_ARENA("extents.0.muzzy_bytes"),
+	OF_ARENA("extents.0.retained_bytes"),
+};
+
+/* What a class of small sizes is made of, which never changes. */
+struct slab {
+	size_t region_bytes, slab_bytes;
+	uint32_t regions;
+};
+
 static struct {
 	struct name epoch, arenas, initialized, purge;
 	struct name whole[WHOLES];
 	struct name part[PARTS];
+	struct name bin[BINS];
+	struct name extents[KINDS], extents_bytes[KINDS];
+	struct slab slab[RING_CLASSES];
+	unsigned bins;	  /* classes in SLAB; 0: not told */
+	unsigned classes; /* of extents; 0: not told */
 	size_t page_bytes;
 } known;
 
@@ -95,6 +138,15 @@ static bool ask_part(enum part part, size_t arena, size_t *value)
 	if (!name.length)
 		return part == STASHED;
 	name.mib[ARENA_AT] = arena;
+	return ask(&name, value, sizeof(*value));
+}
+
+static bool ask_class(const struct name *of, size_t arena, size_t class, size_t *value)
+{
+	struct name name = *of;
+
+	name.mib[ARENA_AT] = arena;
+	name.mib[CLASS_AT] = class;
 	return ask(&name, value, sizeof(*value));
 }
 
@@ -134,6 +186,49 @@ static bool keeps_statistics(void)
 	return !mallctl("config.stats", &keeps, &bytes, NULL, 0) && keeps;
 }
 
+/* One constant of each class of small sizes; false when it is not told. */
+static bool look_up_slabs(const char *text, size_t offset, size_t bytes)
+{
+	struct name name = look_up(text);
+
+	for (unsigned i = 0; i < known.bins; i++) {
+		name.mib[BIN_AT] = i;
+		if (!ask(&name, (char *)&known.slab[i] + offset, bytes))
+			return false;
+	}
+	return true;
+}
+
+static void look_up_bins(void)
+{
+	const struct name count = look_up("arenas.nbins");
+
+	for (unsigned i = 0; i < BINS; i++)
+		known.bin[i] = look_up(bin_name[i]);
+	if (!ask(&count, &known.bins, sizeof(known.bins)) || known.bins > RING_CLASSES ||
+	    !look_up_slabs("arenas.bin.0.size", offsetof(struct slab, region_bytes),
+			   sizeof(size_t)) ||
+	    !look_up_slabs("arenas.bin.0.slab_size", offsetof(struct slab, slab_bytes),
+			   sizeof(size_t)) ||
+	    !look_up_slabs("arenas.bin.0.nregs", offsetof(struct slab, regions),
+			   sizeof(uint32_t)))
+		known.bins = 0;
+}
+
+/* How many classes of extents there are is not told, but which is none. */
+static void look_up_extents(void)
+{
+	size_t count;
+
+	for (unsigned i = 0; i < KINDS; i++) {
+		known.extents[i] = look_up(extents_name[i]);
+		known.extents_bytes[i] = look_up(extents_bytes_name[i]);
+	}
+	while (known.classes < EXTENTS &&
+	       ask_class(&known.extents[0], ALL, known.classes, &count))
+		known.classes++;
+}
+
 static bool start(char name[RING_NAME])
 {
 	size_t bytes = sizeof(known.page_bytes);
@@ -150,6 +245,8 @@ static bool start(char name[RING_NAME])
 		known.whole[i] = look_up(whole_name[i]);
 	for (unsigned i = 0; i < PARTS; i++)
 		known.part[i] = look_up(part_name[i]);
+	look_up_bins();
+	look_up_extents();
 	name[0] = '\0';
 	host_append(name, "jemalloc");
 	append_version(name);
@@ -205,40 +302,148 @@ static bool is_initialized(size_t arena)
 	return ask(&name, &is, sizeof(is)) && is;
 }
 
-static void put_arena(struct ring_arena *row, size_t arena)
+/* What an arena, or all of them, keep in slabs. */
+struct slabs {
+	uint64_t bytes, free_bytes;
+};
+
+/* One class of small sizes in ARENA; regions in thread caches count as used. */
+static bool ask_bin(size_t arena, unsigned class, struct ring_class *told)
 {
-	size_t small, large, cached, stashed, dirty, muzzy;
+	const struct slab *slab = &known.slab[class];
+	size_t slabs, used;
+
+	if (!ask_class(&known.bin[SLABS], arena, class, &slabs) ||
+	    !ask_class(&known.bin[REGIONS], arena, class, &used) ||
+	    used > slabs * slab->regions)
+		return false;
+	told->region_bytes = slab->region_bytes;
+	told->slabs = slabs;
+	told->used = used;
+	told->free = slabs * slab->regions - used;
+	return true;
+}
+
+/* The classes of ARENA to TOLD, unless that is null, and their SUM. */
+static bool ask_bins(size_t arena, struct ring_class *told, struct slabs *sum)
+{
+	*sum = (struct slabs){0};
+	for (unsigned i = 0; i < known.bins; i++) {
+		struct ring_class class;
+
+		if (!ask_bin(arena, i, &class))
+			return false;
+		sum->bytes += class.slabs * known.slab[i].slab_bytes;
+		sum->free_bytes += class.free * class.region_bytes;
+		if (told)
+			told[i] = class;
+	}
+	return known.bins;
+}
+
+/* The largest free extent of those in CLASS of ARENA, at least: their mean, which is it
+ * where there is one only. 0: there is none. */
+static size_t ask_extents(size_t arena, size_t class)
+{
+	size_t largest = 0;
+
+	for (unsigned i = 0; i < KINDS; i++) {
+		size_t count, bytes;
+
+		if (ask_class(&known.extents[i], arena, class, &count) && count &&
+		    ask_class(&known.extents_bytes[i], arena, class, &bytes) &&
+		    bytes / count > largest)
+			largest = bytes / count;
+	}
+	return largest;
+}
+
+/* Classes from *END downwards, which becomes the end of those that have an extent. */
+static size_t ask_largest_extent(size_t arena, unsigned *end)
+{
+	size_t largest = 0;
+
+	while (*end && !(largest = ask_extents(arena, *end - 1)))
+		--*end;
+	return largest;
+}
+
+static void put_arena(struct ring_arena *row, size_t arena, unsigned classes)
+{
+	size_t small, large, cached, stashed, pages;
+	struct slabs slabs;
 
 	*row = (struct ring_arena){.index = (uint32_t)arena};
 	if (ask_part(SMALL, arena, &small) && ask_part(LARGE, arena, &large) &&
 	    ask_part(CACHED, arena, &cached) && ask_part(STASHED, arena, &stashed) &&
-	    small + large >= cached + stashed) {
-		row->value[RING_LIVE_BYTES] = small + large - cached - stashed;
-		row->have |= UINT64_C(1) << RING_LIVE_BYTES;
+	    small + large >= cached + stashed)
+		arena_put(row, RING_LIVE_BYTES, small + large - cached - stashed);
+	if (ask_part(DIRTY_PAGES, arena, &pages))
+		arena_put(row, RING_DIRTY_BYTES, pages * known.page_bytes);
+	if (ask_part(MUZZY_PAGES, arena, &pages))
+		arena_put(row, RING_MUZZY_BYTES, pages * known.page_bytes);
+	if (ask_bins(arena, NULL, &slabs)) {
+		arena_put(row, RING_SLAB_BYTES, slabs.bytes);
+		arena_put(row, RING_SLAB_FREE_BYTES, slabs.free_bytes);
 	}
-	if (ask_part(DIRTY_PAGES, arena, &dirty)) {
-		row->value[RING_DIRTY_BYTES] = dirty * known.page_bytes;
-		row->have |= UINT64_C(1) << RING_DIRTY_BYTES;
-	}
-	if (ask_part(MUZZY_PAGES, arena, &muzzy)) {
-		row->value[RING_MUZZY_BYTES] = muzzy * known.page_bytes;
-		row->have |= UINT64_C(1) << RING_MUZZY_BYTES;
-	}
+	if (known.classes)
+		arena_put(row, RING_LARGEST_EXTENT_BYTES,
+			  ask_largest_extent(arena, &classes));
+}
+
+static void put_classes(struct ring_sample *sample)
+{
+	struct slabs slabs;
+
+	if (!ask_bins(ALL, sample->class, &slabs))
+		return;
+	sample->classes_told = known.bins;
+	sample->flags |= RING_SLABS;
+	sample_put(sample, RING_SLAB_BYTES, slabs.bytes);
+	sample_put(sample, RING_SLAB_FREE_BYTES, slabs.free_bytes);
+	if (sample->have >> RING_DIRTY_BYTES & sample->have >> RING_MUZZY_BYTES & 1)
+		sample_put(sample, RING_FREE_BYTES,
+			   slabs.free_bytes + sample->value[RING_DIRTY_BYTES] +
+				   sample->value[RING_MUZZY_BYTES]);
+}
+
+/* The process's is a mean over all arenas, which one of them may exceed; but none has an
+ * extent of a larger class. */
+static void put_largest(struct ring_sample *sample, unsigned *classes)
+{
+	if (known.classes)
+		sample_put(sample, RING_LARGEST_EXTENT_BYTES,
+			   ask_largest_extent(ALL, classes));
+}
+
+static void raise_largest(struct ring_sample *sample, const struct ring_arena *row)
+{
+	if (row->value[RING_LARGEST_EXTENT_BYTES] >
+	    sample->value[RING_LARGEST_EXTENT_BYTES])
+		sample->value[RING_LARGEST_EXTENT_BYTES] =
+			row->value[RING_LARGEST_EXTENT_BYTES];
 }
 
 /* Of the epoch that the totals are of. */
 static bool detail(struct ring_sample *sample)
 {
-	unsigned arenas, found = 0;
+	unsigned arenas, found = 0, classes = known.classes;
 
+	put_classes(sample);
+	put_largest(sample, &classes);
 	if (!ask(&known.arenas, &arenas, sizeof(arenas)))
 		return false;
 	for (unsigned i = 0; i < arenas; i++) {
+		struct ring_arena *row = &sample->arena[sample->arenas_told];
+
 		if (!is_initialized(i))
 			continue;
 		found++;
-		if (sample->arenas_told < RING_ARENAS)
-			put_arena(&sample->arena[sample->arenas_told++], i);
+		if (sample->arenas_told == RING_ARENAS)
+			continue;
+		put_arena(row, i, classes);
+		raise_largest(sample, row);
+		sample->arenas_told++;
 	}
 	sample_put(sample, RING_ARENA_COUNT, found);
 	return true;

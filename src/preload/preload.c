@@ -171,7 +171,7 @@ static void take_sample(void)
 		self.asker->detail && budget_allows_detail(&self.budget, before_ns);
 
 	sample->flags = sample->have = 0;
-	sample->arenas_told = 0;
+	sample->arenas_told = sample->classes_told = 0;
 	sample->time_ns = now_ns(CLOCK_REALTIME);
 	sample->monotonic_ns = before_ns;
 	self.asker->totals(sample);

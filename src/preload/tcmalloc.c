@@ -1,11 +1,14 @@
 #include "preload/asker.h"
+#include "preload/words.h"
 
 /* The interface that gperftools' tcmalloc has for C. */
 int MallocExtension_GetNumericProperty(const char *name, size_t *value);
 void MallocExtension_ReleaseFreeMemory(void);
+void MallocExtension_GetStats(char *text, int bytes);
 const char *tc_version(int *major, int *minor, const char **patch);
 #pragma weak MallocExtension_GetNumericProperty
 #pragma weak MallocExtension_ReleaseFreeMemory
+#pragma weak MallocExtension_GetStats
 #pragma weak tc_version
 
 /* One property, and the figure that it is or is a part of. */
@@ -67,6 +70,132 @@ static void totals(struct ring_sample *sample)
 	sample->have &= ~gone;
 }
 
+/* ---- the report ---- */
+
+/* Sizes and free spans are told in text alone, into a buffer of the caller's: the vector
+ * that C++ is given would be taken from the heap. From 10000 bytes on it is the long one.
+ */
+enum { REPORT = 64 << 10, MEGABYTE = 1 << 20 };
+
+static char text[REPORT];
+
+/* What is read line by line. */
+struct report {
+	struct ring_sample *sample;
+	uint64_t page_bytes;
+	uint64_t largest_bytes;
+	bool has_pages; /* the part on free spans has begun */
+};
+
+/* "MALLOC:           8192              Tcmalloc page size" */
+static void page_line(struct report *report, const char *line)
+{
+	const char *at = words_after(line, "MALLOC:");
+
+	if (at)
+		words_number(&at, &report->page_bytes);
+}
+
+/* "class   1 [        8 bytes ] :     1023 objs; ...": of the central and transfer
+ * caches, and those of the threads. */
+static void class_line(struct report *report, const char *at)
+{
+	struct ring_sample *sample = report->sample;
+	struct ring_class class = {0};
+	uint64_t number;
+
+	if (!words_number(&at, &number) || !(at = words_after(at, "[")) ||
+	    !words_number(&at, &class.region_bytes) || !(at = words_after(at, "] :")) ||
+	    !words_number(&at, &class.free) || sample->classes_told == RING_CLASSES)
+		return;
+	sample->class[sample->classes_told++] = class;
+}
+
+static void found(struct report *report, uint64_t bytes)
+{
+	if (bytes > report->largest_bytes)
+		report->largest_bytes = bytes;
+}
+
+/* "PageHeap: 43 sizes; ..." */
+static void heap_line(struct report *report, const char *at)
+{
+	uint64_t sizes;
+
+	report->has_pages = words_number(&at, &sizes);
+}
+
+/* "  46 pages *      1 spans ~ ..." */
+static void spans_line(struct report *report, const char *line)
+{
+	uint64_t pages;
+
+	if (words_number(&line, &pages))
+		found(report, pages * report->page_bytes);
+}
+
+/* ">128   large *      1 spans ~   30.0 MiB; ...": spans of more pages than that. Their
+ * mean is no more than the largest, less what the sum may have been rounded up by. */
+static void large_line(struct report *report, const char *line)
+{
+	uint64_t pages, spans, whole, tenths = 0;
+	const char *at = words_after(line, ">");
+
+	if (!at || !words_number(&at, &pages) || !(at = words_after(at, "*")) ||
+	    !words_number(&at, &spans) || !(at = words_after(at, "~")) || !spans ||
+	    !words_number(&at, &whole))
+		return;
+	if (*at++ == '.')
+		words_number(&at, &tenths);
+	found(report, (pages + 1) * report->page_bytes);
+	if (whole * 20 + tenths * 2)
+		found(report, (whole * 20 + tenths * 2 - 1) * MEGABYTE / 20 / spans);
+}
+
+/* A line is known by a word in it; TAKE gets what is behind it, or all of the line. */
+static const struct {
+	const char *word;
+	bool behind;
+	void (*take)(struct report *report, const char *at);
+} lines[] = {
+	{"class ", true, class_line},	 {" pages *", false, spans_line},
+	{" large *", false, large_line}, {"PageHeap: ", true, heap_line},
+	{"page size", false, page_line},
+};
+
+static void take_line(struct report *report, const char *line)
+{
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		const char *at = words_after(line, lines[i].word);
+
+		if (!at)
+			continue;
+		lines[i].take(report, lines[i].behind ? at : line);
+		return;
+	}
+}
+/* The report is cut off where it does not fit, and not after its last line then. */
+static bool detail(struct ring_sample *sample)
+{
+	struct report report = {.sample = sample};
+	char *line = text;
+
+	if (!MallocExtension_GetStats)
+		return false;
+	text[0] = '\0';
+	MallocExtension_GetStats(text, REPORT);
+	for (unsigned i = 0; i < REPORT && text[i]; i++) {
+		if (text[i] != '\n')
+			continue;
+		text[i] = '\0';
+		take_line(&report, line);
+		line = &text[i + 1];
+	}
+	if (report.has_pages && report.page_bytes)
+		sample_put(sample, RING_LARGEST_EXTENT_BYTES, report.largest_bytes);
+	return report.has_pages;
+}
+
 static void trim(void)
 {
 	if (MallocExtension_ReleaseFreeMemory)
@@ -77,5 +206,6 @@ const struct asker asker_tcmalloc = {
 	.kind = RING_TCMALLOC,
 	.start = start,
 	.totals = totals,
+	.detail = detail,
 	.trim = trim,
 };

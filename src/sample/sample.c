@@ -159,19 +159,29 @@ const struct figure_info figure_info[FIG_COUNT] = {
 [FIG_UNMAPPED_BYTES] = {"unmapped_bytes", "unmap", UNIT_BYTES, PROCESS, 5, 47,
 	"Address space that the allocator keeps after it gave the memory back. jemalloc, "
 	"tcmalloc."},
+[FIG_LARGEST_EXTENT_BYTES] = {"largest_extent_bytes", "xtent", UNIT_BYTES, BOTH, 5, 48,
+	"The largest run of free pages, given back or not, is no smaller: the allocator tells "
+	"them by classes. jemalloc, tcmalloc."},
+[FIG_SLAB_BYTES] = {"slab_bytes", "slab", UNIT_BYTES, BOTH, 5, 49,
+	"Pages that are cut up into regions of one size each, for small requests. jemalloc."},
+[FIG_SLAB_FREE_BYTES] = {"slab_free_bytes", "slabf", UNIT_BYTES, BOTH, 5, 50,
+	"Regions of slab_bytes that are free: what small requests have broken up. jemalloc."},
 };
 /* clang-format on */
 
-/* The sample, its rows and their bins lie in one block, in this order. */
+/* The sample, its rows, their bins and its classes lie in one block, in this order. */
 struct sample *sample_new(unsigned arenas, bool with_bins)
 {
 	size_t rows = sizeof(struct sample) + arenas * sizeof(struct arena_row);
-	size_t size = rows + (with_bins ? arenas * sizeof(struct arena_bins) : 0);
+	size_t bins_end = rows + arenas * sizeof(struct arena_bins);
+	size_t size = with_bins ? bins_end + sizeof(struct size_classes) : rows;
 	struct sample *sample = take(size);
 	struct arena_bins *bins;
 
 	if (!sample)
 		return NULL;
+	if (with_bins)
+		sample->classes = (struct size_classes *)((char *)sample + bins_end);
 	sample->arena = (struct arena_row *)(sample + 1);
 	sample->arena_capacity = arenas;
 	bins = (struct arena_bins *)((char *)sample + rows);
@@ -190,8 +200,11 @@ void sample_clear(struct sample *sample)
 	struct sample empty = {
 		.arena = sample->arena,
 		.arena_capacity = sample->arena_capacity,
+		.classes = sample->classes,
 	};
 
+	if (sample->classes)
+		sample->classes->count = 0;
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		struct arena_row *row = &sample->arena[i];
 
@@ -220,9 +233,12 @@ static int copy_row(struct arena_row *into, const struct arena_row *from)
 int sample_copy(struct sample *into, const struct sample *from)
 {
 	struct arena_row *arena = into->arena;
+	struct size_classes *classes = into->classes;
 	unsigned capacity = into->arena_capacity;
 	int error = from->arena_count > capacity ? -ENOSPC : 0;
 
+	if (from->classes && from->classes->count && !classes)
+		error = -ENOSPC;
 	sample_clear(into);
 	for (unsigned i = 0; !error && i < from->arena_count; i++) {
 		error = copy_row(&arena[i], &from->arena[i]);
@@ -235,6 +251,9 @@ int sample_copy(struct sample *into, const struct sample *from)
 	*into = *from;
 	into->arena = arena;
 	into->arena_capacity = capacity;
+	into->classes = classes;
+	if (classes && from->classes)
+		*classes = *from->classes;
 	return 0;
 }
 
@@ -263,6 +282,7 @@ struct sample *sample_pack(void *memory, const struct sample *from, bool with_bi
 	*packed = *from;
 	packed->arena = (struct arena_row *)(packed + 1);
 	packed->arena_capacity = from->arena_count;
+	packed->classes = NULL;
 	bins = (struct arena_bins *)(void *)(packed->arena + from->arena_count);
 	for (unsigned i = 0; i < from->arena_count; i++) {
 		struct arena_row *row = &packed->arena[i];

@@ -71,6 +71,9 @@ enum figure {
 	FIG_HEAP_RESIDENT_BYTES,
 	FIG_MAPPED_BYTES,
 	FIG_UNMAPPED_BYTES,
+	FIG_LARGEST_EXTENT_BYTES,
+	FIG_SLAB_BYTES,
+	FIG_SLAB_FREE_BYTES,
 	FIG_COUNT
 };
 
@@ -150,6 +153,24 @@ struct arena_bins {
 	struct bin_total bins[SAMPLE_BINS];
 };
 
+/* The regions of one size that an allocator of size classes holds. */
+struct size_class {
+	uint64_t region_bytes;
+	uint64_t free; /* regions; those in thread caches are free of tcmalloc, else used
+			*/
+	uint64_t used;
+	uint64_t slabs;
+};
+
+enum { SAMPLE_CLASSES = 128 };
+
+/* The size classes of a process; only filled when bins were asked for. */
+struct size_classes {
+	unsigned count;
+	bool has_slabs; /* USED and SLABS are told, not FREE alone */
+	struct size_class class[SAMPLE_CLASSES];
+};
+
 /* One arena. INDEX 0 is the main one; ADDR is where its malloc_state lies, or 0: the
  * source does not know. */
 struct arena_row {
@@ -174,6 +195,7 @@ struct sample {
 	unsigned arena_count;
 	unsigned arena_capacity;
 	struct arena_row *arena;
+	struct size_classes *classes; /* null unless asked for */
 };
 
 /* Makes a sample with room for ARENAS rows, and their bins if WITH_BINS; all of its
@@ -185,13 +207,14 @@ void sample_free(struct sample *sample);
 void sample_clear(struct sample *sample);
 
 /* Makes INTO say what FROM says; its own memory and capacity stay. 0, or -ENOSPC when
- * FROM has more arenas, or bins for which INTO has no room: INTO is empty then. Where
- * INTO has room for bins and FROM none, they are as if they could not be split. */
+ * FROM has more arenas, or bins or classes for which INTO has no room: INTO is empty
+ * then. Where INTO has room for bins and FROM none, they are as if they could not be
+ * split. */
 int sample_copy(struct sample *into, const struct sample *from);
 
-/* A copy of FROM with its rows, and their bins if WITH_BINS, in MEMORY of
- * sample_packed_bytes, aligned for any type; it has no room for more rows. It is valid as
- * long as MEMORY stays and is not moved; it is not for sample_free. */
+/* A copy of FROM with its rows, and their bins if WITH_BINS, without classes, in MEMORY
+ * of sample_packed_bytes, aligned for any type; it has no room for more rows. It is valid
+ * as long as MEMORY stays and is not moved; it is not for sample_free. */
 size_t sample_packed_bytes(const struct sample *from, bool with_bins);
 struct sample *sample_pack(void *memory, const struct sample *from, bool with_bins);
 

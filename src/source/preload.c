@@ -66,6 +66,19 @@ static void describe(struct source *source)
 		 source->process.pid, source->process.comm, source->allocator, every);
 }
 
+/* Bins are told of allocators with size classes alone. */
+static int check_bins(const struct source *source, struct fault *fault)
+{
+	const struct ring_header *header = &state_of(source)->ring.header;
+
+	if (!source->options.bins || header->allocator == RING_JEMALLOC ||
+	    header->allocator == RING_TCMALLOC)
+		return 0;
+	return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+			 "the sampler in process %d (%s) tells no bins of %s",
+			 source->process.pid, source->process.comm, header->name);
+}
+
 static int preload_open(struct source *source, struct fault *fault)
 {
 	struct preload_state *state = take(sizeof(*state));
@@ -79,7 +92,7 @@ static int preload_open(struct source *source, struct fault *fault)
 	if (error)
 		return no_ring(source, error, fault);
 	describe(source);
-	return 0;
+	return check_bins(source, fault);
 }
 
 static void preload_close(struct source *source)
@@ -122,6 +135,9 @@ static const struct {
 	{RING_RESIDENT_BYTES, FIG_HEAP_RESIDENT_BYTES},
 	{RING_MAPPED_BYTES, FIG_MAPPED_BYTES},
 	{RING_UNMAPPED_BYTES, FIG_UNMAPPED_BYTES},
+	{RING_LARGEST_EXTENT_BYTES, FIG_LARGEST_EXTENT_BYTES},
+	{RING_SLAB_BYTES, FIG_SLAB_BYTES},
+	{RING_SLAB_FREE_BYTES, FIG_SLAB_FREE_BYTES},
 	{RING_MALLINFO2 + 0, FIG_MALLINFO2_ARENA},
 	{RING_MALLINFO2 + 1, FIG_MALLINFO2_ORDBLKS},
 	{RING_MALLINFO2 + 2, FIG_MALLINFO2_SMBLKS},
@@ -134,6 +150,7 @@ static const struct {
 	{RING_MALLINFO2 + 9, FIG_MALLINFO2_KEEPCOST},
 };
 
+_Static_assert((int)RING_CLASSES <= (int)SAMPLE_CLASSES, "a sample has room for all classes");
 _Static_assert(RING_MALLINFO2 + 10 == RING_MALLINFO2_END, "mallinfo2 has ten fields");
 
 /* Sets what of the first COUNT figures VALUE has, and what follows from them. */
@@ -166,9 +183,22 @@ static void set_arenas(const struct ring_sample *taken, struct sample *sample)
 		struct arena_row *row = &sample->arena[i];
 
 		row->index = from->index;
+		row->bins = NULL; /* of arenas none are told */
 		set_figures(&row->fig, from->have, from->value, RING_ARENA_FIGURES);
 	}
 	sample->arena_count = count;
+}
+
+static void set_classes(const struct ring_sample *taken, struct size_classes *classes)
+{
+	classes->has_slabs = taken->flags & RING_SLABS;
+	classes->count = taken->classes_told;
+	for (unsigned i = 0; i < taken->classes_told; i++) {
+		const struct ring_class *from = &taken->class[i];
+
+		classes->class[i] = (struct size_class){from->region_bytes, from->free,
+							from->used, from->slabs};
+	}
 }
 
 static void set_ns(struct figures *fig, enum figure f, int64_t ns)
@@ -191,6 +221,8 @@ static void set_sample(const struct source *source, const struct ring_sample *ta
 
 	set_figures(fig, taken->have, taken->value, RING_FIGURES);
 	set_arenas(taken, sample);
+	if (sample->classes)
+		set_classes(taken, sample->classes);
 	set_ns(fig, FIG_SAMPLE_COST_NS, taken->cost_ns);
 	set_ns(fig, FIG_SAMPLE_INTERVAL_NS, taken->interval_ns);
 	set_ns(fig, FIG_SAMPLE_AGE_NS, clock_monotonic_ns() - taken->monotonic_ns);

@@ -97,6 +97,24 @@ static void bins(struct text *text, const struct arena_bins *bins)
 	text_string(text, "]}");
 }
 
+static void size_classes(struct text *text, const struct size_classes *classes)
+{
+	text_string(text, ",\"classes\":[");
+	for (unsigned i = 0; i < classes->count; i++) {
+		const struct size_class *class = &classes->class[i];
+
+		json_element(text);
+		json_member_u64(text, "region", class->region_bytes);
+		json_member_u64(text, "free", class->free);
+		if (classes->has_slabs) {
+			json_member_u64(text, "used", class->used);
+			json_member_u64(text, "slabs", class->slabs);
+		}
+		text_char(text, '}');
+	}
+	text_char(text, ']');
+}
+
 static void json_row(struct view *view, const struct row *row)
 {
 	struct text *text = &view->text;
@@ -106,6 +124,8 @@ static void json_row(struct view *view, const struct row *row)
 	figures(text, row);
 	if (row->arena && row->arena->bins)
 		bins(text, row->arena->bins);
+	if (!row->arena && row->sample->classes && row->sample->classes->count)
+		size_classes(text, row->sample->classes);
 	text_string(text, "}\n");
 }
 

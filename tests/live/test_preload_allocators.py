@@ -2,6 +2,7 @@
 tells of itself, and which allocator that is; and a thousand samples change nothing."""
 
 import pathlib
+import re
 import sys
 
 import harness
@@ -20,10 +21,13 @@ def library(name):
 def ask(target):
     target.process.stdin.write("\n")
     target.process.stdin.flush()
-    told = {}
+    told = {"report": []}
     while line := target.process.stdout.readline().strip():
-        name, value = line.split()
-        told[name] = int(value)
+        name, value = line.split(maxsplit=1)
+        if name == "|":
+            told["report"].append(value)
+        else:
+            told[name] = int(value)
     return told
 
 
@@ -38,14 +42,60 @@ def jemalloc(tap, row, told):
         tap.equal(row[f"{name}_bytes"], told[f"stats.{of_itself}"], of_itself)
     tap.equal(row["dirty_bytes"], told["stats.arenas.4096.pdirty"] * page, "dirty")
     tap.equal(row["muzzy_bytes"], told["stats.arenas.4096.pmuzzy"] * page, "muzzy")
+    jemalloc_slabs(tap, row, told)
+    jemalloc_extents(tap, row, told)
+
+
+def numbered(told, name):
+    """The figure NAME of every class, in order."""
+    values = []
+    while (key := name.format(len(values))) in told:
+        values.append(told[key])
+    return values
+
+
+def jemalloc_slabs(tap, row, told):
+    sizes = numbered(told, "arenas.bin.{}.size")
+    slabs = numbered(told, "stats.arenas.4096.bins.{}.curslabs")
+    used = numbered(told, "stats.arenas.4096.bins.{}.curregs")
+    slab_bytes = numbered(told, "arenas.bin.{}.slab_size")
+    classes = row["classes"]
+    tap.ok(len(sizes) > 30 and sum(used), f"{len(sizes)} classes of small sizes")
+    tap.equal([one["region"] for one in classes], sizes, "classes: region")
+    tap.equal([one["slabs"] for one in classes], slabs, "classes: slabs")
+    tap.equal([one["used"] for one in classes], used, "classes: used")
+    tap.equal([one["free"] for one in classes],
+              [count * (bytes_ // size) - held
+               for size, bytes_, count, held in zip(sizes, slab_bytes, slabs, used)],
+              "classes: free")
+    tap.equal(row["slab_bytes"], sum(count * one for count, one in zip(slabs, slab_bytes)),
+              "slabs")
+    tap.equal(row["slab_free_bytes"], sum(one["free"] * one["region"] for one in classes),
+              "free in slabs")
+    tap.equal(row["free_bytes"], row["slab_free_bytes"] + row["dirty_bytes"] + row["muzzy_bytes"],
+              "free")
+
+
+def jemalloc_extents(tap, row, told):
+    """The mean of those of the largest class is told, of each kind."""
+    largest = 0
+    for kind in ("dirty", "muzzy", "retained"):
+        counts = numbered(told, f"stats.arenas.4096.extents.{{}}.n{kind}")
+        sizes = numbered(told, f"stats.arenas.4096.extents.{{}}.{kind}_bytes")
+        largest = max([largest, *(size // count for count, size in zip(counts, sizes) if count)])
+    tap.ok(largest, "there is a free extent")
+    tap.within(row["largest_extent_bytes"], largest, largest * 1.25, "largest free extent")
 
 
 def jemalloc_arenas(tap, reading):
     tap.equal(len(reading.arenas), reading.row["arenas"], "arenas")
     tap.ok(len(reading.arenas) > 1, "there are several")
-    for name in ("live_bytes", "dirty_bytes", "muzzy_bytes"):
+    for name in ("live_bytes", "dirty_bytes", "muzzy_bytes", "slab_bytes", "slab_free_bytes"):
         tap.equal(sum(arena[name] for arena in reading.arenas), reading.row[name],
                   f"{name} of the arenas in all")
+    largest = max(arena["largest_extent_bytes"] for arena in reading.arenas)
+    tap.within(reading.row["largest_extent_bytes"], largest, largest * 1.25,
+               "the largest extent of an arena is that of the program")
 
 
 def tcmalloc(tap, row, told):
@@ -60,6 +110,21 @@ def tcmalloc(tap, row, told):
     tap.equal(row["free_bytes"], inside, "free")
     tap.equal(row["live_bytes"] + row["free_bytes"] + row["tcache_bytes"], row["mapped_bytes"],
               "live, free and cached are all")
+    report = "\n".join(told["report"])
+    page = int(re.search(r"(\d+) +Tcmalloc page size", report)[1])
+    classes = re.findall(r"^class +\d+ \[ +(\d+) bytes \] : +(\d+) objs;", report, re.M)
+    tap.ok(len(classes) > 10, f"{len(classes)} classes have free objects")
+    tap.equal([(one["region"], one["free"]) for one in row["classes"]],
+              [(int(size), int(count)) for size, count in classes], "classes")
+    spans = [int(pages) for pages in re.findall(r"^ *(\d+) pages \* ", report, re.M)]
+    large = re.search(r"^>(\d+) +large \* +(\d+) spans ~ +([\d.]+) MiB", report, re.M)
+    tap.ok(spans, f"{len(spans)} sizes of free spans", report)
+    if not large or not int(large[2]):
+        tap.equal(row["largest_extent_bytes"], max(spans) * page, "largest span")
+    else:
+        mean = float(large[3]) * 2**20 / int(large[2])
+        tap.within(row["largest_extent_bytes"], max((int(large[1]) + 1) * page, mean - 2**16),
+                   mean + (int(large[1]) + 1) * page, "largest span")
 
 
 def mimalloc(tap, row, told):
@@ -77,6 +142,17 @@ ALLOCATORS = (
 )
 
 
+def whole_sample(pid, *args):
+    """One with arenas, where the allocator has them: not every sample does."""
+
+    def whole():
+        reading = preloading.next_sample(pid, *args)
+        told = "mimalloc" in reading.row["allocator"] or "largest_extent_bytes" in reading.row
+        return reading if told else None
+
+    return harness.until(whole, f"a whole sample of {pid}")
+
+
 def check_allocator(tap, path, name, totals, arenas):
     both = f"{preloading.SAMPLER}:{path}"
     program = harness.program("foreign")
@@ -88,7 +164,8 @@ def check_allocator(tap, path, name, totals, arenas):
         ask(target)
         preloading.next_sample(target.pid)
         before = ask(target)
-        reading = preloading.next_whole_sample(target.pid, "--arenas")
+        bins = [] if name.startswith("mimalloc") else ["--bins"]
+        reading = whole_sample(target.pid, "--arenas", *bins)
         tap.ok(reading.row["allocator"].startswith(name), "allocator", reading.row["allocator"])
         tap.equal(reading.row["status"], "complete", "status", reading.row.get("missing"))
         totals(tap, reading.row, before)

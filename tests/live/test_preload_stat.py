@@ -96,10 +96,14 @@ def check_rows(tap):
         done = harness.fragscope("stat", "-p", target.pid, "--source", "preload", "--once")
         note = done.stdout.splitlines()[0]
         tap.ok(", source preload, a sample every 20.0ms" in note, "text: the note", note)
-        for option in ("--quick", "--pause", "--bins --json", "--threads 2", "--unusable 1K"):
+        for option in ("--quick", "--pause", "--threads 2", "--unusable 1K"):
             done = harness.fragscope("stat", "-p", target.pid, "--source", "preload",
                                      *option.split())
             tap.equal(done.returncode, 64, f"{option} is the heap's alone")
+        done = harness.fragscope("stat", "-p", target.pid, "--source", "preload", "--bins", "--json")
+        tap.equal((done.returncode, done.stderr),
+                  (69, f"fragscope: the sampler in process {target.pid} (oracle-dynamic) tells no "
+                   f"bins of glibc-{harness.Libc('host').version}\n"), "--bins of glibc")
 
 
 def jemalloc():
@@ -192,19 +196,19 @@ HOSTILE = r"""
 import mmap, os, random, struct, sys
 kind, seed = sys.argv[1], int(sys.argv[2])
 rand = random.Random(seed)
-size = 4096 + 32 * 20480
+size = 4096 + 32 * 24576
 fd = os.memfd_create("fragscope-ring")
 os.ftruncate(fd, size if kind != "short" else 4096)
 memory = mmap.mmap(fd, size if kind != "short" else 4096, mmap.MAP_SHARED)
-def header(version=1, published=5, slots=32):
-    return struct.pack("<QIIIIQiIqQ24s64s", 0x474e495250435346, version, 4096, 20480, slots,
+def header(version=2, published=5, slots=32):
+    return struct.pack("<QIIIIQiIqQ24s64s", 0x474e495250435346, version, 4096, 24576, slots,
                        published, 1, rand.randrange(9), rand.randrange(-2**63, 2**63),
                        rand.randrange(2**64), rand.randbytes(24),
                        bytes(rand.randrange(1, 256) for _ in range(63)))
 if kind == "random":
     memory[:] = rand.randbytes(size)
 elif kind == "version":
-    memory[:144] = header(version=2)
+    memory[:144] = header(version=1)
 elif kind == "slots":
     memory[:144] = header(slots=2**31)
 elif kind == "body":

@@ -11,11 +11,13 @@ enum { THREADS = 3, CHUNKS = 20000, LARGEST = 5000, LINE = 256 };
 
 int mallctl(const char *name, void *old, size_t *old_bytes, void *new, size_t new_bytes);
 int MallocExtension_GetNumericProperty(const char *name, size_t *value);
+void MallocExtension_GetStats(char *text, int bytes);
 void mi_process_info(size_t *elapsed_ms, size_t *user_ms, size_t *system_ms, size_t *rss,
 		     size_t *peak_rss, size_t *commit, size_t *peak_commit,
 		     size_t *faults);
 #pragma weak mallctl
 #pragma weak MallocExtension_GetNumericProperty
+#pragma weak MallocExtension_GetStats
 #pragma weak mi_process_info
 
 static const char *const of_jemalloc[] = {
@@ -70,6 +72,47 @@ static void *work(void *seed)
 	return NULL;
 }
 
+/* Figures of the classes of all arenas, and what a class of small sizes is made of. */
+static const char *const of_classes[] = {
+	"arenas.bin.%u.size",
+	"arenas.bin.%u.slab_size",
+	"stats.arenas.4096.bins.%u.curslabs",
+	"stats.arenas.4096.bins.%u.curregs",
+	"stats.arenas.4096.extents.%u.ndirty",
+	"stats.arenas.4096.extents.%u.nmuzzy",
+	"stats.arenas.4096.extents.%u.nretained",
+	"stats.arenas.4096.extents.%u.dirty_bytes",
+	"stats.arenas.4096.extents.%u.muzzy_bytes",
+	"stats.arenas.4096.extents.%u.retained_bytes",
+};
+
+/* Asked for the bin behind the last, jemalloc 5.3 reads what lies there. */
+static unsigned count_bins(void)
+{
+	unsigned bins = 0;
+	size_t bytes = sizeof(bins);
+
+	mallctl("arenas.nbins", &bins, &bytes, NULL, 0);
+	return bins;
+}
+
+static void tell_classes(void)
+{
+	const unsigned bins = count_bins();
+
+	for (unsigned i = 0; i < sizeof(of_classes) / sizeof(of_classes[0]); i++)
+		for (unsigned class = 0; class < bins || strstr(of_classes[i], "extents");
+		     class ++) {
+			size_t value, bytes = sizeof(value);
+			char name[100];
+
+			snprintf(name, sizeof(name), of_classes[i], class);
+			if (mallctl(name, &value, &bytes, NULL, 0))
+				break;
+			printf("%s %zu\n", name, value);
+		}
+}
+
 static void tell_jemalloc(void)
 {
 	uint64_t epoch = 1;
@@ -81,16 +124,23 @@ static void tell_jemalloc(void)
 		if (!mallctl(of_jemalloc[i], &value, &bytes, NULL, 0))
 			printf("%s %zu\n", of_jemalloc[i], value);
 	}
+	tell_classes();
 }
 
 static void tell_tcmalloc(void)
 {
+	static char report[64 << 10];
+
 	for (unsigned i = 0; of_tcmalloc[i]; i++) {
 		size_t value;
 
 		if (MallocExtension_GetNumericProperty(of_tcmalloc[i], &value))
 			printf("%s %zu\n", of_tcmalloc[i], value);
 	}
+	/* Its report, marked line by line, for it has empty ones. */
+	MallocExtension_GetStats(report, sizeof(report));
+	for (char *line = strtok(report, "\n"); line; line = strtok(NULL, "\n"))
+		printf("| %s\n", line);
 }
 
 static void tell_mimalloc(void)

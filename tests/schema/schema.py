@@ -108,6 +108,19 @@ def _bins(bins):
     return faults
 
 
+def _classes(classes):
+    """The key "classes" of a process."""
+    faults = []
+    for entry in classes:
+        if list(entry) not in (["region", "free"], ["region", "free", "used", "slabs"]):
+            faults.append(f"a class has the keys {list(entry)}")
+        elif not all(re.fullmatch(FORMS["count"], value) for value in entry.values()):
+            faults.append(f"a class is {entry}")
+    if not classes:
+        faults.append("no classes are shown")
+    return faults
+
+
 def check_json(line):
     """One line of JSON. Numbers are kept as they are written."""
     text = json.loads(line, parse_int=str, parse_float=str, object_pairs_hook=_unique)
@@ -117,6 +130,10 @@ def check_json(line):
         if "arena" not in text:
             faults.append("bins is in the wrong row")
         faults += _bins(text.pop("bins"))
+    if "classes" in text:
+        if "arena" in text:
+            faults.append("classes is in the wrong row")
+        faults += _classes(text.pop("classes"))
     order = [name for name in NAMES if name in text]
     if [name for name in text if name in NAMES] != order:
         faults.append("the keys are not in the order of the table")

@@ -163,6 +163,31 @@ static void check_copy(const struct sample *copy, bool with_bins)
 		assert_int_equal(copy->arena[1].bins->bins[126].count, 3);
 }
 
+static void a_copy_has_the_classes(void **state)
+{
+	struct sample *from = full(true), *into = sample_new(2, true),
+		      *bare = sample_new(2, false);
+	const struct size_classes *classes = into->classes;
+
+	(void)state;
+	assert_int_equal(sample_copy(into, from), 0);
+	assert_int_equal(classes->count, 0);
+	from->classes->count = 2;
+	from->classes->class[1].free = 7;
+	assert_int_equal(sample_copy(into, from), 0);
+	assert_ptr_equal(into->classes, classes);
+	assert_int_equal(classes->count, 2);
+	assert_int_equal(classes->class[1].free, 7);
+	for (unsigned i = 0; i < from->arena_count; i++)
+		from->arena[i].bins = NULL;
+	assert_int_equal(sample_copy(bare, from), -ENOSPC);
+	sample_clear(into);
+	assert_int_equal(classes->count, 0);
+	sample_free(from);
+	sample_free(into);
+	sample_free(bare);
+}
+
 static void a_copy_says_the_same_in_its_own_memory(void **state)
 {
 	struct sample *from = full(true), *into = sample_new(3, true);
@@ -243,6 +268,7 @@ int main(void)
 		cmocka_unit_test(clear_keeps_memory),
 		cmocka_unit_test(without_bins),
 		cmocka_unit_test(a_copy_says_the_same_in_its_own_memory),
+		cmocka_unit_test(a_copy_has_the_classes),
 		cmocka_unit_test(a_copy_without_room_is_refused),
 		cmocka_unit_test(a_packed_sample_takes_what_it_says),
 		cmocka_unit_test(words),

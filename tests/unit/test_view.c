@@ -286,7 +286,8 @@ static void text_notes(void **state)
 	"ns,"                                                                            \
 	"read_ns,growth_events,growth_bytes,failed_allocations,sample_cost_ns,"          \
 	"sample_age_ns,sample_interval_ns,missed_samples,active_bytes,dirty_bytes,"      \
-	"muzzy_bytes,heap_resident_bytes,mapped_bytes,unmapped_bytes\n"
+	"muzzy_bytes,heap_resident_bytes,mapped_bytes,unmapped_bytes,"                   \
+	"largest_extent_bytes,slab_bytes,slab_free_bytes\n"
 
 /* The names are released: this list changes by additions only. */
 static void csv_header(void **state)
@@ -320,7 +321,8 @@ static void csv_row_of_all(void **state)
 				       "36000,37000,38000,39000,40000,"
 				       "41000,42000,43000,44000,45000,46000,"
 				       "47000,48000,49000,50000,51000,52000,"
-				       "53000,54000,55000,56000,57000,58000,59000\n");
+				       "53000,54000,55000,56000,57000,58000,59000,"
+				       "60000,61000,62000\n");
 }
 
 static size_t commas(const char *line)
@@ -416,7 +418,8 @@ static void json_row_of_all(void **state)
 		"\"sample_interval_ns\":52000,\"missed_samples\":53000,"
 		"\"active_bytes\":54000,\"dirty_bytes\":55000,\"muzzy_bytes\":56000,"
 		"\"heap_resident_bytes\":57000,\"mapped_bytes\":58000,"
-		"\"unmapped_bytes\":59000}\n");
+		"\"unmapped_bytes\":59000,\"largest_extent_bytes\":60000,"
+		"\"slab_bytes\":61000,\"slab_free_bytes\":62000}\n");
 }
 
 #define JSON_START "{\"time\":\"2026-11-21T05:17:43.123Z\",\"pid\":4711,\"comm\":"
@@ -483,6 +486,23 @@ static void json_bins(void **state)
 		strstr(rows(json), "\"bins\":{\"fast\":[],\"sorted\":[{\"bin\":2,"));
 }
 
+static void json_classes(void **state)
+{
+	struct size_classes *classes = sample->classes;
+
+	(void)state;
+	classes->count = 2;
+	classes->class[0] = (struct size_class){.region_bytes = 16, .free = 3};
+	classes->class[1] = (struct size_class){32, 4, 508, 4};
+	assert_non_null(strstr(rows(json), ",\"classes\":[{\"region\":16,\"free\":3},"
+					   "{\"region\":32,\"free\":4}]}\n"));
+	classes->has_slabs = true;
+	assert_non_null(strstr(
+		rows(json), "{\"region\":32,\"free\":4,\"used\":508,\"slabs\":4}]}\n"));
+	classes->count = 0;
+	assert_null(strstr(rows(json), "classes"));
+}
+
 /* The longest row there can be fits the buffer: it would be refused otherwise. */
 static void longest_row(void **state)
 {
@@ -500,12 +520,18 @@ static void longest_row(void **state)
 	for (unsigned i = 0; i < SAMPLE_BINS; i++)
 		bins->bins[i] = largest;
 	bins->split = true;
+	for (unsigned i = 0; i < SAMPLE_CLASSES; i++)
+		sample->classes->class[i] = (struct size_class){UINT64_MAX, UINT64_MAX,
+								UINT64_MAX, UINT64_MAX};
+	sample->classes->count = SAMPLE_CLASSES;
+	sample->classes->has_slabs = true;
+	sample->fig = sample->arena[0].fig;
 	sample->arena_count = 1;
 	sample->arena[0].status = STATUS_PARTIAL;
 	memset(sample->comm, 1, sizeof(sample->comm) - 1);
 	memset(sample->allocator, 1, sizeof(sample->allocator) - 1);
 	memset(sample->missing, 1, sizeof(sample->missing) - 1);
-	assert_true(strlen(rows(json)) > 15000);
+	assert_true(strlen(rows(json)) > 25000);
 }
 
 static void errors_are_returned(void **state)
@@ -579,6 +605,7 @@ int main(void)
 		TEST(json_escapes),
 		TEST(json_nests),
 		TEST(json_bins),
+		TEST(json_classes),
 		TEST(longest_row),
 		TEST(errors_are_returned),
 		TEST(short_writes_go_on),
