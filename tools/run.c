@@ -70,7 +70,7 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(max_cost_percent),
 	 .help = "Spend at most PERCENT of the time on samples (1 unless given); fewer are taken where they are dear."},
 	{.name = "no-children", .kind = OPTION_FLAG, .offset = FIELD(no_children),
-	 .help = "Take no samples of what the command forks off."},
+	 .help = "Take no samples of the command's children, whatever they execute."},
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
 	 .help = "Write every sample of the command as a row to FILE; what it held is lost."},
@@ -206,6 +206,19 @@ static int put_before(const char *name, const char *first, char separator)
 	return error;
 }
 
+/* What a program above this one has set for its children is not meant for the command. */
+static int set_variable(const struct request *request)
+{
+	const char *before = getenv("FRAGSCOPE");
+	int error = 0;
+
+	if (before && strstr(before, "pid="))
+		error = put_before("FRAGSCOPE", "pid=0", ',');
+	if (!error && *request->settings)
+		error = put_before("FRAGSCOPE", request->settings, ',');
+	return error;
+}
+
 static int set_environment(const struct request *request, struct fault *fault)
 {
 	char path[PATH_MAX];
@@ -219,8 +232,8 @@ static int set_environment(const struct request *request, struct fault *fault)
 				 "colons for separators",
 				 path);
 	error = put_before("LD_PRELOAD", path, ':');
-	if (!error && *request->settings)
-		error = put_before("FRAGSCOPE", request->settings, ',');
+	if (!error)
+		error = set_variable(request);
 	if (error)
 		return fault_set(fault, EXIT_FAILED, error, "out of memory");
 	return 0;

@@ -28,6 +28,9 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
 #pragma weak pthread_setspecific
 #pragma weak pthread_attr_setstacksize
 #pragma weak pthread_sigmask
+/* As musl has it, too. */
+extern char **environ;
+#pragma weak environ
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
@@ -325,6 +328,47 @@ static void find_allocator(void)
 		}
 }
 
+/* The entry of ENVIRON that is the variable NAME; null: there is none. */
+static char **find_variable(const char *name)
+{
+	for (char **entry = &environ ? environ : NULL; entry && *entry; entry++) {
+		unsigned i = 0;
+
+		while (name[i] && (*entry)[i] == name[i])
+			i++;
+		if (!name[i] && (*entry)[i] == '=')
+			return entry;
+	}
+	return NULL;
+}
+
+/* Children are to have no sampler, not those either that the program executes: they take
+ * the preload with the rest of the environment, and must see that they are not meant. The
+ * program itself may execute another: it stays the same process. */
+static void leave_children_alone(const char *text)
+{
+	static char variable[1024];
+	char **entry = find_variable(SETTINGS_VARIABLE);
+	int64_t pid = syscall(SYS_getpid);
+
+	if (entry && self.settings.pid != pid &&
+	    settings_mark(variable, sizeof(variable), text, pid))
+		*entry = variable;
+}
+
+/* Whether this process is one that samples are wanted of. */
+static bool is_meant(void)
+{
+	const char *text = getenv(SETTINGS_VARIABLE);
+
+	settings_read(&self.settings, text);
+	if (self.settings.pid && self.settings.pid != syscall(SYS_getpid))
+		return false;
+	if (!self.settings.children)
+		leave_children_alone(text);
+	return true;
+}
+
 static bool has_threads(void)
 {
 	return pthread_create && pthread_attr_setstacksize && pthread_sigmask &&
@@ -337,9 +381,8 @@ __attribute__((constructor)) static void load(void)
 {
 	int saved = errno;
 
-	if (has_threads() && !host_is_off_limits() &&
+	if (has_threads() && !host_is_off_limits() && is_meant() &&
 	    !pthread_key_create(&self.main_thread, main_thread_left)) {
-		settings_read(&self.settings, getenv("FRAGSCOPE"));
 		find_allocator();
 		begin();
 		if (__register_atfork)

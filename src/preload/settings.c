@@ -1,7 +1,5 @@
 #include "preload/settings.h"
 
-#include <stddef.h>
-
 #define SECOND_NS   INT64_C(1000000000)
 #define SHORTEST_NS INT64_C(1000000)
 #define LONGEST_NS  (24 * 3600 * SECOND_NS)
@@ -23,6 +21,11 @@ static const struct unit time_units[] = {
 	{"", SECOND_NS},	 {"ns", 1},	   {"us", 1000},
 	{"ms", 1000000},	 {"s", SECOND_NS}, {"m", 60 * SECOND_NS},
 	{"h", 3600 * SECOND_NS}, {NULL, 0},
+};
+
+static const struct unit no_units[] = {
+	{"", 1},
+	{NULL, 0},
 };
 
 static const struct unit share_units[] = {
@@ -86,6 +89,8 @@ static void set(struct settings *settings, struct piece name, struct piece value
 	else if (is(name, "max_cost") && amount(value, share_units, &number) &&
 		 number > 1)
 		settings->max_cost_ppm = number > PPM ? PPM : (uint64_t)number;
+	else if (is(name, "pid") && amount(value, no_units, &number))
+		settings->pid = number;
 }
 
 /* The words from the last to the first, so that the first counts. */
@@ -113,4 +118,48 @@ void settings_read(struct settings *settings, const char *text)
 			return;
 		end = start - 1;
 	}
+}
+
+/* Where text is put, as far as there is room. */
+struct room {
+	char *at, *end;
+	bool full;
+};
+
+static void put_char(struct room *room, char c)
+{
+	if (room->at < room->end)
+		*room->at++ = c;
+	else
+		room->full = true;
+}
+
+static void put_text(struct room *room, const char *text)
+{
+	for (; *text; text++)
+		put_char(room, *text);
+}
+
+static void put_number(struct room *room, int64_t number)
+{
+	int64_t scale = 1;
+
+	while (number / scale > 9)
+		scale *= 10;
+	for (; scale; scale /= 10)
+		put_char(room, (char)('0' + number / scale % 10));
+}
+
+bool settings_mark(char *variable, size_t bytes, const char *text, int64_t pid)
+{
+	struct room room = {.at = variable, .end = variable + bytes};
+
+	put_text(&room, SETTINGS_VARIABLE "=pid=");
+	put_number(&room, pid);
+	if (text && *text) {
+		put_char(&room, ',');
+		put_text(&room, text);
+	}
+	put_char(&room, '\0');
+	return !room.full;
 }

@@ -140,6 +140,42 @@ def check_exec(tap):
         tap.within(sum("fragscope-ring" in link for link in links), 0, 1, "of one program", links)
 
 
+# Every way of starting a child that a program has; each tells its PID once it runs.
+STARTS = """
+import os, shlex, subprocess, sys
+out = int(sys.argv[1])
+words = [sys.executable, "-c",
+         f"import os, sys; os.write({out}, b'%d\\\\n' % os.getpid()); sys.stdin.read()"]
+os.posix_spawn(words[0], words, os.environ)
+subprocess.Popen(words, pass_fds=[out])
+subprocess.Popen(shlex.join(words) + "; true", shell=True, pass_fds=[out])
+if not os.fork():
+    os.execv(words[0], words)
+sys.stdin.read()
+"""
+
+
+def starts(settings):
+    """Whether such children have samplers."""
+    read, write = os.pipe()
+    # The program that starts them has executed another before.
+    words = [PYTHON, "-c", "import os, sys; os.execv(sys.executable, [sys.executable, '-c', "
+             "*sys.argv[1:]])", STARTS, str(write)]
+    with Target(words, env=preloading.environment(settings), pass_fds=[write]) as target:
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            pids = [int(pipe.readline()) for _ in range(4)]
+        preloading.next_sample(target.pid)
+        return [preloading.thread(pid) is not None for pid in pids]
+
+
+def check_children(tap):
+    settings = "interval=20ms,max_cost=100%"
+    tap.equal(starts(settings), [True] * 4, "children have samplers, however they start")
+    tap.equal(starts(f"{settings},children=no"), [False] * 4,
+              "with children=no none has, and the program that executed another keeps its own")
+
+
 SPAWNS = """
 import os, subprocess, sys
 for i in range(int(sys.argv[1])):
@@ -218,7 +254,8 @@ def check_stays_out(tap):
 def main():
     tap = Tap()
     for name, check in (("thread", check_thread), ("fork", check_fork), ("daemon", check_daemon),
-                        ("closed", check_closed), ("exec", check_exec), ("ends", check_ends),
+                        ("closed", check_closed), ("exec", check_exec),
+                        ("children", check_children), ("ends", check_ends),
                         ("stays out", check_stays_out)):
         with tap.section(name):
             check(tap)

@@ -101,6 +101,11 @@ def check_surroundings(tap):
     os.close(read)
 
 
+def unset():
+    """The environment without settings of the sampler."""
+    return {name: value for name, value in harness.CLEAN_ENV.items() if name != "FRAGSCOPE"}
+
+
 def check_settings(tap):
     env = {**harness.CLEAN_ENV, "LD_PRELOAD": "libm.so.6", "FRAGSCOPE": "interval=7s"}
     done = shell("echo $LD_PRELOAD; echo $FRAGSCOPE", env=env)
@@ -108,14 +113,13 @@ def check_settings(tap):
     tap.ok("libm.so.6" in preload, "what was preloaded stays", preload)
     tap.equal(done.stderr, "", "and loads")
     tap.equal(settings, "interval=7s", "settings stay")
-    script = "echo $FRAGSCOPE"
-    done = shell(script, "-i", "0.5", "--detail", "10s", "--max-cost", "5", "--no-children",
-                 env=env)
-    tap.equal(done.stdout, "interval=500000000ns,detail=10000000000ns,max_cost=5%,children=no,"
-              "interval=7s\n", "what is given comes before them")
-    plain = {name: value for name, value in env.items() if name != "FRAGSCOPE"}
-    done = shell(script, "--no-children", env=plain)
-    tap.equal(done.stdout, "children=no\n", "one alone")
+    script = "echo $$ $FRAGSCOPE"
+    done = shell(script, "-i", "0.5", "--detail", "10s", "--max-cost", "5", env=env)
+    tap.equal(done.stdout.split()[1], "interval=500000000ns,detail=10000000000ns,max_cost=5%,"
+              "interval=7s", "what is given comes before them")
+    done = shell(script, "--no-children", env=unset())
+    pid, settings = done.stdout.split()
+    tap.equal(settings, f"pid={pid},children=no", "what children inherit who are not meant")
 
 
 COUNTER = ("import signal, sys, time\n"
@@ -318,6 +322,18 @@ def check_exec(tap):
 def check_nested(tap):
     done = run("--", FRAGSCOPE, "run", "--", "sh", "-c", "exit 9")
     tap.equal((done.returncode, done.stderr), (9, ""), "run within run")
+    with harness.scratch() as scratch:
+        script = "{ env | grep ^FRAGSCOPE=; grep -c fragscope-ring /proc/self/maps; }"
+        one, two = scratch / "one", scratch / "two"
+        shell(f"{script} >{one}", "--no-children", env=unset())
+        shell(f"{FRAGSCOPE} run sh -c '{script}' >{two}", "--no-children", env=unset())
+        settings, rings = one.read_text().split()
+        tap.ok(settings.startswith("FRAGSCOPE=pid=") and settings.endswith(",children=no"),
+               "--no-children is handed down", settings)
+        tap.equal(rings, "0", "a child has no sampler")
+        settings, rings = two.read_text().split()
+        tap.ok(settings.startswith("FRAGSCOPE=pid=") and ",pid=0,pid=" in settings,
+               "unless it is run itself", settings)
 
 
 def check_usage(tap):

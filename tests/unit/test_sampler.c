@@ -58,6 +58,31 @@ static void settings_are_read(void **state)
 	}
 }
 
+static void one_process_is_meant(void **state)
+{
+	static const char want[] = "FRAGSCOPE=pid=4711,children=no,interval=7s";
+	struct settings settings;
+	char variable[100];
+
+	(void)state;
+	assert_true(settings_mark(variable, sizeof(variable), "children=no,interval=7s",
+				  4711));
+	assert_string_equal(variable, want);
+	settings_read(&settings, variable + strlen("FRAGSCOPE="));
+	assert_int_equal(settings.pid, 4711);
+	assert_false(settings.children);
+	assert_int_equal(settings.interval_ns, 7000 * MS);
+	settings_read(&settings, "pid=0,children=no,pid=4711");
+	assert_int_equal(settings.pid, 0);
+	settings_read(&settings, NULL);
+	assert_int_equal(settings.pid, 0);
+	assert_true(settings_mark(variable, sizeof(variable), NULL, 1));
+	assert_string_equal(variable, "FRAGSCOPE=pid=1");
+	for (size_t bytes = 0; bytes < sizeof(want); bytes++)
+		assert_false(settings_mark(variable, bytes, "children=no,interval=7s", 4711));
+	assert_true(settings_mark(variable, sizeof(want), "children=no,interval=7s", 4711));
+}
+
 /* ---- the budget ---- */
 
 static struct budget budget_of(const char *text)
@@ -285,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(settings_are_read),
+		cmocka_unit_test(one_process_is_meant),
 		cmocka_unit_test(cheap_samples_keep_the_interval),
 		cmocka_unit_test(dear_samples_stretch_it),
 		cmocka_unit_test(the_share_is_kept),
