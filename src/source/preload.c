@@ -150,7 +150,8 @@ static const struct {
 	{RING_MALLINFO2 + 9, FIG_MALLINFO2_KEEPCOST},
 };
 
-_Static_assert((int)RING_CLASSES <= (int)SAMPLE_CLASSES, "a sample has room for all classes");
+_Static_assert((int)RING_CLASSES <= (int)SAMPLE_CLASSES,
+	       "a sample has room for all classes");
 _Static_assert(RING_MALLINFO2 + 10 == RING_MALLINFO2_END, "mallinfo2 has ten fields");
 
 /* Sets what of the first COUNT figures VALUE has, and what follows from them. */

@@ -79,8 +79,10 @@ static void one_process_is_meant(void **state)
 	assert_true(settings_mark(variable, sizeof(variable), NULL, 1));
 	assert_string_equal(variable, "FRAGSCOPE=pid=1");
 	for (size_t bytes = 0; bytes < sizeof(want); bytes++)
-		assert_false(settings_mark(variable, bytes, "children=no,interval=7s", 4711));
-	assert_true(settings_mark(variable, sizeof(want), "children=no,interval=7s", 4711));
+		assert_false(
+			settings_mark(variable, bytes, "children=no,interval=7s", 4711));
+	assert_true(
+		settings_mark(variable, sizeof(want), "children=no,interval=7s", 4711));
 }
 
 /* ---- the budget ---- */
