@@ -154,7 +154,7 @@ struct arena_bins {
 };
 
 /* The regions of one size that an allocator of size classes holds. */
-struct size_class {
+struct region_class {
 	uint64_t region_bytes;
 	uint64_t free; /* regions; those in thread caches are free of tcmalloc, else used
 			*/
@@ -168,7 +168,7 @@ enum { SAMPLE_CLASSES = 128 };
 struct size_classes {
 	unsigned count;
 	bool has_slabs; /* USED and SLABS are told, not FREE alone */
-	struct size_class class[SAMPLE_CLASSES];
+	struct region_class class[SAMPLE_CLASSES];
 };
 
 /* One arena. INDEX 0 is the main one; ADDR is where its malloc_state lies, or 0: the

@@ -197,8 +197,8 @@ static void set_classes(const struct ring_sample *taken, struct size_classes *cl
 	for (unsigned i = 0; i < taken->classes_told; i++) {
 		const struct ring_class *from = &taken->class[i];
 
-		classes->class[i] = (struct size_class){from->region_bytes, from->free,
-							from->used, from->slabs};
+		classes->class[i] = (struct region_class){from->region_bytes, from->free,
+							  from->used, from->slabs};
 	}
 }
 

@@ -101,7 +101,7 @@ static void size_classes(struct text *text, const struct size_classes *classes)
 {
 	text_string(text, ",\"classes\":[");
 	for (unsigned i = 0; i < classes->count; i++) {
-		const struct size_class *class = &classes->class[i];
+		const struct region_class *class = &classes->class[i];
 
 		json_element(text);
 		json_member_u64(text, "region", class->region_bytes);

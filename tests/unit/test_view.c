@@ -492,8 +492,8 @@ static void json_classes(void **state)
 
 	(void)state;
 	classes->count = 2;
-	classes->class[0] = (struct size_class){.region_bytes = 16, .free = 3};
-	classes->class[1] = (struct size_class){32, 4, 508, 4};
+	classes->class[0] = (struct region_class){.region_bytes = 16, .free = 3};
+	classes->class[1] = (struct region_class){32, 4, 508, 4};
 	assert_non_null(strstr(rows(json), ",\"classes\":[{\"region\":16,\"free\":3},"
 					   "{\"region\":32,\"free\":4}]}\n"));
 	classes->has_slabs = true;
@@ -521,8 +521,8 @@ static void longest_row(void **state)
 		bins->bins[i] = largest;
 	bins->split = true;
 	for (unsigned i = 0; i < SAMPLE_CLASSES; i++)
-		sample->classes->class[i] = (struct size_class){UINT64_MAX, UINT64_MAX,
-								UINT64_MAX, UINT64_MAX};
+		sample->classes->class[i] = (struct region_class){UINT64_MAX, UINT64_MAX,
+								  UINT64_MAX, UINT64_MAX};
 	sample->classes->count = SAMPLE_CLASSES;
 	sample->classes->has_slabs = true;
 	sample->fig = sample->arena[0].fig;
