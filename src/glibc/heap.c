@@ -376,3 +376,9 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 	heap_figures(heap, sample);
 	return 0;
 }
+
+int heap_peek(struct heap *heap, uint64_t addr, void *to, uint32_t bytes)
+{
+	pages_forget(heap->pages);
+	return memory_fetch(heap->memory, heap->pages, addr, to, bytes);
+}

@@ -60,4 +60,8 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pins,
 	      struct fault *fault);
 
+/* BYTES at ADDR of the target, if all of them are on resident pages: 0, -ENODATA, -EFAULT
+ * or another -errno. Not during a reading. */
+int heap_peek(struct heap *heap, uint64_t addr, void *to, uint32_t bytes);
+
 #endif

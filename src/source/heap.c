@@ -396,6 +396,12 @@ static int heap_source_pins(struct source *source, struct pins *pins, struct fau
 	return error ? error : heap_pins(state->heap, &state->regions, pins, fault);
 }
 
+static int heap_source_peek(struct source *source, uint64_t addr, void *to,
+			    uint32_t bytes)
+{
+	return heap_peek(state_of(source)->heap, addr, to, bytes);
+}
+
 const struct driver heap_driver = {
 	.open = heap_open,
 	.read = heap_source_read,
@@ -403,4 +409,5 @@ const struct driver heap_driver = {
 	.arenas = heap_arenas,
 	.map = heap_source_map,
 	.pins = heap_source_pins,
+	.peek = heap_source_peek,
 };

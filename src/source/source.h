@@ -60,6 +60,11 @@ int source_map(struct source *source, struct heap_map *map, struct fault *fault)
 /* What pins free memory in the arenas that PINS names; otherwise as source_map. */
 int source_pins(struct source *source, struct pins *pins, struct fault *fault);
 
+/* What the CHUNK of a pin (its header's address) may be, in words, by its first bytes and
+ * the files that are mapped: into GUESS, empty when there is no telling. Allocates for
+ * the time of the call. 0, -ENOTSUP as source_map, or -errno. */
+int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS]);
+
 /* A sample with room for what SOURCE can find; the caller frees it. Null: no memory. */
 struct sample *source_sample(const struct source *source);
 

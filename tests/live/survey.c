@@ -3,6 +3,7 @@
  *
  *   survey PID map ARENA CELLS [FROM TO]    addresses in hex
  *   survey PID pins ARENA                   -1: all arenas
+ *   survey PID guess ADDR                   of a chunk's memory, in hex; text
  */
 #include "source/source.h"
 
@@ -110,6 +111,17 @@ static int look_at_pins(struct source *source, const char *arena, struct fault *
 	return error;
 }
 
+static int guess(struct source *source, const char *addr, struct fault *fault)
+{
+	char words[PIN_GUESS];
+	int error = source_guess(source, strtoull(addr, NULL, 16) - 16, words);
+
+	if (error)
+		return fault_set(fault, EXIT_FAILED, error, "%s", strerror(-error));
+	puts(words);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct source_options options = {.threads = 1, .survey = true};
@@ -125,6 +137,8 @@ int main(int argc, char **argv)
 		error = look_at_map(source, argc - 3, argv + 3, &fault);
 	else if (strcmp(argv[2], "pins") == 0)
 		error = look_at_pins(source, argv[3], &fault);
+	else if (strcmp(argv[2], "guess") == 0)
+		error = guess(source, argv[3], &fault);
 	if (error)
 		fprintf(stderr, "%s\n", fault.text);
 	source_close(source);

@@ -176,6 +176,50 @@ def check_refusals(tap):
             tap.equal((done.returncode, done.stderr.strip()), (1, reason), words[0])
 
 
+# What each chunk of guess.cc looks like.
+CLASS = "C++ object of class shop::Basket<int>"
+OPERATIONS = "begins with a pointer to tcp_operations"
+GUESSES = {
+    "object": CLASS,
+    "request": 'text "GET /index.html HTTP/1.1"',
+    "word": 'text "pomelo"',
+    "connection": OPERATIONS,
+    "loop": "",
+    "zeroes": "",
+}
+
+
+def check_guesses(tap):
+    """By RTTI, which every program has that was not built without; by symbols otherwise."""
+    for name, flags, lost in (
+        ("plain", [], ()),
+        ("stripped", ["-s"], ("connection",)),
+        ("without RTTI", ["-fno-rtti"], ()),
+        ("static", ["-static"], ()),
+        ("stripped, without RTTI", ["-s", "-fno-rtti"], ("object", "connection")),
+    ):
+        with tap.section(f"guesses, {name}"):
+            path = harness.compile_program(
+                f"guess-{name.replace(' ', '-').replace(',', '')}",
+                [harness.need("g++")],
+                harness.SOURCE / "tests/programs/guess.cc",
+                ["-std=gnu++17", *flags],
+            )
+            with harness.Target([path]) as target:
+                target.line()
+                chunks = dict(target.line().split() for _ in GUESSES)
+                got = {chunk: guess(target.pid, addr) for chunk, addr in chunks.items()}
+            want = {chunk: "" if chunk in lost else text for chunk, text in GUESSES.items()}
+            tap.equal(got, want, "what the chunks look like")
+
+
+def guess(pid, addr):
+    done = subprocess.run(
+        [SURVEY, str(pid), "guess", addr], capture_output=True, text=True, check=False
+    )
+    return done.stdout.rstrip("\n") if done.returncode == 0 else done.stderr
+
+
 def check_libc(tap, name):
     with tap.section(f"libc {name}"):
         libc = Libc(name)
@@ -198,6 +242,7 @@ def main():
         check_libc(tap, name)
     check_running(tap)
     check_refusals(tap)
+    check_guesses(tap)
     tap.done()
 
 
