@@ -22,12 +22,18 @@
 #define DEFAULT_ZOOM_NS	    INT64_C(120000000000)
 #define TICK_NS		    INT64_C(1000000000)
 
+/* Of what all this may cost, the rest being for the screen and the events. */
+#define READING_SHARE 0.8
+
 enum {
+	/* Someone who looks at the map or the advice wants to see it move. */
+	LOOK_TIMES = 5,
 	DEFAULT_PERCENT = 1,
 	SPEED_MAX = 1000000,
 	/* The largest screen that is drawn whole; what lies beyond stays blank. */
 	CELLS_MAX = 512 * 256,
 	INPUTS_AT_ONCE = 64,
+	EXITS = 3, /* of the descriptors that are waited for, the first target's */
 
 };
 
@@ -53,7 +59,7 @@ static const struct option_spec options[] = {
 	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(max_cost_percent),
-	 .help = "Spend at most PERCENT of a processor on readings (1 unless given); fewer are taken where they are dear."},
+	 .help = "Take at most PERCENT of a processor (1 unless given): there are fewer readings where they are dear."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Put no eBPF probes in place: no growths, failures and kills."},
 	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(no_color),
@@ -266,14 +272,21 @@ static bool wait_for_work(const struct top *top, int64_t tick_ns, const sigset_t
 	int64_t ns = wait_ns(top, tick_ns);
 	const struct timespec timeout = {ns / 1000000000, ns % 1000000000};
 	/* What is not there is passed over: its descriptor is negative. */
-	struct pollfd fds[] = {
+	struct pollfd fds[EXITS + TOP_TARGETS] = {
 		{.fd = STDIN_FILENO, .events = POLLIN},
 		{.fd = top->feed ? feed_fd(top->feed) : -1, .events = POLLIN},
 		{.fd = top->events ? events_fd(top->events) : -1, .events = POLLIN},
 	};
+	unsigned exits = top->feed ? top->target_count : 0;
 
-	if (ppoll(fds, sizeof(fds) / sizeof(fds[0]), &timeout, mask) < 0)
+	for (unsigned i = 0; i < exits; i++)
+		fds[EXITS + i] = (struct pollfd){.fd = feed_exit_fd(top->feed, (int)i),
+						 .events = POLLIN};
+	if (ppoll(fds, EXITS + exits, &timeout, mask) < 0)
 		return errno == EINTR;
+	for (unsigned i = 0; i < exits; i++)
+		if (fds[EXITS + i].revents)
+			feed_hurry(top->feed, (int)i);
 	return !(fds[0].revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
@@ -330,6 +343,7 @@ static void loop(struct top *top, const sigset_t *mask)
 		pthread_sigmask(SIG_SETMASK, mask, &blocked);
 		take_input(top);
 		top_take(top);
+		top_wish(top);
 		if (clock_monotonic_ns() >= tick_ns) {
 			measure_own_cpu(top, clock_monotonic_ns());
 			tick_ns = clock_monotonic_ns() + TICK_NS;
@@ -353,6 +367,7 @@ static int out_of_memory(struct fault *fault)
 static int open_feed(struct top *top, struct fault *fault)
 {
 	const struct top_request *request = top->request;
+	double share = READING_SHARE * (double)request->max_cost_percent / 100;
 	const struct feed_options wanted = {
 		.source = {.source = request->source,
 			   .arenas = true,
@@ -362,7 +377,8 @@ static int open_feed(struct top *top, struct fault *fault)
 			   .threads = 1,
 			   .unusable_for_bytes = DEFAULT_UNUSABLE},
 		.interval_ns = request->interval_ns,
-		.share = (double)request->max_cost_percent / 100,
+		.share = share,
+		.look_share = share * LOOK_TIMES,
 	};
 	int error = feed_new(&top->feed, &wanted, fault);
 
@@ -448,6 +464,7 @@ static int run_top(const struct top_request *request, struct fault *fault)
 		return out_of_memory(fault);
 	top->request = request;
 	top->time.zoom_ns = DEFAULT_ZOOM_NS;
+	top->map.wish.target = -1;
 	catch_signals(&before);
 	error = open_all(top, fault);
 	if (!error)

@@ -3,6 +3,8 @@
 #ifndef FRAGSCOPE_TOP_H
 #define FRAGSCOPE_TOP_H
 
+#include "analysis/trend.h"
+#include "analysis/verdict.h"
 #include "options.h"
 #include "series/history.h"
 #include "source/source.h"
@@ -24,6 +26,7 @@ enum {
 	TOP_EVENTS = 256, /* kept of each target */
 	TOP_TYPED = 64,
 	TOP_TEXT = 2048,
+	ADVICE_POINTS = 256,
 	TOP_CPU_MARKS = 10, /* one a second */
 };
 
@@ -72,6 +75,25 @@ struct top_cpu {
 	unsigned next, count;
 };
 
+/* The range of the heap map and its cursor, by address: they stay where they are when the
+ * cells become others. LOOK and BEFORE are the feed's. */
+struct top_map {
+	struct feed_wish wish; /* that the feed knows of */
+	const struct feed_look *look, *before;
+	uint64_t from, to; /* both 0: the whole arena */
+	uint64_t cursor_addr;
+	bool show_changed;
+};
+
+/* KNOWN: there was a sample to judge. The rest is room to work in. */
+struct top_advice {
+	bool known;
+	unsigned count;
+	struct verdict verdict[VERDICT_KINDS];
+	struct trend_scratch scratch;
+	double time_s[ADVICE_POINTS + 1], value[ADVICE_POINTS + 1];
+};
+
 /* What the trends that are shown are of. */
 struct top_trend_key {
 	int64_t zoom_ns, sample_ns;
@@ -95,7 +117,7 @@ struct top {
 	struct top_target target[TOP_TARGETS];
 	unsigned target_count, shown;
 
-	bool quit, dirty, help;
+	bool quit, dirty, help, picking;
 	enum pane pane;
 	struct top_time time;
 
@@ -119,6 +141,8 @@ struct top {
 	char popup_title[64], popup[TOP_TEXT];
 
 	struct top_cpu cpu;
+	struct top_map map;
+	struct top_advice advice;
 	struct top_trend_key trend_key;
 	struct screen_trend trend[FIG_COUNT];
 	struct screen screen;
@@ -158,6 +182,31 @@ void top_press(struct top *top, const struct term_input *input);
 
 /* Makes top->screen of the state, and draws it. */
 void top_draw(struct top *top);
+
+/* ---- top_map.c ---- */
+
+/* Tells the feed what is to be looked at for what is shown. */
+void top_wish(struct top *top);
+
+/* The map of the arena and the instant that are shown, and the one before; or null. */
+const struct heap_map *top_map(struct top *top, const struct heap_map **before);
+const struct pins *top_pins(struct top *top);
+const struct bounds *top_bounds(struct top *top);
+void top_fill_map(struct top *top, struct screen_map *shown);
+
+/* The cursor by cells, the range by a step in (1) or out (-1), or to the cell under the
+ * cursor; the arena; how many cells are in a row. */
+void top_map_move(struct top *top, int64_t cells);
+void top_map_zoom(struct top *top, int step);
+void top_map_enter(struct top *top);
+void top_map_set_arena(struct top *top, unsigned arena);
+unsigned top_map_across(const struct top *top);
+void top_map_put_cursor(struct top *top, unsigned cell);
+
+/* ---- top_advice.c ---- */
+
+/* Judges the sample that is shown: top->advice. */
+void top_advise(struct top *top);
 
 /* ---- top_write.c ---- */
 

@@ -26,6 +26,7 @@ struct target {
 	struct source *source;
 	struct sample *reading, *ready, *taken;
 	bool fresh, over, busy, has_taken;
+	bool hurried;	/* the taker's: it knows of the end */
 	int64_t due_ns; /* CLOCK_MONOTONIC */
 	int64_t interval_ns, cpu_ns;
 	struct fault why;
@@ -89,13 +90,24 @@ static struct target *next_target(struct feed *feed, int64_t now_ns, int64_t *du
 	return next && *due_ns <= now_ns ? next : NULL;
 }
 
+/* Whether a look at TARGET is wished for. */
+static bool is_wished(const struct feed *feed, const struct target *target)
+{
+	const struct feed_wish *wish = &feed->looks.wish;
+
+	return wish->target >= 0 && target == &feed->target[wish->target] &&
+	       !target->over;
+}
+
 /* Instants that a long reading has let pass are left out. */
 static void plan(const struct feed *feed, struct target *target, int64_t began_ns)
 {
 	int64_t now_ns = clock_monotonic_ns();
+	double share =
+		is_wished(feed, target) ? feed->options.look_share : feed->options.share;
 
-	target->interval_ns = feed_pace(target->cpu_ns, feed->options.interval_ns,
-					feed->options.share / feed->count);
+	target->interval_ns =
+		feed_pace(target->cpu_ns, feed->options.interval_ns, share / feed->count);
 	target->due_ns += target->interval_ns;
 	if (target->due_ns < now_ns || target->due_ns > began_ns + target->interval_ns)
 		target->due_ns = began_ns + target->interval_ns;
@@ -144,15 +156,6 @@ static int64_t look(struct feed *feed)
 	looks->fresh = true;
 	eventfd_write(feed->fd, 1);
 	return cpu_ns;
-}
-
-/* Whether a look at TARGET is wished for. */
-static bool is_wished(const struct feed *feed, const struct target *target)
-{
-	const struct feed_wish *wish = &feed->looks.wish;
-
-	return wish->target >= 0 && target == &feed->target[wish->target] &&
-	       !target->over;
 }
 
 /* With the lock held, but for the reading itself. */
@@ -388,10 +391,11 @@ void feed_want(struct feed *feed, const struct feed_wish *wish)
 	pthread_mutex_unlock(&feed->lock);
 }
 
-static bool same_wish(const struct feed_wish *a, const struct feed_wish *b)
+bool feed_same_wish(const struct feed_wish *a, const struct feed_wish *b)
 {
-	return a->target == b->target && a->map == b->map && a->arena == b->arena &&
-	       a->from == b->from && a->to == b->to && a->cells == b->cells;
+	return a->target == b->target && a->map == b->map && a->pins == b->pins &&
+	       a->arena == b->arena && a->from == b->from && a->to == b->to &&
+	       a->cells == b->cells;
 }
 
 bool feed_looks(struct feed *feed, const struct feed_look **look,
@@ -409,8 +413,9 @@ bool feed_looks(struct feed *feed, const struct feed_look **look,
 		looks->before = looks->taken;
 		looks->taken = ready;
 		looks->fresh = false;
-		looks->has_before = looks->has_taken &&
-				    same_wish(&looks->before->wish, &looks->taken->wish);
+		looks->has_before =
+			looks->has_taken &&
+			feed_same_wish(&looks->before->wish, &looks->taken->wish);
 		looks->has_taken = true;
 	}
 	pthread_mutex_unlock(&feed->lock);
@@ -437,6 +442,24 @@ unsigned feed_arenas(const struct feed *feed, int target)
 int feed_fd(const struct feed *feed)
 {
 	return feed->fd;
+}
+
+int feed_exit_fd(const struct feed *feed, int index)
+{
+	const struct target *target = &feed->target[index];
+
+	return target->over || target->hurried ? -1 : source_exit_fd(target->source);
+}
+
+void feed_hurry(struct feed *feed, int index)
+{
+	struct target *target = &feed->target[index];
+
+	pthread_mutex_lock(&feed->lock);
+	target->hurried = true;
+	target->due_ns = clock_monotonic_ns();
+	pthread_cond_signal(&feed->wake);
+	pthread_mutex_unlock(&feed->lock);
 }
 
 void feed_heard(struct feed *feed)

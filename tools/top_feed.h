@@ -21,7 +21,8 @@ enum {
 struct feed_options {
 	struct source_options source;
 	int64_t interval_ns;
-	double share; /* of one core, that readings may take; see feed_pace */
+	double share;	   /* of one core, that readings may take; see feed_pace */
+	double look_share; /* that they may take with looks */
 };
 
 /* What one call of feed_take found. */
@@ -85,6 +86,8 @@ unsigned feed_arenas(const struct feed *feed, int target);
 /* Wishes for looks: one at once, and one after each reading of that target. */
 void feed_want(struct feed *feed, const struct feed_wish *wish);
 
+bool feed_same_wish(const struct feed_wish *a, const struct feed_wish *b);
+
 /* The latest look, and the one before it where both answer the same wish; null: there is
  * none. Valid until the next call. True: it is another one than at the last call. */
 bool feed_looks(struct feed *feed, const struct feed_look **look,
@@ -93,6 +96,11 @@ bool feed_looks(struct feed *feed, const struct feed_look **look,
 /* Readable when there is something to take. A taker calls feed_heard and then takes from
  * all targets: what comes meanwhile makes it readable again. */
 int feed_fd(const struct feed *feed);
+
+/* Polls as readable once TARGET has exited; -1 when that has been told. A taker that sees
+ * it calls feed_hurry, so that the end is not told a whole interval late. */
+int feed_exit_fd(const struct feed *feed, int target);
+void feed_hurry(struct feed *feed, int target);
 void feed_heard(struct feed *feed);
 
 /* Time from one reading to the next when one takes CPU_NS of a processor: INTERVAL_NS, or

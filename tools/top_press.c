@@ -144,6 +144,15 @@ static void zoom_time(struct top *top, int step)
 		keep_in_view(top);
 }
 
+/* In is 1, out is -1. */
+static void zoom(struct top *top, int step)
+{
+	if (top->pane == PANE_MAP)
+		top_map_zoom(top, step);
+	else
+		zoom_time(top, -step);
+}
+
 /* ---- lists ---- */
 
 static unsigned moved(unsigned at, int64_t by, unsigned count)
@@ -166,7 +175,7 @@ static void move_arena(struct top *top, int64_t by)
 	       sample->arena[top->order[at]].index != top->arena)
 		at++;
 	at = moved(at, by, top->order_count);
-	top->arena = sample->arena[top->order[at]].index;
+	top_map_set_arena(top, sample->arena[top->order[at]].index);
 }
 
 static void move(struct top *top, int64_t by)
@@ -174,6 +183,9 @@ static void move(struct top *top, int64_t by)
 	switch (top->pane) {
 	case PANE_ARENAS:
 		move_arena(top, by);
+		break;
+	case PANE_MAP:
+		top_map_move(top, by * top_map_across(top));
 		break;
 	case PANE_EVENTS:
 		top->event_selected =
@@ -208,7 +220,7 @@ static void step_arena(struct top *top, int by)
 		at = lowest;
 	top->all_sizes = at < 0;
 	if (at >= 0)
-		top->arena = sample->arena[at].index;
+		top_map_set_arena(top, sample->arena[at].index);
 }
 
 static void sort_by(struct top *top, enum arena_column column)
@@ -324,6 +336,8 @@ static void enter(struct top *top)
 {
 	if (top->pane == PANE_ARENAS && top->order_count)
 		top->pane = PANE_MAP;
+	else if (top->pane == PANE_MAP)
+		top_map_enter(top);
 }
 
 static void do_time(struct top *top, enum action action)
@@ -348,10 +362,10 @@ static void do_time(struct top *top, enum action action)
 		go_live(top);
 		break;
 	case ACTION_ZOOM_IN:
-		zoom_time(top, -1);
+		zoom(top, 1);
 		break;
 	case ACTION_ZOOM_OUT:
-		zoom_time(top, 1);
+		zoom(top, -1);
 		break;
 	default:
 		break;
@@ -378,6 +392,15 @@ static void do_move(struct top *top, enum action action)
 		break;
 	case ACTION_LAST:
 		move(top, INT32_MAX);
+		break;
+	case ACTION_LEFT:
+		top_map_move(top, -1);
+		break;
+	case ACTION_RIGHT:
+		top_map_move(top, 1);
+		break;
+	case ACTION_CHANGES:
+		top->map.show_changed = !top->map.show_changed;
 		break;
 	case ACTION_NEXT_ARENA:
 		step_arena(top, 1);
@@ -462,7 +485,7 @@ static void click_row(struct top *top, unsigned index)
 	const struct sample *sample = top_sample(top);
 
 	if (top->pane == PANE_ARENAS && sample && index < top->order_count)
-		top->arena = sample->arena[top->order[index]].index;
+		top_map_set_arena(top, sample->arena[top->order[index]].index);
 	else if (top->pane == PANE_EVENTS && index < top->event_row_count)
 		top->event_selected = index;
 	else if (top->pane == PANE_ADVICE && index < top->screen.verdict_count)
@@ -506,6 +529,9 @@ static void click(struct top *top, unsigned row, unsigned column)
 		break;
 	case SPOT_ROW:
 		click_row(top, cell->index);
+		break;
+	case SPOT_CELL:
+		top_map_put_cursor(top, cell->index);
 		break;
 	case SPOT_INSTANT:
 		click_instant(top, cell->index);

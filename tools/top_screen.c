@@ -47,7 +47,7 @@ static void keep_selected(struct top *top, const struct sample *sample)
 		if (sample->arena[top->order[i]].index == top->arena)
 			return;
 	if (top->order_count)
-		top->arena = sample->arena[top->order[0]].index;
+		top_map_set_arena(top, sample->arena[top->order[0]].index);
 }
 
 static void fill_arenas(struct top *top, struct screen *screen)
@@ -156,6 +156,17 @@ static void fill_trends(struct top *top, struct screen *screen)
 	screen->trend = top->trend;
 }
 
+static void fill_advice(struct top *top, struct screen *screen)
+{
+	top_advise(top);
+	screen->verdict = top->advice.known ? top->advice.verdict : NULL;
+	screen->verdict_count = top->advice.count;
+	if (top->verdict_selected >= screen->verdict_count)
+		top->verdict_selected =
+			screen->verdict_count ? screen->verdict_count - 1 : 0;
+	screen->verdict_selected = top->verdict_selected;
+}
+
 static void fill_target(struct top *top, struct screen *screen)
 {
 	const struct top_target *target = top_shown(top);
@@ -168,6 +179,10 @@ static void fill_target(struct top *top, struct screen *screen)
 	screen->sizes_arena = top->all_sizes ? -1 : (int)top->arena;
 	fill_arenas(top, screen);
 	fill_events(top, screen);
+	top_fill_map(top, &screen->map);
+	screen->pins = top_pins(top);
+	if (top->pane == PANE_ADVICE)
+		fill_advice(top, screen);
 }
 
 void top_draw(struct top *top)

@@ -219,6 +219,8 @@ void top_take(struct top *top)
 	for (unsigned i = 0; i < top->target_count; i++)
 		if (!top->target[i].over)
 			take_reading(top, i);
+	if (feed_looks(top->feed, &top->map.look, &top->map.before))
+		top->dirty = true;
 	if (top->events)
 		take_events(top);
 }

@@ -205,6 +205,11 @@ struct sample *source_sample(const struct source *source)
 	return sample_new(source->driver->arenas(source), source->options.bins);
 }
 
+int source_exit_fd(const struct source *source)
+{
+	return source->process.pidfd;
+}
+
 const char *source_describe(const struct source *source)
 {
 	return source->description;

@@ -68,6 +68,9 @@ int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS]);
 /* A sample with room for what SOURCE can find; the caller frees it. Null: no memory. */
 struct sample *source_sample(const struct source *source);
 
+/* A descriptor that polls as readable once the process has exited. Owned by SOURCE. */
+int source_exit_fd(const struct source *source);
+
 /* One line for the header: the target, its allocator, the source and the rule that chose
  * how it reads. Owned by SOURCE. */
 const char *source_describe(const struct source *source);

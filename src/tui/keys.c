@@ -41,7 +41,7 @@ const struct key_binding key_bindings[] = {
 	{'A', ACTION_PREVIOUS_ARENA, 0, PLACE_MAP | PLACE_SIZES, NULL, NULL, NULL},
 	{'c', ACTION_CHANGES, 0, PLACE_MAP, "c", "changes", "mark the cells that changed since the reading before"},
 	{PRESS_ENTER, ACTION_ENTER, 0, PLACE_PICKER, "Enter", "attach", NULL},
-	{PRESS_ENTER, ACTION_ENTER, 0, PLACE_PANES, "Enter", NULL, "of an arena: its heap map; of a cell: its addresses"},
+	{PRESS_ENTER, ACTION_ENTER, 0, PLACE_PANES, "Enter", NULL, "of an arena: its heap map; of a cell: what is in it"},
 	{PRESS_TAB, ACTION_NEXT_TARGET, 0, PLACE_PANES, "Tab", "next", "the next process"},
 	{PRESS_BACK_TAB, ACTION_PREVIOUS_TARGET, 0, PLACE_PANES, NULL, NULL, NULL},
 	{'P', ACTION_PICK, 0, PLACE_PANES, "P", NULL, "the list of processes"},

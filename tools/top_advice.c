@@ -1,0 +1,120 @@
+/* top_advice.c: what ails the process that `top` shows, out of what is known of it. */
+#include "analysis/trend.h"
+#include "top.h"
+
+#include <string.h>
+
+#define SIGNIFICANCE 0.01
+#define SECOND	     1e9
+
+/* The value of a series in SAMPLE. False: it has none. */
+typedef bool value_fn(const struct sample *sample, double *value);
+
+static bool live(const struct sample *sample, double *value)
+{
+	const struct figures *fig = &sample->fig;
+
+	if (!figure_has(fig, FIG_LIVE_BYTES) || !figure_has(fig, FIG_MMAPPED_BYTES))
+		return false;
+	*value = (double)(fig->v[FIG_LIVE_BYTES].u + fig->v[FIG_MMAPPED_BYTES].u);
+	return true;
+}
+
+static bool figure(const struct sample *sample, enum figure f, double *value)
+{
+	if (!figure_has(&sample->fig, f))
+		return false;
+	*value = (double)sample->fig.v[f].u;
+	return true;
+}
+
+static bool rss(const struct sample *sample, double *value)
+{
+	return figure(sample, FIG_RSS_BYTES, value);
+}
+
+static bool other(const struct sample *sample, double *value)
+{
+	return figure(sample, FIG_OTHER_RESIDENT_BYTES, value);
+}
+
+/* The trend of VALUE over the readings that are kept whole, up to the one that is BACK;
+ * of those evenly chosen ones that there is room for. */
+static void trend_up_to(struct top_advice *advice, const struct history *history,
+			size_t back, value_fn *value, struct verdict_trend *out)
+{
+	size_t count = history_count(history), step, used = 0;
+	struct trend trend;
+
+	*out = (struct verdict_trend){0};
+	if (back >= count)
+		return;
+	step = (count - back - 1) / ADVICE_POINTS + 1;
+	for (size_t i = count - 1 - (count - 1 - back) % step;; i -= step) {
+		const struct sample *sample = history_at(history, i);
+
+		if (value(sample, &advice->value[used]))
+			advice->time_s[used++] = (double)sample->time_ns / SECOND;
+		if (i < back + step)
+			break;
+	}
+	if (!used)
+		return;
+	trend_of(advice->time_s, advice->value, used, SIGNIFICANCE, &advice->scratch,
+		 &trend);
+	*out = (struct verdict_trend){
+		.is_known = trend.direction != TREND_UNKNOWN,
+		.is_rising = trend.direction == TREND_RISING,
+		.is_falling = trend.direction == TREND_FALLING,
+		.first = advice->value[0],
+		.last = advice->value[used - 1],
+	};
+	if (!out->is_known)
+		return;
+	out->per_s = trend.slope_per_s;
+	out->low_per_s = trend.low_per_s;
+	out->high_per_s = trend.high_per_s;
+}
+
+static uint64_t failures(const struct top *top, const struct top_target *target)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < target->event_count; i++) {
+		const struct events_row *row = top_event(target, i);
+
+		count += row->kind == EVENT_FAILURE &&
+			 (!top->time.paused_ns || row->time_ns <= top->time.paused_ns);
+	}
+	return count;
+}
+
+void top_advise(struct top *top)
+{
+	struct top_advice *advice = &top->advice;
+	const struct top_target *target = top_shown(top);
+	struct verdict_input input = {.sample = top_sample(top), .pins = top_pins(top)};
+	const struct bounds *bounds = top_bounds(top);
+	struct room room;
+	size_t back;
+
+	advice->known = input.sample != NULL;
+	if (!input.sample)
+		return;
+	back = history_back(target->history, input.sample->time_ns);
+	trend_up_to(advice, target->history, back, live, &input.live);
+	trend_up_to(advice, target->history, back, rss, &input.rss);
+	trend_up_to(advice, target->history, back, other, &input.other);
+	input.watched_s =
+		(double)(input.sample->time_ns -
+			 history_at(target->history, history_count(target->history) - 1)
+				 ->time_ns) /
+		SECOND;
+	input.has_failures = top->events != NULL;
+	input.failures = failures(top, target);
+	if (bounds) {
+		room_of(bounds, &input.sample->fig, &room);
+		input.room = &room;
+	}
+	advice->count = verdicts_of(&input, advice->verdict, VERDICT_KINDS);
+}
