@@ -127,7 +127,7 @@ struct mark_look mark_look(enum mark_kind kind)
 
 /* "largest free chunk ------ 89.3K v -1.2K/min" */
 static void title(const struct drawing *drawing, const struct area *area,
-		  const struct graph *graph)
+		  const struct graph *graph, const struct plot_scale *scale)
 {
 	const struct sample *sample = drawing->screen->sample;
 	struct screen_trend trend = pane_trend(drawing->screen, graph->figure);
@@ -136,6 +136,8 @@ static void title(const struct drawing *drawing, const struct area *area,
 	struct text *text = line_start(&line);
 
 	column = area_cut(area, 0, 0, columns, graph->title, INK_TITLE);
+	if (scale->is_log)
+		column = area_text(area, 0, column + 1, "(log)", INK_LABEL);
 	graph_slope(text, &trend, figure_info[graph->figure].unit);
 	if (line.text.length && column + line.text.length + 12 < columns) {
 		area_right(area, 0, end, line.buf, INK_LABEL);
@@ -175,7 +177,7 @@ static void scale_labels(const struct area *area, const struct plot_scale *scale
 		return;
 	label(area, last, scale->low, unit);
 	if (last >= SCALE_MIDDLE && last % 2)
-		label(area, (last + 1) / 2, (scale->high + scale->low) / 2, unit);
+		label(area, (last + 1) / 2, plot_value(scale, 0.5), unit);
 }
 
 /* The column of INSTANT among COLUMNS that show the window; false: it is not in it. */
@@ -243,7 +245,7 @@ static void graph_draw(const struct drawing *drawing, unsigned place)
 		count = PLOT_POINTS;
 	graph_points(drawing->screen, graph.figure, point, count);
 	scale = plot_scale_of(point, count, unit);
-	title(drawing, &area, &graph);
+	title(drawing, &area, &graph, &scale);
 	scale_labels(&area, &scale, unit);
 	plot_draw(&plot, point, count, &scale, scale.low <= 0, graph.ink);
 	cursor(drawing->screen, &plot);

@@ -198,7 +198,7 @@ static void curve(const struct drawing *drawing)
 	const struct screen *screen = drawing->screen;
 	struct area whole = area_of(drawing->canvas, &drawing->layout.detail);
 	struct rect inner = {1, LABEL_COLUMNS, 0, 0};
-	static const struct plot_scale scale = {0, 1};
+	static const struct plot_scale scale = {0, 1, false};
 	struct plot_point point[PLOT_POINTS];
 	struct area plot;
 	unsigned count;

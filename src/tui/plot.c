@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { BRAILLE_ROWS = 4, BRAILLE_COLUMNS = 2, ASCII_ROWS = 3 };
+enum { BRAILLE_ROWS = 4, BRAILLE_COLUMNS = 2, ASCII_ROWS = 3, LOG_RATIO = 64 };
 
 unsigned plot_points_per_column(const struct canvas *canvas)
 {
@@ -29,11 +29,39 @@ static double round_up(double value, enum figure_unit unit)
 	return 10 * power;
 }
 
+/* Powers of two, or of ten, around LOW and HIGH, which are above 0. */
+static struct plot_scale log_scale(double low, double high, enum figure_unit unit)
+{
+	double base = unit == UNIT_BYTES ? 2 : 10;
+
+	return (struct plot_scale){
+		.low = pow(base, floor(log2(low) / log2(base))),
+		.high = pow(base, ceil(log2(high) / log2(base))),
+		.is_log = true,
+	};
+}
+
+double plot_value(const struct plot_scale *scale, double part)
+{
+	if (scale->is_log)
+		return scale->low * pow(scale->high / scale->low, part);
+	return scale->low + (scale->high - scale->low) * part;
+}
+
+double plot_part(const struct plot_scale *scale, double value)
+{
+	if (scale->is_log)
+		return value > 0
+			       ? log2(value / scale->low) / log2(scale->high / scale->low)
+			       : -1;
+	return (value - scale->low) / (scale->high - scale->low);
+}
+
 struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
 				enum figure_unit unit)
 {
 	double low = INFINITY, high = -INFINITY, step;
-	struct plot_scale scale;
+	struct plot_scale scale = {0};
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!point[i].known)
@@ -42,9 +70,11 @@ struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
 		high = fmax(high, point[i].high);
 	}
 	if (!(high > 0) || !isfinite(high))
-		return (struct plot_scale){0, unit == UNIT_RATIO   ? 1
-					      : unit == UNIT_BYTES ? 4096
-								   : 4};
+		return (struct plot_scale){.high = unit == UNIT_RATIO	? 1
+						   : unit == UNIT_BYTES ? 4096
+									: 4};
+	if (low > 0 && high >= LOG_RATIO * low && unit != UNIT_RATIO)
+		return log_scale(low, high, unit);
 	/* What varies by less than a fiftieth is flat, and shall look so. */
 	step = round_up(fmax(high - low, high / 50) / 4, unit);
 	scale.low = fmax(floor(low / step) * step, 0);
@@ -89,7 +119,7 @@ struct span {
 
 static unsigned dot_of(double value, const struct plot_scale *scale, unsigned dots)
 {
-	double part = (value - scale->low) / (scale->high - scale->low) * (dots - 1);
+	double part = plot_part(scale, value) * (dots - 1);
 
 	if (!(part > 0))
 		return 0;

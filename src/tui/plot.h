@@ -14,9 +14,11 @@ struct plot_point {
 	double low, high;
 };
 
-/* From LOW, at the bottom, to HIGH; HIGH is above LOW. */
+/* From LOW, at the bottom, to HIGH; HIGH is above LOW, which is above 0 when the scale is
+ * logarithmic. */
 struct plot_scale {
 	double low, high;
+	bool is_log;
 };
 
 enum { PLOT_POINTS = 1024 };
@@ -28,6 +30,11 @@ unsigned plot_points_per_column(const struct canvas *canvas);
  * that nothing would be seen. */
 struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
 				enum figure_unit unit);
+
+/* The value PART of the way up, 0 to 1; and the part of the way at which VALUE stands,
+ * which may lie outside. */
+double plot_value(const struct plot_scale *scale, double part);
+double plot_part(const struct plot_scale *scale, double value);
 
 /* VALUE as the scale's labels say it: five columns at most. */
 void plot_label(struct text *text, double value, enum figure_unit unit);

@@ -243,7 +243,7 @@ static void cost(struct text *text, const struct screen *screen)
 
 	if (facts->replay) {
 		text_string(text, "replay at ");
-		units_ratio(text, facts->speed);
+		text_fixed(text, facts->speed, facts->speed < 1 ? 2 : 0);
 		text_string(text, "x  ");
 	} else if (sample && figure_has(&sample->fig, FIG_READ_NS)) {
 		text_string(text, "read in ");

@@ -75,7 +75,7 @@ static void words(struct text *text, double x, double y, const char *anchor,
 
 static double y_of(double value, const struct plot_scale *scale, double top)
 {
-	double part = (value - scale->low) / (scale->high - scale->low);
+	double part = plot_part(scale, value);
 
 	return top + PLOT_HEIGHT - (part < 0 ? 0 : part > 1 ? 1 : part) * PLOT_HEIGHT;
 }
@@ -93,8 +93,8 @@ static void grid(struct text *text, const struct plot_scale *scale, double top,
 		attribute(text, "y1", y);
 		attribute(text, "y2", y);
 		text_string(text, "/>\n");
-		plot_label(line_start(&line),
-			   scale->high - (scale->high - scale->low) * i / LINES, unit);
+		plot_label(line_start(&line), plot_value(scale, 1 - (double)i / LINES),
+			   unit);
 		words(text, PLOT_LEFT - 6, y + 4, "end", line.buf);
 	}
 }
@@ -154,6 +154,8 @@ static void graph(struct text *text, const struct screen *screen, unsigned place
 	graph_points(screen, graph.figure, point, POINTS);
 	scale = plot_scale_of(point, POINTS, unit);
 	text_string(title, graph.title);
+	if (scale.is_log)
+		text_string(title, " (log)");
 	if (screen->sample) {
 		text_string(title, ": ");
 		view_figure(title, &screen->sample->fig, graph.figure);

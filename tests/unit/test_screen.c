@@ -3,6 +3,7 @@
 #include "analysis/verdict.h"
 #include "sample/heap_map.h"
 #include "sample/pins.h"
+#include "source/replay.h"
 #include "tui/screen.h"
 #include "tui/svg.h"
 
@@ -557,6 +558,57 @@ static void graphs_as_svg(void **state)
 	assert_false(text.overflow);
 }
 
+/* ---- a recording of a real program ---- */
+
+/* Of the recording: all of it as a history, its last sample, and the trends. */
+static const struct sample *replayed(struct replay **replay, struct history **recorded)
+{
+	const struct history_options options = {
+		.budget_bytes = 8 << 20, .arenas = ARENAS, .bins = true};
+	const char *tree = getenv("FRAGSCOPE_BUILDDIR");
+	const struct sample *last;
+	struct fault fault;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/tests/recordings/fragmenter.json",
+		 tree ? tree : ".");
+	if (replay_open(replay, path, &fault))
+		fail_msg("%s", fault.text);
+	assert_int_equal(history_new(recorded, &options), 0);
+	while (!replay_next(*replay, &last, &fault))
+		assert_int_equal(history_add(*recorded, last), 0);
+	return history_at(*recorded, 0);
+}
+
+static void a_recording(void **state)
+{
+	struct screen_trend trends[FIG_COUNT];
+	struct history *recorded;
+	struct replay *replay;
+	const struct sample *last = replayed(&replay, &recorded);
+
+	(void)state;
+	screen.zoom_ns = 30 * NS_PER_S;
+	screen.now_ns = last->time_ns;
+	screen.sample = last;
+	screen.history = recorded;
+	screen_trends(recorded, last->time_ns - screen.zoom_ns, last->time_ns, trends);
+	screen.trend = trends;
+	screen.arenas.since = history_at(recorded, 29);
+	screen.arenas.count = arenas_order(last, &screen.arenas, order);
+	screen.facts.replay = true;
+	screen.facts.speed = 1;
+	screen.facts.source = "tests/recordings/fragmenter.json, JSON";
+	assert_golden("recorded-overview-80x24", 80, 24);
+	assert_golden("recorded-overview-120x40", 120, 40);
+	screen.pane = PANE_ARENAS;
+	assert_golden("recorded-arenas-80x24", 80, 24);
+	screen.pane = PANE_SIZES;
+	assert_golden("recorded-sizes-80x24", 80, 24);
+	replay_close(replay);
+	history_free(recorded);
+}
+
 /* ---- whatever there is to show ---- */
 
 static void all_of(const char *what)
@@ -643,6 +695,7 @@ int main(void)
 		TEST(advice),
 		TEST(help_and_popups),
 		TEST(graphs_as_svg),
+		TEST(a_recording),
 		TEST(extremes),
 		TEST(nothing_to_show),
 		TEST(states_of_the_frame),
