@@ -297,6 +297,17 @@ struct sample *sample_pack(void *memory, const struct sample *from, bool with_bi
 	return packed;
 }
 
+void sample_moved(struct sample *packed)
+{
+	struct arena_bins *bins;
+
+	packed->arena = (struct arena_row *)(packed + 1);
+	bins = (struct arena_bins *)(void *)(packed->arena + packed->arena_count);
+	for (unsigned i = 0; i < packed->arena_count; i++)
+		if (packed->arena[i].bins)
+			packed->arena[i].bins = bins++;
+}
+
 const char *sample_source_name(enum sample_source source)
 {
 	static const char *const names[] = {

@@ -214,9 +214,12 @@ int sample_copy(struct sample *into, const struct sample *from);
 
 /* A copy of FROM with its rows, and their bins if WITH_BINS, without classes, in MEMORY
  * of sample_packed_bytes, aligned for any type; it has no room for more rows. It is valid
- * as long as MEMORY stays and is not moved; it is not for sample_free. */
+ * as long as MEMORY stays where it is; it is not for sample_free. */
 size_t sample_packed_bytes(const struct sample *from, bool with_bins);
 struct sample *sample_pack(void *memory, const struct sample *from, bool with_bins);
+
+/* Makes PACKED sound again after its memory was moved. */
+void sample_moved(struct sample *packed);
 
 static inline bool figure_has(const struct figures *fig, enum figure f)
 {

@@ -1,6 +1,7 @@
 #include "series/history.h"
 
 #include "base/take.h"
+#include "series/store.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,70 +20,54 @@ enum {
 	MARKS = 1024,
 };
 
-/* Whole samples, packed one behind the other in a ring of bytes; a sample never wraps.
- * PLACE is the ring of the offsets of those that are kept. */
-struct store {
-	char *memory;
-	size_t bytes;
-	size_t used_to; /* offset behind the latest */
-	size_t *place;
-	size_t capacity, count, head; /* of PLACE */
-};
-
 struct marks {
 	size_t count, head;
 	struct history_mark mark[MARKS];
 };
 
 struct history {
-	bool bins;
 	bool any; /* a sample was added */
 	int pid;
 	int64_t last_ns; /* of samples and gaps */
-	struct store store;
+	struct store latest;
+	struct thinned older;
 	struct marks marks[MARK_KINDS];
 	struct track *track[FIG_COUNT];
 };
 
-static size_t rounded(size_t bytes)
+static int64_t keep_ns(const struct history_options *options)
 {
-	size_t unit = _Alignof(max_align_t);
-
-	return (bytes + unit - 1) / unit * unit;
+	if (!options->keep_ns)
+		return KEEP_HOURS * HOUR_NS;
+	return options->keep_ns > KEEP_HOURS_MIN * HOUR_NS ? options->keep_ns
+							   : KEEP_HOURS_MIN * HOUR_NS;
 }
 
-static size_t largest_bytes(const struct history_options *options)
+/* Half of the budget is for the latest, half for what is older. */
+static int open_samples(struct history *history, const struct history_options *options)
 {
 	size_t row = sizeof(struct arena_row) +
 		     (options->bins ? sizeof(struct arena_bins) : 0);
+	size_t largest = sizeof(struct sample) + options->arenas * row;
+	size_t half = options->budget_bytes / 2;
+	int error;
 
-	return rounded(sizeof(struct sample) + options->arenas * row);
-}
-
-static int open_store(struct store *store, const struct history_options *options)
-{
-	store->bytes = options->budget_bytes;
-	if (largest_bytes(options) > store->bytes / 2)
+	if (largest > half / 2)
 		return -ENOSPC;
-	store->capacity = store->bytes / sizeof(struct sample);
-	store->memory = take(store->bytes);
-	store->place = take(store->capacity * sizeof(*store->place));
-	return store->memory && store->place ? 0 : -ENOMEM;
+	error = thinned_open(&history->older, half, keep_ns(options));
+	return error ? error
+		     : store_open(&history->latest, half, options->bins, &history->older);
 }
 
-static int open_tracks(struct history *history, int64_t keep_ns)
+static int open_tracks(struct history *history, const struct history_options *options)
 {
-	if (!keep_ns)
-		keep_ns = KEEP_HOURS * HOUR_NS;
-	if (keep_ns < KEEP_HOURS_MIN * HOUR_NS)
-		keep_ns = KEEP_HOURS_MIN * HOUR_NS;
 	/* One point more: the period that has just begun. */
 	const struct track_shape shape = {
 		.tier = {
 			{0, SINGLE_POINTS},
 			{MIDDLE_SECONDS * SECOND_NS, MIDDLE_POINTS + 1},
 			{COARSE_SECONDS * SECOND_NS,
-			 (uint32_t)(keep_ns / (COARSE_SECONDS * SECOND_NS)) + 1},
+			 (uint32_t)(keep_ns(options) / (COARSE_SECONDS * SECOND_NS)) + 1},
 		}};
 	int error = 0;
 
@@ -99,10 +84,9 @@ int history_new(struct history **history, const struct history_options *options)
 
 	if (!new)
 		return -ENOMEM;
-	new->bins = options->bins;
-	error = open_store(&new->store, options);
+	error = open_samples(new, options);
 	if (!error)
-		error = open_tracks(new, options->keep_ns);
+		error = open_tracks(new, options);
 	if (error)
 		history_free(new);
 	else
@@ -116,58 +100,22 @@ void history_free(struct history *history)
 		return;
 	for (unsigned f = 0; f < FIG_COUNT; f++)
 		track_free(history->track[f]);
-	free(history->store.memory);
-	free(history->store.place);
+	store_close(&history->latest);
+	thinned_close(&history->older);
 	free(history);
 }
 
-static struct sample *stored(const struct store *store, size_t back)
+static size_t sample_count(const struct history *history)
 {
-	size_t slot = (store->head + store->capacity - 1 - back) % store->capacity;
-
-	return (struct sample *)(void *)(store->memory + store->place[slot]);
+	return history->latest.count + history->older.count;
 }
 
-static size_t oldest_place(const struct store *store)
+static struct sample *sample_at(const struct history *history, size_t back)
 {
-	return store
-		->place[(store->head + store->capacity - store->count) % store->capacity];
-}
+	size_t latest = history->latest.count;
 
-/* Drops the oldest until BYTES at AT are free. Those that lie in the way are the oldest
- * ones, since samples are stored in order round the ring. */
-static void make_room(struct store *store, size_t at, size_t bytes)
-{
-	while (store->count) {
-		size_t oldest = oldest_place(store);
-
-		if (store->count < store->capacity &&
-		    (oldest < at || oldest >= at + bytes))
-			break;
-		store->count--;
-	}
-}
-
-static int store_sample(struct history *history, const struct sample *sample)
-{
-	struct store *store = &history->store;
-	size_t bytes = rounded(sample_packed_bytes(sample, history->bins));
-	size_t at = store->used_to;
-
-	if (bytes > store->bytes)
-		return -ENOSPC;
-	if (bytes > store->bytes - at) {
-		/* What lies from here to the end is older than what lies at the start. */
-		make_room(store, at, store->bytes - at);
-		at = 0;
-	}
-	make_room(store, at, bytes);
-	sample_pack(store->memory + at, sample, history->bins);
-	store->place[store->head] = at;
-	store->head = (store->head + 1) % store->capacity;
-	store->count++;
-	store->used_to = at + bytes;
-	return 0;
+	return back < latest ? store_at(&history->latest, back)
+			     : thinned_at(&history->older, back - latest);
 }
 
 static int64_t earlier(int64_t time_ns, int64_t by_ns)
@@ -183,8 +131,8 @@ static void shift(struct history *history, int64_t back_ns)
 	for (unsigned f = 0; f < FIG_COUNT; f++)
 		if (history->track[f])
 			track_shift(history->track[f], back_ns);
-	for (size_t back = 0; back < history->store.count; back++) {
-		struct sample *sample = stored(&history->store, back);
+	for (size_t back = 0; back < sample_count(history); back++) {
+		struct sample *sample = sample_at(history, back);
 
 		sample->time_ns = earlier(sample->time_ns, back_ns);
 	}
@@ -240,28 +188,28 @@ int history_add(struct history *history, const struct sample *sample)
 		else
 			track_gap(history->track[f], time_ns);
 	}
-	return store_sample(history, sample);
+	return store_add(&history->latest, sample);
 }
 
 size_t history_count(const struct history *history)
 {
-	return history->store.count;
+	return sample_count(history);
 }
 
 const struct sample *history_at(const struct history *history, size_t back)
 {
-	return back < history->store.count ? stored(&history->store, back) : NULL;
+	return back < sample_count(history) ? sample_at(history, back) : NULL;
 }
 
 /* Times never rise with BACK. */
 size_t history_back(const struct history *history, int64_t time_ns)
 {
-	size_t low = 0, high = history->store.count;
+	size_t low = 0, high = sample_count(history);
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (stored(&history->store, middle)->time_ns > time_ns)
+		if (sample_at(history, middle)->time_ns > time_ns)
 			low = middle + 1;
 		else
 			high = middle;

@@ -1,6 +1,7 @@
-/* history.h: what was seen of one target: its latest samples whole, every figure of the
- * process over a day or more at falling resolution, and the instants that are marked on
- * the axis of time. All memory is taken at the start. No locks: one thread at a time. */
+/* history.h: what was seen of one target: its samples whole, and every figure of the
+ * process, both over a day or more at falling resolution, and the instants that are
+ * marked on the axis of time. All memory is taken at the start. No locks: one thread at a
+ * time. */
 #ifndef FRAGSCOPE_HISTORY_H
 #define FRAGSCOPE_HISTORY_H
 
@@ -11,12 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The figures of the process that have a rank in the catalogue have a track: each of the
+/* Whole samples: half of the budget holds the latest of them, each; the other half those
+ * that are older, 10 s apart at first, and as far as it takes for them to reach back for
+ * KEEP_NS.
+ * The figures of the process that have a rank in the catalogue have a track: each of the
  * latest 3600 values (an hour of them at 1 s), 10 s of resolution for 6 h, then 60 s for
  * KEEP_NS. That takes 18 MB for 48 h, besides BUDGET_BYTES. */
 struct history_options {
 	size_t budget_bytes; /* for whole samples; each takes what its arenas need */
-	unsigned arenas;     /* a sample with so many must fit twice */
+	unsigned arenas;     /* a sample with so many must fit four times */
 	bool bins;	     /* keep the arenas' bins, where samples have them */
 	int64_t keep_ns;     /* 0: 48 hours; 24 hours at least */
 };
@@ -40,7 +44,8 @@ struct history_mark {
 
 struct history;
 
-/* 0, -ENOMEM, or -ENOSPC: a sample with ARENAS does not fit twice into the budget. */
+/* 0, -ENOMEM, or -ENOSPC: a sample with ARENAS does not fit four times into the budget.
+ */
 int history_new(struct history **history, const struct history_options *options);
 void history_free(struct history *history);
 
@@ -52,8 +57,8 @@ int history_add(struct history *history, const struct sample *sample);
 /* At TIME_NS nothing could be read: a gap in all tracks. */
 void history_gap(struct history *history, int64_t time_ns);
 
-/* How many whole samples are kept; and the one BACK before the latest (0), null when it
- * is not kept. It stays valid until the next history_add. */
+/* How many whole samples are kept; and the one of these that is BACK before the latest
+ * (0), null when there is none. It stays valid until the next history_add. */
 size_t history_count(const struct history *history);
 const struct sample *history_at(const struct history *history, size_t back);
 

@@ -84,32 +84,81 @@ static void too_small_a_budget_is_refused(void **state)
 	assert_int_equal(history_new(&history, &options), -ENOSPC);
 }
 
-/* Rings of every fill, with samples of every size: what is kept is kept to the letter. */
-static void the_latest_samples_are_kept_whole(void **state)
+static unsigned arenas_at(int64_t second)
+{
+	return (unsigned)(second * 7) % (ARENAS + 1);
+}
+
+/* All that is kept is kept to the letter, from LATEST on in order of time. */
+static void check_samples(const struct history *history, int64_t latest, bool bins)
+{
+	int64_t before = latest + 1;
+
+	for (size_t back = 0; back < history_count(history); back++) {
+		const struct sample *sample = history_at(history, back);
+		int64_t second = sample->time_ns / SECOND_NS;
+
+		assert_true(second < before);
+		assert_true(back || second == latest);
+		assert_int_equal(history_back(history, sample->time_ns), back);
+		check_sample(sample, second, arenas_at(second), bins);
+		before = second;
+	}
+	assert_null(history_at(history, history_count(history)));
+}
+
+/* Stores of every fill, with samples of every size. */
+static void samples_are_kept_whole(void **state)
 {
 	(void)state;
 	for (int with_bins = 0; with_bins < 2; with_bins++) {
-		struct history *history = make(MEGABYTE / 8, with_bins);
+		struct history *history = make(MEGABYTE / 4, with_bins);
 		struct sample *sample = sample_new(ARENAS, with_bins);
 
-		for (int i = 0; i < 1000; i++) {
-			fill(sample, i, (unsigned)(i * 7) % (ARENAS + 1));
+		for (int i = 0; i < 1500; i++) {
+			fill(sample, i, arenas_at(i));
 			assert_int_equal(history_add(history, sample), 0);
-			assert_true(history_count(history) >= 1);
-			for (size_t back = 0; back < history_count(history); back++) {
-				int second = i - (int)back;
-
-				check_sample(history_at(history, back), second,
-					     (unsigned)(second * 7) % (ARENAS + 1),
-					     with_bins);
-			}
+			check_samples(history, i, with_bins);
 		}
-		assert_true(history_count(history) >= (with_bins ? 4 : 20));
-		assert_null(history_at(history, history_count(history)));
+		for (size_t back = 0; back < (with_bins ? 3 : 20); back++)
+			assert_int_equal(history_at(history, back)->time_ns,
+					 (1499 - (int)back) * SECOND_NS);
 		sample_free(sample);
 		history_free(history);
 	}
 	history_free(NULL);
+}
+
+/* Whatever the size of the samples, they reach back for a day, and evenly. */
+static void a_day_of_samples_is_thinned(void **state)
+{
+	static const struct {
+		unsigned arenas;
+		int64_t step_s;
+	} kinds[] = {{0, 320}, {2, 5120}, {ARENAS, 20480}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct history *history = make(MEGABYTE / 2, true);
+		struct sample *sample = sample_new(ARENAS, true);
+		int64_t last = 2 * 86400, before = last;
+
+		for (int64_t second = 0; second <= last; second += 5) {
+			fill(sample, second, kinds[i].arenas);
+			assert_int_equal(history_add(history, sample), 0);
+		}
+		for (size_t back = 1; back < history_count(history); back++) {
+			int64_t second = history_at(history, back)->time_ns / SECOND_NS;
+
+			check_sample(history_at(history, back), second, kinds[i].arenas,
+				     true);
+			assert_in_range(before - second, 5, kinds[i].step_s);
+			before = second;
+		}
+		assert_true(last - before >= 86400 - kinds[i].step_s);
+		sample_free(sample);
+		history_free(history);
+	}
 }
 
 static void bins_that_are_not_wanted_are_left_out(void **state)
@@ -308,7 +357,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(too_small_a_budget_is_refused),
-		cmocka_unit_test(the_latest_samples_are_kept_whole),
+		cmocka_unit_test(samples_are_kept_whole),
+		cmocka_unit_test(a_day_of_samples_is_thinned),
 		cmocka_unit_test(bins_that_are_not_wanted_are_left_out),
 		cmocka_unit_test(a_sample_beyond_the_budget_leaves_its_figures),
 		cmocka_unit_test(an_instant_finds_its_sample),

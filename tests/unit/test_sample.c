@@ -227,6 +227,17 @@ static void a_copy_without_room_is_refused(void **state)
 	sample_free(bare);
 }
 
+static void check_moved(void *memory, size_t bytes, bool with_bins)
+{
+	struct sample *moved = malloc(bytes);
+
+	memcpy(moved, memory, bytes);
+	memset(memory, 0xa5, bytes);
+	sample_moved(moved);
+	check_copy(moved, with_bins);
+	free(moved);
+}
+
 static void a_packed_sample_takes_what_it_says(void **state)
 {
 	struct sample *from = full(true);
@@ -242,6 +253,7 @@ static void a_packed_sample_takes_what_it_says(void **state)
 		assert_int_equal(packed->arena_capacity, 2);
 		if (!with_bins)
 			assert_null(packed->arena[1].bins);
+		check_moved(memory, sample_packed_bytes(from, with_bins), with_bins);
 		free(memory);
 	}
 	sample_free(from);
