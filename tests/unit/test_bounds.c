@@ -2,6 +2,7 @@
  * as both versions of cgroups lay them, and of a real process with limits set. */
 #include "target/bounds.h"
 #include "target/oom.h"
+#include "target/smaps.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -143,6 +144,76 @@ static void pressure_text(void **state)
 	assert_int_equal(pressure_parse("some avg10=1e5 avg60=1.0\n", &pressure),
 			 -EPROTO);
 	assert_int_equal(pressure_parse("", &pressure), -EPROTO);
+}
+
+static struct smaps smaps;
+
+static void mappings_by_name(void **state)
+{
+	static const char *const lines[] = {
+		"55d0c0000000-55d0c0001000 r--p 00000000 fe:00 77 /usr/bin/prog",
+		"Rss:                   4 kB",
+		"Pss:                 999 kB",
+		"55d0c0001000-55d0c0002000 rw-p 00001000 fe:00 77 /usr/bin/prog",
+		"Rss:                   8 kB",
+		"55d0c1000000-55d0c1100000 rw-p 00000000 00:00 0   [heap]",
+		"Rss:                 100 kB",
+		"7f0000000000-7f0000100000 rw-p 00000000 00:00 0 ",
+		"Rss:                  50 kB",
+		"7f0000200000-7f0000300000 rw-s 00000000 00:01 9   /memfd:pool (deleted)",
+		"Rss:                 200 kB",
+		"VmFlags: rd wr mr",
+		"7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0   [stack]",
+		"Rss:                  16 kB",
+		"no mapping at all",
+	};
+	char line[128];
+
+	(void)state;
+	smaps_begin(&smaps);
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		snprintf(line, sizeof(line), "%s", lines[i]);
+		smaps_line(&smaps, line);
+	}
+	smaps_end(&smaps);
+	assert_int_equal(smaps.rss_bytes[SMAPS_ANON], 150 << 10);
+	assert_int_equal(smaps.rss_bytes[SMAPS_FILE], 12 << 10);
+	assert_int_equal(smaps.rss_bytes[SMAPS_SHARED], 200 << 10);
+	assert_int_equal(smaps.rss_bytes[SMAPS_STACK], 16 << 10);
+	assert_int_equal(smaps.count, 3);
+	assert_string_equal(smaps.name[0].name, "/memfd:pool (deleted)");
+	assert_string_equal(smaps.name[2].name, "/usr/bin/prog");
+	assert_int_equal(smaps.name[2].rss_bytes, 12 << 10);
+}
+
+static void more_names_than_there_is_room_for(void **state)
+{
+	char line[512];
+
+	(void)state;
+	smaps_begin(&smaps);
+	for (int i = 0; i < SMAPS_NAMES + 10; i++) {
+		snprintf(line, sizeof(line), "1000-2000 r--p 0 fe:00 7 /%0200d%d", 0, i);
+		smaps_line(&smaps, line);
+		snprintf(line, sizeof(line), "Rss: %d kB", i);
+		smaps_line(&smaps, line);
+	}
+	smaps_end(&smaps);
+	assert_int_equal(smaps.count, SMAPS_NAMES);
+	assert_int_equal(smaps.name[0].rss_bytes, (SMAPS_NAMES - 1) << 10);
+	assert_memory_equal(smaps.name[0].name, "...0", 4);
+	assert_int_equal(strlen(smaps.name[0].name), SMAPS_NAME - 1);
+	assert_int_equal(smaps.rss_bytes[SMAPS_FILE], 265 * 266 / 2 << 10);
+}
+
+static void own_mappings(void **state)
+{
+	(void)state;
+	assert_int_equal(smaps_read(getpid(), &smaps), 0);
+	assert_true(smaps.count > 0);
+	assert_true(smaps.rss_bytes[SMAPS_ANON] > 0);
+	assert_true(smaps.rss_bytes[SMAPS_STACK] > 0);
+	assert_int_equal(smaps_read(0, &smaps), -ENOENT);
 }
 
 /* ---- cgroups ---- */
@@ -329,6 +400,9 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(memory_of_the_host),
 		cmocka_unit_test(pressure_text),
+		cmocka_unit_test(mappings_by_name),
+		cmocka_unit_test(more_names_than_there_is_room_for),
+		cmocka_unit_test(own_mappings),
 		IN_TREE(version_2),
 		IN_TREE(version_1),
 		IN_TREE(the_tightest_of_many_counts),

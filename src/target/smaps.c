@@ -1,0 +1,137 @@
+#include "target/smaps.h"
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BUFFER_BYTES = 64 << 10 };
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static enum smaps_kind kind_of(const struct mapping *mapping)
+{
+	static const char *const shared[] = {"/memfd:", "/dev/shm/", "/SYSV", "/dev/zero",
+					     "[anon_shmem:"};
+	const char *name = mapping->name;
+
+	/* glibc.mem.decorate_maps names malloc's mappings. */
+	if (!mapping->inode &&
+	    (!*name || !strcmp(name, "[heap]") || begins(name, "[anon: glibc: malloc")))
+		return SMAPS_ANON;
+	if (!strcmp(name, "[stack]"))
+		return SMAPS_STACK;
+	for (unsigned i = 0; i < sizeof(shared) / sizeof(*shared); i++)
+		if (begins(name, shared[i]))
+			return SMAPS_SHARED;
+	return SMAPS_FILE;
+}
+
+/* The end of a path tells more than its beginning. */
+static void keep_name(char *to, const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length < SMAPS_NAME)
+		memcpy(to, name, length + 1);
+	else
+		snprintf(to, SMAPS_NAME, "...%s", name + length - (SMAPS_NAME - 4));
+}
+
+/* The place of NAME, or -1 when there is no room. */
+static int place_of(struct smaps *smaps, enum smaps_kind kind, const char *name)
+{
+	struct smaps_name kept = {.kind = kind};
+
+	keep_name(kept.name, name);
+	for (unsigned i = 0; i < smaps->count; i++)
+		if (!strcmp(smaps->name[i].name, kept.name))
+			return (int)i;
+	if (smaps->count == SMAPS_NAMES)
+		return -1;
+	smaps->name[smaps->count] = kept;
+	return (int)smaps->count++;
+}
+
+void smaps_begin(struct smaps *smaps)
+{
+	*smaps = (struct smaps){.current = -1};
+}
+
+/* A mapping's first line begins with an address in small letters, a field with a capital.
+ */
+void smaps_line(struct smaps *smaps, char *line)
+{
+	struct mapping mapping;
+	uint64_t kib;
+
+	if (!(*line >= 'A' && *line <= 'Z')) {
+		if (maps_parse(line, &mapping))
+			return;
+		smaps->kind = kind_of(&mapping);
+		smaps->current = smaps->kind == SMAPS_ANON
+					 ? -1
+					 : place_of(smaps, smaps->kind, mapping.name);
+	} else if (begins(line, "Rss:") && !file_field(line, "Rss", &kib)) {
+		smaps->rss_bytes[smaps->kind] += kib << 10;
+		if (smaps->current >= 0)
+			smaps->name[smaps->current].rss_bytes += kib << 10;
+	}
+}
+
+static int by_size(const void *one, const void *other)
+{
+	const struct smaps_name *a = one, *b = other;
+
+	return (a->rss_bytes < b->rss_bytes) - (a->rss_bytes > b->rss_bytes);
+}
+
+void smaps_end(struct smaps *smaps)
+{
+	qsort(smaps->name, smaps->count, sizeof(*smaps->name), by_size);
+}
+
+static void take_lines(struct smaps *smaps, char *text, size_t *held)
+{
+	char *line = text, *newline;
+
+	while ((newline = memchr(line, '\n', *held - (size_t)(line - text)))) {
+		*newline = '\0';
+		smaps_line(smaps, line);
+		line = newline + 1;
+	}
+	*held -= (size_t)(line - text);
+	memmove(text, line, *held);
+}
+
+int smaps_read(int pid, struct smaps *smaps)
+{
+	char path[64], text[BUFFER_BYTES];
+	size_t held = 0;
+	ssize_t got;
+	int fd;
+
+	smaps_begin(smaps);
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((got = read(fd, text + held, sizeof(text) - held)) > 0) {
+		held += (size_t)got;
+		take_lines(smaps, text, &held);
+		if (held == sizeof(text))
+			break;
+	}
+	got = got < 0 ? -errno : 0;
+	close(fd);
+	smaps_end(smaps);
+	return held && !got ? -EPROTO : (int)got;
+}

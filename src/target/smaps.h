@@ -1,0 +1,46 @@
+/* smaps.h: whose a process's resident memory is, by kind of mapping and by name, out of
+ * /proc/PID/smaps. That file is the kernel's walk of all page tables: for once, not for
+ * every reading. */
+#ifndef FRAGSCOPE_SMAPS_H
+#define FRAGSCOPE_SMAPS_H
+
+#include "target/maps.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SMAPS_NAMES = 256, SMAPS_NAME = 128 };
+
+enum smaps_kind {
+	SMAPS_ANON,  /* private, anonymous, without a name or [heap]: where malloc's is */
+	SMAPS_STACK, /* the first thread's */
+	SMAPS_SHARED, /* shared memory: memfd, /dev/shm, System V, shared anonymous */
+	SMAPS_FILE,   /* files and what was copied of them; and what else has a name */
+	SMAPS_KINDS
+};
+
+/* All mappings of one name, SMAPS_ANON left out. */
+struct smaps_name {
+	enum smaps_kind kind;
+	uint64_t rss_bytes;
+	char name[SMAPS_NAME]; /* a longer one keeps its end, behind "..." */
+};
+
+/* Names beyond SMAPS_NAMES count in their kind only. */
+struct smaps {
+	uint64_t rss_bytes[SMAPS_KINDS];
+	unsigned count;
+	struct smaps_name name[SMAPS_NAMES]; /* the largest first */
+	int current; /* while it is read: the name that lines belong to; -1: none */
+	enum smaps_kind kind;
+};
+
+/* Reads PID's. Allocates nothing. 0 or -errno. */
+int smaps_read(int pid, struct smaps *smaps);
+
+/* Of the same from text: begin, one call a LINE (changed, without its newline), end. */
+void smaps_begin(struct smaps *smaps);
+void smaps_line(struct smaps *smaps, char *line);
+void smaps_end(struct smaps *smaps);
+
+#endif
