@@ -3,6 +3,7 @@ that keep to the released columns."""
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -113,9 +114,11 @@ def complete(*words):
 def check_completion(tap):
     if not shutil.which("bash"):
         raise harness.Skip("bash is not installed")
+    listed = harness.fragscope("--help").stdout
+    verbs = re.findall(r"^  (\w+) ", listed.split("Verbs:")[1].split("\n\n")[0], re.M)
     for words, want in (
         (("s",), {"stat"}),
-        (("help", ""), {"stat", "top", "trace", "run", "trim", "figures"}),
+        (("help", ""), {*verbs, "figures"}),
         (("stat", "--re"), {"--residency"}),
         (("stat", "--source", ""), {"heap", "proc", "preload"}),
         (("stat", "--source", "=", "p"), {"proc", "preload"}),

@@ -12,6 +12,7 @@
 static const struct command *const verbs[] = {
 	&command_stat,
 	&command_top,
+	&command_report,
 	&command_trace,
 	&command_run,
 	&command_trim,

@@ -570,19 +570,20 @@ static bool mmap_threshold(const struct verdict_input *input, struct verdict *ve
 
 static bool trim_threshold(const struct verdict_input *input, struct verdict *verdict)
 {
-	uint64_t top, trim_bytes, mmap_bytes = 0, rss, free_resident;
+	uint64_t top, trim_bytes, mmap_bytes = 0, rss, trimmable, stake;
 
 	if (!get(input, FIG_MALLINFO2_KEEPCOST, &top) ||
 	    !get(input, FIG_TRIM_THRESHOLD_BYTES, &trim_bytes) ||
 	    !get(input, FIG_RSS_BYTES, &rss) ||
-	    !get(input, FIG_FREE_RESIDENT_BYTES, &free_resident))
+	    !get(input, FIG_TRIMMABLE_BYTES, &trimmable))
 		return false;
 	get(input, FIG_MMAP_THRESHOLD_BYTES, &mmap_bytes);
 	/* A top may be free without being resident. */
-	if (top > free_resident || top < LEAST_BYTES || share(top, rss) < 0.2 ||
-	    trim_bytes <= DEFAULT || top >= trim_bytes)
+	stake = top < trimmable ? top : trimmable;
+	if (stake < LEAST_BYTES || share(stake, rss) < 0.2 || trim_bytes <= DEFAULT ||
+	    top >= trim_bytes)
 		return false;
-	verdict->stake_bytes = top;
+	verdict->stake_bytes = stake;
 	SAY(headline,
 	    "the main arena's top has %s free, and gives none back by itself "
 	    "below %s",
@@ -593,7 +594,7 @@ static bool trim_threshold(const struct verdict_input *input, struct verdict *ve
 	    BYTES(trim_bytes),
 	    has_drifted(mmap_bytes, trim_bytes) ? ", raised by the free of a large block"
 						: "",
-	    SHARE(share(top, rss)));
+	    SHARE(share(stake, rss)));
 	SAY(remedy,
 	    "MALLOC_TRIM_THRESHOLD_=131072 when it is started (or mallopt("
 	    "M_TRIM_THRESHOLD, 131072)) has free give the top back; malloc_trim(0) does "

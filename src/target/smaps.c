@@ -17,15 +17,20 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
+/* Whether malloc's memory may be in mappings of this NAME: glibc.mem.decorate_maps gives
+ * them one. */
+static bool is_of_malloc(const char *name)
+{
+	return !*name || !strcmp(name, "[heap]") || begins(name, "[anon: glibc: malloc");
+}
+
 static enum smaps_kind kind_of(const struct mapping *mapping)
 {
 	static const char *const shared[] = {"/memfd:", "/dev/shm/", "/SYSV", "/dev/zero",
 					     "[anon_shmem:"};
 	const char *name = mapping->name;
 
-	/* glibc.mem.decorate_maps names malloc's mappings. */
-	if (!mapping->inode &&
-	    (!*name || !strcmp(name, "[heap]") || begins(name, "[anon: glibc: malloc")))
+	if (!mapping->inode && (is_of_malloc(name) || begins(name, "[anon:")))
 		return SMAPS_ANON;
 	if (!strcmp(name, "[stack]"))
 		return SMAPS_STACK;
@@ -77,7 +82,7 @@ void smaps_line(struct smaps *smaps, char *line)
 		if (maps_parse(line, &mapping))
 			return;
 		smaps->kind = kind_of(&mapping);
-		smaps->current = smaps->kind == SMAPS_ANON
+		smaps->current = is_of_malloc(mapping.name) && !mapping.inode
 					 ? -1
 					 : place_of(smaps, smaps->kind, mapping.name);
 	} else if (begins(line, "Rss:") && !file_field(line, "Rss", &kib)) {

@@ -19,7 +19,7 @@ enum smaps_kind {
 	SMAPS_KINDS
 };
 
-/* All mappings of one name, SMAPS_ANON left out. */
+/* All mappings of one name; those without one, and malloc's, are left out. */
 struct smaps_name {
 	enum smaps_kind kind;
 	uint64_t rss_bytes;

@@ -245,6 +245,21 @@ static unsigned sort(struct fold *fold)
 	return rows;
 }
 
+unsigned fold_best(struct fold *fold, struct fold_row *out, unsigned max)
+{
+	unsigned rows = sort(fold);
+
+	rows = rows < max ? rows : max;
+	for (unsigned i = 0; i < rows; i++)
+		out[i] = (struct fold_row){
+			.stack = fold->order[i]->stack,
+			.bytes = fold->order[i]->counts.bytes,
+			.growths = fold->order[i]->counts.growths,
+			.failures = fold->order[i]->counts.failures,
+		};
+	return rows;
+}
+
 static void column(struct text *text, size_t from)
 {
 	text_align_right(text, from, COLUMN_WIDTH);

@@ -24,6 +24,15 @@ int fold_add(struct fold *fold, const struct event *event);
 void fold_add_unseen(struct fold *fold, uint64_t growths, uint64_t bytes,
 		     uint64_t failures);
 
+/* One stack, and what it brought about. The string is FOLD's. */
+struct fold_row {
+	const char *stack;
+	uint64_t bytes, growths, failures;
+};
+
+/* The MAX rows that come first in the table below; how many. */
+unsigned fold_best(struct fold *fold, struct fold_row *out, unsigned max);
+
 /* Writes a table for people to FD: the rows by bytes grown, then by failures, and their
  * sums. Each stack is "outermost;...;innermost". 0 or -errno of the write. */
 int fold_table(struct fold *fold, int fd);

@@ -163,6 +163,10 @@ static void mappings_by_name(void **state)
 		"7f0000200000-7f0000300000 rw-s 00000000 00:01 9   /memfd:pool (deleted)",
 		"Rss:                 200 kB",
 		"VmFlags: rd wr mr",
+		"7f0000400000-7f0000500000 rw-p 00000000 00:00 0   [anon:jemalloc_pg]",
+		"Rss:                  30 kB",
+		"7f0000600000-7f0000700000 rw-p 00000000 00:00 0   [anon: glibc: malloc]",
+		"Rss:                   2 kB",
 		"7ffd00000000-7ffd00021000 rw-p 00000000 00:00 0   [stack]",
 		"Rss:                  16 kB",
 		"no mapping at all",
@@ -176,14 +180,14 @@ static void mappings_by_name(void **state)
 		smaps_line(&smaps, line);
 	}
 	smaps_end(&smaps);
-	assert_int_equal(smaps.rss_bytes[SMAPS_ANON], 150 << 10);
+	assert_int_equal(smaps.rss_bytes[SMAPS_ANON], 182 << 10);
 	assert_int_equal(smaps.rss_bytes[SMAPS_FILE], 12 << 10);
 	assert_int_equal(smaps.rss_bytes[SMAPS_SHARED], 200 << 10);
 	assert_int_equal(smaps.rss_bytes[SMAPS_STACK], 16 << 10);
-	assert_int_equal(smaps.count, 3);
+	assert_int_equal(smaps.count, 4);
 	assert_string_equal(smaps.name[0].name, "/memfd:pool (deleted)");
-	assert_string_equal(smaps.name[2].name, "/usr/bin/prog");
-	assert_int_equal(smaps.name[2].rss_bytes, 12 << 10);
+	assert_string_equal(smaps.name[3].name, "/usr/bin/prog");
+	assert_int_equal(smaps.name[3].rss_bytes, 12 << 10);
 }
 
 static void more_names_than_there_is_room_for(void **state)

@@ -115,6 +115,22 @@ static void rows_by_bytes_then_failures(void **state)
 				      "main;index;calloc 204800\n");
 }
 
+static void the_best_rows(void **state)
+{
+	struct fold_row row[2];
+
+	(void)state;
+	assert_int_equal(fold_best(fold, row, 2), 0);
+	add(EVENT_FAILURE, K, "malloc", "busy");
+	add(EVENT_BRK, 132 * K, "malloc", "parse");
+	add(EVENT_BRK, 200 * K, "calloc", "index");
+	assert_int_equal(fold_best(fold, row, 2), 2);
+	assert_string_equal(row[0].stack, "main;index;calloc");
+	assert_int_equal(row[0].bytes, 200 * K);
+	assert_int_equal(row[1].growths, 1);
+	assert_int_equal(row[1].failures, 0);
+}
+
 static void other_events_do_not_count(void **state)
 {
 	(void)state;
@@ -284,6 +300,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(nothing),
 		TEST(rows_by_bytes_then_failures),
+		TEST(the_best_rows),
 		TEST(other_events_do_not_count),
 		TEST(offsets_do_not_part_functions),
 		TEST(names_cannot_break_lines),

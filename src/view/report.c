@@ -1,0 +1,192 @@
+#include "view/report_parts.h"
+
+#include "base/output.h"
+#include "base/take.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const struct report_part report_part[REPORT_PARTS] = {
+	{FIG_LIVE_RESIDENT_BYTES, "held by the program", "live"},
+	{FIG_MMAPPED_RESIDENT_BYTES, "held, in mappings of their own", "mapped"},
+	{FIG_TRIMMABLE_BYTES, "free; a trim gives it back", "trimmable"},
+	{FIG_PINNED_BYTES, "free; pinned by what is held", "pinned"},
+	{FIG_RETAINED_BYTES, "free; a trim leaves it", "retained"},
+	{FIG_ALLOCATOR_RESIDENT_BYTES, "malloc's own records", "own"},
+	{FIG_OTHER_RESIDENT_BYTES, "not malloc's", "other"},
+};
+
+/* ---- writing ---- */
+
+struct report_out *report_begin(int fd)
+{
+	struct report_out *out = take(sizeof(*out));
+
+	if (!out)
+		return NULL;
+	out->fd = fd;
+	text_init(&out->text, out->buf, sizeof(out->buf));
+	return out;
+}
+
+static void write_out(struct report_out *out)
+{
+	if (!out->error && out->text.overflow)
+		out->error = -EOVERFLOW;
+	if (!out->error)
+		out->error = output_write(out->fd, out->text.buf, out->text.length);
+	text_clear(&out->text);
+}
+
+void report_flush(struct report_out *out)
+{
+	if (out->text.length > sizeof(out->buf) / 2)
+		write_out(out);
+}
+
+int report_finish(struct report_out *out)
+{
+	int error;
+
+	if (!out)
+		return -ENOMEM;
+	write_out(out);
+	error = out->error;
+	free(out);
+	return error;
+}
+
+void report_say(struct report_out *out, const char *format, ...)
+{
+	char line[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	text_string(&out->text, line);
+	report_flush(out);
+}
+
+/* ---- figures ---- */
+
+unsigned report_arenas(const struct sample *sample, unsigned *out, unsigned max)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct figures *fig = &sample->arena[i].fig;
+		unsigned at = count < max ? count++ : max;
+
+		if (!figure_has(fig, FIG_FREE_RESIDENT_BYTES)) {
+			count -= at < max;
+			continue;
+		}
+		for (;
+		     at &&
+		     fig->v[FIG_FREE_RESIDENT_BYTES].u >
+			     sample->arena[out[at - 1]].fig.v[FIG_FREE_RESIDENT_BYTES].u;
+		     at--)
+			if (at < max)
+				out[at] = out[at - 1];
+		if (at < max)
+			out[at] = i;
+	}
+	return count;
+}
+
+struct units_text report_figure(const struct figures *fig, enum figure f)
+{
+	struct units_text out = {"-"};
+	struct text text;
+
+	if (!figure_has(fig, f))
+		return out;
+	text_init(&text, out.s, sizeof(out.s));
+	switch (figure_info[f].unit) {
+	case UNIT_BYTES:
+		units_bytes(&text, fig->v[f].u);
+		break;
+	case UNIT_COUNT:
+		units_count(&text, fig->v[f].u);
+		break;
+	case UNIT_NS:
+		units_ns(&text, fig->v[f].u);
+		break;
+	default:
+		units_ratio(&text, fig->v[f].d);
+		break;
+	}
+	return out;
+}
+
+/* ---- words ---- */
+
+static struct units_text rate(enum figure f, double per_s)
+{
+	uint64_t whole = (uint64_t)fabs(per_s);
+
+	return figure_info[f].unit == UNIT_BYTES ? units_bytes_text(whole)
+						 : units_count_text(whole);
+}
+
+void report_trend(enum figure f, const struct verdict_trend *trend, char *text,
+		  size_t size)
+{
+	if (!trend->is_known)
+		snprintf(text, size, "too few readings to tell");
+	else if (!trend->is_rising && !trend->is_falling)
+		snprintf(text, size, "%s",
+			 trend->first == trend->last ? "still" : "no sure movement");
+	else
+		snprintf(text, size, "%s %s a second",
+			 trend->is_rising ? "rising" : "falling",
+			 rate(f, trend->per_s).s);
+}
+
+void report_when(const struct room_reach *reach, char *text, size_t size)
+{
+	static const char *const words[] = {
+		[ROOM_WHEN_UNKNOWN] = "-",
+		[ROOM_WHEN_NEVER] = "not at this rate",
+		[ROOM_WHEN_REACHED] = "reached",
+	};
+
+	if (!reach || reach->when != ROOM_WHEN_IN)
+		snprintf(text, size, "%s", words[reach ? reach->when : 0]);
+	else if (isinf(reach->latest_s))
+		snprintf(text, size, "in %s (or later)", SPAN(reach->in_s));
+	else
+		snprintf(text, size, "in %s (%s to %s)", SPAN(reach->in_s),
+			 SPAN(reach->earliest_s), SPAN(reach->latest_s));
+}
+
+void report_cost(const struct report *report, char *text, size_t size)
+{
+	const struct report_cost *cost = &report->cost;
+	int used;
+
+	if (report->is_recorded) {
+		snprintf(text, size,
+			 "What this cost the process: nothing; it was read "
+			 "from a recording.");
+		return;
+	}
+	used = snprintf(text, size,
+			"What this cost: %llu reading%s of %s at the longest, %s in all, "
+			"and %s of "
+			"closer looks; %s of processor time, none of it the process's. "
+			"It was never "
+			"stopped.",
+			(unsigned long long)report->readings,
+			report->readings == 1 ? "" : "s",
+			units_ns_text(cost->longest_ns).s, units_ns_text(cost->read_ns).s,
+			units_ns_text(cost->survey_ns).s, units_ns_text(cost->cpu_ns).s);
+	if (!report->growth.missing && used > 0 && (size_t)used < size)
+		snprintf(text + used, size - (size_t)used,
+			 " The probes cost it 5 to 15us for each of %llu events.",
+			 (unsigned long long)cost->events);
+}

@@ -1,0 +1,75 @@
+/* report.h: a report on one process, as plain data, and its three forms: text for 80
+ * columns, one JSON object, and one self-contained HTML page. */
+#ifndef FRAGSCOPE_REPORT_H
+#define FRAGSCOPE_REPORT_H
+
+#include "analysis/room.h"
+#include "analysis/verdict.h"
+#include "sample/heap_map.h"
+#include "sample/pins.h"
+#include "series/track.h"
+#include "target/oom.h"
+#include "target/smaps.h"
+#include "view/fold.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How one figure moved, and its points, for a graph. */
+struct report_course {
+	enum figure f;
+	struct verdict_trend trend;
+	const struct track_point *point;
+	size_t points;
+};
+
+/* Who made the heap grow. MISSING says why that is not known; null: it is. */
+struct report_growth {
+	const char *missing;
+	const struct fold_row *row;
+	unsigned rows;
+	uint64_t growths, bytes, failures;
+};
+
+/* What the report cost. */
+struct report_cost {
+	uint64_t read_ns, longest_ns; /* of the readings, all and the longest */
+	uint64_t survey_ns;	      /* of the looks at single chunks and mappings */
+	uint64_t cpu_ns;	      /* of this program, with all that it did */
+	uint64_t events;	      /* that probes told, with stack */
+};
+
+/* Pointers may be null: then that part could not be had, and WHY_NO_... says why. */
+struct report {
+	const char *describe;	     /* the source's own line */
+	const struct sample *sample; /* the latest; never null */
+	uint64_t readings;
+	double watched_s;
+	bool is_recorded;
+	const char *answer;
+	const struct verdict *verdict;
+	unsigned verdicts;
+	const struct report_course *course;
+	unsigned courses;
+	const struct bounds *bounds;
+	const struct room *room;
+	const struct room_reach *reach;
+	const struct oom_rank *oom;
+	const char *why_no_limits;
+	const struct smaps *smaps;
+	uint64_t other_anon_bytes; /* with SMAPS: anonymous, and not malloc's */
+	const struct pins *pins;
+	const char *const *guess; /* of pins->best, null where there is none; or null */
+	const char *why_no_pins;
+	const struct heap_map *map;
+	struct report_growth growth;
+	struct report_cost cost;
+};
+
+/* Each writes REPORT to FD. 0 or -errno of the write. */
+int report_text(const struct report *report, int fd);
+int report_json(const struct report *report, int fd);
+int report_html(const struct report *report, int fd);
+
+#endif

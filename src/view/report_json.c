@@ -1,0 +1,363 @@
+/* report_json.c: a report as one JSON object on a line; never scaled. */
+#include "view/emitter.h"
+#include "view/json_text.h"
+#include "view/report_parts.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+enum { DECIMALS = 6, STACK_BYTES = 8192 };
+
+static void key(struct text *text, const char *name)
+{
+	json_key(text, name, strlen(name));
+}
+
+/* What is no number, or none that can be written, is left out. */
+static void member_double(struct text *text, const char *name, double value)
+{
+	if (!isfinite(value) || fabs(value) > 1e12)
+		return;
+	key(text, name);
+	text_fixed(text, value, DECIMALS);
+}
+
+static void list(struct text *text, const char *name)
+{
+	key(text, name);
+	text_char(text, '[');
+}
+
+/* ---- verdicts ---- */
+
+static void facts(struct text *text, const struct verdict *verdict)
+{
+	json_member_object(text, "facts");
+	for (unsigned i = 0; i < verdict->fact_count; i++) {
+		const struct verdict_fact *fact = &verdict->fact[i];
+
+		if (fact->unit == UNIT_RATIO)
+			member_double(text, fact->name, fact->value.d);
+		else
+			json_member_u64(text, fact->name, fact->value.u);
+	}
+	text_char(text, '}');
+}
+
+static void verdicts(struct report_out *out, const struct report *report)
+{
+	struct text *text = &out->text;
+
+	list(text, "verdicts");
+	for (unsigned i = 0; i < report->verdicts; i++) {
+		const struct verdict *verdict = &report->verdict[i];
+
+		json_element(text);
+		json_member_string(text, "verdict", verdict_info[verdict->kind].name);
+		json_member_string(text, "severity", severity_name(verdict->severity));
+		json_member_u64(text, "stake_bytes", verdict->stake_bytes);
+		json_member_string(text, "headline", verdict->headline);
+		json_member_string(text, "evidence", verdict->evidence);
+		json_member_string(text, "remedy", verdict->remedy);
+		facts(text, verdict);
+		text_char(text, '}');
+	}
+	text_char(text, ']');
+	report_flush(out);
+}
+
+/* ---- figures ---- */
+
+/* One row as stat writes it, but for its newline. */
+static void row(struct report_out *out, const struct sample *sample,
+		const struct arena_row *arena, struct view *view)
+{
+	const struct row of = {
+		.sample = sample,
+		.arena = arena,
+		.fig = arena ? &arena->fig : &sample->fig,
+		.status = arena ? arena->status : sample->status,
+	};
+
+	text_init(&view->text, view->buf, sizeof(view->buf));
+	emitter_json.row(view, &of);
+	text_bytes(&out->text, view->text.buf, view->text.length - 1);
+	report_flush(out);
+}
+
+static void sample(struct report_out *out, const struct sample *sample, struct view *view)
+{
+	key(&out->text, "sample");
+	row(out, sample, NULL, view);
+	list(&out->text, "arenas");
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		if (i)
+			text_char(&out->text, ',');
+		row(out, sample, &sample->arena[i], view);
+	}
+	text_char(&out->text, ']');
+}
+
+static void trends(struct report_out *out, const struct report *report)
+{
+	struct text *text = &out->text;
+
+	json_member_object(text, "trends");
+	for (unsigned i = 0; i < report->courses; i++) {
+		const struct verdict_trend *trend = &report->course[i].trend;
+
+		if (!trend->is_known)
+			continue;
+		json_member_object(text, figure_info[report->course[i].f].name);
+		json_member_string(text, "direction",
+				   trend->is_rising    ? "rising"
+				   : trend->is_falling ? "falling"
+						       : "none");
+		member_double(text, "first", trend->first);
+		member_double(text, "last", trend->last);
+		member_double(text, "per_s", trend->per_s);
+		member_double(text, "low_per_s", trend->low_per_s);
+		member_double(text, "high_per_s", trend->high_per_s);
+		text_char(text, '}');
+	}
+	text_char(text, '}');
+	report_flush(out);
+}
+
+/* ---- limits ---- */
+
+static void reach(struct text *text, const struct room_reach *of)
+{
+	static const char *const words[] = {
+		[ROOM_WHEN_NEVER] = "not at this rate",
+		[ROOM_WHEN_REACHED] = "reached",
+		[ROOM_WHEN_IN] = "in",
+	};
+
+	if (of->when == ROOM_WHEN_UNKNOWN)
+		return;
+	json_member_string(text, "when", words[of->when]);
+	if (of->when != ROOM_WHEN_IN)
+		return;
+	member_double(text, "in_s", of->in_s);
+	member_double(text, "earliest_s", of->earliest_s);
+	member_double(text, "latest_s", of->latest_s);
+}
+
+static void limit(struct text *text, const struct report *report, enum room_kind kind)
+{
+	const struct room_row *of = &report->room->row[kind];
+
+	json_element(text);
+	json_member_string(text, "limit", room_info[kind].name);
+	json_member_string(text, "unit", room_info[kind].is_count ? "mappings" : "bytes");
+	json_member_u64(text, "used", of->used);
+	json_member_u64(text, "max", of->limit);
+	json_member_u64(text, "left", of->left);
+	member_double(text, "left_share", of->left_share);
+	json_member_string(text, "beyond", room_info[kind].outcome);
+	reach(text, &report->reach[kind]);
+	text_char(text, '}');
+}
+
+static void cgroup(struct text *text, const struct bounds *bounds)
+{
+	const struct cgroup_memory *memory = &bounds->cgroup;
+
+	if (!(bounds->has & BOUNDS_HAS_CGROUP))
+		return;
+	json_member_object(text, "cgroup");
+	json_member_u64(text, "version", memory->version);
+	json_member_string(text, "path", memory->path);
+	if (memory->max.is_set)
+		json_member_string(text, "max_path", memory->max.path);
+	if (memory->high.is_set)
+		json_member_string(text, "high_path", memory->high.path);
+	if (memory->has_pressure)
+		member_double(text, "pressure_10s_percent", memory->pressure.some_10s);
+	text_char(text, '}');
+}
+
+static void oom(struct text *text, const struct oom_rank *rank)
+{
+	json_member_object(text, "oom");
+	json_member_i64(text, "score", rank->score);
+	json_member_i64(text, "score_adj", rank->score_adj);
+	json_member_u64(text, "place", rank->place);
+	json_member_u64(text, "candidates", rank->candidates);
+	json_member_i64(text, "first_pid", rank->first_pid);
+	json_member_string(text, "first_comm", rank->first_comm);
+	text_char(text, '}');
+}
+
+static void limits(struct report_out *out, const struct report *report)
+{
+	struct text *text = &out->text;
+
+	if (!report->room) {
+		json_member_string(text, "no_limits", report->why_no_limits);
+		return;
+	}
+	list(text, "limits");
+	for (unsigned i = 0; i < ROOM_KINDS; i++)
+		if (report->room->row[i].is_set)
+			limit(text, report, (enum room_kind)i);
+	text_char(text, ']');
+	if (report->room->nearest >= 0)
+		json_member_string(text, "nearest_limit",
+				   room_info[report->room->nearest].name);
+	if (report->bounds->host.has & LIMITS_HAS_OVERCOMMIT)
+		json_member_u64(text, "overcommit_memory",
+				report->bounds->host.overcommit);
+	cgroup(text, report->bounds);
+	if (report->bounds->has & BOUNDS_HAS_PRESSURE)
+		member_double(text, "host_pressure_10s_percent",
+			      report->bounds->pressure.some_10s);
+	if (report->oom)
+		oom(text, report->oom);
+	report_flush(out);
+}
+
+/* ---- closer looks ---- */
+
+static void one_pin(struct text *text, const struct pin *pin, const char *guess)
+{
+	json_element(text);
+	json_member_addr(text, "addr", pin->addr);
+	json_member_u64(text, "arena", pin->arena);
+	json_member_u64(text, "chunks", pin->chunks);
+	json_member_u64(text, "bytes", pin->bytes);
+	json_member_u64(text, "unlocked_bytes", pin->unlocked_bytes);
+	if (guess)
+		json_member_string(text, "guess", guess);
+	text_char(text, '}');
+}
+
+static void pins(struct report_out *out, const struct report *report)
+{
+	const struct pins *of = report->pins;
+	struct text *text = &out->text;
+
+	if (!of) {
+		if (report->why_no_pins)
+			json_member_string(text, "no_pins", report->why_no_pins);
+		return;
+	}
+	json_member_object(text, "pins");
+	json_member_u64(text, "pinning_chunks", of->pinning_chunks);
+	json_member_u64(text, "pinning_bytes", of->pinning_bytes);
+	json_member_u64(text, "pinned_bytes", of->pinned_bytes);
+	list(text, "best");
+	for (unsigned i = 0; i < of->best_count; i++)
+		one_pin(text, &of->best[i], report->guess ? report->guess[i] : NULL);
+	text_string(text, "]}");
+	report_flush(out);
+}
+
+static void mappings(struct report_out *out, const struct report *report)
+{
+	static const char *const kinds[SMAPS_KINDS] = {"anonymous", "stack", "shared",
+						       "file"};
+	const struct smaps *smaps = report->smaps;
+	struct text *text = &out->text;
+
+	if (!smaps)
+		return;
+	json_member_object(text, "not_malloc");
+	json_member_u64(text, "anonymous_bytes", report->other_anon_bytes);
+	json_member_u64(text, "shared_bytes", smaps->rss_bytes[SMAPS_SHARED]);
+	json_member_u64(text, "file_bytes", smaps->rss_bytes[SMAPS_FILE]);
+	json_member_u64(text, "stack_bytes", smaps->rss_bytes[SMAPS_STACK]);
+	list(text, "largest");
+	for (unsigned i = 0; i < smaps->count && i < 16; i++) {
+		json_element(text);
+		json_member_string(text, "name", smaps->name[i].name);
+		json_member_string(text, "kind", kinds[smaps->name[i].kind]);
+		json_member_u64(text, "rss_bytes", smaps->name[i].rss_bytes);
+		text_char(text, '}');
+	}
+	text_string(text, "]}");
+	report_flush(out);
+}
+
+static void growth(struct report_out *out, const struct report_growth *of)
+{
+	struct text *text = &out->text;
+
+	json_member_object(text, "growth");
+	if (of->missing) {
+		json_member_string(text, "missing", of->missing);
+		text_char(text, '}');
+		return;
+	}
+	json_member_u64(text, "growths", of->growths);
+	json_member_u64(text, "bytes", of->bytes);
+	json_member_u64(text, "failures", of->failures);
+	list(text, "stacks");
+	for (unsigned i = 0; i < of->rows; i++) {
+		json_element(text);
+		json_member_u64(text, "bytes", of->row[i].bytes);
+		json_member_u64(text, "growths", of->row[i].growths);
+		json_member_u64(text, "failures", of->row[i].failures);
+		key(text, "stack");
+		json_string_cut(text, of->row[i].stack, STACK_BYTES);
+		text_char(text, '}');
+		report_flush(out);
+	}
+	text_string(text, "]}");
+}
+
+static void cost(struct report_out *out, const struct report *report)
+{
+	const struct report_cost *of = &report->cost;
+	struct text *text = &out->text;
+
+	json_member_object(text, "cost");
+	json_member_u64(text, "readings", report->readings);
+	if (!report->is_recorded) {
+		json_member_u64(text, "read_ns", of->read_ns);
+		json_member_u64(text, "longest_read_ns", of->longest_ns);
+		json_member_u64(text, "closer_look_ns", of->survey_ns);
+		json_member_u64(text, "own_cpu_ns", of->cpu_ns);
+		json_member_u64(text, "pause_ns", 0);
+		if (!report->growth.missing)
+			json_member_u64(text, "events_told", of->events);
+	}
+	text_char(text, '}');
+}
+
+static void whole(struct report_out *out, const struct report *report, struct view *view)
+{
+	struct text *text = &out->text;
+
+	text_char(text, '{');
+	json_member_string(text, "answer", report->answer);
+	json_member_string(text, "described", report->describe);
+	json_member_bool(text, "recorded", report->is_recorded);
+	member_double(text, "watched_s", report->watched_s);
+	verdicts(out, report);
+	sample(out, report->sample, view);
+	trends(out, report);
+	growth(out, &report->growth);
+	limits(out, report);
+	pins(out, report);
+	mappings(out, report);
+	cost(out, report);
+	text_string(text, "}\n");
+}
+
+int report_json(const struct report *report, int fd)
+{
+	const struct view_options options = {.format = VIEW_JSON};
+	struct report_out *out = report_begin(fd);
+	struct view *view;
+
+	if (!out || view_open(&view, fd, &options)) {
+		report_finish(out);
+		return -ENOMEM;
+	}
+	whole(out, report, view);
+	view_close(view);
+	return report_finish(out);
+}

@@ -1,0 +1,64 @@
+/* report_parts.h: what the forms of a report share; for the files report_*.c only. */
+#ifndef FRAGSCOPE_REPORT_PARTS_H
+#define FRAGSCOPE_REPORT_PARTS_H
+
+#include "base/text.h"
+#include "base/units.h"
+#include "view/report.h"
+
+enum { REPORT_BUFFER = 96 << 10, REPORT_ARENAS = 8 };
+
+/* Where a report goes: TEXT is written out when it is half full. Lines are never longer
+ * than that half, but for rows of JSON, which fit in what is left. */
+struct report_out {
+	int fd;
+	int error; /* the first; nothing is written after it */
+	struct text text;
+	char buf[REPORT_BUFFER];
+};
+
+/* Takes memory, which report_finish gives back. Null: there is none. */
+struct report_out *report_begin(int fd);
+
+/* Writes out what is more than half a buffer. */
+void report_flush(struct report_out *out);
+
+/* Writes the rest. 0 or -errno. */
+int report_finish(struct report_out *out);
+
+__attribute__((format(printf, 2, 3))) void report_say(struct report_out *out,
+						      const char *format, ...);
+
+/* One part of what is resident, or of none. */
+struct report_part {
+	enum figure f;
+	const char *words;
+	const char *class; /* of its colour in HTML */
+};
+
+enum { REPORT_PARTS = 7 };
+extern const struct report_part report_part[REPORT_PARTS];
+
+/* The positions in sample->arena of the MAX arenas with most free and resident, the most
+ * first; how many. */
+unsigned report_arenas(const struct sample *sample, unsigned *out, unsigned max);
+
+/* Figure F of FIG for people: bytes, counts and ratios scaled, "-" when it is absent. */
+struct units_text report_figure(const struct figures *fig, enum figure f);
+
+/* How TREND moves, in words: "rising 1.20M a second", "no sure movement". */
+void report_trend(enum figure f, const struct verdict_trend *trend, char *text,
+		  size_t size);
+
+/* When a limit is reached, in words; "-" when that is not known. */
+void report_when(const struct room_reach *reach, char *text, size_t size);
+
+/* The last line: what the report cost. */
+void report_cost(const struct report *report, char *text, size_t size);
+
+#define BYTES(value) units_bytes_text(value).s
+#define COUNT(value) units_count_text(value).s
+#define SHARE(value) units_share_text(value).s
+#define SPAN(value)  units_span_text(value).s
+
+#endif

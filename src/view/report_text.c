@@ -1,0 +1,464 @@
+/* report_text.c: a report for people, in 80 columns. */
+#include "base/fault.h"
+#include "view/report_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { WIDTH = 79, BAR = 20, NAME_CHARACTERS = 40, BEST_SHOWN = 6, NAMES_SHOWN = 5 };
+
+static size_t columns_of(const char *word, size_t length)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < length; i++)
+		columns += ((unsigned char)word[i] & 0xc0) != 0x80;
+	return columns;
+}
+
+/* STRING's words in lines of WIDTH, the first behind FIRST spaces, the others behind
+ * INDENT. A word that is longer than a line has one for itself. */
+static void wrapped(struct report_out *out, size_t first, size_t indent,
+		    const char *string)
+{
+	size_t column = first;
+	bool begins = true;
+
+	text_repeat(&out->text, ' ', first);
+	while (*string) {
+		size_t length = strcspn(string, " ");
+		size_t columns = columns_of(string, length);
+
+		if (!begins && column + 1 + columns > WIDTH) {
+			text_char(&out->text, '\n');
+			text_repeat(&out->text, ' ', indent);
+			column = indent;
+			begins = true;
+		}
+		if (!begins)
+			text_char(&out->text, ' ');
+		text_bytes(&out->text, string, length);
+		column += columns + !begins;
+		begins = false;
+		string += length + strspn(string + length, " ");
+	}
+	text_char(&out->text, '\n');
+	report_flush(out);
+}
+
+static void title(struct report_out *out, const char *words)
+{
+	report_say(out, "\n%s\n", words);
+}
+
+/* Names of other people's processes and files may hold anything. */
+static void printable(const char *name, char *text, size_t size)
+{
+	struct text to;
+
+	text_init(&to, text, size);
+	text_printable(&to, name, NAME_CHARACTERS);
+}
+
+/* ---- the head ---- */
+
+static void head(struct report_out *out, const struct report *report)
+{
+	char line[512], clean[1024];
+	struct text text;
+
+	if (report->readings == 1)
+		snprintf(line, sizeof(line), "%s; one reading", report->describe);
+	else
+		snprintf(line, sizeof(line), "%s; %llu readings in %s", report->describe,
+			 (unsigned long long)report->readings, SPAN(report->watched_s));
+	text_init(&text, clean, sizeof(clean));
+	text_string(&text, "# ");
+	text_printable(&text, line, SIZE_MAX);
+	wrapped(out, 0, 2, clean);
+	text_char(&out->text, '\n');
+	wrapped(out, 0, 0, report->answer);
+	if (report->sample->status == STATUS_COMPLETE)
+		return;
+	snprintf(line, sizeof(line), "The last reading is %s%s%s.",
+		 sample_status_name(report->sample->status),
+		 *report->sample->missing ? ": " : "", report->sample->missing);
+	wrapped(out, 0, 0, line);
+}
+
+/* ---- where it is ---- */
+
+static void part(struct report_out *out, const struct figures *fig,
+		 const struct report_part *part, uint64_t rss)
+{
+	uint64_t bytes;
+	double of;
+
+	if (!figure_has(fig, part->f))
+		return;
+	bytes = fig->v[part->f].u;
+	of = rss ? (double)bytes / (double)rss : 0;
+	report_say(out, "  %-32s %6s %5s", part->words, BYTES(bytes), SHARE(of));
+	if (of * BAR >= 0.5)
+		text_string(&out->text, "  ");
+	for (double drawn = 0.5; drawn <= of * BAR && drawn < BAR; drawn++)
+		text_char(&out->text, '#');
+	text_char(&out->text, '\n');
+}
+
+static void where(struct report_out *out, const struct figures *fig)
+{
+	uint64_t rss;
+
+	if (!figure_has(fig, FIG_RSS_BYTES))
+		return;
+	rss = fig->v[FIG_RSS_BYTES].u;
+	title(out, "Where the resident memory is");
+	report_say(out, "  %-32s %6s\n", "resident, in all", BYTES(rss));
+	for (unsigned i = 0; i < REPORT_PARTS; i++)
+		part(out, fig, &report_part[i], rss);
+	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_RESIDENT_BYTES) &&
+	    fig->v[FIG_FREE_BYTES].u > fig->v[FIG_FREE_RESIDENT_BYTES].u)
+		report_say(out, "  %-32s %6s  costs nothing\n", "free, but not resident",
+			   BYTES(fig->v[FIG_FREE_BYTES].u -
+				 fig->v[FIG_FREE_RESIDENT_BYTES].u));
+	if (figure_has(fig, FIG_SWAP_BYTES) && fig->v[FIG_SWAP_BYTES].u)
+		report_say(out, "  %-32s %6s\n", "in swap",
+			   BYTES(fig->v[FIG_SWAP_BYTES].u));
+}
+
+static void others(struct report_out *out, const struct report *report)
+{
+	const struct smaps *smaps = report->smaps;
+
+	if (!smaps)
+		return;
+	report_say(out,
+		   "  Not malloc's: anonymous %s, shared %s, files %s, the stack %s.\n",
+		   BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
+		   BYTES(smaps->rss_bytes[SMAPS_FILE]),
+		   BYTES(smaps->rss_bytes[SMAPS_STACK]));
+	for (unsigned i = 0; i < smaps->count && i < NAMES_SHOWN; i++) {
+		const struct smaps_name *of = &smaps->name[i];
+		char name[4 * SMAPS_NAME];
+		struct text text;
+
+		if (of->rss_bytes < (UINT64_C(1) << 20))
+			break;
+		text_init(&text, name, sizeof(name));
+		text_printable(&text, of->name, 60);
+		report_say(out, "    %6s  %s\n", BYTES(of->rss_bytes), name);
+	}
+}
+
+/* ---- how broken it is ---- */
+
+static void arena(struct report_out *out, const struct arena_row *row)
+{
+	static const enum figure columns[] = {
+		FIG_LIVE_BYTES,		 FIG_FREE_BYTES,
+		FIG_FREE_RESIDENT_BYTES, FIG_TRIMMABLE_BYTES,
+		FIG_PINNED_BYTES,	 FIG_TOP_BYTES,
+		FIG_FREE_CHUNKS,	 FIG_LARGEST_HOLE_BYTES,
+		FIG_ATTACHED_THREADS,	 FIG_FRAG,
+	};
+
+	report_say(out, "  %5u", row->index);
+	for (unsigned i = 0; i < sizeof(columns) / sizeof(*columns); i++)
+		report_say(out, " %6s", report_figure(&row->fig, columns[i]).s);
+	text_char(&out->text, '\n');
+}
+
+static void arenas(struct report_out *out, const struct sample *sample)
+{
+	unsigned order[REPORT_ARENAS];
+	unsigned count = report_arenas(sample, order, REPORT_ARENAS);
+
+	if (!count)
+		return;
+	report_say(out, "  arena   live   free  frres   trim    pin    top  chunk   hole"
+			"    thr   frag\n");
+	for (unsigned i = 0; i < count; i++)
+		arena(out, &sample->arena[order[i]]);
+	if (count < sample->arena_count)
+		report_say(out, "  and %u arenas more, with less free\n",
+			   sample->arena_count - count);
+}
+
+static void broken(struct report_out *out, const struct sample *sample)
+{
+	const struct figures *fig = &sample->fig;
+
+	if (!figure_has(fig, FIG_FREE_BYTES))
+		return;
+	title(out, "How broken the free memory is");
+	report_say(out,
+		   "  %s free in %s chunks; the largest %s, below the tops %s; "
+		   "frag %s\n",
+		   report_figure(fig, FIG_FREE_BYTES).s,
+		   report_figure(fig, FIG_FREE_CHUNKS).s,
+		   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+		   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+		   report_figure(fig, FIG_FRAG).s);
+	if (figure_has(fig, FIG_UNUSABLE) && fig->v[FIG_FREE_BYTES].u)
+		report_say(out,
+			   "  For a request of %s, %s of the free memory is useless.\n",
+			   report_figure(fig, FIG_UNUSABLE_FOR_BYTES).s,
+			   SHARE(fig->v[FIG_UNUSABLE].d));
+	arenas(out, sample);
+}
+
+/* ---- where it is heading ---- */
+
+static void heading(struct report_out *out, const struct report *report)
+{
+	title(out, "Where it is heading");
+	if (!report->courses || !report->course[0].trend.is_known) {
+		report_say(out,
+			   "  Not known: that takes 8 readings, and this is of "
+			   "%llu.\n",
+			   (unsigned long long)report->readings);
+		return;
+	}
+	for (unsigned i = 0; i < report->courses; i++) {
+		const struct report_course *course = &report->course[i];
+		struct figures first = {0}, last = {0};
+		char words[64];
+
+		if (!course->trend.is_known)
+			continue;
+		figure_set(&first, course->f, (uint64_t)course->trend.first);
+		figure_set(&last, course->f, (uint64_t)course->trend.last);
+		report_trend(course->f, &course->trend, words, sizeof(words));
+		report_say(out, "  %-22s %6s -> %6s  %s\n", figure_info[course->f].name,
+			   report_figure(&first, course->f).s,
+			   report_figure(&last, course->f).s, words);
+	}
+}
+
+/* ---- who did it ---- */
+
+static void not_known(struct report_out *out, const char *why)
+{
+	char line[2 * FAULT_TEXT];
+	struct text text;
+
+	text_init(&text, line, sizeof(line));
+	text_string(&text, "Not known: ");
+	text_printable(&text, why, SIZE_MAX);
+	wrapped(out, 2, 2, line);
+}
+
+/* "outermost;...;innermost", in lines. */
+static void stack(struct report_out *out, const char *frames)
+{
+	char line[2048];
+	struct text text;
+
+	text_init(&text, line, sizeof(line));
+	for (; *frames; frames++)
+		if (*frames == ';')
+			text_string(&text, " > ");
+		else
+			text_char(&text, *frames);
+	if (text.overflow)
+		text.buf[text.capacity - 1] = '\0';
+	wrapped(out, 9, 9, line);
+}
+
+static void growth(struct report_out *out, const struct report *report)
+{
+	const struct report_growth *of = &report->growth;
+
+	title(out, "Who made it grow");
+	if (of->missing) {
+		not_known(out, of->missing);
+		return;
+	}
+	report_say(out, "  The heap grew %s times, by %s; %s allocations failed.\n",
+		   COUNT(of->growths), BYTES(of->bytes), COUNT(of->failures));
+	for (unsigned i = 0; i < of->rows; i++) {
+		report_say(out, "  %6s in %s, failed %s\n", BYTES(of->row[i].bytes),
+			   COUNT(of->row[i].growths), COUNT(of->row[i].failures));
+		stack(out, of->row[i].stack);
+	}
+}
+
+/* ---- limits ---- */
+
+static void limit(struct report_out *out, const struct report *report,
+		  enum room_kind kind)
+{
+	const struct room_row *row = &report->room->row[kind];
+	bool is_count = room_info[kind].is_count;
+	char when[96];
+
+	report_when(report->reach ? &report->reach[kind] : NULL, when, sizeof(when));
+	when[strcspn(when, "(")] = '\0';
+	report_say(out, "%c %-29s %6s %6s %5s  %s\n",
+		   report->room->nearest == (int)kind ? '>' : ' ', room_info[kind].limit,
+		   is_count ? COUNT(row->used) : BYTES(row->used),
+		   is_count ? COUNT(row->limit) : BYTES(row->limit),
+		   SHARE(row->left_share), when);
+}
+
+static void oom(struct report_out *out, const struct oom_rank *rank)
+{
+	char name[4 * OOM_COMM];
+
+	printable(rank->first_comm, name, sizeof(name));
+	if (!rank->place)
+		report_say(out,
+			   "  The kernel does not kill it for memory (oom_score 0, "
+			   "adjusted by %d).\n",
+			   rank->score_adj);
+	else
+		report_say(out,
+			   "  For memory of the host the kernel kills it as no. %u of "
+			   "%u (score %d,\n  adjusted by %d); first process %d (%s), "
+			   "score %d.\n",
+			   rank->place, rank->candidates, rank->score, rank->score_adj,
+			   rank->first_pid, name, rank->first_score);
+}
+
+static void pressure(struct report_out *out, const struct bounds *bounds)
+{
+	if (bounds->has & BOUNDS_HAS_CGROUP && bounds->cgroup.has_pressure)
+		report_say(out,
+			   "  In its cgroup tasks waited for memory %.1f%% of the "
+			   "last 10 s.\n",
+			   bounds->cgroup.pressure.some_10s);
+	if (bounds->has & BOUNDS_HAS_PRESSURE)
+		report_say(out,
+			   "  On the host tasks waited for memory %.1f%% of the last "
+			   "10 s.\n",
+			   bounds->pressure.some_10s);
+}
+
+static void overcommit(struct report_out *out, const struct limits *host)
+{
+	static const char *const modes[] = {
+		[OVERCOMMIT_GUESS] = "refuses only single requests above all memory (0)",
+		[OVERCOMMIT_ALWAYS] = "refuses nothing (1)",
+		[OVERCOMMIT_NEVER] = "refuses what is above CommitLimit (2)",
+	};
+
+	if (host->has & LIMITS_HAS_OVERCOMMIT)
+		report_say(out, "  Overcommit: the host %s.\n", modes[host->overcommit]);
+}
+
+/* How sure the instants in the table are. */
+static void sureness(struct report_out *out, const struct report *report)
+{
+	for (unsigned i = 0; i < ROOM_KINDS; i++) {
+		char when[96];
+
+		if (report->reach[i].when != ROOM_WHEN_IN)
+			continue;
+		report_when(&report->reach[i], when, sizeof(when));
+		report_say(out, "  %s: %s, with 95%% confidence.\n", room_info[i].limit,
+			   when);
+	}
+}
+
+static void limits(struct report_out *out, const struct report *report)
+{
+	title(out, "What is about to happen");
+	if (!report->room) {
+		not_known(out, report->why_no_limits);
+		return;
+	}
+	report_say(out, "  %-29s %6s %6s %5s  %s\n", "limit", "used", "limit", "left",
+		   "reached");
+	for (unsigned i = 0; i < ROOM_KINDS; i++)
+		if (report->room->row[i].is_set)
+			limit(out, report, (enum room_kind)i);
+	sureness(out, report);
+	overcommit(out, &report->bounds->host);
+	pressure(out, report->bounds);
+	if (report->oom)
+		oom(out, report->oom);
+}
+
+/* ---- what pins ---- */
+
+static void one_pin(struct report_out *out, const struct pin *pin, const char *guess)
+{
+	report_say(out, "  0x%-14llx %5u %7s %6s %8s  ", (unsigned long long)pin->addr,
+		   pin->arena, COUNT(pin->chunks), BYTES(pin->bytes),
+		   BYTES(pin->unlocked_bytes));
+	if (guess)
+		text_printable(&out->text, guess, NAME_CHARACTERS - 10);
+	text_char(&out->text, '\n');
+	report_flush(out);
+}
+
+static void pins(struct report_out *out, const struct report *report)
+{
+	const struct pins *pins = report->pins;
+
+	if (!pins && !report->why_no_pins)
+		return;
+	title(out, "What keeps it from going back");
+	if (!pins) {
+		not_known(out, report->why_no_pins);
+		return;
+	}
+	report_say(out, "  %s chunks in use (%s) share pages with %s of free memory.\n",
+		   COUNT(pins->pinning_chunks), BYTES(pins->pinning_bytes),
+		   BYTES(pins->pinned_bytes));
+	if (pins->best_count)
+		report_say(out,
+			   "  Those whose going would free most:\n  %-16s %5s %7s %6s "
+			   "%8s\n",
+			   "address", "arena", "chunks", "bytes", "unlocks");
+	for (unsigned i = 0; i < pins->best_count && i < BEST_SHOWN; i++)
+		one_pin(out, &pins->best[i], report->guess ? report->guess[i] : NULL);
+}
+
+/* ---- verdicts ---- */
+
+static void verdict(struct report_out *out, const struct verdict *of, unsigned number)
+{
+	char line[VERDICT_REMEDY + 8];
+
+	snprintf(line, sizeof(line), "%u. %s (%s): %s.", number,
+		 verdict_info[of->kind].answer, severity_name(of->severity),
+		 of->headline);
+	wrapped(out, 2, 5, line);
+	wrapped(out, 5, 5, of->evidence);
+	snprintf(line, sizeof(line), "-> %s", of->remedy);
+	wrapped(out, 5, 8, line);
+}
+
+static void verdicts(struct report_out *out, const struct report *report)
+{
+	title(out, "What to do");
+	if (!report->verdicts)
+		report_say(out, "  Nothing: no figure is one of an illness that is known "
+				"here.\n");
+	for (unsigned i = 0; i < report->verdicts; i++)
+		verdict(out, &report->verdict[i], i + 1);
+}
+
+int report_text(const struct report *report, int fd)
+{
+	struct report_out *out = report_begin(fd);
+	char cost[512];
+
+	if (!out)
+		return report_finish(out);
+	head(out, report);
+	where(out, &report->sample->fig);
+	others(out, report);
+	broken(out, report->sample);
+	heading(out, report);
+	growth(out, report);
+	limits(out, report);
+	pins(out, report);
+	verdicts(out, report);
+	text_char(&out->text, '\n');
+	report_cost(report, cost, sizeof(cost));
+	wrapped(out, 0, 0, cost);
+	return report_finish(out);
+}

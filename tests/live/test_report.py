@@ -1,0 +1,358 @@
+"""Report on real programs: each example's illness is the first thing told, the healthy
+ones have none; limits that are set are found to the byte; what cannot be had is told."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import resource
+import subprocess
+
+import harness
+
+EXAMPLES = harness.BUILD / "examples"
+# Of the machine, not of the program: on a host or in a cgroup that is short of memory this
+# is rightly told of any program.
+SURROUNDINGS = ("host", "cgroup_max", "cgroup_high", "commit_limit")
+SECTIONS = (
+    "Where the resident memory is",
+    "How broken the free memory is",
+    "Where it is heading",
+    "Who made it grow",
+    "What is about to happen",
+    "What keeps it from going back",
+    "What to do",
+)
+
+
+class Example(harness.Target):
+    """A program of examples/ that has come to show what it is about."""
+
+    def __init__(self, name, *args, **options):
+        super().__init__([EXAMPLES / name, *args], **options)
+        try:
+            while not self.line().startswith("READY"):
+                pass
+        except BaseException:
+            self.end()
+            raise
+
+
+def report(pid, *args):
+    done = harness.fragscope("report", "-p", pid, "--json", *args)
+    if done.returncode != 0:
+        raise RuntimeError(f"status {done.returncode}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def verdicts(found):
+    """The names of the verdicts, but for a limit of the surroundings."""
+    return [
+        verdict["verdict"]
+        for verdict in found["verdicts"]
+        if verdict["verdict"] != "near_limit"
+        or found["nearest_limit"] not in SURROUNDINGS
+    ]
+
+
+def find(found, name):
+    return next(v for v in found["verdicts"] if v["verdict"] == name)
+
+
+def limit(found, name):
+    return next((one for one in found["limits"] if one["limit"] == name), None)
+
+
+def check_healthy(tap):
+    for name in ("pool", "steady"):
+        with tap.section(f"healthy: {name}"), Example(name) as target:
+            found = report(target.pid, "--for", "2s", "--no-events")
+            tap.equal(verdicts(found), [], "nothing is wrong", found["answer"])
+            if not found["verdicts"]:
+                tap.ok(
+                    found["answer"].startswith("Nothing wrong was found: of "),
+                    "the answer says so",
+                    found["answer"],
+                )
+
+
+def check_arenas(tap):
+    with tap.section("arenas"), Example("arenas") as target:
+        found = report(target.pid, "--for", "0")
+        tap.equal(verdicts(found)[:1], ["arenas"], "come first", found["answer"])
+        facts = find(found, "arenas")["facts"]
+        tap.equal(facts["arenas"], found["sample"]["arenas"], "as many as there are")
+        free = sum(row["free_resident_bytes"] for row in found["arenas"][1:])
+        tap.equal(facts["secondary_free_resident_bytes"], free, "what they keep")
+    with tap.section("arenas, two"):
+        env = {**harness.CLEAN_ENV, "MALLOC_ARENA_MAX": "2"}
+        with Example("arenas", env=env) as target:
+            found = report(target.pid, "--for", "0")
+            tap.ok("arenas" not in verdicts(found), "the remedy cures it", found["answer"])
+
+
+def check_tail(tap):
+    with tap.section("tail"), Example("tail") as target:
+        found = report(target.pid, "--for", "0")
+        names = verdicts(found)
+        tap.ok("cache" in names, "a trim would help", found["answer"])
+        trimmable = find(found, "cache")["facts"]["trimmable_bytes"]
+        tap.ok(trimmable > 60 << 20, "by the whole document", trimmable)
+        tap.equal(trimmable, found["sample"]["trimmable_bytes"], "the sample's figure")
+
+
+def check_threshold(tap):
+    with tap.section("threshold"), Example("threshold") as target:
+        found = report(target.pid, "--for", "0")
+        tap.equal(verdicts(found)[:1], ["mmap_threshold"], "first", found["answer"])
+        facts = find(found, "mmap_threshold")["facts"]
+        tap.ok(facts["mmap_threshold_bytes"] > 24 << 20, "the threshold in force", facts)
+        tap.ok("trim_threshold" in verdicts(found), "the other one, too", found["answer"])
+    with tap.section("threshold, held"):
+        env = {**harness.CLEAN_ENV, "MALLOC_MMAP_THRESHOLD_": "131072"}
+        with Example("threshold", env=env) as target:
+            found = report(target.pid, "--for", "0")
+            tap.equal(verdicts(found), [], "the remedy cures it", found["answer"])
+
+
+def check_leak(tap):
+    """On a busy machine eight readings may take longer than they should."""
+    with tap.section("leak"):
+        for seconds in (5, 10, 20):
+            with Example("leak") as target:
+                found = report(target.pid, "--for", f"{seconds}s")
+            if found["cost"]["readings"] >= 8:
+                break
+        tap.equal(verdicts(found)[:1], ["leak"], "comes first", found["answer"])
+        facts = find(found, "leak")["facts"]
+        tap.ok(facts["live_last_bytes"] > facts["live_first_bytes"], "it grew", facts)
+        growth = found["growth"]
+        if "missing" in growth:
+            tap.skip("who made it grow", growth["missing"])
+            return
+        tap.ok(growth["growths"] > 0, "the heap's growth was seen", growth)
+        stacks = [row["stack"] for row in growth["stacks"]]
+        tap.ok(any("main;answer;malloc" in stack for stack in stacks), "who", stacks)
+
+
+def check_limited(tap):
+    with tap.section("limited"), Example("limited") as target:
+        found = report(target.pid, "--for", "2s")
+        names = verdicts(found)
+        first = "near_limit" if "missing" in found["growth"] else "failed_allocations"
+        tap.equal(names[:1], [first], "comes first", found["answer"])
+        tap.ok("near_limit" in names, "a limit is near", found["answer"])
+        tap.equal(found["nearest_limit"], "rlimit_as", "which")
+        one = limit(found, "rlimit_as")
+        tap.equal(one["max"], 256 << 20, "the limit")
+        tap.equal(one["used"], target.status("VmSize"), "what is used of it")
+        tap.equal(one["left"], one["max"] - one["used"], "what is left of it")
+        tap.ok(one.get("when") != "in", "it is not reached any more", one)
+
+
+def check_fragmenter(tap):
+    """Long runs break up slowly: the longer ones are for machines that are busy."""
+    with tap.section("fragmenter"):
+        found = {"answer": "", "verdicts": []}
+        for seconds in (12, 40, 120):
+            target = harness.Target([EXAMPLES / "fragmenter", "--seconds", seconds])
+            with target:
+                target.line()
+                while target.process.poll() is None:
+                    with contextlib.suppress(RuntimeError):
+                        found = report(target.pid, "--for", "0")
+                    if "fragmentation" in verdicts(found):
+                        break
+                else:
+                    continue
+            break
+        tap.ok("fragmentation" in verdicts(found), "is told", found["answer"])
+        facts = find(found, "fragmentation")["facts"]
+        tap.equal(facts["pinned_bytes"], found["sample"]["pinned_bytes"], "its bytes")
+
+
+def check_set_limits(tap):
+    with tap.section("limits of a process"), Example("steady") as target:
+        size, data = target.status("VmSize"), target.status("VmData")
+        resource.prlimit(target.pid, resource.RLIMIT_AS, (size + (4 << 20), -1))
+        resource.prlimit(target.pid, resource.RLIMIT_DATA, (data + (6 << 20), -1))
+        found = report(target.pid, "--for", "0")
+        tap.equal(limit(found, "rlimit_as")["left"], 4 << 20, "left of RLIMIT_AS")
+        tap.equal(limit(found, "rlimit_data")["left"], 6 << 20, "left of RLIMIT_DATA")
+        stack = limit(found, "rlimit_stack")
+        if stack:
+            tap.equal(stack["used"], target.status("VmStk"), "the stack")
+        maps = limit(found, "max_map_count")
+        tap.equal(maps["used"], found["sample"]["mappings"], "mappings")
+        tap.equal(
+            maps["max"],
+            int(pathlib.Path("/proc/sys/vm/max_map_count").read_text("ascii")),
+            "how many there may be",
+        )
+        oom = found["oom"]
+        tap.within(oom["place"], 1, oom["candidates"], "the place in the kernel's order")
+
+
+@contextlib.contextmanager
+def memory_cgroup():
+    """A memory cgroup of our own below our own: its directory and the file of its limit."""
+    harness.need_root("making a cgroup")
+    own = pathlib.Path("/proc/self/cgroup").read_text("ascii").splitlines()
+    first = [line for line in own if "memory" in line.split(":")[1].split(",")]
+    if first:
+        root, name = pathlib.Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        inside = first[0].split(":", 2)[2]
+    else:
+        root, name, inside = pathlib.Path("/sys/fs/cgroup"), "memory.max", "/"
+    path = root / inside.lstrip("/") / f"fragscope-test-{os.getpid()}"
+    try:
+        path.mkdir()
+    except OSError as error:
+        raise harness.Skip(f"no memory cgroup can be made: {error}") from error
+    try:
+        if not (path / name).exists():
+            raise harness.Skip(f"{path} has no {name}: no memory controller there")
+        yield path, path / name
+    finally:
+        harness.until(lambda: gone(path), "the cgroup is empty", 60)
+
+
+def gone(path):
+    try:
+        path.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def check_cgroup(tap):
+    with tap.section("limit of a cgroup"), memory_cgroup() as (path, file):
+        with Example("steady") as target:
+            try:
+                (path / "cgroup.procs").write_text(str(target.pid), "ascii")
+                file.write_text(str(300 << 20), "ascii")
+            except OSError as error:
+                raise harness.Skip(f"the cgroup cannot be used: {error}") from error
+            found = report(target.pid, "--for", "0")
+            one = limit(found, "cgroup_max")
+            tap.ok(one, "there is one", found["limits"])
+            if one["max"] != 300 << 20:
+                raise harness.Skip("a cgroup around it leaves less")
+            tap.equal(one["max"], 300 << 20, "the limit")
+            tap.within(one["used"], 0, 300 << 20, "what is used of it")
+            tap.ok(found["cgroup"]["max_path"].endswith(path.name), "where it is set")
+
+
+def check_text(tap):
+    with tap.section("text"), Example("arenas") as target:
+        done = harness.fragscope("report", "-p", target.pid, "--for", "1s")
+        tap.equal(done.returncode, 0, "exit status", done.stderr)
+        lines = done.stdout.splitlines()
+        tap.ok(f"process {target.pid} (arenas)" in " ".join(lines[:2]), "whose it is")
+        for words in SECTIONS:
+            tap.ok(words in lines, f"'{words}' is there")
+        wide = [
+            line for line in lines if len(line) > 80 and not line.startswith("         ")
+        ]
+        tap.equal(wide, [], "80 columns are enough")
+        after = " ".join(lines[1:6])
+        tap.ok("Too many arenas: " in after, "the answer comes first", after)
+        last = " ".join(done.stdout.split("\n\n")[-1].split())
+        tap.ok(last.startswith("What this cost: "), "the cost comes last", last)
+        tap.ok("It was never stopped." in last, "no pause", last)
+
+
+def check_ends(tap):
+    """A process that ends while it is watched is reported on as it was."""
+    with tap.section("an end"), Example("steady") as target:
+        child = subprocess.Popen(
+            [harness.FRAGSCOPE, "report", "-p", str(target.pid), "--for", "240s", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        fds = pathlib.Path(f"/proc/{child.pid}/fd")
+
+        def is_attached():
+            with contextlib.suppress(OSError):
+                return any(
+                    os.readlink(fd) == f"/proc/{target.pid}/smaps_rollup"
+                    for fd in fds.iterdir()
+                )
+            return False
+
+        harness.until(is_attached, "the report is attached")
+        target.end()
+        out, said = child.communicate(timeout=harness.PATIENCE_S)
+        # It may have ended before the first reading: then there is nothing to report.
+        if child.returncode == 1:
+            tap.ok(re.search("has ended|o such process", said), "its end is told", said)
+            return
+        tap.equal(child.returncode, 0, "exit status", said)
+        tap.ok("has ended" in said, "its end is told", said)
+        tap.ok(json.loads(out)["cost"]["readings"] >= 1, "what was seen is told")
+
+
+def check_other_allocator(tap):
+    with tap.section("another allocator"):
+        libraries = sorted(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"))
+        if not libraries:
+            raise harness.Skip("libjemalloc2 is not installed")
+        env = {**harness.CLEAN_ENV, "LD_PRELOAD": str(libraries[0])}
+        with Example("steady", env=env) as target:
+            done = harness.fragscope("report", "-p", target.pid, "--for", "0", "--json")
+            tap.equal(done.returncode, 0, "exit status", done.stderr)
+            tap.ok("libjemalloc" in done.stderr, "what it is, is told", done.stderr)
+            found = json.loads(done.stdout)
+            tap.equal(found["sample"]["source"], "proc", "from the kernel's figures")
+            tap.ok(found["limits"], "its limits are told")
+            tap.equal(verdicts(found)[:1], ["other_allocator"], "the verdict")
+
+
+def check_errors(tap):
+    with tap.section("errors"):
+        done = harness.fragscope("report")
+        tap.equal(done.returncode, 64, "no process given")
+        done = harness.fragscope("report", "-p", "1,2")
+        tap.equal(done.returncode, 64, "two processes")
+        tap.ok("a report is on one process" in done.stderr, "so it says", done.stderr)
+        done = harness.fragscope("report", "-p", 2**22 - 7, "--for", "0")
+        tap.equal(done.returncode, 1, "no such process", done.stderr)
+        with Example("steady") as target:
+            done = harness.fragscope(
+                "report", "-p", target.pid, "--for", "0", "--source", "preload"
+            )
+            tap.equal(done.returncode, 69, "no sampler in it", done.stderr)
+            with open("/dev/full", "w", encoding="ascii") as full:
+                done = harness.fragscope(
+                    "report",
+                    *("-p", target.pid, "--for", "0"),
+                    stdout=full,
+                    stderr=-1,
+                    capture_output=False,
+                )
+            tap.equal(done.returncode, 1, "a full disk", done.stderr)
+            tap.ok(re.search("cannot write the report", done.stderr), "so it says")
+
+
+def main():
+    tap = harness.Tap()
+    check_healthy(tap)
+    check_arenas(tap)
+    check_tail(tap)
+    check_threshold(tap)
+    check_leak(tap)
+    check_limited(tap)
+    check_fragmenter(tap)
+    check_set_limits(tap)
+    check_cgroup(tap)
+    check_text(tap)
+    check_ends(tap)
+    check_other_allocator(tap)
+    check_errors(tap)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()
