@@ -96,10 +96,11 @@ static void classify_top(struct visitor *visitor, uint64_t bytes)
 
 bool free_sizes_of(const struct sample *sample, int arena, struct free_sizes *sizes)
 {
-	struct classifier classifier = {{classify_bin, classify_top}, sizes};
+	struct classifier classifier = {.visitor = {classify_bin, classify_top}};
 	uint64_t from = 0;
 
 	*sizes = (struct free_sizes){0};
+	classifier.sizes = sizes;
 	for (unsigned i = 0; i < FREE_SIZES; i++) {
 		uint64_t end = (uint64_t)FIRST_END << i;
 

@@ -67,17 +67,9 @@ static unsigned changed_cells(const struct screen_map *map)
 
 /* ---- above the grid ---- */
 
-static void summary_line(const struct screen_map *shown, const struct area *area)
+/* ": 6.25M in 400 cells of 16.0K, part of 1.00G" */
+static void range_text(struct text *text, const struct heap_map *map)
 {
-	const struct heap_map *map = shown->map;
-	struct line line;
-	struct text *text = line_start(&line);
-	unsigned column;
-
-	text_string(text, "arena #");
-	text_u64(text, map->arena);
-	column = area_text(area, 0, 0, line.buf, INK_TITLE);
-	text = line_start(&line);
 	text_string(text, ": ");
 	units_bytes(text, map->total.to - map->total.from);
 	text_string(text, " in ");
@@ -91,15 +83,33 @@ static void summary_line(const struct screen_map *shown, const struct area *area
 		text_string(text, ", part of ");
 		units_bytes(text, map->arena_to - map->arena_from);
 	}
-	if (shown->show_changed) {
-		text_string(text, "; ");
-		if (shown->before) {
-			text_u64(text, changed_cells(shown));
-			text_string(text, " changed since the reading before");
-		} else {
-			text_string(text, "changes show with the next reading");
-		}
+}
+
+static void changes_text(struct text *text, const struct screen_map *map)
+{
+	text_string(text, "; ");
+	if (map->before) {
+		text_u64(text, changed_cells(map));
+		text_string(text, " changed since the reading before");
+	} else {
+		text_string(text, "changes show with the next reading");
 	}
+}
+
+static void summary_line(const struct screen_map *shown, const struct area *area)
+{
+	const struct heap_map *map = shown->map;
+	struct line line;
+	struct text *text = line_start(&line);
+	unsigned column;
+
+	text_string(text, "arena #");
+	text_u64(text, map->arena);
+	column = area_text(area, 0, 0, line.buf, INK_TITLE);
+	text = line_start(&line);
+	range_text(text, map);
+	if (shown->show_changed)
+		changes_text(text, shown);
 	if (map->status != STATUS_COMPLETE) {
 		text_string(text, "; ");
 		text_string(text, *map->missing ? map->missing

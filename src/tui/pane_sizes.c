@@ -26,11 +26,11 @@ enum {
 
 /* A row: a class, the mixed bins, or the tops. */
 struct size_row {
-	char name[24];
 	uint64_t chunks, bytes;
-	bool has_serving;
 	uint64_t serving_low, serving_high;
 	enum ink ink;
+	bool has_serving;
+	char name[27];
 };
 
 /* A power of two, without decimals. */

@@ -7,7 +7,6 @@
 #include "tui/screen.h"
 #include "tui/svg.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -230,8 +229,7 @@ static void read_golden(const char *path)
 	FILE *file = fopen(path, "r");
 	size_t length;
 
-	if (!file)
-		fail_msg("%s: %s", path, strerror(errno));
+	assert_non_null(file);
 	length = fread(wanted, 1, TEXT_BYTES - 1, file);
 	wanted[length] = '\0';
 	fclose(file);
