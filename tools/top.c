@@ -33,7 +33,7 @@ enum {
 	/* The largest screen that is drawn whole; what lies beyond stays blank. */
 	CELLS_MAX = 512 * 256,
 	INPUTS_AT_ONCE = 64,
-	EXITS = 3, /* of the descriptors that are waited for, the first target's */
+	EXITS = 4, /* of the descriptors that are waited for, the first target's */
 
 };
 
@@ -147,9 +147,6 @@ static int read_request(const struct command *command, int argc, char **argv,
 				   interval);
 	request->or_preload = !options_given(command, parsed, "source");
 	error = check_pairs(command, parsed, fault);
-	if (!error && !request->replay && !request->pids.count && !request->names.count)
-		error = usage_fault(fault, command,
-				    "no process given: use -p PID or -n NAME");
 	if (!error)
 		error = add_named(request, fault);
 	if (!error && request->pids.count > TOP_TARGETS)
@@ -276,6 +273,7 @@ static bool wait_for_work(const struct top *top, int64_t tick_ns, const sigset_t
 		{.fd = STDIN_FILENO, .events = POLLIN},
 		{.fd = top->feed ? feed_fd(top->feed) : -1, .events = POLLIN},
 		{.fd = top->events ? events_fd(top->events) : -1, .events = POLLIN},
+		{.fd = top->picking ? picker_fd(top->picker) : -1, .events = POLLIN},
 	};
 	unsigned exits = top->feed ? top->target_count : 0;
 
@@ -401,7 +399,7 @@ static int open_targets(struct top *top, struct fault *fault)
 		    (i + 1 < count || top->target_count))
 			error = 0;
 	}
-	return error;
+	return !error && !count ? top_pick(top, fault) : error;
 }
 
 static int open_replay(struct top *top, struct fault *fault)
@@ -448,6 +446,7 @@ static void close_all(struct top *top)
 	if (!idle)
 		return;
 	feed_free(top->feed);
+	picker_free(top->picker);
 	replayer_close(top->replay);
 	top_free_targets(top);
 	canvas_free(top->canvas);

@@ -10,6 +10,7 @@
 #include "source/source.h"
 #include "top_events.h"
 #include "top_feed.h"
+#include "top_picker.h"
 #include "top_replay.h"
 #include "tui/canvas.h"
 #include "tui/keys.h"
@@ -112,6 +113,7 @@ struct top {
 	struct canvas *canvas;
 	struct feed *feed;	 /* null: a recording is replayed */
 	struct events *events;	 /* null: none are asked for */
+	struct picker *picker;	 /* null: nobody has chosen a process yet */
 	struct replayer *replay; /* null: live */
 
 	struct top_target target[TOP_TARGETS];
@@ -136,6 +138,9 @@ struct top {
 	struct screen_event *event_row; /* what of the target's passes the filter */
 	unsigned event_row_count;
 
+	int picked_pid; /* that the picker stands on; 0: the first */
+	char pick_filter[TOP_TYPED];
+
 	char message[FAULT_TEXT];
 	bool message_bad;
 	char popup_title[64], popup[TOP_TEXT];
@@ -158,6 +163,9 @@ int top_attach(struct top *top, int pid, struct fault *fault);
 int top_add(struct top *top, int pid, const char *comm, unsigned arenas,
 	    struct fault *fault);
 
+/* Brings the target to the front. */
+void top_show_target(struct top *top, unsigned index);
+
 /* Takes what the threads, or the replay, have for us. */
 void top_take(struct top *top);
 void top_free_targets(struct top *top);
@@ -176,7 +184,19 @@ const struct events_row *top_event(const struct top_target *target, size_t i);
 
 /* ---- top_press.c ---- */
 
+/* Adds CODE to TYPED of TOP_TYPED bytes, or takes its last character away. */
+void top_type(char *typed, uint32_t code);
+
 void top_press(struct top *top, const struct term_input *input);
+
+/* ---- top_pick.c ---- */
+
+/* Shows the list of processes. 0, or -errno and FAULT. */
+int top_pick(struct top *top, struct fault *fault);
+void top_fill_picker(struct top *top, struct screen *screen);
+void top_pick_press(struct top *top, uint32_t code);
+void top_pick_move(struct top *top, int64_t by);
+void top_pick_click(struct top *top, unsigned index);
 
 /* ---- top_screen.c ---- */
 

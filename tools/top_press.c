@@ -255,6 +255,14 @@ static void add_typed(char *typed, uint32_t code)
 	typed[length + 1] = '\0';
 }
 
+void top_type(char *typed, uint32_t code)
+{
+	if (code == PRESS_BACKSPACE)
+		drop_last(typed);
+	else
+		add_typed(typed, code);
+}
+
 /* The rows follow while the text is typed. */
 static void type(struct top *top, uint32_t code)
 {
@@ -264,10 +272,7 @@ static void type(struct top *top, uint32_t code)
 		top->prompt = PROMPT_NONE;
 		return;
 	}
-	if (code == PRESS_BACKSPACE)
-		drop_last(top->typed);
-	else
-		add_typed(top->typed, code);
+	top_type(top->typed, code);
 	memcpy(top->filter, top->typed, sizeof(top->filter));
 }
 
@@ -323,13 +328,22 @@ static void leave(struct top *top)
 		top->message[0] = '\0';
 }
 
-static void show_target(struct top *top, int by)
+static void step_target(struct top *top, int by)
 {
 	if (!top->target_count)
 		return;
-	top->shown = (top->shown + (unsigned)((int)top->target_count + by)) %
-		     top->target_count;
-	top->event_selected = top->verdict_selected = 0;
+	top_show_target(top, (top->shown + (unsigned)((int)top->target_count + by)) %
+				     top->target_count);
+}
+
+static void pick(struct top *top)
+{
+	struct fault fault;
+
+	if (top->replay)
+		top_say(top, false, "a recording is shown: its processes are under Tab");
+	else if (top_pick(top, &fault))
+		top_say(top, true, "%s", fault.text);
 }
 
 static void enter(struct top *top)
@@ -423,10 +437,10 @@ static void act(struct top *top, enum action action, unsigned argument)
 		top->pane = argument < PANE_COUNT ? (enum pane)argument : top->pane;
 		break;
 	case ACTION_NEXT_TARGET:
-		show_target(top, 1);
+		step_target(top, 1);
 		break;
 	case ACTION_PREVIOUS_TARGET:
-		show_target(top, -1);
+		step_target(top, -1);
 		break;
 	case ACTION_SORT:
 		sort_by(top, (top->sort + 1) % ARENA_COLUMNS);
@@ -436,6 +450,9 @@ static void act(struct top *top, enum action action, unsigned argument)
 		break;
 	case ACTION_FILTER:
 		begin_filter(top);
+		break;
+	case ACTION_PICK:
+		pick(top);
 		break;
 	case ACTION_TRIM:
 		show_prediction(top);
@@ -461,6 +478,10 @@ static void press_key(struct top *top, uint32_t code)
 {
 	const struct key_binding *binding;
 
+	if (top->picking) {
+		top_pick_press(top, code);
+		return;
+	}
 	if (top->prompt != PROMPT_NONE) {
 		type(top, code);
 		return;
@@ -516,19 +537,22 @@ static void click(struct top *top, unsigned row, unsigned column)
 		act(top, ACTION_PANE, cell->index);
 		break;
 	case SPOT_TARGET:
-		top->shown = cell->index < top->target_count ? cell->index : top->shown;
+		if (cell->index < top->target_count)
+			top_show_target(top, cell->index);
 		break;
 	case SPOT_KEY:
 		if (cell->index < key_binding_count)
-			act(top, key_bindings[cell->index].action,
-			    key_bindings[cell->index].argument);
+			press_key(top, key_bindings[cell->index].code);
 		break;
 	case SPOT_HEADING:
 		if (top->pane == PANE_ARENAS && cell->index < ARENA_COLUMNS)
 			sort_by(top, (enum arena_column)cell->index);
 		break;
 	case SPOT_ROW:
-		click_row(top, cell->index);
+		if (top->picking)
+			top_pick_click(top, cell->index);
+		else
+			click_row(top, cell->index);
 		break;
 	case SPOT_CELL:
 		top_map_put_cursor(top, cell->index);
@@ -552,7 +576,10 @@ void top_press(struct top *top, const struct term_input *input)
 		click(top, input->row, input->column);
 		break;
 	case TERM_WHEEL:
-		move(top, (int64_t)input->step * WHEEL_STEPS);
+		if (top->picking)
+			top_pick_move(top, (int64_t)input->step * WHEEL_STEPS);
+		else
+			move(top, (int64_t)input->step * WHEEL_STEPS);
 		break;
 	default:
 		break;

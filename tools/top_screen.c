@@ -206,6 +206,8 @@ void top_draw(struct top *top)
 	if (top->target_count)
 		fill_target(top, screen);
 	fill_facts(top, screen);
+	if (top->picking)
+		top_fill_picker(top, screen);
 	screen_draw(top->canvas, screen);
 	term_show(top->term, top->canvas);
 	top->dirty = false;

@@ -111,6 +111,15 @@ struct top_target *top_shown(struct top *top)
 	return top->target_count ? &top->target[top->shown] : NULL;
 }
 
+void top_show_target(struct top *top, unsigned index)
+{
+	if (index == top->shown)
+		return;
+	top->shown = index;
+	top->event_selected = top->verdict_selected = 0;
+	top->map.from = top->map.to = top->map.cursor_addr = 0;
+}
+
 const struct sample *top_sample(struct top *top)
 {
 	const struct top_target *target = top_shown(top);
@@ -214,6 +223,10 @@ void top_take(struct top *top)
 	if (top->replay) {
 		take_replayed(top);
 		return;
+	}
+	if (top->picker && top->picking) {
+		picker_heard(top->picker);
+		top->dirty = true;
 	}
 	feed_heard(top->feed);
 	for (unsigned i = 0; i < top->target_count; i++)
