@@ -12,7 +12,8 @@ struct mapper {
 	const struct owned_area *area;
 	uint64_t from; /* the range */
 	uint64_t to;
-	unsigned cell; /* the first that does not end before the next piece */
+	unsigned cell;	/* the first that does not end before START */
+	unsigned begin; /* or before where the next piece begins */
 	enum map_chunk_kind kind;
 	uint64_t start; /* of the pieces not spread yet, END when there are none */
 	uint64_t end;
@@ -268,7 +269,7 @@ static bool is_free(enum map_chunk_kind kind)
  * with what is free around them; a top has no binned chunk before it. */
 static bool goes_on(const struct mapper *mapper, enum map_chunk_kind kind)
 {
-	if (mapper->start == mapper->end || !is_free(kind))
+	if (!is_free(kind))
 		return mapper->kind == kind;
 	return is_free(mapper->kind) && mapper->kind != MAP_CHUNK_TOP &&
 	       (kind != MAP_CHUNK_TOP || mapper->kind == MAP_CHUNK_FAST);
@@ -302,6 +303,18 @@ static void note_free(struct mapper *mapper, const struct piece *piece, bool is_
 	}
 }
 
+/* The cell that ADDR lies in; each time an address further on. */
+static struct map_cell *next_cell(struct mapper *mapper, uint64_t addr)
+{
+	struct heap_map *map = mapper->map;
+
+	while (mapper->begin < map->cell_count && map->cell[mapper->begin].to <= addr)
+		mapper->begin++;
+	if (mapper->begin == map->cell_count || map->cell[mapper->begin].from > addr)
+		return NULL;
+	return &map->cell[mapper->begin];
+}
+
 /* Counts the chunk in the cell where it begins. */
 static void count(struct mapper *mapper, const struct piece *piece,
 		  enum map_chunk_kind kind)
@@ -314,7 +327,7 @@ static void count(struct mapper *mapper, const struct piece *piece,
 		mapper->cell++;
 	if (is_free(kind))
 		note_free(mapper, piece, kind == MAP_CHUNK_TOP);
-	cell = (struct map_cell *)heap_map_at(map, piece->start);
+	cell = next_cell(mapper, piece->start);
 	if (!cell)
 		return;
 	cell->fingerprint += mix(piece->start ^ mix(piece->end) ^ kind);
@@ -346,7 +359,7 @@ static void begin(void *context, const struct owned_area *area)
 	struct mapper *mapper = context;
 
 	mapper->area = area;
-	mapper->start = mapper->end = area->front;
+	mapper->start = mapper->end = 0;
 	mapper->first_chunk = mapper->map->chunk_count;
 }
 
@@ -355,7 +368,9 @@ static bool take_piece(void *context, const struct piece *piece)
 	struct mapper *mapper = context;
 	enum map_chunk_kind kind = chunk_kind(mapper, piece);
 
-	if (!goes_on(mapper, kind)) {
+	if (mapper->start == mapper->end) {
+		mapper->start = piece->start;
+	} else if (!goes_on(mapper, kind)) {
 		spread_pieces(mapper);
 		if (piece->start >= mapper->to)
 			return false;
@@ -427,7 +442,7 @@ static int survey_areas(struct mapper *mapper, unsigned areas)
 		unsigned index = heap->survey->stretch[i];
 
 		if (clip(mapper, &heap->area[index], &from, &to))
-			error = survey_area(heap, index, &visitor);
+			error = survey_area(heap, index, mapper->from, &visitor);
 	}
 	return error;
 }

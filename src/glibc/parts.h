@@ -101,6 +101,10 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions);
 int heap_walk_stretches(struct heap *heap);
 void heap_find_mapped(struct heap *heap, const struct regions *regions);
 
+/* The last chunk of AREA up to ADDR at which a walk can begin. */
+uint64_t heap_seed_before(const struct heap *heap, const struct walk_area *area,
+			  uint64_t addr);
+
 /* The arena that owns the chunk at ADDR, or -1. */
 int heap_owner(uint64_t addr, void *heap);
 

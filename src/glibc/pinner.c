@@ -405,7 +405,7 @@ int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pin
 	error = survey_begin(heap, regions);
 	areas = error ? 0 : survey_order(heap, pins->arena);
 	for (unsigned i = 0; i < areas && !error; i++)
-		error = survey_area(heap, heap->survey->stretch[i], &visitor);
+		error = survey_area(heap, heap->survey->stretch[i], 0, &visitor);
 	if (error)
 		return heap_cannot_read(heap, error, fault);
 	pins->status = survey_status(heap, pins->in_doubt_bytes, pins->missing);

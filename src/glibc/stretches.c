@@ -172,6 +172,17 @@ static bool is_good_seed(const struct heap *heap, uint64_t seed)
 	return i == 0 || seed - heap->fast[i - 1] > FAST_MAX_BYTES;
 }
 
+uint64_t heap_seed_before(const struct heap *heap, const struct walk_area *area,
+			  uint64_t addr)
+{
+	size_t i = sort_lower_bound(heap->seed, heap->seed_count, addr + 1);
+
+	while (i-- > 0 && heap->seed[i] > area->start)
+		if (heap->seed[i] < area->stop && is_good_seed(heap, heap->seed[i]))
+			return heap->seed[i];
+	return area->start;
+}
+
 struct cutter {
 	struct heap *heap;
 	uint64_t segment_bytes;

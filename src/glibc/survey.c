@@ -198,7 +198,8 @@ static int walk_and_tell(struct heap *heap, struct teller *teller)
 	return 0;
 }
 
-int survey_area(struct heap *heap, unsigned index, const struct survey_visitor *visitor)
+int survey_area(struct heap *heap, unsigned index, uint64_t from,
+		const struct survey_visitor *visitor)
 {
 	const struct owned_area *owned = &heap->area[index];
 	struct address_list no_tcaches = {0};
@@ -206,18 +207,22 @@ int survey_area(struct heap *heap, unsigned index, const struct survey_visitor *
 	struct walk_area area = owned->area;
 	struct walk *walk = &heap->walks[HEAP_JOBS];
 	struct teller teller = {.visitor = visitor, .walk = walk, .at = owned->front};
+	uint64_t start;
 	int error;
 
 	arena.tcaches = &no_tcaches;
 	arena.bins = false;
 	if (area.top)
 		area.stop = area.top;
-	walk_begin(walk, &arena, heap->memory, &area, area.start, area.stop);
+	start = heap_seed_before(heap, &area, from);
+	walk_begin(walk, &arena, heap->memory, &area, start, area.stop);
 	walk->pages = heap->pages;
 	walk->buffer = heap->window;
 	walk->log = &heap->survey->log;
 	visitor->begin(visitor->context, owned);
-	if (area.start > owned->front)
+	if (start > area.start)
+		teller.at = start;
+	else if (area.start > owned->front)
 		tell(&teller, PIECE_OWN, owned->front, area.start);
 	error = walk_and_tell(heap, &teller);
 	visitor->end(visitor->context);

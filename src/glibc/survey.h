@@ -47,8 +47,10 @@ bool survey_is_cached(const struct survey *survey, uint64_t addr);
  * in heap->area, in survey->stretch. How many. */
 unsigned survey_order(struct heap *heap, int arena);
 
-/* Goes over heap->area[INDEX]. 0 or -errno. */
-int survey_area(struct heap *heap, unsigned index, const struct survey_visitor *visitor);
+/* Goes over heap->area[INDEX], but for a part before FROM at which no free run ends or
+ * begins that reaches FROM. 0 or -errno. */
+int survey_area(struct heap *heap, unsigned index, uint64_t from,
+		const struct survey_visitor *visitor);
 
 /* The status that a look has which left DOUBT_BYTES in doubt or unread; MISSING as in a
  * sample. */
