@@ -3,14 +3,17 @@
  *
  *   survey PID map ARENA CELLS [FROM TO]    addresses in hex
  *   survey PID pins ARENA                   -1: all arenas
+ *   survey PID steady COUNT                 so many looks of both kinds, a line for each
  *   survey PID guess ADDR                   of a chunk's memory, in hex; text
  */
+#include "base/output.h"
 #include "source/source.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CHUNKS = 1 << 18 };
 
@@ -111,6 +114,23 @@ static int look_at_pins(struct source *source, const char *arena, struct fault *
 	return error;
 }
 
+static int look_again(struct source *source, unsigned long count, struct fault *fault)
+{
+	static struct pins pins = {.arena = PINS_ALL_ARENAS};
+	struct heap_map *map = heap_map_new(100, 1000);
+	int error = map ? 0 : -1;
+
+	for (unsigned long i = 0; i < count && !error; i++) {
+		error = source_map(source, map, fault);
+		if (!error)
+			error = source_pins(source, &pins, fault);
+		if (!error)
+			error = output_write(STDOUT_FILENO, "look\n", 5);
+	}
+	heap_map_free(map);
+	return error;
+}
+
 static int guess(struct source *source, const char *addr, struct fault *fault)
 {
 	char words[PIN_GUESS];
@@ -137,6 +157,8 @@ int main(int argc, char **argv)
 		error = look_at_map(source, argc - 3, argv + 3, &fault);
 	else if (strcmp(argv[2], "pins") == 0)
 		error = look_at_pins(source, argv[3], &fault);
+	else if (strcmp(argv[2], "steady") == 0)
+		error = look_again(source, strtoul(argv[3], NULL, 10), &fault);
 	else if (strcmp(argv[2], "guess") == 0)
 		error = guess(source, argv[3], &fault);
 	if (error)

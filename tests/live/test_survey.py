@@ -2,6 +2,7 @@
 every glibc; and what is foretold of a chunk comes true when the program frees it."""
 
 import json
+import re
 import subprocess
 
 import harness
@@ -163,6 +164,26 @@ def check_running(tap):
         target.ask("churn off")
 
 
+def check_steady(tap):
+    """Looks take no memory after the first."""
+    counter = BUILD / "tests" / "count_alloc.so"
+    with tap.section("steady"), Oracle("--chunks 3000 --free-pattern random:50") as target:
+        if not counter.exists():
+            raise harness.Skip(f"{counter} was not built")
+        done = subprocess.run(
+            [SURVEY, str(target.pid), "steady", "100"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**harness.CLEAN_ENV, "LD_PRELOAD": str(counter), "COUNT_ROWS": "100"},
+        )
+        found = re.search(r"rows (\d+) before-2 (\d+) before-last (\d+)", done.stderr)
+        if not tap.ok(found, "the counter works", done.stderr):
+            return
+        rows, first, last = (int(number) for number in found.groups())
+        tap.equal((rows, last), (100, first), "no allocation from look 2 to look 100")
+
+
 def check_refusals(tap):
     with tap.section("refusals"), Oracle("--chunks 10") as target:
         for words, reason in (
@@ -241,6 +262,7 @@ def main():
     for name in ("host", *harness.OTHER_LIBCS):
         check_libc(tap, name)
     check_running(tap)
+    check_steady(tap)
     check_refusals(tap)
     check_guesses(tap)
     tap.done()
