@@ -49,6 +49,7 @@ struct recorded {
 	struct figures fig;
 	bool has_bins;
 	struct arena_bins bins;
+	struct size_classes classes; /* of the process; most rows have none */
 };
 
 /* Where something is wrong, and who wants to know. */

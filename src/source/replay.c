@@ -142,6 +142,7 @@ static void row_clear(struct recorded *row)
 	if (row->has_bins)
 		memset(&row->bins, 0, sizeof(row->bins));
 	memset(row, 0, offsetof(struct recorded, bins));
+	row->classes.count = 0;
 }
 
 /* LINE, which it changes, becomes REPLAY->next. */
@@ -181,42 +182,24 @@ static bool is_arena(const struct recorded *row)
 	return row->seen >> FIELD_ARENA & 1;
 }
 
-static void start_sample(struct replay *replay)
-{
-	const struct recorded *row = &replay->next;
-	struct sample *sample = replay->sample;
-
-	for (unsigned i = 0; replay->bins && i < sample->arena_count; i++)
-		sample->arena[i].bins = &replay->bins[i];
-	sample_clear(sample);
-	sample->time_ns = row->time_ns;
-	sample->pid = row->pid;
-	sample->source = row->source;
-	sample->status = row->status;
-	sample->fig = row->fig;
-	memcpy(sample->comm, row->comm, sizeof(sample->comm));
-	memcpy(sample->allocator, row->allocator, sizeof(sample->allocator));
-	memcpy(sample->missing, row->missing, sizeof(sample->missing));
-}
-
 /* Makes the sample larger; what is in it stays. */
 static int grow(struct replay *replay, unsigned arenas, bool with_bins)
 {
-	struct sample *old = replay->sample, *new = sample_new(arenas, with_bins);
-	struct arena_bins *bins = new &&with_bins ? new->arena[0].bins : NULL;
+	struct sample *old = replay->sample, *larger = sample_new(arenas, with_bins);
+	struct arena_bins *bins = larger && with_bins ? larger->arena[0].bins : NULL;
 	bool had;
 
-	if (!new)
+	if (!larger)
 		return -ENOMEM;
 	/* There is room: it cannot fail. */
 	if (old)
-		(void)sample_copy(new, old);
+		(void)sample_copy(larger, old);
 	for (unsigned i = 0; old && i < old->arena_count; i++) {
 		had = old->arena[i].bins;
-		new->arena[i].bins = had ? new->arena[i].bins : NULL;
+		larger->arena[i].bins = had ? larger->arena[i].bins : NULL;
 	}
 	sample_free(old);
-	replay->sample = new;
+	replay->sample = larger;
 	replay->bins = bins;
 	return 0;
 }
@@ -225,7 +208,8 @@ static int make_room(struct replay *replay, const struct place *place)
 {
 	struct sample *sample = replay->sample;
 	unsigned capacity = sample->arena_capacity;
-	bool with_bins = replay->bins || replay->next.has_bins;
+	bool with_bins =
+		replay->bins || replay->next.has_bins || replay->next.classes.count;
 	int error = 0;
 
 	if (sample->arena_count == ARENAS_MAX)
@@ -235,6 +219,32 @@ static int make_room(struct replay *replay, const struct place *place)
 	if (capacity != sample->arena_capacity || with_bins != !!replay->bins)
 		error = grow(replay, capacity, with_bins);
 	return error ? fault_set(place->fault, EXIT_FAILED, error, "out of memory") : 0;
+}
+
+static int start_sample(struct replay *replay, const struct place *place)
+{
+	const struct recorded *row = &replay->next;
+	struct sample *sample = replay->sample;
+	int error;
+
+	for (unsigned i = 0; replay->bins && i < sample->arena_count; i++)
+		sample->arena[i].bins = &replay->bins[i];
+	sample_clear(sample);
+	error = make_room(replay, place);
+	if (error)
+		return error;
+	sample = replay->sample;
+	sample->time_ns = row->time_ns;
+	sample->pid = row->pid;
+	sample->source = row->source;
+	sample->status = row->status;
+	sample->fig = row->fig;
+	memcpy(sample->comm, row->comm, sizeof(sample->comm));
+	memcpy(sample->allocator, row->allocator, sizeof(sample->allocator));
+	memcpy(sample->missing, row->missing, sizeof(sample->missing));
+	if (row->classes.count)
+		*sample->classes = row->classes;
+	return 0;
 }
 
 static int add_arena(struct replay *replay, const struct place *place)
@@ -311,7 +321,9 @@ static int begin_sample(struct replay *replay, struct place *place)
 					   "process before it");
 		return keep_end(replay, error, place->fault);
 	}
-	start_sample(replay);
+	error = start_sample(replay, place);
+	if (error)
+		return keep_end(replay, error, place->fault);
 	replay->is_building = true;
 	return 0;
 }

@@ -60,51 +60,81 @@ static int read_field(struct reading *reading, const char *name)
 		       : field_set(reading->row, field, value, reading->place);
 }
 
-/* ---- bins ---- */
+/* ---- objects of numbers ---- */
 
-static const struct {
+/* A key, and where its number lies in what it is a part of. */
+struct number_key {
 	const char *name;
 	size_t offset;
-} bin_keys[] = {
-	{"from", offsetof(struct bin_total, from_bytes)},
-	{"to", offsetof(struct bin_total, to_bytes)},
-	{"total", offsetof(struct bin_total, total_bytes)},
-	{"count", offsetof(struct bin_total, count)},
 };
 
-static uint64_t *bin_member(struct bin_total *bin, uint64_t *number, const char *key)
+enum { NUMBER_KEYS = 5 };
+
+/* One bin's object; fastbins and the unsorted list have no number. */
+struct numbered_bin {
+	struct bin_total total;
+	uint64_t number;
+};
+
+static const struct number_key bin_keys[NUMBER_KEYS] = {
+	{"from", offsetof(struct numbered_bin, total.from_bytes)},
+	{"to", offsetof(struct numbered_bin, total.to_bytes)},
+	{"total", offsetof(struct numbered_bin, total.total_bytes)},
+	{"count", offsetof(struct numbered_bin, total.count)},
+	{"bin", offsetof(struct numbered_bin, number)},
+};
+
+static const struct number_key class_keys[NUMBER_KEYS] = {
+	{"region", offsetof(struct region_class, region_bytes)},
+	{"free", offsetof(struct region_class, free)},
+	{"used", offsetof(struct region_class, used)},
+	{"slabs", offsetof(struct region_class, slabs)},
+};
+
+/* The place of NAME in KEYS, or NUMBER_KEYS. */
+static unsigned find_key(const struct number_key *keys, const char *name)
 {
-	for (size_t i = 0; i < sizeof(bin_keys) / sizeof(bin_keys[0]); i++)
-		if (!strcmp(key, bin_keys[i].name))
-			return (uint64_t *)(void *)((char *)bin + bin_keys[i].offset);
-	return strcmp(key, "bin") ? NULL : number;
+	unsigned i = 0;
+
+	while (i < NUMBER_KEYS && (!keys[i].name || strcmp(keys[i].name, name) != 0))
+		i++;
+	return i;
 }
 
-/* One bin's object, with its NUMBER when it has one. */
-static int read_bin(struct reading *reading, struct bin_total *bin, uint64_t *number)
+/* The numbers of an object into INTO, which is empty before; *SEEN has a bit for each of
+ * KEYS that it has. */
+static int read_numbers(struct reading *reading, const struct number_key *keys,
+			void *into, unsigned *seen)
 {
-	char key[RECORDING_NAME], value[32];
+	char name[RECORDING_NAME], value[32];
 	bool inside = false;
 
+	*seen = 0;
 	while (json_scan_next(&reading->scan, '{', &inside)) {
-		uint64_t *member;
+		unsigned key;
 
-		json_scan_key(&reading->scan, key, sizeof(key));
+		json_scan_key(&reading->scan, name, sizeof(name));
 		if (reading->scan.failed)
 			break;
-		member = bin_member(bin, number, key);
-		if (!member) {
-			passed_over_add(reading->passed, key);
+		key = find_key(keys, name);
+		if (key == NUMBER_KEYS) {
+			passed_over_add(reading->passed, name);
 			json_scan_skip(&reading->scan);
 			continue;
 		}
+		*seen |= 1U << key;
 		json_scan_number(&reading->scan, value, sizeof(value));
-		if (!reading->scan.failed && units_parse_count(value, member))
-			return place_fault(reading->place, "'%s' of a bin cannot be '%s'",
-					   key, value);
+		if (!reading->scan.failed &&
+		    units_parse_count(
+			    value, (uint64_t *)(void *)((char *)into + keys[key].offset)))
+			return place_fault(reading->place,
+					   "'%s' of a bin or class cannot be '%s'", name,
+					   value);
 	}
 	return 0;
 }
+
+/* ---- bins ---- */
 
 static int place_twice(const struct reading *reading)
 {
@@ -126,37 +156,47 @@ static int read_bin_list(struct reading *reading, bool fast)
 {
 	struct arena_bins *bins = &reading->row->bins;
 	bool inside = false;
-	int error = 0;
+	unsigned seen;
 
-	while (!error && json_scan_next(&reading->scan, '[', &inside)) {
-		struct bin_total bin = {0}, *slot;
-		uint64_t number = 0;
+	while (json_scan_next(&reading->scan, '[', &inside)) {
+		struct numbered_bin bin = {0};
+		struct bin_total *slot = NULL;
+		int error = read_numbers(reading, bin_keys, &bin, &seen);
 
-		error = read_bin(reading, &bin, &number);
 		if (error || reading->scan.failed)
-			break;
-		slot = fast				     ? fast_of(bins, &bin)
-		       : number > 1 && number <= SAMPLE_BINS ? &bins->bins[number - 1]
-							     : NULL;
-		if (!slot || slot->count || !bin.count)
+			return error;
+		if (fast)
+			slot = fast_of(bins, &bin.total);
+		else if (bin.number > 1 && bin.number <= SAMPLE_BINS)
+			slot = &bins->bins[bin.number - 1];
+		if (!slot || slot->count || !bin.total.count)
 			return place_twice(reading);
-		*slot = bin;
+		*slot = bin.total;
 	}
+	return 0;
+}
+
+static int read_unsorted(struct reading *reading)
+{
+	struct bin_total *unsorted = &reading->row->bins.bins[0];
+	struct numbered_bin bin = {0};
+	unsigned seen;
+	int error = unsorted->count ? place_twice(reading)
+				    : read_numbers(reading, bin_keys, &bin, &seen);
+
+	if (!error)
+		*unsorted = bin.total;
 	return error;
 }
 
 static int read_bins_member(struct reading *reading, const char *key)
 {
-	struct bin_total *unsorted = &reading->row->bins.bins[0];
-	uint64_t none = 0;
-
 	if (!strcmp(key, "fast"))
 		return read_bin_list(reading, true);
 	if (!strcmp(key, "sorted"))
 		return read_bin_list(reading, false);
 	if (!strcmp(key, "unsorted"))
-		return unsorted->count ? place_twice(reading)
-				       : read_bin(reading, unsorted, &none);
+		return read_unsorted(reading);
 	passed_over_add(reading->passed, key);
 	json_scan_skip(&reading->scan);
 	return 0;
@@ -184,6 +224,32 @@ static int read_bins(struct reading *reading)
 		error = read_bins_member(reading, key);
 	}
 	return error;
+}
+
+/* ---- size classes ---- */
+
+static int read_classes(struct reading *reading)
+{
+	struct size_classes *classes = &reading->row->classes;
+	bool inside = false;
+	unsigned seen;
+
+	if (classes->count)
+		return place_fault(reading->place, "'classes' is there twice");
+	classes->has_slabs = false;
+	while (json_scan_next(&reading->scan, '[', &inside)) {
+		struct region_class class = {0};
+		int error = read_numbers(reading, class_keys, &class, &seen);
+
+		if (error || reading->scan.failed)
+			return error;
+		if (classes->count == SAMPLE_CLASSES)
+			return place_fault(reading->place, "it has more than %d classes",
+					   SAMPLE_CLASSES);
+		classes->has_slabs |= seen >> find_key(class_keys, "slabs") & 1;
+		classes->class[classes->count++] = class;
+	}
+	return 0;
 }
 
 /* ---- rows ---- */
@@ -221,6 +287,8 @@ static int read_member(struct reading *reading, const char *key)
 {
 	if (!strcmp(key, "bins"))
 		return read_bins(reading);
+	if (!strcmp(key, "classes"))
+		return read_classes(reading);
 	if (json_scan_peek(&reading->scan) == '{' && is_object_of_figures(key))
 		return read_object(reading, key);
 	return read_field(reading, key);

@@ -122,6 +122,15 @@ static void fill_bins(struct arena_bins *bins)
 						   any_number(), 1 + any_number() / 2};
 }
 
+static void fill_classes(struct size_classes *classes)
+{
+	classes->count = next_random() % 3 * (next_random() % (SAMPLE_CLASSES + 1)) / 2;
+	classes->has_slabs = next_random() % 2;
+	for (unsigned i = 0; i < classes->count; i++)
+		classes->class[i] = (struct region_class){any_number(), any_number(),
+							  any_number(), any_number()};
+}
+
 static void fill_text(char *text)
 {
 	static const char *const pieces[] = {
@@ -165,6 +174,8 @@ static void fill(struct sample *sample, int64_t time_ns)
 	if (next_random() % 2)
 		fill_text(sample->missing);
 	fill_figures(&sample->fig, SCOPE_PROCESS);
+	if (sample->classes)
+		fill_classes(sample->classes);
 	sample->arena_count = next_random() % (ARENAS + 1);
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		struct arena_row *row = &sample->arena[i];
@@ -446,7 +457,11 @@ static const struct {
 	{ROW "}\n" ROW ",\"bins\":{\"fast\":[{\"from\":16,\"count\":1}]}}\n", 1,
 	 "a bin is there twice"},
 	{ROW "}\n" ROW ",\"bins\":{\"fast\":[{\"from\":1.5,\"count\":1}]}}\n", 1,
-	 "'from' of a bin cannot be '1.5'"},
+	 "'from' of a bin or class cannot be '1.5'"},
+	{ROW "}\n" ROW ",\"classes\":[{\"region\":-1}]}\n", 1,
+	 "'region' of a bin or class cannot be '-1'"},
+	{ROW "}\n" ROW ",\"classes\":[{}],\"classes\":[]}\n", 1,
+	 "'classes' is there twice"},
 	{ROW "}\n" ROW ",\"bins\":null,\"bins\":null}\n", 1, "twice"},
 };
 
