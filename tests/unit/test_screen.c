@@ -4,6 +4,7 @@
 #include "sample/heap_map.h"
 #include "sample/pins.h"
 #include "source/replay.h"
+#include "tui/keys.h"
 #include "tui/screen.h"
 #include "tui/svg.h"
 
@@ -263,6 +264,16 @@ static void assert_drawn(const char *name)
 	compare(name);
 }
 
+/* The keys at the bottom have a table, and a test, of their own. */
+static void clear_keys(void)
+{
+	unsigned last = canvas->rows - 1;
+	struct area row = area_of(canvas, &(struct rect){last, 0, 1, canvas->columns});
+
+	if (canvas_at(canvas, last, 0)->spot == SPOT_KEY)
+		area_clear(&row);
+}
+
 /* Draws SCREEN and compares it with tests/golden/NAME.txt: characters, then inks. */
 static void assert_golden(const char *name, unsigned columns, unsigned rows)
 {
@@ -271,6 +282,7 @@ static void assert_golden(const char *name, unsigned columns, unsigned rows)
 
 	canvas_resize(canvas, rows, columns);
 	screen_draw(canvas, &screen);
+	clear_keys();
 	text_init(&text, drawn, TEXT_BYTES);
 	canvas_text(canvas, &text);
 	text_string(&text, "---- inks\n");
@@ -459,17 +471,153 @@ static void picker(void **state)
 	assert_golden("picker-none-40x10", 40, 10);
 }
 
-static void help_and_popups(void **state)
+static void draw(unsigned columns, unsigned rows)
+{
+	struct text text;
+
+	canvas_resize(canvas, rows, columns);
+	screen_draw(canvas, &screen);
+	text_init(&text, drawn, TEXT_BYTES);
+	canvas_text(canvas, &text);
+	assert_false(text.overflow);
+}
+
+/* Where KEY belongs, on a screen with PLACE shown. */
+static bool is_told(const struct key_binding *key, unsigned place)
+{
+	return key->name && key->help && key->places & place;
+}
+
+static void help_tells_of_every_key(void **state)
 {
 	(void)state;
 	screen.help = true;
-	assert_golden("help-80x24", 80, 24);
-	assert_golden("help-40x10", 40, 10);
-	screen.help = false;
+	for (unsigned pane = 0; pane < PANE_COUNT; pane++) {
+		screen.pane = pane;
+		draw(300, 100);
+		for (size_t i = 0; i < key_binding_count; i++) {
+			char words[16] = "";
+
+			if (!is_told(&key_bindings[i], 1U << pane))
+				continue;
+			/* The line may be broken behind them. */
+			strncat(words, key_bindings[i].help, 12);
+			assert_non_null(strstr(drawn, words));
+		}
+		draw(40, 10);
+		assert_non_null(strstr(drawn, "more in a larger window"));
+	}
+}
+
+static void footer_has_the_keys_in_their_order(void **state)
+{
+	(void)state;
+	for (unsigned pane = 0; pane < PANE_COUNT; pane++) {
+		uint32_t last = 0;
+
+		screen.pane = pane;
+		draw(300, 24);
+		for (size_t i = 0; i < key_binding_count; i++)
+			if (key_bindings[i].label && key_bindings[i].places & 1U << pane)
+				assert_non_null(strstr(drawn, key_bindings[i].label));
+		for (unsigned column = 0; column < 300; column++) {
+			const struct cell *cell = canvas_at(canvas, 23, column);
+
+			if (cell->spot != SPOT_KEY)
+				continue;
+			assert_true(cell->index >= last);
+			last = cell->index;
+		}
+	}
+}
+
+static void popups(void **state)
+{
+	(void)state;
 	screen.popup_title = "Trim, dry run";
 	screen.popup = "malloc_trim(0) would give back 3.70M of 1017M resident now.\n"
 		       "Nothing was touched.";
 	assert_golden("popup-80x24", 80, 24);
+}
+
+/* What lies under the mouse is what is drawn there. */
+static void spots(void **state)
+{
+	bool seen[PANE_COUNT] = {false};
+
+	(void)state;
+	draw(80, 24);
+	for (unsigned column = 0; column < 80; column++)
+		if (canvas_at(canvas, 1, column)->spot == SPOT_TAB)
+			seen[canvas_at(canvas, 1, column)->index] = true;
+	for (unsigned pane = 0; pane < PANE_COUNT; pane++)
+		assert_true(seen[pane]);
+	assert_int_equal(canvas_at(canvas, 11, 6)->spot, SPOT_INSTANT);
+	assert_true(canvas_at(canvas, 11, 6)->index < 50);
+	assert_true(canvas_at(canvas, 11, 38)->index > 950);
+	screen.pane = PANE_ARENAS;
+	draw(80, 24);
+	assert_int_equal(canvas_at(canvas, 3, 10)->spot, SPOT_HEADING);
+	assert_int_equal(canvas_at(canvas, 3, 10)->index, ARENA_LIVE);
+	assert_int_equal(canvas_at(canvas, 6, 40)->spot, SPOT_ROW);
+	assert_int_equal(canvas_at(canvas, 6, 40)->index, 2);
+}
+
+/* ---- the order of the arenas ---- */
+
+static void arenas_are_sorted(void **state)
+{
+	struct screen_arenas *arenas = &screen.arenas;
+
+	(void)state;
+	for (unsigned column = 0; column < ARENA_COLUMNS; column++) {
+		bool seen[ARENAS] = {false};
+
+		arenas->sort = column;
+		arenas->ascending = column % 2;
+		assert_int_equal(arenas_order(sample, arenas, order), ARENAS);
+		for (unsigned i = 0; i < ARENAS; i++) {
+			assert_false(seen[order[i]]);
+			seen[order[i]] = true;
+		}
+	}
+	arenas->sort = ARENA_LIVE;
+	arenas->ascending = true;
+	arenas_order(sample, arenas, order);
+	for (unsigned i = 0; i < ARENAS; i++)
+		assert_int_equal(order[i], ARENAS - 1 - i);
+}
+
+/* What an arena does not have is neither the least nor the most. */
+static void arenas_without_the_figure_come_last(void **state)
+{
+	struct screen_arenas *arenas = &screen.arenas;
+
+	(void)state;
+	figure_drop(&sample->arena[3].fig, FIG_LIVE_BYTES);
+	for (unsigned ascending = 0; ascending < 2; ascending++) {
+		arenas->ascending = ascending;
+		assert_int_equal(arenas_order(sample, arenas, order), ARENAS);
+		assert_int_equal(order[ARENAS - 1], 3);
+	}
+}
+
+static void arenas_are_filtered(void **state)
+{
+	static const struct {
+		const char *filter;
+		unsigned count;
+	} cases[] = {
+		{"", ARENAS},	  {"#3", 1}, {"0x7f219c", 1},
+		{"7f21", ARENAS}, {"zz", 0}, {"#", ARENAS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		screen.arenas.filter = cases[i].filter;
+		screen.arenas.count = arenas_order(sample, &screen.arenas, order);
+		assert_int_equal(screen.arenas.count, cases[i].count);
+	}
 }
 
 static void states_of_the_frame(void **state)
@@ -691,7 +839,13 @@ int main(void)
 		TEST(events),
 		TEST(picker),
 		TEST(advice),
-		TEST(help_and_popups),
+		TEST(help_tells_of_every_key),
+		TEST(footer_has_the_keys_in_their_order),
+		TEST(popups),
+		TEST(spots),
+		TEST(arenas_are_sorted),
+		TEST(arenas_without_the_figure_come_last),
+		TEST(arenas_are_filtered),
 		TEST(graphs_as_svg),
 		TEST(a_recording),
 		TEST(extremes),
