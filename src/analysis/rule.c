@@ -1,0 +1,149 @@
+#include "analysis/rule.h"
+
+#include "analysis/trend.h"
+#include "base/units.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+enum { READINGS = 30 };
+
+/* What holds where no rules are given: the two signs that matter most, the first at two
+ * speeds. FORMAT takes the name and WINDOW_S, each of them as long as READINGS at
+ * least.
+ *
+ * The largest free chunk turns into crumbs: its share of the free memory falls, it falls
+ * itself, and what is free besides it grows. A program that grows eats the largest chunk
+ * but makes no crumbs; a cache that drops entries makes crumbs but eats no chunk.
+ *
+ * Chunks multiply: there are more of them, each smaller, while about as much is free. */
+static const struct {
+	const char *name, *format;
+	unsigned window_s[4];
+} defaults[] = {
+	{"largest-free-falls",
+	 "%s: largest_free / free drops 50%% in %us and largest_free falling %us by "
+	 "10%% at 0.1%% and free - largest_free rising %us by 10%% at 0.1%% and "
+	 "free > 8M until largest_free / free rises 50%% in %us",
+	 {60, 30, 30, 60}},
+	{"largest-free-sinks",
+	 "%s: largest_free / free drops 40%% in %us and largest_free falling %us by "
+	 "20%% at 0.1%% and free - largest_free rising %us by 20%% at 0.1%% and "
+	 "free > 8M until largest_free / free rises 50%% in %us",
+	 {14400, 7200, 7200, 3600}},
+	{"free-chunks-multiply",
+	 "%s: free_chunks rising %us by 40%% at 0.1%% and free / free_chunks falling "
+	 "%us by 40%% at 0.1%% and free flat %us by 20%% and free > 8M until "
+	 "free_chunks falling %us",
+	 {1200, 1200, 1200, 1200}},
+};
+
+/* In whole seconds. */
+static unsigned window_of(unsigned seconds, int64_t interval_ns)
+{
+	int64_t least_ns = READINGS * interval_ns;
+
+	if (interval_ns > RULE_WINDOW_MAX_NS / READINGS)
+		return RULE_WINDOW_MAX_NS / NS_PER_S;
+	if (least_ns <= seconds * NS_PER_S)
+		return seconds;
+	return (unsigned)((least_ns + NS_PER_S - 1) / NS_PER_S);
+}
+
+void rules_add_defaults(struct rules *rules, int64_t interval_ns)
+{
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+		const unsigned *seconds = defaults[i].window_s;
+
+		snprintf(text, sizeof(text), defaults[i].format, defaults[i].name,
+			 window_of(seconds[0], interval_ns),
+			 window_of(seconds[1], interval_ns),
+			 window_of(seconds[2], interval_ns),
+			 window_of(seconds[3], interval_ns));
+		rules_add(rules, text, NULL);
+	}
+}
+
+static int check_term(const struct rule *rule, const struct term *term,
+		      int64_t interval_ns, struct fault *fault)
+{
+	bool is_trend = term->kind >= TERM_RISING;
+	int64_t readings = is_trend ? TREND_MIN : 1;
+	struct units_text window, interval;
+
+	if (!term->window_ns || !interval_ns ||
+	    term->window_ns / interval_ns >= readings + is_trend)
+		return 0;
+	window = units_span_text((double)term->window_ns / NS_PER_S);
+	interval = units_span_text((double)interval_ns / NS_PER_S);
+	return fault_set(fault, EXIT_USAGE, -EINVAL,
+			 "rule '%s': in a window of %s there are fewer than %lld "
+			 "readings when one is made every %s: read more often, or make "
+			 "the window longer",
+			 rule->name, window.s, (long long)(readings + is_trend),
+			 interval.s);
+}
+
+int rules_fit(const struct rules *rules, int64_t interval_ns, struct fault *fault)
+{
+	int error = 0;
+
+	for (unsigned i = 0; !error && i < rules->count; i++) {
+		const struct rule *rule = &rules->rule[i];
+
+		for (unsigned t = 0; !error && t < rule->term_count; t++)
+			error = check_term(rule, &rule->term[t], interval_ns, fault);
+	}
+	return error;
+}
+
+static bool is_about(const struct quantity *quantity, enum figure f)
+{
+	if (quantity->kind == QUANTITY_LIMIT)
+		return false;
+	return quantity->a == f ||
+	       (quantity->kind != QUANTITY_FIGURE && quantity->b == f);
+}
+
+bool rules_need(const struct rules *rules, enum figure f)
+{
+	for (unsigned i = 0; i < rules->count; i++)
+		for (unsigned t = 0; t < rules->rule[i].term_count; t++)
+			if (is_about(&rules->rule[i].term[t].quantity, f))
+				return true;
+	return false;
+}
+
+bool rules_need_limit(const struct rules *rules)
+{
+	for (unsigned i = 0; i < rules->count; i++)
+		for (unsigned t = 0; t < rules->rule[i].term_count; t++)
+			if (rules->rule[i].term[t].quantity.kind == QUANTITY_LIMIT)
+				return true;
+	return false;
+}
+
+void quantity_name(struct text *text, const struct quantity *quantity)
+{
+	if (quantity->kind == QUANTITY_LIMIT) {
+		text_string(text, "limit");
+		return;
+	}
+	text_string(text, figure_info[quantity->a].name);
+	if (quantity->kind == QUANTITY_FIGURE)
+		return;
+	text_string(text, quantity->kind == QUANTITY_RATIO ? " / " : " - ");
+	text_string(text, figure_info[quantity->b].name);
+}
+
+/* The text says all but what an ini file's other keys do. */
+bool rule_same(const struct rule *one, const struct rule *other)
+{
+	return !strcmp(one->name, other->name) && !strcmp(one->text, other->text) &&
+	       one->severity == other->severity && one->for_ns == other->for_ns;
+}

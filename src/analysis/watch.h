@@ -1,0 +1,77 @@
+/* watch.h: rules over the samples of one target: which alerts begin and end, and on what
+ * evidence. A pure function of the samples and their times: a recording gives what the
+ * live readings gave. All memory is taken at the start. */
+#ifndef FRAGSCOPE_WATCH_H
+#define FRAGSCOPE_WATCH_H
+
+#include "analysis/room.h"
+#include "analysis/rule.h"
+#include "analysis/trend.h"
+#include "sample/sample.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What one term of a rule saw. */
+struct evidence {
+	const struct term *term;
+	double now;
+	double was;	    /* of drops and rises: the extreme in the window */
+	int64_t was_ns;	    /* when that was */
+	struct trend trend; /* of trends */
+	double median;	    /* of trends: what the values were about */
+};
+
+enum alert_kind {
+	ALERT_BEGIN,
+	ALERT_END,
+};
+
+enum alert_reason {
+	ALERT_HOLDS,	   /* of a begin: the condition holds, and did for long enough */
+	ALERT_HOLDS_NOT,   /* the condition ceased to hold */
+	ALERT_UNTIL,	   /* the rule's until holds */
+	ALERT_NO_READINGS, /* the process's readings end */
+	ALERT_RULES,	   /* the rule was changed or taken away */
+};
+
+/* SAMPLE is the one that decided. The terms that held are EVIDENCE; none when there is no
+ * more reading. SINCE_NS is when the alert began. */
+struct alert {
+	enum alert_kind kind;
+	enum alert_reason reason;
+	const struct rule *rule;
+	unsigned rule_index;
+	int64_t time_ns, since_ns;
+	int pid;
+	const char *comm;
+	const struct sample *sample; /* null: there is none */
+	unsigned evidence_count;
+	struct evidence evidence[RULE_TERMS];
+};
+
+/* What is valid in an alert is valid until the call ends. */
+typedef void watch_fn(const struct alert *alert, void *context);
+
+struct watch;
+
+/* Watches by RULES, which must stay. 0 or -ENOMEM. */
+int watch_new(struct watch **watch, const struct rules *rules);
+void watch_free(struct watch *watch);
+
+/* What the next SAMPLE, and ROOM (null: not known) at that time, begins and ends. Another
+ * PID than before ends all alerts and starts anew. Allocates nothing. */
+void watch_sample(struct watch *watch, const struct sample *sample,
+		  const struct room *room, watch_fn *fn, void *context);
+
+/* The target's readings end: so do its alerts, at the time of the last reading. */
+void watch_end(struct watch *watch, watch_fn *fn, void *context);
+
+/* WATCH goes on where OLD is with each rule that is the same in both; the alerts of the
+ * others end. OLD is good for watch_free only after that. */
+void watch_adopt(struct watch *watch, struct watch *old, watch_fn *fn, void *context);
+
+/* How many alerts there are now: begun and not ended. */
+unsigned watch_active(const struct watch *watch);
+
+#endif
