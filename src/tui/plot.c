@@ -75,8 +75,9 @@ struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
 									: 4};
 	if (low > 0 && high >= LOG_RATIO * low && unit != UNIT_RATIO)
 		return log_scale(low, high, unit);
-	/* What varies by less than a fiftieth is flat, and shall look so. */
-	step = round_up(fmax(high - low, high / 50) / 4, unit);
+	/* What varies by less than an eighth is flat, more or less, and shall look so;
+	 * and labels of three digits tell the ends apart. */
+	step = round_up(fmax(high - low, high / 8) / 4, unit);
 	scale.low = fmax(floor(low / step) * step, 0);
 	scale.high = ceil(high / step) * step;
 	if (scale.low < scale.high / 2 || low >= high) {

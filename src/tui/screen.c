@@ -283,12 +283,24 @@ static enum ink said(struct text *text, const struct screen *screen)
 	return INK_LABEL;
 }
 
+/* The source's line begins with what the header has: of too long a one the end is told.
+ */
+static const char *end_of_source(const char *line, unsigned columns)
+{
+	const char *comma;
+
+	while (canvas_width(line) > columns && (comma = strstr(line, ", ")))
+		line = comma + 2;
+	return line;
+}
+
 static void say(const struct screen *screen, const struct area *area, unsigned columns)
 {
 	struct line line;
 	enum ink ink = said(line_start(&line), screen);
 
-	area_cut(area, 0, 0, columns, line.buf, ink);
+	area_cut(area, 0, 0, columns,
+		 ink == INK_LABEL ? end_of_source(line.buf, columns) : line.buf, ink);
 	if (screen->prompt)
 		area_put(area, 0, canvas_width(line.buf), ' ', INK_CURSOR);
 }
