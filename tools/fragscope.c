@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A line each, in the order of the help. */
+/* clang-format off */
 static const struct command *const verbs[] = {
 	&command_stat,
 	&command_top,
@@ -17,6 +19,7 @@ static const struct command *const verbs[] = {
 	&command_run,
 	&command_trim,
 };
+/* clang-format on */
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 

@@ -159,27 +159,29 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 	return SOURCE_READ;
 }
 
-/* 0 when SOURCE can look at single chunks; HAS_DRIVER: its driver can. */
-static int can_survey(const struct source *source, bool has_driver, struct fault *fault)
+/* Whether SOURCE can look at single chunks; HAS_DRIVER: its driver can. */
+static bool can_survey(const struct source *source, bool has_driver, struct fault *fault)
 {
 	if (!has_driver)
-		return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
-				 "source %s cannot tell what lies where in a heap: only "
-				 "source heap can",
-				 sample_source_name(source->options.source));
-	if (!source->options.survey || source->options.quick)
-		return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
-				 "this source was not opened to look at single chunks");
-	return 0;
+		fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+			  "source %s cannot tell what lies where in a heap: only "
+			  "source heap can",
+			  sample_source_name(source->options.source));
+	else if (!source->options.survey || source->options.quick)
+		fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+			  "this source was not opened to look at single chunks");
+	else
+		return true;
+	return false;
 }
 
 int source_map(struct source *source, struct heap_map *map, struct fault *fault)
 {
 	int64_t begin = clock_monotonic_ns();
-	int error = can_survey(source, source->driver->map != NULL, fault);
+	int error;
 
-	if (error)
-		return error;
+	if (!can_survey(source, source->driver->map, fault))
+		return -ENOTSUP;
 	heap_map_clear(map);
 	map->time_ns = clock_realtime_ns();
 	error = settle(source, source->driver->map(source, map, fault), fault);
@@ -190,10 +192,10 @@ int source_map(struct source *source, struct heap_map *map, struct fault *fault)
 int source_pins(struct source *source, struct pins *pins, struct fault *fault)
 {
 	int64_t begin = clock_monotonic_ns();
-	int error = can_survey(source, source->driver->pins != NULL, fault);
+	int error;
 
-	if (error)
-		return error;
+	if (!can_survey(source, source->driver->pins, fault))
+		return -ENOTSUP;
 	*pins = (struct pins){.arena = pins->arena, .time_ns = clock_realtime_ns()};
 	error = settle(source, source->driver->pins(source, pins, fault), fault);
 	pins->read_ns = clock_monotonic_ns() - begin;
