@@ -26,25 +26,25 @@ static bool is_asked(const struct arena_row *row, int arena)
 	return arena == FREE_SIZES_ALL || row->index == (unsigned)arena;
 }
 
-/* Calls VISITOR for all that was asked for. False, and nothing is called: some of it is
- * not there. */
-static bool visit(const struct sample *sample, int arena, struct visitor *visitor)
+static bool has_bins(const struct arena_row *row)
 {
-	unsigned asked = 0;
+	return row->bins && row->bins->split;
+}
+
+/* Calls VISITOR for what was asked for and is there; how many arenas that were. */
+static unsigned visit(const struct sample *sample, int arena, struct visitor *visitor)
+{
+	unsigned visited = 0;
 
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		const struct arena_row *row = &sample->arena[i];
 
-		if (!is_asked(row, arena))
+		if (!is_asked(row, arena) || !has_bins(row))
 			continue;
-		if (!row->bins || !row->bins->split)
-			return false;
-		asked++;
+		visit_arena(visitor, row);
+		visited++;
 	}
-	for (unsigned i = 0; asked && i < sample->arena_count; i++)
-		if (is_asked(&sample->arena[i], arena))
-			visit_arena(visitor, &sample->arena[i]);
-	return asked > 0;
+	return visited;
 }
 
 /* ---- classes ---- */
@@ -108,7 +108,11 @@ bool free_sizes_of(const struct sample *sample, int arena, struct free_sizes *si
 		sizes->size[i].to_bytes = i == FREE_SIZES - 1 ? UINT64_MAX : end - 1;
 		from = end;
 	}
-	return visit(sample, arena, &classifier.visitor);
+	sizes->arenas = visit(sample, arena, &classifier.visitor);
+	for (unsigned i = 0; i < sample->arena_count; i++)
+		sizes->arenas_missing += is_asked(&sample->arena[i], arena) &&
+					 !has_bins(&sample->arena[i]);
+	return sizes->arenas > 0;
 }
 
 /* ---- what is too small, and what is not ---- */
@@ -159,7 +163,7 @@ static bool sift(const struct sample *sample, int arena, uint64_t request_bytes,
 {
 	*sieve = (struct sieve){.visitor = {sift_bin, sift_top},
 				.request_bytes = request_bytes};
-	return visit(sample, arena, &sieve->visitor);
+	return visit(sample, arena, &sieve->visitor) > 0;
 }
 
 bool free_sizes_unusable(const struct sample *sample, int arena, uint64_t request_bytes,

@@ -25,13 +25,15 @@ struct free_sizes {
 	struct size_class size[FREE_SIZES];
 	struct size_class mixed; /* FROM_BYTES and TO_BYTES bound what is in it */
 	uint64_t tops, top_bytes, largest_top_bytes;
-	uint64_t chunks, bytes; /* of all but the tops */
-	uint64_t largest_bytes; /* of all, tops included */
+	uint64_t chunks, bytes;	 /* of all but the tops */
+	uint64_t largest_bytes;	 /* of all, tops included */
+	unsigned arenas;	 /* that are in the figures */
+	unsigned arenas_missing; /* that are not: their bins could not be told */
 };
 
-/* The free memory of the arena with index ARENA, or of all (FREE_SIZES_ALL). False: the
- * sample does not have its bins, or not all that were asked about; SIZES is then empty.
- */
+/* The free memory of the arena with index ARENA, or of all (FREE_SIZES_ALL) whose bins
+ * the sample has. False: it has none that were asked about; SIZES is then empty. The
+ * functions below are about the same arenas. */
 bool free_sizes_of(const struct sample *sample, int arena, struct free_sizes *sizes);
 
 /* The share of free memory, tops included, in chunks below REQUEST_BYTES: the truth lies

@@ -236,6 +236,11 @@ static void summary(const struct drawing *drawing, const struct free_sizes *size
 	if (arena >= 0) {
 		text_string(text, "arena #");
 		text_i64(text, arena);
+	} else if (sizes->arenas_missing) {
+		text_u64(text, sizes->arenas);
+		text_string(text, " of ");
+		text_u64(text, (uint64_t)sizes->arenas + sizes->arenas_missing);
+		text_string(text, " arenas");
 	} else {
 		text_string(text, "all arenas");
 	}
@@ -248,7 +253,8 @@ static void summary(const struct drawing *drawing, const struct free_sizes *size
 	text_string(text, sizes->tops == 1 ? " in the top" : " in tops");
 	text_string(text, "; serves up to ");
 	units_bytes(text, sizes->largest_bytes);
-	area_cut(&area, 0, 0, area.rect.columns, line.buf, INK_LABEL);
+	area_cut(&area, 0, 0, area.rect.columns, line.buf,
+		 sizes->arenas_missing ? INK_WARNING : INK_LABEL);
 }
 
 void sizes_draw(const struct drawing *drawing)
@@ -261,7 +267,9 @@ void sizes_draw(const struct drawing *drawing)
 		return;
 	if (!free_sizes_of(screen->sample, screen->sizes_arena, &sizes)) {
 		pane_nothing(&body, "free sizes are not to be had",
-			     "this reading does not tell the bins of all arenas");
+			     "this reading does not tell which bins the free chunks are "
+			     "in; the "
+			     "next one may");
 		return;
 	}
 	summary(drawing, &sizes);

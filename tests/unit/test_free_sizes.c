@@ -97,8 +97,7 @@ static void one_arena_alone(void **state)
 	assert_int_equal(sizes.chunks, 0);
 }
 
-/* What could not be split is not shown in part: it would be taken for all. */
-static void bins_that_are_missing_make_it_unknown(void **state)
+static void arenas_without_bins_are_counted(void **state)
 {
 	struct free_sizes sizes;
 	uint64_t few, many;
@@ -106,11 +105,15 @@ static void bins_that_are_missing_make_it_unknown(void **state)
 
 	(void)state;
 	sample->arena[1].bins->split = false;
-	assert_false(free_sizes_of(sample, FREE_SIZES_ALL, &sizes));
+	assert_true(free_sizes_of(sample, FREE_SIZES_ALL, &sizes));
+	assert_int_equal(sizes.arenas, 1);
+	assert_int_equal(sizes.arenas_missing, 1);
+	assert_int_equal(sizes.chunks, 8);
+	assert_false(free_sizes_of(sample, 1, &sizes));
 	assert_int_equal(sizes.chunks, 0);
-	assert_false(free_sizes_unusable(sample, FREE_SIZES_ALL, 64, &low, &high));
+	assert_int_equal(sizes.arenas_missing, 1);
+	assert_false(free_sizes_unusable(sample, 1, 64, &low, &high));
 	assert_false(free_sizes_serving(sample, 1, 64, &few, &many));
-	assert_true(free_sizes_of(sample, 0, &sizes));
 }
 
 static void unusable_is_bounded_where_bins_are_mixed(void **state)
@@ -161,7 +164,7 @@ int main(void)
 		TEST(classes_follow_each_other),
 		TEST(each_chunk_is_counted_once),
 		TEST(one_arena_alone),
-		TEST(bins_that_are_missing_make_it_unknown),
+		TEST(arenas_without_bins_are_counted),
 		TEST(unusable_is_bounded_where_bins_are_mixed),
 		TEST(nothing_free_is_nothing_unusable),
 	};

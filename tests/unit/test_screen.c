@@ -336,6 +336,8 @@ static void sizes(void **state)
 	assert_golden("sizes-60x30-ascii", 60, 30);
 	sample->arena[3].bins->split = false;
 	screen.sizes_arena = -1;
+	assert_golden("sizes-part-80x24", 80, 24);
+	screen.sizes_arena = 3;
 	assert_golden("sizes-none-80x24", 80, 24);
 }
 
