@@ -3,7 +3,7 @@
 #include "tui/table.h"
 #include "view/view.h"
 
-enum { PID, COMM, ALLOCATOR, RSS, FREE, FRAG, NOTE, COLUMNS, COMM_STRETCH = 16 };
+enum { PID, COMM, ALLOCATOR, RSS, FREE, FRAG, NOTE, COLUMNS, NOTE_STRETCH = 64 };
 
 static const struct table_column columns[COLUMNS] = {
 	[PID] = {"pid", 7, 1, false},
@@ -68,7 +68,7 @@ void picker_draw(const struct drawing *drawing)
 	struct rect below = {1, 0, body.rect.rows, body.rect.columns};
 	struct area list = area_part(&body, &below);
 	struct table table =
-		table_of(columns, COLUMNS, list.rect.columns, COMM, COMM_STRETCH);
+		table_of(columns, COLUMNS, list.rect.columns, NOTE, NOTE_STRETCH);
 	unsigned visible = list.rect.rows - 1;
 	unsigned first = pane_first(picker->count, picker->selected, visible);
 

@@ -80,6 +80,8 @@ struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
 	step = round_up(fmax(high - low, high / 8) / 4, unit);
 	scale.low = fmax(floor(low / step) * step, 0);
 	scale.high = ceil(high / step) * step;
+	if (scale.high - scale.low < 2 * step)
+		scale.low = fmax(scale.low - step, 0);
 	if (scale.low < scale.high / 2 || low >= high) {
 		step = round_up(high / 4, unit);
 		scale.low = 0;

@@ -1,4 +1,5 @@
 /* popup.c: boxes over all else: the help, and what a key was answered with. */
+#include "tui/graph.h"
 #include "tui/keys.h"
 #include "tui/pane.h"
 
@@ -89,6 +90,26 @@ static unsigned help_rows(const struct drawing *drawing, unsigned columns)
 	return rows;
 }
 
+/* What the letters on the axis of time mean. */
+static bool has_marks(const struct drawing *drawing)
+{
+	return !drawing->screen->picking && drawing->screen->pane == PANE_OVERVIEW;
+}
+
+static unsigned marks(const struct area *area, unsigned row)
+{
+	unsigned column = NAME_COLUMNS;
+
+	area_text(area, row, 0, "marks", INK_KEY);
+	for (unsigned kind = 0; kind < MARK_KINDS; kind++) {
+		struct mark_look look = mark_look(kind);
+
+		area_put(area, row, column, look.character, look.ink);
+		column = area_text(area, row, column + 2, look.label, INK_TEXT) + 2;
+	}
+	return row + 1;
+}
+
 void help_draw(const struct drawing *drawing)
 {
 	unsigned columns = drawing->canvas->columns - 2 * MARGIN, row = 0;
@@ -96,7 +117,8 @@ void help_draw(const struct drawing *drawing)
 
 	if (columns > HELP_COLUMNS)
 		columns = HELP_COLUMNS;
-	area = box(drawing, help_rows(drawing, columns - 4) + 2, columns,
+	area = box(drawing, help_rows(drawing, columns - 4) + has_marks(drawing) + 2,
+		   columns,
 		   drawing->screen->picking ? "Keys of the list of processes"
 					    : "Keys: any key closes this");
 	for (size_t i = 0; i < key_binding_count; i++) {
@@ -107,6 +129,8 @@ void help_draw(const struct drawing *drawing)
 		area_text(&area, row, 0, key->name, INK_KEY);
 		row = pane_wrap(&area, row, NAME_COLUMNS, key->help, INK_TEXT);
 	}
+	if (has_marks(drawing))
+		row = marks(&area, row);
 	if (row > area.rect.rows && area.rect.rows) {
 		area_fill(&area, area.rect.rows - 1, 0, area.rect.columns, ' ', INK_TEXT);
 		area_cut(&area, area.rect.rows - 1, 0, area.rect.columns,
