@@ -456,7 +456,7 @@ static void finish_map(struct mapper *mapper)
 	if (!map->has_chunks)
 		map->chunk_count = 0;
 	add_up(mapper);
-	map->status = survey_status(mapper->heap, bytes[MAP_DOUBT] + bytes[MAP_UNREAD],
+	map->status = survey_status(mapper->heap, bytes[MAP_DOUBT], bytes[MAP_UNREAD],
 				    map->missing);
 }
 

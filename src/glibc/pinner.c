@@ -42,6 +42,7 @@ struct pinner {
 	struct free_run after;	/* of USED, still growing */
 	bool after_ends_fast;
 	struct shared_page page;
+	uint64_t unread_bytes;
 	unsigned runs;	   /* in heap->survey->tail, a ring, since the last barrier */
 	struct pins steps; /* scratch: the tail of one arena */
 };
@@ -349,6 +350,15 @@ static void take_barrier(struct pinner *pinner)
 	pinner->runs = 0;
 }
 
+static void take_doubt(struct pinner *pinner, const struct piece *piece)
+{
+	uint64_t unread =
+		pages_swapped_bytes(pinner->heap->pages, piece->start, piece->end);
+
+	pinner->unread_bytes += unread;
+	pinner->pins->in_doubt_bytes += piece->end - piece->start - unread;
+}
+
 static void begin(void *context, const struct owned_area *area)
 {
 	struct pinner *pinner = context;
@@ -379,7 +389,7 @@ static bool take_piece(void *context, const struct piece *piece)
 		break;
 	default:
 		if (piece->kind == PIECE_DOUBT)
-			pinner->pins->in_doubt_bytes += piece->end - piece->start;
+			take_doubt(pinner, piece);
 		take_barrier(pinner);
 	}
 	return true;
@@ -408,6 +418,7 @@ int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pin
 		error = survey_area(heap, heap->survey->stretch[i], 0, &visitor);
 	if (error)
 		return heap_cannot_read(heap, error, fault);
-	pins->status = survey_status(heap, pins->in_doubt_bytes, pins->missing);
+	pins->status = survey_status(heap, pins->in_doubt_bytes, pinner.unread_bytes,
+				     pins->missing);
 	return 0;
 }

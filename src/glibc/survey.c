@@ -94,9 +94,12 @@ unsigned survey_order(struct heap *heap, int arena)
 	return count;
 }
 
-enum sample_status survey_status(const struct heap *heap, uint64_t doubt_bytes,
-				 char missing[SAMPLE_TEXT])
+enum sample_status survey_status(struct heap *heap, uint64_t doubt_bytes,
+				 uint64_t unread_bytes, char missing[SAMPLE_TEXT])
 {
+	if (unread_bytes)
+		heap_miss(heap, "%llu bytes of the heap are swapped out",
+			  (unsigned long long)unread_bytes);
 	memcpy(missing, heap->missing, SAMPLE_TEXT);
 	if (missing[0])
 		return STATUS_PARTIAL;

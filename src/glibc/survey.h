@@ -52,9 +52,9 @@ unsigned survey_order(struct heap *heap, int arena);
 int survey_area(struct heap *heap, unsigned index, uint64_t from,
 		const struct survey_visitor *visitor);
 
-/* The status that a look has which left DOUBT_BYTES in doubt or unread; MISSING as in a
- * sample. */
-enum sample_status survey_status(const struct heap *heap, uint64_t doubt_bytes,
-				 char missing[SAMPLE_TEXT]);
+/* The status of a look that left DOUBT_BYTES in doubt and could not read UNREAD_BYTES, as
+ * they are swapped out; MISSING as in a sample. */
+enum sample_status survey_status(struct heap *heap, uint64_t doubt_bytes,
+				 uint64_t unread_bytes, char missing[SAMPLE_TEXT]);
 
 #endif

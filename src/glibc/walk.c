@@ -220,9 +220,15 @@ static void finish(struct walk *walk)
 static void seek(struct walk *walk, bool is_doubt)
 {
 	struct walk_place *place = &walk->place;
+	uint64_t before = place->before ? place->before : place->at;
 
-	if (place->run)
-		close_run(walk, place->at);
+	/* Whether the chunk before AT is free stands behind it; but next to a free one it
+	 * is in use, or in a fastbin. */
+	if (place->run) {
+		note(walk, place->before_is_fast ? PIECE_FAST : PIECE_USED, before,
+		     place->at);
+		close_run(walk, place->before_is_fast ? place->at : before);
+	}
 	count_resident(walk, place->at);
 	place->before = 0;
 	place->before_is_fast = false;
@@ -549,6 +555,7 @@ static void take_fence(struct walk *walk, uint64_t at)
 	if (place->run)
 		close_run(walk, at);
 	note(walk, PIECE_OWN, at, place->at);
+	place->before = 0;
 	if (place->at >= walk->area.end || walk->area.ends == AREA_FENCES) {
 		walk->until = place->at;
 		finish(walk);

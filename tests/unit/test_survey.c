@@ -265,6 +265,68 @@ static void ranges_add_up(void **state)
 	}
 }
 
+/* Takes every SEVENTH page of the main arena away. */
+static void swap_out(const struct image *image, const struct heap_map *map)
+{
+	enum { SEVENTH = 7 };
+	uint64_t page = UINT64_C(1) << image->page_shift;
+
+	for (uint64_t at = map->arena_from + 3 * page; at < map->arena_to;
+	     at += SEVENTH * page) {
+		uint64_t i = image_page(image, at);
+
+		if (i < image->page_count && heap_map_at(map, at))
+			image->flags[i] = PAGE_SWAPPED;
+	}
+}
+
+/* What is swapped out stays there, and is told apart; of the rest the map says what the
+ * reading says. */
+static void swapped_pages_are_told(void **state)
+{
+	static const struct {
+		enum map_kind kind;
+		enum figure figure;
+	} table[] = {
+		{MAP_PINNED, FIG_PINNED_BYTES},
+		{MAP_TRIMMABLE, FIG_TRIMMABLE_BYTES},
+		{MAP_RETAINED, FIG_RETAINED_BYTES},
+	};
+	const struct fixture *fixture = *state;
+	struct heap_map *map = fixture->map;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		uint8_t *flags = malloc(saved->image->page_count);
+		struct look look;
+
+		assert_non_null(flags);
+		memcpy(flags, saved->image->flags, saved->image->page_count);
+		open_look(&look, saved);
+		map->arena = 0;
+		read_map(&look, map);
+		close_look(&look);
+		swap_out(saved->image, map);
+		open_look(&look, saved);
+		heap_map_clear(map);
+		assert_int_equal(heap_look(look.heap, NULL), 0);
+		assert_int_equal(heap_map(look.heap, &saved->image->regions, map, NULL),
+				 0);
+		assert_int_equal(map->status, STATUS_PARTIAL);
+		/* A mapped stretch that is not whole is not found at all. */
+		assert_true(map->total.bytes[MAP_UNREAD] ||
+			    strstr(saved->name, "no-sbrk"));
+		check_cells(&look, map);
+		for (unsigned t = 0; t < sizeof(table) / sizeof(*table); t++)
+			check(&look, 0, map_kind_name(table[t].kind),
+			      map->total.bytes[table[t].kind],
+			      row_figure(&look, 0, table[t].figure));
+		close_look(&look);
+		memcpy(saved->image->flags, flags, saved->image->page_count);
+		free(flags);
+	}
+}
+
 static void a_list_that_does_not_fit_is_none(void **state)
 {
 	const struct fixture *fixture = *state;
@@ -547,6 +609,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps_agree_with_figures),
 		cmocka_unit_test(ranges_add_up),
+		cmocka_unit_test(swapped_pages_are_told),
 		cmocka_unit_test(a_list_that_does_not_fit_is_none),
 		cmocka_unit_test(what_is_not_there_is_refused),
 		cmocka_unit_test(pins_are_what_they_are_defined_to_be),
