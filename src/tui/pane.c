@@ -5,10 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { FULL_BLOCK = 0x2588 };
+enum { SQUARE = 0x25a0 };
 
 const struct memory_info memory_info[MEMORY_KINDS] = {
-	[MEMORY_LIVE] = {"live", INK_LIVE, FULL_BLOCK},
+	[MEMORY_LIVE] = {"live", INK_LIVE, BLOCK_FULL},
 	[MEMORY_TRIMMABLE] = {"trimmable", INK_TRIMMABLE, 0x2591},
 	[MEMORY_PINNED] = {"pinned", INK_PINNED, 'x'},
 	[MEMORY_RETAINED] = {"retained", INK_RETAINED, 0x2592},
@@ -18,18 +18,20 @@ const struct memory_info memory_info[MEMORY_KINDS] = {
 	[MEMORY_RETURNED] = {"returned", INK_RETURNED, 0xb7},
 };
 
-/* Where colours tell the kinds apart, a bar is a smooth one. */
-static uint32_t mark_of(const struct area *area, enum palette palette, enum memory kind)
+/* BLOCK where colours tell the kinds apart. */
+static uint32_t mark_of(const struct area *area, enum palette palette, enum memory kind,
+			uint32_t block)
 {
 	if (area->canvas->ascii || palette == PALETTE_MONO || kind == MEMORY_RETURNED)
 		return memory_info[kind].mark;
-	return FULL_BLOCK;
+	return block;
 }
 
 void pane_swatch(const struct area *area, unsigned row, unsigned column,
 		 enum palette palette, enum memory kind)
 {
-	area_put(area, row, column, mark_of(area, palette, kind), memory_info[kind].ink);
+	area_put(area, row, column, mark_of(area, palette, kind, SQUARE),
+		 memory_info[kind].ink);
 }
 
 /* The kind that has the byte at AT when they lie one behind another, or MEMORY_KINDS. */
@@ -43,14 +45,16 @@ static enum memory kind_at(const uint64_t bytes[MEMORY_KINDS], double at)
 }
 
 void pane_bar(const struct area *area, const struct rect *at, enum palette palette,
-	      const uint64_t bytes[MEMORY_KINDS], uint64_t whole)
+	      uint32_t block, const uint64_t bytes[MEMORY_KINDS], uint64_t whole)
 {
 	for (unsigned i = 0; i < at->columns; i++) {
 		double middle = ((double)i + 0.5) / at->columns * (double)whole;
 		enum memory kind = kind_at(bytes, middle);
 
-		for (unsigned row = 0; kind < MEMORY_KINDS && row < at->rows; row++)
-			pane_swatch(area, at->row + row, at->column + i, palette, kind);
+		if (kind < MEMORY_KINDS)
+			area_put(area, at->row, at->column + i,
+				 mark_of(area, palette, kind, block),
+				 memory_info[kind].ink);
 	}
 }
 

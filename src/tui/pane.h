@@ -47,11 +47,15 @@ struct memory_info {
 
 extern const struct memory_info memory_info[MEMORY_KINDS];
 
-/* A bar over AT, in which each kind takes its part of WHOLE; the rest stays blank. */
-void pane_bar(const struct area *area, const struct rect *at, enum palette palette,
-	      const uint64_t bytes[MEMORY_KINDS], uint64_t whole);
+/* A bar over the row AT, in which each kind takes its part of WHOLE; the rest stays
+ * blank. With colours it is made of BLOCK, one of these: bars of neighbouring rows stay
+ * apart when they are low. */
+enum { BLOCK_FULL = 0x2588, BLOCK_LOW = 0x2586 };
 
-/* A cell of KIND as bars have it. */
+void pane_bar(const struct area *area, const struct rect *at, enum palette palette,
+	      uint32_t block, const uint64_t bytes[MEMORY_KINDS], uint64_t whole);
+
+/* The mark of KIND in a legend. */
 void pane_swatch(const struct area *area, unsigned row, unsigned column,
 		 enum palette palette, enum memory kind);
 

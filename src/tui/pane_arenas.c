@@ -184,7 +184,8 @@ static void bar(const struct drawing *drawing, const struct area *area, unsigned
 	bytes[MEMORY_RETAINED] = value_of(fig, FIG_RETAINED_BYTES);
 	bytes[MEMORY_RETURNED] =
 		less(fig->v[FIG_FREE_BYTES].u, value_of(fig, FIG_FREE_RESIDENT_BYTES));
-	pane_bar(area, &at, drawing->screen->palette, bytes, fig->v[FIG_SYSTEM_BYTES].u);
+	pane_bar(area, &at, drawing->screen->palette, BLOCK_LOW, bytes,
+		 fig->v[FIG_SYSTEM_BYTES].u);
 }
 
 static void cell_text(struct text *text, const struct arena_row *arena,

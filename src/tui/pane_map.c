@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+enum { LIVE_BLOCK = 0x2588, LIVE_SHADE = '#' };
+
 struct look {
 	const char *label;
 	enum ink ink;
@@ -16,7 +18,7 @@ struct look {
 
 /* The marks of enum memory, where the kinds are the same. */
 static const struct look looks[MAP_KINDS] = {
-	[MAP_LIVE] = {"live", INK_LIVE, 0x2588},
+	[MAP_LIVE] = {"live", INK_LIVE, LIVE_BLOCK},
 	[MAP_CACHED] = {"cached", INK_TCACHE, 'c'},
 	[MAP_PINNED] = {"pinned", INK_PINNED, 'x'},
 	[MAP_TRIMMABLE] = {"trimmable", INK_TRIMMABLE, 0x2591},
@@ -63,6 +65,17 @@ static unsigned changed_cells(const struct screen_map *map)
 	for (unsigned i = 0; i < map->map->cell_count; i++)
 		count += has_changed(map, &map->map->cell[i]);
 	return count;
+}
+
+/* With colours, what is resident is a field of its colour with its mark in it. */
+static void mark_draw(const struct area *area, unsigned row, unsigned column,
+		      enum palette palette, const struct look *look)
+{
+	bool is_field = look->mark == LIVE_BLOCK && !area->canvas->ascii;
+
+	area_put(area, row, column, look->mark, look->ink);
+	if (palette != PALETTE_MONO && look->ink != INK_RETURNED && !is_field)
+		area_style(area, row, column, 1, STYLE_REVERSE);
 }
 
 /* ---- above the grid ---- */
@@ -118,8 +131,8 @@ static void summary_line(const struct screen_map *shown, const struct area *area
 	area_cut(area, 0, column, area->rect.columns - column, line.buf, INK_LABEL);
 }
 
-static bool legend_entry(const struct area *area, unsigned *row, unsigned *column,
-			 const struct look *look, uint64_t bytes)
+static bool legend_entry(const struct area *area, enum palette palette, unsigned *row,
+			 unsigned *column, const struct look *look, uint64_t bytes)
 {
 	struct line line;
 	struct text *text = line_start(&line);
@@ -136,38 +149,48 @@ static bool legend_entry(const struct area *area, unsigned *row, unsigned *colum
 	}
 	if (*row >= area->rect.rows)
 		return false;
-	area_put(area, *row, *column, look->mark, look->ink);
+	mark_draw(area, *row, *column, palette, look);
 	*column = area_text(area, *row, *column + 1, line.buf, INK_LABEL) + 2;
 	return true;
 }
 
 /* Only what there is. */
-static void legend(const struct heap_map *map, const struct area *area)
+static void legend(const struct heap_map *map, const struct area *area,
+		   enum palette palette)
 {
 	unsigned row = 1, column = 0;
 
 	for (unsigned kind = 0; kind < MAP_KINDS; kind++)
 		if (map->total.bytes[kind] &&
-		    !legend_entry(area, &row, &column, &looks[kind],
+		    !legend_entry(area, palette, &row, &column, &looks[kind],
 				  map->total.bytes[kind]))
 			return;
 	if (map->total.top_bytes)
-		legend_entry(area, &row, &column, &top_look, map->total.top_bytes);
+		legend_entry(area, palette, &row, &column, &top_look,
+			     map->total.top_bytes);
 }
 
 /* ---- the grid ---- */
 
-static void cell_draw(const struct screen_map *map, const struct area *area, unsigned row,
+/* A block would hide the ground that this ink is known by. */
+static void mark_cell(const struct area *area, unsigned row, unsigned column,
+		      uint32_t mark, enum ink ink)
+{
+	area_put(area, row, column, mark == LIVE_BLOCK ? LIVE_SHADE : mark, ink);
+}
+
+static void cell_draw(const struct screen *screen, const struct area *area, unsigned row,
 		      unsigned column, unsigned i)
 {
+	const struct screen_map *map = &screen->map;
 	const struct map_cell *cell = &map->map->cell[i];
 	const struct look *look = look_of(cell);
 
-	area_put(area, row, column, look->mark, look->ink);
+	mark_draw(area, row, column, screen->palette, look);
 	if (map->show_changed && has_changed(map, cell))
-		area_ink(area, row, column, 1, INK_CHANGED);
+		mark_cell(area, row, column, look->mark, INK_CHANGED);
 	if (i == map->cursor)
-		area_ink(area, row, column, 1, INK_CURSOR);
+		mark_cell(area, row, column, look->mark, INK_CURSOR);
 	area_spot(area, row, column, 1, SPOT_CELL, i);
 }
 
@@ -186,7 +209,8 @@ static void grid(const struct drawing *drawing)
 		text_hex(line_start(&line), map->map->cell[from].from);
 		area_right(&area, row, LAYOUT_ADDRESS_COLUMNS - 1, line.buf, INK_FAINT);
 		for (unsigned i = 0; i < across && from + i < map->map->cell_count; i++)
-			cell_draw(map, &area, row, LAYOUT_ADDRESS_COLUMNS + i, from + i);
+			cell_draw(drawing->screen, &area, row, LAYOUT_ADDRESS_COLUMNS + i,
+				  from + i);
 	}
 }
 
@@ -346,7 +370,7 @@ void map_draw(const struct drawing *drawing)
 		pane_nothing(&body, "this arena has no memory", NULL);
 	} else {
 		summary_line(map, &summary);
-		legend(map->map, &summary);
+		legend(map->map, &summary, drawing->screen->palette);
 		grid(drawing);
 		detail(drawing);
 	}

@@ -97,7 +97,7 @@ static void bar(const struct drawing *drawing)
 		whole += bytes[kind];
 	}
 	if (has_parts(fig) && whole)
-		pane_bar(&area, &at, drawing->screen->palette, bytes, whole);
+		pane_bar(&area, &at, drawing->screen->palette, BLOCK_FULL, bytes, whole);
 	else
 		area_fill(&area, 1, 0, area.rect.columns, 0x2591, INK_OTHER);
 }

@@ -137,7 +137,7 @@ static void row_draw(const struct drawing *drawing, const struct area *area, uns
 	if (!row->bytes || !table->width[BAR])
 		return;
 	length = (unsigned)((double)row->bytes / (double)most * table->width[BAR] + 0.5);
-	area_fill(area, at, table->at[BAR], length ? length : 1, marks ? '#' : 0x2588,
+	area_fill(area, at, table->at[BAR], length ? length : 1, marks ? '#' : BLOCK_LOW,
 		  row->ink);
 }
 
