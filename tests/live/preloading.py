@@ -4,6 +4,7 @@ what stat reads of them."""
 import contextlib
 import pathlib
 import re
+import shutil
 import struct
 import time
 
@@ -24,6 +25,17 @@ def environment(settings="interval=20ms,max_cost=100%", **others):
     if not SAMPLER.exists():
         raise harness.Skip(f"{SAMPLER} is not built")
     return {**harness.CLEAN_ENV, "LD_PRELOAD": str(SAMPLER), "FRAGSCOPE": settings, **others}
+
+
+@contextlib.contextmanager
+def for_others():
+    """A directory with the sampler and the program in it that every user may read: a build
+    tree may be the user's own."""
+    environment()
+    with harness.scratch() as directory:
+        for path in (SAMPLER, harness.FRAGSCOPE):
+            shutil.copy(path, directory / pathlib.Path(path).name)
+        yield directory
 
 
 def rows(pid, *args):

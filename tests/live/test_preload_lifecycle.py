@@ -222,33 +222,101 @@ def check_ends(tap):
         tap.equal((done.returncode, done.stderr), (want, ""), name)
 
 
+def outcome(command, env, **options):
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False,
+                          timeout=harness.PATIENCE_S, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+def check_asan(tap):
+    """Where its runtime is not looked for in the first place, the sampler still stays out."""
+    harness.need(harness.CC[0])
+    with harness.scratch() as directory:
+        source = directory / "asan.c"
+        source.write_text("#include <stdio.h>\nint main(void) { return !puts(\"runs\") || "
+                          "fflush(stdout) || getchar() != EOF; }\n")
+        program = directory / "asan"
+        done = subprocess.run([*harness.CC, "-fsanitize=address", "-o", program, source],
+                              capture_output=True, check=False)
+        if done.returncode:
+            raise harness.Skip("AddressSanitizer is not installed")
+        env = preloading.environment(ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
+        with Target([program], env=env) as target:
+            tap.equal(target.line(), "runs", "runs")
+            tap.equal(len(target.tasks()), 1, "without a sampler")
+            target.process.stdin.close()
+            tap.equal(target.process.wait(timeout=harness.PATIENCE_S), 0, "and ends")
+
+
+def check_other_users(tap):
+    harness.need_root("another user")
+    with preloading.for_others() as directory:
+        env = preloading.environment(LD_PRELOAD=str(directory / preloading.SAMPLER.name))
+        tap.equal(outcome([harness.need("su"), "-s", "/bin/true", "nobody"], env), (0, "", ""),
+                  "a set-user-ID program runs as it would")
+        tap.equal(outcome([harness.need("bash"), "-c", "ulimit -u 1; exec cat /dev/null"], env,
+                          user=65534), (0, "", ""), "no thread to be had")
+
+
 def check_stays_out(tap):
     env = preloading.environment()
+    bare = harness.CLEAN_ENV
     with tap.section("valgrind"):
-        done = subprocess.run([harness.need("valgrind"), "-q", "--error-exitcode=9", "/bin/true"],
-                              env=env, capture_output=True, text=True, check=False)
-        tap.equal((done.returncode, done.stderr), (0, ""), "runs as it would")
-    with tap.section("a set-user-ID program"):
-        harness.need_root("another user")
-        done = subprocess.run(["su", "-s", "/bin/true", "nobody"], env=env, capture_output=True,
-                              text=True, check=False)
-        tap.equal((done.returncode, done.stderr), (0, ""), "runs as it would")
-    with tap.section("the last descriptor"):
-        done = subprocess.run(["sh", "-c", "ulimit -n 4; exec sh -c 'exit 3'"], env=env,
-                              capture_output=True, text=True, check=False)
-        tap.equal((done.returncode, done.stderr), (3, ""), "few descriptors")
-    with tap.section("little memory"):
-        done = subprocess.run(["sh", "-c", "ulimit -v 6000; exec sh -c 'exit 3'"], env=env,
-                              capture_output=True, text=True, check=False)
-        tap.equal((done.returncode, done.stderr), (3, ""), "little address space")
-    with tap.section("no threads"):
-        harness.need_root("a limit of processes for another user")
-        directory = pathlib.Path(str(preloading.SAMPLER)).parent
-        if not os.access(directory, os.X_OK):
-            raise harness.Skip("the build tree is not for others")
-        done = subprocess.run(["bash", "-c", "ulimit -u 1; exec cat /dev/null"], env=env, user=65534,
-                              capture_output=True, text=True, check=False)
-        tap.equal((done.returncode, done.stderr), (0, ""), "no thread to be had")
+        command = [harness.need("valgrind"), "-q", "--error-exitcode=9", "/bin/true"]
+        tap.equal(outcome(command, env), (0, "", ""), "runs as it would")
+    with tap.section("AddressSanitizer"):
+        check_asan(tap)
+    with tap.section("other users"):
+        check_other_users(tap)
+    for limit in ("-n 4", "-v 6000", "-v 20000"):
+        command = ["sh", "-c", f"ulimit {limit}; exec sh -c 'exit 3'"]
+        tap.equal(outcome(command, env), outcome(command, bare), f"ulimit {limit}: as it would")
+
+
+READ_ONLY = """
+mount --make-rprivate / || exit 77
+for at in $(cut -d' ' -f5 /proc/self/mountinfo | sort -r); do
+    case $at in /proc*|/sys*) ;; *) mount -o remount,bind,ro "$at" 2>/dev/null ;; esac
+done
+for at in / /tmp /dev/shm /var/tmp; do
+    if touch "$at/fragscope-test" 2>/dev/null; then rm "$at/fragscope-test"; exit 77; fi
+done
+echo ready
+exec env LD_PRELOAD="$1" FRAGSCOPE=interval=20ms cat
+"""
+
+
+def check_read_only(tap):
+    """No file is needed anywhere."""
+    harness.need_root("a mount namespace")
+    unshare = harness.need("unshare")
+    preloading.environment()
+    with Target([unshare, "-m", "sh", "-c", READ_ONLY, "sh", preloading.SAMPLER],
+                stderr=subprocess.DEVNULL) as target:
+        if target.process.stdout.readline() != "ready\n":
+            raise harness.Skip("the file systems cannot be made read-only")
+        harness.until(lambda: preloading.thread(target.pid), "the sampler")
+        row = preloading.next_whole_sample(target.pid).row
+        tap.equal((row["comm"], row["status"]), ("cat", "complete"),
+                  "a program that can write nowhere is told")
+
+
+UNLOAD = """
+import ctypes, _ctypes, sys
+_ctypes.dlclose(ctypes.CDLL(sys.argv[1])._handle)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def check_unload(tap):
+    """Loaded late, it stays for good: its thread runs in it."""
+    preloading.environment()
+    with Target([PYTHON, "-c", UNLOAD, preloading.SAMPLER]) as target:
+        tap.equal(target.line(), "ready", "dlopen and dlclose")
+        tap.ok(preloading.next_whole_sample(target.pid).row["system_bytes"] > 0, "it is told")
+        target.process.stdin.close()
+        tap.equal(target.process.wait(timeout=harness.PATIENCE_S), 0, "and ends")
 
 
 def main():
@@ -256,7 +324,8 @@ def main():
     for name, check in (("thread", check_thread), ("fork", check_fork), ("daemon", check_daemon),
                         ("closed", check_closed), ("exec", check_exec),
                         ("children", check_children), ("ends", check_ends),
-                        ("stays out", check_stays_out)):
+                        ("stays out", check_stays_out), ("read-only", check_read_only),
+                        ("unload", check_unload)):
         with tap.section(name):
             check(tap)
     tap.done()

@@ -190,6 +190,20 @@ def check_forbidden(tap):
         tap.ok(harness.until(whole, "a sample with arenas"), "with its arenas")
 
 
+def check_others(tap):
+    """What the kernel lets nobody trace nobody reads."""
+    harness.need_root("another user")
+    with preloading.for_others() as directory, Target(
+            ["cat"], env=preloading.environment()) as target:
+        preloading.next_sample(target.pid)
+        command = [directory / "fragscope", "stat", "-p", str(target.pid), "--once", "--source",
+                   "preload"]
+        done = subprocess.run(command, user=65534, check=False, capture_output=True, text=True,
+                              timeout=harness.PATIENCE_S)
+        tap.equal((done.returncode, done.stdout), (77, ""), "another user", done.stderr)
+        tap.ok(f"cannot read process {target.pid} (cat): " in done.stderr, "why", done.stderr)
+
+
 # ---- rings that are none --------------------------------------------------------------
 
 HOSTILE = r"""
@@ -248,7 +262,8 @@ def main():
     tap = Tap()
     for name, check in (("alike", check_scenarios), ("unchanged", check_unchanged),
                         ("rows", check_rows), ("rule", check_rule),
-                        ("forbidden", check_forbidden), ("hostile", check_hostile)):
+                        ("forbidden", check_forbidden),
+                        ("others", check_others), ("hostile", check_hostile)):
         with tap.section(name):
             check(tap)
     tap.done()

@@ -14,6 +14,7 @@ import sys
 import time
 
 import harness
+import preloading
 from harness import FRAGSCOPE, Skip, Tap, until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "schema"))
@@ -230,12 +231,13 @@ def check_refusals(tap):
 
 def check_setuid(tap):
     harness.need_root("a program of another user")
-    with harness.scratch() as scratch:
+    with preloading.for_others() as scratch:
         path = build(scratch, "setuid")
         path.chmod(0o4755)
         want = (f"fragscope: cannot put the sampler into '{path}': it changes its user or "
                 "gains capabilities, and the loader lets no one preload into such a program\n")
-        done = run("--", path, user=NOBODY)
+        done = subprocess.run([scratch / "fragscope", "run", "--", path], user=NOBODY, check=False,
+                              capture_output=True, text=True, timeout=harness.PATIENCE_S)
         tap.equal((done.returncode, done.stderr), (77, want), "a set-user-ID program")
         done = run("--", path)
         tap.equal((done.returncode, done.stderr), (0, ""), "which changes nothing for its owner")
