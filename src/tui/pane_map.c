@@ -289,6 +289,8 @@ static void cell_pin(const struct screen *screen, const struct map_cell *cell,
 	}
 }
 
+enum { CHUNK_COLUMNS = 4, PIN_COLUMNS = 4, PINS_FROM_ROWS = 16 };
+
 static const struct table_column chunk_columns[] = {
 	{"address", 14, 1, false},
 	{"size", 5, 1, false},
@@ -318,19 +320,81 @@ static void chunk_draw(const struct area *area, unsigned row, const struct table
 	table_cell(area, row, table, chunk_columns, 3, line.buf, INK_TEXT);
 }
 
-/* The chunks that touch CELL, as many as there is room for below ROW. */
-static void chunk_list(const struct area *area, unsigned row, const struct heap_map *map,
-		       const struct map_cell *cell)
+/* The chunks that touch CELL, in rows FROM to END; returns the row behind them. */
+static unsigned chunk_list(const struct area *area, unsigned from, unsigned end,
+			   const struct heap_map *map, const struct map_cell *cell)
 {
-	struct table table = table_of(chunk_columns, 4, area->rect.columns, 4, 0);
-	const struct map_chunk *end = map->chunk + map->chunk_count;
-	const struct map_chunk *chunk = heap_map_chunk(map, cell->from);
+	struct table table = table_of(chunk_columns, CHUNK_COLUMNS, area->rect.columns,
+				      CHUNK_COLUMNS, 0);
+	const struct map_chunk *last = map->chunk + map->chunk_count;
+	const struct map_chunk *chunk;
 
-	if (!map->has_chunks || !chunk || row + 1 >= area->rect.rows)
-		return;
-	table_headings(area, row++, &table, chunk_columns, 4);
-	for (; row < area->rect.rows && chunk < end && chunk->addr < cell->to; chunk++)
-		chunk_draw(area, row++, &table, chunk);
+	if (from + 1 >= end)
+		return from;
+	if (!map->has_chunks)
+		return pane_wrap(area, from, 0,
+				 "a part that is small enough shows chunk by chunk: +",
+				 INK_FAINT);
+	table_headings(area, from++, &table, chunk_columns, CHUNK_COLUMNS);
+	for (chunk = heap_map_chunk(map, cell->from);
+	     chunk && chunk < last && chunk->addr < cell->to && from < end; chunk++)
+		chunk_draw(area, from++, &table, chunk);
+	return from;
+}
+
+/* ---- what pins ---- */
+
+static const struct table_column pin_columns[] = {
+	{"pinned by", 14, 1, false},
+	{"chunks", 6, 1, false},
+	{"bytes", 5, 2, false},
+	{"gives back", 10, 1, false},
+};
+
+static void pin_draw(const struct area *area, unsigned row, const struct table *table,
+		     const struct pin *pin)
+{
+	struct line line;
+
+	text_hex(line_start(&line), pin->addr);
+	table_cell(area, row, table, pin_columns, 0, line.buf, INK_TEXT);
+	units_count(line_start(&line), pin->chunks);
+	table_cell(area, row, table, pin_columns, 1, line.buf, INK_TEXT);
+	units_bytes(line_start(&line), pin->bytes);
+	table_cell(area, row, table, pin_columns, 2, line.buf, INK_TEXT);
+	units_bytes(line_start(&line), pin->unlocked_bytes);
+	table_cell(area, row, table, pin_columns, 3, line.buf, INK_VALUE);
+}
+
+/* The live chunks whose going would give most back, from ROW to the end of AREA. */
+static void pin_list(const struct area *area, unsigned row, const struct screen *screen)
+{
+	struct table table =
+		table_of(pin_columns, PIN_COLUMNS, area->rect.columns, PIN_COLUMNS, 0);
+	const struct pins *pins = screen->pins;
+	unsigned heading = row++;
+
+	for (unsigned i = 0; pins && i < pins->best_count && row < area->rect.rows; i++)
+		if (pins->best[i].arena == screen->map.map->arena)
+			pin_draw(area, row++, &table, &pins->best[i]);
+	if (row > heading + 1)
+		table_headings(area, heading, &table, pin_columns, PIN_COLUMNS);
+}
+
+static unsigned cell_draw_text(const struct screen *screen, const struct area *area,
+			       const struct map_cell *cell)
+{
+	struct line line;
+	unsigned row;
+
+	cell_line(cell, line_start(&line));
+	row = pane_wrap(area, 0, 0, line.buf, INK_VALUE);
+	cell_kinds(cell, line_start(&line));
+	row = pane_wrap(area, row, 0, line.buf, INK_TEXT);
+	cell_chunks(cell, line_start(&line));
+	row = pane_wrap(area, row, 0, line.buf, INK_TEXT);
+	cell_pin(screen, cell, line_start(&line));
+	return pane_wrap(area, row, 0, line.buf, INK_WARNING);
 }
 
 static void detail(const struct drawing *drawing)
@@ -339,21 +403,18 @@ static void detail(const struct drawing *drawing)
 	struct area whole = area_of(drawing->canvas, &drawing->layout.detail);
 	struct area area = area_box(&whole, "under the cursor", INK_FAINT);
 	const struct map_cell *cell;
-	struct line line;
-	unsigned row;
+	unsigned row, end = area.rect.rows;
 
-	if (map->cursor >= map->map->cell_count || !area.rect.rows)
+	if (map->cursor >= map->map->cell_count || !end)
 		return;
 	cell = &map->map->cell[map->cursor];
-	cell_line(cell, line_start(&line));
-	row = pane_wrap(&area, 0, 0, line.buf, INK_VALUE);
-	cell_kinds(cell, line_start(&line));
-	row = pane_wrap(&area, row, 0, line.buf, INK_TEXT);
-	cell_chunks(cell, line_start(&line));
-	row = pane_wrap(&area, row, 0, line.buf, INK_TEXT);
-	cell_pin(drawing->screen, cell, line_start(&line));
-	row = pane_wrap(&area, row, 0, line.buf, INK_WARNING);
-	chunk_list(&area, row + 1, map->map, cell);
+	row = cell_draw_text(drawing->screen, &area, cell);
+	/* Pins have the lower part, if there are two. */
+	if (drawing->screen->pins && end >= PINS_FROM_ROWS)
+		end -= end / 3;
+	row = chunk_list(&area, row + 1, end, map->map, cell);
+	if (area.rect.rows >= PINS_FROM_ROWS)
+		pin_list(&area, row + 1, drawing->screen);
 }
 
 void map_draw(const struct drawing *drawing)
