@@ -1,10 +1,400 @@
-/* report_html.c: a report as a page. */
+/* report_html.c: a report as one self-contained page: HTML that is well-formed XML, its
+ * style and drawings in it, no scripts, nothing fetched. */
+#include "base/clock.h"
 #include "view/report_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ARENAS = 64, NAMES = 10 };
+
+static const char style[] =
+	":root{color-scheme:light dark;--line:#0072b2;--grey:#777;--edge:#ccc;--bg:#fff;"
+	"--ink:#111}\n"
+	"@media(prefers-color-scheme:dark){:root{--bg:#161616;--ink:#eee;--edge:#444;"
+	"--grey:#aaa;--line:#56b4e9}}\n"
+	"body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;"
+	"padding:0 1rem;background:var(--bg);color:var(--ink)}\n"
+	"h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem;"
+	"border-bottom:1px solid var(--edge)}\n"
+	".answer{font-size:1.25rem;font-weight:600}\n"
+	".note,figcaption,.cost{color:var(--grey);font-size:.875rem}\n"
+	"table{border-collapse:collapse;font-variant-numeric:tabular-nums;"
+	"font-size:.875rem}\n"
+	"th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid "
+	"var(--edge)}\n"
+	"th:first-child,td:first-child,td.words,th.words{text-align:left}\n"
+	".scroll{overflow-x:auto}\n"
+	"svg{width:100%;height:auto;display:block}svg text{font:11px sans-serif;"
+	"fill:var(--grey)}svg.sizes text{font-size:13px}\n"
+	"svg.key{width:.8em;height:.8em;display:inline-block}\n"
+	".keys{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;"
+	"font-size:.875rem}\n"
+	".graphs{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));"
+	"gap:1rem}figure{margin:0}\n"
+	".axis{fill:none;stroke:var(--edge)}.line{fill:none;stroke:var(--line);"
+	"stroke-width:1.8}\n"
+	".live{fill:#0072b2}.mapped,.cached{fill:#56b4e9}.trimmable{fill:#009e73}"
+	".pinned{fill:#d55e00}.retained{fill:#e69f00}.own{fill:#888}.other{fill:#cc79a7}"
+	".returned{fill:var(--edge)}.doubt{fill:#f0e442}\n"
+	".verdict{border-left:4px solid #e69f00;padding-left:1rem;margin:1rem 0}"
+	".critical{border-color:#d55e00}.note-only{border-color:#888}\n"
+	"code{overflow-wrap:anywhere}\n";
+
+void report_escape(struct report_out *out, const char *string)
+{
+	static const struct {
+		char c;
+		const char *entity;
+	} entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}};
+
+	while (*string) {
+		size_t length = text_utf8_length(string);
+		const char *entity = NULL;
+
+		for (unsigned i = 0; i < sizeof(entities) / sizeof(*entities); i++)
+			if (*string == entities[i].c)
+				entity = entities[i].entity;
+		if (entity)
+			text_string(&out->text, entity);
+		else if (!length || (length == 1 && (*string < 0x20 || *string == 0x7f)))
+			text_char(&out->text, '?');
+		else
+			text_bytes(&out->text, string, length);
+		string += length ? length : 1;
+		report_flush(out);
+	}
+}
+
+static void element(struct report_out *out, const char *tag, const char *class,
+		    const char *words)
+{
+	if (class)
+		report_say(out, "<%s class=\"%s\">", tag, class);
+	else
+		report_say(out, "<%s>", tag);
+	report_escape(out, words);
+	report_say(out, "</%s>\n", tag);
+}
+
+static void cell(struct report_out *out, const char *words)
+{
+	element(out, "td", NULL, words);
+}
+
+/* Columns of sentences are not aligned as numbers are. */
+static bool is_words(const char *name)
+{
+	return !strcmp(name, "beyond it") || !strcmp(name, "perhaps");
+}
+
+static void headings(struct report_out *out, const char *const *names, unsigned count)
+{
+	report_say(out, "<div class=\"scroll\"><table><thead><tr>");
+	for (unsigned i = 0; i < count; i++)
+		element(out, "th", is_words(names[i]) ? "words" : NULL, names[i]);
+	report_say(out, "</tr></thead><tbody>\n");
+}
+
+static void end_table(struct report_out *out)
+{
+	report_say(out, "</tbody></table></div>\n");
+}
+
+/* ---- the head ---- */
+
+static void when(struct report_out *out, int64_t time_ns)
+{
+	text_string(&out->text, "<p class=\"note\">");
+	clock_rfc3339(&out->text, time_ns);
+	text_string(&out->text, "; ");
+}
+
+static void head(struct report_out *out, const struct report *report)
+{
+	char title[2 * SAMPLE_TEXT];
+
+	snprintf(title, sizeof(title), "fragscope: process %d (%s)", report->sample->pid,
+		 report->sample->comm);
+	report_say(out, "<!DOCTYPE html>\n<html lang=\"en\" "
+			"xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
+			"<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" "
+			"content=\"width=device-width, initial-scale=1\"/>\n");
+	element(out, "title", NULL, title);
+	text_string(&out->text, "<style>\n");
+	text_string(&out->text, style);
+	text_string(&out->text, "</style>\n</head>\n<body>\n");
+	element(out, "h1", NULL, title);
+	element(out, "p", "answer", report->answer);
+	when(out, report->sample->time_ns);
+	report_escape(out, report->describe);
+	report_say(out, "; readings: %llu in %s; the last is %s ",
+		   (unsigned long long)report->readings, SPAN(report->watched_s),
+		   sample_status_name(report->sample->status));
+	report_escape(out, report->sample->missing);
+	text_string(&out->text, "</p>\n");
+}
+
+/* ---- verdicts ---- */
+
+static void verdicts(struct report_out *out, const struct report *report)
+{
+	static const char *const classes[] = {
+		[SEVERITY_NOTE] = "verdict note-only",
+		[SEVERITY_WARNING] = "verdict",
+		[SEVERITY_CRITICAL] = "verdict critical",
+	};
+
+	element(out, "h2", NULL, "What to do");
+	if (!report->verdicts)
+		element(out, "p", NULL,
+			"Nothing: no figure is one of an illness that is known here.");
+	for (unsigned i = 0; i < report->verdicts; i++) {
+		const struct verdict *verdict = &report->verdict[i];
+
+		report_say(out, "<div class=\"%s\"><p><strong>%s</strong> (%s): ",
+			   classes[verdict->severity], verdict_info[verdict->kind].answer,
+			   severity_name(verdict->severity));
+		report_escape(out, verdict->headline);
+		text_string(&out->text, ".</p>\n");
+		element(out, "p", NULL, verdict->evidence);
+		element(out, "p", NULL, verdict->remedy);
+		report_say(out, "</div>\n");
+	}
+}
+
+/* ---- figures ---- */
+
+static void others(struct report_out *out, const struct report *report)
+{
+	static const char *const names[] = {"not malloc's, by name", "resident"};
+	const struct smaps *smaps = report->smaps;
+
+	if (!smaps)
+		return;
+	report_say(
+		out,
+		"<p>Not malloc's: anonymous %s, shared %s, files %s, the first thread's "
+		"stack %s.</p>\n",
+		BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
+		BYTES(smaps->rss_bytes[SMAPS_FILE]),
+		BYTES(smaps->rss_bytes[SMAPS_STACK]));
+	headings(out, names, 2);
+	for (unsigned i = 0; i < smaps->count && i < NAMES; i++) {
+		if (!smaps->name[i].rss_bytes)
+			break;
+		report_say(out, "<tr>");
+		cell(out, smaps->name[i].name);
+		cell(out, BYTES(smaps->name[i].rss_bytes));
+		report_say(out, "</tr>\n");
+	}
+	end_table(out);
+}
+
+static const enum figure arena_figure[] = {
+	FIG_LIVE_BYTES,	      FIG_FREE_BYTES,	FIG_FREE_RESIDENT_BYTES,
+	FIG_TRIMMABLE_BYTES,  FIG_PINNED_BYTES, FIG_RETAINED_BYTES,
+	FIG_TOP_BYTES,	      FIG_FREE_CHUNKS,	FIG_LARGEST_HOLE_BYTES,
+	FIG_ATTACHED_THREADS, FIG_FRAG,
+};
+
+enum { ARENA_FIGURES = sizeof(arena_figure) / sizeof(*arena_figure) };
+
+static void arenas(struct report_out *out, const struct sample *sample)
+{
+	static const char *const names[] = {
+		"arena", "live", "free",   "resident",	   "trimmable", "pinned",
+		"kept",	 "top",	 "chunks", "largest hole", "threads",	"frag"};
+	unsigned order[ARENAS];
+	unsigned count = report_arenas(sample, order, ARENAS);
+
+	if (!count)
+		return;
+	element(out, "h2", NULL, "Arenas");
+	headings(out, names, ARENA_FIGURES + 1);
+	for (unsigned i = 0; i < count; i++) {
+		const struct arena_row *row = &sample->arena[order[i]];
+
+		report_say(out, "<tr><td>%u</td>", row->index);
+		for (unsigned f = 0; f < ARENA_FIGURES; f++)
+			cell(out, report_figure(&row->fig, arena_figure[f]).s);
+		report_say(out, "</tr>\n");
+	}
+	end_table(out);
+	if (count < sample->arena_count)
+		report_say(out, "<p>And %u arenas more, with less free.</p>\n",
+			   sample->arena_count - count);
+}
+
+static void broken(struct report_out *out, const struct sample *sample)
+{
+	const struct figures *fig = &sample->fig;
+
+	if (!figure_has(fig, FIG_FREE_BYTES))
+		return;
+	element(out, "h2", NULL, "How broken the free memory is");
+	report_say(out,
+		   "<p>%s free in %s chunks; the largest %s, below the tops %s; frag "
+		   "%s.",
+		   report_figure(fig, FIG_FREE_BYTES).s,
+		   report_figure(fig, FIG_FREE_CHUNKS).s,
+		   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+		   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+		   report_figure(fig, FIG_FRAG).s);
+	if (figure_has(fig, FIG_UNUSABLE) && fig->v[FIG_FREE_BYTES].u)
+		report_say(out, " For a request of %s, %s of the free memory is useless.",
+			   report_figure(fig, FIG_UNUSABLE_FOR_BYTES).s,
+			   SHARE(fig->v[FIG_UNUSABLE].d));
+	report_say(out, "</p>\n");
+	report_svg_sizes(out, sample);
+}
+
+static void heading(struct report_out *out, const struct report *report)
+{
+	element(out, "h2", NULL, "Where it is heading");
+	report_say(out, "<div class=\"graphs\">\n");
+	for (unsigned i = 0; i < report->courses; i++)
+		report_svg_course(out, &report->course[i]);
+	report_say(out, "</div>\n");
+}
+
+/* ---- who, limits, pins ---- */
+
+static void not_known(struct report_out *out, const char *why)
+{
+	text_string(&out->text, "<p>Not known: ");
+	report_escape(out, why);
+	text_string(&out->text, "</p>\n");
+}
+
+static void growth(struct report_out *out, const struct report_growth *of)
+{
+	static const char *const names[] = {"stack", "grown", "times", "failed"};
+
+	element(out, "h2", NULL, "Who made it grow");
+	if (of->missing) {
+		not_known(out, of->missing);
+		return;
+	}
+	report_say(out, "<p>The heap grew %s times, by %s; %s allocations failed.</p>\n",
+		   COUNT(of->growths), BYTES(of->bytes), COUNT(of->failures));
+	if (!of->rows)
+		return;
+	headings(out, names, 4);
+	for (unsigned i = 0; i < of->rows; i++) {
+		report_say(out, "<tr><td><code>");
+		report_escape(out, of->row[i].stack);
+		report_say(out, "</code></td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
+			   BYTES(of->row[i].bytes), COUNT(of->row[i].growths),
+			   COUNT(of->row[i].failures));
+	}
+	end_table(out);
+}
+
+static void limit(struct report_out *out, const struct report *report,
+		  enum room_kind kind)
+{
+	const struct room_row *row = &report->room->row[kind];
+	bool is_count = room_info[kind].is_count;
+	char when_reached[96];
+
+	report_when(&report->reach[kind], when_reached, sizeof(when_reached));
+	report_say(out, "<tr><td>%s%s%s</td>",
+		   report->room->nearest == (int)kind ? "<strong>" : "",
+		   room_info[kind].limit,
+		   report->room->nearest == (int)kind ? "</strong>, the nearest" : "");
+	cell(out, is_count ? COUNT(row->used) : BYTES(row->used));
+	cell(out, is_count ? COUNT(row->limit) : BYTES(row->limit));
+	cell(out, SHARE(row->left_share));
+	cell(out, when_reached);
+	element(out, "td", "words", room_info[kind].outcome);
+	report_say(out, "</tr>\n");
+}
+
+static void limits(struct report_out *out, const struct report *report)
+{
+	static const char *const names[] = {"limit", "used",	"limit",
+					    "left",  "reached", "beyond it"};
+
+	element(out, "h2", NULL, "What is about to happen");
+	if (!report->room) {
+		not_known(out, report->why_no_limits);
+		return;
+	}
+	headings(out, names, 6);
+	for (unsigned i = 0; i < ROOM_KINDS; i++)
+		if (report->room->row[i].is_set)
+			limit(out, report, (enum room_kind)i);
+	end_table(out);
+	if (report->oom && report->oom->place)
+		report_say(out,
+			   "<p>For memory of the host the kernel kills it as no. %u of "
+			   "%u.</p>\n",
+			   report->oom->place, report->oom->candidates);
+}
+
+static void pins(struct report_out *out, const struct report *report)
+{
+	static const char *const names[] = {"address", "arena",	  "chunks",
+					    "bytes",   "unlocks", "perhaps"};
+	const struct pins *of = report->pins;
+
+	element(out, "h2", NULL, "What keeps it from going back");
+	if (!of) {
+		not_known(out, report->why_no_pins);
+		return;
+	}
+	report_say(out,
+		   "<p>%s chunks in use (%s) share pages with %s of free memory. Those "
+		   "whose going would free most:</p>\n",
+		   COUNT(of->pinning_chunks), BYTES(of->pinning_bytes),
+		   BYTES(of->pinned_bytes));
+	headings(out, names, 6);
+	for (unsigned i = 0; i < of->best_count; i++) {
+		const struct pin *pin = &of->best[i];
+		const char *guess = report->guess ? report->guess[i] : NULL;
+
+		report_say(out,
+			   "<tr><td><code>0x%" PRIx64 "</code></td><td>%u</td><td>%s</td>"
+			   "<td>%s</td><td>%s</td>",
+			   pin->addr, pin->arena, COUNT(pin->chunks), BYTES(pin->bytes),
+			   BYTES(pin->unlocked_bytes));
+		element(out, "td", "words", guess ? guess : "");
+		report_say(out, "</tr>\n");
+	}
+	end_table(out);
+}
+
+static void map(struct report_out *out, const struct heap_map *of)
+{
+	if (!of)
+		return;
+	element(out, "h2", NULL, "Heap map");
+	report_svg_map(out, of);
+}
 
 int report_html(const struct report *report, int fd)
 {
 	struct report_out *out = report_begin(fd);
+	char cost[512];
 
-	(void)report;
+	if (!out)
+		return report_finish(out);
+	head(out, report);
+	element(out, "h2", NULL, "Where the resident memory is");
+	report_svg_parts(out, &report->sample->fig);
+	verdicts(out, report);
+	heading(out, report);
+	broken(out, report->sample);
+	map(out, report->map);
+	arenas(out, report->sample);
+	growth(out, &report->growth);
+	limits(out, report);
+	pins(out, report);
+	others(out, report);
+	report_cost(report, cost, sizeof(cost));
+	element(out, "p", "cost", cost);
+	report_say(out, "</body>\n</html>\n");
 	return report_finish(out);
 }

@@ -56,6 +56,15 @@ void report_when(const struct room_reach *reach, char *text, size_t size);
 /* The last line: what the report cost. */
 void report_cost(const struct report *report, char *text, size_t size);
 
+/* STRING in a page: what is no printable UTF-8 becomes '?'. */
+void report_escape(struct report_out *out, const char *string);
+
+/* Drawings of a page, as inline SVG, or a word that there is nothing to draw. */
+void report_svg_parts(struct report_out *out, const struct figures *fig);
+void report_svg_course(struct report_out *out, const struct report_course *course);
+void report_svg_map(struct report_out *out, const struct heap_map *map);
+void report_svg_sizes(struct report_out *out, const struct sample *sample);
+
 #define BYTES(value) units_bytes_text(value).s
 #define COUNT(value) units_count_text(value).s
 #define SHARE(value) units_share_text(value).s

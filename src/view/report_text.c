@@ -5,7 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH = 79, BAR = 20, NAME_CHARACTERS = 40, BEST_SHOWN = 6, NAMES_SHOWN = 5 };
+enum {
+	WIDTH = 79,
+	BAR = 20,
+	NAME_CHARACTERS = 40,
+	GUESS_CHARACTERS = 30,
+	BEST_SHOWN = 6,
+	NAMES_SHOWN = 5
+};
 
 static size_t columns_of(const char *word, size_t length)
 {
@@ -384,11 +391,13 @@ static void limits(struct report_out *out, const struct report *report)
 
 static void one_pin(struct report_out *out, const struct pin *pin, const char *guess)
 {
-	report_say(out, "  0x%-14llx %5u %7s %6s %8s  ", (unsigned long long)pin->addr,
+	report_say(out, "  0x%-14llx %5u %7s %6s %8s", (unsigned long long)pin->addr,
 		   pin->arena, COUNT(pin->chunks), BYTES(pin->bytes),
 		   BYTES(pin->unlocked_bytes));
-	if (guess)
-		text_printable(&out->text, guess, NAME_CHARACTERS - 10);
+	if (guess) {
+		text_string(&out->text, "  ");
+		text_printable(&out->text, guess, GUESS_CHARACTERS);
+	}
 	text_char(&out->text, '\n');
 	report_flush(out);
 }

@@ -1,0 +1,291 @@
+/* report_svg.c: the drawings of a report's page: inline SVG without scripts; colours come
+ * from the page's classes, and whatever has a colour has words, too. */
+#include "view/report_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	WIDE = 1000,
+	BAR_HIGH = 36,
+	GRAPH_WIDE = 320,
+	GRAPH_HIGH = 110,
+	GRAPH_TOP = 8,
+	GRAPH_LEFT = 46,
+	GRAPH_FOOT = 16,
+	CELL = 12,
+	CELLS_WIDE = 80,
+	CLASSES = 48, /* powers of two */
+	ROW = 18,
+	LABELS = 150,
+};
+
+/* ---- where the memory is ---- */
+
+static void key(struct report_out *out, const char *class, const char *words,
+		uint64_t bytes, uint64_t all)
+{
+	report_say(out,
+		   "<li><svg viewBox=\"0 0 10 10\" class=\"key\"><rect width=\"10\" "
+		   "height=\"10\" class=\"%s\"/></svg> %s %s (%s)</li>\n",
+		   class, BYTES(bytes), words,
+		   SHARE(all ? (double)bytes / (double)all : 0));
+}
+
+void report_svg_parts(struct report_out *out, const struct figures *fig)
+{
+	uint64_t all;
+	double x = 0;
+
+	if (!figure_has(fig, FIG_RSS_BYTES) || !fig->v[FIG_RSS_BYTES].u)
+		return;
+	all = fig->v[FIG_RSS_BYTES].u;
+	report_say(out,
+		   "<svg viewBox=\"0 0 %d %d\" role=\"img\" "
+		   "aria-label=\"resident memory by parts\">\n",
+		   WIDE, BAR_HIGH);
+	for (unsigned i = 0; i < REPORT_PARTS; i++) {
+		const struct report_part *part = &report_part[i];
+		double wide;
+
+		if (!figure_has(fig, part->f))
+			continue;
+		wide = (double)fig->v[part->f].u / (double)all * WIDE;
+		report_say(out,
+			   "<rect x=\"%.2f\" width=\"%.2f\" height=\"%d\" class=\"%s\">"
+			   "<title>%s %s</title></rect>\n",
+			   x, wide, BAR_HIGH, part->class, BYTES(fig->v[part->f].u),
+			   part->words);
+		x += wide;
+	}
+	report_say(out, "</svg>\n<ul class=\"keys\">\n");
+	for (unsigned i = 0; i < REPORT_PARTS; i++)
+		if (figure_has(fig, report_part[i].f) && fig->v[report_part[i].f].u)
+			key(out, report_part[i].class, report_part[i].words,
+			    fig->v[report_part[i].f].u, all);
+	report_say(out, "</ul>\n");
+}
+
+/* ---- graphs ---- */
+
+struct scale {
+	int64_t from_ns, to_ns;
+	double low, high;
+};
+
+static struct scale scale_of(const struct report_course *course)
+{
+	struct scale scale = {
+		.from_ns = course->point[0].from_ns,
+		.to_ns = course->point[course->points - 1].to_ns,
+	};
+
+	for (size_t i = 0; i < course->points; i++)
+		if (course->point[i].max > scale.high)
+			scale.high = course->point[i].max;
+	if (!(scale.high > 0))
+		scale.high = 1;
+	return scale;
+}
+
+static double x_of(const struct scale *scale, const struct track_point *point)
+{
+	double span = (double)(scale->to_ns - scale->from_ns);
+	double at = ((double)(point->from_ns - scale->from_ns) +
+		     (double)(point->to_ns - scale->from_ns)) /
+		    2;
+
+	return GRAPH_LEFT + (span > 0 ? at / span : 0) * (GRAPH_WIDE - GRAPH_LEFT - 8);
+}
+
+static double y_of(const struct scale *scale, double value)
+{
+	return GRAPH_TOP +
+	       (1 - value / scale->high) * (GRAPH_HIGH - GRAPH_TOP - GRAPH_FOOT);
+}
+
+/* Where nothing was known the line is broken. */
+static void line(struct report_out *out, const struct report_course *course,
+		 const struct scale *scale)
+{
+	report_say(out, "<path class=\"line\" d=\"");
+	for (size_t i = 0; i < course->points; i++) {
+		const struct track_point *point = &course->point[i];
+
+		report_say(out, "%c%.1f %.1f ", !i || point->gap ? 'M' : 'L',
+			   x_of(scale, point), y_of(scale, point->mean));
+	}
+	report_say(out, "\"/>\n");
+}
+
+static void label(struct report_out *out, double x, double y, const char *anchor,
+		  const char *words)
+{
+	report_say(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n", x,
+		   y, anchor, words);
+}
+
+void report_svg_course(struct report_out *out, const struct report_course *course)
+{
+	const struct figure_info *info = &figure_info[course->f];
+	double base = GRAPH_HIGH - GRAPH_FOOT;
+	struct scale scale;
+	char words[64];
+
+	if (!course->points)
+		return;
+	scale = scale_of(course);
+	report_trend(course->f, &course->trend, words, sizeof(words));
+	report_say(out,
+		   "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s over "
+		   "time\">\n<path class=\"axis\" d=\"M%d %d V%.0f H%d\"/>\n",
+		   GRAPH_WIDE, GRAPH_HIGH, info->name, GRAPH_LEFT, GRAPH_TOP, base,
+		   GRAPH_WIDE - 8);
+	label(out, GRAPH_LEFT - 4, GRAPH_TOP + 8, "end",
+	      info->unit == UNIT_BYTES ? BYTES((uint64_t)scale.high)
+				       : COUNT((uint64_t)scale.high));
+	label(out, GRAPH_LEFT - 4, base, "end", "0");
+	label(out, GRAPH_LEFT, GRAPH_HIGH - 3, "start", "0 s");
+	label(out, GRAPH_WIDE - 8, GRAPH_HIGH - 3, "end",
+	      SPAN((double)(scale.to_ns - scale.from_ns) / 1e9));
+	line(out, course, &scale);
+	report_say(out, "</svg><figcaption>%s: %s</figcaption></figure>\n", info->name,
+		   words);
+}
+
+/* ---- the heap map ---- */
+
+static const char *const map_class[MAP_KINDS] = {
+	[MAP_LIVE] = "live",	     [MAP_CACHED] = "cached",
+	[MAP_PINNED] = "pinned",     [MAP_TRIMMABLE] = "trimmable",
+	[MAP_RETAINED] = "retained", [MAP_RETURNED] = "returned",
+	[MAP_OWN] = "own",	     [MAP_FOREIGN] = "other",
+	[MAP_DOUBT] = "doubt",	     [MAP_UNREAD] = "doubt",
+};
+
+static void map_keys(struct report_out *out, const struct heap_map *map)
+{
+	uint64_t all = 0;
+
+	for (unsigned kind = 0; kind < MAP_KINDS; kind++)
+		all += map->total.bytes[kind];
+	report_say(out, "<ul class=\"keys\">\n");
+	for (unsigned kind = 0; kind < MAP_KINDS; kind++)
+		if (map->total.bytes[kind])
+			key(out, map_class[kind], map_kind_name((enum map_kind)kind),
+			    map->total.bytes[kind], all);
+	report_say(out, "</ul>\n");
+}
+
+void report_svg_map(struct report_out *out, const struct heap_map *map)
+{
+	unsigned rows = (map->cell_count + CELLS_WIDE - 1) / CELLS_WIDE;
+
+	if (!map->cell_count)
+		return;
+	report_say(out,
+		   "<p>Arena %u, from 0x%" PRIx64
+		   " on; a cell is %s, and has the colour of "
+		   "what it holds most.</p>\n<svg viewBox=\"0 0 %d %u\" role=\"img\" "
+		   "aria-label=\"heap map\">\n",
+		   map->arena, map->total.from, BYTES(map->cell_bytes), CELLS_WIDE * CELL,
+		   rows * CELL);
+	for (unsigned i = 0; i < map->cell_count; i++) {
+		const struct map_cell *cell = &map->cell[i];
+		enum map_kind most = map_cell_most(cell);
+
+		report_say(out,
+			   "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%d\" "
+			   "class=\"%s\"><title>0x%" PRIx64 ": %s</title></rect>\n",
+			   i % CELLS_WIDE * CELL, i / CELLS_WIDE * CELL, CELL - 1,
+			   CELL - 1, map_class[most], cell->from, map_kind_name(most));
+	}
+	report_say(out, "</svg>\n");
+	map_keys(out, map);
+}
+
+/* ---- free sizes ---- */
+
+struct sizes {
+	uint64_t bytes[CLASSES], count[CLASSES];
+	uint64_t most;
+	unsigned first, last;
+	bool any;
+};
+
+/* Bins are narrower than a power of two but for the last ones, whose chunks count by
+ * their mean size. */
+static void add_bin(struct sizes *sizes, const struct bin_total *bin)
+{
+	uint64_t mean;
+	unsigned class;
+
+	if (!bin->count)
+		return;
+	mean = bin->total_bytes / bin->count;
+	class = mean ? 63U - (unsigned)__builtin_clzll(mean) : 0;
+	if (class >= CLASSES)
+		class = CLASSES - 1;
+	sizes->bytes[class] += bin->total_bytes;
+	sizes->count[class] += bin->count;
+	if (sizes->bytes[class] > sizes->most)
+		sizes->most = sizes->bytes[class];
+	if (!sizes->any || class < sizes->first)
+		sizes->first = class;
+	if (!sizes->any || class > sizes->last)
+		sizes->last = class;
+	sizes->any = true;
+}
+
+static void add_arenas(struct sizes *sizes, const struct sample *sample)
+{
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct arena_bins *bins = sample->arena[i].bins;
+
+		if (!bins || !bins->split)
+			continue;
+		for (unsigned bin = 0; bin < SAMPLE_FASTBINS; bin++)
+			add_bin(sizes, &bins->fast[bin]);
+		for (unsigned bin = 0; bin < SAMPLE_BINS; bin++)
+			add_bin(sizes, &bins->bins[bin]);
+	}
+}
+
+static void size_row(struct report_out *out, const struct sizes *sizes, unsigned class)
+{
+	double wide =
+		(double)sizes->bytes[class] / (double)sizes->most * (WIDE - 2 * LABELS);
+	unsigned y = (class - sizes->first) * ROW;
+	char words[64];
+
+	snprintf(words, sizes->count[class] ? sizeof(words) : 1, "%s in %s",
+		 BYTES(sizes->bytes[class]), COUNT(sizes->count[class]));
+	report_say(out,
+		   "<rect x=\"%d\" y=\"%u\" width=\"%.1f\" height=\"%d\" "
+		   "class=\"trimmable\"/>\n",
+		   LABELS, y + 2, wide, ROW - 4);
+	label(out, LABELS + wide + 6, y + ROW - 5, "start", words);
+	snprintf(words, sizeof(words), "%s and more", BYTES(UINT64_C(1) << class));
+	label(out, LABELS - 6, y + ROW - 5, "end", words);
+}
+
+void report_svg_sizes(struct report_out *out, const struct sample *sample)
+{
+	struct sizes sizes = {.most = 0};
+
+	add_arenas(&sizes, sample);
+	if (!sizes.any || !sizes.most) {
+		report_say(out, "<p>How its chunks are spread over sizes is not known of "
+				"this reading.</p>\n");
+		return;
+	}
+	report_say(out,
+		   "<svg viewBox=\"0 0 %d %u\" role=\"img\" class=\"sizes\" "
+		   "aria-label=\"free chunks by size\">\n",
+		   WIDE, (sizes.last - sizes.first + 1) * ROW);
+	for (unsigned class = sizes.first; class <= sizes.last; class ++)
+		size_row(out, &sizes, class);
+	report_say(out,
+		   "</svg>\n<p>Bytes in free chunks of each size, tops left out.</p>\n");
+}

@@ -1,0 +1,687 @@
+#include "reporter.h"
+
+#include "analysis/course.h"
+#include "base/clock.h"
+#include "base/take.h"
+#include "source/replay.h"
+#include "source/source.h"
+#include "tracer.h"
+#include "verb.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LEAST_WAIT_NS INT64_C(500000000)
+#define POLL_NS	      INT64_C(100000000)
+
+enum {
+	READINGS = 120, /* at most, of however long a time */
+	STACKS = 1024,
+	STACKS_TOLD = 5,
+	STACK_BYTES = 16384,
+	EVENTS_PER_SECOND = 20,
+	MAP_CELLS = 960,
+};
+
+/* What a report is made of. Too large for a stack. */
+struct reporter {
+	const struct reporter_options *options;
+	int pid;
+	struct source *source;
+	struct sample *sample; /* the latest */
+	struct sample *next;   /* the one that is being read */
+	struct tracer *tracer; /* null: no events */
+	struct fold *fold;
+	struct probe_counts total;
+	uint64_t events;
+	bool has_counts; /* of a recording: it was made with events */
+	struct course *course;
+	struct heap_map *map;
+	uint64_t readings;
+	bool has_ended; /* or never was: a recording */
+	struct bounds bounds;
+	bool has_bounds;
+	struct room room;
+	struct room_reach reach[ROOM_KINDS];
+	struct oom_rank oom;
+	struct smaps smaps;
+	struct pins pins;
+	char guess_text[PINS_BEST][PIN_GUESS];
+	const char *guess[PINS_BEST];
+	struct verdict_others others;
+	struct verdict verdict[VERDICT_KINDS];
+	struct report_course told_course[COURSE_FIGURES];
+	struct track_point point[COURSE_FIGURES][COURSE_POINTS];
+	struct fold_row row[STACKS_TOLD];
+	char describe[FAULT_TEXT];
+	char no_events[FAULT_TEXT], no_pins[FAULT_TEXT], no_limits[FAULT_TEXT];
+	char answer[512];
+	struct report report;
+};
+
+static int out_of_memory(struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+}
+
+/* Why something is not told; what was said first stays. */
+__attribute__((format(printf, 2, 3))) static void because(char to[FAULT_TEXT],
+							  const char *format, ...)
+{
+	va_list args;
+
+	if (to[0])
+		return;
+	va_start(args, format);
+	vsnprintf(to, FAULT_TEXT, format, args);
+	va_end(args);
+}
+
+/* ---- opening ---- */
+
+static int open_as(struct reporter *reporter, enum sample_source source,
+		   struct fault *fault)
+{
+	bool is_heap = source == SOURCE_HEAP;
+	const struct source_options wanted = {
+		.source = source,
+		.arenas = source != SOURCE_PROC,
+		.bins = is_heap,
+		.survey = is_heap,
+		.or_preload = is_heap,
+		.threads = 1,
+		.unusable_for_bytes = reporter->options->unusable_for_bytes,
+	};
+
+	return source_open(&reporter->source, reporter->pid, &wanted, fault);
+}
+
+/* Of a process without a heap that can be read, the kernel's figures and the limits are
+ * worth a report all the same; that it is so is told. */
+static int open_source(struct reporter *reporter, struct fault *fault)
+{
+	int error =
+		open_as(reporter, (enum sample_source)reporter->options->source, fault);
+
+	if (error && fault->status == EXIT_NO_SOURCE && error != -EINVAL &&
+	    reporter->options->source == SOURCE_HEAP) {
+		struct fault at_heap = *fault;
+
+		error = open_as(reporter, SOURCE_PROC, fault);
+		if (!error)
+			verb_tell("%s", at_heap.text);
+		if (!error)
+			snprintf(reporter->no_pins, sizeof(reporter->no_pins), "%s",
+				 at_heap.text);
+	}
+	if (error)
+		return error;
+	snprintf(reporter->describe, sizeof(reporter->describe), "%s",
+		 source_describe(reporter->source));
+	reporter->sample = source_sample(reporter->source);
+	reporter->next = source_sample(reporter->source);
+	return reporter->sample && reporter->next ? 0 : out_of_memory(fault);
+}
+
+/* Without probes the report says why it does not know who made the heap grow. */
+static int open_tracer(struct reporter *reporter, struct fault *fault)
+{
+	const struct tracer_options wanted = {
+		.events_per_second = EVENTS_PER_SECOND,
+		.stack_bytes = STACK_BYTES,
+		.kinds = (1U << EVENT_KILL) - 1,
+	};
+	struct fault why;
+
+	if (fold_new(&reporter->fold, STACKS))
+		return out_of_memory(fault);
+	if (!reporter->options->events) {
+		snprintf(reporter->no_events, sizeof(reporter->no_events), "--no-events");
+		return 0;
+	}
+	if (!reporter->options->for_ns) {
+		snprintf(reporter->no_events, sizeof(reporter->no_events),
+			 "one reading is no time to watch");
+		return 0;
+	}
+	if (tracer_open(&reporter->tracer, reporter->pid, &wanted, &why)) {
+		reporter->tracer = NULL;
+		snprintf(reporter->no_events, sizeof(reporter->no_events), "%s",
+			 why.text);
+	}
+	return 0;
+}
+
+/* ---- readings ---- */
+
+static void read_bounds(struct reporter *reporter)
+{
+	int error = bounds_read(reporter->pid, &reporter->bounds);
+
+	reporter->has_bounds = reporter->bounds.has & BOUNDS_HAS_SIZES;
+	if (reporter->has_bounds)
+		room_of(&reporter->bounds, &reporter->sample->fig, &reporter->room);
+	else
+		because(reporter->no_limits, "%s", strerror(-error));
+}
+
+static void count_cost(struct report_cost *cost, const struct figures *fig)
+{
+	uint64_t ns = figure_has(fig, FIG_READ_NS) ? fig->v[FIG_READ_NS].u : 0;
+
+	cost->read_ns += ns;
+	if (ns > cost->longest_ns)
+		cost->longest_ns = ns;
+}
+
+static void take_sample(struct reporter *reporter)
+{
+	reporter->readings++;
+	count_cost(&reporter->report.cost, &reporter->sample->fig);
+	course_add(reporter->course, reporter->sample,
+		   reporter->has_bounds ? &reporter->room : NULL);
+}
+
+/* One reading. A process that ends while it is watched is reported on as it was. 0, or
+ * -errno and FAULT. */
+static int read_once(struct reporter *reporter, struct fault *fault)
+{
+	struct sample *next = reporter->next;
+	int result = source_read(reporter->source, next, fault);
+
+	if (result == SOURCE_ENDED && reporter->readings) {
+		reporter->has_ended = true;
+		verb_tell("%s", fault->text);
+		return 0;
+	}
+	if (result == SOURCE_ENDED) {
+		fault->status = EXIT_FAILED; /* nothing was seen */
+		return -ESRCH;
+	}
+	if (result != SOURCE_READ)
+		return result;
+	reporter->next = reporter->sample;
+	reporter->sample = next;
+	read_bounds(reporter);
+	take_sample(reporter);
+	return 0;
+}
+
+static int take_event(struct event *event, void *context)
+{
+	struct reporter *reporter = context;
+
+	reporter->events++;
+	fold_add(reporter->fold, event);
+	return 0;
+}
+
+/* The probes may end before the process does: the report says so. */
+static void poll_tracer(struct reporter *reporter)
+{
+	struct fault why = {0};
+	int result;
+
+	if (!reporter->tracer || reporter->no_events[0])
+		return;
+	result = tracer_poll(reporter->tracer, take_event, reporter, &why);
+	if (result < 0 || (result == TRACER_ENDED && why.status != EXIT_DONE))
+		snprintf(reporter->no_events, sizeof(reporter->no_events), "%s",
+			 why.text);
+}
+
+static void wait_until(struct reporter *reporter, int64_t due_ns, const sigset_t *mask)
+{
+	while (!verb_stop_asked()) {
+		int64_t now_ns = clock_monotonic_ns();
+
+		poll_tracer(reporter);
+		if (now_ns >= due_ns)
+			return;
+		clock_wait_until(now_ns + POLL_NS < due_ns ? now_ns + POLL_NS : due_ns,
+				 mask);
+	}
+}
+
+static int watch(struct reporter *reporter, const sigset_t *mask, struct fault *fault)
+{
+	int64_t for_ns = reporter->options->for_ns;
+	int64_t step_ns =
+		for_ns / READINGS > LEAST_WAIT_NS ? for_ns / READINGS : LEAST_WAIT_NS;
+	int64_t begin_ns = clock_monotonic_ns();
+	int64_t due_ns = begin_ns;
+	int error = read_once(reporter, fault);
+
+	while (!error && !reporter->has_ended && !verb_stop_asked() &&
+	       due_ns + step_ns <= begin_ns + for_ns) {
+		/* A reading that is longer than its turn leaves turns out. */
+		while (due_ns <= clock_monotonic_ns())
+			due_ns += step_ns;
+		wait_until(reporter, due_ns, mask);
+		if (!verb_stop_asked())
+			error = read_once(reporter, fault);
+	}
+	return error;
+}
+
+/* ---- closer looks, once ---- */
+
+static void look_at_pins(struct reporter *reporter)
+{
+	struct fault fault = {0};
+
+	reporter->pins.arena = PINS_ALL_ARENAS;
+	if (reporter->no_pins[0])
+		return;
+	if (reporter->has_ended)
+		because(reporter->no_pins, "the process has ended");
+	else if (source_pins(reporter->source, &reporter->pins, &fault) != SOURCE_READ)
+		snprintf(reporter->no_pins, sizeof(reporter->no_pins), "%s", fault.text);
+}
+
+static void guess_pins(struct reporter *reporter)
+{
+	if (reporter->no_pins[0])
+		return;
+	for (unsigned i = 0; i < reporter->pins.best_count; i++) {
+		char *guess = reporter->guess_text[i];
+
+		if (!source_guess(reporter->source, reporter->pins.best[i].addr, guess) &&
+		    *guess)
+			reporter->guess[i] = guess;
+	}
+}
+
+/* The arena with most free and resident; the main one when that is not known. */
+static unsigned fullest_arena(const struct sample *sample)
+{
+	uint64_t most = 0;
+	unsigned best = 0;
+
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct figures *fig = &sample->arena[i].fig;
+
+		if (!figure_has(fig, FIG_FREE_RESIDENT_BYTES) ||
+		    fig->v[FIG_FREE_RESIDENT_BYTES].u <= most)
+			continue;
+		most = fig->v[FIG_FREE_RESIDENT_BYTES].u;
+		best = sample->arena[i].index;
+	}
+	return best;
+}
+
+static void look_at_map(struct reporter *reporter)
+{
+	struct fault fault;
+
+	if (reporter->has_ended || reporter->no_pins[0])
+		return;
+	reporter->map = heap_map_new(MAP_CELLS, 0);
+	if (!reporter->map)
+		return;
+	reporter->map->arena = fullest_arena(reporter->sample);
+	if (source_map(reporter->source, reporter->map, &fault) == SOURCE_READ)
+		return;
+	heap_map_free(reporter->map);
+	reporter->map = NULL;
+}
+
+/* What of the anonymous memory is not malloc's. */
+static uint64_t other_anon_bytes(const struct reporter *reporter)
+{
+	static const enum figure of_malloc[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_MMAPPED_RESIDENT_BYTES, FIG_ALLOCATOR_RESIDENT_BYTES};
+	const struct figures *fig = &reporter->sample->fig;
+	uint64_t sum = 0, all = reporter->smaps.rss_bytes[SMAPS_ANON];
+
+	for (unsigned i = 0; i < sizeof(of_malloc) / sizeof(*of_malloc); i++)
+		if (figure_has(fig, of_malloc[i]))
+			sum += fig->v[of_malloc[i]].u;
+	return all > sum ? all - sum : 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static const char *find_allocator(const struct smaps *smaps)
+{
+	static const char *const known[] = {"libjemalloc", "libtcmalloc", "libmimalloc"};
+
+	for (unsigned i = 0; i < smaps->count; i++)
+		for (unsigned k = 0; k < sizeof(known) / sizeof(*known); k++)
+			if (!strncmp(base_name(smaps->name[i].name), known[k],
+				     strlen(known[k])))
+				return base_name(smaps->name[i].name);
+	return "";
+}
+
+static void look_at_mappings(struct reporter *reporter)
+{
+	const struct smaps *smaps = &reporter->smaps;
+
+	if (reporter->has_ended || smaps_read(reporter->pid, &reporter->smaps))
+		return;
+	reporter->others = (struct verdict_others){
+		.is_known = true,
+		.anon_bytes = other_anon_bytes(reporter),
+		.shared_bytes = smaps->rss_bytes[SMAPS_SHARED],
+		.file_bytes = smaps->rss_bytes[SMAPS_FILE],
+		.stack_bytes = smaps->rss_bytes[SMAPS_STACK],
+		.largest = smaps->count ? smaps->name[0].name : "",
+		.largest_bytes = smaps->count ? smaps->name[0].rss_bytes : 0,
+		.allocator = find_allocator(smaps),
+	};
+}
+
+static void look_closer(struct reporter *reporter)
+{
+	int64_t begin_ns = clock_monotonic_ns();
+
+	look_at_pins(reporter);
+	guess_pins(reporter);
+	look_at_map(reporter);
+	look_at_mappings(reporter);
+	reporter->report.cost.survey_ns = (uint64_t)(clock_monotonic_ns() - begin_ns);
+}
+
+/* ---- a recording ---- */
+
+/* Keeps a copy of FROM, in more room if need be. */
+static int keep(struct reporter *reporter, const struct sample *from)
+{
+	if (reporter->sample && !sample_copy(reporter->sample, from))
+		return 0;
+	sample_free(reporter->sample);
+	reporter->sample = sample_new(2 * from->arena_count + 1, true);
+	return reporter->sample ? sample_copy(reporter->sample, from) : -ENOMEM;
+}
+
+/* Events that rows count are of the time since the row before. */
+static void count_events(struct reporter *reporter, const struct figures *fig)
+{
+	struct probe_counts *total = &reporter->total;
+
+	if (!figure_has(fig, FIG_GROWTH_EVENTS) || !figure_has(fig, FIG_GROWTH_BYTES) ||
+	    !figure_has(fig, FIG_FAILED_ALLOCATIONS))
+		return;
+	reporter->has_counts = true;
+	total->events[0] += fig->v[FIG_GROWTH_EVENTS].u;
+	total->bytes[0] += fig->v[FIG_GROWTH_BYTES].u;
+	total->events[PROBE_FAILURE] += fig->v[FIG_FAILED_ALLOCATIONS].u;
+}
+
+/* Takes the sample FROM unless it is of another process than the one that was chosen;
+ * when none was, there must be one only. */
+static int take_recorded(struct reporter *reporter, const struct sample *from,
+			 struct fault *fault)
+{
+	if (!reporter->pid)
+		reporter->pid = from->pid;
+	if (from->pid != reporter->pid)
+		return reporter->options->pid
+			       ? 0
+			       : fault_set(fault, EXIT_USAGE, -EINVAL,
+					   "%s has rows of several processes, %d and %d "
+					   "among them: choose one with -p",
+					   reporter->options->replay, reporter->pid,
+					   from->pid);
+	if (keep(reporter, from))
+		return out_of_memory(fault);
+	count_events(reporter, &from->fig);
+	take_sample(reporter);
+	return 0;
+}
+
+/* A line that is wrong ends a recording; what is before it is reported on. */
+static int end_of_recording(struct reporter *reporter, int result, struct fault *fault)
+{
+	if (!reporter->readings && result == SOURCE_ENDED)
+		return fault_set(fault, EXIT_FAILED, -ENODATA,
+				 "%s has no rows of process %d",
+				 reporter->options->replay, reporter->options->pid);
+	if (!reporter->readings)
+		return result;
+	if (result != SOURCE_ENDED)
+		verb_tell("%s; the report is of the rows before that", fault->text);
+	return 0;
+}
+
+static int read_all(struct reporter *reporter, struct replay *replay, struct fault *fault)
+{
+	const struct sample *from;
+	int result, error = 0;
+
+	do {
+		result = replay_next(replay, &from, fault);
+		if (result == SOURCE_READ)
+			error = take_recorded(reporter, from, fault);
+	} while (!error && !verb_stop_asked() &&
+		 (result == SOURCE_READ || result == -EINTR));
+	return error ? error : end_of_recording(reporter, result, fault);
+}
+
+static int read_recording(struct reporter *reporter, struct fault *fault)
+{
+	struct replay *replay;
+	int error = replay_open(&replay, reporter->options->replay, fault);
+
+	if (error)
+		return error;
+	reporter->has_ended = true;
+	reporter->report.is_recorded = true;
+	because(reporter->no_pins, "a recording does not have single chunks");
+	because(reporter->no_limits, "a recording does not have limits");
+	error = read_all(reporter, replay, fault);
+	if (!error)
+		snprintf(reporter->describe, sizeof(reporter->describe),
+			 "process %d (%s), %s, from %s", reporter->pid,
+			 reporter->sample->comm, reporter->sample->allocator,
+			 replay_describe(replay));
+	if (!reporter->has_counts)
+		because(reporter->no_events, "the recording was made without --events");
+	replay_close(replay);
+	return error;
+}
+
+/* ---- the report ---- */
+
+static uint64_t sum(const uint64_t *values, unsigned from, unsigned to)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = from; i < to; i++)
+		all += values[i];
+	return all;
+}
+
+static void fill_growth(struct reporter *reporter)
+{
+	struct report_growth *growth = &reporter->report.growth;
+	const struct probe_counts *total = &reporter->total;
+
+	if (reporter->tracer &&
+	    tracer_finish(reporter->tracer, take_event, reporter, &reporter->total) &&
+	    !reporter->no_events[0])
+		because(reporter->no_events, "the probes' counts could not be read");
+	if (reporter->no_events[0]) {
+		growth->missing = reporter->no_events;
+		return;
+	}
+	growth->growths = sum(total->events, 0, PROBE_FAILURE);
+	growth->bytes = sum(total->bytes, 0, PROBE_FAILURE);
+	growth->failures = total->events[PROBE_FAILURE];
+	if (!reporter->fold)
+		return;
+	fold_add_unseen(reporter->fold, growth->growths, growth->bytes, growth->failures);
+	growth->row = reporter->row;
+	growth->rows = fold_best(reporter->fold, reporter->row, STACKS_TOLD);
+}
+
+static void fill_courses(struct reporter *reporter)
+{
+	struct report *report = &reporter->report;
+
+	for (unsigned i = 0; i < COURSE_FIGURES; i++) {
+		struct report_course *course = &reporter->told_course[i];
+
+		course->f = course_figure[i];
+		course_trend(reporter->course, i, &course->trend);
+		course->point = reporter->point[i];
+		course->points = course_points(reporter->course, i, reporter->point[i]);
+	}
+	report->course = reporter->told_course;
+	report->courses = COURSE_FIGURES;
+}
+
+static void fill_limits(struct reporter *reporter)
+{
+	struct report *report = &reporter->report;
+
+	if (!reporter->has_bounds) {
+		report->why_no_limits = reporter->no_limits;
+		return;
+	}
+	course_reach(reporter->course, &reporter->room, reporter->reach);
+	report->bounds = &reporter->bounds;
+	report->room = &reporter->room;
+	report->reach = reporter->reach;
+	if (!reporter->has_ended && !oom_rank_read(reporter->pid, &reporter->oom))
+		report->oom = &reporter->oom;
+}
+
+static const struct verdict_trend *trend_of_figure(const struct reporter *reporter,
+						   enum figure f)
+{
+	static const struct verdict_trend unknown;
+
+	for (unsigned i = 0; i < COURSE_FIGURES; i++)
+		if (reporter->told_course[i].f == f)
+			return &reporter->told_course[i].trend;
+	return &unknown;
+}
+
+static void judge(struct reporter *reporter)
+{
+	struct report *report = &reporter->report;
+	struct verdict_input input = {
+		.sample = reporter->sample,
+		.pins = report->pins,
+		.room = report->room,
+		.reach = report->reach,
+		.others = &reporter->others,
+		.rss = *trend_of_figure(reporter, FIG_RSS_BYTES),
+		.other = *trend_of_figure(reporter, FIG_OTHER_RESIDENT_BYTES),
+		.watched_s = report->watched_s,
+		.has_failures = !report->growth.missing,
+		.failures = report->growth.failures,
+	};
+
+	course_held(reporter->course, &input.live);
+	report->verdicts = verdicts_of(&input, reporter->verdict, VERDICT_KINDS);
+	report->verdict = reporter->verdict;
+	verdict_answer(&input, reporter->verdict, report->verdicts, reporter->answer,
+		       sizeof(reporter->answer));
+	report->answer = reporter->answer;
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+static void fill(struct reporter *reporter)
+{
+	struct report *report = &reporter->report;
+
+	report->describe = reporter->describe;
+	report->sample = reporter->sample;
+	report->readings = reporter->readings;
+	report->watched_s = course_span_s(reporter->course);
+	if (reporter->others.is_known) {
+		report->smaps = &reporter->smaps;
+		report->other_anon_bytes = reporter->others.anon_bytes;
+	}
+	if (reporter->no_pins[0])
+		report->why_no_pins = reporter->no_pins;
+	else
+		report->pins = &reporter->pins;
+	report->guess = reporter->guess;
+	report->map = reporter->map;
+	fill_growth(reporter);
+	fill_courses(reporter);
+	fill_limits(reporter);
+	judge(reporter);
+	report->cost.events = reporter->events;
+	report->cost.cpu_ns = own_cpu_ns();
+}
+
+static int gather(struct reporter *reporter, const sigset_t *mask, struct fault *fault)
+{
+	int error = course_new(&reporter->course);
+
+	if (error)
+		return out_of_memory(fault);
+	if (reporter->options->replay)
+		return read_recording(reporter, fault);
+	error = open_source(reporter, fault);
+	if (!error)
+		error = open_tracer(reporter, fault);
+	if (!error)
+		error = watch(reporter, mask, fault);
+	if (!error)
+		look_closer(reporter);
+	return error;
+}
+
+int reporter_new(struct reporter **reporter, const struct reporter_options *options,
+		 const sigset_t *mask, struct fault *fault)
+{
+	struct reporter *new = take(sizeof(*new));
+	int error;
+
+	*reporter = NULL;
+	if (!new)
+		return out_of_memory(fault);
+	new->options = options;
+	new->pid = options->pid;
+	error = gather(new, mask, fault);
+	if (error) {
+		reporter_free(new);
+		return error;
+	}
+	fill(new);
+	*reporter = new;
+	return 0;
+}
+
+void reporter_free(struct reporter *reporter)
+{
+	if (!reporter)
+		return;
+	if (reporter->tracer)
+		tracer_close(reporter->tracer);
+	fold_free(reporter->fold);
+	course_free(reporter->course);
+	heap_map_free(reporter->map);
+	sample_free(reporter->sample);
+	sample_free(reporter->next);
+	source_close(reporter->source);
+	free(reporter);
+}
+
+const struct report *reporter_report(const struct reporter *reporter)
+{
+	return &reporter->report;
+}

@@ -1,0 +1,33 @@
+/* reporter.h: gathers what a report is made of: readings over some time and closer looks
+ * at the end, of a live process; or the readings of a recording. */
+#ifndef FRAGSCOPE_REPORTER_H
+#define FRAGSCOPE_REPORTER_H
+
+#include "base/fault.h"
+#include "view/report.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct reporter_options {
+	int pid;	    /* of a recording: 0 is the only one that is in it */
+	const char *replay; /* a recording; null: the process itself */
+	unsigned source;    /* enum sample_source */
+	bool events;	    /* use probes, where they are to be had */
+	int64_t for_ns;
+	uint64_t unusable_for_bytes;
+};
+
+struct reporter;
+
+/* Gathers all of it, until it is done or asked to stop; MASK lets the stop signals in. 0
+ * and *REPORTER, or -errno and FAULT. */
+int reporter_new(struct reporter **reporter, const struct reporter_options *options,
+		 const sigset_t *mask, struct fault *fault);
+void reporter_free(struct reporter *reporter);
+
+/* What was gathered. Owned by REPORTER. */
+const struct report *reporter_report(const struct reporter *reporter);
+
+#endif
