@@ -762,6 +762,29 @@ static void a_swapped_middle_costs_nothing(void **state)
 	assert_int_equal(totals->resident_bytes, 6 * PAGE);
 }
 
+/* Whether a chunk is free stands behind it. Where that is swapped out the chunk is no
+ * part of the free run before it, which it would be one with if it were free. */
+static void a_chunk_without_an_end_is_not_free(void **state)
+{
+	const struct walk_totals *totals;
+
+	(void)state;
+	put_live(0x40);
+	put_free(0x400);
+	put_live(2 * PAGE);
+	put_live(3 * PAGE);
+	put_live(0x40);
+	put_top(BASE + 9 * PAGE - stretch.at);
+	stretch.flags[2] = PAGE_SWAPPED;
+	totals = walk_to_top();
+	assert_int_equal(totals->unread_bytes > 0, 1);
+	assert_int_equal(totals->free_bytes, 0x400);
+	assert_int_equal(totals->pinned_bytes + totals->trimmable_bytes +
+				 totals->retained_bytes,
+			 totals->free_resident_bytes);
+	assert_int_equal(totals->free_resident_bytes, 0x400 + totals->top_bytes);
+}
+
 /* A header on a page that is not there, and was not swapped out: no chunk is there. */
 static void a_missing_header_is_in_doubt(void **state)
 {
@@ -846,6 +869,7 @@ int main(void)
 		STRETCH(a_strict_walk_gives_up),
 		STRETCH(swapped_pages_are_not_read),
 		STRETCH(a_swapped_middle_costs_nothing),
+		STRETCH(a_chunk_without_an_end_is_not_free),
 		STRETCH(a_missing_header_is_in_doubt),
 		STRETCH(tcaches_are_noted),
 		STRETCH(more_tcaches_than_there_is_room_for),
