@@ -408,6 +408,30 @@ static void set_ends(struct mapper *mapper, unsigned areas)
 	mapper->to = map->from || map->to ? map->to : map->arena_to;
 }
 
+static uint64_t told_bytes(const struct map_cell *cell)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned k = 0; k < MAP_KINDS; k++)
+		bytes += cell->bytes[k];
+	return bytes;
+}
+
+/* A stretch that became shorter while it was looked at ends where the look came out. */
+static void cut_cells(struct heap_map *map)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < map->cell_count; i++) {
+		struct map_cell *cell = &map->cell[i];
+
+		cell->to = cell->from + told_bytes(cell);
+		if (cell->to > cell->from)
+			map->cell[count++] = *cell;
+	}
+	map->cell_count = count;
+}
+
 static void add_up(struct mapper *mapper)
 {
 	struct heap_map *map = mapper->map;
@@ -455,6 +479,7 @@ static void finish_map(struct mapper *mapper)
 	map->has_chunks = mapper->has_chunks;
 	if (!map->has_chunks)
 		map->chunk_count = 0;
+	cut_cells(map);
 	add_up(mapper);
 	map->status = survey_status(mapper->heap, bytes[MAP_DOUBT], bytes[MAP_UNREAD],
 				    map->missing);

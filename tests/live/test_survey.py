@@ -54,6 +54,16 @@ SAME = {
 }
 
 
+def cell_differences(found):
+    """The cells of a map whose bytes are not all of one kind each."""
+    told = [(cell, sum(cell[kind] for kind in KINDS)) for cell in found["cells"]]
+    return [
+        f"a cell of {total} bytes: {cell}"
+        for cell, total in told
+        if total != cell["to"] - cell["from"]
+    ]
+
+
 def map_differences(target):
     """Where the maps of TARGET's arenas differ from one reading of it."""
     wrong = []
@@ -67,10 +77,7 @@ def map_differences(target):
             got = sum(total[kind] for kind in kinds)
             if got != arena[figure]:
                 wrong.append(f"arena {arena['arena']}: {figure}: {got}, not {arena[figure]}")
-        for cell in found["cells"]:
-            kinds = sum(cell[kind] for kind in KINDS)
-            if kinds != cell["to"] - cell["from"]:
-                wrong.append(f"arena {arena['arena']}: a cell of {kinds} bytes: {cell}")
+        wrong += cell_differences(found)
     pins = survey(target.pid, "pins", -1)
     if pins["pinned_bytes"] != reading.row["pinned_bytes"]:
         wrong.append(f"pins: {pins['pinned_bytes']}, not {reading.row['pinned_bytes']}")
@@ -159,6 +166,7 @@ def check_running(tap):
                 total["in doubt"], 0, told // 10, f"in doubt of arena {arena}, {found['status']}"
             )
             tap.ok(total["live_chunks"] > 1000, "its chunks are told", total)
+            tap.ok(not cell_differences(found), "each byte of it is told once")
         pins = survey(target.pid, "pins", -1)
         tap.ok(pins["pinning_chunks"] > 1000, "pins are told", pins)
         target.ask("churn off")
