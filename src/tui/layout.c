@@ -78,16 +78,22 @@ static unsigned graphs_abreast(const struct rect *left)
 	return 2;
 }
 
+/* Without room for both, the marks are worth more than the times. */
+static unsigned axis_rows(const struct rect *left)
+{
+	return left->rows < AXIS_ROWS + GRAPH_ROWS ? 1 : AXIS_ROWS;
+}
+
 static void column_of_graphs(struct layout *layout, const struct rect *left,
 			     unsigned column, unsigned abreast, unsigned deep)
 {
 	unsigned width = (left->columns - (abreast - 1) * GRAPH_GAP) / abreast;
-	unsigned rows = left->rows - AXIS_ROWS;
+	unsigned rows = left->rows - axis_rows(left);
 	struct rect rest = *left;
 
 	rest.column += column * (width + GRAPH_GAP);
 	rest.columns = width;
-	layout->axis[column] = take_bottom(&rest, AXIS_ROWS);
+	layout->axis[column] = take_bottom(&rest, axis_rows(left));
 	for (unsigned i = 0; i < deep; i++)
 		layout->graph[i * abreast + column] =
 			take_rows(&rest, rows / deep + (i < rows % deep));
@@ -97,9 +103,10 @@ static void graphs(struct layout *layout, struct rect *left)
 {
 	unsigned abreast = graphs_abreast(left), deep;
 
-	if (left->rows < AXIS_ROWS + GRAPH_ROWS || left->columns < GRAPH_COLUMNS)
+	if (left->rows < 1 + GRAPH_ROWS || left->columns < GRAPH_COLUMNS)
 		return;
-	deep = least((left->rows - AXIS_ROWS) / GRAPH_ROWS, LAYOUT_GRAPHS / abreast);
+	deep = least((left->rows - axis_rows(left)) / GRAPH_ROWS,
+		     LAYOUT_GRAPHS / abreast);
 	layout->graphs = abreast * deep;
 	layout->axes = abreast;
 	for (unsigned column = 0; column < abreast; column++)

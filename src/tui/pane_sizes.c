@@ -141,21 +141,38 @@ static void row_draw(const struct drawing *drawing, const struct area *area, uns
 		  row->ink);
 }
 
+/* Where there is no room for all rows, those that hold nothing go first. */
+static unsigned without_empty(struct size_row *row, unsigned count, unsigned room)
+{
+	unsigned kept = 0;
+
+	if (count <= room)
+		return count;
+	for (unsigned i = 0; i < count; i++)
+		if (row[i].chunks)
+			row[kept++] = row[i];
+	return kept;
+}
+
 static void histogram(const struct drawing *drawing, const struct free_sizes *sizes)
 {
 	struct area area = area_of(drawing->canvas, &drawing->layout.main);
 	struct table table =
 		table_of(columns, COLUMNS, area.rect.columns, BAR, BAR_STRETCH);
 	struct size_row row[FREE_SIZES + 2] = {0};
-	unsigned count = rows_of(drawing->screen, sizes, row);
+	unsigned room = area.rect.rows - 1;
+	unsigned count = without_empty(row, rows_of(drawing->screen, sizes, row), room);
 	uint64_t most = 1;
 
 	for (unsigned i = 0; i < count; i++)
 		if (row[i].bytes > most)
 			most = row[i].bytes;
 	table_headings(&area, 0, &table, columns, COLUMNS);
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count && i < room - (count > room); i++)
 		row_draw(drawing, &area, i + 1, &table, &row[i], most);
+	if (count > room)
+		area_cut(&area, room, 0, area.rect.columns, "more in a larger window",
+			 INK_LABEL);
 }
 
 /* ---- the curve ---- */

@@ -70,7 +70,7 @@ static void piece_text(struct text *text, const struct screen *screen, enum piec
 	const struct sample *sample = screen->sample;
 
 	if (piece == PIECE_PROGRAM)
-		text_string(text, " fragscope");
+		text_string(text, "fragscope");
 	if (screen->picking)
 		return;
 	if (piece == PIECE_PROCESS)
@@ -94,8 +94,8 @@ static void choose_pieces(const struct screen *screen, unsigned columns,
 			  bool chosen[PIECES])
 {
 	static const enum piece by_worth[PIECES] = {
-		PIECE_PROGRAM,	 PIECE_PROCESS, PIECE_STATUS,
-		PIECE_ALLOCATOR, PIECE_SOURCE,	PIECE_DOUBT,
+		PIECE_PROCESS,	 PIECE_STATUS, PIECE_PROGRAM,
+		PIECE_ALLOCATOR, PIECE_SOURCE, PIECE_DOUBT,
 	};
 	unsigned used = 0;
 
@@ -121,9 +121,9 @@ static enum ink piece_ink(const struct screen *screen, enum piece piece)
 static void pieces(const struct screen *screen, const struct area *area, unsigned columns)
 {
 	bool chosen[PIECES];
-	unsigned column = 0;
+	unsigned column = 1;
 
-	choose_pieces(screen, columns, chosen);
+	choose_pieces(screen, columns - column, chosen);
 	for (unsigned piece = 0; piece < PIECES; piece++) {
 		struct line line;
 
@@ -133,7 +133,8 @@ static void pieces(const struct screen *screen, const struct area *area, unsigne
 		column = area_text(area, 0, column, line.buf, piece_ink(screen, piece)) +
 			 PIECE_GAP;
 	}
-	area_style(area, 0, 1, (unsigned)strlen("fragscope"), STYLE_BOLD);
+	if (chosen[PIECE_PROGRAM])
+		area_style(area, 0, 1, (unsigned)strlen("fragscope"), STYLE_BOLD);
 }
 
 /* "PAUSED 14:03:12, 35s ago" in place of the time. */
@@ -291,7 +292,8 @@ static const char *end_of_source(const char *line, unsigned columns)
 
 	while (canvas_width(line) > columns && (comma = strstr(line, ", ")))
 		line = comma + 2;
-	return line;
+	/* The last of its parts says nothing by itself. */
+	return canvas_width(line) > columns || strstr(line, ", ") ? line : "";
 }
 
 static void say(const struct screen *screen, const struct area *area, unsigned columns)
