@@ -1,6 +1,7 @@
 /* guess.c: what a chunk may be, by its first bytes: an object of a C++ class, by the
  * vtable that it begins with; something that begins with a pointer to named data, as
  * tables of functions are; or text. */
+#include "base/text.h"
 #include "source/driver.h"
 #include "unwind/objects.h"
 
@@ -25,21 +26,23 @@ static int peek(struct source *source, uint64_t addr, void *to, uint32_t bytes)
 	return source->driver->peek(source, addr, to, bytes);
 }
 
-/* Names lie among a file's constants: seldom looked at by the program itself, so that
- * their pages need not be there; then the file has them. The last bytes of a page suffice
- * where the next is not mapped. */
+/* Constants of a file are seldom looked at by the program itself, so that their pages
+ * need not be there; then the file has them. */
+static int constants(struct source *source, uint64_t addr, void *to, uint32_t bytes)
+{
+	int error = peek(source, addr, to, bytes);
+
+	return error ? object_bytes(&source->process, addr, to, bytes) : 0;
+}
+
+/* The last bytes of a page suffice where the next is not mapped. */
 static bool read_name(struct source *source, uint64_t addr, char name[CLASS_NAME])
 {
-	uint32_t bytes = CLASS_NAME - 1;
-	uint32_t left = 4096 - (addr & 4095);
+	uint32_t bytes = CLASS_NAME - 1, left = 4096 - (addr & 4095);
 
 	memset(name, 0, CLASS_NAME);
-	if (peek(source, addr, name, bytes) == 0 ||
-	    object_bytes(&source->process, addr, name, bytes) == 0)
-		return true;
-	bytes = left < bytes ? left : bytes;
-	return peek(source, addr, name, bytes) == 0 ||
-	       object_bytes(&source->process, addr, name, bytes) == 0;
+	return constants(source, addr, name, bytes) == 0 ||
+	       constants(source, addr, name, left < bytes ? left : bytes) == 0;
 }
 
 /* In front of what an object points to lie the distance to the whole object, 0 where this
@@ -50,8 +53,8 @@ static bool guess_class(struct source *source, uint64_t vtable, char guess[PIN_G
 	uint64_t front[2], type[2];
 	char mangled[CLASS_NAME], name[PIN_GUESS];
 
-	if (peek(source, vtable - sizeof(front), front, sizeof(front)) || front[0] ||
-	    !is_pointer(front[1]) || peek(source, front[1], type, sizeof(type)) ||
+	if (constants(source, vtable - sizeof(front), front, sizeof(front)) || front[0] ||
+	    !is_pointer(front[1]) || constants(source, front[1], type, sizeof(type)) ||
 	    !is_pointer(type[0]) || !type[1] || type[1] >> 47 ||
 	    !read_name(source, type[1], mangled) ||
 	    object_class(mangled, name, sizeof(name)))
@@ -85,23 +88,32 @@ static void guess_text(const char *bytes, char guess[PIN_GUESS])
 		snprintf(guess, PIN_GUESS, "text \"%.*s\"", length, bytes);
 }
 
-int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+static void guess_all(struct source *source, const char *bytes, char guess[PIN_GUESS])
 {
-	char bytes[TEXT_MOST];
 	uint64_t word;
-	int error;
 
-	guess[0] = '\0';
-	if (!source->driver->peek || !source->options.survey)
-		return -ENOTSUP;
-	/* The smallest chunk has 24 bytes for its owner. */
-	error = peek(source, chunk + HEADER, bytes, TEXT_MOST);
-	if (error)
-		return error == -ENODATA ? 0 : error;
 	memcpy(&word, bytes, sizeof(word));
 	if (is_pointer(word) &&
 	    (guess_class(source, word, guess) || guess_pointer(source, word, guess)))
-		return 0;
+		return;
 	guess_text(bytes, guess);
+}
+
+int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+{
+	char bytes[TEXT_MOST], raw[PIN_GUESS] = "";
+	struct text text;
+	int error;
+
+	text_init(&text, guess, PIN_GUESS);
+	if (!source->driver->peek || !source->options.survey)
+		return -ENOTSUP;
+	/* The smallest chunk has 24 bytes for its owner. */
+	error = peek(source, chunk + HEADER, bytes, sizeof(bytes));
+	if (error)
+		return error == -ENODATA ? 0 : error;
+	guess_all(source, bytes, raw);
+	/* Names come from the files of other people's programs. */
+	text_printable(&text, raw, PIN_GUESS);
 	return 0;
 }

@@ -225,6 +225,7 @@ def check_guesses(tap):
         ("stripped", ["-s"], ("connection",)),
         ("without RTTI", ["-fno-rtti"], ()),
         ("static", ["-static"], ()),
+        ("static, stripped", ["-static", "-s"], ("connection",)),
         ("stripped, without RTTI", ["-s", "-fno-rtti"], ("object", "connection")),
     ):
         with tap.section(f"guesses, {name}"):
