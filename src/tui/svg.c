@@ -5,6 +5,8 @@
 #include "tui/pane.h"
 #include "view/view.h"
 
+#include <string.h>
+
 /* All in pixels. */
 enum {
 	WIDTH = 800,
@@ -18,6 +20,12 @@ enum {
 	POINTS = PLOT_WIDTH,
 	MARKS_MAX = 512,
 };
+
+/* U+FFFE and U+FFFF are no characters to XML. */
+static bool is_no_character(const char *c)
+{
+	return !strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3);
+}
 
 static void escaped(struct text *text, const char *string)
 {
@@ -33,8 +41,10 @@ static void escaped(struct text *text, const char *string)
 			text_string(text, "&gt;");
 		else if (*c == '&')
 			text_string(text, "&amp;");
-		else
+		else if (!is_no_character(c))
 			text_char(text, *c);
+		else
+			c += 2;
 	}
 }
 

@@ -6,7 +6,7 @@
 #include "tui/screen.h"
 
 /* What holds any of them. */
-enum { SVG_BYTES = 1 << 18 };
+enum { SVG_BYTES = 1 << 19 };
 
 /* Appends the graphs of the overview, over the time that SCREEN shows, as one SVG
  * document. Pure, as screen_draw is. */

@@ -20,7 +20,7 @@
 
 enum {
 	CELLS = 300 * 100,
-	TEXT_BYTES = 1 << 19,
+	TEXT_BYTES = 1 << 20,
 	ARENAS = 9,
 	READINGS = 240,
 };
@@ -699,6 +699,11 @@ static void graphs_as_svg(void **state)
 	screen_svg(&text, &screen);
 	assert_false(text.overflow);
 	assert_drawn("graphs.svg");
+	strcpy(sample->comm, "a\xef\xbf\xbf"
+			     "b");
+	text_init(&text, drawn, SVG_BYTES);
+	screen_svg(&text, &screen);
+	assert_non_null(strstr(drawn, "ab[29439]"));
 	screen.sample = NULL;
 	screen.history = NULL;
 	text_init(&text, drawn, SVG_BYTES);
