@@ -101,6 +101,9 @@ struct slab {
 };
 
 static struct {
+	__typeof__(&mallctl) ctl;
+	__typeof__(&mallctlnametomib) to_mib;
+	__typeof__(&mallctlbymib) by_mib;
 	struct name epoch, arenas, initialized, purge;
 	struct name whole[WHOLES];
 	struct name part[PARTS];
@@ -118,7 +121,7 @@ static struct name look_up(const char *text)
 {
 	struct name name = {.length = MIB};
 
-	if (mallctlnametomib(text, name.mib, &name.length))
+	if (known.to_mib(text, name.mib, &name.length))
 		name.length = 0;
 	return name;
 }
@@ -126,7 +129,7 @@ static struct name look_up(const char *text)
 static bool ask(const struct name *name, void *value, size_t bytes)
 {
 	return name->length &&
-	       !mallctlbymib(name->mib, name->length, value, &bytes, NULL, 0);
+	       !known.by_mib(name->mib, name->length, value, &bytes, NULL, 0);
 }
 
 /* Whether ARENA has the figure PART; a figure that this jemalloc does not keep is 0. */
@@ -156,7 +159,7 @@ static void refresh(void)
 	uint64_t epoch = 1;
 	size_t bytes = sizeof(epoch);
 
-	mallctlbymib(known.epoch.mib, known.epoch.length, &epoch, &bytes, &epoch, bytes);
+	known.by_mib(known.epoch.mib, known.epoch.length, &epoch, &bytes, &epoch, bytes);
 }
 
 /* ---- before the program ---- */
@@ -169,7 +172,7 @@ static void append_version(char name[RING_NAME])
 	char number[RING_NAME];
 	unsigned i = 0;
 
-	if (mallctl("version", (void *)&version, &bytes, NULL, 0) || !version)
+	if (known.ctl("version", (void *)&version, &bytes, NULL, 0) || !version)
 		return;
 	for (; version[i] && version[i] != '-' && i < RING_NAME - 1; i++)
 		number[i] = version[i];
@@ -183,7 +186,7 @@ static bool keeps_statistics(void)
 	bool keeps = false;
 	size_t bytes = sizeof(keeps);
 
-	return !mallctl("config.stats", &keeps, &bytes, NULL, 0) && keeps;
+	return !known.ctl("config.stats", &keeps, &bytes, NULL, 0) && keeps;
 }
 
 /* One constant of each class of small sizes; false when it is not told. */
@@ -229,13 +232,23 @@ static void look_up_extents(void)
 		known.classes++;
 }
 
+static bool find_calls(void)
+{
+	known.ctl = (__typeof__(&mallctl))host_find("mallctl", (const void *)mallctl);
+	known.to_mib = (__typeof__(&mallctlnametomib))host_find(
+		"mallctlnametomib", (const void *)mallctlnametomib);
+	known.by_mib = (__typeof__(&mallctlbymib))host_find("mallctlbymib",
+							    (const void *)mallctlbymib);
+	return known.ctl && known.to_mib && known.by_mib;
+}
+
 static bool start(char name[RING_NAME])
 {
 	size_t bytes = sizeof(known.page_bytes);
 
-	if (!mallctl || !mallctlnametomib || !mallctlbymib ||
-	    !host_malloc_is_beside((const void *)mallctl) || !keeps_statistics() ||
-	    mallctl("arenas.page", &known.page_bytes, &bytes, NULL, 0))
+	if (!find_calls() || !host_malloc_is_beside((const void *)known.ctl) ||
+	    !keeps_statistics() ||
+	    known.ctl("arenas.page", &known.page_bytes, &bytes, NULL, 0))
 		return false;
 	known.epoch = look_up("epoch");
 	known.arenas = look_up("arenas.narenas");
@@ -451,7 +464,7 @@ static bool detail(struct ring_sample *sample)
 
 static void trim(void)
 {
-	mallctlbymib(known.purge.mib, known.purge.length, NULL, NULL, NULL, 0);
+	known.by_mib(known.purge.mib, known.purge.length, NULL, NULL, NULL, 0);
 }
 
 const struct asker asker_jemalloc = {

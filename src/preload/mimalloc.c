@@ -9,6 +9,8 @@ int mi_version(void);
 #pragma weak mi_process_info
 #pragma weak mi_version
 
+static __typeof__(&mi_process_info) process_info;
+
 /* Three digits, as 209 for 2.0.9; a number of another form is not guessed at. */
 static void append_version(char name[RING_NAME])
 {
@@ -25,7 +27,9 @@ static void append_version(char name[RING_NAME])
 
 static bool start(char name[RING_NAME])
 {
-	if (!mi_process_info || !host_malloc_is_beside((const void *)mi_process_info))
+	process_info = (__typeof__(process_info))host_find("mi_process_info",
+							   (const void *)mi_process_info);
+	if (!process_info || !host_malloc_is_beside((const void *)process_info))
 		return false;
 	name[0] = '\0';
 	host_append(name, "mimalloc");
@@ -38,8 +42,8 @@ static void totals(struct ring_sample *sample)
 {
 	size_t ignored, commit;
 
-	mi_process_info(&ignored, &ignored, &ignored, &ignored, &ignored, &commit,
-			&ignored, &ignored);
+	process_info(&ignored, &ignored, &ignored, &ignored, &ignored, &commit, &ignored,
+		     &ignored);
 	sample_put(sample, RING_MAPPED_BYTES, commit);
 }
 

@@ -11,6 +11,12 @@ const char *tc_version(int *major, int *minor, const char **patch);
 #pragma weak MallocExtension_GetStats
 #pragma weak tc_version
 
+static struct {
+	__typeof__(&MallocExtension_GetNumericProperty) property;
+	__typeof__(&MallocExtension_ReleaseFreeMemory) release;
+	__typeof__(&MallocExtension_GetStats) report;
+} known;
+
 /* One property, and the figure that it is or is a part of. */
 static const struct {
 	const char *name;
@@ -26,15 +32,27 @@ static const struct {
 	{"tcmalloc.transfer_cache_free_bytes", RING_FREE_BYTES},
 };
 
+static void find_calls(void)
+{
+	known.property = (__typeof__(known.property))host_find(
+		"MallocExtension_GetNumericProperty",
+		(const void *)MallocExtension_GetNumericProperty);
+	known.release = (__typeof__(known.release))host_find(
+		"MallocExtension_ReleaseFreeMemory",
+		(const void *)MallocExtension_ReleaseFreeMemory);
+	known.report = (__typeof__(known.report))host_find(
+		"MallocExtension_GetStats", (const void *)MallocExtension_GetStats);
+}
+
 static bool start(char name[RING_NAME])
 {
 	int major, minor;
 	const char *patch;
 	size_t value;
 
-	if (!MallocExtension_GetNumericProperty ||
-	    !host_malloc_is_beside((const void *)MallocExtension_GetNumericProperty) ||
-	    !MallocExtension_GetNumericProperty(properties[0].name, &value))
+	find_calls();
+	if (!known.property || !host_malloc_is_beside((const void *)known.property) ||
+	    !known.property(properties[0].name, &value))
 		return false;
 	name[0] = '\0';
 	host_append(name, "tcmalloc");
@@ -61,7 +79,7 @@ static void totals(struct ring_sample *sample)
 		bool again = sample->have >> figure & 1;
 		size_t value;
 
-		if (MallocExtension_GetNumericProperty(properties[i].name, &value))
+		if (known.property(properties[i].name, &value))
 			sample_put(sample, figure,
 				   again ? sample->value[figure] + value : value);
 		else
@@ -180,10 +198,10 @@ static bool detail(struct ring_sample *sample)
 	struct report report = {.sample = sample};
 	char *line = text;
 
-	if (!MallocExtension_GetStats)
+	if (!known.report)
 		return false;
 	text[0] = '\0';
-	MallocExtension_GetStats(text, REPORT);
+	known.report(text, REPORT);
 	for (unsigned i = 0; i < REPORT && text[i]; i++) {
 		if (text[i] != '\n')
 			continue;
@@ -198,8 +216,8 @@ static bool detail(struct ring_sample *sample)
 
 static void trim(void)
 {
-	if (MallocExtension_ReleaseFreeMemory)
-		MallocExtension_ReleaseFreeMemory();
+	if (known.release)
+		known.release();
 }
 
 const struct asker asker_tcmalloc = {

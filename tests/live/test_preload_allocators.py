@@ -138,7 +138,7 @@ def no_arenas(tap, reading):
 ALLOCATORS = (
     ("libjemalloc.so.2", "jemalloc-", jemalloc, jemalloc_arenas),
     ("libtcmalloc_minimal.so.4", "tcmalloc-", tcmalloc, no_arenas),
-    ("libmimalloc.so.2.0", "mimalloc-", mimalloc, no_arenas),
+    ("libmimalloc.so.[23]*", "mimalloc-", mimalloc, no_arenas),
 )
 
 
@@ -174,6 +174,29 @@ def check_allocator(tap, path, name, totals, arenas):
         tap.equal(ask(target), before, "what it tells of itself after a thousand samples")
 
 
+def check_linked(tap):
+    """jemalloc in the program itself, which shows its functions to nobody."""
+    archive = library("libjemalloc.a")
+    source = harness.BIN / "linked.c"
+    harness.BIN.mkdir(parents=True, exist_ok=True)
+    source.write_text("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
+                      "int main(void)\n{\n\tvoid *volatile held = malloc(5 << 20);\n\n"
+                      "\tmemset(held, 1, 5 << 20);\n\treturn getchar() == EOF && held ? 0 : 1;\n}\n")
+    whole = harness.compile_program("linked", harness.CC, source, [],
+                                    [archive, "-lm", "-lstdc++", "-ldl"])
+    stripped = harness.compile_program("linked-stripped", harness.CC, source, ["-s"],
+                                       [archive, "-lm", "-lstdc++", "-ldl"])
+    with Target([whole], env=preloading.environment(SETTINGS)) as target:
+        row = whole_sample(target.pid).row
+        tap.ok(row["allocator"].startswith("jemalloc-5"), "allocator", row["allocator"])
+        tap.within(row["live_bytes"], 5 << 20, 50 << 20, "live_bytes")
+        tap.ok(row["slab_bytes"] > 0, "slabs", row)
+    with Target([stripped], env=preloading.environment(SETTINGS)) as target:
+        row = preloading.next_sample(target.pid).row
+        tap.equal((row["allocator"], row["status"]), ("the program's own", "partial"),
+                  "not where the table of symbols is gone")
+
+
 def check_unknown(tap):
     """An allocator that nobody knows is called by the name of its file."""
     source = pathlib.Path(harness.BIN / "stranger.c")
@@ -196,6 +219,8 @@ def main():
     for name, *rest in ALLOCATORS:
         with tap.section(name):
             check_allocator(tap, library(name), *rest)
+    with tap.section("linked into the program"):
+        check_linked(tap)
     with tap.section("unknown"):
         check_unknown(tap)
     tap.done()
