@@ -1,6 +1,7 @@
 /* count_alloc.c: preloaded into fragscope, counts what takes memory, and says at the end
- * how often that happened before row 2 and row COUNT_ROWS (1000 unless set) were written.
- * A row is a write to standard output. */
+ * how often that happened before row COUNT_FROM (2 unless set) and row COUNT_ROWS (1000
+ * unless set) were written; with COUNT_NOW, when that last row is written. A row is a
+ * write to standard output. */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -11,15 +12,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { FIRST_ROW = 2 };
-
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 
 static atomic_ulong calls;
-static unsigned long last_row = 1000, rows, at_first, at_last;
+static unsigned long first_row = 2, last_row = 1000, rows, at_first, at_last;
+static int say_now;
+
+static void say(void);
 
 void *malloc(size_t size)
 {
@@ -86,28 +88,40 @@ ssize_t write(int fd, const void *bytes, size_t length)
 {
 	if (fd == STDOUT_FILENO) {
 		rows++;
-		if (rows == FIRST_ROW)
+		if (rows == first_row)
 			at_first = calls;
-		if (rows == last_row)
+		if (rows == last_row) {
 			at_last = calls;
+			if (say_now)
+				say();
+		}
 	}
 	return syscall(SYS_write, fd, bytes, length);
 }
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *wanted = getenv("COUNT_ROWS");
+	const char *from = getenv("COUNT_FROM"), *wanted = getenv("COUNT_ROWS");
 
+	if (from)
+		first_row = strtoul(from, NULL, 10);
 	if (wanted)
 		last_row = strtoul(wanted, NULL, 10);
+	say_now = getenv("COUNT_NOW") != NULL;
 }
 
-__attribute__((destructor)) static void say(void)
+static void say(void)
 {
 	char line[128];
-	int length =
-		snprintf(line, sizeof(line), "rows %lu before-2 %lu before-last %lu\n",
-			 rows, at_first, at_last);
+	int length = snprintf(line, sizeof(line),
+			      "rows %lu before-first %lu before-last %lu\n", rows,
+			      at_first, at_last);
 
 	syscall(SYS_write, STDERR_FILENO, line, (size_t)length);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	if (!say_now)
+		say();
 }

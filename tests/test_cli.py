@@ -16,6 +16,7 @@ import schema  # noqa: E402  pylint: disable=wrong-import-position
 
 SEE = "; see 'fragscope --help'\n"
 SEE_STAT = "; see 'fragscope stat --help'\n"
+SEE_TOP = "; see 'fragscope top --help'\n"
 SIZE = "a size: bytes, or a whole number with K, M, G or T"
 TIME = "a time: seconds, or a number with ns, us, ms, s, m or h"
 
@@ -64,6 +65,24 @@ USAGE = (
     ("stat -p 1 --source proc --arenas",
      "fragscope stat: --arenas needs the heap, which --source proc does not read"
      + SEE_STAT),
+    ("top --foo", f"fragscope top: unknown option '--foo'{SEE_TOP}"),
+    ("top -p 1 0",
+     f"fragscope top: INTERVAL '0' is not a time above 0{TIME[6:]}{SEE_TOP}"),
+    ("top -p 1 1 1", f"fragscope top: unexpected argument '1'{SEE_TOP}"),
+    ("top --speed 2", f"fragscope top: --speed needs --replay{SEE_TOP}"),
+    ("top -p 1 --max-cost 101",
+     f"fragscope top: option '--max-cost': '101' is not a whole number from 1 to 100{SEE_TOP}"),
+    ("top -p 1 --replay x",
+     f"fragscope top: --pid and --replay exclude each other{SEE_TOP}"),
+    ("top --replay x --no-events",
+     f"fragscope top: --no-events and --replay exclude each other{SEE_TOP}"),
+    ("top --replay -",
+     f"fragscope top: --replay needs a file: standard input is the keyboard{SEE_TOP}"),
+    ("top --replay x 1",
+     "fragscope top: --replay takes no INTERVAL: --speed says how fast it is played"
+     + SEE_TOP),
+    ("top -p 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
+     f"fragscope top: 17 processes, and at most 16 can be watched at once{SEE_TOP}"),
 )
 
 

@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "live"))
 
 import harness  # noqa: E402  pylint: disable=wrong-import-position
+from terminal import Terminal  # noqa: E402  pylint: disable=wrong-import-position
 
 COUNTER = harness.BUILD / "tests" / "count_alloc.so"
 
@@ -32,10 +33,44 @@ def counts(pid, rows, *args):
     )
     if "--events" in args and done.returncode in (69, 77):
         raise harness.Skip(done.stderr.strip())
-    found = re.search(r"rows (\d+) before-2 (\d+) before-last (\d+)", done.stderr)
+    found = re.search(r"rows (\d+) before-first (\d+) before-last (\d+)", done.stderr)
     if done.returncode or not found:
         raise RuntimeError(f"status {done.returncode}: {done.stderr}")
     return [int(number) for number in found.groups()]
+
+
+# Frames of `top`: from the first one on every pane has been shown, and what comes is more of
+# the same.
+FRAMES_FROM, FRAMES = 40, 200
+PANES = (("1", "resident memory"), ("2", "sorted by"), ("3", r"in \d+ cells?"),
+         ("4", "chunk size"), ("5", "no-events"), ("6", "nothing ails|warning|note|CRITICAL"))
+
+
+def check_top(tap, pid):
+    """The screen, while panes are visited and the time is held: nothing is allocated after
+    the start, by the terminal's library neither as long as the size stays."""
+    command = ["env", f"LD_PRELOAD={COUNTER}", f"COUNT_FROM={FRAMES_FROM}",
+               f"COUNT_ROWS={FRAMES}", "COUNT_NOW=1", harness.FRAGSCOPE, "top", "-p", pid,
+               "0.01", "--max-cost", "100", "--no-events"]
+    with Terminal(command) as terminal:
+        terminal.wait("complete")
+
+        def tour():
+            for key, wanted in PANES:
+                terminal.press(key)
+                terminal.wait(lambda text, wanted=wanted: re.search(wanted, text)
+                              or "rows " in terminal.stderr())
+            terminal.press("p", "Left", "Left", "l")
+            return re.search(r"rows (\d+) before-first (\d+) before-last (\d+)",
+                             terminal.stderr())
+
+        found = harness.until(tour, f"{FRAMES} frames")
+        rows, first, last = (int(number) for number in found.groups())
+        tap.equal(rows, FRAMES, "frames")
+        tap.ok(first > 0, "the counter works", first)
+        tap.equal(last, first, f"allocations from frame {FRAMES_FROM} to frame {rows}")
+        terminal.press("q")
+        tap.equal(terminal.status(), 0, "status", terminal.stderr())
 
 
 def main():
@@ -51,6 +86,8 @@ def main():
                 tap.ok(rows >= wanted, "rows", rows)
                 tap.ok(first > 0, "the counter works", first)
                 tap.equal(last, first, f"allocations from row 2 to row {wanted}")
+        with tap.section("top"):
+            check_top(tap, target.pid)
         target.ask("churn off")
     tap.done()
 

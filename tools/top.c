@@ -91,8 +91,8 @@ const struct command command_top = {
 /* ---- the command line ---- */
 
 /* Options that cannot stand together. */
-static int check_pairs(const struct command *command, const struct parsed *parsed,
-		       struct fault *fault)
+static int check_pairs(const struct command *command, const struct top_request *request,
+		       const struct parsed *parsed, struct fault *fault)
 {
 	static const char *const live[] = {"pid", "name", "source", "max-cost",
 					   "no-events"};
@@ -106,6 +106,10 @@ static int check_pairs(const struct command *command, const struct parsed *parse
 			return usage_fault(fault, command,
 					   "--%s and --replay exclude each other",
 					   live[i]);
+	if (!strcmp(request->replay, "-"))
+		return usage_fault(
+			fault, command,
+			"--replay needs a file: standard input is the keyboard");
 	if (parsed->operand_count)
 		return usage_fault(fault, command,
 				   "--replay takes no INTERVAL: --speed "
@@ -146,7 +150,7 @@ static int read_request(const struct command *command, int argc, char **argv,
 				   "number with ns, us, ms, s, m or h",
 				   interval);
 	request->or_preload = !options_given(command, parsed, "source");
-	error = check_pairs(command, parsed, fault);
+	error = check_pairs(command, request, parsed, fault);
 	if (!error)
 		error = add_named(request, fault);
 	if (!error && request->pids.count > TOP_TARGETS)
@@ -463,6 +467,7 @@ static int run_top(const struct top_request *request, struct fault *fault)
 		return out_of_memory(fault);
 	top->request = request;
 	top->time.zoom_ns = DEFAULT_ZOOM_NS;
+	top->ascending = true;
 	top->map.wish.target = -1;
 	catch_signals(&before);
 	error = open_all(top, fault);

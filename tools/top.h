@@ -115,6 +115,7 @@ struct top {
 	struct events *events;	 /* null: none are asked for */
 	struct picker *picker;	 /* null: nobody has chosen a process yet */
 	struct replayer *replay; /* null: live */
+	bool replay_told;	 /* how it ended */
 
 	struct top_target target[TOP_TARGETS];
 	unsigned target_count, shown;

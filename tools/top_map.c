@@ -184,7 +184,9 @@ void top_map_zoom(struct top *top, int step)
 	if (!map || !map->cell_count)
 		return;
 	top->map.cursor_addr = map->cell[cursor_cell(top, map)].from;
-	bytes = map->total.to - map->total.from;
+	/* Of what is asked for: that may not have been looked at yet. */
+	bytes = top->map.to ? top->map.to - top->map.from
+			    : map->arena_to - map->arena_from;
 	look_at(top, map, top->map.cursor_addr,
 		step > 0 ? bytes / ZOOM_FACTOR : bytes * ZOOM_FACTOR);
 }

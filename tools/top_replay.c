@@ -26,7 +26,7 @@ struct replayed {
 struct replayer {
 	struct replay *replay;
 	const struct sample *pending; /* read, and not handed out yet */
-	bool ended, held;
+	bool ended, cut, held;
 	char why[FAULT_TEXT];
 	double speed;
 	int64_t at_ns, since_ns;
@@ -195,6 +195,7 @@ static bool fetch(struct replayer *replayer)
 		return true;
 	replayer->pending = NULL;
 	replayer->ended = true;
+	replayer->cut = result < 0;
 	snprintf(replayer->why, sizeof(replayer->why), "%s",
 		 result < 0 ? fault.text : "the recording ends here");
 	return false;
@@ -247,8 +248,9 @@ bool replayer_held(const struct replayer *replayer)
 	return replayer->held;
 }
 
-bool replayer_over(const struct replayer *replayer, const char **why)
+bool replayer_over(const struct replayer *replayer, bool *cut, const char **why)
 {
+	*cut = replayer->cut;
 	*why = replayer->why;
 	return replayer->ended && !replayer->pending;
 }

@@ -36,8 +36,8 @@ int64_t replayer_wait_ns(const struct replayer *replayer);
 void replayer_hold(struct replayer *replayer, bool hold);
 bool replayer_held(const struct replayer *replayer);
 
-/* Whether all was played; WHY says how the file ended, if that was no proper end. */
-bool replayer_over(const struct replayer *replayer, const char **why);
+/* Whether all was played: WHY says how it ended. CUT: not as a recording ends. */
+bool replayer_over(const struct replayer *replayer, bool *cut, const char **why);
 
 double replayer_speed(const struct replayer *replayer);
 void replayer_set_speed(struct replayer *replayer, double speed);

@@ -175,7 +175,7 @@ static void fill_target(struct top *top, struct screen *screen)
 	screen->sample = top_sample(top);
 	screen->now_ns = right_end(top, target);
 	fill_trends(top, screen);
-	screen->ended = target->over ? target->why_over : NULL;
+	screen->ended = target->over && !top->replay ? target->why_over : NULL;
 	screen->sizes_arena = top->all_sizes ? -1 : (int)top->arena;
 	fill_arenas(top, screen);
 	fill_events(top, screen);

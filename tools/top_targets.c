@@ -207,15 +207,16 @@ static void take_replayed(struct top *top)
 	const struct sample *sample;
 	const char *why;
 	unsigned index;
+	bool is_cut;
 
 	while ((sample = replayer_take(top->replay, &index))) {
 		(void)history_add(top->target[index].history, sample);
 		top->dirty = true;
 	}
-	if (!replayer_over(top->replay, &why))
+	if (top->replay_told || !replayer_over(top->replay, &is_cut, &why))
 		return;
-	for (unsigned i = 0; i < top->target_count; i++)
-		end(top, &top->target[i], why);
+	top->replay_told = true;
+	top_say(top, is_cut, "%s", why);
 }
 
 void top_take(struct top *top)

@@ -3,6 +3,7 @@
 #include "base/output.h"
 #include "base/text.h"
 #include "top.h"
+#include "tui/svg.h"
 #include "view/view.h"
 
 #include <errno.h>
@@ -19,9 +20,10 @@ static size_t text_room(const struct canvas *canvas)
 	return (size_t)canvas->rows * (canvas->columns * 4 + 1) + 1;
 }
 
-static int write_screen(struct top *top, int fd)
+/* What FILL makes of the screen, in ROOM bytes at most. */
+static int write_text(struct top *top, int fd, size_t room,
+		      void (*fill)(const struct top *top, struct text *text))
 {
-	size_t room = text_room(top->canvas);
 	char *buf = malloc(room);
 	struct text text;
 	int error;
@@ -29,10 +31,30 @@ static int write_screen(struct top *top, int fd)
 	if (!buf)
 		return -ENOMEM;
 	text_init(&text, buf, room);
-	canvas_text(top->canvas, &text);
+	fill(top, &text);
 	error = text.overflow ? -EOVERFLOW : output_write(fd, text.buf, text.length);
 	free(buf);
 	return error;
+}
+
+static void fill_screen(const struct top *top, struct text *text)
+{
+	canvas_text(top->canvas, text);
+}
+
+static int write_screen(struct top *top, int fd)
+{
+	return write_text(top, fd, text_room(top->canvas), fill_screen);
+}
+
+static void fill_graphs(const struct top *top, struct text *text)
+{
+	screen_svg(text, &top->screen);
+}
+
+static int write_graphs(struct top *top, int fd)
+{
+	return write_text(top, fd, SVG_BYTES, fill_graphs);
 }
 
 /* All readings that are kept whole, the earliest first. */
@@ -59,6 +81,7 @@ static const struct {
 } files[] = {
 	{"txt", write_screen},
 	{"csv", write_samples},
+	{"svg", write_graphs},
 };
 
 enum { FILES = sizeof(files) / sizeof(files[0]) };
@@ -103,6 +126,8 @@ void top_write(struct top *top)
 
 	if (!top_shown(top))
 		return;
+	/* What was pressed just before shall be on it. */
+	top_draw(top);
 	text_init(&text, name, sizeof(name));
 	name_files(top_shown(top), &text);
 	stem = text.length;
@@ -118,5 +143,5 @@ void top_write(struct top *top)
 		}
 	}
 	name[stem - 1] = '\0';
-	top_say(top, false, "written: %s.txt, .csv", name);
+	top_say(top, false, "written: %s.txt, .csv, .svg", name);
 }

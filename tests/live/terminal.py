@@ -40,10 +40,11 @@ class Terminal:
         script = self.scratch / "run.sh"
         script.write_text(
             "trap : INT TSTP\n"
-            "stty -a >before\n"
+            "modes() { stty -a | sed 's/ rows [0-9]*; columns [0-9]*;//'; }\n"
+            "modes >before\n"
             f"{shlex.join(self.command)} 2>stderr\n"
             "echo $? >status.new\n"
-            "stty -a >after\n"
+            "modes >after\n"
             "mv status.new status\n"
             # What is on the screen now is looked at by the test.
             "exec cat\n",
@@ -102,14 +103,14 @@ class Terminal:
 
     def wait(self, wanted, what=None):
         """Until the screen matches WANTED, a pattern or a function of its text; that
-        text."""
+        text. It may be caught in the middle of a change: it counts when it stays so."""
         test = wanted if callable(wanted) else re.compile(wanted, re.M).search
         last = ""
 
         def seen():
             nonlocal last
-            last = self.text()
-            return test(last)
+            before, last = last, self.text()
+            return test(last) and last == before
 
         try:
             harness.until(seen, what or str(wanted), PATIENCE_S)
@@ -127,11 +128,10 @@ class Terminal:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def click(self, row, column):
-        """The left button, as terminals that number from 1 report it (SGR 1006 off)."""
-        self._tmux("send-keys", "-H", *(
-            f"{byte:02x}"
-            for byte in b"\033[M" + bytes([32, 33 + column, 33 + row])
-        ))
+        """The left button down and up, as terminals report it; they count from 1."""
+        for button in (32, 35):
+            report = b"\033[M" + bytes([button, 33 + column, 33 + row])
+            self._tmux("send-keys", "-H", *(f"{byte:02x}" for byte in report))
 
     def pid(self):
         """The process of the command: the only child of the shell."""
