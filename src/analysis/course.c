@@ -84,11 +84,25 @@ void course_add(struct course *course, const struct sample *sample,
 	course->last_ns = sample->time_ns;
 }
 
+/* All that TRACK has, however long, in COURSE_POINTS equal parts of time at most. */
+static size_t points_of(const struct track *track, struct track_point *out)
+{
+	int64_t from_ns, to_ns;
+	size_t count = 0;
+
+	if (!track_span(track, &from_ns, &to_ns))
+		return 0;
+	track_columns(track, from_ns, to_ns + 1, out, COURSE_POINTS);
+	for (size_t i = 0; i < COURSE_POINTS; i++)
+		if (out[i].count)
+			out[count++] = out[i];
+	return count;
+}
+
 static void trend_of_track(struct course *course, unsigned i, struct verdict_trend *out)
 {
 	struct track_point *point = course->point;
-	size_t count = track_points(course->track[i], INT64_MIN, INT64_MAX, point,
-				    COURSE_POINTS);
+	size_t count = points_of(course->track[i], point);
 	struct trend trend;
 
 	*out = (struct verdict_trend){0};
@@ -126,7 +140,7 @@ void course_held(struct course *course, struct verdict_trend *trend)
 
 size_t course_points(const struct course *course, unsigned i, struct track_point *out)
 {
-	return track_points(course->track[i], INT64_MIN, INT64_MAX, out, COURSE_POINTS);
+	return points_of(course->track[i], out);
 }
 
 void course_reach(struct course *course, const struct room *room, struct room_reach *out)

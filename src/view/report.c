@@ -1,5 +1,6 @@
 #include "view/report_parts.h"
 
+#include "analysis/free_sizes.h"
 #include "base/output.h"
 #include "base/take.h"
 
@@ -162,6 +163,36 @@ void report_when(const struct room_reach *reach, char *text, size_t size)
 	else
 		snprintf(text, size, "in %s (%s to %s)", SPAN(reach->in_s),
 			 SPAN(reach->earliest_s), SPAN(reach->latest_s));
+}
+
+/* By the figure for the size that was asked for; by the bins, where the reading has them,
+ * for some more. */
+void report_unusable(const struct sample *sample, char *text, size_t size)
+{
+	static const uint64_t requests[] = {UINT64_C(1) << 10, UINT64_C(16) << 10,
+					    UINT64_C(256) << 10};
+	const struct figures *fig = &sample->fig;
+	int used;
+	double low, high;
+
+	*text = '\0';
+	if (!figure_has(fig, FIG_UNUSABLE) || !figure_has(fig, FIG_FREE_BYTES) ||
+	    !fig->v[FIG_FREE_BYTES].u)
+		return;
+	used = snprintf(
+		text, size, "For a request of %s, %s of the free memory is useless",
+		BYTES(fig->v[FIG_UNUSABLE_FOR_BYTES].u), SHARE(fig->v[FIG_UNUSABLE].d));
+	for (unsigned i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
+		if (!free_sizes_unusable(sample, FREE_SIZES_ALL, requests[i], &low,
+					 &high))
+			break;
+		used += snprintf(text + used, size - (size_t)used, "%s of %s, %s",
+				 i ? ";" : "; for one", BYTES(requests[i]), SHARE(low));
+		if (high > low + 0.005)
+			used += snprintf(text + used, size - (size_t)used, " to %s",
+					 SHARE(high));
+	}
+	snprintf(text + used, size - (size_t)used, ".");
 }
 
 void report_cost(const struct report *report, char *text, size_t size)

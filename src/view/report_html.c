@@ -129,9 +129,10 @@ static void head(struct report_out *out, const struct report *report)
 	element(out, "p", "answer", report->answer);
 	when(out, report->sample->time_ns);
 	report_escape(out, report->describe);
-	report_say(out, "; readings: %llu in %s; the last is %s ",
-		   (unsigned long long)report->readings, SPAN(report->watched_s),
-		   sample_status_name(report->sample->status));
+	if (report->readings > 1)
+		report_say(out, "; %llu readings in %s",
+			   (unsigned long long)report->readings, SPAN(report->watched_s));
+	report_say(out, "; the last is %s ", sample_status_name(report->sample->status));
 	report_escape(out, report->sample->missing);
 	text_string(&out->text, "</p>\n");
 }
@@ -162,6 +163,13 @@ static void verdicts(struct report_out *out, const struct report *report)
 		element(out, "p", NULL, verdict->remedy);
 		report_say(out, "</div>\n");
 	}
+}
+
+static void not_known(struct report_out *out, const char *why)
+{
+	text_string(&out->text, "<p>Not known: ");
+	report_escape(out, why);
+	text_string(&out->text, "</p>\n");
 }
 
 /* ---- figures ---- */
@@ -230,6 +238,7 @@ static void arenas(struct report_out *out, const struct sample *sample)
 static void broken(struct report_out *out, const struct sample *sample)
 {
 	const struct figures *fig = &sample->fig;
+	char unusable[256];
 
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
@@ -242,17 +251,20 @@ static void broken(struct report_out *out, const struct sample *sample)
 		   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
 		   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
 		   report_figure(fig, FIG_FRAG).s);
-	if (figure_has(fig, FIG_UNUSABLE) && fig->v[FIG_FREE_BYTES].u)
-		report_say(out, " For a request of %s, %s of the free memory is useless.",
-			   report_figure(fig, FIG_UNUSABLE_FOR_BYTES).s,
-			   SHARE(fig->v[FIG_UNUSABLE].d));
 	report_say(out, "</p>\n");
+	report_unusable(sample, unusable, sizeof(unusable));
+	if (*unusable)
+		element(out, "p", NULL, unusable);
 	report_svg_sizes(out, sample);
 }
 
 static void heading(struct report_out *out, const struct report *report)
 {
 	element(out, "h2", NULL, "Where it is heading");
+	if (report->readings < 2) {
+		not_known(out, "this is of one reading");
+		return;
+	}
 	report_say(out, "<div class=\"graphs\">\n");
 	for (unsigned i = 0; i < report->courses; i++)
 		report_svg_course(out, &report->course[i]);
@@ -260,13 +272,6 @@ static void heading(struct report_out *out, const struct report *report)
 }
 
 /* ---- who, limits, pins ---- */
-
-static void not_known(struct report_out *out, const char *why)
-{
-	text_string(&out->text, "<p>Not known: ");
-	report_escape(out, why);
-	text_string(&out->text, "</p>\n");
-}
 
 static void growth(struct report_out *out, const struct report_growth *of)
 {

@@ -53,6 +53,10 @@ void report_trend(enum figure f, const struct verdict_trend *trend, char *text,
 /* When a limit is reached, in words; "-" when that is not known. */
 void report_when(const struct room_reach *reach, char *text, size_t size);
 
+/* For which requests how much of SAMPLE's free memory is useless, as a sentence; "" when
+ * that is not known. */
+void report_unusable(const struct sample *sample, char *text, size_t size);
+
 /* The last line: what the report cost. */
 void report_cost(const struct report *report, char *text, size_t size);
 

@@ -1,10 +1,10 @@
 /* report_svg.c: the drawings of a report's page: inline SVG without scripts; colours come
  * from the page's classes, and whatever has a colour has words, too. */
+#include "analysis/free_sizes.h"
 #include "view/report_parts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum {
 	WIDE = 1000,
@@ -16,7 +16,6 @@ enum {
 	GRAPH_FOOT = 16,
 	CELL = 12,
 	CELLS_WIDE = 80,
-	CLASSES = 48, /* powers of two */
 	ROW = 18,
 	LABELS = 150,
 };
@@ -133,7 +132,7 @@ void report_svg_course(struct report_out *out, const struct report_course *cours
 	struct scale scale;
 	char words[64];
 
-	if (!course->points)
+	if (course->points < 2)
 		return;
 	scale = scale_of(course);
 	report_trend(course->f, &course->trend, words, sizeof(words));
@@ -207,85 +206,73 @@ void report_svg_map(struct report_out *out, const struct heap_map *map)
 
 /* ---- free sizes ---- */
 
-struct sizes {
-	uint64_t bytes[CLASSES], count[CLASSES];
-	uint64_t most;
-	unsigned first, last;
-	bool any;
-};
-
-/* Bins are narrower than a power of two but for the last ones, whose chunks count by
- * their mean size. */
-static void add_bin(struct sizes *sizes, const struct bin_total *bin)
+/* A row of the drawing: its place from above, and what it stands for. */
+static void size_row(struct report_out *out, unsigned place, const char *name,
+		     const char *class, const struct size_class *of, uint64_t most)
 {
-	uint64_t mean;
-	unsigned class;
-
-	if (!bin->count)
-		return;
-	mean = bin->total_bytes / bin->count;
-	class = mean ? 63U - (unsigned)__builtin_clzll(mean) : 0;
-	if (class >= CLASSES)
-		class = CLASSES - 1;
-	sizes->bytes[class] += bin->total_bytes;
-	sizes->count[class] += bin->count;
-	if (sizes->bytes[class] > sizes->most)
-		sizes->most = sizes->bytes[class];
-	if (!sizes->any || class < sizes->first)
-		sizes->first = class;
-	if (!sizes->any || class > sizes->last)
-		sizes->last = class;
-	sizes->any = true;
-}
-
-static void add_arenas(struct sizes *sizes, const struct sample *sample)
-{
-	for (unsigned i = 0; i < sample->arena_count; i++) {
-		const struct arena_bins *bins = sample->arena[i].bins;
-
-		if (!bins || !bins->split)
-			continue;
-		for (unsigned bin = 0; bin < SAMPLE_FASTBINS; bin++)
-			add_bin(sizes, &bins->fast[bin]);
-		for (unsigned bin = 0; bin < SAMPLE_BINS; bin++)
-			add_bin(sizes, &bins->bins[bin]);
-	}
-}
-
-static void size_row(struct report_out *out, const struct sizes *sizes, unsigned class)
-{
-	double wide =
-		(double)sizes->bytes[class] / (double)sizes->most * (WIDE - 2 * LABELS);
-	unsigned y = (class - sizes->first) * ROW;
+	double wide = (double)of->bytes / (double)most * (WIDE - 2 * LABELS);
+	unsigned y = place * ROW;
 	char words[64];
 
-	snprintf(words, sizes->count[class] ? sizeof(words) : 1, "%s in %s",
-		 BYTES(sizes->bytes[class]), COUNT(sizes->count[class]));
+	snprintf(words, sizeof(words), "%s in %s", BYTES(of->bytes), COUNT(of->chunks));
+	label(out, LABELS - 6, y + ROW - 5, "end", name);
+	if (!of->chunks)
+		return;
 	report_say(out,
 		   "<rect x=\"%d\" y=\"%u\" width=\"%.1f\" height=\"%d\" "
-		   "class=\"trimmable\"/>\n",
-		   LABELS, y + 2, wide, ROW - 4);
+		   "class=\"%s\"/>\n",
+		   LABELS, y + 2, wide, ROW - 4, class);
 	label(out, LABELS + wide + 6, y + ROW - 5, "start", words);
-	snprintf(words, sizeof(words), "%s and more", BYTES(UINT64_C(1) << class));
-	label(out, LABELS - 6, y + ROW - 5, "end", words);
+}
+
+static uint64_t most_bytes(const struct free_sizes *sizes)
+{
+	uint64_t most = sizes->top_bytes > sizes->mixed.bytes ? sizes->top_bytes
+							      : sizes->mixed.bytes;
+
+	for (unsigned i = 0; i < FREE_SIZES; i++)
+		if (sizes->size[i].bytes > most)
+			most = sizes->size[i].bytes;
+	return most;
+}
+
+static void draw_sizes(struct report_out *out, const struct free_sizes *sizes)
+{
+	const struct size_class tops = {.chunks = sizes->tops, .bytes = sizes->top_bytes};
+	uint64_t most = most_bytes(sizes);
+
+	report_say(out,
+		   "<svg viewBox=\"0 0 %d %d\" role=\"img\" class=\"sizes\" "
+		   "aria-label=\"free chunks by size\">\n",
+		   WIDE, (FREE_SIZES + 2) * ROW);
+	for (unsigned i = 0; i < FREE_SIZES; i++) {
+		const struct size_class *of = &sizes->size[i];
+		char name[64];
+
+		if (of->to_bytes == UINT64_MAX)
+			snprintf(name, sizeof(name), "from %s on", BYTES(of->from_bytes));
+		else
+			snprintf(name, sizeof(name), "below %s", BYTES(of->to_bytes + 1));
+		size_row(out, i, name, "trimmable", of, most);
+	}
+	size_row(out, FREE_SIZES, "not sorted yet", "retained", &sizes->mixed, most);
+	size_row(out, FREE_SIZES + 1, "tops", "mapped", &tops, most);
+	report_say(out,
+		   "</svg>\n<p class=\"note\">Bytes in free chunks of each size, and "
+		   "how many chunks these are.</p>\n");
 }
 
 void report_svg_sizes(struct report_out *out, const struct sample *sample)
 {
-	struct sizes sizes = {.most = 0};
+	struct free_sizes sizes;
 
-	add_arenas(&sizes, sample);
-	if (!sizes.any || !sizes.most) {
+	if (!free_sizes_of(sample, FREE_SIZES_ALL, &sizes) || !most_bytes(&sizes)) {
 		report_say(out, "<p>How its chunks are spread over sizes is not known of "
 				"this reading.</p>\n");
 		return;
 	}
-	report_say(out,
-		   "<svg viewBox=\"0 0 %d %u\" role=\"img\" class=\"sizes\" "
-		   "aria-label=\"free chunks by size\">\n",
-		   WIDE, (sizes.last - sizes.first + 1) * ROW);
-	for (unsigned class = sizes.first; class <= sizes.last; class ++)
-		size_row(out, &sizes, class);
-	report_say(out,
-		   "</svg>\n<p>Bytes in free chunks of each size, tops left out.</p>\n");
+	draw_sizes(out, &sizes);
+	if (sizes.arenas_missing)
+		report_say(out, "<p class=\"note\">Of %u arenas it is not known.</p>\n",
+			   sizes.arenas_missing);
 }

@@ -195,6 +195,7 @@ static void arenas(struct report_out *out, const struct sample *sample)
 static void broken(struct report_out *out, const struct sample *sample)
 {
 	const struct figures *fig = &sample->fig;
+	char unusable[256];
 
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
@@ -207,11 +208,9 @@ static void broken(struct report_out *out, const struct sample *sample)
 		   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
 		   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
 		   report_figure(fig, FIG_FRAG).s);
-	if (figure_has(fig, FIG_UNUSABLE) && fig->v[FIG_FREE_BYTES].u)
-		report_say(out,
-			   "  For a request of %s, %s of the free memory is useless.\n",
-			   report_figure(fig, FIG_UNUSABLE_FOR_BYTES).s,
-			   SHARE(fig->v[FIG_UNUSABLE].d));
+	report_unusable(sample, unusable, sizeof(unusable));
+	if (*unusable)
+		wrapped(out, 2, 2, unusable);
 	arenas(out, sample);
 }
 

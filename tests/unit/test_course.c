@@ -1,0 +1,162 @@
+/* test_course.c: how figures and limits moved over readings: trends, gaps, many readings,
+ * and when a limit is reached. */
+#include "analysis/course.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define M      ((uint64_t)1 << 20)
+#define SECOND INT64_C(1000000000)
+
+static struct course *course;
+static struct sample *sample;
+static struct room room;
+
+static int setup(void **state)
+{
+	(void)state;
+	room = (struct room){.nearest = ROOM_ADDRESS_SPACE};
+	room.row[ROOM_ADDRESS_SPACE] =
+		(struct room_row){.is_set = true, .limit = 1000 * M};
+	sample = sample_new(0, false);
+	return sample ? course_new(&course) : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	sample_free(sample);
+	course_free(course);
+	return 0;
+}
+
+static void use(uint64_t bytes)
+{
+	struct room_row *row = &room.row[ROOM_ADDRESS_SPACE];
+
+	row->used = bytes;
+	row->left = row->limit - bytes;
+}
+
+/* A reading of second I: RSS and the address space grow by 1M a second from 100M, live
+ * memory is 50M, and mapped chunks have 2M more each second. */
+static void add(unsigned i)
+{
+	sample_clear(sample);
+	sample->time_ns = 1000 * SECOND + i * SECOND;
+	figure_set(&sample->fig, FIG_RSS_BYTES, (100 + i) * M);
+	figure_set(&sample->fig, FIG_LIVE_BYTES, 50 * M);
+	figure_set(&sample->fig, FIG_MMAPPED_BYTES, 2 * i * M);
+	use((100 + i) * M);
+	course_add(course, sample, &room);
+}
+
+static void trends(void **state)
+{
+	struct verdict_trend trend;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		add(i);
+	course_trend(course, 0, &trend);
+	assert_true(course_figure[0] == FIG_RSS_BYTES);
+	assert_true(trend.is_known && trend.is_rising && !trend.is_falling);
+	assert_true(fabs(trend.per_s - (double)M) < 1);
+	assert_true(trend.first == 100.0 * (double)M && trend.last == 119.0 * (double)M);
+	course_trend(course, 1, &trend);
+	assert_true(trend.is_known && !trend.is_rising && !trend.is_falling);
+	course_held(course, &trend);
+	assert_true(trend.is_rising && fabs(trend.per_s - 2.0 * (double)M) < 1);
+	assert_true(course_span_s(course) == 19.0);
+}
+
+static void too_few_readings(void **state)
+{
+	struct room_reach reach[ROOM_KINDS];
+	struct verdict_trend trend;
+
+	(void)state;
+	for (unsigned i = 0; i < 7; i++)
+		add(i);
+	course_trend(course, 0, &trend);
+	assert_false(trend.is_known);
+	course_reach(course, &room, reach);
+	assert_int_equal(reach[ROOM_ADDRESS_SPACE].when, ROOM_WHEN_UNKNOWN);
+}
+
+static void what_was_never_had(void **state)
+{
+	static struct track_point point[COURSE_POINTS];
+	struct verdict_trend trend;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		add(i);
+	course_trend(course, 2, &trend);
+	assert_false(trend.is_known);
+	assert_int_equal(course_points(course, 2, point), 0);
+	assert_int_equal(course_points(course, 0, point), 20);
+}
+
+static void a_gap_is_a_gap(void **state)
+{
+	static struct track_point point[COURSE_POINTS];
+
+	(void)state;
+	add(0);
+	sample_clear(sample);
+	sample->time_ns = 1001 * SECOND;
+	course_add(course, sample, NULL);
+	add(2);
+	assert_int_equal(course_points(course, 0, point), 2);
+	assert_true(point[1].gap);
+}
+
+static void limits(void **state)
+{
+	struct room_reach reach[ROOM_KINDS];
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		add(i);
+	course_reach(course, &room, reach);
+	/* 1000M - 119M at 1M a second. */
+	assert_int_equal(reach[ROOM_ADDRESS_SPACE].when, ROOM_WHEN_IN);
+	assert_true(fabs(reach[ROOM_ADDRESS_SPACE].in_s - 881) < 1);
+	assert_int_equal(reach[ROOM_HOST].when, ROOM_WHEN_UNKNOWN);
+}
+
+static void a_day_of_readings(void **state)
+{
+	static struct track_point point[COURSE_POINTS];
+	struct verdict_trend trend;
+	size_t count;
+
+	(void)state;
+	for (unsigned i = 0; i < 86400; i++)
+		add(i);
+	count = course_points(course, 0, point);
+	assert_in_range(count, 100, COURSE_POINTS);
+	assert_true(point[0].first == 100.0 * (double)M);
+	assert_true(point[count - 1].last == (100.0 + 86399.0) * (double)M);
+	course_trend(course, 0, &trend);
+	assert_true(trend.is_rising && fabs(trend.per_s - (double)M) < 10);
+	assert_true(course_span_s(course) == 86399.0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(trends),	      TEST(too_few_readings), TEST(what_was_never_had),
+		TEST(a_gap_is_a_gap), TEST(limits),	      TEST(a_day_of_readings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
