@@ -23,7 +23,7 @@ enum {
 	STACKS = 1024,
 	STACKS_TOLD = 5,
 	STACK_BYTES = 16384,
-	EVENTS_PER_SECOND = 20,
+	EVENTS_PER_SECOND = 100, /* as 'trace --fold' */
 	MAP_CELLS = 960,
 };
 
