@@ -178,7 +178,7 @@ static void events(struct layout *layout)
 	if (left.columns >= 2 * DETAIL_COLUMNS + BESIDE_COLUMNS / 2)
 		layout->detail = take_right(&left, left.columns / 2);
 	else if (left.rows >= 8)
-		layout->detail = take_bottom(&left, left.rows / 2);
+		layout->detail = take_bottom(&left, left.rows * 3 / 5);
 	layout->main = left;
 }
 

@@ -3,7 +3,9 @@
 #include "tui/graph.h"
 #include "tui/pane.h"
 
-enum { TIME_COLUMNS = 13, KIND_COLUMNS = 8, NS_PER_MS = 1000000 };
+#include <string.h>
+
+enum { TIME_COLUMNS = 13, KIND_COLUMNS = 8, NS_PER_MS = 1000000, HEAD_LINES = 2 };
 
 static void row_draw(const struct area *area, unsigned row,
 		     const struct screen_event *event, unsigned i, bool selected)
@@ -50,24 +52,64 @@ static void summary(const struct drawing *drawing)
 	area_cut(&area, 0, 0, area.rect.columns, line.buf, INK_LABEL);
 }
 
-/* The lines of a detail stand as they are: a stack that is wrapped cannot be read. */
+static unsigned lines_of(const char *detail)
+{
+	unsigned lines = 0;
+
+	for (; *detail; lines++) {
+		detail += strcspn(detail, "\n");
+		detail += *detail == '\n';
+	}
+	return lines;
+}
+
+/* The line at AT, cut to the width: a stack that is wrapped cannot be read. Returns where
+ * the next one begins. */
+static const char *detail_line(const struct area *area, unsigned row, const char *at)
+{
+	size_t length = strcspn(at, "\n");
+	struct line line;
+	struct text *text = line_start(&line);
+
+	text_bytes(text, at, length < sizeof(line.buf) ? length : sizeof(line.buf) - 1);
+	area_cut(area, row, 0, area->rect.columns, line.buf, INK_TEXT);
+	return at + length + (at[length] == '\n');
+}
+
+/* Where not all lines fit, those in the middle are left out: what is known of the heap
+ * stands first, and who called malloc last. */
+static void detail_lines(const struct area *area, unsigned row, const char *at)
+{
+	unsigned room = row < area->rect.rows ? area->rect.rows - row : 0;
+	unsigned lines = lines_of(at), left_out = lines > room ? lines - room + 1 : 0;
+
+	for (unsigned i = 0; i < lines && row < area->rect.rows; i++) {
+		struct line line;
+		struct text *text = line_start(&line);
+
+		if (i != HEAD_LINES || !left_out) {
+			at = detail_line(area, row++, at);
+			continue;
+		}
+		text_string(text, "... ");
+		text_u64(text, left_out);
+		text_string(text, " lines ...");
+		area_text(area, row++, 0, line.buf, INK_LABEL);
+		for (unsigned skipped = 0; skipped < left_out; skipped++)
+			at += strcspn(at, "\n") + 1;
+		i += left_out - 1;
+	}
+}
+
 static void detail(const struct drawing *drawing, const struct screen_event *event)
 {
 	struct area area = area_of(drawing->canvas, &drawing->layout.detail);
 	struct area box = area_box(&area, "what is known of it", INK_FAINT);
-	const char *at = event->detail;
 	unsigned row = pane_wrap(&box, 0, 0, event->line, INK_VALUE);
 
-	for (; at && *at && row < box.rect.rows; row++) {
-		struct line line;
-		struct text *text = line_start(&line);
-
-		for (; *at && *at != '\n'; at++)
-			text_char(text, *at);
-		at += *at == '\n';
-		area_cut(&box, row, 0, box.rect.columns, line.buf, INK_TEXT);
-	}
-	if (!event->detail || !*event->detail)
+	if (event->detail && *event->detail)
+		detail_lines(&box, row, event->detail);
+	else
 		area_text(&box, row, 0, "nothing more", INK_LABEL);
 }
 

@@ -434,6 +434,12 @@ static void events(void **state)
 		 "arena 0x7fdc70661c60: top 3.88K, system 932K\n"
 		 "#2  0x52b9e0       main+0x1f in sessiond\n"
 		 "#1  0x7fdc70527841 malloc+0x161 in libc.so.6\n"},
+		{NOW_NS - 9 * NS_PER_S, MARK_GROWTH, "brk +132K for a request of 4.94K",
+		 "arena 0x7fdc70661c60: top 3.88K, system 932K\n"
+		 "at 09:05:52 (last reading): 135K free in 49 chunks, largest 121K\n"
+		 "#12 main\n#11 a\n#10 b\n#9  c\n#8  d\n#7  e\n#6  f\n#5  g\n#4  h\n#3  "
+		 "i\n"
+		 "#2  calloc\n#1  _int_malloc\n#0  brk\n"},
 	};
 
 	(void)state;
@@ -445,6 +451,9 @@ static void events(void **state)
 	screen.events.selected = 1;
 	assert_golden("events-80x24", 80, 24);
 	assert_golden("events-160x30", 160, 30);
+	screen.events.selected = 2;
+	screen.events.count = 3;
+	assert_golden("events-stack-80x24", 80, 24);
 }
 
 static void picker(void **state)
