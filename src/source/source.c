@@ -122,13 +122,20 @@ static int read_events(struct source *source, struct sample *sample, struct faul
 	return 0;
 }
 
+/* Whether memory that is just being taken away can be behind ERROR: from outside its
+ * pages look swapped out or unmapped before the process itself has ended. */
+static bool is_of_end(int error)
+{
+	return error == -ESRCH || error == -ENODATA || error == -EFAULT;
+}
+
 /* What ERROR of a reading comes to. The process is looked at last: what was read before
  * it was of this process. */
 static int settle(struct source *source, int error, struct fault *fault)
 {
 	enum process_state state = process_state(&source->process);
 
-	if (state == PROCESS_RUNS && error == -ESRCH && process_exits(&source->process))
+	if (state == PROCESS_RUNS && is_of_end(error) && process_exits(&source->process))
 		state = PROCESS_EXITED;
 	/* What a sampler left behind is true of the process that it was in. */
 	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
