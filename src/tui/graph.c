@@ -12,31 +12,42 @@ enum {
 	SCALE_MIDDLE = 5,  /* rows from which on a label stands in the middle too */
 	TIME_COLUMNS = 8,  /* "14:03:12" */
 	MARKS_MAX = 256,
+	CHOICES = 3, /* of figures for one place */
 };
 
 /* ---- what is shown ---- */
 
+/* The first of its row that the sample has stands in a place. */
+static const struct graph graphs[LAYOUT_GRAPHS][CHOICES] = {
+	{{FIG_LARGEST_FREE_BYTES, "largest free chunk", INK_TRIMMABLE},
+	 {FIG_PSS_BYTES, "proportional set size", INK_TRIMMABLE},
+	 {FIG_ACTIVE_BYTES, "active bytes", INK_TRIMMABLE}},
+	{{FIG_FREE_CHUNKS, "free chunks", INK_PINNED},
+	 {FIG_MAPPINGS, "mappings", INK_PINNED},
+	 {FIG_DIRTY_BYTES, "dirty bytes", INK_PINNED}},
+	{{FIG_FREE_RESIDENT_BYTES, "free and resident", INK_RETAINED},
+	 {FIG_FREE_BYTES, "free bytes", INK_RETAINED},
+	 {FIG_SWAP_BYTES, "in swap", INK_RETAINED}},
+	{{FIG_RSS_BYTES, "resident memory", INK_LIVE},
+	 {FIG_PSS_BYTES, "proportional set size", INK_LIVE},
+	 {FIG_SYSTEM_BYTES, "from the kernel", INK_LIVE}},
+};
+
 struct graph graph_of(const struct screen *screen, unsigned place)
 {
-	static const struct graph graphs[LAYOUT_GRAPHS][3] = {
-		{{FIG_LARGEST_FREE_BYTES, "largest free chunk", INK_TRIMMABLE},
-		 {FIG_PSS_BYTES, "proportional set size", INK_TRIMMABLE},
-		 {FIG_ACTIVE_BYTES, "active bytes", INK_TRIMMABLE}},
-		{{FIG_FREE_CHUNKS, "free chunks", INK_PINNED},
-		 {FIG_MAPPINGS, "mappings", INK_PINNED},
-		 {FIG_DIRTY_BYTES, "dirty bytes", INK_PINNED}},
-		{{FIG_FREE_RESIDENT_BYTES, "free and resident", INK_RETAINED},
-		 {FIG_FREE_BYTES, "free bytes", INK_RETAINED},
-		 {FIG_SWAP_BYTES, "in swap", INK_RETAINED}},
-		{{FIG_RSS_BYTES, "resident memory", INK_LIVE},
-		 {FIG_PSS_BYTES, "proportional set size", INK_LIVE},
-		 {FIG_SYSTEM_BYTES, "from the kernel", INK_LIVE}},
-	};
-
-	for (unsigned i = 0; screen->sample && i < 3; i++)
+	for (unsigned i = 0; screen->sample && i < CHOICES; i++)
 		if (figure_has(&screen->sample->fig, graphs[place][i].figure))
 			return graphs[place][i];
 	return graphs[place][0];
+}
+
+bool graph_tells(enum figure f)
+{
+	for (unsigned place = 0; place < LAYOUT_GRAPHS; place++)
+		for (unsigned i = 0; i < CHOICES; i++)
+			if (graphs[place][i].figure == f)
+				return true;
+	return false;
 }
 
 void graph_window(const struct screen *screen, int64_t *from_ns, int64_t *to_ns)

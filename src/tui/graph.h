@@ -16,6 +16,9 @@ struct graph {
  * first one that the sample has. */
 struct graph graph_of(const struct screen *screen, unsigned place);
 
+/* Whether any graph may be of F. */
+bool graph_tells(enum figure f);
+
 /* The stretch of time that all graphs show: the last ZOOM_NS, or if what is looked at is
  * before that, such as have it in the middle. */
 void graph_window(const struct screen *screen, int64_t *from_ns, int64_t *to_ns);

@@ -78,6 +78,9 @@ void pane_change(struct text *text, double bytes);
 /* How figure F moves; nothing is KNOWN when nobody told. */
 struct screen_trend pane_trend(const struct screen *screen, enum figure f);
 
+/* Whether the overview shows F at all, so that its trend is worth the time. */
+bool overview_tells(enum figure f);
+
 /* An arrow for TREND, whose ink says whether that is bad for F; a space when it is not
  * known. */
 void pane_arrow(const struct area *area, unsigned row, unsigned column, enum figure f,

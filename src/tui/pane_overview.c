@@ -1,5 +1,6 @@
 /* pane_overview.c: where the resident memory is, the key figures, and where they head. */
 #include "base/units.h"
+#include "tui/graph.h"
 #include "tui/pane.h"
 #include "view/view.h"
 
@@ -186,6 +187,14 @@ static const struct {
 	{FIG_SAMPLE_COST_NS, "cost"},
 	{FIG_FAILED_ALLOCATIONS, "failed"},
 };
+
+bool overview_tells(enum figure f)
+{
+	for (size_t i = 0; i < sizeof(key_figures) / sizeof(key_figures[0]); i++)
+		if (key_figures[i].figure == f)
+			return true;
+	return graph_tells(f);
+}
 
 static void figure(const struct drawing *drawing, const struct area *area, unsigned i,
 		   unsigned place)

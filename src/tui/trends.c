@@ -1,6 +1,6 @@
 /* trends.c: how the figures of the overview move, from what is kept of them. */
 #include "analysis/trend.h"
-#include "tui/screen.h"
+#include "tui/pane.h"
 
 #define SIGNIFICANCE 0.01
 
@@ -41,7 +41,7 @@ void screen_trends(const struct history *history, int64_t from_ns, int64_t to_ns
 
 	for (unsigned f = 0; f < FIG_COUNT; f++) {
 		trend[f] = (struct screen_trend){0};
-		if (!figure_info[f].rank)
+		if (!overview_tells(f))
 			continue;
 		history_columns(history, f, from_ns + 1, to_ns + 1, point, TREND_POINTS);
 		trend[f] = trend_in(point, TREND_POINTS);
