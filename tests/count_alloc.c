@@ -1,7 +1,7 @@
 /* count_alloc.c: preloaded into fragscope, counts what takes memory, and says at the end
  * how often that happened before row COUNT_FROM (2 unless set) and row COUNT_ROWS (1000
  * unless set) were written; with COUNT_NOW, when that last row is written. A row is a
- * write to standard output. */
+ * write to standard output, or with COUNT_FILES to any file. */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@ void *__libc_memalign(size_t alignment, size_t size);
 
 static atomic_ulong calls;
 static unsigned long first_row = 2, last_row = 1000, rows, at_first, at_last;
-static int say_now;
+static int say_now, count_files;
 
 static void say(void);
 
@@ -86,7 +86,7 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 
 ssize_t write(int fd, const void *bytes, size_t length)
 {
-	if (fd == STDOUT_FILENO) {
+	if (fd == STDOUT_FILENO || (count_files && fd > STDERR_FILENO)) {
 		rows++;
 		if (rows == first_row)
 			at_first = calls;
@@ -105,6 +105,7 @@ __attribute__((constructor)) static void begin(void)
 
 	if (from)
 		first_row = strtoul(from, NULL, 10);
+	count_files = getenv("COUNT_FILES") != NULL;
 	if (wanted)
 		last_row = strtoul(wanted, NULL, 10);
 	say_now = getenv("COUNT_NOW") != NULL;

@@ -26,10 +26,23 @@ FORMS = (
 )
 
 
+# Windows of all lengths, and alerts that begin and end all the time.
+ALERTS = (
+    "-r", "live rising 24h or rss drops 50% in 24h",
+    "-r", "free falling 1s and free_chunks flat or largest_free rises 1 in 1s",
+    "-r", "limit < 100% for 1ms until limit < 0%", "-r", "free - top != 0 for 1ms",
+)
+
+
 def counts(pid, rows, *args):
+    return counted(rows, args, "stat", "-p", pid, "0", rows, *args)
+
+
+def counted(rows, args, *command, **environment):
     done = harness.fragscope(
-        "stat", "-p", pid, "0", rows, *args,
-        env={**harness.CLEAN_ENV, "LD_PRELOAD": str(COUNTER), "COUNT_ROWS": str(rows)},
+        *command,
+        env={**harness.CLEAN_ENV, "LD_PRELOAD": str(COUNTER), "COUNT_ROWS": str(rows),
+             **environment},
     )
     if "--events" in args and done.returncode in (69, 77):
         raise harness.Skip(done.stderr.strip())
@@ -73,6 +86,15 @@ def check_top(tap, pid):
         tap.equal(terminal.status(), 0, "status", terminal.stderr())
 
 
+def check_alert(tap, pid, rules):
+    rows, first, last = counted(
+        300, rules, "alert", "-p", pid, "--json", "--record", "/dev/null", *rules, "0", 300,
+        COUNT_FILES="1",
+    )
+    tap.ok(rows >= 300, "samples", rows)
+    tap.equal(last, first, "allocations from the second to the last")
+
+
 def main():
     tap = harness.Tap()
     scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
@@ -88,6 +110,9 @@ def main():
                 tap.equal(last, first, f"allocations from row 2 to row {wanted}")
         with tap.section("top"):
             check_top(tap, target.pid)
+        for rules in ([], ALERTS):
+            with tap.section("alert" + " by rules" * bool(rules)):
+                check_alert(tap, target.pid, rules)
         target.ask("churn off")
     tap.done()
 

@@ -25,8 +25,8 @@ static const struct {
 	unsigned window_s[4];
 } defaults[] = {
 	{"largest-free-falls",
-	 "%s: largest_free / free drops 50%% in %us and largest_free falling %us by "
-	 "10%% at 0.1%% and free - largest_free rising %us by 10%% at 0.1%% and "
+	 "%s: largest_free / free drops 25%% in %us and largest_free falling %us by "
+	 "15%% at 0.001%% and free - largest_free rising %us by 10%% at 0.001%% and "
 	 "free > 8M until largest_free / free rises 50%% in %us",
 	 {60, 30, 30, 60}},
 	{"largest-free-sinks",
@@ -36,7 +36,7 @@ static const struct {
 	 {14400, 7200, 7200, 3600}},
 	{"free-chunks-multiply",
 	 "%s: free_chunks rising %us by 40%% at 0.1%% and free / free_chunks falling "
-	 "%us by 40%% at 0.1%% and free flat %us by 20%% and free > 8M until "
+	 "%us by 40%% at 0.1%% and free flat %us by 10%% and free > 8M until "
 	 "free_chunks falling %us",
 	 {1200, 1200, 1200, 1200}},
 };

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD = 48, NESTING = 8 };
+enum { WORD = 48, NESTING = 8, SHOWN = 64 /* of a rule in messages */ };
 
 /* Of trends, where the rule does not say. */
 #define USUAL_SIGNIFICANCE 0.01
@@ -32,22 +32,35 @@ struct parser {
 
 /* ---- errors ---- */
 
-/* "rules.ini:3:14: ...", or "column 14: ..."; the column is of the present word. */
+/* "rules.ini:3:14: ...", or "column 14: ..."; the place is that of the present word. */
 __attribute__((format(printf, 2, 3))) static int wrong(const struct parser *parser,
 						       const char *format, ...)
 {
-	unsigned column = (unsigned)(parser->token - parser->start) + 1;
+	const char *line_start = parser->start;
+	unsigned line = parser->line, column;
 	char what[FAULT_TEXT];
+	ptrdiff_t length;
 	va_list args;
 
+	for (const char *at = parser->start; at < parser->token; at++) {
+		if (*at != '\n')
+			continue;
+		line_start = at + 1;
+		line++;
+	}
+	column = (unsigned)(parser->token - line_start) + 1;
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
 	if (parser->line)
 		return fault_set(parser->fault, EXIT_USAGE, -EINVAL, "%s:%u:%u: %s",
-				 parser->file, parser->line, column, what);
-	return fault_set(parser->fault, EXIT_USAGE, -EINVAL, "rule '%.*s', column %u: %s",
-			 (int)(parser->end - parser->start), parser->start, column, what);
+				 parser->file, line, column, what);
+	length = parser->end - parser->start;
+	return fault_set(parser->fault, EXIT_USAGE, -EINVAL,
+			 "rule '%.*s%s', column %u: %s",
+			 (int)(length > SHOWN ? SHOWN : length), parser->start,
+			 length > SHOWN ? "..." : "",
+			 (unsigned)(parser->token - parser->start) + 1, what);
 }
 
 /* What was met in place of WANTED. */
@@ -63,7 +76,7 @@ static int expected(const struct parser *parser, const char *wanted)
 
 static bool is_space(char c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static bool is_word(char c)
@@ -583,7 +596,8 @@ static int name_rule(struct parser *parser, const struct rules *rules, size_t le
 	return 0;
 }
 
-/* Appends [FROM, TO), the spaces around it left out. False: it does not fit. */
+/* Appends [FROM, TO) with LEAD before it, any spaces in it as one and none at its ends.
+ * False: it does not fit. */
 static bool append_text(struct rule *rule, const char *lead, const char *from,
 			const char *to)
 {
@@ -591,12 +605,16 @@ static bool append_text(struct rule *rule, const char *lead, const char *from,
 			    .capacity = sizeof(rule->text),
 			    .length = strlen(rule->text)};
 
+	text_string(&text, lead);
 	while (from < to && is_space(*from))
 		from++;
 	while (from < to && is_space(to[-1]))
 		to--;
-	text_string(&text, lead);
-	text_bytes(&text, from, (size_t)(to - from));
+	for (; from < to; from++)
+		if (!is_space(*from))
+			text_char(&text, *from);
+		else if (!is_space(from[-1]))
+			text_char(&text, ' ');
 	return !text.overflow;
 }
 
@@ -740,24 +758,38 @@ static int parse_line(struct parser *parser, struct rules *rules)
 	return parse_key(parser);
 }
 
+/* Where the line at TEXT ends, with those behind it that go on with it: they begin with a
+ * space and are not empty. LINES is how many that were. */
+static const char *whole_line(const char *text, unsigned *lines)
+{
+	for (*lines = 1;; ++*lines) {
+		const char *end = text + strcspn(text, "\n");
+		const char *next = end + 1;
+
+		if (!*end || (*next != ' ' && *next != '\t') ||
+		    !next[strspn(next, " \t\r")] || next[strspn(next, " \t\r")] == '\n')
+			return end;
+		text = next;
+	}
+}
+
 int rules_add_file(struct rules *rules, const char *file, const char *text,
 		   struct fault *fault)
 {
-	struct parser parser = {.file = file, .fault = fault};
-	unsigned before = rules->count;
+	struct parser parser = {.file = file, .line = 1, .fault = fault};
+	unsigned before = rules->count, lines;
 	int error = 0;
 
 	while (!error && *text) {
-		const char *end = text + strcspn(text, "\n");
+		const char *end = whole_line(text, &lines);
 
-		parser.line++;
 		begin(&parser, text, end);
 		error = parse_line(&parser, rules);
+		parser.line += lines;
 		text = end + (*end == '\n');
 	}
 	if (error)
 		return error;
-	parser.line++;
 	begin(&parser, text, text);
 	error = end_section(&parser, rules);
 	if (!error && rules->count == before)

@@ -145,7 +145,8 @@ static void a_file_has_a_section_a_rule(void **state)
 				   "[crumbs]\n"
 				   "when = frag > 0.9 and free > 64M\n"
 				   "for = 1m\n"
-				   "until = frag < 0.7\n"
+				   "until = frag\n"
+				   "\t  <  0.7\n"
 				   "severity = critical\n"
 				   "\n"
 				   "; the other\n"
@@ -177,6 +178,8 @@ static void errors_in_files_name_the_line(void **state)
 		{"[a]\n\n  when = rss >> 1\n", "f:3:15: '>' where a size"},
 		{"[a]\nhow = 1\n", "f:2:1: 'how' where when, for, until or severity"},
 		{"[a\n", "f:1:3: ']' is missing here"},
+		{"[a]\nwhen = rss > 1\n  and rss > x\n", "f:3:13: 'x' where a size"},
+		{"[a]\nwhen = rss > 1\n and\n\n", "f:3:5: a figure is missing"},
 		{"[a] x\n", "f:1:5: 'x' where the line's end"},
 		{"[a]\nfor = 1m 2\n", "f:2:10: '2' where the line's end"},
 		{"[a]\nfor 1m\n", "f:2:5: '1m' where '='"},
@@ -205,10 +208,11 @@ static void rules_are_bounded(void **state)
 		strcat(text, " and rss > 1");
 	assert_int_equal(rules_add(&rules, text, &fault), -EINVAL);
 	assert_non_null(strstr(fault.text, "too long: 12 terms at most"));
-	memset(text, ' ', sizeof(text) - 1);
-	memcpy(text, "rss >", 5);
-	memcpy(text + sizeof(text) - 2, "1", 2);
+	strcpy(text, "rss > 1");
+	for (unsigned i = 1; i < RULE_TERMS; i++)
+		strcat(text, " and live_resident_bytes > 00000000000000000001");
 	assert_int_equal(rules_add(&rules, text, &fault), -EINVAL);
+	assert_non_null(strstr(fault.text, "too long: 319 characters at most"));
 	assert_int_equal(rules.count, 0);
 }
 

@@ -1,0 +1,263 @@
+"""fragscope alert: rules over running programs: what begins and ends, what is run for it,
+restarts, signals, and that a recording gives the same alerts to the letter."""
+
+import json
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+import time
+
+import harness
+
+FRAGMENTER = harness.BUILD / "examples" / "fragmenter"
+
+
+class Alert:
+    """A run of the verb in the background, whose lines are waited for."""
+
+    def __init__(self, folder, *args):
+        self.folder = pathlib.Path(folder)
+        stem = str(time.monotonic_ns())
+        self.out = self.folder / f"{stem}.out"
+        self.err = self.folder / f"{stem}.err"
+        command = [harness.FRAGSCOPE, "alert", *[str(arg) for arg in args]]
+        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                env=harness.CLEAN_ENV,
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def lines(self):
+        return self.out.read_text(encoding="utf-8").splitlines()
+
+    def says(self, what, where="out", times=1):
+        """Waits until it said WHAT so often; the text."""
+        path = self.out if where == "out" else self.err
+
+        def said():
+            text = path.read_text(encoding="utf-8")
+            if text.count(what) >= times:
+                return text
+            if self.process.poll() is not None:
+                text = path.read_text(encoding="utf-8")
+                if text.count(what) >= times:
+                    return text
+                raise RuntimeError(
+                    f"ended with {self.process.returncode} before it said {what!r}: "
+                    f"{self.out.read_text()}{self.err.read_text()}"
+                )
+            return None
+
+        return harness.until(said, f"'{what}'")
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(timeout=harness.PATIENCE_S)
+
+    def wait(self):
+        return self.process.wait(timeout=harness.PATIENCE_S)
+
+
+def replayed(file, *args):
+    done = harness.fragscope("alert", "--replay", file, *args)
+    return done.returncode, done.stdout
+
+
+def sleeper(folder, name):
+    """A program that does nothing, under a name of its own."""
+    path = pathlib.Path(folder) / name
+    shutil.copy(harness.need("sleep"), path)
+    return path
+
+
+def the_default_rules(tap, folder):
+    """Starts what takes longest; returns what judges it at the end."""
+    if not FRAGMENTER.exists():
+        raise harness.Skip(f"{FRAGMENTER} was not built")
+    target = harness.Target([FRAGMENTER, "--seconds", "60"])
+    record = pathlib.Path(folder) / "decay.jsonl"
+    run = Alert(folder, "-p", target.pid, "--once", "--json", "--record", record)
+
+    def judge():
+        with tap.section("a decay by the default rules"), target, run:
+            tap.equal(run.wait(), 2, "exit status", run.err.read_text())
+            lines = run.lines()
+            tap.equal(len(lines), 1, "one line", lines)
+            alert = json.loads(lines[0])
+            tap.equal(alert["rule"], "largest-free-falls", "the rule")
+            tap.equal(alert["pid"], target.pid, "the process")
+            rows = [json.loads(row) for row in record.read_text().splitlines()]
+            tap.equal(rows[-1]["time"], alert["time"], "the last row decided it")
+            tap.within(len(rows), 8, 62, "rows, one a second, until then")
+            status, text = replayed(record, "--once", "--json")
+            tap.equal(text, run.out.read_text(), "the recording gives the same")
+            tap.equal(status, 2, "and the same status")
+
+    return judge
+
+
+def begins_and_ends(tap, folder, oracle):
+    record = pathlib.Path(folder) / "rows.jsonl"
+    said = pathlib.Path(folder) / "said"
+    rules = (
+        "-r", "has-heap: live > 1 for 0.3s",
+        "-r", "churns: free_chunks > 100000000 or (rss > 1 and not frag > 2) severity note",
+        "-r", "until: rss > 1 until rss > 2",
+        "-r", "ratio: live / system < 2 and free - largest_free >= 0 severity critical",
+    )
+    command = f'echo "$FRAGSCOPE_EVENT $FRAGSCOPE_RULE $FRAGSCOPE_PID" >>{said}; cat >>{said}'
+    with Alert(folder, "-p", oracle.pid, *rules, "--exec", command, "--record", record,
+               "0.1", 20) as run:
+        tap.equal(run.wait(), 0, "exit status", run.err.read_text())
+        text = run.out.read_text()
+    for rule in ("has-heap", "churns", "ratio"):
+        tap.equal(text.count(f"] {rule}: "), 2, f"{rule} begins and ends", text)
+    tap.ok(" BEGIN critical " in text and " END   note " in text, "the severities", text)
+    tap.ok("until:" not in text, "what would end at once does not begin", text)
+    status, again = replayed(record, *rules)
+    tap.equal(again, text, "the recording gives the same, to the letter")
+    tap.equal(status, 0, "and status 0")
+    words = said.read_text().splitlines()
+    tap.ok(f"begin ratio {oracle.pid}" in words, "the command has the facts", words)
+    objects = [json.loads(line) for line in words if line.startswith("{")]
+    tap.equal(
+        sorted((item["event"], item["rule"]) for item in objects),
+        sorted((event, rule) for event in ("begin", "end")
+               for rule in ("has-heap", "churns", "ratio")),
+        "and the object as its input, for each begin and end",
+    )
+
+
+def one_command_of_a_rule(tap, folder, oracle):
+    said = pathlib.Path(folder) / "order"
+    command = f"echo start >>{said}; sleep 0.3; echo stop >>{said}"
+    with Alert(folder, "-p", oracle.pid, "-r", "rss > 1", "--exec", command, "0.05", 3) as run:
+        tap.equal(run.wait(), 0, "exit status", run.err.read_text())
+    tap.equal(said.read_text().split(), ["start", "stop"] * 2, "one after the other")
+
+
+def rules_are_read_again(tap, folder, oracle):
+    file = pathlib.Path(folder) / "rules.ini"
+    file.write_text("[one]\nwhen = rss > 1\n")
+    with Alert(folder, "-p", oracle.pid, "-f", file, "0.1") as run:
+        run.says("BEGIN warning", times=1)
+        file.write_text("[one]\nwhen = rss > 1\n[two]\nwhen = rss >> 1\n")
+        run.process.send_signal(signal.SIGHUP)
+        text = run.says("stay as they were", "err")
+        tap.ok(f"{file}:4:13: " in text, "what is wrong is told, and where", text)
+        file.write_text("[two]\nwhen = rss > 2\n[three]\nwhen = live > 1\n")
+        run.process.send_signal(signal.SIGHUP)
+        run.says("the rules were read again: 2", "err")
+        run.says(" three: ")
+        text = run.says("the rules changed")
+        tap.ok("] one: after" in text, "the alert of the rule that is gone ends", text)
+        tap.equal(run.stop(), 0, "exit status after SIGTERM")
+        tap.equal(run.out.read_text().count("END "), 3, "every alert ends", run.lines())
+
+
+def restarts(tap, folder):
+    program = sleeper(folder, "fragsleep")
+    with Alert(folder, "-n", "fragsleep", "--follow", "--source", "proc", "-r",
+               "rss > 1", "0.1") as run:
+        run.says("waiting for one", "err")
+        with harness.Target([program, "600"]) as first:
+            run.says(f"fragsleep[{first.pid}] rule-1", times=1)
+        text = run.says("no more readings")
+        tap.ok("END " in text, "the alert ends with the process", text)
+        with harness.Target([program, "600"]) as second:
+            run.says(f"{second.pid} (fragsleep) takes the place of {first.pid}", "err")
+            run.says(f"fragsleep[{second.pid}] rule-1")
+            tap.equal(run.stop(signal.SIGINT), 0, "exit status after SIGINT")
+    tap.equal(
+        [line.split()[1] for line in run.lines()],
+        ["BEGIN", "END", "BEGIN", "END"],
+        "begin and end of both",
+    )
+
+
+def limits(tap, folder):
+    program = sleeper(folder, "limited")
+    room = 64 << 20
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+
+    with harness.Target([program, "600"], preexec_fn=limit) as target:
+        harness.until(
+            lambda: target.proc("comm").strip() == "limited", "the program runs"
+        )
+        used = harness.kilobytes(target.proc("status"), "VmSize")
+        near = 100 * (room - used) // room + 2
+        with Alert(folder, "-p", target.pid, "--source", "proc", "--once", "-r",
+                   f"limit < {near}%", "0.1") as run:
+            tap.equal(run.wait(), 2, "the nearest limit is seen", run.err.read_text())
+
+
+def probes(tap, folder, oracle):
+    with Alert(folder, "-p", oracle.pid, "-r", "growth_events >= 0", "--once", "0.1") as run:
+        status = run.wait()
+        if status in (69, 77):
+            raise harness.Skip(run.err.read_text().strip())
+        tap.equal(status, 2, "a rule about events has them counted", run.err.read_text())
+
+
+def what_is_wrong(tap, folder, oracle):
+    file = pathlib.Path(folder) / "wrong.ini"
+    file.write_text("[a]\nwhen = rss > 1M\nfor = 5\nuntil = rs < 1\n")
+    done = harness.fragscope("alert", "--check", file)
+    tap.equal(done.returncode, 64, "a wrong file's status")
+    tap.ok(f"{file}:4:9: there is no figure 'rs'" in done.stderr, "its place", done.stderr)
+    file.write_text("[a]\nwhen = rss > 1M for 1m\n")
+    done = harness.fragscope("alert", "--check", file)
+    tap.equal((done.returncode, done.stdout),
+              (0, f"{file}: 1 rule\n  a: rss > 1M for 1m\n"), "a right file")
+    for name, args, want in (
+        ("no process", [], "no process given"),
+        ("--follow alone", ["-p", oracle.pid, "--follow"], "--follow needs --name"),
+        ("a wrong rule", ["-p", oracle.pid, "-r", "rss"], "column 4"),
+        ("too short a window", ["-p", oracle.pid, "-r", "rss rising 5s"], "fewer than 9"),
+        ("--replay of -", ["--replay", "-"], "reads its file twice"),
+        ("--replay and -p", ["--replay", "x", "-p", oracle.pid], "exclude each other"),
+        ("--quick elsewhere", ["-p", oracle.pid, "--quick", "--source", "proc"], "needs the"),
+    ):
+        done = harness.fragscope("alert", *args)
+        tap.equal(done.returncode, 64, f"{name}: status", done.stderr)
+        tap.ok(want in done.stderr, f"{name}: told", done.stderr)
+    done = harness.fragscope("alert", "-p", oracle.pid, "--source", "proc", "-r",
+                             "free > 0", "0.05", 4)
+    tap.ok("have no free_bytes" in done.stderr, "a figure that is absent is told",
+           done.stderr)
+
+
+def main():
+    tap = harness.Tap()
+    with harness.scratch() as folder:
+        judge = None
+        with tap.section("the default rules"):
+            judge = the_default_rules(tap, folder)
+        scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
+        with tap.section("a target"), harness.Oracle(scenario) as oracle:
+            for test in (begins_and_ends, one_command_of_a_rule, rules_are_read_again,
+                         probes, what_is_wrong):
+                with tap.section(test.__name__):
+                    test(tap, folder, oracle)
+        for test in (restarts, limits):
+            with tap.section(test.__name__):
+                test(tap, folder)
+        if judge:
+            judge()
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()

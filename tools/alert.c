@@ -1,0 +1,227 @@
+/* alert.c: `fragscope alert`: the command line and the rules. */
+#include "alert.h"
+
+#include "base/file.h"
+#include "base/units.h"
+#include "help.h"
+#include "source/source.h"
+#include "verb.h"
+#include "verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_INTERVAL_NS INT64_C(1000000000)
+
+enum { FILE_BYTES = 65536 };
+
+/* clang-format off */
+static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
+
+#define FIELD(name) offsetof(struct alert_request, name)
+
+static const struct option_spec options[] = {
+	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
+	 .offset = FIELD(pids),
+	 .help = "Watch these processes; may be repeated."},
+	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
+	 .offset = FIELD(names),
+	 .help = "Watch every process whose name or program file is NAME; may be repeated."},
+	{.name = "follow", .kind = OPTION_FLAG, .offset = FIELD(follow),
+	 .help = "Wait for processes of NAME that are not there yet, and when one ends, for another in its place."},
+	{.name = "rule", .letter = 'r', .kind = OPTION_NAMES, .value = "RULE",
+	 .offset = FIELD(rules),
+	 .help = "Alert by RULE, '[NAME:] CONDITION [for TIME] [until CONDITION] [severity S]'; may be repeated. See fragscope-rules(5)."},
+	{.name = "file", .letter = 'f', .kind = OPTION_NAMES, .value = "FILE",
+	 .offset = FIELD(files),
+	 .help = "Alert by the rules in FILE, too, a section each; may be repeated. SIGHUP reads them again."},
+	{.name = "check", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(check),
+	 .help = "Only tell whether the rules in FILE are right, or the line and column where they are not."},
+	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
+	 .help = "Print JSON: one object an alert's begin or end, a line each."},
+	{.name = "once", .kind = OPTION_FLAG, .offset = FIELD(once),
+	 .help = "End with exit status 2 when the first alert begins."},
+	{.name = "exec", .kind = OPTION_FILE, .value = "COMMAND", .offset = FIELD(command),
+	 .help = "Run COMMAND by the shell for each begin and end: facts in its environment, JSON as its input."},
+	{.name = "syslog", .kind = OPTION_FLAG, .offset = FIELD(to_syslog),
+	 .help = "Also send each line to the system log."},
+	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
+	 .help = "Watch a recording that 'fragscope stat' or --record wrote, as CSV or JSON, instead of processes."},
+	{.name = "record", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(record),
+	 .help = "Write every sample to FILE as 'fragscope stat --json' does; what it held is lost."},
+	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
+	 .offset = FIELD(source),
+	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
+	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
+	 .help = "Do not walk the heap: read bin heads and tops only. Rules about figures that need the walk stay silent, which is told."},
+	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
+	 .help = "Count growths and failed allocations by eBPF probes, also if no rule needs them yet."},
+	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
+	 .help = "Print this help."},
+};
+
+const struct command command_alert;
+static int run(const struct command *command, int argc, char **argv);
+
+const struct command command_alert = {
+	.name = "alert",
+	.synopsis = "-p PID[,PID...] [-r RULE]... [OPTION...] [INTERVAL [COUNT]]",
+	.summary = "tells when a heap goes bad, by rules",
+	.description =
+		"Reads the heaps of running processes every INTERVAL (1 second unless given), "
+		"COUNT times or until the processes end, and prints a line when an alert begins "
+		"and when it ends. Without rules two signs are watched for: the largest free "
+		"chunk turns into crumbs, and free chunks multiply. fragscope-rules(5) has the "
+		"language of rules.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(options[0]),
+	.max_operands = 2,
+	.run = run,
+};
+/* clang-format on */
+
+/* ---- rules ---- */
+
+static int add_file(struct rules *rules, const char *file, struct fault *fault)
+{
+	char *text = malloc(FILE_BYTES);
+	int error = text ? file_text(file, text, FILE_BYTES) : -ENOMEM;
+
+	if (error)
+		fault_set(fault, EXIT_FAILED, error, "cannot read rules from %s: %s",
+			  file, strerror(-error));
+	else if (strlen(text) == FILE_BYTES - 1)
+		error = fault_set(fault, EXIT_USAGE, -EFBIG,
+				  "%s is too large: rules take less than %d bytes", file,
+				  FILE_BYTES);
+	else
+		error = rules_add_file(rules, file, text, fault);
+	free(text);
+	return error;
+}
+
+int alert_rules(const struct alert_request *request, int64_t interval_ns,
+		struct rules *rules, struct fault *fault)
+{
+	int error = 0;
+
+	rules->count = 0;
+	for (size_t i = 0; !error && i < request->rules.count; i++)
+		error = rules_add(rules, request->rules.name[i], fault);
+	for (size_t i = 0; !error && i < request->files.count; i++)
+		error = add_file(rules, request->files.name[i], fault);
+	if (error)
+		return error;
+	if (!rules->count)
+		rules_add_defaults(rules, interval_ns);
+	return request->replay ? 0 : rules_fit(rules, interval_ns, fault);
+}
+
+static int check_file(const char *file, struct fault *fault)
+{
+	static struct rules rules;
+	int error = add_file(&rules, file, fault);
+
+	if (error)
+		return error;
+	printf("%s: %u rule%s\n", file, rules.count, rules.count == 1 ? "" : "s");
+	for (unsigned i = 0; i < rules.count; i++)
+		printf("  %s: %s\n", rules.rule[i].name, rules.rule[i].text);
+	return 0;
+}
+
+/* ---- the command line ---- */
+
+/* A recording has been made: what says how to read a process means nothing to it. */
+static int check_replay(const struct command *command, const char *file,
+			const struct parsed *parsed, struct fault *fault)
+{
+	static const char *const live[] = {"pid",    "name",  "follow", "record",
+					   "source", "quick", "events"};
+
+	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
+		if (options_given(command, parsed, live[i]))
+			return usage_fault(fault, command,
+					   "--replay and --%s exclude each other",
+					   live[i]);
+	if (parsed->operand_count)
+		return usage_fault(fault, command, "--replay takes no INTERVAL");
+	if (!strcmp(file, "-"))
+		return usage_fault(fault, command,
+				   "--replay reads its file twice: it cannot be '-'");
+	return 0;
+}
+
+static int check(const struct command *command, const struct alert_request *request,
+		 const struct parsed *parsed, struct fault *fault)
+{
+	if (request->replay)
+		return check_replay(command, request->replay, parsed, fault);
+	if (request->source != SOURCE_HEAP && request->quick)
+		return usage_fault(fault, command,
+				   "--quick needs the heap, which --source %s does not "
+				   "read",
+				   source_choices[request->source]);
+	if (request->follow && !request->names.count)
+		return usage_fault(fault, command, "--follow needs --name");
+	if (!request->pids.count && !request->names.count && !request->check)
+		return usage_fault(fault, command,
+				   "no process given: use -p PID or -n NAME");
+	return 0;
+}
+
+static int take_operands(const struct command *command, struct alert_request *request,
+			 const struct parsed *parsed, struct fault *fault)
+{
+	const char *interval = parsed->operand[0], *count = parsed->operand[1];
+
+	if (interval && units_parse_ns(interval, &request->interval_ns))
+		return usage_fault(fault, command,
+				   "INTERVAL '%s' is not a time: seconds, or a number "
+				   "with ns, us, ms, s, m or h",
+				   interval);
+	if (count && (units_parse_count(count, &request->count) || !request->count))
+		return usage_fault(fault, command,
+				   "COUNT '%s' is not a whole number above 0", count);
+	request->or_preload =
+		!options_given(command, parsed, "source") && !request->quick;
+	return 0;
+}
+
+static int read_request(const struct command *command, int argc, char **argv,
+			struct alert_request *request, struct parsed *parsed,
+			struct fault *fault)
+{
+	int error;
+
+	*request = (struct alert_request){.interval_ns = DEFAULT_INTERVAL_NS};
+	error = options_parse(command, argc, argv, request, parsed, fault);
+	if (error || parsed->help)
+		return error;
+	error = take_operands(command, request, parsed, fault);
+	return error ? error : check(command, request, parsed, fault);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct alert_request request;
+	struct parsed parsed;
+	struct fault fault;
+	int status = EXIT_DONE;
+	int error = read_request(command, argc, argv, &request, &parsed, &fault);
+
+	if (!error && parsed.help)
+		help_command(stdout, command);
+	else if (!error && request.check)
+		error = check_file(request.check, &fault);
+	else if (!error)
+		error = request.replay ? alert_replay(&request, &status, &fault)
+				       : alert_live(&request, &status, &fault);
+	free(request.pids.pid);
+	free(request.names.name);
+	free(request.rules.name);
+	free(request.files.name);
+	return error ? verb_failed(command, &fault) : status;
+}
