@@ -8,6 +8,7 @@ enum {
 	AXIS_ROWS = 2,	       /* marks, and times */
 	GRAPH_ROWS = 3,	       /* at least: a title and two lines of dots */
 	GRAPH_COLUMNS = 30,    /* at least */
+	TALL_GRAPH_ROWS = 8,
 	GRAPH_GAP = 2,	       /* columns between neighbours */
 	LOW_GRAPH_ROWS = 5,    /* below that, four abreast are better than two and two */
 	ROOMY_ROWS = 26,       /* of the body: lines are left blank between groups */
@@ -84,6 +85,16 @@ static unsigned axis_rows(const struct rect *left)
 	return left->rows < AXIS_ROWS + GRAPH_ROWS ? 1 : AXIS_ROWS;
 }
 
+/* A tall graph has an odd number of rows for its dots, so that one is in the middle of
+ * its scale; the row that is left over parts it from what stands above. */
+static void make_odd(struct rect *graph)
+{
+	if (graph->rows < TALL_GRAPH_ROWS || graph->rows % 2 == 0)
+		return;
+	graph->row++;
+	graph->rows--;
+}
+
 static void column_of_graphs(struct layout *layout, const struct rect *left,
 			     unsigned column, unsigned abreast, unsigned deep)
 {
@@ -94,9 +105,12 @@ static void column_of_graphs(struct layout *layout, const struct rect *left,
 	rest.column += column * (width + GRAPH_GAP);
 	rest.columns = width;
 	layout->axis[column] = take_bottom(&rest, axis_rows(left));
-	for (unsigned i = 0; i < deep; i++)
-		layout->graph[i * abreast + column] =
-			take_rows(&rest, rows / deep + (i < rows % deep));
+	for (unsigned i = 0; i < deep; i++) {
+		struct rect *graph = &layout->graph[i * abreast + column];
+
+		*graph = take_rows(&rest, rows / deep + (i < rows % deep));
+		make_odd(graph);
+	}
 }
 
 static void graphs(struct layout *layout, struct rect *left)
