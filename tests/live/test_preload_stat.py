@@ -69,6 +69,21 @@ def check_scenarios(tap):
                 check_rss(tap, target)
 
 
+def check_many(tap):
+    """More arenas than are told one by one: their sums have all of them."""
+    with Oracle("--threads 139 --chunks 30 --free-pattern alternate --mallopt M_ARENA_MAX=200",
+                env=preloading.environment()) as target:
+        inner = preloading.next_whole_sample(target.pid, "--arenas")
+        outer = harness.stat(target.pid)
+        tap.equal(inner.row["arenas"], 140, "arenas")
+        for name in preloading.ALIKE:
+            tap.equal(inner.row.get(name), outer.row[name], name)
+        tap.equal(len(inner.arenas), 128, "arenas that are told")
+        for name in preloading.ALIKE_OF_ARENAS:
+            tap.equal([arena.get(name) for arena in inner.arenas],
+                      [arena[name] for arena in outer.arenas[:128]], f"{name} of each arena")
+
+
 def check_unchanged(tap):
     """Of a thousand samples the program's own mallinfo2 tells nothing."""
     with Oracle("--threads 3 --chunks 2000 --free-pattern random:50 --tcache",
@@ -260,7 +275,8 @@ def check_hostile(tap):
 
 def main():
     tap = Tap()
-    for name, check in (("alike", check_scenarios), ("unchanged", check_unchanged),
+    for name, check in (("alike", check_scenarios), ("many arenas", check_many),
+                        ("unchanged", check_unchanged),
                         ("rows", check_rows), ("rule", check_rule),
                         ("forbidden", check_forbidden),
                         ("others", check_others), ("hostile", check_hostile)):

@@ -37,7 +37,7 @@
 #include <unistd.h>
 
 enum {
-	MAX_WORKERS = 64,
+	MAX_WORKERS = 160,
 	PAGE = 4096,
 	CHURN_SLOTS = 4096,
 	TCACHE_CLASSES = 63,
