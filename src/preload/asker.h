@@ -46,6 +46,9 @@ bool host_is_off_limits(void);
 /* Whether malloc is served by the object that FUNCTION, which may be null, is in. */
 bool host_malloc_is_beside(const void *function);
 
+/* Whether FUNCTION is in the program itself, not in a library. */
+bool host_is_of_program(const void *function);
+
 /* The function NAME: LINKED where the loader has found it, or else, where the program
  * itself serves malloc, as when an allocator is linked into it statically, what its own
  * table of symbols calls so; null when that is stripped off. */

@@ -183,6 +183,13 @@ const void *host_find(const char *name, const void *linked)
 	return (const void *)(base + value);
 }
 
+bool host_is_of_program(const void *function)
+{
+	struct object object = object_of(function);
+
+	return object.base && !*object.name;
+}
+
 static const char *base_name(const char *path)
 {
 	const char *name = path;

@@ -10,6 +10,13 @@ int mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_bytes,
 #pragma weak mallctl
 #pragma weak mallctlnametomib
 #pragma weak mallctlbymib
+/* As a program exports them that has a jemalloc of its own beside libc's malloc. */
+__typeof__(mallctl) je_mallctl;
+__typeof__(mallctlnametomib) je_mallctlnametomib;
+__typeof__(mallctlbymib) je_mallctlbymib;
+#pragma weak je_mallctl
+#pragma weak je_mallctlnametomib
+#pragma weak je_mallctlbymib
 
 enum {
 	MIB = 8,
@@ -232,22 +239,33 @@ static void look_up_extents(void)
 		known.classes++;
 }
 
+/* That of the program, if it has one under this prefix: it is there to be used. */
+static bool find_prefixed(void)
+{
+	known.ctl = je_mallctl;
+	known.to_mib = je_mallctlnametomib;
+	known.by_mib = je_mallctlbymib;
+	return known.ctl && known.to_mib && known.by_mib &&
+	       host_is_of_program((const void *)known.ctl);
+}
+
+/* That which serves malloc. */
 static bool find_calls(void)
 {
-	known.ctl = (__typeof__(&mallctl))host_find("mallctl", (const void *)mallctl);
-	known.to_mib = (__typeof__(&mallctlnametomib))host_find(
+	known.ctl = (__typeof__(known.ctl))host_find("mallctl", (const void *)mallctl);
+	known.to_mib = (__typeof__(known.to_mib))host_find(
 		"mallctlnametomib", (const void *)mallctlnametomib);
-	known.by_mib = (__typeof__(&mallctlbymib))host_find("mallctlbymib",
-							    (const void *)mallctlbymib);
-	return known.ctl && known.to_mib && known.by_mib;
+	known.by_mib = (__typeof__(known.by_mib))host_find("mallctlbymib",
+							   (const void *)mallctlbymib);
+	return known.ctl && known.to_mib && known.by_mib &&
+	       host_malloc_is_beside((const void *)known.ctl);
 }
 
 static bool start(char name[RING_NAME])
 {
 	size_t bytes = sizeof(known.page_bytes);
 
-	if (!find_calls() || !host_malloc_is_beside((const void *)known.ctl) ||
-	    !keeps_statistics() ||
+	if ((!find_prefixed() && !find_calls()) || !keeps_statistics() ||
 	    known.ctl("arenas.page", &known.page_bytes, &bytes, NULL, 0))
 		return false;
 	known.epoch = look_up("epoch");

@@ -68,8 +68,8 @@ static void no_figures(struct ring_sample *sample)
 static const struct asker asker_unknown = {.kind = RING_UNKNOWN, .totals = no_figures};
 
 static const struct asker *const askers[] = {
+	&asker_jemalloc, /* may be beside glibc's */
 	&asker_glibc,
-	&asker_jemalloc,
 	&asker_tcmalloc,
 	&asker_mimalloc,
 };

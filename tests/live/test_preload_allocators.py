@@ -3,6 +3,7 @@ tells of itself, and which allocator that is; and a thousand samples change noth
 
 import pathlib
 import re
+import subprocess
 import sys
 
 import harness
@@ -174,14 +175,25 @@ def check_allocator(tap, path, name, totals, arenas):
         tap.equal(ask(target), before, "what it tells of itself after a thousand samples")
 
 
+LINKED = """#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void)
+{
+	void *volatile held = malloc(5 << 20);
+
+	memset(held, 1, 5 << 20);
+	return getchar() == EOF && held ? 0 : 1;
+}
+"""
+
+
 def check_linked(tap):
     """jemalloc in the program itself, which shows its functions to nobody."""
     archive = library("libjemalloc.a")
     source = harness.BIN / "linked.c"
     harness.BIN.mkdir(parents=True, exist_ok=True)
-    source.write_text("#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
-                      "int main(void)\n{\n\tvoid *volatile held = malloc(5 << 20);\n\n"
-                      "\tmemset(held, 1, 5 << 20);\n\treturn getchar() == EOF && held ? 0 : 1;\n}\n")
+    source.write_text(LINKED)
     whole = harness.compile_program("linked", harness.CC, source, [],
                                     [archive, "-lm", "-lstdc++", "-ldl"])
     stripped = harness.compile_program("linked-stripped", harness.CC, source, ["-s"],
@@ -195,6 +207,31 @@ def check_linked(tap):
         row = preloading.next_sample(target.pid).row
         tap.equal((row["allocator"], row["status"]), ("the program's own", "partial"),
                   "not where the table of symbols is gone")
+
+
+OWN_NAMES = ("malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc", "memalign",
+             "valloc", "malloc_usable_size", "malloc_stats_print", "mallctl", "mallctlnametomib",
+             "mallctlbymib", "mallocx", "rallocx", "xallocx", "sallocx", "dallocx", "sdallocx",
+             "nallocx", "malloc_conf", "malloc_message")
+
+
+def check_prefixed(tap):
+    """jemalloc under names of its own, as redis-server builds it into itself."""
+    objcopy, archive = harness.need("objcopy"), library("libjemalloc.a")
+    source = harness.BIN / "prefixed.c"
+    harness.BIN.mkdir(parents=True, exist_ok=True)
+    with harness.scratch() as directory:
+        own = directory / "libje.a"
+        renames = [f"--redefine-sym={name}=je_{name}" for name in OWN_NAMES]
+        subprocess.run([objcopy, *renames, archive, own], check=True)
+        source.write_text(LINKED.replace("malloc(", "je_malloc(").replace(
+            "int main", "void *je_malloc(size_t bytes);\n\nint main"))
+        program = harness.compile_program("prefixed", harness.CC, source, ["-rdynamic"],
+                                          [str(own), "-lm", "-lstdc++", "-ldl"])
+    with Target([program], env=preloading.environment(SETTINGS)) as target:
+        row = whole_sample(target.pid).row
+        tap.ok(row["allocator"].startswith("jemalloc-5"), "allocator", row["allocator"])
+        tap.within(row["live_bytes"], 5 << 20, 50 << 20, "live_bytes")
 
 
 def check_unknown(tap):
@@ -221,6 +258,8 @@ def main():
             check_allocator(tap, library(name), *rest)
     with tap.section("linked into the program"):
         check_linked(tap)
+    with tap.section("names of its own"):
+        check_prefixed(tap)
     with tap.section("unknown"):
         check_unknown(tap)
     tap.done()
