@@ -32,9 +32,10 @@ struct user {
 /* ROW is in no order; SEEN: the scan that goes on has met it. BY_PID are keys of PID and
  * slot from before the scan, sorted; BY_SIZE are the slots from the largest on. */
 struct census {
+	size_t max; /* of COUNT */
 	size_t count;
 	size_t known;
-	size_t left_out;
+	size_t met; /* processes with memory of their own, in the last scan */
 	size_t users;
 	struct user user[USERS];
 	uint64_t by_pid[CENSUS_MAX];
@@ -46,7 +47,15 @@ struct census {
 int census_new(struct census **census)
 {
 	*census = take(sizeof(**census));
-	return *census ? 0 : -ENOMEM;
+	if (!*census)
+		return -ENOMEM;
+	(*census)->max = CENSUS_MAX;
+	return 0;
+}
+
+void census_limit(struct census *census, size_t max)
+{
+	census->max = max < CENSUS_MAX ? max : CENSUS_MAX;
 }
 
 void census_free(struct census *census)
@@ -120,6 +129,8 @@ static struct census_row *row_to_give_up(struct census *census, uint64_t rss_byt
 {
 	struct census_row *smallest = &census->row[0];
 
+	if (!census->count)
+		return NULL;
 	for (size_t i = 1; i < census->count; i++)
 		if (rss_of(&census->row[i]) < rss_of(smallest))
 			smallest = &census->row[i];
@@ -128,9 +139,8 @@ static struct census_row *row_to_give_up(struct census *census, uint64_t rss_byt
 
 static struct census_row *new_row(struct census *census, uint64_t rss_bytes)
 {
-	if (census->count < CENSUS_MAX)
+	if (census->count < census->max)
 		return &census->row[census->count++];
-	census->left_out++;
 	return row_to_give_up(census, rss_bytes);
 }
 
@@ -161,6 +171,7 @@ static void meet(struct census *census, const struct process *process, const cha
 	/* Gone by now, or without memory. */
 	if (usage_quick(process, &usage) || !usage.rss_bytes)
 		return;
+	census->met++;
 	/* By its name, so is a process that runs another program by now. */
 	if (!row || strcmp(row->comm, process->comm) != 0) {
 		row = row ? row : new_row(census, usage.rss_bytes);
@@ -208,7 +219,7 @@ static void sort_by_size(struct census *census)
 	sort_addresses(census->by_size, census->count);
 }
 
-int census_scan(struct census *census, struct fault *fault)
+static int scan_once(struct census *census, struct fault *fault)
 {
 	DIR *proc = opendir("/proc");
 	const struct dirent *entry;
@@ -218,7 +229,7 @@ int census_scan(struct census *census, struct fault *fault)
 		return fault_set(fault, EXIT_FAILED, -errno,
 				 "cannot look for processes in /proc: %s: is it mounted?",
 				 strerror(errno));
-	census->left_out = 0;
+	census->met = 0;
 	sort_by_pid(census);
 	while ((entry = readdir(proc)))
 		if (!units_parse_count(entry->d_name, &pid) && pid && pid <= INT_MAX &&
@@ -226,8 +237,21 @@ int census_scan(struct census *census, struct fault *fault)
 			look_at(census, (int)pid);
 	closedir(proc);
 	forget_ended(census);
-	sort_by_size(census);
 	return 0;
+}
+
+int census_scan(struct census *census, struct fault *fault)
+{
+	int error;
+
+	if (census->count > census->max)
+		census->count = 0;
+	error = scan_once(census, fault);
+	/* Rows of processes that had ended were in the way of others. */
+	if (!error && census->count < census->max && census->met > census->count)
+		error = scan_once(census, fault);
+	sort_by_size(census);
+	return error;
 }
 
 size_t census_count(const struct census *census)
@@ -237,7 +261,7 @@ size_t census_count(const struct census *census)
 
 size_t census_left_out(const struct census *census)
 {
-	return census->left_out;
+	return census->met - census->count;
 }
 
 static size_t slot_of(const struct census *census, size_t i)

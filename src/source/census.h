@@ -33,6 +33,10 @@ struct census;
 int census_new(struct census **census);
 void census_free(struct census *census);
 
+/* No more than MAX rows, which are those of the largest processes, from the next scan on;
+ * CENSUS_MAX unless this is called. */
+void census_limit(struct census *census, size_t max);
+
 /* Looks at /proc: the largest CENSUS_MAX processes that have memory of their own, this
  * one left out; kernel threads and zombies have none. A process that cannot be read has a
  * row that says why. Those that were there before keep what a probe found. 0; or -errno

@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+enum { LARGE_BYTES = 16 << 20 };
 
 static struct census *census;
 static struct fault fault;
@@ -30,6 +33,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* A child, which waits: it must not outlive a test that failed. */
 static pid_t start_child(void)
 {
 	pid_t pid = fork();
@@ -37,8 +41,34 @@ static pid_t start_child(void)
 	assert_true(pid >= 0);
 	if (pid)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;)
 		pause();
+}
+
+/* A child that is larger than the others, beyond doubt. */
+static pid_t start_large_child(void)
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		char *memory = malloc(LARGE_BYTES);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		memset(memory, 1, LARGE_BYTES);
+		if (write(ready[1], memory, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
 }
 
 static void end_child(pid_t pid)
@@ -102,6 +132,37 @@ static void children_come_and_go(void **state)
 		end_child(child[i]);
 }
 
+/* With room for few, the largest have it, whoever was met first, again and again. */
+static void the_largest_are_kept(void **state)
+{
+	pid_t child[10];
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		child[i] = i == 5 ? start_large_child() : start_child();
+	assert_int_equal(census_scan(census, &fault), 0);
+	assert_int_equal(census_left_out(census), 0);
+	census_limit(census, 4);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(census_scan(census, &fault), 0);
+		check_order();
+		assert_in_range(census_count(census), 1, 4);
+		/* Whoever else is there: the small ones are not in place of the large
+		 * one.
+		 */
+		for (int i = 0; i < 10; i++)
+			assert_true(find(child[5]) <= find(child[i]));
+		/* Others come and go meanwhile. */
+		assert_true(census_left_out(census) > 0);
+	}
+	census_limit(census, 0);
+	assert_int_equal(census_scan(census, &fault), 0);
+	assert_int_equal(census_count(census), 0);
+	assert_true(census_left_out(census) >= 10);
+	for (int i = 0; i < 10; i++)
+		end_child(child[i]);
+}
+
 static void a_zombie_has_no_row(void **state)
 {
 	pid_t child = start_child();
@@ -139,6 +200,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_empty_census_has_no_rows, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(children_come_and_go, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_largest_are_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_zombie_has_no_row, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_ended_says_so, set_up, tear_down),
 	};
