@@ -20,10 +20,24 @@ enum {
 	FEW_MAPPINGS = 8192
 };
 
-#define BYTES(value) units_bytes_text(value).s
+#define BYTES(value) size_in_words(value).s
 #define COUNT(value) units_count_text(value).s
 #define SHARE(value) units_share_text(value).s
 #define SPAN(value)  units_span_text(value).s
+
+/* In a sentence a small size needs its unit. */
+static struct units_text size_in_words(uint64_t bytes)
+{
+	struct units_text out = units_bytes_text(bytes);
+	struct text text;
+
+	if (bytes && bytes < 1024) {
+		text_init(&text, out.s, sizeof(out.s));
+		text_u64(&text, bytes);
+		text_string(&text, " bytes");
+	}
+	return out;
+}
 
 bool judge_figure(const struct figures *fig, enum figure f, uint64_t *value)
 {
@@ -287,6 +301,12 @@ static void say_others(const struct verdict_others *others, char *text, size_t s
 			 BYTES(others->largest_bytes));
 }
 
+/* Whether it is anonymous memory for the greater part. */
+static bool is_anonymous(const struct verdict_others *others, uint64_t other_bytes)
+{
+	return others && others->is_known && others->anon_bytes > other_bytes / 2;
+}
+
 static bool not_malloc(const struct verdict_input *input, struct verdict *verdict)
 {
 	bool grows = has_grown(&input->other, &input->rss);
@@ -312,8 +332,13 @@ static bool not_malloc(const struct verdict_input *input, struct verdict *verdic
 	    "by it.%s",
 	    SHARE(share(other, rss)), parts);
 	SAY(remedy,
-	    "Settings of malloc and trims do nothing here. /proc/%d/smaps has "
-	    "each mapping; who calls mmap is told by 'strace -k -e mmap'.",
+	    "Settings of malloc and trims do nothing here.%s /proc/%d/smaps has each "
+	    "mapping; who maps memory is told by 'strace -k -e mmap'.",
+	    is_anonymous(input->others, other)
+		    ? " Anonymous memory of its own is what a runtime maps (of Python, "
+		      "Java, "
+		      "Go), a pool of the program's, or stacks of threads."
+		    : "",
 	    input->sample->pid);
 	fact_figure(input, verdict, FIG_OTHER_RESIDENT_BYTES);
 	fact_figure(input, verdict, FIG_RSS_BYTES);

@@ -115,8 +115,10 @@ static void say_healthy(const struct verdict_input *input, char *text, unsigned 
 	if (!judge_figure(fig, FIG_RSS_BYTES, &rss) ||
 	    !judge_figure(fig, FIG_LIVE_RESIDENT_BYTES, &live) ||
 	    !judge_figure(fig, FIG_FREE_RESIDENT_BYTES, &free_bytes)) {
-		snprintf(text, size,
-			 "Nothing wrong was found in the figures that were to be had.");
+		snprintf(
+			text, size,
+			"Nothing wrong was found, but where the resident memory is could "
+			"not be told.");
 		return;
 	}
 	if (judge_figure(fig, FIG_MMAPPED_RESIDENT_BYTES, &other))

@@ -40,7 +40,9 @@ static const char style[] =
 	".returned{fill:var(--edge)}.doubt{fill:#f0e442}\n"
 	".verdict{border-left:4px solid #e69f00;padding-left:1rem;margin:1rem 0}"
 	".critical{border-color:#d55e00}.note-only{border-color:#888}\n"
-	"code{overflow-wrap:anywhere}\n";
+	"th,td{white-space:nowrap}td.words{white-space:normal;min-width:9rem}\n"
+	".stack{display:block;white-space:normal;overflow-wrap:anywhere;"
+	"min-width:16rem}\n";
 
 void report_escape(struct report_out *out, const char *string)
 {
@@ -288,7 +290,7 @@ static void growth(struct report_out *out, const struct report_growth *of)
 		return;
 	headings(out, names, 4);
 	for (unsigned i = 0; i < of->rows; i++) {
-		report_say(out, "<tr><td><code>");
+		report_say(out, "<tr><td><code class=\"stack\">");
 		report_escape(out, of->row[i].stack);
 		report_say(out, "</code></td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
 			   BYTES(of->row[i].bytes), COUNT(of->row[i].growths),
@@ -339,6 +341,25 @@ static void limits(struct report_out *out, const struct report *report)
 			   report->oom->place, report->oom->candidates);
 }
 
+static void tail(struct report_out *out, const struct pins *of)
+{
+	static const char *const names[] = {"chunks gone", "bytes",
+					    "come back by itself"};
+
+	if (!of->step_count || !of->tail_count)
+		return;
+	report_say(out,
+		   "<p>Below the top of arena %u (%s), the last at <code>0x%" PRIx64
+		   "</code>:</p>\n",
+		   of->tail_arena, BYTES(of->tail_top_bytes), of->tail[0].addr);
+	headings(out, names, 3);
+	for (unsigned i = 0; i < of->step_count; i++)
+		report_say(out, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n",
+			   COUNT(of->step[i].chunks), BYTES(of->step[i].bytes),
+			   BYTES(of->step[i].hole_resident_bytes));
+	end_table(out);
+}
+
 static void pins(struct report_out *out, const struct report *report)
 {
 	static const char *const names[] = {"address", "arena",	  "chunks",
@@ -369,6 +390,7 @@ static void pins(struct report_out *out, const struct report *report)
 		report_say(out, "</tr>\n");
 	}
 	end_table(out);
+	tail(out, of);
 }
 
 static void map(struct report_out *out, const struct heap_map *of)

@@ -234,6 +234,26 @@ static void one_pin(struct text *text, const struct pin *pin, const char *guess)
 	text_char(text, '}');
 }
 
+/* What stands between the top and the free memory below it, nearest first. */
+static void tail(struct text *text, const struct pins *of)
+{
+	list(text, "tail");
+	for (unsigned i = 0; i < of->tail_count; i++)
+		one_pin(text, &of->tail[i], NULL);
+	text_char(text, ']');
+	list(text, "tail_steps");
+	for (unsigned i = 0; i < of->step_count; i++) {
+		json_element(text);
+		json_member_u64(text, "chunks", of->step[i].chunks);
+		json_member_u64(text, "bytes", of->step[i].bytes);
+		json_member_u64(text, "hole_bytes", of->step[i].hole_bytes);
+		json_member_u64(text, "hole_resident_bytes",
+				of->step[i].hole_resident_bytes);
+		text_char(text, '}');
+	}
+	text_char(text, ']');
+}
+
 static void pins(struct report_out *out, const struct report *report)
 {
 	const struct pins *of = report->pins;
@@ -251,7 +271,9 @@ static void pins(struct report_out *out, const struct report *report)
 	list(text, "best");
 	for (unsigned i = 0; i < of->best_count; i++)
 		one_pin(text, &of->best[i], report->guess ? report->guess[i] : NULL);
-	text_string(text, "]}");
+	text_char(text, ']');
+	tail(text, of);
+	text_char(text, '}');
 	report_flush(out);
 }
 

@@ -401,6 +401,22 @@ static void one_pin(struct report_out *out, const struct pin *pin, const char *g
 	report_flush(out);
 }
 
+/* What stands between the top and the free memory below it. */
+static void tail(struct report_out *out, const struct pins *pins)
+{
+	if (!pins->step_count || !pins->tail_count)
+		return;
+	report_say(out,
+		   "  Below the top of arena %u (%s), the last at 0x%llx:\n  %7s %6s   "
+		   "gone, and this comes back by itself\n",
+		   pins->tail_arena, BYTES(pins->tail_top_bytes),
+		   (unsigned long long)pins->tail[0].addr, "chunks", "bytes");
+	for (unsigned i = 0; i < pins->step_count && i < BEST_SHOWN; i++)
+		report_say(out, "  %7s %6s   %s\n", COUNT(pins->step[i].chunks),
+			   BYTES(pins->step[i].bytes),
+			   BYTES(pins->step[i].hole_resident_bytes));
+}
+
 static void pins(struct report_out *out, const struct report *report)
 {
 	const struct pins *pins = report->pins;
@@ -422,6 +438,7 @@ static void pins(struct report_out *out, const struct report *report)
 			   "address", "arena", "chunks", "bytes", "unlocks");
 	for (unsigned i = 0; i < pins->best_count && i < BEST_SHOWN; i++)
 		one_pin(out, &pins->best[i], report->guess ? report->guess[i] : NULL);
+	tail(out, pins);
 }
 
 /* ---- verdicts ---- */

@@ -121,7 +121,8 @@ static void without_figures(void **state)
 	figures_clear(&sample->fig);
 	is_healthy();
 	assert_string_equal(
-		answer, "Nothing wrong was found in the figures that were to be had.");
+		answer, "Nothing wrong was found, but where the resident memory is could "
+			"not be told.");
 }
 
 static void fragmentation(void **state)
@@ -216,6 +217,10 @@ static void not_malloc(void **state)
 	others.largest_bytes = 70 * M;
 	is_only(VERDICT_NOT_MALLOC, "280M of 400M resident is not malloc's");
 	assert_non_null(strstr(verdict[0].evidence, "/srv/index.db (70.0M)"));
+	assert_non_null(strstr(verdict[0].remedy, "stacks of threads"));
+	others.anon_bytes = 100 * M;
+	judge();
+	assert_null(strstr(verdict[0].remedy, "stacks of threads"));
 	set(FIG_OTHER_RESIDENT_BYTES, 199 * M);
 	is_healthy();
 	trend(&input.other, 150.0 * (double)M, 199.0 * (double)M);
@@ -367,9 +372,9 @@ static void a_pinned_tail(void **state)
 	pins.step[0] = (struct pins_step){0, 1, 64, M, M};
 	pins.step[1] = (struct pins_step){0, 3, 192, 100 * M, 100 * M};
 	is_only(VERDICT_PINNED_TAIL,
-		"3 chunks of 192 near the end of arena 0 keep 100M of "
+		"3 chunks of 192 bytes near the end of arena 0 keep 100M of "
 		"free memory from going back by itself");
-	assert_non_null(strstr(verdict[0].evidence, "0x55aa0010 (64)"));
+	assert_non_null(strstr(verdict[0].evidence, "0x55aa0010 (64 bytes)"));
 	/* Not resident; too many chunks; chunks of which they are the greater part. */
 	pins.step[1].hole_resident_bytes = 79 * M;
 	is_healthy();
