@@ -42,7 +42,7 @@ def check_formats(tap, path, target, other):
     for args in (
         ("--csv",), ("--json",), ("--csv", "--arenas"), ("--json", "--arenas"),
         ("--json", "--bins"), ("--json", "--quick", "--arenas"), ("--csv", "--quick"),
-        ("--json", "--source", "proc"), ("--csv", "--pause", "--arenas"),
+        ("--json", "--source", "proc"), ("--csv", "--unusable", "4K", "--arenas"),
     ):
         with tap.section(" ".join(args)):
             check_same(tap, path, target.pid, *args)
@@ -86,7 +86,9 @@ def check_pipe(tap, target):
 
 
 def check_sampler(tap, path):
-    done = harness.fragscope("run", "-i", "20ms", "-o", path, "--csv", "--", "sleep", "0.3")
+    script = 'until grep -q ,preload, "$0"; do sleep 0.05; done'
+    done = harness.fragscope("run", "-i", "20ms", "-o", path, "--csv", "--",
+                             "sh", "-c", script, path)
     if done.returncode == 69:
         raise Skip(done.stderr)
     text = path.read_text(encoding="utf-8")
