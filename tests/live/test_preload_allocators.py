@@ -243,7 +243,7 @@ def check_unknown(tap):
                       "void *malloc(size_t bytes) { return __libc_malloc(bytes); }\n")
     stranger = harness.compile_program("libstranger.so", harness.CC, source, ["-fPIC", "-shared"])
     env = preloading.environment(SETTINGS, LD_PRELOAD=f"{preloading.SAMPLER}:{stranger}")
-    with Target(["sleep", "60"], env=env) as target:
+    with Target(["sleep", "600"], env=env) as target:
         row = preloading.next_sample(target.pid).row
         tap.equal(row["allocator"], "libstranger.so", "allocator")
         tap.equal([name for name in ("live_bytes", "free_bytes", "system_bytes") if name in row],

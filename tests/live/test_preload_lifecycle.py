@@ -21,7 +21,7 @@ def own(pid):
 
 
 def check_thread(tap):
-    with Target(["sleep", "60"], env=preloading.environment()) as target:
+    with Target(["sleep", "600"], env=preloading.environment()) as target:
         preloading.next_sample(target.pid)
         threads = target.tasks()
         tap.equal(sorted((task / "comm").read_text() for task in threads),
@@ -90,7 +90,7 @@ os.closerange(0, 1 << 16)
 os.chdir("/")
 for _ in range(3):
     os.open("/dev/null", os.O_RDWR)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -120,7 +120,7 @@ def check_closed(tap):
               "    time.sleep(0.02)\n"
               "    assert all(os.read(fd, 8) == bytes(8) for fd in fds)\n"
               "print('good', flush=True)\n"
-              "time.sleep(60)\n")
+              "time.sleep(600)\n")
     env = preloading.environment("interval=1ms,max_cost=100%")
     with Target([PYTHON, "-c", script], env=env) as target:
         tap.equal(target.line(), "good", "the program's descriptors stay its own")
@@ -130,7 +130,7 @@ def check_closed(tap):
 
 def check_exec(tap):
     env = preloading.environment()
-    with Target(["sh", "-c", "sleep 0.3; exec sleep 60"], env=env) as target:
+    with Target(["sh", "-c", "sleep 0.3; exec sleep 600"], env=env) as target:
         harness.until(lambda: "sleep" in target.proc("comm"), "the exec")
         tap.equal(preloading.next_sample(target.pid).row["comm"], "sleep", "after an exec")
         rings = [line for line in target.proc("maps").splitlines() if "fragscope-ring" in line]
