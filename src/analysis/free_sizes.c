@@ -28,7 +28,7 @@ static bool is_asked(const struct arena_row *row, int arena)
 
 static bool has_bins(const struct arena_row *row)
 {
-	return row->bins && row->bins->split;
+	return row->bins && (row->bins->split || row->bins->sized);
 }
 
 /* Calls VISITOR for what was asked for and is there; how many arenas that were. */

@@ -234,6 +234,15 @@ static bool end_unsorted(struct chain *chain, void *context)
 	return false;
 }
 
+static bool end_fast_list(struct chain *chain, void *context)
+{
+	struct unsorted_search *search = context;
+
+	if (chain->broken)
+		search->sample->arena[chain->arena].bins->sized = false;
+	return end_unsorted(chain, context);
+}
+
 /* The sizes at the ends of a sorted bin: chunks lie in order of size, largest first. */
 static bool end_sizes(struct heap *heap, const struct arena *arena, unsigned i,
 		      struct bin_total *bin)
@@ -271,8 +280,15 @@ static void mend_ends(struct heap *heap, unsigned number, struct arena_bins *bin
 static void copy_bins(struct heap *heap, unsigned number, struct arena_bins *bins)
 {
 	memset(bins, 0, sizeof(*bins));
-	bins->split = true;
+	bins->split = bins->sized = true;
 	memcpy(bins->bins, heap->work[number].totals.bins, sizeof(bins->bins));
+}
+
+/* What was taken for unsorted goes back to the bin of its size. */
+static void unsplit(struct heap *heap, unsigned number, struct arena_bins *bins)
+{
+	if (!bins->split)
+		memcpy(bins->bins, heap->work[number].totals.bins, sizeof(bins->bins));
 }
 
 static bool visit_fast_bin(struct chain *chain, uint64_t size_field, void *context)
@@ -312,10 +328,12 @@ int heap_split_bins(struct heap *heap, struct sample *sample)
 	if (error)
 		return error;
 	search.arena = 0;
-	error = chain_follow(heap->chains, next_fast_list, visit_fast_bin, end_unsorted,
+	error = chain_follow(heap->chains, next_fast_list, visit_fast_bin, end_fast_list,
 			     &search);
-	for (unsigned i = 0; i < heap->arena_count; i++)
+	for (unsigned i = 0; i < heap->arena_count; i++) {
 		mend_ends(heap, i, sample->arena[i].bins);
+		unsplit(heap, i, sample->arena[i].bins);
+	}
 	return error;
 }
 

@@ -146,9 +146,10 @@ enum {
 };
 
 /* The bins of one arena; only filled when they were asked for. SPLIT is false when the
- * unsorted list could not be told from the sorted bins: then they must not be shown. */
+ * unsorted list could not be told from the sorted bins: then they must not be shown as
+ * bins. SIZED: each chunk is in the bin of its size at least, unsorted or not. */
 struct arena_bins {
-	bool split;
+	bool split, sized;
 	struct bin_total fast[SAMPLE_FASTBINS];
 	struct bin_total bins[SAMPLE_BINS];
 };
