@@ -26,6 +26,7 @@ struct fixture {
 struct look {
 	const struct saved *saved;
 	struct image_memory memory;
+	struct pages *pages;
 	struct heap *heap;
 	struct sample *sample;
 };
@@ -61,6 +62,8 @@ static void open_look(struct look *look, const struct saved *saved)
 
 	look->saved = saved;
 	image_memory_init(&look->memory, image);
+	look->pages = pages_new(&look->memory.memory, 1024);
+	assert_non_null(look->pages);
 	if (heap_new(&look->heap, &look->memory.memory, image->instance,
 		     image->instance_count, &options, &fault))
 		fail_msg("%s: %s", saved->name, fault.text);
@@ -76,6 +79,7 @@ static void close_look(struct look *look)
 	assert_int_equal(look->memory.outside, 0);
 	sample_free(look->sample);
 	heap_free(look->heap);
+	pages_free(look->pages);
 }
 
 static void read_map(struct look *look, struct heap_map *map)
@@ -268,14 +272,13 @@ static void ranges_add_up(void **state)
 /* Takes every SEVENTH page of the main arena away. */
 static void swap_out(const struct image *image, const struct heap_map *map)
 {
-	enum { SEVENTH = 7 };
-	uint64_t page = UINT64_C(1) << image->page_shift;
+	enum { SEVENTH = 7, FIRST = 3 };
 
-	for (uint64_t at = map->arena_from + 3 * page; at < map->arena_to;
-	     at += SEVENTH * page) {
-		uint64_t i = image_page(image, at);
+	for (unsigned c = 0; c < map->cell_count; c++) {
+		uint64_t page = map->cell[c].from >> image->page_shift;
+		uint64_t i = image_page(image, map->cell[c].from);
 
-		if (i < image->page_count && heap_map_at(map, at))
+		if (page % SEVENTH == FIRST && i < image->page_count)
 			image->flags[i] = PAGE_SWAPPED;
 	}
 }
@@ -390,17 +393,14 @@ static int64_t trimmable_around(const struct look *look, const struct heap_map *
 				unsigned first, unsigned last)
 {
 	struct walk_totals totals = {0};
-	struct pages *pages = pages_new((struct memory *)&look->memory.memory, 64);
 
-	assert_non_null(pages);
 	while (first > 0 && is_free(&map->chunk[first - 1]))
 		first--;
 	while (last + 1 < map->chunk_count && is_free(&map->chunk[last + 1]))
 		last++;
-	walk_free_run(&totals, pages, look->memory.memory.page_shift,
+	walk_free_run(&totals, look->pages, look->memory.memory.page_shift,
 		      map->chunk[first].addr,
 		      map->chunk[last].addr + map->chunk[last].bytes);
-	pages_free(pages);
 	if (last + 1 < map->chunk_count && map->chunk[last + 1].kind == MAP_CHUNK_TOP)
 		return -1;
 	return (int64_t)totals.trimmable_bytes;
