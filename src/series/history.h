@@ -17,7 +17,7 @@
  * KEEP_NS.
  * The figures of the process that have a rank in the catalogue have a track: each of the
  * latest 3600 values (an hour of them at 1 s), 10 s of resolution for 6 h, then 60 s for
- * KEEP_NS. That takes 18 MB for 48 h, besides BUDGET_BYTES. */
+ * KEEP_NS. That takes some 20 MB for 48 h, besides BUDGET_BYTES. */
 struct history_options {
 	size_t budget_bytes; /* for whole samples; each takes what its arenas need */
 	unsigned arenas;     /* a sample with so many must fit four times */

@@ -255,9 +255,13 @@ void track_gap(struct track *track, int64_t time_ns)
 	track->gap = true;
 }
 
-static struct track_point point_at(const struct tier *tier, size_t nth)
+static int64_t end_ns(const struct tier *tier, size_t slot)
 {
-	size_t slot = slot_of(tier, nth);
+	return tier->single ? tier->single[slot].time_ns : tier->bucket[slot].to_ns;
+}
+
+static struct track_point point_at(const struct tier *tier, size_t slot)
+{
 	const struct bucket *bucket;
 
 	if (tier->single) {
@@ -292,12 +296,12 @@ static struct track_point point_at(const struct tier *tier, size_t nth)
 
 typedef void visit_fn(const struct track_point *point, void *context);
 
-/* Visits the points of TRACK, oldest first, each value in exactly one: tier after tier,
- * the coarsest first, up to where the next finer one begins; a point that reaches beyond
- * that is visited, and the finer ones of the same values are not. Values are told apart
- * by their number, which no clock can confuse. */
-static void visit_points(const struct track *track, unsigned finest, visit_fn *fn,
-			 void *context)
+/* Visits the points of TRACK that end at FROM_NS or later, oldest first, each value in
+ * exactly one: tier after tier, the coarsest first, up to where the next finer one
+ * begins; a point that reaches beyond that is visited, and the finer ones of the same
+ * values are not. Values are told apart by their number, which no clock can confuse. */
+static void visit_points(const struct track *track, unsigned finest, int64_t from_ns,
+			 visit_fn *fn, void *context)
 {
 	uint64_t due = 0;
 
@@ -308,13 +312,18 @@ static void visit_points(const struct track *track, unsigned finest, visit_fn *f
 		if (i > finest)
 			end = track->values - track->tier[i - 1].values;
 		for (size_t nth = 0; nth < tier->count && number < end; nth++) {
-			struct track_point point = point_at(tier, nth);
+			size_t slot = slot_of(tier, nth);
+			uint32_t count = tier->single ? 1 : tier->bucket[slot].count;
 
 			if (number >= due) {
-				fn(&point, context);
-				due = number + point.count;
+				due = number + count;
+				if (end_ns(tier, slot) >= from_ns) {
+					struct track_point point = point_at(tier, slot);
+
+					fn(&point, context);
+				}
 			}
-			number += point.count;
+			number += count;
 		}
 	}
 }
@@ -347,14 +356,14 @@ size_t track_points(const struct track *track, int64_t from_ns, int64_t to_ns,
 	/* Counted first, as nothing fits; then given. */
 	for (;; finest++) {
 		all.count = 0;
-		visit_points(track, finest, collect, &all);
+		visit_points(track, finest, from_ns, collect, &all);
 		if (all.count <= max || finest + 1 == track->tiers)
 			break;
 	}
 	all.skip = all.count > max ? all.count - max : 0;
 	all.max = max;
 	all.count = 0;
-	visit_points(track, finest, collect, &all);
+	visit_points(track, finest, from_ns, collect, &all);
 	return all.count - all.skip;
 }
 
@@ -409,7 +418,7 @@ void track_columns(const struct track *track, int64_t from_ns, int64_t to_ns,
 		out[i] = (struct track_point){0};
 	if (!columns)
 		return;
-	visit_points(track, 0, put_into_column, &all);
+	visit_points(track, 0, from_ns, put_into_column, &all);
 	for (size_t i = 0; i < columns; i++)
 		if (out[i].count)
 			out[i].mean /= out[i].count;
@@ -424,7 +433,7 @@ bool track_span(const struct track *track, int64_t *from_ns, int64_t *to_ns)
 	for (unsigned i = 1; i < track->tiers; i++)
 		if (track->tier[i].values > longest->values)
 			longest = &track->tier[i];
-	*from_ns = point_at(longest, 0).from_ns;
-	*to_ns = point_at(finest, finest->count - 1).to_ns;
+	*from_ns = point_at(longest, slot_of(longest, 0)).from_ns;
+	*to_ns = end_ns(finest, slot_of(finest, finest->count - 1));
 	return true;
 }
