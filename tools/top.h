@@ -212,7 +212,9 @@ void top_wish(struct top *top);
 /* The map of the arena and the instant that are shown, and the one before; or null. */
 const struct heap_map *top_map(struct top *top, const struct heap_map **before);
 const struct pins *top_pins(struct top *top);
-const struct bounds *top_bounds(struct top *top);
+
+/* The look at the bounds and mappings of the target, as they are now; or null. */
+const struct feed_look *top_around(struct top *top);
 void top_fill_map(struct top *top, struct screen_map *shown);
 
 /* The cursor by cells, the range by a step in (1) or out (-1), or to the cell under the

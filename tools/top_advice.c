@@ -1,4 +1,5 @@
 /* top_advice.c: what ails the process that `top` shows, out of what is known of it. */
+#include "analysis/others.h"
 #include "analysis/trend.h"
 #include "top.h"
 
@@ -94,7 +95,8 @@ void top_advise(struct top *top)
 	struct top_advice *advice = &top->advice;
 	const struct top_target *target = top_shown(top);
 	struct verdict_input input = {.sample = top_sample(top), .pins = top_pins(top)};
-	const struct bounds *bounds = top_bounds(top);
+	const struct feed_look *around = top_around(top);
+	struct verdict_others others;
 	struct room room;
 	size_t back;
 
@@ -112,8 +114,12 @@ void top_advise(struct top *top)
 		SECOND;
 	input.has_failures = top->events != NULL;
 	input.failures = failures(top, target);
-	if (bounds) {
-		room_of(bounds, &input.sample->fig, &room);
+	if (around && around->has_smaps) {
+		others_of(&around->smaps, &input.sample->fig, &others);
+		input.others = &others;
+	}
+	if (around && around->has_bounds) {
+		room_of(&around->bounds, &input.sample->fig, &room);
 		input.room = &room;
 	}
 	advice->count = verdicts_of(&input, advice->verdict, VERDICT_KINDS);

@@ -117,7 +117,7 @@ static void make_look(const struct target *target, struct feed_look *look)
 {
 	const struct feed_wish *wish = &look->wish;
 
-	look->has_map = look->has_pins = look->has_bounds = false;
+	look->has_map = look->has_pins = look->has_bounds = look->has_smaps = false;
 	if (wish->map) {
 		look->map->arena = wish->arena;
 		look->map->from = wish->from;
@@ -130,7 +130,10 @@ static void make_look(const struct target *target, struct feed_look *look)
 		look->pins.arena = PINS_ALL_ARENAS;
 		look->has_pins = source_pins(target->source, &look->pins,
 					     &look->why_no_pins) == SOURCE_READ;
+	}
+	if (wish->around) {
 		look->has_bounds = !bounds_read(target->pid, &look->bounds);
+		look->has_smaps = !smaps_read(target->pid, &look->smaps);
 	}
 }
 
@@ -394,8 +397,8 @@ void feed_want(struct feed *feed, const struct feed_wish *wish)
 bool feed_same_wish(const struct feed_wish *a, const struct feed_wish *b)
 {
 	return a->target == b->target && a->map == b->map && a->pins == b->pins &&
-	       a->arena == b->arena && a->from == b->from && a->to == b->to &&
-	       a->cells == b->cells;
+	       a->around == b->around && a->arena == b->arena && a->from == b->from &&
+	       a->to == b->to && a->cells == b->cells;
 }
 
 bool feed_looks(struct feed *feed, const struct feed_look **look,

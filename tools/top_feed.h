@@ -8,6 +8,7 @@
 #include "sample/pins.h"
 #include "source/source.h"
 #include "target/bounds.h"
+#include "target/smaps.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,9 +38,10 @@ struct feed_news {
 
 /* What is looked at besides the readings, of one target at a time. */
 struct feed_wish {
-	int target; /* -1: nothing */
-	bool map;   /* of ARENA, [FROM, TO) in CELLS cells; both 0: all of it */
-	bool pins;  /* of all arenas, and the bounds */
+	int target;  /* -1: nothing */
+	bool map;    /* of ARENA, [FROM, TO) in CELLS cells; both 0: all of it */
+	bool pins;   /* of all arenas */
+	bool around; /* the bounds and the mappings */
 	unsigned arena;
 	uint64_t from, to;
 	unsigned cells;
@@ -49,9 +51,10 @@ struct feed_wish {
 struct feed_look {
 	struct feed_wish wish; /* that it answers */
 	struct heap_map *map;
-	bool has_map, has_pins, has_bounds;
+	bool has_map, has_pins, has_bounds, has_smaps;
 	struct pins pins;
 	struct bounds bounds;
+	struct smaps smaps;
 	struct fault why_no_map, why_no_pins;
 };
 

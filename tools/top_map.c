@@ -24,6 +24,7 @@ static void wish_for(struct top *top, struct feed_wish *wish)
 	cells = layout_map_rows(&layout) * layout_map_columns(&layout);
 	wish->target = (int)top->shown;
 	wish->pins = true;
+	wish->around = top->pane == PANE_ADVICE;
 	wish->map = top->pane == PANE_MAP && cells;
 	wish->arena = top->arena;
 	wish->from = top->map.from;
@@ -77,13 +78,13 @@ const struct pins *top_pins(struct top *top)
 		       : NULL;
 }
 
-const struct bounds *top_bounds(struct top *top)
+const struct feed_look *top_around(struct top *top)
 {
 	const struct feed_look *look = top->map.look;
 
-	return look && look->has_bounds && !top->time.paused_ns &&
+	return look && look->wish.around && !top->time.paused_ns &&
 			       look->wish.target == (int)top->shown
-		       ? &look->bounds
+		       ? look
 		       : NULL;
 }
 

@@ -1,0 +1,51 @@
+#include "analysis/others.h"
+
+#include <string.h>
+
+/* What of the anonymous memory is not malloc's. */
+static uint64_t other_anon_bytes(const struct smaps *smaps, const struct figures *fig)
+{
+	static const enum figure of_malloc[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_MMAPPED_RESIDENT_BYTES, FIG_ALLOCATOR_RESIDENT_BYTES};
+	uint64_t sum = 0, all = smaps->rss_bytes[SMAPS_ANON];
+
+	for (unsigned i = 0; i < sizeof(of_malloc) / sizeof(*of_malloc); i++)
+		if (figure_has(fig, of_malloc[i]))
+			sum += fig->v[of_malloc[i]].u;
+	return all > sum ? all - sum : 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static const char *find_allocator(const struct smaps *smaps)
+{
+	static const char *const known[] = {"libjemalloc", "libtcmalloc", "libmimalloc"};
+
+	for (unsigned i = 0; i < smaps->count; i++)
+		for (unsigned k = 0; k < sizeof(known) / sizeof(*known); k++)
+			if (!strncmp(base_name(smaps->name[i].name), known[k],
+				     strlen(known[k])))
+				return base_name(smaps->name[i].name);
+	return "";
+}
+
+void others_of(const struct smaps *smaps, const struct figures *fig,
+	       struct verdict_others *others)
+{
+	*others = (struct verdict_others){
+		.is_known = true,
+		.anon_bytes = other_anon_bytes(smaps, fig),
+		.shared_bytes = smaps->rss_bytes[SMAPS_SHARED],
+		.file_bytes = smaps->rss_bytes[SMAPS_FILE],
+		.stack_bytes = smaps->rss_bytes[SMAPS_STACK],
+		.largest = smaps->count ? smaps->name[0].name : "",
+		.largest_bytes = smaps->count ? smaps->name[0].rss_bytes : 0,
+		.allocator = find_allocator(smaps),
+	};
+}
