@@ -536,6 +536,7 @@ static void judge(struct reporter *reporter)
 		.others = &reporter->others,
 		.rss = *trend_of_figure(reporter, FIG_RSS_BYTES),
 		.other = *trend_of_figure(reporter, FIG_OTHER_RESIDENT_BYTES),
+		.pinned = *trend_of_figure(reporter, FIG_PINNED_BYTES),
 		.watched_s = report->watched_s,
 		.has_failures = !report->growth.missing,
 		.failures = report->growth.failures,

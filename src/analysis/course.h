@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-enum { COURSE_FIGURES = 8, COURSE_POINTS = 512 };
+enum { COURSE_FIGURES = 9, COURSE_POINTS = 512 };
 
 /* The figures that are followed, in the order in which they are told. */
 extern const enum figure course_figure[COURSE_FIGURES];

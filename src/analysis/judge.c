@@ -489,10 +489,18 @@ static void say_pinning(const struct pins *pins, char *text, size_t size)
 			 COUNT(pins->pinning_chunks), BYTES(pins->pinning_bytes));
 }
 
+static void say_growing(const struct verdict_trend *trend, char *text, size_t size)
+{
+	*text = '\0';
+	if (risen(trend) >= (double)M)
+		snprintf(text, size, " It grows by %s a second.",
+			 BYTES((uint64_t)trend->per_s));
+}
+
 static bool fragmentation(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t pinned, live, chunks = 0, hole = 0, free_bytes = 0;
-	char unusable[96], pinning[128];
+	char unusable[96], pinning[128], growing[64];
 
 	if (!get(input, FIG_PINNED_BYTES, &pinned) ||
 	    !get(input, FIG_LIVE_RESIDENT_BYTES, &live) || pinned < LEAST_BYTES ||
@@ -503,6 +511,7 @@ static bool fragmentation(const struct verdict_input *input, struct verdict *ver
 	get(input, FIG_FREE_BYTES, &free_bytes);
 	say_unusable(&input->sample->fig, unusable, sizeof(unusable));
 	say_pinning(input->pins, pinning, sizeof(pinning));
+	say_growing(&input->pinned, growing, sizeof(growing));
 	verdict->stake_bytes = pinned;
 	SAY(headline,
 	    "%s of free memory shares its pages with %s that the program holds, "
@@ -510,9 +519,9 @@ static bool fragmentation(const struct verdict_input *input, struct verdict *ver
 	    BYTES(pinned), BYTES(live));
 	SAY(evidence,
 	    "%s free chunks, the largest below the top %s; %s of the heap's "
-	    "resident bytes are pinned.%s%s",
+	    "resident bytes are pinned.%s%s%s",
 	    COUNT(chunks), BYTES(hole), SHARE(share(pinned, pinned + live)), unusable,
-	    pinning);
+	    pinning, growing);
 	SAY(remedy,
 	    "It goes when the chunks beside it go: keep blocks that live long apart from "
 	    "those that come and go (a pool of their own, examples/pool.c), allocate "

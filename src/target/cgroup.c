@@ -8,14 +8,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { TEXT_BYTES = 8192, STAT_BYTES = 16384 };
+enum { TEXT_BYTES = 8192, STAT_BYTES = 16384, MOUNTS_BYTES = 65536 };
 
 /* Version 1 writes "no limit" as the largest number of whole pages. */
 #define NO_LIMIT (UINT64_C(1) << 62)
 
-static const struct cgroup_roots usual_roots = {
-	.memory = "/sys/fs/cgroup/memory",
-	.unified = "/sys/fs/cgroup",
+static const struct cgroup_mounts usual = {
+	.memory = {"/sys/fs/cgroup/memory", "/"},
+	.unified = {"/sys/fs/cgroup", "/"},
 };
 
 /* The files of one version; null where it has none. */
@@ -72,6 +72,79 @@ static char *memory_path(char *text, bool *is_unified)
 	return found;
 }
 
+/* ---- mounts ---- */
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)); at += length)
+		if ((at == list || at[-1] == ',') && (!at[length] || at[length] == ','))
+			return true;
+	return false;
+}
+
+/* The first that has all of its hierarchy, or else the first. */
+static void consider_mount(struct cgroup_mount *best, const char *root, const char *point)
+{
+	if (best->point[0] && (!strcmp(best->root, "/") || strcmp(root, "/") != 0))
+		return;
+	if (snprintf(best->point, sizeof(best->point), "%s", point) >= CGROUP_PATH ||
+	    snprintf(best->root, sizeof(best->root), "%s", root) >= CGROUP_PATH)
+		best->point[0] = '\0';
+}
+
+/* "36 35 0:29 ROOT POINT rw,nosuid shared:7 - TYPE SOURCE OPTIONS" */
+static void parse_mount(char *line, struct cgroup_mounts *mounts)
+{
+	enum { ROOT = 3, POINT = 4, HEAD = 5, TYPE = 0, OPTIONS = 2, TAIL = 3 };
+	char *tail = strstr(line, " - "), *word[HEAD] = {0}, *behind[TAIL] = {0}, *save;
+	char *at;
+
+	if (!tail)
+		return;
+	*tail = '\0';
+	at = strtok_r(line, " ", &save);
+	for (int i = 0; at && i < HEAD; i++, at = strtok_r(NULL, " ", &save))
+		word[i] = at;
+	at = strtok_r(tail + 3, " ", &save);
+	for (int i = 0; at && i < TAIL; i++, at = strtok_r(NULL, " ", &save))
+		behind[i] = at;
+	if (!word[POINT] || !behind[OPTIONS])
+		return;
+	if (!strcmp(behind[TYPE], "cgroup2"))
+		consider_mount(&mounts->unified, word[ROOT], word[POINT]);
+	else if (!strcmp(behind[TYPE], "cgroup") && has_word(behind[OPTIONS], "memory"))
+		consider_mount(&mounts->memory, word[ROOT], word[POINT]);
+}
+
+void cgroup_mounts_parse(char *text, struct cgroup_mounts *mounts)
+{
+	char *save;
+
+	*mounts = (struct cgroup_mounts){0};
+	for (char *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
+		parse_mount(line, mounts);
+}
+
+/* What PATH of the hierarchy is below MOUNT's point; null: it is not there. */
+static char *below(const struct cgroup_mount *mount, char *path)
+{
+	size_t length = strlen(mount->root);
+
+	if (!path || !mount->point[0])
+		return NULL;
+	if (!strcmp(mount->root, "/"))
+		return path;
+	if (strncmp(path, mount->root, length) != 0 ||
+	    (path[length] && path[length] != '/'))
+		return NULL;
+	return path + length;
+}
+
+/* ---- the directory ---- */
+
 static int directory_inode(const char *root, const char *path, uint64_t *id)
 {
 	char full[TEXT_BYTES];
@@ -85,20 +158,64 @@ static int directory_inode(const char *root, const char *path, uint64_t *id)
 	return 0;
 }
 
-int cgroup_memory_id(const struct process *process, uint64_t *id)
+/* A process's directory. */
+struct found {
+	bool is_unified;
+	char *path; /* below POINT, in the text that was searched */
+	const char *point;
+	uint64_t inode;
+};
+
+static int find(char *text, const struct cgroup_mounts *mounts, struct found *found)
 {
-	char text[TEXT_BYTES];
-	ssize_t length = process_text(process->pid, "cgroup", text, sizeof(text));
-	bool is_unified = false;
-	const char *path;
+	const struct cgroup_mount *mount;
+	char *path;
+
+	*found = (struct found){0};
+	path = memory_path(text, &found->is_unified);
+	mount = found->is_unified ? &mounts->unified : &mounts->memory;
+	found->point = mount->point;
+	found->path = below(mount, path);
+	if (!found->path)
+		return -ENOENT;
+	return directory_inode(found->point, found->path, &found->inode);
+}
+
+/* Calls USE with the text of PID's cgroups: with the mounts as they usually are, and,
+ * where that finds nothing, as they really are. */
+static int with_mounts(int pid,
+		       int (*use)(char *text, const struct cgroup_mounts *mounts,
+				  void *context),
+		       void *context)
+{
+	char text[TEXT_BYTES], copy[TEXT_BYTES], mountinfo[MOUNTS_BYTES];
+	ssize_t length = process_text(pid, "cgroup", text, sizeof(text));
+	struct cgroup_mounts mounts;
+	int error;
 
 	if (length < 0)
 		return (int)length;
-	path = memory_path(text, &is_unified);
-	if (!path)
-		return -ENOENT;
-	return directory_inode(is_unified ? usual_roots.unified : usual_roots.memory,
-			       path, id);
+	memcpy(copy, text, sizeof(copy));
+	error = use(copy, &usual, context);
+	if (error != -ENOENT ||
+	    file_text("/proc/self/mountinfo", mountinfo, sizeof(mountinfo)))
+		return error;
+	cgroup_mounts_parse(mountinfo, &mounts);
+	return use(text, &mounts, context);
+}
+
+static int use_id(char *text, const struct cgroup_mounts *mounts, void *context)
+{
+	struct found found;
+	int error = find(text, mounts, &found);
+
+	*(uint64_t *)context = found.inode;
+	return error;
+}
+
+int cgroup_memory_id(const struct process *process, uint64_t *id)
+{
+	return with_mounts(process->pid, use_id, id);
 }
 
 /* ---- limits ---- */
@@ -185,39 +302,40 @@ static void read_pressure(const struct place *place, struct cgroup_memory *memor
 		!pressure_parse(text, &memory->pressure);
 }
 
-int cgroup_memory_parse(char *text, const struct cgroup_roots *roots,
+int cgroup_memory_parse(char *text, const struct cgroup_mounts *mounts,
 			struct cgroup_memory *memory)
 {
-	bool is_unified = false;
-	char *path = memory_path(text, &is_unified);
-	struct place place = {
-		.root = is_unified ? roots->unified : roots->memory,
-		.files = &files_of[is_unified],
-		.path = path,
+	struct found found;
+	int error = find(text, mounts, &found);
+	const struct place place = {
+		.root = found.point,
+		.files = &files_of[found.is_unified],
+		.path = found.path,
 	};
-	uint64_t inode;
-	int error = path ? directory_inode(place.root, path, &inode) : -ENOENT;
 
-	*memory = (struct cgroup_memory){.version = is_unified ? 2 : 1};
+	*memory = (struct cgroup_memory){.version = found.is_unified ? 2 : 1};
 	if (error)
 		return error;
-	snprintf(memory->path, sizeof(memory->path), "%s", path);
+	snprintf(memory->path, sizeof(memory->path), "%s",
+		 *found.path ? found.path : "/");
 	read_pressure(&place, memory);
 	/* From the process's own cgroup out to the root. */
-	for (char *slash = path; slash; *slash = '\0') {
+	for (char *slash = found.path; slash; *slash = '\0') {
 		consider(&place, place.files->max, &memory->max);
 		consider(&place, place.files->high, &memory->high);
-		slash = strrchr(path, '/');
+		slash = strrchr(found.path, '/');
 		if (!slash)
 			break;
 	}
 	return 0;
 }
 
+static int use_memory(char *text, const struct cgroup_mounts *mounts, void *context)
+{
+	return cgroup_memory_parse(text, mounts, context);
+}
+
 int cgroup_memory_read(int pid, struct cgroup_memory *memory)
 {
-	char text[TEXT_BYTES];
-	ssize_t length = process_text(pid, "cgroup", text, sizeof(text));
-
-	return length < 0 ? (int)length : cgroup_memory_parse(text, &usual_roots, memory);
+	return with_mounts(pid, use_memory, memory);
 }

@@ -23,6 +23,7 @@
 #define M (UINT64_C(1) << 20)
 
 static char root[64];
+static struct cgroup_mounts mounts;
 
 static void put(const char *path, const char *text)
 {
@@ -45,7 +46,13 @@ static int make_root(void **state)
 {
 	(void)state;
 	snprintf(root, sizeof(root), "/tmp/fragscope-bounds-XXXXXX");
-	return mkdtemp(root) ? 0 : -1;
+	if (!mkdtemp(root))
+		return -1;
+	memset(&mounts, 0, sizeof(mounts));
+	strcpy(mounts.memory.point, root);
+	strcpy(mounts.memory.root, "/");
+	mounts.unified = mounts.memory;
+	return 0;
 }
 
 static int remove_root(void **state)
@@ -60,10 +67,9 @@ static int remove_root(void **state)
 static int parse(const char *text, struct cgroup_memory *memory)
 {
 	char copy[512];
-	const struct cgroup_roots roots = {.memory = root, .unified = root};
 
 	snprintf(copy, sizeof(copy), "%s", text);
-	return cgroup_memory_parse(copy, &roots, memory);
+	return cgroup_memory_parse(copy, &mounts, memory);
 }
 
 /* ---- /proc ---- */
@@ -306,6 +312,54 @@ static void no_limit_and_no_cgroup(void **state)
 	assert_int_equal(parse("", &memory), -ENOENT);
 }
 
+/* A part of the hierarchy is mounted, as in a container. */
+static void a_part_is_mounted(void **state)
+{
+	struct cgroup_memory memory;
+
+	(void)state;
+	put("/memory.limit_in_bytes", "67108864\n");
+	put("/memory.usage_in_bytes", "33554432\n");
+	put("/worker/memory.limit_in_bytes", "9223372036854771712\n");
+	put("/worker/memory.usage_in_bytes", "1\n");
+	strcpy(mounts.memory.root, "/docker/abc");
+	assert_int_equal(parse("4:memory:/docker/abc\n", &memory), 0);
+	assert_int_equal(memory.max.limit_bytes, 64 * M);
+	assert_string_equal(memory.path, "/");
+	assert_int_equal(parse("4:memory:/docker/abc/worker\n", &memory), 0);
+	assert_int_equal(memory.max.limit_bytes, 64 * M);
+	assert_string_equal(memory.path, "/worker");
+	/* Of another container, whatever its name begins with. */
+	assert_int_equal(parse("4:memory:/docker/abcdef\n", &memory), -ENOENT);
+	assert_int_equal(parse("4:memory:/docker\n", &memory), -ENOENT);
+	mounts.memory.point[0] = '\0';
+	assert_int_equal(parse("4:memory:/docker/abc\n", &memory), -ENOENT);
+}
+
+static void mounts_are_found(void **state)
+{
+	char text[] =
+		"22 1 0:21 / /proc rw - proc proc rw\n"
+		"30 25 0:26 /docker/a /fs/cpu ro,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
+		"31 25 0:27 /docker/a /fs/memory ro shared:9 - cgroup cgroup rw,memory\n"
+		"32 25 0:28 /x /fs/other ro - cgroup cgroup rw,memoryless\n"
+		"33 25 0:27 / /host/memory ro - cgroup cgroup rw,cpu,memory\n"
+		"34 25 0:27 /y /again ro - cgroup cgroup rw,memory\n"
+		"35 25 0:29 / /fs/unified rw master:3 propagate_from:2 - cgroup2 cgroup2 "
+		"rw\n"
+		"broken\n36 1 - cgroup2\n";
+	char none[] = "";
+
+	(void)state;
+	cgroup_mounts_parse(text, &mounts);
+	assert_string_equal(mounts.memory.point, "/host/memory");
+	assert_string_equal(mounts.memory.root, "/");
+	assert_string_equal(mounts.unified.point, "/fs/unified");
+	cgroup_mounts_parse(none, &mounts);
+	assert_string_equal(mounts.memory.point, "");
+	assert_string_equal(mounts.unified.point, "");
+}
+
 /* ---- a real process ---- */
 
 static pid_t start_limited(void)
@@ -411,6 +465,8 @@ int main(void)
 		IN_TREE(version_1),
 		IN_TREE(the_tightest_of_many_counts),
 		IN_TREE(no_limit_and_no_cgroup),
+		IN_TREE(a_part_is_mounted),
+		cmocka_unit_test(mounts_are_found),
 		cmocka_unit_test(a_limited_process),
 		cmocka_unit_test(a_process_that_is_gone),
 		cmocka_unit_test(place_before_the_oom_killer),

@@ -97,9 +97,9 @@ static void what_was_never_had(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 20; i++)
 		add(i);
-	course_trend(course, 2, &trend);
+	course_trend(course, 3, &trend);
 	assert_false(trend.is_known);
-	assert_int_equal(course_points(course, 2, point), 0);
+	assert_int_equal(course_points(course, 3, point), 0);
 	assert_int_equal(course_points(course, 0, point), 20);
 }
 

@@ -125,6 +125,20 @@ static void without_figures(void **state)
 			"not be told.");
 }
 
+static void trend(struct verdict_trend *of, double first, double last)
+{
+	*of = (struct verdict_trend){
+		.is_known = true,
+		.is_rising = last > first,
+		.is_falling = last < first,
+		.per_s = (last - first) / 10,
+		.low_per_s = (last - first) / 11,
+		.high_per_s = (last - first) / 9,
+		.first = first,
+		.last = last,
+	};
+}
+
 static void fragmentation(void **state)
 {
 	(void)state;
@@ -140,6 +154,10 @@ static void fragmentation(void **state)
 			       "useless."));
 	assert_string_equal(verdict[0].fact[0].name, "pinned_bytes");
 	assert_int_equal(verdict[0].fact[0].value.u, 120 * M);
+	assert_null(strstr(verdict[0].evidence, "It grows"));
+	trend(&input.pinned, 100.0 * (double)M, 120.0 * (double)M);
+	judge();
+	assert_non_null(strstr(verdict[0].evidence, "It grows by 2.00M a second."));
 	/* A quarter of the heap is where it begins: 116M of 466M is less. */
 	set(FIG_PINNED_BYTES, 116 * M);
 	is_healthy();
@@ -163,20 +181,6 @@ static void cache(void **state)
 	set(FIG_RSS_BYTES, 20 * M);
 	set(FIG_TRIMMABLE_BYTES, 15 * M);
 	is_healthy();
-}
-
-static void trend(struct verdict_trend *of, double first, double last)
-{
-	*of = (struct verdict_trend){
-		.is_known = true,
-		.is_rising = last > first,
-		.is_falling = last < first,
-		.per_s = (last - first) / 10,
-		.low_per_s = (last - first) / 11,
-		.high_per_s = (last - first) / 9,
-		.first = first,
-		.last = last,
-	};
 }
 
 static void leak(void **state)
