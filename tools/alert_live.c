@@ -353,22 +353,29 @@ static int replace_watches(struct session *session, const struct rules *rules,
 	return error ? out_of_memory(fault) : 0;
 }
 
+/* 0 when SESSION goes by RULES from now on; else it is as it was. */
+static int use_rules(struct session *session, struct rules *rules, struct fault *fault)
+{
+	int error = alert_rules(session->request, session->request->interval_ns, rules,
+				fault);
+
+	if (!error)
+		error = check_events(session, rules, fault);
+	return error ? error : replace_watches(session, rules, fault);
+}
+
 /* Reads the rules again. The old ones stay unless all of the new are right. */
 static void reload(struct session *session)
 {
 	struct rules *rules = calloc(1, sizeof(*rules));
 	struct fault fault;
-	int error = rules ? 0 : out_of_memory(&fault);
 
 	reload_asked = 0;
-	if (!error)
-		error = alert_rules(session->request, session->request->interval_ns,
-				    rules, &fault);
-	if (!error)
-		error = check_events(session, rules, &fault);
-	if (!error)
-		error = replace_watches(session, rules, &fault);
-	if (error) {
+	if (!rules) {
+		verb_tell("the rules stay as they were: out of memory");
+		return;
+	}
+	if (use_rules(session, rules, &fault)) {
 		verb_tell("the rules stay as they were: %s", fault.text);
 		free(rules);
 		return;

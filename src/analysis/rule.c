@@ -35,8 +35,8 @@ static const struct {
 	 "free > 8M until largest_free / free rises 50%% in %us",
 	 {14400, 7200, 7200, 3600}},
 	{"free-chunks-multiply",
-	 "%s: free_chunks rising %us by 40%% at 0.1%% and free / free_chunks falling "
-	 "%us by 40%% at 0.1%% and free flat %us by 10%% and free > 8M until "
+	 "%s: free_chunks rising %us by 40%% at 0.001%% and free / free_chunks falling "
+	 "%us by 40%% at 0.001%% and free flat %us by 10%% and free > 8M until "
 	 "free_chunks falling %us",
 	 {1200, 1200, 1200, 1200}},
 };
@@ -73,20 +73,18 @@ static int check_term(const struct rule *rule, const struct term *term,
 		      int64_t interval_ns, struct fault *fault)
 {
 	bool is_trend = term->kind >= TERM_RISING;
-	int64_t readings = is_trend ? TREND_MIN : 1;
+	int readings = is_trend ? TREND_MIN + 1 : 1;
 	struct units_text window, interval;
 
-	if (!term->window_ns || !interval_ns ||
-	    term->window_ns / interval_ns >= readings + is_trend)
+	if (!term->window_ns || !interval_ns || term->window_ns / interval_ns >= readings)
 		return 0;
 	window = units_span_text((double)term->window_ns / NS_PER_S);
 	interval = units_span_text((double)interval_ns / NS_PER_S);
 	return fault_set(fault, EXIT_USAGE, -EINVAL,
-			 "rule '%s': in a window of %s there are fewer than %lld "
+			 "rule '%s': in a window of %s there are fewer than %d "
 			 "readings when one is made every %s: read more often, or make "
 			 "the window longer",
-			 rule->name, window.s, (long long)(readings + is_trend),
-			 interval.s);
+			 rule->name, window.s, readings, interval.s);
 }
 
 int rules_fit(const struct rules *rules, int64_t interval_ns, struct fault *fault)

@@ -14,7 +14,7 @@ enum { WORD = 48, NESTING = 8, SHOWN = 64 /* of a rule in messages */ };
 
 /* Of trends, where the rule does not say. */
 #define USUAL_SIGNIFICANCE 0.01
-#define USUAL_MOVE	   0.05
+#define USUAL_MOVE	   0.1
 
 /* One word at a time: [TOKEN, TOKEN + LENGTH) is the present one, "" at the end. LINE is
  * 0 where the text is no file's. */
@@ -32,35 +32,45 @@ struct parser {
 
 /* ---- errors ---- */
 
-/* "rules.ini:3:14: ...", or "column 14: ..."; the place is that of the present word. */
-__attribute__((format(printf, 2, 3))) static int wrong(const struct parser *parser,
-						       const char *format, ...)
+/* Where the present word is: "rules.ini:3:14", or "rule '...', column 14". */
+static void place_text(struct text *text, const struct parser *parser)
 {
 	const char *line_start = parser->start;
-	unsigned line = parser->line, column;
-	char what[FAULT_TEXT];
-	ptrdiff_t length;
-	va_list args;
+	size_t length = (size_t)(parser->end - parser->start);
+	unsigned line = parser->line;
 
-	for (const char *at = parser->start; at < parser->token; at++) {
+	for (const char *at = parser->start; at < parser->token && parser->line; at++) {
 		if (*at != '\n')
 			continue;
 		line_start = at + 1;
 		line++;
 	}
-	column = (unsigned)(parser->token - line_start) + 1;
+	if (parser->line) {
+		text_string(text, parser->file);
+		text_char(text, ':');
+		text_u64(text, line);
+		text_char(text, ':');
+	} else {
+		text_string(text, "rule '");
+		text_bytes(text, parser->start, length > SHOWN ? SHOWN : length);
+		text_string(text, length > SHOWN ? "...', column " : "', column ");
+	}
+	text_u64(text, (uint64_t)(parser->token - line_start) + 1);
+}
+
+__attribute__((format(printf, 2, 3))) static int wrong(const struct parser *parser,
+						       const char *format, ...)
+{
+	char what[FAULT_TEXT / 2], place[FAULT_TEXT / 2];
+	struct text text;
+	va_list args;
+
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	if (parser->line)
-		return fault_set(parser->fault, EXIT_USAGE, -EINVAL, "%s:%u:%u: %s",
-				 parser->file, line, column, what);
-	length = parser->end - parser->start;
-	return fault_set(parser->fault, EXIT_USAGE, -EINVAL,
-			 "rule '%.*s%s', column %u: %s",
-			 (int)(length > SHOWN ? SHOWN : length), parser->start,
-			 length > SHOWN ? "..." : "",
-			 (unsigned)(parser->token - parser->start) + 1, what);
+	text_init(&text, place, sizeof(place));
+	place_text(&text, parser);
+	return fault_set(parser->fault, EXIT_USAGE, -EINVAL, "%s: %s", place, what);
 }
 
 /* What was met in place of WANTED. */
@@ -196,8 +206,8 @@ static int parse_figure(struct parser *parser, enum figure *f)
 
 static int parse_difference(struct parser *parser, struct quantity *quantity)
 {
-	const char *token = parser->token;
-	size_t length = parser->length;
+	const char *token;
+	size_t length;
 	int error;
 
 	advance(parser);

@@ -344,6 +344,8 @@ static void see_term(struct watch *watch, const struct term *term,
 			track_gap(state->track, watch->last_ns);
 		return;
 	}
+	if (term->quantity.kind == QUANTITY_LIMIT)
+		state->evidence.limit = room_info[room->nearest].limit;
 	if (term->kind == TERM_COMPARE) {
 		state->evidence.now = value;
 		state->truth = compare(term, value);

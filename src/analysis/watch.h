@@ -16,6 +16,7 @@
 struct evidence {
 	const struct term *term;
 	double now;
+	const char *limit;  /* of the nearest limit: which it is; else null */
 	double was;	    /* of drops and rises: the extreme in the window */
 	int64_t was_ns;	    /* when that was */
 	struct trend trend; /* of trends */

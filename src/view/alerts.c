@@ -52,10 +52,23 @@ static void limit_or_value(struct text *text, const struct quantity *quantity,
 		value_text(text, quantity->unit, value);
 }
 
+/* "frag is 0.950, > 0.900". */
 static void comparison_text(struct text *text, const struct evidence *evidence)
 {
+	static const char *const signs[] = {
+		[COMPARE_LESS] = "<",	[COMPARE_AT_MOST] = "<=",
+		[COMPARE_MORE] = ">",	[COMPARE_AT_LEAST] = ">=",
+		[COMPARE_EQUAL] = "==", [COMPARE_OTHER] = "!=",
+	};
+	const struct term *term = evidence->term;
+
 	text_string(text, " is ");
-	limit_or_value(text, &evidence->term->quantity, evidence->now);
+	limit_or_value(text, &term->quantity, evidence->now);
+	text_string(text, " (");
+	text_string(text, signs[term->comparison]);
+	text_char(text, ' ');
+	limit_or_value(text, &term->quantity, term->value);
+	text_char(text, ')');
 }
 
 static void change_text(struct text *text, const struct evidence *evidence,
@@ -106,6 +119,10 @@ static void evidence_text(struct text *text, const struct evidence *evidence,
 			  const struct alert *alert)
 {
 	quantity_name(text, &evidence->term->quantity);
+	if (evidence->limit) {
+		text_char(text, ' ');
+		text_string(text, evidence->limit);
+	}
 	if (evidence->term->kind == TERM_COMPARE)
 		comparison_text(text, evidence);
 	else if (evidence->term->kind == TERM_DROPS || evidence->term->kind == TERM_RISES)
@@ -182,6 +199,8 @@ static void json_evidence(struct text *text, const struct evidence *evidence)
 	json_element(text);
 	json_member_string(text, "term", kinds[term->kind]);
 	json_member_string(text, "of", name);
+	if (evidence->limit)
+		json_member_string(text, "limit", evidence->limit);
 	member_double(text, "now", evidence->now);
 	if (term->kind == TERM_DROPS || term->kind == TERM_RISES) {
 		member_double(text, "was", evidence->was);

@@ -1,6 +1,7 @@
 """fragscope alert: rules over running programs: what begins and ends, what is run for it,
 restarts, signals, and that a recording gives the same alerts to the letter."""
 
+import csv
 import json
 import pathlib
 import resource
@@ -73,6 +74,22 @@ def replayed(file, *args):
     return done.returncode, done.stdout
 
 
+def as_csv(recording, oracle):
+    """The same samples in the other format, in the columns of `stat --csv`."""
+    done = harness.fragscope("stat", "-p", oracle.pid, "--csv", "--once")
+    columns = done.stdout.splitlines()[0].split(",")
+    path = recording.with_suffix(".csv")
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
+        rows.writeheader()
+        for line in recording.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            for key, value in row.pop("mallinfo2", {}).items():
+                row[f"mallinfo2.{key}"] = value
+            rows.writerow(row)
+    return path
+
+
 def sleeper(folder, name):
     """A program that does nothing, under a name of its own."""
     path = pathlib.Path(folder) / name
@@ -127,6 +144,12 @@ def begins_and_ends(tap, folder, oracle):
     status, again = replayed(record, *rules)
     tap.equal(again, text, "the recording gives the same, to the letter")
     tap.equal(status, 0, "and status 0")
+    tap.equal(replayed(as_csv(record, oracle), *rules), (0, text), "as CSV, too")
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(lines[:-1]) + lines[-1][:40])
+    status, cut = replayed(record, *rules)
+    tap.equal(status, 1, "a recording that is cut short: status")
+    tap.equal(cut.count("BEGIN"), text.count("BEGIN"), "its alerts are told")
     words = said.read_text().splitlines()
     tap.ok(f"begin ratio {oracle.pid}" in words, "the command has the facts", words)
     objects = [json.loads(line) for line in words if line.startswith("{")]
@@ -167,8 +190,9 @@ def rules_are_read_again(tap, folder, oracle):
 
 def restarts(tap, folder):
     program = sleeper(folder, "fragsleep")
+    record = pathlib.Path(folder) / "restart.jsonl"
     with Alert(folder, "-n", "fragsleep", "--follow", "--source", "proc", "-r",
-               "rss > 1", "0.1") as run:
+               "rss > 1", "--record", record, "0.1") as run:
         run.says("waiting for one", "err")
         with harness.Target([program, "600"]) as first:
             run.says(f"fragsleep[{first.pid}] rule-1", times=1)
@@ -183,6 +207,8 @@ def restarts(tap, folder):
         ["BEGIN", "END", "BEGIN", "END"],
         "begin and end of both",
     )
+    tap.equal(replayed(record, "-r", "rss > 1")[1], run.out.read_text(),
+              "the recording gives the same")
 
 
 def limits(tap, folder):
