@@ -13,7 +13,8 @@
 
 enum { REQUEST = 16384, FORGOTTEN = 4080, SECONDS = 120 };
 
-static void answer(void)
+/* Not inlined, so that stacks have it. */
+__attribute__((noinline)) static void answer(void)
 {
 	char *request = malloc(REQUEST), *forgotten = malloc(FORGOTTEN);
 

@@ -69,7 +69,7 @@ def limit(found, name):
 def check_healthy(tap):
     for name in ("pool", "steady"):
         with tap.section(f"healthy: {name}"), Example(name) as target:
-            found = report(target.pid, "--for", "2s", "--no-events")
+            found = report(target.pid, "--for", "1s", "--no-events")
             tap.equal(verdicts(found), [], "nothing is wrong", found["answer"])
             if not found["verdicts"]:
                 tap.ok(
@@ -124,12 +124,12 @@ def check_threshold(tap):
 
 
 def check_leak(tap):
-    """On a busy machine eight readings may take longer than they should."""
+    """On a busy machine it may take longer to be sure."""
     with tap.section("leak"):
         for seconds in (5, 10, 20):
             with Example("leak") as target:
                 found = report(target.pid, "--for", f"{seconds}s")
-            if found["cost"]["readings"] >= 8:
+            if verdicts(found)[:1] == ["leak"]:
                 break
         tap.equal(verdicts(found)[:1], ["leak"], "comes first", found["answer"])
         facts = find(found, "leak")["facts"]
@@ -145,9 +145,10 @@ def check_leak(tap):
 
 def check_limited(tap):
     with tap.section("limited"), Example("limited") as target:
-        found = report(target.pid, "--for", "2s")
+        found = report(target.pid, "--for", "1s")
         names = verdicts(found)
-        first = "near_limit" if "missing" in found["growth"] else "failed_allocations"
+        seen = found["growth"].get("failures")
+        first = "failed_allocations" if seen else "near_limit"
         tap.equal(names[:1], [first], "comes first", found["answer"])
         tap.ok("near_limit" in names, "a limit is near", found["answer"])
         tap.equal(found["nearest_limit"], "rlimit_as", "which")
@@ -182,8 +183,12 @@ def check_fragmenter(tap):
 def check_set_limits(tap):
     with tap.section("limits of a process"), Example("steady") as target:
         size, data = target.status("VmSize"), target.status("VmData")
-        resource.prlimit(target.pid, resource.RLIMIT_AS, (size + (4 << 20), -1))
-        resource.prlimit(target.pid, resource.RLIMIT_DATA, (data + (6 << 20), -1))
+        for kind, bytes_ in (
+            (resource.RLIMIT_AS, size + (4 << 20)),
+            (resource.RLIMIT_DATA, data + (6 << 20)),
+        ):
+            hard = resource.prlimit(target.pid, kind)[1]
+            resource.prlimit(target.pid, kind, (bytes_, hard))
         found = report(target.pid, "--for", "0")
         tap.equal(limit(found, "rlimit_as")["left"], 4 << 20, "left of RLIMIT_AS")
         tap.equal(limit(found, "rlimit_data")["left"], 6 << 20, "left of RLIMIT_DATA")
@@ -277,7 +282,7 @@ def check_page(tap):
         # Processes may have any name.
         odd = shutil.copy(EXAMPLES / "arenas", scratch / '<b>&"')
         with Example(odd) as target:
-            found = report(target.pid, "--for", "5s", "--html", page)
+            found = report(target.pid, "--for", "2s", "--html", page)
         text = page.read_text(encoding="utf-8")
         root = xml.etree.ElementTree.fromstring(text)
         tags = [element.tag.split("}")[1] for element in root.iter()]
@@ -301,6 +306,55 @@ def check_page(tap):
             "report", "-p", os.getpid(), "--for", "0", "--html", scratch / "no" / "page"
         )
         tap.equal(done.returncode, 1, "where no page can be written", done.stderr)
+
+
+MEASURE = """<script>document.title =
+[...document.querySelectorAll('body > *')].filter(one =>
+one.getBoundingClientRect().right > innerWidth).map(one => one.tagName).join() + '|' +
+document.documentElement.scrollWidth + '|' + innerWidth</script></body>"""
+
+
+def check_layout(tap):
+    """A validator and a browser look at the page, where they are installed."""
+    with harness.scratch() as scratch, Example("arenas") as target:
+        page = scratch / "page.html"
+        found = report(target.pid, "--for", "1s", "--html", page)
+        with tap.section(f"page, {found['sample']['comm']}, validated"):
+            tidy = harness.need("tidy")
+            done = subprocess.run(
+                [tidy, "-quiet", "-errors", str(page)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            tap.equal((done.returncode, done.stderr), (0, ""), "tidy finds nothing")
+        for width in (500, 1200):
+            with tap.section(f"page, {width} pixels wide"):
+                check_width(tap, page, width)
+
+
+def check_width(tap, page, width):
+    browser = harness.need("chromium")
+    measured = page.with_name("measured.html")
+    measured.write_text(page.read_text("utf-8").replace("</body>", MEASURE), "utf-8")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
+    where = (f"--user-data-dir={page.parent / 'profile'}", f"--window-size={width},900")
+    try:
+        done = subprocess.run(
+            [browser, *options, *where, measured.as_uri()],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise harness.Skip("chromium does not answer within 60 s") from error
+    title = re.search(r"<title>([^<]*)\|(\d+)\|(\d+)</title>", done.stdout)
+    if not title:
+        raise harness.Skip(f"chromium does not run here: {done.stderr[-200:]}")
+    tap.equal(title.group(1), "", "nothing sticks out")
+    wide, seen = int(title.group(2)), int(title.group(3))
+    tap.ok(wide <= seen, "it need not be scrolled sideways", wide, seen)
 
 
 def check_replay(tap):
@@ -427,6 +481,7 @@ def main():
     check_cgroup(tap)
     check_text(tap)
     check_page(tap)
+    check_layout(tap)
     check_replay(tap)
     check_ends(tap)
     check_other_allocator(tap)
