@@ -6,7 +6,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#define FINISH_NS INT64_C(10000000000)
+#define FINISH_NS INT64_C(60000000000)
 
 int teller_open(struct teller *teller, const struct alert_request *request,
 		const sigset_t *mask, struct fault *fault)

@@ -52,6 +52,7 @@ struct hook {
 			 needed later */
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
+	sigset_t mask;
 	struct running running[RUNNING_MAX];
 	int64_t next_start_ns; /* of a bucket that holds BURST starts */
 	unsigned long long dropped;
@@ -125,6 +126,7 @@ int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
 
 	if (error)
 		return fault_set(fault, EXIT_FAILED, error, "out of memory");
+	made->mask = *mask;
 	made->argv[0] = "/bin/sh";
 	made->argv[1] = "-c";
 	made->argv[2] = (char *)command;
@@ -334,7 +336,7 @@ void hook_finish(struct hook *hook, int64_t wait_ns)
 
 	hook_tend(hook);
 	while (hook_busy(hook) && clock_monotonic_ns() < end_ns) {
-		clock_wait_until(clock_monotonic_ns() + NS_PER_S / 50, NULL);
+		clock_wait_until(clock_monotonic_ns() + NS_PER_S / 50, &hook->mask);
 		hook_tend(hook);
 	}
 	if (hook->waiting)

@@ -12,8 +12,8 @@
 
 struct hook;
 
-/* COMMAND is for /bin/sh; MASK is the signal mask that it gets. Takes all memory that
- * will be needed. 0, or -errno and FAULT. */
+/* COMMAND is for /bin/sh; MASK is the signal mask that it gets, and that of waiting in
+ * hook_finish. Takes all memory that will be needed. 0, or -errno and FAULT. */
 int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
 	     struct fault *fault);
 
@@ -27,8 +27,8 @@ void hook_tend(struct hook *hook);
 /* Whether something runs or waits. */
 bool hook_busy(const struct hook *hook);
 
-/* Tends until nothing waits any more, for WAIT_NS at most, and frees HOOK; commands that
- * still run go on by themselves. */
+/* Tends until nothing waits or runs any more, for WAIT_NS at most, and frees HOOK;
+ * commands that still run then go on by themselves. */
 void hook_finish(struct hook *hook, int64_t wait_ns);
 
 #endif

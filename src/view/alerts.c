@@ -167,12 +167,19 @@ void alert_text(struct text *text, const struct alert *alert)
 
 /* ---- for machines ---- */
 
+/* VALUE to nine decimals, whole numbers to none, and what is large to as many as a double
+ * holds. What cannot be written is left out: "inf" would be no JSON. */
 static void member_double(struct text *text, const char *name, double value)
 {
-	if (!isfinite(value) || fabs(value) > 1e19)
+	const double most = 1e19, exact = 9007199254740992.0;
+	unsigned decimals = value == floor(value) ? 0 : 9;
+
+	if (!isfinite(value) || fabs(value) > most)
 		return;
+	for (double scaled = fabs(value) * 1e9; decimals && scaled > exact; scaled /= 10)
+		decimals--;
 	json_key(text, name, strlen(name));
-	text_fixed(text, value, 4);
+	text_fixed(text, value, decimals);
 }
 
 static void member_time(struct text *text, const char *name, int64_t time_ns)
