@@ -250,6 +250,10 @@ static bool is_elsewhere(const struct verdict_input *input)
 	const struct verdict_others *others = input->others;
 	uint64_t rss;
 
+	/* Figures of that very allocator, from the sampler. */
+	if (*input->sample->allocator &&
+	    strncmp(input->sample->allocator, "glibc", 5) != 0)
+		return false;
 	return others && others->is_known && *others->allocator &&
 	       get(input, FIG_RSS_BYTES, &rss) && others->anon_bytes >= LEAST_BYTES &&
 	       share(others->anon_bytes, rss) >= 0.5;
@@ -258,21 +262,22 @@ static bool is_elsewhere(const struct verdict_input *input)
 static bool allocator(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct verdict_others *others = input->others;
-	uint64_t rss = 0, system_bytes = 0;
+	uint64_t rss = 0, system_bytes;
+	char glibc[64] = "";
 
 	if (!is_elsewhere(input))
 		return false;
 	get(input, FIG_RSS_BYTES, &rss);
-	get(input, FIG_SYSTEM_BYTES, &system_bytes);
+	if (get(input, FIG_SYSTEM_BYTES, &system_bytes))
+		snprintf(glibc, sizeof(glibc), "glibc's malloc has %s from the kernel; ",
+			 BYTES(system_bytes));
 	verdict->stake_bytes = others->anon_bytes;
 	SAY(headline,
 	    "%s is loaded, and %s of %s resident is anonymous memory that is "
 	    "not glibc malloc's",
 	    others->allocator, BYTES(others->anon_bytes), BYTES(rss));
-	SAY(evidence,
-	    "glibc's malloc has %s from the kernel; %s of the resident memory "
-	    "is anonymous and not its own.",
-	    BYTES(system_bytes), SHARE(share(others->anon_bytes, rss)));
+	SAY(evidence, "%s%s of the resident memory is anonymous and not glibc malloc's.",
+	    glibc, SHARE(share(others->anon_bytes, rss)));
 	SAY(remedy,
 	    "Settings of glibc's malloc do nothing here: see those of %s. The "
 	    "sampler asks it: 'fragscope run -- COMMAND'.",
@@ -497,13 +502,43 @@ static void say_growing(const struct verdict_trend *trend, char *text, size_t si
 			 BYTES((uint64_t)trend->per_s));
 }
 
+/* By what an allocator of size classes says of itself: its pages are taken by objects of
+ * one size each, and stay while one of them is live. */
+static bool sparse_pages(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t active, live, sparse;
+
+	if (!get(input, FIG_ACTIVE_BYTES, &active) ||
+	    !get(input, FIG_LIVE_BYTES, &live) || active <= live)
+		return false;
+	sparse = active - live;
+	if (sparse < LEAST_BYTES || share(sparse, active) < 0.25)
+		return false;
+	verdict->stake_bytes = sparse;
+	SAY(headline,
+	    "%s of the %s in pages that hold live objects is free, and goes only with "
+	    "them",
+	    BYTES(sparse), BYTES(active));
+	SAY(evidence,
+	    "By the allocator's own figures (%s) the program holds %s; %s of its "
+	    "pages in use is free.",
+	    input->sample->allocator, BYTES(live), SHARE(share(sparse, active)));
+	SAY(remedy, "It goes when the objects beside it go: keep objects that live long "
+		    "apart from those of the same size that come and go. A purge does "
+		    "nothing about it.");
+	fact_figure(input, verdict, FIG_ACTIVE_BYTES);
+	fact_figure(input, verdict, FIG_LIVE_BYTES);
+	return true;
+}
+
 static bool fragmentation(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t pinned, live, chunks = 0, hole = 0, free_bytes = 0;
 	char unusable[96], pinning[128], growing[64];
 
-	if (!get(input, FIG_PINNED_BYTES, &pinned) ||
-	    !get(input, FIG_LIVE_RESIDENT_BYTES, &live) || pinned < LEAST_BYTES ||
+	if (!get(input, FIG_PINNED_BYTES, &pinned))
+		return sparse_pages(input, verdict);
+	if (!get(input, FIG_LIVE_RESIDENT_BYTES, &live) || pinned < LEAST_BYTES ||
 	    share(pinned, pinned + live) < 0.25)
 		return false;
 	get(input, FIG_FREE_CHUNKS, &chunks);
@@ -639,12 +674,36 @@ static bool trim_threshold(const struct verdict_input *input, struct verdict *ve
 	return true;
 }
 
+/* By what an allocator says of itself: free pages that it keeps. */
+static bool free_pages(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t dirty, rss;
+
+	if (!get(input, FIG_DIRTY_BYTES, &dirty) || !get(input, FIG_RSS_BYTES, &rss) ||
+	    dirty < LEAST_BYTES || share(dirty, rss) < 0.2)
+		return false;
+	verdict->stake_bytes = dirty;
+	SAY(headline, "the allocator keeps %s of free pages, of %s resident",
+	    BYTES(dirty), BYTES(rss));
+	SAY(evidence, "By its own figures (%s) that is %s of the resident memory.",
+	    input->sample->allocator, SHARE(share(dirty, rss)));
+	SAY(remedy,
+	    "'fragscope trim %d' has it give them back, and tells whether they are "
+	    "wanted again; how long it keeps them is a setting of its own "
+	    "(dirty_decay_ms of jemalloc, the release rate of tcmalloc).",
+	    input->sample->pid);
+	fact_figure(input, verdict, FIG_DIRTY_BYTES);
+	fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
+
 static bool cache(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t trimmable, rss, free_resident = 0;
 
-	if (!get(input, FIG_TRIMMABLE_BYTES, &trimmable) ||
-	    !get(input, FIG_RSS_BYTES, &rss) || trimmable < LEAST_BYTES ||
+	if (!get(input, FIG_TRIMMABLE_BYTES, &trimmable))
+		return free_pages(input, verdict);
+	if (!get(input, FIG_RSS_BYTES, &rss) || trimmable < LEAST_BYTES ||
 	    share(trimmable, rss) < 0.2)
 		return false;
 	get(input, FIG_FREE_RESIDENT_BYTES, &free_resident);

@@ -178,18 +178,20 @@ static void not_known(struct report_out *out, const char *why)
 
 static void others(struct report_out *out, const struct report *report)
 {
-	static const char *const names[] = {"not malloc's, by name", "resident"};
+	static const char *const names[] = {"mappings by name", "resident"};
 	const struct smaps *smaps = report->smaps;
 
 	if (!smaps)
 		return;
-	report_say(
-		out,
-		"<p>Not malloc's: anonymous %s, shared %s, files %s, the first thread's "
-		"stack %s.</p>\n",
-		BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
-		BYTES(smaps->rss_bytes[SMAPS_FILE]),
-		BYTES(smaps->rss_bytes[SMAPS_STACK]));
+	report_say(out,
+		   "<p>%s: anonymous %s, shared %s, files %s, the first thread's "
+		   "stack %s.</p>\n",
+		   figure_has(&report->sample->fig, FIG_OTHER_RESIDENT_BYTES)
+			   ? "Not malloc's"
+			   : "By mappings",
+		   BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
+		   BYTES(smaps->rss_bytes[SMAPS_FILE]),
+		   BYTES(smaps->rss_bytes[SMAPS_STACK]));
 	headings(out, names, 2);
 	for (unsigned i = 0; i < smaps->count && i < NAMES; i++) {
 		if (!smaps->name[i].rss_bytes)

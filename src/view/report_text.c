@@ -140,8 +140,10 @@ static void others(struct report_out *out, const struct report *report)
 
 	if (!smaps)
 		return;
-	report_say(out,
-		   "  Not malloc's: anonymous %s, shared %s, files %s, the stack %s.\n",
+	report_say(out, "  %s: anonymous %s, shared %s, files %s, the stack %s.\n",
+		   figure_has(&report->sample->fig, FIG_OTHER_RESIDENT_BYTES)
+			   ? "Not malloc's"
+			   : "By mappings",
 		   BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
 		   BYTES(smaps->rss_bytes[SMAPS_FILE]),
 		   BYTES(smaps->rss_bytes[SMAPS_STACK]));
@@ -200,14 +202,17 @@ static void broken(struct report_out *out, const struct sample *sample)
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
 	title(out, "How broken the free memory is");
-	report_say(out,
-		   "  %s free in %s chunks; the largest %s, below the tops %s; "
-		   "frag %s\n",
-		   report_figure(fig, FIG_FREE_BYTES).s,
-		   report_figure(fig, FIG_FREE_CHUNKS).s,
-		   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
-		   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
-		   report_figure(fig, FIG_FRAG).s);
+	if (figure_has(fig, FIG_FREE_CHUNKS))
+		report_say(out,
+			   "  %s free in %s chunks; the largest %s, below the tops %s; "
+			   "frag %s\n",
+			   report_figure(fig, FIG_FREE_BYTES).s,
+			   report_figure(fig, FIG_FREE_CHUNKS).s,
+			   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+			   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+			   report_figure(fig, FIG_FRAG).s);
+	else
+		report_say(out, "  %s free\n", report_figure(fig, FIG_FREE_BYTES).s);
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
 		wrapped(out, 2, 2, unusable);

@@ -252,6 +252,15 @@ static void another_allocator(void **state)
 		"libjemalloc.so.2 is loaded, and 300M of 400M resident "
 		"is anonymous memory that is not glibc malloc's");
 	assert_memory_equal(answer, "Not malloc's memory: ", 21);
+	assert_non_null(strstr(verdict[0].evidence, "glibc's malloc has 132K"));
+	figure_drop(&sample->fig, FIG_SYSTEM_BYTES);
+	judge();
+	assert_null(strstr(verdict[0].evidence, "glibc's malloc has"));
+	/* The figures are its own. */
+	strcpy(sample->allocator, "jemalloc-5.3.0");
+	figure_drop(&sample->fig, FIG_OTHER_RESIDENT_BYTES);
+	is_healthy();
+	strcpy(sample->allocator, "glibc-2.36");
 	/* Loaded, and hardly used. */
 	others.anon_bytes = 20 * M;
 	set(FIG_OTHER_RESIDENT_BYTES, 30 * M);
@@ -427,6 +436,31 @@ static void causes_come_first(void **state)
 	assert_int_equal(verdict[0].kind, VERDICT_FRAGMENTATION);
 }
 
+/* What the sampler tells of jemalloc: nothing of single pages. */
+static void by_an_allocators_own_figures(void **state)
+{
+	(void)state;
+	figures_clear(&sample->fig);
+	strcpy(sample->allocator, "jemalloc 5.3.0");
+	set(FIG_RSS_BYTES, 400 * M);
+	set(FIG_LIVE_BYTES, 150 * M);
+	set(FIG_ACTIVE_BYTES, 250 * M);
+	set(FIG_DIRTY_BYTES, 20 * M);
+	is_only(VERDICT_FRAGMENTATION, "100M of the 250M in pages that hold live objects "
+				       "is free, and goes only with them");
+	assert_non_null(strstr(verdict[0].evidence, "(jemalloc 5.3.0)"));
+	set(FIG_ACTIVE_BYTES, 199 * M);
+	is_healthy();
+	set(FIG_DIRTY_BYTES, 100 * M);
+	is_only(VERDICT_CACHE,
+		"the allocator keeps 100M of free pages, of 400M resident");
+	set(FIG_DIRTY_BYTES, 79 * M);
+	is_healthy();
+	set(FIG_ACTIVE_BYTES, 20 * M);
+	set(FIG_LIVE_BYTES, 5 * M);
+	is_healthy();
+}
+
 static void returned(void **state)
 {
 	(void)state;
@@ -536,6 +570,7 @@ int main(void)
 		TEST(a_pinned_tail),
 		TEST(what_pins_is_told),
 		TEST(causes_come_first),
+		TEST(by_an_allocators_own_figures),
 		TEST(returned),
 		TEST(near_a_limit),
 		TEST(a_limit_is_reached_soon),
