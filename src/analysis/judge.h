@@ -11,7 +11,40 @@ typedef bool judge_fn(const struct verdict_input *input, struct verdict *verdict
 
 extern judge_fn *const judge[VERDICT_KINDS];
 
-/* Figure F of FIG, if it is there. */
+/* The checks of what malloc keeps (judge_heap.c). */
+judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_mmap_threshold,
+	judge_trim_threshold, judge_cache, judge_returned;
+
+/* Figure F of FIG, or of INPUT's sample, if it is there. */
 bool judge_figure(const struct figures *fig, enum figure f, uint64_t *value);
+bool judge_get(const struct verdict_input *input, enum figure f, uint64_t *value);
+
+/* Adds a figure to the evidence for machines, as far as there is room. */
+void judge_fact(struct verdict *verdict, const char *name, enum figure_unit unit,
+		uint64_t value);
+void judge_fact_share(struct verdict *verdict, const char *name, double value);
+void judge_fact_figure(const struct verdict_input *input, struct verdict *verdict,
+		       enum figure f);
+
+/* PART of WHOLE; 0 of nothing. */
+double judge_share(uint64_t part, uint64_t whole);
+
+/* What rose between the first and the last reading; 0 when it is no sure rise. */
+double judge_risen(const struct verdict_trend *trend);
+
+/* A size in a sentence, where a small one needs its unit. */
+struct units_text judge_size(uint64_t bytes);
+
+#define JUDGE_M (UINT64_C(1) << 20)
+
+/* What is not worth a word, however large its share. */
+#define JUDGE_LEAST_BYTES (16 * JUDGE_M)
+
+#define BYTES(value) judge_size(value).s
+#define COUNT(value) units_count_text(value).s
+#define SHARE(value) units_share_text(value).s
+#define SPAN(value)  units_span_text(value).s
+
+#define SAY(where, ...) snprintf(verdict->where, sizeof(verdict->where), __VA_ARGS__)
 
 #endif

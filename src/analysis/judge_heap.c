@@ -1,0 +1,416 @@
+/* judge_heap.c: the checks of what malloc keeps: its arenas, thresholds and free memory.
+ */
+#include "analysis/judge.h"
+#include "sample/pins.h"
+
+#include <stdio.h>
+
+#define DEFAULT (UINT64_C(128) << 10) /* of both of glibc's thresholds */
+
+enum { MANY_ARENAS = 8, FEW_CHUNKS = 64 };
+
+/* The first step that frees enough with few chunks gone; null: there is none. */
+static const struct pins_step *few_for_much(const struct pins *pins, uint64_t rss)
+{
+	for (unsigned i = 0; pins && i < pins->step_count; i++) {
+		const struct pins_step *step = &pins->step[i];
+
+		if (step->chunks <= FEW_CHUNKS &&
+		    step->hole_resident_bytes >= JUDGE_LEAST_BYTES &&
+		    judge_share(step->hole_resident_bytes, rss) >= 0.2 &&
+		    judge_share(step->bytes, step->hole_resident_bytes) < 0.05)
+			return step;
+	}
+	return NULL;
+}
+
+bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdict)
+{
+	const struct pins_step *step;
+	const struct pin *first;
+	uint64_t rss;
+
+	if (!judge_get(input, FIG_RSS_BYTES, &rss) || !input->pins ||
+	    !input->pins->tail_count)
+		return false;
+	step = few_for_much(input->pins, rss);
+	if (!step)
+		return false;
+	first = &input->pins->tail[0];
+	verdict->stake_bytes = step->hole_resident_bytes;
+	SAY(headline,
+	    "%s chunk%s of %s near the end of arena %u keep%s %s of free memory "
+	    "from going back by itself",
+	    COUNT(step->chunks), step->chunks == 1 ? "" : "s", BYTES(step->bytes),
+	    input->pins->tail_arena, step->chunks == 1 ? "s" : "",
+	    BYTES(step->hole_resident_bytes));
+	SAY(evidence,
+	    "free gives back only what is free up to the end; %s lie%s there, the last "
+	    "at 0x%llx (%s).",
+	    step->chunks == 1 ? "one chunk" : "these chunks",
+	    step->chunks == 1 ? "s" : "", (unsigned long long)first->addr,
+	    BYTES(first->bytes));
+	SAY(remedy,
+	    "malloc_trim(0) gives back the whole pages below them. So that it does not "
+	    "come again: allocate what lives long before the large load, or after a "
+	    "trim.");
+	judge_fact(verdict, "tail_chunks", UNIT_COUNT, step->chunks);
+	judge_fact(verdict, "tail_bytes", UNIT_BYTES, step->bytes);
+	judge_fact(verdict, "hole_bytes", UNIT_BYTES, step->hole_bytes);
+	judge_fact(verdict, "hole_resident_bytes", UNIT_BYTES, step->hole_resident_bytes);
+	judge_fact(verdict, "arena", UNIT_COUNT, input->pins->tail_arena);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
+
+/* The secondary arenas' sums; BEYOND_TWO leaves out the two arenas that have most free.
+ */
+struct secondaries {
+	uint64_t free_resident, live, top, beyond_two;
+};
+
+static bool sum_secondaries(const struct sample *sample, struct secondaries *sum)
+{
+	uint64_t first = 0, second = 0, free_resident, value, all = 0;
+
+	*sum = (struct secondaries){0};
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct arena_row *row = &sample->arena[i];
+
+		if (!judge_figure(&row->fig, FIG_FREE_RESIDENT_BYTES, &free_resident))
+			return false;
+		all += free_resident;
+		if (free_resident > first) {
+			second = first;
+			first = free_resident;
+		} else if (free_resident > second) {
+			second = free_resident;
+		}
+		if (row->index == 0)
+			continue;
+		sum->free_resident += free_resident;
+		if (judge_figure(&row->fig, FIG_LIVE_BYTES, &value))
+			sum->live += value;
+		if (judge_figure(&row->fig, FIG_TOP_BYTES, &value))
+			sum->top += value;
+	}
+	sum->beyond_two = all - first - second;
+	return sample->arena_count > 0;
+}
+
+bool judge_arenas(const struct verdict_input *input, struct verdict *verdict)
+{
+	struct secondaries sum;
+	uint64_t rss, count, threads = 0;
+
+	if (!judge_get(input, FIG_ARENAS, &count) || count < MANY_ARENAS ||
+	    !judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !sum_secondaries(input->sample, &sum) ||
+	    sum.free_resident < JUDGE_LEAST_BYTES ||
+	    judge_share(sum.free_resident, rss) < 0.2)
+		return false;
+	judge_get(input, FIG_ATTACHED_THREADS, &threads);
+	verdict->stake_bytes = sum.free_resident;
+	SAY(headline,
+	    "%s of %s resident is free memory that %s arenas beside the main "
+	    "one keep, each for its own threads",
+	    BYTES(sum.free_resident), BYTES(rss), COUNT(count - 1));
+	SAY(evidence,
+	    "They hold %s live and %s free (%s of it in their tops, which no trim gives "
+	    "back), for %s threads; all but the two with most of it have %s.",
+	    BYTES(sum.live), BYTES(sum.free_resident), BYTES(sum.top), COUNT(threads),
+	    BYTES(sum.beyond_two));
+	SAY(remedy,
+	    "MALLOC_ARENA_MAX=2 when it is started (or GLIBC_TUNABLES="
+	    "glibc.malloc.arena_max=2) makes it 2 arenas instead of %s; threads then "
+	    "wait "
+	    "for each other more often. Fewer threads, or buffers that stay with one, "
+	    "help as well.",
+	    COUNT(count));
+	judge_fact(verdict, "arenas", UNIT_COUNT, count);
+	judge_fact(verdict, "secondary_free_resident_bytes", UNIT_BYTES,
+		   sum.free_resident);
+	judge_fact(verdict, "secondary_live_bytes", UNIT_BYTES, sum.live);
+	judge_fact(verdict, "secondary_top_bytes", UNIT_BYTES, sum.top);
+	judge_fact(verdict, "beyond_two_arenas_bytes", UNIT_BYTES, sum.beyond_two);
+	judge_fact(verdict, "attached_threads", UNIT_COUNT, threads);
+	return true;
+}
+
+static void say_unusable(const struct figures *fig, char *text, size_t size)
+{
+	*text = '\0';
+	if (figure_has(fig, FIG_UNUSABLE) && figure_has(fig, FIG_UNUSABLE_FOR_BYTES))
+		snprintf(text, size,
+			 " For a request of %s, %s of the free memory is useless.",
+			 BYTES(fig->v[FIG_UNUSABLE_FOR_BYTES].u),
+			 SHARE(fig->v[FIG_UNUSABLE].d));
+}
+
+static void say_pinning(const struct pins *pins, char *text, size_t size)
+{
+	*text = '\0';
+	if (pins && pins->pinning_chunks)
+		snprintf(text, size, " %s chunks in use (%s) hold these pages.",
+			 COUNT(pins->pinning_chunks), BYTES(pins->pinning_bytes));
+}
+
+static void say_growing(const struct verdict_trend *trend, char *text, size_t size)
+{
+	*text = '\0';
+	if (judge_risen(trend) >= (double)JUDGE_M)
+		snprintf(text, size, " It grows by %s a second.",
+			 BYTES((uint64_t)trend->per_s));
+}
+
+/* By what an allocator of size classes says of itself: its pages are taken by objects of
+ * one size each, and stay while one of them is live. */
+static bool sparse_pages(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t active, live, sparse;
+
+	if (!judge_get(input, FIG_ACTIVE_BYTES, &active) ||
+	    !judge_get(input, FIG_LIVE_BYTES, &live) || active <= live)
+		return false;
+	sparse = active - live;
+	if (sparse < JUDGE_LEAST_BYTES || judge_share(sparse, active) < 0.25)
+		return false;
+	verdict->stake_bytes = sparse;
+	SAY(headline,
+	    "%s of the %s in pages that hold live objects is free, and goes only with "
+	    "them",
+	    BYTES(sparse), BYTES(active));
+	SAY(evidence,
+	    "By the allocator's own figures (%s) the program holds %s; %s of its "
+	    "pages in use is free.",
+	    input->sample->allocator, BYTES(live), SHARE(judge_share(sparse, active)));
+	SAY(remedy, "It goes when the objects beside it go: keep objects that live long "
+		    "apart from those of the same size that come and go. A purge does "
+		    "nothing about it.");
+	judge_fact_figure(input, verdict, FIG_ACTIVE_BYTES);
+	judge_fact_figure(input, verdict, FIG_LIVE_BYTES);
+	return true;
+}
+
+bool judge_fragmentation(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t pinned, live, chunks = 0, hole = 0, free_bytes = 0;
+	char unusable[96], pinning[128], growing[64];
+
+	if (!judge_get(input, FIG_PINNED_BYTES, &pinned))
+		return sparse_pages(input, verdict);
+	if (!judge_get(input, FIG_LIVE_RESIDENT_BYTES, &live) ||
+	    pinned < JUDGE_LEAST_BYTES || judge_share(pinned, pinned + live) < 0.25)
+		return false;
+	judge_get(input, FIG_FREE_CHUNKS, &chunks);
+	judge_get(input, FIG_LARGEST_HOLE_BYTES, &hole);
+	judge_get(input, FIG_FREE_BYTES, &free_bytes);
+	say_unusable(&input->sample->fig, unusable, sizeof(unusable));
+	say_pinning(input->pins, pinning, sizeof(pinning));
+	say_growing(&input->pinned, growing, sizeof(growing));
+	verdict->stake_bytes = pinned;
+	SAY(headline,
+	    "%s of free memory shares its pages with %s that the program holds, "
+	    "and no trim gives it back",
+	    BYTES(pinned), BYTES(live));
+	SAY(evidence,
+	    "%s free chunks, the largest below the top %s; %s of the heap's "
+	    "resident bytes are pinned.%s%s%s",
+	    COUNT(chunks), BYTES(hole), SHARE(judge_share(pinned, pinned + live)),
+	    unusable, pinning, growing);
+	SAY(remedy,
+	    "It goes when the chunks beside it go: keep blocks that live long apart from "
+	    "those that come and go (a pool of their own, examples/pool.c), allocate "
+	    "them first, or restart. A trim and MALLOC_ARENA_MAX do nothing about it.");
+	judge_fact_figure(input, verdict, FIG_PINNED_BYTES);
+	judge_fact_figure(input, verdict, FIG_LIVE_RESIDENT_BYTES);
+	judge_fact_figure(input, verdict, FIG_FREE_CHUNKS);
+	judge_fact_figure(input, verdict, FIG_LARGEST_HOLE_BYTES);
+	judge_fact_figure(input, verdict, FIG_FREE_BYTES);
+	if (input->pins && input->pins->pinning_chunks) {
+		judge_fact(verdict, "pinning_chunks", UNIT_COUNT,
+			   input->pins->pinning_chunks);
+		judge_fact(verdict, "pinning_bytes", UNIT_BYTES,
+			   input->pins->pinning_bytes);
+	}
+	return true;
+}
+
+/* Free bytes in chunks that glibc would have mapped had its threshold not moved: by the
+ * bins where they are known, else the one largest. */
+static uint64_t large_free_bytes(const struct sample *sample)
+{
+	uint64_t sum = 0, largest = 0;
+
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct arena_row *row = &sample->arena[i];
+		uint64_t top = 0;
+
+		judge_figure(&row->fig, FIG_TOP_BYTES, &top);
+		sum += top >= DEFAULT ? top : 0;
+		for (unsigned bin = 0; row->bins && row->bins->split && bin < SAMPLE_BINS;
+		     bin++)
+			if (row->bins->bins[bin].from_bytes >= DEFAULT)
+				sum += row->bins->bins[bin].total_bytes;
+	}
+	judge_figure(&sample->fig, FIG_LARGEST_FREE_BYTES, &largest);
+	return sum > largest ? sum : largest;
+}
+
+/* glibc raises both together, the one to twice the other: what was set by hand is not so.
+ */
+static bool has_drifted(uint64_t mmap_bytes, uint64_t trim_bytes)
+{
+	return mmap_bytes > DEFAULT && trim_bytes == 2 * mmap_bytes;
+}
+
+bool judge_mmap_threshold(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t mmap_bytes, trim_bytes, rss, free_resident, large, stake;
+
+	if (!judge_get(input, FIG_MMAP_THRESHOLD_BYTES, &mmap_bytes) ||
+	    !judge_get(input, FIG_TRIM_THRESHOLD_BYTES, &trim_bytes) ||
+	    !judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident) ||
+	    !has_drifted(mmap_bytes, trim_bytes) || mmap_bytes < 4 * DEFAULT)
+		return false;
+	large = large_free_bytes(input->sample);
+	stake = large < free_resident ? large : free_resident;
+	if (stake < JUDGE_LEAST_BYTES || judge_share(stake, rss) < 0.2)
+		return false;
+	verdict->stake_bytes = stake;
+	SAY(headline,
+	    "it is %s instead of 128K, so that large blocks came from the heap: "
+	    "%s of %s resident is what they left there, free",
+	    BYTES(mmap_bytes), BYTES(stake), BYTES(rss));
+	SAY(evidence,
+	    "A free of a block of %s raised it, and the trim threshold to %s. Free "
+	    "chunks "
+	    "of 128K and more have %s.",
+	    BYTES(mmap_bytes), BYTES(trim_bytes), BYTES(large));
+	SAY(remedy,
+	    "MALLOC_MMAP_THRESHOLD_=131072 when it is started (or mallopt("
+	    "M_MMAP_THRESHOLD, 131072)) keeps it there: large blocks then go back to the "
+	    "kernel when they are freed, and cost page faults each time.");
+	judge_fact_figure(input, verdict, FIG_MMAP_THRESHOLD_BYTES);
+	judge_fact_figure(input, verdict, FIG_TRIM_THRESHOLD_BYTES);
+	judge_fact(verdict, "large_free_bytes", UNIT_BYTES, large);
+	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
+
+bool judge_trim_threshold(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t top, trim_bytes, mmap_bytes = 0, rss, trimmable, stake;
+
+	if (!judge_get(input, FIG_MALLINFO2_KEEPCOST, &top) ||
+	    !judge_get(input, FIG_TRIM_THRESHOLD_BYTES, &trim_bytes) ||
+	    !judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !judge_get(input, FIG_TRIMMABLE_BYTES, &trimmable))
+		return false;
+	judge_get(input, FIG_MMAP_THRESHOLD_BYTES, &mmap_bytes);
+	/* A top may be free without being resident. */
+	stake = top < trimmable ? top : trimmable;
+	if (stake < JUDGE_LEAST_BYTES || judge_share(stake, rss) < 0.2 ||
+	    trim_bytes <= DEFAULT || top >= trim_bytes)
+		return false;
+	verdict->stake_bytes = stake;
+	SAY(headline,
+	    "the main arena's top has %s free, and gives none back by itself "
+	    "below %s",
+	    BYTES(top), BYTES(trim_bytes));
+	SAY(evidence,
+	    "The trim threshold is %s instead of 128K%s; the top is %s of the "
+	    "resident memory.",
+	    BYTES(trim_bytes),
+	    has_drifted(mmap_bytes, trim_bytes) ? ", raised by the free of a large block"
+						: "",
+	    SHARE(judge_share(stake, rss)));
+	SAY(remedy,
+	    "MALLOC_TRIM_THRESHOLD_=131072 when it is started (or mallopt("
+	    "M_TRIM_THRESHOLD, 131072)) has free give the top back; malloc_trim(0) does "
+	    "it once.");
+	judge_fact_figure(input, verdict, FIG_MALLINFO2_KEEPCOST);
+	judge_fact_figure(input, verdict, FIG_TRIM_THRESHOLD_BYTES);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
+
+/* By what an allocator says of itself: free pages that it keeps. */
+static bool free_pages(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t dirty, rss;
+
+	if (!judge_get(input, FIG_DIRTY_BYTES, &dirty) ||
+	    !judge_get(input, FIG_RSS_BYTES, &rss) || dirty < JUDGE_LEAST_BYTES ||
+	    judge_share(dirty, rss) < 0.2)
+		return false;
+	verdict->stake_bytes = dirty;
+	SAY(headline, "the allocator keeps %s of free pages, of %s resident",
+	    BYTES(dirty), BYTES(rss));
+	SAY(evidence, "By its own figures (%s) that is %s of the resident memory.",
+	    input->sample->allocator, SHARE(judge_share(dirty, rss)));
+	SAY(remedy,
+	    "'fragscope trim %d' has it give them back, and tells whether they are "
+	    "wanted again; how long it keeps them is a setting of its own "
+	    "(dirty_decay_ms of jemalloc, the release rate of tcmalloc).",
+	    input->sample->pid);
+	judge_fact_figure(input, verdict, FIG_DIRTY_BYTES);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
+
+bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t trimmable, rss, free_resident = 0;
+
+	if (!judge_get(input, FIG_TRIMMABLE_BYTES, &trimmable))
+		return free_pages(input, verdict);
+	if (!judge_get(input, FIG_RSS_BYTES, &rss) || trimmable < JUDGE_LEAST_BYTES ||
+	    judge_share(trimmable, rss) < 0.2)
+		return false;
+	judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident);
+	verdict->stake_bytes = trimmable;
+	SAY(headline, "malloc_trim(0) would give %s of %s resident back",
+	    BYTES(trimmable), BYTES(rss));
+	SAY(evidence,
+	    "%s is free and resident; by glibc's own rule a trim gives back %s (%llu "
+	    "bytes), %s of the resident memory. Taking it all back costs %s page faults.",
+	    BYTES(free_resident), BYTES(trimmable), (unsigned long long)trimmable,
+	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / 4096));
+	SAY(remedy,
+	    "Call malloc_trim(0) when the load is over; 'fragscope trim %d' does it in a "
+	    "program under 'fragscope run' and tells whether the memory comes back. If "
+	    "the load returns soon, the memory is better left.",
+	    input->sample->pid);
+	judge_fact_figure(input, verdict, FIG_TRIMMABLE_BYTES);
+	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
+
+bool judge_returned(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t free_bytes, free_resident, gone;
+
+	if (!judge_get(input, FIG_FREE_BYTES, &free_bytes) ||
+	    !judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident) ||
+	    free_bytes <= free_resident)
+		return false;
+	gone = free_bytes - free_resident;
+	if (gone < 64 * JUDGE_M || judge_share(gone, free_bytes) < 0.5)
+		return false;
+	verdict->severity = SEVERITY_NOTE;
+	verdict->stake_bytes = gone;
+	SAY(headline, "%s of the %s that malloc counts as free is not resident",
+	    BYTES(gone), BYTES(free_bytes));
+	SAY(evidence, "mallinfo2's fordblks says %s; %s of it lies on resident pages.",
+	    BYTES(free_bytes), BYTES(free_resident));
+	SAY(remedy,
+	    "Nothing need be done: it was given back, or never touched, and costs "
+	    "address space only.");
+	judge_fact_figure(input, verdict, FIG_FREE_BYTES);
+	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
+	return true;
+}
