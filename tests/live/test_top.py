@@ -85,6 +85,36 @@ def check_sizes(tap, path):
         terminal.leave(tap, "20x5")
 
 
+GOLDEN = harness.SOURCE / "tests" / "golden"
+
+
+def check_golden(tap, path):
+    """The first screen to the letter, as a terminal shows it; UPDATE_GOLDEN=1 makes the
+    files anew."""
+    for columns, rows, env in (
+        (80, 24, {}),
+        (80, 24, {"LC_ALL": "C"}),
+        (120, 40, {"NO_COLOR": "1"}),
+        (40, 10, {}),
+        (20, 5, {}),
+    ):
+        name = f"top-{columns}x{rows}{'-ascii' if 'LC_ALL' in env else ''}.txt"
+        with Replay(path, columns=columns, rows=rows, **env) as terminal:
+            shown = terminal.wait("needs" if rows < 8 else r"12:02:44")
+            if rows >= 8:
+                # Nothing moves any more: the whole of the last reading is there.
+                terminal.press("p", "l")
+                shown = terminal.wait(
+                    lambda text: "PAUSED" not in text and "12:02:44" in text
+                )
+            terminal.press("q")
+            terminal.status()
+        if os.environ.get("UPDATE_GOLDEN"):
+            (GOLDEN / name).write_text(shown, encoding="utf-8")
+        want = (GOLDEN / name).read_text(encoding="utf-8")
+        tap.equal(shown.splitlines(), want.splitlines(), name)
+
+
 def check_charsets(tap, path):
     for name, options, env, plain in (
         ("UTF-8", (), {}, False),
@@ -297,6 +327,7 @@ def check_ways_out(tap, path):
 def main():
     tap = harness.Tap()
     checks = (
+        ("golden", check_golden),
         ("sizes", check_sizes),
         ("characters", check_charsets),
         ("colours", check_colours),
