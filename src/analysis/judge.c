@@ -291,6 +291,18 @@ static bool is_anonymous(const struct verdict_others *others, uint64_t other_byt
 	return others && others->is_known && others->anon_bytes > other_bytes / 2;
 }
 
+/* What is not malloc's for sure: heap that could not be read counts as other, too. */
+static bool other_bytes(const struct verdict_input *input, uint64_t *bytes)
+{
+	uint64_t doubt;
+
+	if (!judge_get(input, FIG_OTHER_RESIDENT_BYTES, bytes))
+		return false;
+	if (judge_get(input, FIG_IN_DOUBT_BYTES, &doubt))
+		*bytes -= doubt < *bytes ? doubt : *bytes;
+	return true;
+}
+
 static bool not_malloc(const struct verdict_input *input, struct verdict *verdict)
 {
 	bool grows = has_grown(&input->other, &input->rss);
@@ -298,8 +310,7 @@ static bool not_malloc(const struct verdict_input *input, struct verdict *verdic
 	char parts[320];
 
 	if (is_elsewhere(input) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
-	    !judge_get(input, FIG_OTHER_RESIDENT_BYTES, &other) ||
-	    other < JUDGE_LEAST_BYTES ||
+	    !other_bytes(input, &other) || other < JUDGE_LEAST_BYTES ||
 	    !(grows || (other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5)))
 		return false;
 	verdict->stake_bytes = other;
@@ -325,7 +336,8 @@ static bool not_malloc(const struct verdict_input *input, struct verdict *verdic
 		      "Go), a pool of the program's, or stacks of threads."
 		    : "",
 	    input->sample->pid);
-	judge_fact_figure(input, verdict, FIG_OTHER_RESIDENT_BYTES);
+	judge_fact(verdict, figure_info[FIG_OTHER_RESIDENT_BYTES].name, UNIT_BYTES,
+		   other);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
 	return true;
 }

@@ -260,7 +260,7 @@ static void not_known(struct report_out *out, const char *why)
 	wrapped(out, 2, 2, line);
 }
 
-/* "outermost;...;innermost", in lines. */
+/* "outermost;...;innermost", in lines; a very long one is cut at its inner end. */
 static void stack(struct report_out *out, const char *frames)
 {
 	char line[2048];
@@ -272,8 +272,6 @@ static void stack(struct report_out *out, const char *frames)
 			text_string(&text, " > ");
 		else
 			text_char(&text, *frames);
-	if (text.overflow)
-		text.buf[text.capacity - 1] = '\0';
 	wrapped(out, 9, 9, line);
 }
 

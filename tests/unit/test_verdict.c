@@ -225,6 +225,10 @@ static void not_malloc(void **state)
 	others.anon_bytes = 100 * M;
 	judge();
 	assert_null(strstr(verdict[0].remedy, "stacks of threads"));
+	/* A heap that changed under the reader. */
+	set(FIG_IN_DOUBT_BYTES, 90 * M);
+	is_healthy();
+	set(FIG_IN_DOUBT_BYTES, 0);
 	set(FIG_OTHER_RESIDENT_BYTES, 199 * M);
 	is_healthy();
 	trend(&input.other, 150.0 * (double)M, 199.0 * (double)M);
