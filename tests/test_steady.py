@@ -66,13 +66,13 @@ def check_top(tap, pid):
                f"COUNT_ROWS={FRAMES}", "COUNT_NOW=1", harness.FRAGSCOPE, "top", "-p", pid,
                "0.01", "--max-cost", "100", "--no-events"]
     with Terminal(command) as terminal:
-        terminal.wait("complete")
+        terminal.wait("complete", settled=False)
 
         def tour():
             for key, wanted in PANES:
                 terminal.press(key)
                 terminal.wait(lambda text, wanted=wanted: re.search(wanted, text)
-                              or "rows " in terminal.stderr())
+                              or "rows " in terminal.stderr(), settled=False)
             terminal.press("p", "Left", "Left", "l")
             return re.search(r"rows (\d+) before-first (\d+) before-last (\d+)",
                              terminal.stderr())

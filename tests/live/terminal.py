@@ -101,19 +101,20 @@ class Terminal:
         """A variable of tmux, such as alternate_on."""
         return self._tmux("display-message", "-p", f"#{{{name}}}").strip()
 
-    def wait(self, wanted, what=None):
+    def wait(self, wanted, settled=True):
         """Until the screen matches WANTED, a pattern or a function of its text; that
-        text. It may be caught in the middle of a change: it counts when it stays so."""
+        text. It may be caught in the middle of a change: where that matters, and it does
+        not change all the time, it counts only when it stays so (SETTLED)."""
         test = wanted if callable(wanted) else re.compile(wanted, re.M).search
         last = ""
 
         def seen():
             nonlocal last
             before, last = last, self.text()
-            return test(last) and last == before
+            return test(last) and (last == before or not settled)
 
         try:
-            harness.until(seen, what or str(wanted), PATIENCE_S)
+            harness.until(seen, str(wanted), PATIENCE_S)
         except TimeoutError as error:
             raise RuntimeError(f"{error}; the screen:\n{last}\n{self.stderr()}") from error
         return last

@@ -131,7 +131,7 @@ def check_picker(tap):
         tap.ok(re.search(r"filter: \d+", text), "what is typed is shown", text)
         terminal.wait(rf"^ +{target.pid} +oracle\S* +glibc-2\.\d+ +\S+[KM] +\S+[KM] +0\.\d+")
         tap.ok(True, "a quick reading tells the allocator, what is free, and frag")
-        while not re.search(rf"^ +{target.pid} ", first_candidate(terminal), re.M):
+        for _ in range(rows_above(terminal.text(), target.pid)):
             terminal.press("Down")
         terminal.press("Enter")
         terminal.wait(rf"oracle\S*\[{target.pid}\]")
@@ -143,12 +143,13 @@ def check_picker(tap):
         terminal.leave(tap, "picker")
 
 
-def first_candidate(terminal):
-    """The row under the headings: a number that begins with another stands behind it only
-    where that one is larger."""
-    lines = terminal.wait("processes with a heap").splitlines()
-    at = next(i for i, line in enumerate(lines) if re.match(r" +pid +name", line))
-    return lines[at + 1]
+def rows_above(text, pid):
+    """How many processes of the list stand above PID: larger ones whose numbers begin
+    with it."""
+    lines = text.splitlines()
+    head = next(i for i, line in enumerate(lines) if re.match(r" +pid +name", line))
+    row = next(i for i, line in enumerate(lines) if re.match(rf" +{pid} ", line))
+    return row - head - 1
 
 
 def check_end(tap):
