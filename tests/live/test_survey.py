@@ -185,7 +185,7 @@ def check_steady(tap):
             check=False,
             env={**harness.CLEAN_ENV, "LD_PRELOAD": str(counter), "COUNT_ROWS": "100"},
         )
-        found = re.search(r"rows (\d+) before-2 (\d+) before-last (\d+)", done.stderr)
+        found = re.search(r"rows (\d+) before-first (\d+) before-last (\d+)", done.stderr)
         if not tap.ok(found, "the counter works", done.stderr):
             return
         rows, first, last = (int(number) for number in found.groups())
