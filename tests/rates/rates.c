@@ -2,7 +2,7 @@
  * truth through the real engine, a second at a time. Prints the table of
  * fragscope-rules(5).
  *
- *   rates [ROUNDS [HOURS]] */
+ *   rates [ROUNDS [HOURS [COLUMN]]] */
 #include "worlds.h"
 
 #include "analysis/watch.h"
@@ -13,6 +13,10 @@
 #include <string.h>
 
 #define NS_PER_S INT64_C(1000000000)
+
+/* The default rules were chosen on the worlds of seeds below FIRST_SEED: on these they
+ * are only measured. */
+enum { FIRST_SEED = 1001 };
 
 enum { DEFAULT_ROUNDS = 10, DEFAULT_HOURS = 24, ILL_FROM_S = 1800, ILL_FOR_S = 14400 };
 
@@ -29,7 +33,6 @@ enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
 struct tally {
 	unsigned begins;
-	unsigned before;  /* begins before the illness */
 	int64_t found_ns; /* the first begin after it; 0: none */
 	int64_t ill_ns;
 };
@@ -41,9 +44,8 @@ static void count_alert(const struct alert *alert, void *context)
 	if (alert->kind != ALERT_BEGIN)
 		return;
 	tally->begins++;
-	if (tally->ill_ns && alert->time_ns < tally->ill_ns)
-		tally->before++;
-	else if (!tally->found_ns)
+	/* What began before the illness has not found it. */
+	if (tally->ill_ns && !tally->found_ns)
 		tally->found_ns = alert->time_ns;
 }
 
@@ -85,7 +87,7 @@ static void healthy(const struct world_kind *kind, const struct rules *rules,
 	struct tally tally;
 
 	for (unsigned round = 0; round < rounds; round++) {
-		run_world(kind, rules, round + 1, hours * INT64_C(3600), &tally);
+		run_world(kind, rules, FIRST_SEED + round, hours * INT64_C(3600), &tally);
 		alarms += tally.begins;
 		noisy += tally.begins > 0;
 	}
@@ -100,7 +102,8 @@ static void ill(const struct world_kind *kind, const struct rules *rules, unsign
 	struct tally tally;
 
 	for (unsigned round = 0; round < rounds && found < 1000; round++) {
-		run_world(kind, rules, round + 1, ILL_FROM_S + ILL_FOR_S, &tally);
+		run_world(kind, rules, FIRST_SEED + round, ILL_FROM_S + ILL_FOR_S,
+			  &tally);
 		if (tally.found_ns)
 			delay_s[found++] = (tally.found_ns - tally.ill_ns) / NS_PER_S;
 	}
@@ -116,10 +119,13 @@ int main(int argc, char **argv)
 {
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : DEFAULT_ROUNDS;
 	unsigned hours = argc > 2 ? (unsigned)atoi(argv[2]) : DEFAULT_HOURS;
+	unsigned only = argc > 3 ? (unsigned)atoi(argv[3]) : COLUMNS;
 
 	for (unsigned column = 0; column < COLUMNS; column++) {
 		static struct rules rules;
 
+		if (only < COLUMNS && column != only)
+			continue;
 		rules.count = 0;
 		if (!columns[column].text)
 			rules_add_defaults(&rules, NS_PER_S);
