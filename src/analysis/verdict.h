@@ -69,8 +69,8 @@ struct verdict_input {
 	const struct room *room;
 	const struct room_reach *reach; /* of ROOM_KINDS */
 	const struct verdict_others *others;
-	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes and
-	 * pinned_bytes. */
+	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes
+	 * and pinned_bytes. */
 	struct verdict_trend live, rss, other, pinned;
 	double watched_s;
 	bool has_failures; /* events were counted while it was watched */
