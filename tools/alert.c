@@ -139,13 +139,11 @@ static int check_replay(const struct command *command, const char *file,
 			const struct parsed *parsed, struct fault *fault)
 {
 	static const char *const live[] = {"pid",    "name",  "follow", "record",
-					   "source", "quick", "events"};
+					   "source", "quick", "events", NULL};
+	int error = options_exclude(command, parsed, "replay", live, fault);
 
-	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
-		if (options_given(command, parsed, live[i]))
-			return usage_fault(fault, command,
-					   "--replay and --%s exclude each other",
-					   live[i]);
+	if (error)
+		return error;
 	if (parsed->operand_count)
 		return usage_fault(fault, command, "--replay takes no INTERVAL");
 	if (!strcmp(file, "-"))
@@ -175,16 +173,11 @@ static int check(const struct command *command, const struct alert_request *requ
 static int take_operands(const struct command *command, struct alert_request *request,
 			 const struct parsed *parsed, struct fault *fault)
 {
-	const char *interval = parsed->operand[0], *count = parsed->operand[1];
+	int error = options_interval(command, parsed, &request->interval_ns,
+				     &request->count, fault);
 
-	if (interval && units_parse_ns(interval, &request->interval_ns))
-		return usage_fault(fault, command,
-				   "INTERVAL '%s' is not a time: seconds, or a number "
-				   "with ns, us, ms, s, m or h",
-				   interval);
-	if (count && (units_parse_count(count, &request->count) || !request->count))
-		return usage_fault(fault, command,
-				   "COUNT '%s' is not a whole number above 0", count);
+	if (error)
+		return error;
 	request->or_preload =
 		!options_given(command, parsed, "source") && !request->quick;
 	return 0;

@@ -323,3 +323,32 @@ bool options_given(const struct command *command, const struct parsed *parsed,
 			return parsed->given >> i & 1;
 	return false;
 }
+
+int options_exclude(const struct command *command, const struct parsed *parsed,
+		    const char *option, const char *const *others, struct fault *fault)
+{
+	if (!options_given(command, parsed, option))
+		return 0;
+	for (; *others; others++)
+		if (options_given(command, parsed, *others))
+			return usage_fault(fault, command,
+					   "--%s and --%s exclude each other", option,
+					   *others);
+	return 0;
+}
+
+int options_interval(const struct command *command, const struct parsed *parsed,
+		     int64_t *interval_ns, uint64_t *count, struct fault *fault)
+{
+	const char *interval = parsed->operand[0], *times = parsed->operand[1];
+
+	if (interval && units_parse_ns(interval, interval_ns))
+		return usage_fault(fault, command,
+				   "INTERVAL '%s' is not a time: seconds, or a number "
+				   "with ns, us, ms, s, m or h",
+				   interval);
+	if (times && (units_parse_count(times, count) || !*count))
+		return usage_fault(fault, command,
+				   "COUNT '%s' is not a whole number above 0", times);
+	return 0;
+}

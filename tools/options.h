@@ -78,6 +78,16 @@ int options_parse(const struct command *command, int argc, char **argv, void *va
 bool options_given(const struct command *command, const struct parsed *parsed,
 		   const char *name);
 
+/* An error when OPTION was given together with any of OTHERS, which end with null. 0 or
+ * -EINVAL and FAULT. */
+int options_exclude(const struct command *command, const struct parsed *parsed,
+		    const char *option, const char *const *others, struct fault *fault);
+
+/* Reads the operands [INTERVAL [COUNT]] of a verb; what is not there stays as it is. 0 or
+ * -EINVAL and FAULT. */
+int options_interval(const struct command *command, const struct parsed *parsed,
+		     int64_t *interval_ns, uint64_t *count, struct fault *fault);
+
 /* A usage error: fills FAULT with what is wrong, adds where to look, returns -EINVAL. */
 __attribute__((format(printf, 3, 4))) int
 usage_fault(struct fault *fault, const struct command *command, const char *format, ...);

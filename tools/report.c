@@ -85,24 +85,17 @@ const struct command command_report = {
 static int check_replay(const struct command *command, const struct parsed *parsed,
 			struct fault *fault)
 {
-	static const char *const of_live[] = {"name", "for", "no-events", "source",
-					      "unusable"};
+	static const char *const of_live[] = {"name",	"for",	    "no-events",
+					      "source", "unusable", NULL};
 
-	for (size_t i = 0; i < sizeof(of_live) / sizeof(*of_live); i++)
-		if (options_given(command, parsed, of_live[i]))
-			return usage_fault(fault, command,
-					   "--%s and --replay exclude each other",
-					   of_live[i]);
-	return 0;
+	return options_exclude(command, parsed, "replay", of_live, fault);
 }
 
 static int find_target(const struct command *command, struct request *request,
 		       struct fault *fault)
 {
-	int error = 0;
+	int error = targets_all_named(&request->names, &request->pids, fault);
 
-	for (size_t i = 0; !error && i < request->names.count; i++)
-		error = targets_named(request->names.name[i], &request->pids, fault);
 	if (error)
 		return error;
 	if (!request->pids.count && !request->replay)

@@ -134,21 +134,11 @@ const struct command command_stat = {
 static int check_pairs(const struct command *command, const struct parsed *parsed,
 		       struct fault *fault)
 {
-	static const struct {
-		const char *one, *other;
-	} pairs[] = {
-		{"csv", "json"},
-		{"csv", "bins"},
-		{"quick", "bins"},
-	};
+	static const char *const of_csv[] = {"json", "bins", NULL};
+	static const char *const of_quick[] = {"bins", NULL};
+	int error = options_exclude(command, parsed, "csv", of_csv, fault);
 
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-		if (options_given(command, parsed, pairs[i].one) &&
-		    options_given(command, parsed, pairs[i].other))
-			return usage_fault(fault, command,
-					   "--%s and --%s exclude each other",
-					   pairs[i].one, pairs[i].other);
-	return 0;
+	return error ? error : options_exclude(command, parsed, "quick", of_quick, fault);
 }
 
 /* The first option that was given and that SOURCE cannot serve; or null. */
@@ -208,16 +198,11 @@ static int check(const struct command *command, const struct request *request,
 static int take_operands(const struct command *command, struct request *request,
 			 const struct parsed *parsed, struct fault *fault)
 {
-	const char *interval = parsed->operand[0], *count = parsed->operand[1];
+	int error = options_interval(command, parsed, &request->interval_ns,
+				     &request->count, fault);
 
-	if (interval && units_parse_ns(interval, &request->interval_ns))
-		return usage_fault(fault, command,
-				   "INTERVAL '%s' is not a time: seconds, or a number "
-				   "with ns, us, ms, s, m or h",
-				   interval);
-	if (count && (units_parse_count(count, &request->count) || !request->count))
-		return usage_fault(fault, command,
-				   "COUNT '%s' is not a whole number above 0", count);
+	if (error)
+		return error;
 	if (request->once)
 		request->count = 1;
 	request->arenas |= request->bins;
@@ -228,12 +213,8 @@ static int take_operands(const struct command *command, struct request *request,
 
 static int add_named(struct request *request, struct fault *fault)
 {
-	int error = 0;
-
 	request->pids_given = request->pids.count;
-	for (size_t i = 0; !error && i < request->names.count; i++)
-		error = targets_named(request->names.name[i], &request->pids, fault);
-	return error;
+	return targets_all_named(&request->names, &request->pids, fault);
 }
 
 /* The command line, read and checked, names looked up. */

@@ -83,3 +83,13 @@ int targets_named(const char *name, struct pid_list *list, struct fault *fault)
 				 name);
 	return 0;
 }
+
+int targets_all_named(const struct name_list *names, struct pid_list *list,
+		      struct fault *fault)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < names->count; i++)
+		error = targets_named(names->name[i], list, fault);
+	return error;
+}

@@ -9,4 +9,8 @@
  * threads, zombies) is no match. 0, or -errno and FAULT: none matches, no /proc. */
 int targets_named(const char *name, struct pid_list *list, struct fault *fault);
 
+/* The same for each of NAMES. */
+int targets_all_named(const struct name_list *names, struct pid_list *list,
+		      struct fault *fault);
+
 #endif

@@ -94,18 +94,17 @@ const struct command command_top = {
 static int check_pairs(const struct command *command, const struct top_request *request,
 		       const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const live[] = {"pid", "name", "source", "max-cost",
-					   "no-events"};
+	static const char *const live[] = {"pid",      "name",	    "source",
+					   "max-cost", "no-events", NULL};
+	int error;
 
 	if (!options_given(command, parsed, "replay"))
 		return options_given(command, parsed, "speed")
 			       ? usage_fault(fault, command, "--speed needs --replay")
 			       : 0;
-	for (size_t i = 0; i < sizeof(live) / sizeof(live[0]); i++)
-		if (options_given(command, parsed, live[i]))
-			return usage_fault(fault, command,
-					   "--%s and --replay exclude each other",
-					   live[i]);
+	error = options_exclude(command, parsed, "replay", live, fault);
+	if (error)
+		return error;
 	if (!strcmp(request->replay, "-"))
 		return usage_fault(
 			fault, command,
@@ -119,12 +118,8 @@ static int check_pairs(const struct command *command, const struct top_request *
 
 static int add_named(struct top_request *request, struct fault *fault)
 {
-	int error = 0;
-
 	request->pids_given = request->pids.count;
-	for (size_t i = 0; !error && i < request->names.count; i++)
-		error = targets_named(request->names.name[i], &request->pids, fault);
-	return error;
+	return targets_all_named(&request->names, &request->pids, fault);
 }
 
 static int read_request(const struct command *command, int argc, char **argv,
