@@ -2,9 +2,11 @@
  * miniature: it has loaded and dropped some start-up data, which leaves one large hole;
  * now each new record is a little larger than those it replaces, and a small index entry
  * beside it outlives it. The holes of old records do not fit new ones, so the large hole
- * is eaten up, although hardly more memory is in use than at the start.
+ * is eaten up, although hardly more memory is in use than at the start. With --stay it
+ * drops all records in the end and waits: nearly nothing is in use then, and the entries
+ * keep nearly all pages.
  *
- *   fragmenter [--seconds N] [--mb N] [--threads N] [--self-report]
+ *   fragmenter [--seconds N] [--mb N] [--threads N] [--self-report] [--stay]
  *
  * Try: fragscope stat -p PID 1 */
 #include <malloc.h>
@@ -25,7 +27,8 @@ enum {
 	RECORD_BYTES_MEAN = (RECORD_BYTES_MIN + RECORD_BYTES_MAX) / 2,
 	ENTRY_BYTES = 40,
 	TURNOVER_PERCENT = 250, /* of the heap, replaced over the whole run */
-	GROWTH_PERCENT = 100,	/* how much larger the last records are than the first */
+	STAY_SECONDS = 600,
+	GROWTH_PERCENT = 100, /* how much larger the last records are than the first */
 };
 
 struct options {
@@ -33,6 +36,7 @@ struct options {
 	unsigned megabytes;
 	unsigned threads;
 	bool self_report;
+	bool stay;
 };
 
 struct record {
@@ -164,9 +168,8 @@ static void self_report(const struct cache *cache, unsigned tick)
 }
 
 /* So many replacements in all that little of the hole is left. */
-static void *cache_run(void *argument)
+static void cache_run(struct cache *cache)
 {
-	struct cache *cache = argument;
 	unsigned ticks = cache->options->seconds * TICKS_A_SECOND;
 	size_t total_bytes = cache->heap_bytes * TURNOVER_PERCENT / 100;
 	size_t each = total_bytes / RECORD_BYTES_MEAN / ticks + 1;
@@ -177,7 +180,12 @@ static void *cache_run(void *argument)
 		for (size_t i = 0; i < each; i++)
 			cache_replace(cache, (size_t)GROWTH_PERCENT * tick / ticks);
 	}
-	return NULL;
+}
+
+static void cache_drop(struct cache *cache)
+{
+	while (cache->records)
+		free(cache->record[--cache->records].data);
 }
 
 static void *cache_thread(void *argument)
@@ -186,7 +194,10 @@ static void *cache_thread(void *argument)
 
 	cache_fill(cache);
 	cache_leave_hole(cache);
-	return cache_run(cache);
+	cache_run(cache);
+	if (cache->options->stay)
+		cache_drop(cache);
+	return NULL;
 }
 
 static void run(const struct options *options)
@@ -212,9 +223,19 @@ static void run(const struct options *options)
 		pthread_join(cache[i].thread, NULL);
 }
 
+static void stay(void)
+{
+	alarm(STAY_SECONDS);
+	printf("READY %d\n", (int)getpid());
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static void usage(void)
 {
 	fputs("usage: fragmenter [--seconds N] [--mb N] [--threads N] [--self-report]\n"
+	      "                  [--stay]\n"
 	      "N is at least 1; at most 64 threads, at least 4 MB each\n",
 	      stderr);
 	exit(64);
@@ -237,6 +258,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--self-report") == 0)
 			options.self_report = true;
+		else if (strcmp(argv[i], "--stay") == 0)
+			options.stay = true;
 		else if (strcmp(argv[i], "--seconds") == 0)
 			options.seconds = number(argv[++i]);
 		else if (strcmp(argv[i], "--mb") == 0)
@@ -252,5 +275,7 @@ int main(int argc, char **argv)
 	       options.seconds);
 	fflush(stdout);
 	run(&options);
+	if (options.stay)
+		stay();
 	return 0;
 }

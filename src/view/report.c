@@ -165,34 +165,72 @@ void report_when(const struct room_reach *reach, char *text, size_t size)
 			 SPAN(reach->earliest_s), SPAN(reach->latest_s));
 }
 
+enum { USUAL_REQUESTS = 3 };
+
+/* Those that are always looked at and ASKED, in order, into REQUEST; how many. */
+static unsigned requests_with(uint64_t asked, uint64_t request[USUAL_REQUESTS + 1])
+{
+	static const uint64_t usual[USUAL_REQUESTS] = {
+		UINT64_C(1) << 10, UINT64_C(16) << 10, UINT64_C(256) << 10};
+	unsigned count = 0, below = 0;
+
+	while (below < USUAL_REQUESTS && usual[below] < asked)
+		request[count++] = usual[below++];
+	request[count++] = asked;
+	for (unsigned i = below; i < USUAL_REQUESTS; i++)
+		if (usual[i] != asked)
+			request[count++] = usual[i];
+	return count;
+}
+
+/* The share of SAMPLE's free memory that is useless for REQUEST lies between *LOW and
+ * *HIGH; false: that is not known, or hardly. */
+static bool unusable_for(const struct sample *sample, uint64_t request, double *low,
+			 double *high)
+{
+	const struct figures *fig = &sample->fig;
+
+	if (request == fig->v[FIG_UNUSABLE_FOR_BYTES].u) {
+		*low = *high = fig->v[FIG_UNUSABLE].d;
+		return true;
+	}
+	return free_sizes_unusable(sample, FREE_SIZES_ALL, request, low, high) &&
+	       *high - *low < 0.9;
+}
+
 /* By the figure for the size that was asked for; by the bins, where the reading has them,
  * for some more. */
 void report_unusable(const struct sample *sample, char *text, size_t size)
 {
-	static const uint64_t requests[] = {UINT64_C(1) << 10, UINT64_C(16) << 10,
-					    UINT64_C(256) << 10};
+	static const char *const before[] = {"For a request of ", "; for one of ",
+					     "; of "};
 	const struct figures *fig = &sample->fig;
-	int used;
-	double low, high;
+	uint64_t request[USUAL_REQUESTS + 1];
+	unsigned count, said = 0;
+	struct text to;
 
-	*text = '\0';
-	if (!figure_has(fig, FIG_UNUSABLE) || !figure_has(fig, FIG_FREE_BYTES) ||
-	    !fig->v[FIG_FREE_BYTES].u)
+	text_init(&to, text, size);
+	if (!figure_has(fig, FIG_UNUSABLE) || !figure_has(fig, FIG_UNUSABLE_FOR_BYTES) ||
+	    !figure_has(fig, FIG_FREE_BYTES) || !fig->v[FIG_FREE_BYTES].u)
 		return;
-	used = snprintf(
-		text, size, "For a request of %s, %s of the free memory is useless",
-		BYTES(fig->v[FIG_UNUSABLE_FOR_BYTES].u), SHARE(fig->v[FIG_UNUSABLE].d));
-	for (unsigned i = 0; i < sizeof(requests) / sizeof(*requests); i++) {
-		if (!free_sizes_unusable(sample, FREE_SIZES_ALL, requests[i], &low,
-					 &high))
-			break;
-		used += snprintf(text + used, size - (size_t)used, "%s of %s, %s",
-				 i ? ";" : "; for one", BYTES(requests[i]), SHARE(low));
-		if (high > low + 0.005)
-			used += snprintf(text + used, size - (size_t)used, " to %s",
-					 SHARE(high));
+	count = requests_with(fig->v[FIG_UNUSABLE_FOR_BYTES].u, request);
+	for (unsigned i = 0; i < count; i++) {
+		double low, high;
+
+		if (!unusable_for(sample, request[i], &low, &high))
+			continue;
+		text_string(&to, before[said < 2 ? said : 2]);
+		text_string(&to, BYTES(request[i]));
+		text_string(&to, ", ");
+		text_string(&to, SHARE(low));
+		if (high > low + 0.005) {
+			text_string(&to, " to ");
+			text_string(&to, SHARE(high));
+		}
+		if (!said++)
+			text_string(&to, " of the free memory is useless");
 	}
-	snprintf(text + used, size - (size_t)used, ".");
+	text_char(&to, '.');
 }
 
 void report_cost(const struct report *report, char *text, size_t size)

@@ -9,7 +9,7 @@ enum {
 	WIDTH = 79,
 	BAR = 20,
 	NAME_CHARACTERS = 40,
-	GUESS_CHARACTERS = 30,
+	GUESS_CHARACTERS = 29,
 	BEST_SHOWN = 6,
 	NAMES_SHOWN = 5
 };
@@ -391,14 +391,28 @@ static void limits(struct report_out *out, const struct report *report)
 
 /* ---- what pins ---- */
 
+/* One that is too long is cut, and says so; a text keeps its closing quote. */
+static void pin_guess(struct text *text, const char *guess)
+{
+	size_t length = strlen(guess);
+	const char *end = guess[length - 1] == '"' ? "...\"" : "...";
+
+	if (columns_of(guess, length) <= GUESS_CHARACTERS) {
+		text_printable(text, guess, GUESS_CHARACTERS);
+		return;
+	}
+	text_printable(text, guess, GUESS_CHARACTERS - strlen(end));
+	text_string(text, end);
+}
+
 static void one_pin(struct report_out *out, const struct pin *pin, const char *guess)
 {
 	report_say(out, "  0x%-14llx %5u %7s %6s %8s", (unsigned long long)pin->addr,
 		   pin->arena, COUNT(pin->chunks), BYTES(pin->bytes),
 		   BYTES(pin->unlocked_bytes));
-	if (guess) {
+	if (guess && *guess) {
 		text_string(&out->text, "  ");
-		text_printable(&out->text, guess, GUESS_CHARACTERS);
+		pin_guess(&out->text, guess);
 	}
 	text_char(&out->text, '\n');
 	report_flush(out);

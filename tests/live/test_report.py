@@ -160,24 +160,30 @@ def check_limited(tap):
 
 
 def check_fragmenter(tap):
-    """Long runs break up slowly: the longer ones are for machines that are busy."""
     with tap.section("fragmenter"):
-        found = {"answer": "", "verdicts": []}
-        for seconds in (12, 40, 120):
-            target = harness.Target([EXAMPLES / "fragmenter", "--seconds", seconds])
-            with target:
-                target.line()
-                while target.process.poll() is None:
-                    with contextlib.suppress(RuntimeError):
-                        found = report(target.pid, "--for", "0")
-                    if "fragmentation" in verdicts(found):
-                        break
-                else:
-                    continue
-            break
-        tap.ok("fragmentation" in verdicts(found), "is told", found["answer"])
+        with Example("fragmenter", "--seconds", "1", "--stay") as target:
+            found = report(target.pid, "--for", "0")
+            text = harness.fragscope("report", "-p", target.pid, "--for", "0").stdout
+        tap.equal(verdicts(found)[:1], ["fragmentation"], "comes first", found["answer"])
         facts = find(found, "fragmentation")["facts"]
         tap.equal(facts["pinned_bytes"], found["sample"]["pinned_bytes"], "its bytes")
+        trimmable = found["sample"]["trimmable_bytes"]
+        tap.ok(facts["pinned_bytes"] > trimmable, "more than a trim has", trimmable)
+        check_requests(tap, text)
+
+
+def check_requests(tap, text):
+    """What is useless for which request: in order, and no bound that says nothing."""
+    words = " ".join(text.split())
+    said = re.search(r"For a request of .*?%\.", words)
+    tap.ok(said, "what is useless for which request", words[:1500])
+    units = {"K": 1 << 10, "M": 1 << 20}
+    sizes = [
+        float(number) * units[unit]
+        for number, unit in re.findall(r" of ([0-9.]+)([KM]),", said.group())
+    ]
+    tap.ok(len(sizes) >= 2 and sizes == sorted(sizes), "by size", said.group())
+    tap.ok(" 0% to 100%" not in said.group(), "with bounds that say something")
 
 
 def check_set_limits(tap):
