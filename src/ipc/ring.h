@@ -62,6 +62,9 @@ enum ring_figure {
 	RING_MAPPED_BYTES = 31,
 	RING_UNMAPPED_BYTES = 32, /* of the address space only */
 	RING_THREAD_CACHE_BYTES = 33,
+	RING_PEAK_MAPPED_BYTES = 34,
+	RING_RESERVED_BYTES = 35, /* in a text, to a tenth of K, M or G */
+	RING_HEAP_THREADS = 36,
 };
 
 /* The kinds of allocator that a sampler can ask. */

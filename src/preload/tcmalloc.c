@@ -15,6 +15,7 @@ static struct {
 	__typeof__(&MallocExtension_GetNumericProperty) property;
 	__typeof__(&MallocExtension_ReleaseFreeMemory) release;
 	__typeof__(&MallocExtension_GetStats) report;
+	__typeof__(&tc_version) version;
 } known;
 
 /* One property, and the figure that it is or is a part of. */
@@ -42,29 +43,37 @@ static void find_calls(void)
 		(const void *)MallocExtension_ReleaseFreeMemory);
 	known.report = (__typeof__(known.report))host_find(
 		"MallocExtension_GetStats", (const void *)MallocExtension_GetStats);
+	known.version = (__typeof__(known.version))host_find("tc_version",
+							     (const void *)tc_version);
 }
 
-static bool start(char name[RING_NAME])
+/* "gperftools 2.10" */
+static void append_version(char name[RING_NAME])
 {
 	int major, minor;
-	const char *patch;
-	size_t value;
+	const char *patch, *version = known.version(&major, &minor, &patch);
+
+	while (*version && (*version < '0' || *version > '9'))
+		version++;
+	host_append(name, "-");
+	host_append(name, version);
+}
+
+/* A tcmalloc in the program itself answers from its constructors on, which run after
+ * this: until then it says that it does not know. It is asked all the same, for a first
+ * asking by the sampler's thread in the midst of them could undo what they set. */
+static bool start(char name[RING_NAME])
+{
+	size_t ignored;
 
 	find_calls();
-	if (!known.property || !host_malloc_is_beside((const void *)known.property) ||
-	    !known.property(properties[0].name, &value))
+	if (!known.property || !host_malloc_is_beside((const void *)known.property))
 		return false;
+	known.property(properties[0].name, &ignored);
 	name[0] = '\0';
 	host_append(name, "tcmalloc");
-	if (tc_version) {
-		/* "gperftools 2.10" */
-		const char *version = tc_version(&major, &minor, &patch);
-
-		while (*version && (*version < '0' || *version > '9'))
-			version++;
-		host_append(name, "-");
-		host_append(name, version);
-	}
+	if (known.version)
+		append_version(name);
 	return true;
 }
 

@@ -166,6 +166,14 @@ const struct figure_info figure_info[FIG_COUNT] = {
 	"Pages that are cut up into regions of one size each, for small requests. jemalloc."},
 [FIG_SLAB_FREE_BYTES] = {"slab_free_bytes", "slabf", UNIT_BYTES, BOTH, 5, 50,
 	"Regions of slab_bytes that are free: what small requests have broken up. jemalloc."},
+[FIG_PEAK_MAPPED_BYTES] = {"peak_mapped_bytes", "peakm", UNIT_BYTES, PROCESS, 5, 51,
+	"The most that mapped_bytes has been. mimalloc."},
+[FIG_RESERVED_BYTES] = {"reserved_bytes", "rsrvd", UNIT_BYTES, PROCESS, 5, 52,
+	"Address space that the allocator has taken, used or not, to a tenth of K, M or G. "
+	"mimalloc."},
+[FIG_HEAP_THREADS] = {"heap_threads", "thrds", UNIT_COUNT, PROCESS, 5, 53,
+	"Threads with a heap of their own, as the allocator counts them: without the one that "
+	"started it, and with the sampler's. mimalloc."},
 };
 /* clang-format on */
 

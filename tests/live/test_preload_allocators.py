@@ -128,8 +128,30 @@ def tcmalloc(tap, row, told):
                    mean + (int(large[1]) + 1) * page, "largest span")
 
 
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def printed(report, name):
+    """The columns of the line NAME in mimalloc's report; None: less than nothing."""
+    line = re.search(rf"^ *{name}:(.*)$", report, re.M)[1]
+    return [None if minus else int(whole) * UNITS[unit] + int(tenth or 0) * UNITS[unit] // 10
+            for minus, whole, tenth, unit in re.findall(r"(-?)(\d+)(?:\.(\d))? *([KMG]?)", line)]
+
+
 def mimalloc(tap, row, told):
+    report = "\n".join(told["report"])
+    # What it has for the sampler's thread is there since its first sample.
     tap.equal(row["mapped_bytes"], told["current_commit"], "committed")
+    tap.equal(row["peak_mapped_bytes"], told["peak_commit"], "committed at most")
+    if "mimalloc-2" not in row["allocator"]:
+        tap.skip("report", f"that of {row['allocator']} is not asked for")
+        return
+    columns = re.search(r"heap stats:(.*)", report)[1].split()
+    current = columns.index("current")
+    tap.equal(row["reserved_bytes"], printed(report, "reserved")[current], "reserved")
+    tap.ok(row["reserved_bytes"] >= 32 << 20, "a segment at least", report)
+    tap.equal(row["heap_threads"], printed(report, "threads")[current], "threads")
+    tap.equal(row["heap_threads"], 4, "three threads of the program and the sampler's")
 
 
 def no_arenas(tap, reading):
@@ -148,7 +170,8 @@ def whole_sample(pid, *args):
 
     def whole():
         reading = preloading.next_sample(pid, *args)
-        told = "mimalloc" in reading.row["allocator"] or "largest_extent_bytes" in reading.row
+        told = ("largest_extent_bytes" in reading.row or "reserved_bytes" in reading.row or
+                "mimalloc-3" in reading.row["allocator"])
         return reading if told else None
 
     return harness.until(whole, f"a whole sample of {pid}")
@@ -188,25 +211,87 @@ int main(void)
 """
 
 
-def check_linked(tap):
-    """jemalloc in the program itself, which shows its functions to nobody."""
-    archive = library("libjemalloc.a")
+def check_linked(tap, archive, name, figure):
+    """The allocator in the program itself, which shows its functions to nobody."""
+    archive = library(archive)
     source = harness.BIN / "linked.c"
     harness.BIN.mkdir(parents=True, exist_ok=True)
     source.write_text(LINKED)
-    whole = harness.compile_program("linked", harness.CC, source, [],
-                                    [archive, "-lm", "-lstdc++", "-ldl"])
-    stripped = harness.compile_program("linked-stripped", harness.CC, source, ["-s"],
-                                       [archive, "-lm", "-lstdc++", "-ldl"])
+    libraries = [archive, "-lm", "-lstdc++", "-lpthread", "-ldl"]
+    whole = harness.compile_program(f"linked-{name}", harness.CC, source, [], libraries)
+    stripped = harness.compile_program(f"stripped-{name}", harness.CC, source, ["-s"], libraries)
+    # Its constructors and the first samples meet in one order or the other.
+    for _ in range(7):
+        with Target([whole], env=preloading.environment(SETTINGS)) as target:
+            whole_sample(target.pid)
     with Target([whole], env=preloading.environment(SETTINGS)) as target:
         row = whole_sample(target.pid).row
-        tap.ok(row["allocator"].startswith("jemalloc-5"), "allocator", row["allocator"])
+        tap.ok(re.match(rf"{name}-\d", row["allocator"]), "allocator", row["allocator"])
         tap.within(row["live_bytes"], 5 << 20, 50 << 20, "live_bytes")
-        tap.ok(row["slab_bytes"] > 0, "slabs", row)
+        tap.ok(row[figure] > 0, figure, row)
     with Target([stripped], env=preloading.environment(SETTINGS)) as target:
         row = preloading.next_sample(target.pid).row
         tap.equal((row["allocator"], row["status"]), ("the program's own", "partial"),
                   "not where the table of symbols is gone")
+
+
+# A mimalloc with a report of another form, and figures that are easily mistaken.
+REPORTER = """#include <stddef.h>
+#include <stdio.h>
+void *__libc_malloc(size_t);
+void *malloc(size_t bytes) { return __libc_malloc(bytes); }
+int mi_version(void) { return %d; }
+void mi_process_info(size_t *a, size_t *b, size_t *c, size_t *d, size_t *e, size_t *commit,
+		     size_t *peak, size_t *f)
+{
+	*a = *b = *c = *d = *e = *f = 1;
+	*commit = 1000;
+	*peak = 2000;
+}
+void mi_stats_print_out(void (*output)(const char *, void *), void *context)
+{
+	static const char *const lines[] = {%s, NULL};
+
+	for (unsigned i = 0; lines[i]; i++)
+		output(lines[i], context);
+}
+int main(void) { return malloc(1) && getchar() == EOF ? 0 : 1; }
+"""
+
+HEADING = "heap stats:     peak       total     current       block      total#   "
+REPORTS = (
+    ("with three columns", 227,
+     (HEADING, "  reserved:    1.5 GiB    2.0 GiB  512.1 KiB          ",
+      "  threads:      2.0 Ki      1          7          ok"), (512 * 1024 + 102, 7)),
+    ("of bytes and thousands", 212,
+     ("heap stats:  peak   total   freed   current   unit   count",
+      "  reserved:      512 B        0          1 B      511 B  ",
+      "   threads:      4          4          0          1.5 Ki                  ok"),
+     (511, 1536)),
+    ("of less than nothing", 209,
+     (HEADING, "  reserved:    1.5 GiB    2.0 GiB   -0.5 MiB", " threads:  1  1  -1 "),
+     (None, None)),
+    ("cut off", 209, (HEADING, "  reserved:    1.5 GiB", " threads:", "threads: 1 2"),
+     (None, None)),
+    ("without its heading", 209, ("  reserved:    1.5 GiB    2.0 GiB   1.5 GiB",), (None, None)),
+    ("of a version that is not known", 301,
+     (HEADING, "  reserved:    1.5 GiB    2.0 GiB   1.5 GiB"), (None, None)),
+)
+
+
+def check_reports(tap):
+    """What stands in a report in another form than that of the installed mimalloc."""
+    source = harness.BIN / "reporter.c"
+    harness.BIN.mkdir(parents=True, exist_ok=True)
+    for number, (form, version, lines, want) in enumerate(REPORTS):
+        texts = ", ".join('"' + line + '\\n"' for line in lines)
+        source.write_text(REPORTER % (version, texts))
+        program = harness.compile_program(f"reporter-{number}", harness.CC, source, [], [])
+        with Target([program], env=preloading.environment(SETTINGS)) as target:
+            row = preloading.next_sample(target.pid).row
+            tap.equal((row["allocator"], row["mapped_bytes"], row["peak_mapped_bytes"]),
+                      (f"mimalloc-{'.'.join(str(version))}", 1000, 2000), f"{form}: numbers")
+            tap.equal((row.get("reserved_bytes"), row.get("heap_threads")), want, form)
 
 
 OWN_NAMES = ("malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc", "memalign",
@@ -256,8 +341,12 @@ def main():
     for name, *rest in ALLOCATORS:
         with tap.section(name):
             check_allocator(tap, library(name), *rest)
-    with tap.section("linked into the program"):
-        check_linked(tap)
+    for linked in (("libjemalloc.a", "jemalloc", "slab_bytes"),
+                   ("libtcmalloc_minimal.a", "tcmalloc", "largest_extent_bytes")):
+        with tap.section(f"{linked[1]} linked into the program"):
+            check_linked(tap, *linked)
+    with tap.section("mimalloc linked into the program"):
+        check_reports(tap)
     with tap.section("names of its own"):
         check_prefixed(tap)
     with tap.section("unknown"):

@@ -15,10 +15,12 @@ void MallocExtension_GetStats(char *text, int bytes);
 void mi_process_info(size_t *elapsed_ms, size_t *user_ms, size_t *system_ms, size_t *rss,
 		     size_t *peak_rss, size_t *commit, size_t *peak_commit,
 		     size_t *faults);
+void mi_stats_print_out(void (*output)(const char *text, void *context), void *context);
 #pragma weak mallctl
 #pragma weak MallocExtension_GetNumericProperty
 #pragma weak MallocExtension_GetStats
 #pragma weak mi_process_info
+#pragma weak mi_stats_print_out
 
 static const char *const of_jemalloc[] = {
 	"stats.allocated",
@@ -143,13 +145,23 @@ static void tell_tcmalloc(void)
 		printf("| %s\n", line);
 }
 
+/* A line of its report that is of the heap: the others tell of the time that passes. */
+static void tell_line(const char *line, void *context)
+{
+	(void)context;
+	if (!strstr(line, "elapsed:") && !strstr(line, "process:"))
+		printf("| %s", line);
+}
+
 static void tell_mimalloc(void)
 {
-	size_t ignored, commit;
+	size_t ignored, commit, peak;
 
-	mi_process_info(&ignored, &ignored, &ignored, &ignored, &ignored, &commit,
-			&ignored, &ignored);
-	printf("current_commit %zu\n", commit);
+	/* It is the first call of all that may take something. */
+	mi_stats_print_out(tell_line, NULL);
+	mi_process_info(&ignored, &ignored, &ignored, &ignored, &ignored, &commit, &peak,
+			&ignored);
+	printf("current_commit %zu\npeak_commit %zu\n", commit, peak);
 }
 
 static void tell(void)
