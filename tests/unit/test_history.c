@@ -135,7 +135,7 @@ static void a_day_of_samples_is_thinned(void **state)
 	static const struct {
 		unsigned arenas;
 		int64_t step_s;
-	} kinds[] = {{0, 320}, {2, 5120}, {ARENAS, 20480}};
+	} kinds[] = {{0, 640}, {2, 5120}, {ARENAS, 20480}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
