@@ -1,22 +1,36 @@
 #include "base/sort.h"
 
+enum { FEW = 16 }; /* which are sorted faster one by one */
+
+static void sort_few(uint64_t *value, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		uint64_t moved = value[i];
+		size_t at = i;
+
+		for (; at && value[at - 1] > moved; at--)
+			value[at] = value[at - 1];
+		value[at] = moved;
+	}
+}
+
 /* Radix exchange: qsort may allocate, and a quicksort has inputs that make it crawl. The
  * recursion is at most as deep as a value has bits. */
 static void sort_from_bit(uint64_t *value, size_t count, unsigned bit)
 {
-	size_t low = 0, high = count;
+	size_t low = 0; /* so many have the bit clear, and are in front */
 
-	if (count < 2)
+	if (count <= FEW) {
+		sort_few(value, count);
 		return;
-	while (low < high) {
-		uint64_t at_low = value[low];
+	}
+	/* Without a branch that depends on the bit: nobody could predict it. */
+	for (size_t i = 0; i < count; i++) {
+		uint64_t moved = value[i];
 
-		if (!(at_low >> bit & 1)) {
-			low++;
-		} else {
-			value[low] = value[--high];
-			value[high] = at_low;
-		}
+		value[i] = value[low];
+		value[low] = moved;
+		low += !(moved >> bit & 1);
 	}
 	if (bit == 0)
 		return;

@@ -350,18 +350,20 @@ static void collect(const struct track_point *point, void *context)
 size_t track_points(const struct track *track, int64_t from_ns, int64_t to_ns,
 		    struct track_point *out, size_t max)
 {
-	struct collection all = {.from_ns = from_ns, .to_ns = to_ns, .out = out};
+	struct collection all = {
+		.from_ns = from_ns, .to_ns = to_ns, .out = out, .max = max};
 	unsigned finest = 0;
 
-	/* Counted first, as nothing fits; then given. */
+	/* Where they do not fit, this has counted them. */
 	for (;; finest++) {
 		all.count = 0;
 		visit_points(track, finest, from_ns, collect, &all);
-		if (all.count <= max || finest + 1 == track->tiers)
+		if (all.count <= max)
+			return all.count;
+		if (finest + 1 == track->tiers)
 			break;
 	}
-	all.skip = all.count > max ? all.count - max : 0;
-	all.max = max;
+	all.skip = all.count - max;
 	all.count = 0;
 	visit_points(track, finest, from_ns, collect, &all);
 	return all.count - all.skip;
