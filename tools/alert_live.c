@@ -439,8 +439,8 @@ static void wait_until(struct session *session, int64_t due_ns)
 		int64_t until_ns = due_ns;
 
 		if (hook) {
-			hook_tend(hook);
 			now_ns = clock_monotonic_ns();
+			hook_tend(hook, now_ns);
 			if (hook_busy(hook) && now_ns + TEND_NS < due_ns)
 				until_ns = now_ns + TEND_NS;
 		}

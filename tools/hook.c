@@ -237,7 +237,8 @@ static int set_input(struct hook *hook, const struct job *job)
 	return error;
 }
 
-static void start(struct hook *hook, struct job *job, struct running *running)
+static void start(struct hook *hook, struct job *job, struct running *running,
+		  int64_t now_ns)
 {
 	int error = set_input(hook, job);
 
@@ -253,7 +254,7 @@ static void start(struct hook *hook, struct job *job, struct running *running)
 		return;
 	}
 	memcpy(running->rule, job->rule, sizeof(running->rule));
-	running->until_ns = clock_monotonic_ns() + RUN_NS_MAX;
+	running->until_ns = now_ns + RUN_NS_MAX;
 }
 
 /* One of RUNNING ended with STATUS, as waitpid tells it. */
@@ -267,7 +268,7 @@ static void tell_end(const struct running *running, int status)
 			  running->rule, WTERMSIG(status));
 }
 
-static void reap(struct hook *hook)
+static void reap(struct hook *hook, int64_t now_ns)
 {
 	for (size_t i = 0; i < RUNNING_MAX; i++) {
 		struct running *running = &hook->running[i];
@@ -278,16 +279,15 @@ static void reap(struct hook *hook)
 		if (waitpid(running->pid, &status, WNOHANG) == running->pid) {
 			tell_end(running, status);
 			running->pid = 0;
-		} else if (clock_monotonic_ns() > running->until_ns) {
+		} else if (now_ns > running->until_ns) {
 			kill(-running->pid, SIGKILL);
 		}
 	}
 }
 
 /* Whether the rate lets one more start now; if so it is counted. */
-static bool may_start(struct hook *hook)
+static bool may_start(struct hook *hook, int64_t now_ns)
 {
-	int64_t now_ns = clock_monotonic_ns();
 	int64_t full_ns = now_ns - BURST * START_EACH_NS;
 
 	if (hook->next_start_ns < full_ns)
@@ -298,11 +298,11 @@ static bool may_start(struct hook *hook)
 	return true;
 }
 
-void hook_tend(struct hook *hook)
+void hook_tend(struct hook *hook, int64_t now_ns)
 {
 	struct running *running;
 
-	reap(hook);
+	reap(hook, now_ns);
 	for (size_t i = 0; i < hook->waiting && (running = free_slot(hook));) {
 		struct job *job = hook->job[i];
 
@@ -310,9 +310,9 @@ void hook_tend(struct hook *hook)
 			i++;
 			continue;
 		}
-		if (!may_start(hook))
+		if (!may_start(hook, now_ns))
 			break;
-		start(hook, job, running);
+		start(hook, job, running, now_ns);
 		take_out(hook, i);
 	}
 	if (hook->dropped && hook->waiting < QUEUE) {
@@ -332,12 +332,13 @@ bool hook_busy(const struct hook *hook)
 
 void hook_finish(struct hook *hook, int64_t wait_ns)
 {
-	int64_t end_ns = clock_monotonic_ns() + wait_ns;
+	int64_t now_ns = clock_monotonic_ns(), end_ns = now_ns + wait_ns;
 
-	hook_tend(hook);
-	while (hook_busy(hook) && clock_monotonic_ns() < end_ns) {
-		clock_wait_until(clock_monotonic_ns() + NS_PER_S / 50, &hook->mask);
-		hook_tend(hook);
+	hook_tend(hook, now_ns);
+	while (hook_busy(hook) && now_ns < end_ns) {
+		clock_wait_until(now_ns + NS_PER_S / 50, &hook->mask);
+		now_ns = clock_monotonic_ns();
+		hook_tend(hook, now_ns);
 	}
 	if (hook->waiting)
 		verb_tell("%zu alert(s) had no command run: those before them took too "

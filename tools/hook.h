@@ -21,13 +21,14 @@ int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
  * out. */
 void hook_add(struct hook *hook, const struct alert *alert, const char *json);
 
-/* Reaps what ended, stops what takes too long, starts what may start. */
-void hook_tend(struct hook *hook);
+/* Reaps what ended, stops what takes too long, starts what may start at NOW_NS of a clock
+ * that only goes on (clock_monotonic_ns). */
+void hook_tend(struct hook *hook, int64_t now_ns);
 
 /* Whether something runs or waits. */
 bool hook_busy(const struct hook *hook);
 
-/* Tends until nothing waits or runs any more, for WAIT_NS at most, and frees HOOK;
+/* Tends by clock_monotonic_ns until nothing waits or runs any more, for WAIT_NS at most, and frees HOOK;
  * commands that still run then go on by themselves. */
 void hook_finish(struct hook *hook, int64_t wait_ns);
 
