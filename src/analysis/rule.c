@@ -11,24 +11,31 @@
 
 enum { READINGS = 30 };
 
-/* What holds where no rules are given: the two signs that matter most, the first at two
+/* What holds where no rules are given: the two signs that matter most, the first at three
  * speeds. FORMAT takes the name and WINDOW_S, each of them as long as READINGS at
  * least.
  *
  * The largest free chunk turns into crumbs: its share of the free memory falls, it falls
  * itself, and what is free besides it grows. A program that grows eats the largest chunk
- * but makes no crumbs; a cache that drops entries makes crumbs but eats no chunk.
+ * but makes no crumbs; a cache that drops entries makes crumbs but eats no chunk. Within
+ * minutes a program that just starts does both, but uses up its free memory with it.
  *
  * Chunks multiply: there are more of them, each smaller, while about as much is free. */
 static const struct {
 	const char *name, *format;
-	unsigned window_s[4];
+	unsigned window_s[5];
 } defaults[] = {
 	{"largest-free-falls",
 	 "%s: largest_free / free drops 25%% in %us and largest_free falling %us by "
 	 "15%% at 0.001%% and free - largest_free rising %us by 10%% at 0.001%% and "
 	 "free > 8M until largest_free / free rises 50%% in %us",
 	 {60, 30, 30, 60}},
+	{"largest-free-decays",
+	 "%s: largest_free / free drops 30%% in %us and largest_free falling %us by "
+	 "30%% at 0.1%% and free - largest_free rising %us by 20%% at 0.1%% and "
+	 "free flat %us by 20%% and free > 8M until largest_free / free rises 50%% in "
+	 "%us",
+	 {600, 600, 600, 600, 600}},
 	{"largest-free-sinks",
 	 "%s: largest_free / free drops 40%% in %us and largest_free falling %us by "
 	 "20%% at 0.1%% and free - largest_free rising %us by 20%% at 0.1%% and "
@@ -64,7 +71,8 @@ void rules_add_defaults(struct rules *rules, int64_t interval_ns)
 			 window_of(seconds[0], interval_ns),
 			 window_of(seconds[1], interval_ns),
 			 window_of(seconds[2], interval_ns),
-			 window_of(seconds[3], interval_ns));
+			 window_of(seconds[3], interval_ns),
+			 window_of(seconds[4], interval_ns));
 		rules_add(rules, text, NULL);
 	}
 }

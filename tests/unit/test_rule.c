@@ -236,7 +236,7 @@ static void default_rules_fit_any_interval(void **state)
 
 		rules.count = 0;
 		rules_add_defaults(&rules, interval_ns);
-		assert_int_equal(rules.count, 3);
+		assert_int_equal(rules.count, 4);
 		if (rules_fit(&rules, interval_ns, &fault))
 			fail_msg("%s", fault.text);
 	}
