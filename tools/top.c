@@ -392,6 +392,7 @@ static int open_targets(struct top *top, struct fault *fault)
 	size_t count = request->pids.count;
 	int error = open_feed(top, fault);
 
+	rules_add_defaults(&top->rules, request->interval_ns);
 	for (size_t i = 0; !error && i < count; i++) {
 		error = top_attach(top, request->pids.pid[i], fault);
 		if (error == -ESRCH && i >= request->pids_given &&
@@ -407,6 +408,8 @@ static int open_replay(struct top *top, struct fault *fault)
 	int error = replayer_open(&top->replay, request->replay, (double)request->speed,
 				  fault);
 
+	if (!error)
+		rules_add_defaults(&top->rules, replayer_interval_ns(top->replay));
 	for (unsigned i = 0; !error && i < replayer_targets(top->replay); i++)
 		error = top_add(top, replayer_pid(top->replay, i),
 				replayer_comm(top->replay, i),

@@ -3,6 +3,9 @@
 #ifndef FRAGSCOPE_TOP_H
 #define FRAGSCOPE_TOP_H
 
+#include "analysis/course.h"
+#include "analysis/room.h"
+#include "analysis/rule.h"
 #include "analysis/trend.h"
 #include "analysis/verdict.h"
 #include "options.h"
@@ -31,6 +34,8 @@ enum {
 	TOP_CPU_MARKS = 10, /* one a second */
 };
 
+struct watch;
+
 /* The command line. */
 struct top_request {
 	struct pid_list pids;
@@ -50,6 +55,10 @@ struct top_target {
 	int pid;
 	char comm[SAMPLE_TEXT];
 	struct history *history;
+	struct watch *watch;   /* by the default rules */
+	struct course *limits; /* what was used of each limit */
+	bool has_room;	       /* of the latest reading */
+	struct room room;
 	bool over;
 	char why_over[FAULT_TEXT];
 	bool reading;
@@ -86,9 +95,14 @@ struct top_map {
 	bool show_changed;
 };
 
-/* KNOWN: there was a sample to judge. The rest is room to work in. */
+/* KNOWN: there was a sample to judge. The trends take some ms: they are those up to the
+ * sample of TIME_NS of the process TARGET. The rest is room to work in. */
 struct top_advice {
 	bool known;
+	int64_t time_ns;
+	unsigned target;
+	struct verdict_trend live, rss, other, pinned;
+	struct room_reach reach[ROOM_KINDS];
 	unsigned count;
 	struct verdict verdict[VERDICT_KINDS];
 	struct trend_scratch scratch;
@@ -117,6 +131,7 @@ struct top {
 	struct replayer *replay; /* null: live */
 	bool replay_told;	 /* how it ended */
 
+	struct rules rules; /* the default ones */
 	struct top_target target[TOP_TARGETS];
 	unsigned target_count, shown;
 
@@ -177,11 +192,21 @@ struct top_target *top_shown(struct top *top);
 /* Its sample of the instant that is looked at; null: there is none. */
 const struct sample *top_sample(struct top *top);
 
-/* How an event of KIND is marked on the axis of time. */
-enum mark_kind top_mark_kind(enum event_kind kind);
+/* Takes SAMPLE, and the BOUNDS (null: not known) of the same instant, into all that is
+ * kept of a target. */
+void top_keep(struct top *top, unsigned index, const struct sample *sample,
+	      const struct bounds *bounds);
+void top_keep_event(struct top_target *target, const struct events_row *row);
 
 /* Its event I, the latest being 0. */
 const struct events_row *top_event(const struct top_target *target, size_t i);
+
+/* ---- top_alerts.c ---- */
+
+/* What the default rules say of the next SAMPLE becomes events; and the alerts that go
+ * on when there are no more readings end. */
+void top_watch(struct top_target *target, const struct sample *sample);
+void top_end_alerts(struct top_target *target);
 
 /* ---- top_press.c ---- */
 
@@ -213,7 +238,7 @@ void top_wish(struct top *top);
 const struct heap_map *top_map(struct top *top, const struct heap_map **before);
 const struct pins *top_pins(struct top *top);
 
-/* The look at the bounds and mappings of the target, as they are now; or null. */
+/* The look at the mappings of the target, as they are now; or null. */
 const struct feed_look *top_around(struct top *top);
 void top_fill_map(struct top *top, struct screen_map *shown);
 

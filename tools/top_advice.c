@@ -39,6 +39,11 @@ static bool other(const struct sample *sample, double *value)
 	return figure(sample, FIG_OTHER_RESIDENT_BYTES, value);
 }
 
+static bool pinned(const struct sample *sample, double *value)
+{
+	return figure(sample, FIG_PINNED_BYTES, value);
+}
+
 /* The trend of VALUE over the readings that are kept whole, up to the one that is BACK;
  * of those evenly chosen ones that there is room for. */
 static void trend_up_to(struct top_advice *advice, const struct history *history,
@@ -84,10 +89,31 @@ static uint64_t failures(const struct top *top, const struct top_target *target)
 	for (size_t i = 0; i < target->event_count; i++) {
 		const struct events_row *row = top_event(target, i);
 
-		count += row->kind == EVENT_FAILURE &&
+		count += row->mark == MARK_FAILURE &&
 			 (!top->time.paused_ns || row->time_ns <= top->time.paused_ns);
 	}
 	return count;
+}
+
+/* Of the limits, only what they move by up to the present is kept. */
+static void see_trends(struct top_advice *advice, const struct top_target *target,
+		       const struct sample *sample)
+{
+	size_t back = history_back(target->history, sample->time_ns);
+
+	trend_up_to(advice, target->history, back, live, &advice->live);
+	trend_up_to(advice, target->history, back, rss, &advice->rss);
+	trend_up_to(advice, target->history, back, other, &advice->other);
+	trend_up_to(advice, target->history, back, pinned, &advice->pinned);
+	if (target->has_room)
+		course_reach(target->limits, &target->room, advice->reach);
+}
+
+static double watched_s(const struct history *history, const struct sample *sample)
+{
+	const struct sample *first = history_at(history, history_count(history) - 1);
+
+	return (double)(sample->time_ns - first->time_ns) / SECOND;
 }
 
 void top_advise(struct top *top)
@@ -97,30 +123,28 @@ void top_advise(struct top *top)
 	struct verdict_input input = {.sample = top_sample(top), .pins = top_pins(top)};
 	const struct feed_look *around = top_around(top);
 	struct verdict_others others;
-	struct room room;
-	size_t back;
 
 	advice->known = input.sample != NULL;
 	if (!input.sample)
 		return;
-	back = history_back(target->history, input.sample->time_ns);
-	trend_up_to(advice, target->history, back, live, &input.live);
-	trend_up_to(advice, target->history, back, rss, &input.rss);
-	trend_up_to(advice, target->history, back, other, &input.other);
-	input.watched_s =
-		(double)(input.sample->time_ns -
-			 history_at(target->history, history_count(target->history) - 1)
-				 ->time_ns) /
-		SECOND;
+	if (advice->time_ns != input.sample->time_ns || advice->target != top->shown)
+		see_trends(advice, target, input.sample);
+	advice->time_ns = input.sample->time_ns;
+	advice->target = top->shown;
+	input.live = advice->live;
+	input.rss = advice->rss;
+	input.other = advice->other;
+	input.pinned = advice->pinned;
+	input.watched_s = watched_s(target->history, input.sample);
 	input.has_failures = top->events != NULL;
 	input.failures = failures(top, target);
 	if (around && around->has_smaps) {
 		others_of(&around->smaps, &input.sample->fig, &others);
 		input.others = &others;
 	}
-	if (around && around->has_bounds) {
-		room_of(&around->bounds, &input.sample->fig, &room);
-		input.room = &room;
+	if (target->has_room && !top->time.paused_ns) {
+		input.room = &target->room;
+		input.reach = advice->reach;
 	}
 	advice->count = verdicts_of(&input, advice->verdict, VERDICT_KINDS);
 }

@@ -85,6 +85,19 @@ static void fill_row(struct events_row *row, const char *text)
 	row->detail[length] = '\0';
 }
 
+/* A threshold that moved decides what grows from then on: it is worth an alert. */
+static enum mark_kind mark_of(enum event_kind kind)
+{
+	static const enum mark_kind marks[EVENT_KINDS] = {
+		[EVENT_FAILURE] = MARK_FAILURE,
+		[EVENT_KILL] = MARK_KILL,
+		[EVENT_THRESHOLD] = MARK_ALERT,
+	};
+
+	_Static_assert(MARK_GROWTH == 0, "all others are growths");
+	return marks[kind];
+}
+
 static void push(struct events *events, const struct event *event, int target)
 {
 	struct events_row *row;
@@ -100,7 +113,7 @@ static void push(struct events *events, const struct event *event, int target)
 	}
 	row = &events->row[(events->first + events->count++) % ROWS];
 	row->time_ns = event->time_ns;
-	row->kind = event->kind;
+	row->mark = mark_of(event->kind);
 	row->target = target;
 	row->bytes = event->has & EVENT_HAS_BYTES ? event->bytes : 0;
 	fill_row(row, events->text);

@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "sample/event.h"
+#include "series/history.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,8 +19,8 @@ enum {
 
 /* One event as text. */
 struct events_row {
-	int64_t time_ns; /* CLOCK_REALTIME */
-	enum event_kind kind;
+	int64_t time_ns;     /* CLOCK_REALTIME */
+	enum mark_kind mark; /* how it stands on the axis of time */
 	int target;
 	uint64_t bytes; /* 0: it has none */
 	char line[EVENTS_LINE];

@@ -25,6 +25,7 @@ struct target {
 	int pid;
 	struct source *source;
 	struct sample *reading, *ready, *taken;
+	struct bounds reading_bounds, ready_bounds, taken_bounds;
 	bool fresh, over, busy, has_taken;
 	bool hurried;	/* the taker's: it knows of the end */
 	int64_t due_ns; /* CLOCK_MONOTONIC */
@@ -117,7 +118,7 @@ static void make_look(const struct target *target, struct feed_look *look)
 {
 	const struct feed_wish *wish = &look->wish;
 
-	look->has_map = look->has_pins = look->has_bounds = look->has_smaps = false;
+	look->has_map = look->has_pins = look->has_smaps = false;
 	if (wish->map) {
 		look->map->arena = wish->arena;
 		look->map->from = wish->from;
@@ -131,10 +132,8 @@ static void make_look(const struct target *target, struct feed_look *look)
 		look->has_pins = source_pins(target->source, &look->pins,
 					     &look->why_no_pins) == SOURCE_READ;
 	}
-	if (wish->around) {
-		look->has_bounds = !bounds_read(target->pid, &look->bounds);
+	if (wish->around)
 		look->has_smaps = !smaps_read(target->pid, &look->smaps);
-	}
 }
 
 /* With the lock held, but for the look itself. What it takes of a processor. */
@@ -172,6 +171,9 @@ static void read_target(struct feed *feed, struct target *target)
 	pthread_mutex_unlock(&feed->lock);
 	cpu_ns = thread_cpu_ns();
 	result = source_read(target->source, target->reading, &fault);
+	/* What could not be read is absent from them. */
+	if (result == SOURCE_READ)
+		bounds_read(target->pid, &target->reading_bounds);
 	cpu_ns = thread_cpu_ns() - cpu_ns;
 	pthread_mutex_lock(&feed->lock);
 	target->busy = false;
@@ -184,6 +186,7 @@ static void read_target(struct feed *feed, struct target *target)
 
 		target->reading = target->ready;
 		target->ready = read;
+		target->ready_bounds = target->reading_bounds;
 		target->fresh = true;
 	} else if (result != SOURCE_NOTHING_NEW) {
 		target->over = true;
@@ -378,6 +381,7 @@ void feed_take(struct feed *feed, int index, struct feed_news *news)
 
 		target->ready = target->taken;
 		target->taken = ready;
+		target->taken_bounds = target->ready_bounds;
 		target->fresh = false;
 		target->has_taken = true;
 	}
@@ -430,6 +434,11 @@ bool feed_looks(struct feed *feed, const struct feed_look **look,
 const struct sample *feed_sample(const struct feed *feed, int target)
 {
 	return feed->target[target].has_taken ? feed->target[target].taken : NULL;
+}
+
+const struct bounds *feed_bounds(const struct feed *feed, int target)
+{
+	return &feed->target[target].taken_bounds;
 }
 
 const char *feed_describe(const struct feed *feed, int target)

@@ -41,7 +41,7 @@ struct feed_wish {
 	int target;  /* -1: nothing */
 	bool map;    /* of ARENA, [FROM, TO) in CELLS cells; both 0: all of it */
 	bool pins;   /* of all arenas */
-	bool around; /* the bounds and the mappings */
+	bool around; /* the mappings */
 	unsigned arena;
 	uint64_t from, to;
 	unsigned cells;
@@ -51,9 +51,8 @@ struct feed_wish {
 struct feed_look {
 	struct feed_wish wish; /* that it answers */
 	struct heap_map *map;
-	bool has_map, has_pins, has_bounds, has_smaps;
+	bool has_map, has_pins, has_smaps;
 	struct pins pins;
-	struct bounds bounds;
 	struct smaps smaps;
 	struct fault why_no_map, why_no_pins;
 };
@@ -79,6 +78,9 @@ void feed_take(struct feed *feed, int target, struct feed_news *news);
 
 /* The sample that feed_take last found, until the next call of it; null: none yet. */
 const struct sample *feed_sample(const struct feed *feed, int target);
+
+/* The bounds of TARGET, read right after that sample. */
+const struct bounds *feed_bounds(const struct feed *feed, int target);
 
 /* The header line of TARGET: see source_describe. */
 const char *feed_describe(const struct feed *feed, int target);

@@ -108,7 +108,7 @@ static bool step_replay(struct top *top)
 		sample = replayer_step(top->replay, &index);
 		if (!sample)
 			return false;
-		(void)history_add(top->target[index].history, sample);
+		top_keep(top, index, sample, NULL);
 	} while (index != top->shown);
 	return true;
 }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STEP_NS INT64_C(100000000)
+
 enum { DESCRIPTION = 256 };
 
 struct replayed {
@@ -235,6 +237,16 @@ int64_t replayer_wait_ns(const struct replayer *replayer)
 	ahead_ns = (double)(replayer->pending->time_ns - position_ns(replayer)) /
 		   replayer->speed;
 	return ahead_ns > 0 ? (int64_t)ahead_ns : 0;
+}
+
+int64_t replayer_interval_ns(const struct replayer *replayer)
+{
+	uint64_t gaps = replayer->samples / replayer->count;
+	int64_t mean_ns = INT64_C(1000000000);
+
+	if (gaps > 1)
+		mean_ns = (replayer->last_ns - replayer->first_ns) / (int64_t)(gaps - 1);
+	return (mean_ns + STEP_NS / 2) / STEP_NS * STEP_NS;
 }
 
 void replayer_hold(struct replayer *replayer, bool hold)

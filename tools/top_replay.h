@@ -22,6 +22,10 @@ int replayer_pid(const struct replayer *replayer, unsigned target);
 const char *replayer_comm(const struct replayer *replayer, unsigned target);
 unsigned replayer_arenas(const struct replayer *replayer, unsigned target);
 
+/* From one reading of a process to its next, on average, to a tenth of
+ * a second: what INTERVAL most likely was. */
+int64_t replayer_interval_ns(const struct replayer *replayer);
+
 /* The next sample whose time has come, and whose it is; null: none has. It is valid until
  * the next call. */
 const struct sample *replayer_take(struct replayer *replayer, unsigned *target);

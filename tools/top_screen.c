@@ -94,7 +94,7 @@ static void fill_events(struct top *top, struct screen *screen)
 			continue;
 		top->event_row[count++] = (struct screen_event){
 			.time_ns = row->time_ns,
-			.kind = top_mark_kind(row->kind),
+			.kind = row->mark,
 			.line = row->line,
 			.detail = *row->detail ? row->detail : NULL,
 		};
@@ -109,7 +109,7 @@ static void fill_events(struct top *top, struct screen *screen)
 		.filter = top->pane == PANE_EVENTS ? top->filter : "",
 	};
 	if (top->replay)
-		events->missing = "a recording has no events";
+		events->missing = "a recording has no events but alerts";
 	else if (!top->events)
 		events->missing = "--no-events was given";
 	else if (events_missing(top->events, (int)top->shown, top->events_why))

@@ -1,4 +1,6 @@
 /* top_targets.c: the processes that `top` watches, and what came of them so far. */
+#include "analysis/course.h"
+#include "analysis/watch.h"
 #include "base/take.h"
 #include "base/text.h"
 #include "target/process.h"
@@ -57,6 +59,8 @@ static int take_order(struct top *top, unsigned arenas)
 static void free_target(struct top_target *target)
 {
 	history_free(target->history);
+	course_free(target->limits);
+	watch_free(target->watch);
 	free(target->event);
 	*target = (struct top_target){0};
 }
@@ -74,7 +78,8 @@ int top_add(struct top *top, int pid, const char *comm, unsigned arenas,
 	if (!top->event_row)
 		top->event_row = take(TOP_EVENTS * sizeof(*top->event_row));
 	if (!target->event || !top->event_row || take_history(top, target) ||
-	    take_order(top, arenas)) {
+	    take_order(top, arenas) || watch_new(&target->watch, &top->rules) ||
+	    (!top->replay && course_new_limits(&target->limits))) {
 		free_target(target);
 		return out_of_memory(fault);
 	}
@@ -132,27 +137,14 @@ const struct sample *top_sample(struct top *top)
 
 /* ---- events ---- */
 
-/* A threshold that moved decides what grows from then on: it is worth an alert. */
-enum mark_kind top_mark_kind(enum event_kind kind)
-{
-	static const enum mark_kind marks[EVENT_KINDS] = {
-		[EVENT_FAILURE] = MARK_FAILURE,
-		[EVENT_KILL] = MARK_KILL,
-		[EVENT_THRESHOLD] = MARK_ALERT,
-	};
-
-	_Static_assert(MARK_GROWTH == 0, "all others are growths");
-	return marks[kind];
-}
-
-static void keep_event(struct top_target *target, const struct events_row *row)
+void top_keep_event(struct top_target *target, const struct events_row *row)
 {
 	if (target->event_count == TOP_EVENTS) {
 		target->event_first = (target->event_first + 1) % TOP_EVENTS;
 		target->event_count--;
 	}
 	target->event[(target->event_first + target->event_count++) % TOP_EVENTS] = *row;
-	history_mark(target->history, row->time_ns, top_mark_kind(row->kind), row->bytes);
+	history_mark(target->history, row->time_ns, row->mark, row->bytes);
 }
 
 const struct events_row *top_event(const struct top_target *target, size_t i)
@@ -166,7 +158,7 @@ static void take_events(struct top *top)
 {
 	events_heard(top->events);
 	while (events_take(top->events, &top->event_taken)) {
-		keep_event(&top->target[top->event_taken.target], &top->event_taken);
+		top_keep_event(&top->target[top->event_taken.target], &top->event_taken);
 		top->dirty = true;
 	}
 }
@@ -179,6 +171,23 @@ static void end(struct top *top, struct top_target *target, const char *why)
 		return;
 	target->over = true;
 	snprintf(target->why_over, sizeof(target->why_over), "%s", why);
+	top_end_alerts(target);
+	top->dirty = true;
+}
+
+void top_keep(struct top *top, unsigned index, const struct sample *sample,
+	      const struct bounds *bounds)
+{
+	struct top_target *target = &top->target[index];
+
+	/* What is too large to be kept whole is kept as figures. */
+	(void)history_add(target->history, sample);
+	target->has_room = bounds != NULL;
+	if (bounds) {
+		room_of(bounds, &sample->fig, &target->room);
+		course_add(target->limits, sample, &target->room);
+	}
+	top_watch(target, sample);
 	top->dirty = true;
 }
 
@@ -194,9 +203,7 @@ static void take_reading(struct top *top, unsigned index)
 		const struct sample *sample = feed_sample(top->feed, (int)index);
 
 		memcpy(target->comm, sample->comm, sizeof(target->comm));
-		/* What is too large to be kept whole is kept as figures. */
-		(void)history_add(target->history, sample);
-		top->dirty = true;
+		top_keep(top, index, sample, feed_bounds(top->feed, (int)index));
 	}
 	if (news.over)
 		end(top, target, news.why.text);
@@ -209,10 +216,8 @@ static void take_replayed(struct top *top)
 	unsigned index;
 	bool is_cut;
 
-	while ((sample = replayer_take(top->replay, &index))) {
-		(void)history_add(top->target[index].history, sample);
-		top->dirty = true;
-	}
+	while ((sample = replayer_take(top->replay, &index)))
+		top_keep(top, index, sample, NULL);
 	if (top->replay_told || !replayer_over(top->replay, &is_cut, &why))
 		return;
 	top->replay_told = true;

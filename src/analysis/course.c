@@ -33,17 +33,27 @@ struct course {
 	double time_s[COURSE_POINTS], value[COURSE_POINTS];
 };
 
-int course_new(struct course **course)
+static int new_from(struct course **course, unsigned first)
 {
 	struct course *new = take(sizeof(*new));
 	int error = new ? 0 : -ENOMEM;
 
-	for (unsigned i = 0; !error && i < TRACKS; i++)
+	for (unsigned i = first; !error && i < TRACKS; i++)
 		error = track_new(&new->track[i], &shape);
 	if (error)
 		course_free(new);
 	*course = error ? NULL : new;
 	return error;
+}
+
+int course_new(struct course **course)
+{
+	return new_from(course, 0);
+}
+
+int course_new_limits(struct course **course)
+{
+	return new_from(course, LIMIT);
 }
 
 void course_free(struct course *course)
@@ -58,6 +68,8 @@ void course_free(struct course *course)
 static void add(struct course *course, unsigned i, int64_t time_ns, bool has,
 		uint64_t value)
 {
+	if (!course->track[i])
+		return;
 	if (has)
 		track_add(course->track[i], time_ns, (double)value);
 	else

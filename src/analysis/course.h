@@ -19,6 +19,9 @@ struct course;
 
 /* Takes all memory that is ever needed. 0 or -ENOMEM. */
 int course_new(struct course **course);
+
+/* The same for course_reach and course_span_s alone, in half of the memory. */
+int course_new_limits(struct course **course);
 void course_free(struct course *course);
 
 /* Adds a reading; figures that it does not have are gaps. ROOM, of the same instant, may

@@ -17,7 +17,7 @@ PANES = (
     ("2", r"arenas?, sorted by", "Arenas"),
     ("3", "a recording has no map", "Map"),
     ("4", "chunk size", "Sizes"),
-    ("5", "a recording has no events", "Events"),
+    ("5", r"A alert +largest-free-falls begins", "Events"),
     ("6", "malloc_trim|shares its pages|nothing ails", "Advice"),
 )
 LAST = r"12:02:44$"  # the time in the header, when all is played
