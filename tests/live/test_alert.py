@@ -7,12 +7,14 @@ import pathlib
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
 import harness
 
 FRAGMENTER = harness.BUILD / "examples" / "fragmenter"
+LIMITED = harness.BUILD / "examples" / "limited"
 
 
 class Alert:
@@ -237,6 +239,61 @@ def probes(tap, folder, oracle):
         tap.equal(status, 2, "a rule about events has them counted", run.err.read_text())
 
 
+def failures(tap, folder):
+    """A program whose allocations fail is told, by what the probes count."""
+    target = harness.Target([LIMITED])
+    with target:
+        target.line()
+        with Alert(folder, "-p", target.pid, "--json", "--once", "-r", "failed_allocs > 0",
+                   "0.1") as run:
+            status = run.wait()
+            said = run.err.read_text()
+            if status in (69, 77):
+                raise harness.Skip(said.strip())
+            tap.equal(status, 2, "exit status", said)
+            alert = json.loads(run.lines()[0])
+    tap.equal((alert["event"], alert["pid"]), ("begin", target.pid), "it is told")
+    evidence = alert["evidence"][0]
+    tap.ok(evidence["now"] > 0, "with how many failed", alert)
+
+
+# A device directory of its own hides the system's log from the rest of the command.
+OWN_LOG = """
+mount -t tmpfs none /dev && touch /dev/log && mount --bind "$0" /dev/log || exit 99
+exec "$@"
+"""
+
+
+def system_log(tap, folder, oracle):
+    """--syslog, to a log of our own: one message a line, by its severity."""
+    harness.need_root("a mount of its own over /dev")
+    path = pathlib.Path(folder) / "log"
+    command = [harness.need("unshare"), "--mount", "--propagation", "private", "sh", "-c",
+               OWN_LOG, path, harness.FRAGSCOPE, "alert", "-p", oracle.pid, "--syslog",
+               "-r", "heavy: rss > 1 severity critical", "-r", "light: rss > 2", "0.1", 2]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(path))
+        log.settimeout(harness.PATIENCE_S)
+        done = subprocess.run(
+            [str(word) for word in command], stdin=subprocess.DEVNULL, text=True,
+            capture_output=True, env=harness.CLEAN_ENV, check=False,
+            timeout=harness.PATIENCE_S,
+        )
+        if done.returncode == 99 or done.stderr.startswith("unshare:"):
+            raise harness.Skip(f"no mounts can be made: {done.stderr.strip()}")
+        tap.equal(done.returncode, 0, "exit status", done.stderr)
+        got = [log.recv(4096).decode() for _ in range(4)]
+    for priority, kind, rule in ((26, "begin", "heavy"), (28, "begin", "light"),
+                                 (26, "end", "heavy"), (28, "end", "light")):
+        words = f"alert {kind}: {oracle.proc('comm').strip()}[{oracle.pid}] {rule}: "
+        tap.equal(
+            len([one for one in got if one.startswith(f"<{priority}>") and words in one
+                 and " fragscope[" in one]),
+            1, f"{kind} of {rule} by its severity", got,
+        )
+    tap.equal(len(done.stdout.splitlines()), 4, "and the lines as ever", done.stdout)
+
+
 def what_is_wrong(tap, folder, oracle):
     file = pathlib.Path(folder) / "wrong.ini"
     file.write_text("[a]\nwhen = rss > 1M\nfor = 5\nuntil = rs < 1\n")
@@ -274,10 +331,10 @@ def main():
         scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
         with tap.section("a target"), harness.Oracle(scenario) as oracle:
             for test in (begins_and_ends, one_command_of_a_rule, rules_are_read_again,
-                         probes, what_is_wrong):
+                         probes, system_log, what_is_wrong):
                 with tap.section(test.__name__):
                     test(tap, folder, oracle)
-        for test in (restarts, limits):
+        for test in (restarts, limits, failures):
             with tap.section(test.__name__):
                 test(tap, folder)
         if judge:
