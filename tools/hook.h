@@ -28,8 +28,8 @@ void hook_tend(struct hook *hook, int64_t now_ns);
 /* Whether something runs or waits. */
 bool hook_busy(const struct hook *hook);
 
-/* Tends by clock_monotonic_ns until nothing waits or runs any more, for WAIT_NS at most, and frees HOOK;
- * commands that still run then go on by themselves. */
+/* Tends by clock_monotonic_ns until nothing waits or runs any more, for WAIT_NS at most,
+ * and frees HOOK; commands that still run then go on by themselves. */
 void hook_finish(struct hook *hook, int64_t wait_ns);
 
 #endif
