@@ -125,9 +125,10 @@ static void say_healthy(const struct verdict_input *input, char *text, unsigned 
 		live += other;
 	snprintf(text, size,
 		 "Nothing wrong was found: of %s resident the program holds %s, and %s "
-		 "is free.",
+		 "is free.%s",
 		 units_bytes_text(rss).s, units_bytes_text(live).s,
-		 units_bytes_text(free_bytes).s);
+		 units_bytes_text(free_bytes).s,
+		 input->live.is_known ? "" : " Whether it grows takes longer to tell.");
 }
 
 void verdict_answer(const struct verdict_input *input, const struct verdict *verdict,

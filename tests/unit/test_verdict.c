@@ -110,9 +110,16 @@ static void is_only(enum verdict_kind kind, const char *headline)
 static void healthy(void **state)
 {
 	(void)state;
+	input.live.is_known = true;
 	is_healthy();
 	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
 				    "program holds 350M, and 20.0M is free.");
+	/* Too few readings for a trend: a leak would not have been seen. */
+	input.live.is_known = false;
+	is_healthy();
+	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
+				    "program holds 350M, and 20.0M is free. Whether it "
+				    "grows takes longer to tell.");
 }
 
 static void without_figures(void **state)
