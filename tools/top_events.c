@@ -85,13 +85,12 @@ static void fill_row(struct events_row *row, const char *text)
 	row->detail[length] = '\0';
 }
 
-/* A threshold that moved decides what grows from then on: it is worth an alert. */
 static enum mark_kind mark_of(enum event_kind kind)
 {
 	static const enum mark_kind marks[EVENT_KINDS] = {
 		[EVENT_FAILURE] = MARK_FAILURE,
 		[EVENT_KILL] = MARK_KILL,
-		[EVENT_THRESHOLD] = MARK_ALERT,
+		[EVENT_THRESHOLD] = MARK_THRESHOLD,
 	};
 
 	_Static_assert(MARK_GROWTH == 0, "all others are growths");

@@ -127,7 +127,7 @@ struct mark_look mark_look(enum mark_kind kind)
 		[MARK_GROWTH] = {0x25b4, INK_GROWTH, "growth"},
 		[MARK_FAILURE] = {'F', INK_FAILURE, "failure"},
 		[MARK_KILL] = {'K', INK_KILL, "kill"},
-		[MARK_TRIM] = {'T', INK_TRIM, "trim"},
+		[MARK_THRESHOLD] = {'T', INK_THRESHOLD, "threshold"},
 		[MARK_ALERT] = {'A', INK_ALERT, "alert"},
 	};
 
@@ -267,7 +267,7 @@ static void graph_draw(const struct drawing *drawing, unsigned place)
 static void marks(const struct drawing *drawing, const struct area *axis)
 {
 	static const unsigned char rank[MARK_KINDS] = {
-		[MARK_GROWTH] = 1,  [MARK_TRIM] = 2, [MARK_ALERT] = 3,
+		[MARK_GROWTH] = 1,  [MARK_THRESHOLD] = 2, [MARK_ALERT] = 3,
 		[MARK_FAILURE] = 4, [MARK_KILL] = 5,
 	};
 	struct history_mark mark[MARKS_MAX];
