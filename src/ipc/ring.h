@@ -33,8 +33,8 @@ enum {
 	RING_BYTES = RING_HEADER_BYTES + RING_SLOTS * RING_SLOT_BYTES,
 };
 
-/* Figures by DESIGN's names and meanings, chunk sizes in bytes. Those before
- * RING_ARENA_FIGURES can also be of one arena. Numbers are never given anew. */
+/* Figures by the catalogue's names and meanings (sample.c), chunk sizes in bytes. Those
+ * before RING_ARENA_FIGURES can also be of one arena. Numbers are never given anew. */
 enum ring_figure {
 	RING_SYSTEM_BYTES = 0,
 	RING_FREE_BYTES = 1, /* bins, fastbins and tops */
