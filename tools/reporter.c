@@ -2,6 +2,7 @@
 
 #include "analysis/course.h"
 #include "analysis/others.h"
+#include "analysis/trend.h"
 #include "base/clock.h"
 #include "base/take.h"
 #include "source/replay.h"
@@ -16,11 +17,14 @@
 #include <string.h>
 #include <time.h>
 
-#define LEAST_WAIT_NS INT64_C(500000000)
+/* Between two readings: of a short time there are ENOUGH all the same. */
+#define USUAL_WAIT_NS INT64_C(500000000)
+#define LEAST_WAIT_NS INT64_C(50000000)
 #define POLL_NS	      INT64_C(100000000)
 
 enum {
 	READINGS = 120, /* at most, of however long a time */
+	ENOUGH = 12,	/* for a trend, with some that may be lost */
 	STACKS = 1024,
 	STACKS_TOLD = 5,
 	STACK_BYTES = 16384,
@@ -248,20 +252,39 @@ static void wait_until(struct reporter *reporter, int64_t due_ns, const sigset_t
 	}
 }
 
+static int64_t step_of(int64_t for_ns)
+{
+	int64_t wait_ns =
+		for_ns / ENOUGH < USUAL_WAIT_NS ? for_ns / ENOUGH : USUAL_WAIT_NS;
+
+	if (wait_ns < LEAST_WAIT_NS)
+		wait_ns = LEAST_WAIT_NS;
+	return wait_ns > for_ns / READINGS ? wait_ns : for_ns / READINGS;
+}
+
+/* A reading that is longer than its turn leaves turns out, unless that leaves too few for
+ * a trend: then the next begins at once. */
+static int64_t next_turn(int64_t due_ns, int64_t step_ns, int64_t for_ns)
+{
+	int64_t now_ns = clock_monotonic_ns();
+	int64_t turn_ns = due_ns;
+
+	while (turn_ns <= now_ns)
+		turn_ns += step_ns;
+	return (turn_ns - due_ns) * TREND_MIN > for_ns ? now_ns : turn_ns;
+}
+
 static int watch(struct reporter *reporter, const sigset_t *mask, struct fault *fault)
 {
 	int64_t for_ns = reporter->options->for_ns;
-	int64_t step_ns =
-		for_ns / READINGS > LEAST_WAIT_NS ? for_ns / READINGS : LEAST_WAIT_NS;
+	int64_t step_ns = step_of(for_ns);
 	int64_t begin_ns = clock_monotonic_ns();
 	int64_t due_ns = begin_ns;
 	int error = read_once(reporter, fault);
 
 	while (!error && !reporter->has_ended && !verb_stop_asked() &&
 	       due_ns + step_ns <= begin_ns + for_ns) {
-		/* A reading that is longer than its turn leaves turns out. */
-		while (due_ns <= clock_monotonic_ns())
-			due_ns += step_ns;
+		due_ns = next_turn(due_ns, step_ns, for_ns);
 		wait_until(reporter, due_ns, mask);
 		if (!verb_stop_asked())
 			error = read_once(reporter, fault);

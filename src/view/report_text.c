@@ -1,7 +1,9 @@
 /* report_text.c: a report for people, in 80 columns. */
+#include "analysis/trend.h"
 #include "base/fault.h"
 #include "view/report_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,14 +223,29 @@ static void broken(struct report_out *out, const struct sample *sample)
 
 /* ---- where it is heading ---- */
 
+/* How long to watch it, where the time had no room for enough readings. */
+static void too_few(struct report_out *out, const struct report *report)
+{
+	double of_s = (double)report->cost.longest_ns / 1e9;
+	char line[256];
+	int used;
+
+	used = snprintf(line, sizeof(line),
+			"Not known: that takes %d readings, and this is of %llu.",
+			TREND_MIN, (unsigned long long)report->readings);
+	if (report->readings > 1 && !report->is_recorded)
+		snprintf(line + used, sizeof(line) - (size_t)used,
+			 " One takes %s at the longest: --for %.0fs has room for them.",
+			 units_ns_text(report->cost.longest_ns).s,
+			 ceil(of_s * TREND_MIN * 1.5) + 1);
+	wrapped(out, 2, 2, line);
+}
+
 static void heading(struct report_out *out, const struct report *report)
 {
 	title(out, "Where it is heading");
 	if (!report->courses || !report->course[0].trend.is_known) {
-		report_say(out,
-			   "  Not known: that takes 8 readings, and this is of "
-			   "%llu.\n",
-			   (unsigned long long)report->readings);
+		too_few(out, report);
 		return;
 	}
 	for (unsigned i = 0; i < report->courses; i++) {

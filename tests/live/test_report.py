@@ -314,6 +314,27 @@ def check_page(tap):
         tap.equal(done.returncode, 1, "where no page can be written", done.stderr)
 
 
+def check_short(tap):
+    """A short time has the readings that a trend needs, or else it is told how long does."""
+    with tap.section("a short time"), Example("steady") as target:
+        for _ in range(5):  # on a busy machine readings may be late
+            found = report(target.pid, "--for", "3s", "--no-events")
+            if found["cost"]["readings"] >= 8:
+                break
+        tap.ok(found["cost"]["readings"] >= 8, "readings in 3 s", found["cost"])
+        tap.ok("rss_bytes" in found["trends"], "trends are told", found["trends"])
+        done = harness.fragscope(
+            "report", "-p", target.pid, "--for", "0.1s", "--no-events"
+        )
+        words = " ".join(done.stdout.split())
+        tap.ok("that takes 8 readings, and this is of " in words, "too short", words[:1500])
+        tap.ok(
+            re.search(r"One takes \S+ at the longest: --for \d+s has room", words),
+            "how long it takes is told",
+            words[:1500],
+        )
+
+
 MEASURE = """<script>document.title =
 [...document.querySelectorAll('body > *')].filter(one =>
 one.getBoundingClientRect().right > innerWidth).map(one => one.tagName).join() + '|' +
@@ -486,6 +507,7 @@ def main():
     check_set_limits(tap)
     check_cgroup(tap)
     check_text(tap)
+    check_short(tap)
     check_page(tap)
     check_layout(tap)
     check_replay(tap)
