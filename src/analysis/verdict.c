@@ -106,6 +106,19 @@ unsigned verdicts_of(const struct verdict_input *input, struct verdict *out, uns
 	return count;
 }
 
+enum { TCACHE_MOST = 1056 }; /* of one chunk, unless tcache_max is set */
+
+bool verdict_cached(const struct figures *fig, uint64_t *bytes)
+{
+	uint64_t swapped, live, chunks;
+
+	return judge_figure(fig, FIG_LIVE_RESIDENT_BYTES, &live) &&
+	       judge_figure(fig, FIG_TCACHE_CHUNKS, &chunks) &&
+	       judge_figure(fig, FIG_TCACHE_BYTES, bytes) && *bytes <= live &&
+	       *bytes <= chunks * TCACHE_MOST &&
+	       judge_figure(fig, FIG_SWAP_BYTES, &swapped) && !swapped;
+}
+
 /* Where the memory is, when nothing is the matter with it. */
 static void say_healthy(const struct verdict_input *input, char *text, unsigned size)
 {
@@ -120,6 +133,10 @@ static void say_healthy(const struct verdict_input *input, char *text, unsigned 
 			"Nothing wrong was found, but where the resident memory is could "
 			"not be told.");
 		return;
+	}
+	if (verdict_cached(fig, &other)) {
+		live -= other;
+		free_bytes += other;
 	}
 	if (judge_figure(fig, FIG_MMAPPED_RESIDENT_BYTES, &other))
 		live += other;

@@ -106,6 +106,11 @@ struct verdict {
 unsigned verdicts_of(const struct verdict_input *input, struct verdict *out,
 		     unsigned max);
 
+/* How many BYTES of live_resident_bytes are free chunks in tcaches. Their threads have
+ * written to each of them, so that all are resident; false, not known, when something of
+ * the process is in swap, or when a tunable lets in sizes beyond the usual. */
+bool verdict_cached(const struct figures *fig, uint64_t *bytes);
+
 /* The one sentence that answers what is the matter, into TEXT of SIZE bytes; also when
  * COUNT is 0: where the memory is, then. */
 void verdict_answer(const struct verdict_input *input, const struct verdict *verdict,

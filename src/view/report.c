@@ -9,9 +9,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-const struct report_part report_part[REPORT_PARTS] = {
+static const struct {
+	enum figure f;
+	const char *words;
+	const char *class;
+} report_part[REPORT_PARTS] = {
 	{FIG_LIVE_RESIDENT_BYTES, "held by the program", "live"},
+	{FIG_TCACHE_BYTES, "free; kept in thread caches", "cached"},
 	{FIG_MMAPPED_RESIDENT_BYTES, "held, in mappings of their own", "mapped"},
 	{FIG_TRIMMABLE_BYTES, "free; a trim gives it back", "trimmable"},
 	{FIG_PINNED_BYTES, "free; pinned by what is held", "pinned"},
@@ -74,6 +80,29 @@ void report_say(struct report_out *out, const char *format, ...)
 
 /* ---- figures ---- */
 
+unsigned report_parts(const struct figures *fig, struct report_share out[REPORT_PARTS])
+{
+	uint64_t cached;
+	bool has_cached = verdict_cached(fig, &cached);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < REPORT_PARTS; i++) {
+		enum figure f = report_part[i].f;
+		struct report_share *share = &out[count];
+
+		if (!figure_has(fig, f) || (f == FIG_TCACHE_BYTES && !has_cached))
+			continue;
+		*share = (struct report_share){fig->v[f].u, report_part[i].words,
+					       report_part[i].class};
+		if (f == FIG_LIVE_RESIDENT_BYTES && has_cached)
+			share->bytes -= cached;
+		else if (f == FIG_LIVE_RESIDENT_BYTES)
+			share->words = "held, or in thread caches";
+		count++;
+	}
+	return count;
+}
+
 unsigned report_arenas(const struct sample *sample, unsigned *out, unsigned max)
 {
 	unsigned count = 0;
@@ -126,26 +155,52 @@ struct units_text report_figure(const struct figures *fig, enum figure f)
 
 /* ---- words ---- */
 
-static struct units_text rate(enum figure f, double per_s)
+static struct units_text amount(enum figure f, double value)
 {
-	uint64_t whole = (uint64_t)fabs(per_s);
+	uint64_t whole = (uint64_t)value;
 
 	return figure_info[f].unit == UNIT_BYTES ? units_bytes_text(whole)
 						 : units_count_text(whole);
 }
 
-void report_trend(enum figure f, const struct verdict_trend *trend, char *text,
-		  size_t size)
+/* A movement without a rate that is sure: by how much from the first to the last, if that
+ * is most of it. */
+static void unsteady(const struct report_course *course, char *text, size_t size)
 {
+	const struct verdict_trend *trend = &course->trend;
+	double low = trend->first, high = trend->first;
+	struct units_text from, to;
+
+	for (size_t i = 0; i < course->points; i++) {
+		low = fmin(low, course->point[i].min);
+		high = fmax(high, course->point[i].max);
+	}
+	from = amount(course->f, low);
+	to = amount(course->f, high);
+	if (low == high)
+		snprintf(text, size, "still");
+	else if (!strcmp(from.s, to.s))
+		snprintf(text, size, "hardly moves");
+	else if (2 * fabs(trend->last - trend->first) >= high - low)
+		snprintf(text, size, "%s by %s, but not steadily",
+			 trend->last > trend->first ? "up" : "down",
+			 amount(course->f, fabs(trend->last - trend->first)).s);
+	else
+		snprintf(text, size, "between %s and %s, no trend", from.s, to.s);
+}
+
+void report_trend(const struct report_course *course, char *text, size_t size)
+{
+	const struct verdict_trend *trend = &course->trend;
+
 	if (!trend->is_known)
 		snprintf(text, size, "too few readings to tell");
 	else if (!trend->is_rising && !trend->is_falling)
-		snprintf(text, size, "%s",
-			 trend->first == trend->last ? "still" : "no sure movement");
+		unsteady(course, text, size);
 	else
 		snprintf(text, size, "%s %s a second",
 			 trend->is_rising ? "rising" : "falling",
-			 rate(f, trend->per_s).s);
+			 amount(course->f, fabs(trend->per_s)).s);
 }
 
 void report_when(const struct room_reach *reach, char *text, size_t size)

@@ -29,15 +29,17 @@ int report_finish(struct report_out *out);
 __attribute__((format(printf, 2, 3))) void report_say(struct report_out *out,
 						      const char *format, ...);
 
-/* One part of what is resident, or of none. */
-struct report_part {
-	enum figure f;
+/* One part of what is resident. */
+struct report_share {
+	uint64_t bytes;
 	const char *words;
 	const char *class; /* of its colour in HTML */
 };
 
-enum { REPORT_PARTS = 7 };
-extern const struct report_part report_part[REPORT_PARTS];
+enum { REPORT_PARTS = 8 };
+
+/* The parts of the resident memory that FIG tells, into OUT; how many. */
+unsigned report_parts(const struct figures *fig, struct report_share out[REPORT_PARTS]);
 
 /* The positions in sample->arena of the MAX arenas with most free and resident, the most
  * first; how many. */
@@ -46,9 +48,9 @@ unsigned report_arenas(const struct sample *sample, unsigned *out, unsigned max)
 /* Figure F of FIG for people: bytes, counts and ratios scaled, "-" when it is absent. */
 struct units_text report_figure(const struct figures *fig, enum figure f);
 
-/* How TREND moves, in words: "rising 1.20M a second", "no sure movement". */
-void report_trend(enum figure f, const struct verdict_trend *trend, char *text,
-		  size_t size);
+/* How COURSE moves, in words: "rising 1.20M a second", "up by 15.0M, but not steadily".
+ */
+void report_trend(const struct report_course *course, char *text, size_t size);
 
 /* When a limit is reached, in words; "-" when that is not known. */
 void report_when(const struct room_reach *reach, char *text, size_t size);

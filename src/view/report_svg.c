@@ -34,6 +34,8 @@ static void key(struct report_out *out, const char *class, const char *words,
 
 void report_svg_parts(struct report_out *out, const struct figures *fig)
 {
+	struct report_share part[REPORT_PARTS];
+	unsigned parts = report_parts(fig, part);
 	uint64_t all;
 	double x = 0;
 
@@ -44,25 +46,20 @@ void report_svg_parts(struct report_out *out, const struct figures *fig)
 		   "<svg viewBox=\"0 0 %d %d\" role=\"img\" "
 		   "aria-label=\"resident memory by parts\">\n",
 		   WIDE, BAR_HIGH);
-	for (unsigned i = 0; i < REPORT_PARTS; i++) {
-		const struct report_part *part = &report_part[i];
-		double wide;
+	for (unsigned i = 0; i < parts; i++) {
+		double wide = (double)part[i].bytes / (double)all * WIDE;
 
-		if (!figure_has(fig, part->f))
-			continue;
-		wide = (double)fig->v[part->f].u / (double)all * WIDE;
 		report_say(out,
 			   "<rect x=\"%.2f\" width=\"%.2f\" height=\"%d\" class=\"%s\">"
 			   "<title>%s %s</title></rect>\n",
-			   x, wide, BAR_HIGH, part->class, BYTES(fig->v[part->f].u),
-			   part->words);
+			   x, wide, BAR_HIGH, part[i].class, BYTES(part[i].bytes),
+			   part[i].words);
 		x += wide;
 	}
 	report_say(out, "</svg>\n<ul class=\"keys\">\n");
-	for (unsigned i = 0; i < REPORT_PARTS; i++)
-		if (figure_has(fig, report_part[i].f) && fig->v[report_part[i].f].u)
-			key(out, report_part[i].class, report_part[i].words,
-			    fig->v[report_part[i].f].u, all);
+	for (unsigned i = 0; i < parts; i++)
+		if (part[i].bytes)
+			key(out, part[i].class, part[i].words, part[i].bytes, all);
 	report_say(out, "</ul>\n");
 }
 
@@ -135,7 +132,7 @@ void report_svg_course(struct report_out *out, const struct report_course *cours
 	if (course->points < 2)
 		return;
 	scale = scale_of(course);
-	report_trend(course->f, &course->trend, words, sizeof(words));
+	report_trend(course, words, sizeof(words));
 	report_say(out,
 		   "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s over "
 		   "time\">\n<path class=\"axis\" d=\"M%d %d V%.0f H%d\"/>\n",

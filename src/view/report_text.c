@@ -97,17 +97,11 @@ static void head(struct report_out *out, const struct report *report)
 
 /* ---- where it is ---- */
 
-static void part(struct report_out *out, const struct figures *fig,
-		 const struct report_part *part, uint64_t rss)
+static void part(struct report_out *out, const struct report_share *part, uint64_t rss)
 {
-	uint64_t bytes;
-	double of;
+	double of = rss ? (double)part->bytes / (double)rss : 0;
 
-	if (!figure_has(fig, part->f))
-		return;
-	bytes = fig->v[part->f].u;
-	of = rss ? (double)bytes / (double)rss : 0;
-	report_say(out, "  %-32s %6s %5s", part->words, BYTES(bytes), SHARE(of));
+	report_say(out, "  %-32s %6s %5s", part->words, BYTES(part->bytes), SHARE(of));
 	if (of * BAR >= 0.5)
 		text_string(&out->text, "  ");
 	for (double drawn = 0.5; drawn <= of * BAR && drawn < BAR; drawn++)
@@ -117,6 +111,8 @@ static void part(struct report_out *out, const struct figures *fig,
 
 static void where(struct report_out *out, const struct figures *fig)
 {
+	struct report_share share[REPORT_PARTS];
+	unsigned shares = report_parts(fig, share);
 	uint64_t rss;
 
 	if (!figure_has(fig, FIG_RSS_BYTES))
@@ -124,8 +120,8 @@ static void where(struct report_out *out, const struct figures *fig)
 	rss = fig->v[FIG_RSS_BYTES].u;
 	title(out, "Where the resident memory is");
 	report_say(out, "  %-32s %6s\n", "resident, in all", BYTES(rss));
-	for (unsigned i = 0; i < REPORT_PARTS; i++)
-		part(out, fig, &report_part[i], rss);
+	for (unsigned i = 0; i < shares; i++)
+		part(out, &share[i], rss);
 	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_RESIDENT_BYTES) &&
 	    fig->v[FIG_FREE_BYTES].u > fig->v[FIG_FREE_RESIDENT_BYTES].u)
 		report_say(out, "  %-32s %6s  costs nothing\n", "free, but not resident",
@@ -257,7 +253,7 @@ static void heading(struct report_out *out, const struct report *report)
 			continue;
 		figure_set(&first, course->f, (uint64_t)course->trend.first);
 		figure_set(&last, course->f, (uint64_t)course->trend.last);
-		report_trend(course->f, &course->trend, words, sizeof(words));
+		report_trend(course, words, sizeof(words));
 		report_say(out, "  %-22s %6s -> %6s  %s\n", figure_info[course->f].name,
 			   report_figure(&first, course->f).s,
 			   report_figure(&last, course->f).s, words);

@@ -314,6 +314,29 @@ def check_page(tap):
         tap.equal(done.returncode, 1, "where no page can be written", done.stderr)
 
 
+def check_cached(tap):
+    """Chunks in thread caches are free, and no part of what the program holds."""
+    with tap.section("thread caches"), harness.Oracle("--threads 8 --tcache") as target:
+        row = report(target.pid, "--for", "0")["sample"]
+        if row["swap_bytes"]:
+            raise harness.Skip("something of the program is in swap")
+        text = harness.fragscope("report", "-p", target.pid, "--for", "0").stdout
+        tap.ok(row["tcache_bytes"] > 0, "there is something in them", row)
+        found = re.search(r"^  free; kept in thread caches +(\S+)", text, re.M)
+        tap.ok(found, "a part of its own", text[:1500])
+        tap.within(
+            scaled(found.group(1)) / row["tcache_bytes"], 0.99, 1.01, "their bytes"
+        )
+        held = re.search(r"^  held by the program +(\S+)", text, re.M)
+        want = row["live_resident_bytes"] - row["tcache_bytes"]
+        tap.within(scaled(held.group(1)) / want, 0.99, 1.01, "held without them", text)
+
+
+def scaled(text):
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    return float(text.rstrip("KMG")) * units.get(text[-1], 1)
+
+
 def check_short(tap):
     """A short time has the readings that a trend needs, or else it is told how long does."""
     with tap.section("a short time"), Example("steady") as target:
@@ -507,6 +530,7 @@ def main():
     check_set_limits(tap)
     check_cgroup(tap)
     check_text(tap)
+    check_cached(tap)
     check_short(tap)
     check_page(tap)
     check_layout(tap)

@@ -1,6 +1,7 @@
 /* test_course.c: how figures and limits moved over readings: trends, gaps, many readings,
  * and when a limit is reached. */
 #include "analysis/course.h"
+#include "view/report_parts.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -73,6 +74,50 @@ static void trends(void **state)
 	course_held(course, &trend);
 	assert_true(trend.is_rising && fabs(trend.per_s - 2.0 * (double)M) < 1);
 	assert_true(course_span_s(course) == 19.0);
+}
+
+/* RSS of second I in M. */
+static const char *words_of(const unsigned *rss, unsigned count)
+{
+	static struct track_point point[COURSE_POINTS];
+	static char words[64];
+	struct report_course told = {.f = FIG_RSS_BYTES, .point = point};
+
+	for (unsigned i = 0; i < count; i++) {
+		sample_clear(sample);
+		sample->time_ns = 1000 * SECOND + i * SECOND;
+		figure_set(&sample->fig, FIG_RSS_BYTES, rss[i] * M);
+		course_add(course, sample, NULL);
+	}
+	course_trend(course, 0, &told.trend);
+	told.points = course_points(course, 0, point);
+	report_trend(&told, words, sizeof(words));
+	return words;
+}
+
+static void a_jump_is_told(void **state)
+{
+	static const unsigned up[] = {264, 264, 264, 264, 264, 264,
+				      264, 264, 264, 279, 279};
+
+	(void)state;
+	assert_string_equal(words_of(up, 11), "up by 15.0M, but not steadily");
+}
+
+static void a_wave_is_no_trend(void **state)
+{
+	static const unsigned wave[] = {264, 279, 264, 279, 264, 279, 264, 279, 264, 265};
+
+	(void)state;
+	assert_string_equal(words_of(wave, 10), "between 264M and 279M, no trend");
+}
+
+static void stillness_is_told(void **state)
+{
+	static const unsigned still[] = {264, 264, 264, 264, 264, 264, 264, 264};
+
+	(void)state;
+	assert_string_equal(words_of(still, 8), "still");
 }
 
 static void too_few_readings(void **state)
@@ -154,8 +199,15 @@ static void a_day_of_readings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(trends),	      TEST(too_few_readings), TEST(what_was_never_had),
-		TEST(a_gap_is_a_gap), TEST(limits),	      TEST(a_day_of_readings),
+		TEST(trends),
+		TEST(a_jump_is_told),
+		TEST(a_wave_is_no_trend),
+		TEST(stillness_is_told),
+		TEST(too_few_readings),
+		TEST(what_was_never_had),
+		TEST(a_gap_is_a_gap),
+		TEST(limits),
+		TEST(a_day_of_readings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

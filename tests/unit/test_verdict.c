@@ -122,6 +122,23 @@ static void healthy(void **state)
 				    "grows takes longer to tell.");
 }
 
+/* What threads keep in their caches is free, as far as it is known to be resident. */
+static void cached(void **state)
+{
+	(void)state;
+	input.live.is_known = true;
+	set(FIG_TCACHE_BYTES, 30 * M);
+	set(FIG_TCACHE_CHUNKS, 60000);
+	set(FIG_SWAP_BYTES, 0);
+	is_healthy();
+	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
+				    "program holds 320M, and 50.0M is free.");
+	set(FIG_SWAP_BYTES, 4096);
+	is_healthy();
+	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
+				    "program holds 350M, and 20.0M is free.");
+}
+
 static void without_figures(void **state)
 {
 	(void)state;
@@ -568,6 +585,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(healthy),
+		TEST(cached),
 		TEST(without_figures),
 		TEST(fragmentation),
 		TEST(cache),
