@@ -497,6 +497,8 @@ static int tell_fold(struct session *session, struct fault *fault)
 
 	fold_unseen(session);
 	error = fold_table(session->fold, session->fd);
+	if (!error)
+		error = note(session, fold_caveat);
 	if (error)
 		return write_fault(request->output, error, fault);
 	if (!request->folded)

@@ -210,8 +210,12 @@ static bool leak(const struct verdict_input *input, struct verdict *verdict)
 	    BYTES((uint64_t)live->high_per_s), BYTES((uint64_t)input->rss.first),
 	    BYTES((uint64_t)input->rss.last));
 	SAY(remedy,
-	    "No setting of malloc helps: find who allocates with 'fragscope trace -p %d "
-	    "--fold --for 1m'. A cache that fills looks the same until it is full: watch "
+	    "No setting of malloc helps. Who keeps the memory is told by 'valgrind "
+	    "--leak-check=full COMMAND' or 'heaptrack COMMAND', under which the program "
+	    "has to be started anew. 'fragscope trace -p %d --fold --for 1m' works on "
+	    "the "
+	    "running program, but tells who made the heap grow, which is not always who "
+	    "keeps the memory. A cache that fills looks the same until it is full: watch "
 	    "for longer (--for 10m).",
 	    input->sample->pid);
 	judge_fact(verdict, "live_first_bytes", UNIT_BYTES, (uint64_t)live->first);

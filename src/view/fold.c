@@ -18,6 +18,10 @@ enum {
 	COLUMN_WIDTH = 8,
 };
 
+const char fold_caveat[] = "Who made the heap grow is not always who keeps the memory: a "
+			   "growth is charged to "
+			   "the call that met the end of the heap.";
+
 /* Rows of what has no stack of its own; they never want for room. */
 static const char no_room[] = "[no room]";
 static const char unseen[] = "[no stack: limited]";

@@ -7,6 +7,9 @@
 
 #include <stdint.h>
 
+/* To be read with every table of stacks. */
+extern const char fold_caveat[];
+
 struct fold;
 
 /* Takes all memory that is ever needed, for MAX_STACKS different ones, 1 at least: some

@@ -300,6 +300,7 @@ static void growth(struct report_out *out, const struct report_growth *of)
 			   COUNT(of->row[i].failures));
 	}
 	end_table(out);
+	element(out, "p", NULL, fold_caveat);
 }
 
 static void limit(struct report_out *out, const struct report *report,

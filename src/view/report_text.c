@@ -304,6 +304,8 @@ static void growth(struct report_out *out, const struct report *report)
 			   COUNT(of->row[i].growths), COUNT(of->row[i].failures));
 		stack(out, of->row[i].stack);
 	}
+	if (of->rows)
+		wrapped(out, 2, 2, fold_caveat);
 }
 
 /* ---- limits ---- */

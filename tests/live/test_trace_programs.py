@@ -29,6 +29,56 @@ def grow(tap, target, orders=None, pid=None):
         return trace.events
 
 
+# ---- whom growth blames ----------------------------------------------------------------
+
+CAVEAT = "Who made the heap grow is not always who keeps the memory"
+
+
+def run_blame(tap):
+    """A leak of small blocks beside a large one that comes and goes: the table has the
+    wrong function, and says that it may."""
+    path = harness.program("blame")
+    with Target([path]) as target:
+        target.line()
+        with Trace(target, "--fold", form=()) as trace:
+            before = target.rollup("Rss")
+            harness.until(lambda: target.rollup("Rss") > before + (8 << 20), "growth")
+            tap.equal(trace.stop(), 0, "exit status", trace.said)
+            tap.ok("main;transient_big;malloc" in trace.text, "whom the table has", trace.text)
+            tap.ok(f"# {CAVEAT}" in trace.text, "that it may be wrong", trace.text)
+        for _ in range(4):  # on a busy machine it may take longer to be sure
+            done = harness.fragscope("report", "-p", target.pid, "--for", "6s")
+            words = " ".join(done.stdout.split())
+            if "A leak, or a cache that fills" in words:
+                break
+        tap.ok("A leak, or a cache that fills (warning)" in words, "a leak it is", words)
+        tap.ok(CAVEAT in words, "so says the report", words)
+        for tool in ("valgrind --leak-check=full COMMAND", "heaptrack COMMAND"):
+            tap.ok(f"'{tool}'" in words, f"it names {tool.split()[0]}", words)
+    with tap.section("valgrind"):
+        command = [harness.need("valgrind"), "--leak-check=full", path, "50"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=CLEAN_ENV
+        )
+        lost = done.stderr.partition("are definitely lost")[2][:400]
+        tap.ok("leak_small" in lost, "who keeps the memory", done.stderr)
+        tap.ok("transient_big" not in done.stderr, "and no other", done.stderr)
+    with tap.section("heaptrack"), harness.scratch() as directory:
+        tools = harness.need("heaptrack", "heaptrack_print")
+        data = directory / "data"
+        subprocess.run(
+            [tools[0], "-o", data, path, "500"], capture_output=True, check=True, env=CLEAN_ENV
+        )
+        found = next(directory.glob("data*"))
+        done = subprocess.run(
+            [tools[1], "--print-leaks=yes", "--print-peaks=no", "--print-allocators=no",
+             "--print-temporary=no", "-f", found],
+            capture_output=True, text=True, check=False, env=CLEAN_ENV,
+        )
+        first = done.stdout.partition("MEMORY LEAKS")[2].partition("leaked over")[2][:200]
+        tap.ok("leak_small" in first, "who keeps the memory", done.stdout[:2000])
+
+
 # ---- variants of one program -----------------------------------------------------------
 
 
@@ -320,6 +370,8 @@ def main():
             depths = run_plain(tap)
         with tap.section("stripped"):
             run_stripped(tap, depths)
+        with tap.section("blame"):
+            run_blame(tap)
         for variant in ("static", "static-pie", "static-stripped"):
             with tap.section(variant):
                 run_static(tap, variant)
