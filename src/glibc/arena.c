@@ -128,6 +128,16 @@ int arena_refresh(struct memory *memory, struct pages *pages, struct arena *aren
 	return error;
 }
 
+/* Whether one of COUNT arenas lies at ADDR: a ring that comes by there again has no end.
+ */
+static bool was_met(const struct arena *arena, unsigned count, uint64_t addr)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (arena[i].addr == addr)
+			return true;
+	return false;
+}
+
 int arena_read_ring(struct memory *memory, struct pages *pages,
 		    const struct malloc_instance *instance, unsigned number,
 		    struct arena *arena, unsigned capacity, unsigned *count)
@@ -140,7 +150,7 @@ int arena_read_ring(struct memory *memory, struct pages *pages,
 		int error;
 
 		if (*count == capacity)
-			return -ENOSPC;
+			return was_met(arena, capacity, addr) ? -EUCLEAN : -ENOSPC;
 		error = memory_fetch(memory, pages, addr, next->raw, layout->size);
 		if (error)
 			return error;

@@ -18,6 +18,7 @@ struct chain {
 	bool safe_linking;
 	bool broken;
 	unsigned attempts; /* for the one who sets it up */
+	uint64_t home;	   /* of the structure that it begins in; so, too */
 	unsigned arena;	   /* for the visitor */
 	unsigned bin;
 };

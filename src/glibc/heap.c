@@ -16,6 +16,7 @@ enum {
 	PAGE_BLOCKS = 1024, /* flags of 2 GB, half a megabyte of ours */
 	ARENAS_MAX = 1 << 14,
 	ARENAS_SPARE = 16,
+	TCACHE_ATTEMPTS = 3,
 };
 
 void heap_miss(struct heap *heap, const char *format, ...)
@@ -141,13 +142,15 @@ static int take_room(struct heap *heap)
 	heap->heaps = take(HEAP_AREAS * sizeof(*heap->heaps));
 	heap->tcaches.address = take(HEAP_TCACHES * sizeof(*heap->tcaches.address));
 	heap->tcaches.capacity = HEAP_TCACHES;
+	heap->cached.chunk = take(HEAP_CACHED * sizeof(*heap->cached.chunk));
+	heap->cached.capacity = HEAP_CACHED;
 	heap->fast = take(HEAP_FAST * sizeof(*heap->fast));
 	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
 	heap->walks = take((HEAP_JOBS + 1) * sizeof(*heap->walks));
 	heap->window = take(WALK_WINDOW);
 	if (!heap->work || !heap->tcache_by_arena || !heap->area || !heap->area_key ||
-	    !heap->heaps || !heap->tcaches.address || !heap->fast || !heap->seed ||
-	    !heap->walks || !heap->window)
+	    !heap->heaps || !heap->tcaches.address || !heap->cached.chunk ||
+	    !heap->fast || !heap->seed || !heap->walks || !heap->window)
 		return -ENOMEM;
 	if (heap->options.survey)
 		heap->survey = survey_new();
@@ -217,6 +220,7 @@ void heap_free(struct heap *heap)
 	free(heap->area_key);
 	free(heap->heaps);
 	free(heap->tcaches.address);
+	free(heap->cached.chunk);
 	free(heap->fast);
 	free(heap->seed);
 	free(heap->walks);
@@ -284,13 +288,31 @@ int heap_read_tcaches(struct heap *heap, bool by_arena, tcache_owner_fn *owner,
 	}
 	sort_addresses(heap->tcaches.address, count);
 	count = sort_unique(heap->tcaches.address, count);
+	heap->tcache = (struct tcache_totals){0};
+	heap->cached.count = 0;
 	if (by_arena)
 		memset(heap->tcache_by_arena, 0,
 		       heap->arena_count * sizeof(*heap->tcache_by_arena));
 	return tcache_read(heap->chains, heap->memory, heap->pages,
 			   heap->instance[0].layout, &heap->par[0], heap->tcaches.address,
 			   count, &heap->tcache, by_arena ? heap->tcache_by_arena : NULL,
-			   owner, context);
+			   &heap->cached, owner, context);
+}
+
+/* A chunk is on one list at a time. One that went from thread to thread may be met on
+ * two, but hardly whenever it is looked: then the lists cross, and are damaged. */
+static int read_tcaches(struct heap *heap)
+{
+	uint64_t twice = 1;
+	int error = 0;
+
+	for (unsigned i = 0; i < TCACHE_ATTEMPTS && twice && !error; i++) {
+		error = heap_read_tcaches(heap, heap->options.arenas, heap_owner, heap);
+		twice = tcache_met_twice(&heap->cached);
+	}
+	if (heap->tcache.in_doubt_bytes < twice)
+		heap->tcache.in_doubt_bytes = twice;
+	return error;
 }
 
 /* Everything that an arena got from the kernel is found. If not, it got some or gave some
@@ -337,7 +359,7 @@ static int walk_heap(struct heap *heap, const struct regions *regions,
 	int error = heap_walk(heap, regions);
 
 	if (!error)
-		error = heap_read_tcaches(heap, heap->options.arenas, heap_owner, heap);
+		error = read_tcaches(heap);
 	if (!error && heap->options.bins)
 		error = heap_split_bins(heap, sample);
 	return error;

@@ -12,6 +12,7 @@ enum {
 	HEAP_SEEDS = 1 << 17,	 /* chunks known before the walk */
 	HEAP_FAST = 1 << 20,	 /* fastbin chunks whose addresses are kept */
 	HEAP_TCACHES = 1 << 15,	 /* threads */
+	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart */
 	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are followed */
 	HEAP_AREAS = 1 << 15,
 	HEAP_GROWTH =
@@ -65,6 +66,7 @@ struct heap {
 	unsigned heap_count;
 	uint64_t heap_max_bytes;
 	struct address_list tcaches;
+	struct tcache_met cached;
 	uint64_t *fast;
 	uint32_t fast_count;
 	uint64_t *seed;
@@ -87,7 +89,7 @@ __attribute__((format(printf, 2, 3))) void heap_miss(struct heap *heap,
 						     const char *format, ...);
 
 /* heap.c: goes over everything that heap_look found, up to the sums; the thread caches'
- * lists, each chunk of which OWNER is asked about with CONTEXT when they are read
+ * lists, once, each chunk of which OWNER is asked about with CONTEXT when they are read
  * BY_ARENA.
  */
 int heap_walk(struct heap *heap, const struct regions *regions);

@@ -1,9 +1,16 @@
 #include "glibc/tcache.h"
 
+#include "base/sort.h"
+
 #include <errno.h>
 #include <string.h>
 
-enum { TCACHE_MAX_STRUCT = 0x310 };
+enum {
+	TCACHE_MAX_STRUCT = 0x310,
+	LOOKS = 4,	   /* at a list that does not hold what it counts */
+	LOOK_READS = 8192, /* that these may take, of all lists */
+	SIZE_BITS = 20,	   /* of a chunk's size, in units, beside its address */
+};
 
 /* The lists of all structures, one after the other. */
 struct lists {
@@ -18,25 +25,27 @@ struct lists {
 	uint8_t raw[TCACHE_MAX_STRUCT];
 	struct tcache_totals *totals;
 	struct tcache_totals *by_arena;
+	struct tcache_met *met;
+	unsigned reads; /* to look again */
 	tcache_owner_fn *owner;
 	void *context;
 };
 
-static unsigned filled(const struct lists *lists, unsigned bin)
+static unsigned filled(const struct lists *lists, const uint8_t *raw, unsigned bin)
 {
 	const struct tcache_layout *tcache = &lists->layout->tcache;
-	unsigned count = lists->raw[bin];
+	unsigned count = raw[bin];
 
 	if (tcache->count_bytes == 2)
-		count = lists->raw[2 * bin] | lists->raw[2 * bin + 1] << 8;
+		count = raw[2 * bin] | raw[2 * bin + 1] << 8;
 	return tcache->counts_down ? lists->par->tcache_count - count : count;
 }
 
-static uint64_t head(const struct lists *lists, unsigned bin)
+static uint64_t head(const struct lists *lists, const uint8_t *raw, unsigned bin)
 {
 	uint64_t word;
 
-	memcpy(&word, lists->raw + lists->layout->tcache.entries + 8 * bin, sizeof(word));
+	memcpy(&word, raw + lists->layout->tcache.entries + 8 * bin, sizeof(word));
 	return word;
 }
 
@@ -59,7 +68,7 @@ static bool next_structure(struct lists *lists)
 	return false;
 }
 
-/* The next list that has to be followed; those that need not are added up on the way. */
+/* The next list that holds something, added up. */
 static bool supply(struct chain *chain, void *context)
 {
 	struct lists *lists = context;
@@ -70,15 +79,15 @@ static bool supply(struct chain *chain, void *context)
 		if (lists->bin == lists->layout->tcache.bins && !next_structure(lists))
 			return false;
 		bin = lists->bin++;
-		count = filled(lists, bin);
-		if (!count || count > lists->par->tcache_count || head(lists, bin) <= 16)
+		count = filled(lists, lists->raw, bin);
+		if (!count || count > lists->par->tcache_count ||
+		    head(lists, lists->raw, bin) <= 16)
 			continue;
 		lists->totals->chunks += count;
 		lists->totals->bytes += count * bin_bytes(lists, bin);
-		if (!lists->by_arena && bin_bytes(lists, bin))
-			continue;
 		*chain = (struct chain){
-			.at = head(lists, bin) - 16,
+			.at = head(lists, lists->raw, bin) - 16,
+			.home = lists->address[lists->next - 1],
 			.left = count,
 			.to_memory = 16,
 			.safe_linking = lists->layout->safe_linking,
@@ -86,6 +95,14 @@ static bool supply(struct chain *chain, void *context)
 		};
 		return true;
 	}
+}
+
+static void meet(struct tcache_met *met, uint64_t chunk, uint64_t bytes)
+{
+	uint64_t size = bytes / GLIBC_ALIGN;
+
+	if (met && met->count < met->capacity && !(chunk >> 47) && !(size >> SIZE_BITS))
+		met->chunk[met->count++] = chunk / GLIBC_ALIGN << SIZE_BITS | size;
 }
 
 static bool visit(struct chain *chain, uint64_t size_field, void *context)
@@ -98,6 +115,7 @@ static bool visit(struct chain *chain, uint64_t size_field, void *context)
 	if (bytes < GLIBC_MIN_CHUNK || bytes >> 40 ||
 	    (class_bytes && bytes != class_bytes))
 		return false;
+	meet(lists->met, chain->at, bytes);
 	if (!class_bytes)
 		lists->totals->bytes += bytes;
 	arena = lists->by_arena ? lists->owner(chain->at, lists->context) : -1;
@@ -109,27 +127,79 @@ static bool visit(struct chain *chain, uint64_t size_field, void *context)
 	return true;
 }
 
+/* Follows the list of CHAIN once more, all of it close together: whether it holds as many
+ * chunks as its structure counts now. */
+static bool holds(struct lists *lists, const struct chain *chain)
+{
+	uint32_t bytes = lists->layout->tcache.chunk_bytes - 16;
+	uint64_t class_bytes = bin_bytes(lists, chain->bin), at, node[3];
+	uint8_t raw[TCACHE_MAX_STRUCT];
+	unsigned count;
+
+	if (memory_fetch(lists->memory, lists->pages, chain->home, raw, bytes))
+		return false;
+	count = filled(lists, raw, chain->bin);
+	at = head(lists, raw, chain->bin);
+	for (; at && count && lists->reads < LOOK_READS; count--, lists->reads++) {
+		if (memory_fetch(lists->memory, lists->pages, at - 16, node,
+				 sizeof(node)) ||
+		    (class_bytes && (node[1] & ~(uint64_t)CHUNK_FLAGS) != class_bytes))
+			return false;
+		at = lists->layout->safe_linking ? node[2] ^ at >> 12 : node[2];
+	}
+	return !at && !count;
+}
+
+/* A list that its thread changed while it was followed is whole when it is followed again
+ * quickly; one that is damaged never is. A chunk that is swapped out says nothing. */
+static bool is_in_doubt(struct lists *lists, const struct chain *chain)
+{
+	if (!chain->broken && !chain->left)
+		return false;
+	if (chain->left && pages_swapped_bytes(lists->pages, chain->at, chain->at + 24))
+		return false;
+	for (unsigned i = 0; i < LOOKS; i++)
+		if (holds(lists, chain))
+			return false;
+	return true;
+}
+
 static bool ended(struct chain *chain, void *context)
 {
 	struct lists *lists = context;
-	uint64_t hidden = chain->left * bin_bytes(lists, chain->bin);
+	uint64_t class_bytes = bin_bytes(lists, chain->bin);
+	uint64_t hidden = chain->left * class_bytes, doubt = 0;
 
-	if (!chain->left)
-		return false;
-	if (!bin_bytes(lists, chain->bin))
-		lists->totals->in_doubt_bytes += chain->left * GLIBC_MIN_CHUNK;
-	if (!lists->by_arena)
+	if (is_in_doubt(lists, chain))
+		doubt = (chain->visited + chain->left) *
+			(class_bytes ? class_bytes : GLIBC_MIN_CHUNK);
+	else if (chain->left && !class_bytes)
+		doubt = chain->left * GLIBC_MIN_CHUNK;
+	lists->totals->in_doubt_bytes += doubt;
+	if (!lists->by_arena || (!chain->left && !doubt))
 		return false;
 	lists->by_arena[chain->arena].chunks += chain->left;
 	lists->by_arena[chain->arena].bytes += hidden;
-	lists->by_arena[chain->arena].in_doubt_bytes += hidden;
+	lists->by_arena[chain->arena].in_doubt_bytes += doubt > hidden ? doubt : hidden;
 	return false;
+}
+
+uint64_t tcache_met_twice(struct tcache_met *met)
+{
+	uint64_t bytes = 0;
+
+	sort_addresses(met->chunk, met->count);
+	for (uint32_t i = 1; i < met->count; i++)
+		if (met->chunk[i] >> SIZE_BITS == met->chunk[i - 1] >> SIZE_BITS)
+			bytes += (met->chunk[i] & ((1 << SIZE_BITS) - 1)) * GLIBC_ALIGN;
+	return bytes;
 }
 
 int tcache_read(struct chain_reader *reader, struct memory *memory, struct pages *pages,
 		const struct layout *layout, const struct malloc_par *par,
 		const uint64_t *address, unsigned count, struct tcache_totals *totals,
-		struct tcache_totals *by_arena, tcache_owner_fn *owner, void *context)
+		struct tcache_totals *by_arena, struct tcache_met *met,
+		tcache_owner_fn *owner, void *context)
 {
 	struct lists lists = {
 		.memory = memory,
@@ -141,6 +211,7 @@ int tcache_read(struct chain_reader *reader, struct memory *memory, struct pages
 		.bin = layout->tcache.bins,
 		.totals = totals,
 		.by_arena = by_arena,
+		.met = met,
 		.owner = owner,
 		.context = context,
 	};

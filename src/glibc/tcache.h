@@ -1,5 +1,5 @@
-/* tcache.h: what the threads' caches hold. The counts in the structures suffice for the
- * sum; which arena owns it takes following the lists. */
+/* tcache.h: what the threads' caches hold. The counts in the structures make the sum; the
+ * lists are followed to see that they hold what is counted, and which arena owns it. */
 #ifndef FRAGSCOPE_TCACHE_H
 #define FRAGSCOPE_TCACHE_H
 
@@ -9,19 +9,32 @@
 struct tcache_totals {
 	uint64_t chunks;
 	uint64_t bytes;
-	uint64_t in_doubt_bytes; /* lists of mixed sizes that could not be followed */
+	uint64_t in_doubt_bytes; /* lists that do not hold what they count */
 };
+
+/* The chunks met on the lists, each of which must be met once: its address and size in
+ * one number. Those beyond CAPACITY are not kept. */
+struct tcache_met {
+	uint64_t *chunk;
+	uint32_t capacity;
+	uint32_t count;
+};
+
+/* The bytes of chunks that were met more than once. Sorts MET. */
+uint64_t tcache_met_twice(struct tcache_met *met);
 
 /* Finds the arena that owns the chunk at an address; negative when none does. */
 typedef int tcache_owner_fn(uint64_t chunk, void *context);
 
 /* Adds up the COUNT structures at ADDRESS, all of the one glibc that LAYOUT and PAR are
- * of. With BY_ARENA (one entry an arena, else null) each list is followed and what it
- * holds is put to the arena that OWNER names; chunks that a moving list hid go to the
- * arena of the list's head, as in doubt. 0 or -errno. */
+ * of. A list that again and again does not hold as many chunks as its structure counts is
+ * in doubt. With BY_ARENA (one entry an arena, else null) what a list holds is put to the
+ * arena that OWNER names; chunks that a moving list hid go to the arena of the list's
+ * head, as in doubt. 0 or -errno. */
 int tcache_read(struct chain_reader *reader, struct memory *memory, struct pages *pages,
 		const struct layout *layout, const struct malloc_par *par,
 		const uint64_t *address, unsigned count, struct tcache_totals *totals,
-		struct tcache_totals *by_arena, tcache_owner_fn *owner, void *context);
+		struct tcache_totals *by_arena, struct tcache_met *met,
+		tcache_owner_fn *owner, void *context);
 
 #endif

@@ -84,6 +84,19 @@ static void describe(struct source *source, const struct attached *attached,
 			 attached->other);
 }
 
+/* Yama lets the files of /proc be read where it forbids the memory itself. */
+static int cannot_open(const struct source *source, int error, struct fault *fault)
+{
+	struct fault why = *fault;
+
+	if (error == -EPERM)
+		return denied(source->process.pid, source->process.comm, "its memory",
+			      error, fault);
+	return fault_set(fault, why.status, error,
+			 "cannot read the heap of process %d (%s): %s",
+			 source->process.pid, source->process.comm, why.text);
+}
+
 static int open_reader(struct source *source, struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
@@ -112,12 +125,8 @@ static int open_reader(struct source *source, struct fault *fault)
 	live_init(&state->live, &source->process, method);
 	error = heap_new(&state->heap, &state->live.memory, attached.instance,
 			 attached.count, &options, fault);
-	/* Yama lets the files of /proc be read where it forbids the memory itself. */
-	if (error == -EPERM)
-		return denied(source->process.pid, source->process.comm, "its memory",
-			      error, fault);
 	if (error)
-		return error;
+		return cannot_open(source, error, fault);
 	if (!heap_is_used(state->heap))
 		return attach_unused(&source->process, &attached, fault);
 	snprintf(source->allocator, sizeof(source->allocator), "%s", attached.allocator);

@@ -174,6 +174,26 @@ def run_corrupt(tap):
             tap.ok("complete" not in states, "no row is complete", states)
 
 
+def run_crooked(tap):
+    """Lists that lead in a circle."""
+    version = harness.Libc("host").number
+    if not (2, 32) <= version <= (2, 42):
+        raise Skip("the program knows the lists of glibc 2.32 to 2.42")
+    crooked = harness.program("crooked")
+    with Plain([crooked, "cache"]) as target:
+        for args in ((), ("--arenas",)):
+            done = harness.fragscope("stat", "-p", target.pid, "--json", *args, "0", 3)
+            tap.equal(done.returncode, 0, "exit status", done.stderr)
+            rows = [reading.row for reading in harness.read_json(done.stdout)]
+            tap.equal({row["status"] for row in rows}, {"torn"}, "a bent cache is in doubt")
+            # 7 chunks of each size from 32 bytes on.
+            least = 7 * sum(32 + 16 * i for i in range(60))
+            doubt = min(row["in_doubt_bytes"] for row in rows)
+            tap.ok(doubt >= least, "all of it is", doubt, least)
+    with Plain([crooked, "ring"]) as target:
+        refused(tap, target.pid, NO_SOURCE, "damaged")
+
+
 def run_exec(tap):
     """The process becomes another program while it is watched."""
     plain = harness.program("plain")
@@ -217,6 +237,7 @@ CASES = [
     ("kernel thread", run_kernel_thread),
     ("zombie", run_zombie),
     ("corrupt heap", run_corrupt),
+    ("crooked lists", run_crooked),
     ("exec", run_exec),
 ]
 

@@ -3,6 +3,7 @@
 #include "saved.h"
 
 #include "base/bytes.h"
+#include "glibc/tcache.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -342,6 +343,157 @@ static void a_change_is_waited_for(void **state)
 	}
 }
 
+/* ---- lists without an end ---- */
+
+static void put_word(uint8_t *at, uint64_t word)
+{
+	memcpy(at, &word, sizeof(word));
+}
+
+/* The user memory of the first chunk from the heap's start on that is as large as a
+ * thread's cache and has a list; null: there is none. */
+static uint8_t *find_cache(const struct image *image, unsigned *bin)
+{
+	const struct layout *layout = image->instance[0].layout;
+	const uint8_t *par = image_at(image, image->instance[0].par, layout->par.size);
+	uint64_t at = bytes_u64(par + layout->par.sbrk_base), bytes;
+	const uint8_t *header;
+
+	at = (at + GLIBC_ALIGN - 1) & -(uint64_t)GLIBC_ALIGN;
+	for (; (header = image_at(image, at, 16)); at += bytes) {
+		uint8_t *cache = image_at(image, at + 16, layout->tcache.chunk_bytes);
+
+		bytes = bytes_u64(header + 8) & ~(uint64_t)CHUNK_FLAGS;
+		if (bytes < GLIBC_MIN_CHUNK)
+			return NULL;
+		if (!cache || (bytes != layout->tcache.chunk_bytes &&
+			       bytes != layout->tcache.chunk_bytes + 16u))
+			continue;
+		for (*bin = 0; *bin < layout->tcache.small_bins; ++*bin) {
+			uint64_t head =
+				bytes_u64(cache + layout->tcache.entries + 8 * *bin);
+
+			if (head && image_at(image, head, 8))
+				return cache;
+		}
+	}
+	return NULL;
+}
+
+/* Chains each list of a thread's cache to itself, or only BIN's when it is not negative:
+ * every count is what it was. Returns how many. */
+static uint64_t chain_to_itself(const struct image *image, uint8_t *cache, int bin)
+{
+	const struct layout *layout = image->instance[0].layout;
+	uint64_t lists = 0;
+
+	for (int i = 0; i < layout->tcache.small_bins; i++) {
+		uint64_t head = bytes_u64(cache + layout->tcache.entries + 8 * i);
+		uint8_t *link = head ? image_at(image, head, 8) : NULL;
+
+		if (!link || (bin >= 0 && i != bin))
+			continue;
+		put_word(link, layout->safe_linking ? head ^ head >> 12 : head);
+		lists++;
+	}
+	return lists;
+}
+
+static void check_doubt(const struct saved *saved, const struct heap_options *options)
+{
+	struct image_memory memory;
+	struct sample *sample;
+
+	read_image(saved, options, &memory, &sample);
+	if (sample->status != STATUS_TORN)
+		fail_msg("%s: a cache chained to itself is %s", saved->name,
+			 sample_status_name(sample->status));
+	assert_true(figure(&sample->fig, FIG_IN_DOUBT_BYTES) >= GLIBC_MIN_CHUNK);
+	sample_free(sample);
+}
+
+/* The counts and heads are as they were: only who follows the lists can tell. */
+static void a_cache_chained_to_itself_is_in_doubt(void **state)
+{
+	static const struct heap_options arenas = {.threads = 1, .arenas = true};
+	const struct fixture *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		struct image *image = saved->image;
+		size_t bytes = image->page_count << image->page_shift;
+		uint8_t *cache, *before = malloc(bytes);
+		unsigned bin;
+
+		assert_non_null(before);
+		memcpy(before, image->bytes, bytes);
+		cache = find_cache(image, &bin);
+		for (int all = 0; cache && all < 2; all++) {
+			tried++;
+			assert_true(chain_to_itself(image, cache, all ? -1 : (int)bin));
+			check_doubt(saved, &plain);
+			check_doubt(saved, &arenas);
+			memcpy(image->bytes, before, bytes);
+		}
+		free(before);
+	}
+	assert_true(tried >= SAVED_LEAST);
+}
+
+/* Lists may not cross: a chunk that is met twice is counted twice. */
+static void crossing_lists_are_in_doubt(void **state)
+{
+	uint64_t chunk[] = {0x7000, 0x5000, 0x7000, 0x5010, 0x7000};
+	struct tcache_met met = {chunk, 8, 5};
+
+	(void)state;
+	for (unsigned i = 0; i < met.count; i++)
+		chunk[i] = chunk[i] / GLIBC_ALIGN << 20 | 0x40 / GLIBC_ALIGN;
+	assert_int_equal(tcache_met_twice(&met), 2 * 0x40);
+	assert_int_equal(tcache_met_twice(&met), 2 * 0x40);
+	met.count = 1;
+	assert_int_equal(tcache_met_twice(&met), 0);
+}
+
+/* The last arena leads to the second instead of the first, or to itself. */
+static void a_ring_without_end_is_damage(void **state)
+{
+	const struct fixture *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		struct image *image = fixture->saved[i].image;
+		const struct malloc_instance *first = &image->instance[0];
+		unsigned next = first->layout->arena.next;
+		uint64_t second = bytes_u64(image_at(image, first->main_arena + next, 8));
+		uint64_t last = second, to[2];
+		uint8_t *link = NULL;
+
+		while (last != first->main_arena) {
+			link = image_at(image, last + next, 8);
+			to[1] = last;
+			last = bytes_u64(link);
+		}
+		to[0] = second;
+		for (unsigned n = 0; link && n < 2; n++) {
+			struct image_memory memory;
+			struct fault fault;
+			struct heap *heap;
+
+			tried++;
+			put_word(link, to[n]);
+			image_memory_init(&memory, image);
+			assert_int_equal(heap_new(&heap, &memory.memory, first,
+						  image->instance_count, &plain, &fault),
+					 -EUCLEAN);
+			assert_non_null(strstr(fault.text, "damaged"));
+			put_word(link, first->main_arena);
+		}
+	}
+	assert_true(tried >= SAVED_LEAST);
+}
+
 /* Not by its own means: the quick look and the walk see the same largest chunks. */
 static void the_quick_look_agrees(void **state)
 {
@@ -533,6 +685,9 @@ int main(void)
 		cmocka_unit_test(every_image_is_exact),
 		cmocka_unit_test(by_arena_tcaches_add_up),
 		cmocka_unit_test(a_change_is_waited_for),
+		cmocka_unit_test(a_cache_chained_to_itself_is_in_doubt),
+		cmocka_unit_test(crossing_lists_are_in_doubt),
+		cmocka_unit_test(a_ring_without_end_is_damage),
 		cmocka_unit_test(the_quick_look_agrees),
 		cmocka_unit_test(a_heap_is_read_twice_alike),
 		cmocka_unit_test(a_small_image_reads_back),
