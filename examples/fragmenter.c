@@ -4,9 +4,10 @@
  * beside it outlives it. The holes of old records do not fit new ones, so the large hole
  * is eaten up, although hardly more memory is in use than at the start. With --stay it
  * drops all records in the end and waits: nearly nothing is in use then, and the entries
- * keep nearly all pages.
+ * keep nearly all pages. With --apart, the cure, entries lie together in slabs of their
+ * own: neighbours that go become one hole, and few pages are kept.
  *
- *   fragmenter [--seconds N] [--mb N] [--threads N] [--self-report] [--stay]
+ *   fragmenter [--seconds N] [--mb N] [--threads N] [--self-report] [--stay] [--apart]
  *
  * Try: fragscope stat -p PID 1 */
 #include <malloc.h>
@@ -26,6 +27,7 @@ enum {
 	RECORD_BYTES_MAX = 2200,
 	RECORD_BYTES_MEAN = (RECORD_BYTES_MIN + RECORD_BYTES_MAX) / 2,
 	ENTRY_BYTES = 40,
+	SLAB_BYTES = 64 * 1024, /* of entries, with --apart */
 	TURNOVER_PERCENT = 250, /* of the heap, replaced over the whole run */
 	STAY_SECONDS = 600,
 	GROWTH_PERCENT = 100, /* how much larger the last records are than the first */
@@ -37,6 +39,7 @@ struct options {
 	unsigned threads;
 	bool self_report;
 	bool stay;
+	bool apart;
 };
 
 struct record {
@@ -54,6 +57,8 @@ struct cache {
 	size_t held_bytes;
 	size_t records;
 	struct record *record;
+	char *slab;
+	size_t slab_left;
 	pthread_t thread;
 };
 
@@ -75,6 +80,21 @@ static char *get(size_t bytes)
 	return chunk;
 }
 
+/* The index never forgets: nobody needs the address of an entry again. */
+static void entry_add(struct cache *cache)
+{
+	if (!cache->options->apart) {
+		get(ENTRY_BYTES);
+		return;
+	}
+	if (cache->slab_left < ENTRY_BYTES) {
+		cache->slab = get(SLAB_BYTES);
+		cache->slab_left = SLAB_BYTES;
+	}
+	cache->slab_left -= ENTRY_BYTES;
+	memset(cache->slab + cache->slab_left, 1, ENTRY_BYTES);
+}
+
 /* Adds a record of the generation that is PERCENT larger than the first, and its entry.
  */
 static void cache_add(struct cache *cache, size_t percent)
@@ -86,7 +106,7 @@ static void cache_add(struct cache *cache, size_t percent)
 	record->bytes = bytes * (100 + percent) / 100;
 	record->data = get(record->bytes);
 	cache->held_bytes += record->bytes;
-	get(ENTRY_BYTES); /* the index never forgets */
+	entry_add(cache);
 }
 
 static void cache_evict(struct cache *cache)
@@ -235,7 +255,7 @@ static void stay(void)
 static void usage(void)
 {
 	fputs("usage: fragmenter [--seconds N] [--mb N] [--threads N] [--self-report]\n"
-	      "                  [--stay]\n"
+	      "                  [--stay] [--apart]\n"
 	      "N is at least 1; at most 64 threads, at least 4 MB each\n",
 	      stderr);
 	exit(64);
@@ -260,6 +280,8 @@ int main(int argc, char **argv)
 			options.self_report = true;
 		else if (strcmp(argv[i], "--stay") == 0)
 			options.stay = true;
+		else if (strcmp(argv[i], "--apart") == 0)
+			options.apart = true;
 		else if (strcmp(argv[i], "--seconds") == 0)
 			options.seconds = number(argv[++i]);
 		else if (strcmp(argv[i], "--mb") == 0)

@@ -560,6 +560,8 @@ static void judge(struct reporter *reporter)
 		.rss = *trend_of_figure(reporter, FIG_RSS_BYTES),
 		.other = *trend_of_figure(reporter, FIG_OTHER_RESIDENT_BYTES),
 		.pinned = *trend_of_figure(reporter, FIG_PINNED_BYTES),
+		.chunks = *trend_of_figure(reporter, FIG_FREE_CHUNKS),
+		.largest = *trend_of_figure(reporter, FIG_LARGEST_FREE_BYTES),
 		.watched_s = report->watched_s,
 		.has_failures = !report->growth.missing,
 		.failures = report->growth.failures,

@@ -101,7 +101,7 @@ struct top_advice {
 	bool known;
 	int64_t time_ns;
 	unsigned target;
-	struct verdict_trend live, rss, other, pinned;
+	struct verdict_trend live, rss, other, pinned, chunks, largest;
 	struct room_reach reach[ROOM_KINDS];
 	unsigned count;
 	struct verdict verdict[VERDICT_KINDS];

@@ -44,6 +44,16 @@ static bool pinned(const struct sample *sample, double *value)
 	return figure(sample, FIG_PINNED_BYTES, value);
 }
 
+static bool chunks(const struct sample *sample, double *value)
+{
+	return figure(sample, FIG_FREE_CHUNKS, value);
+}
+
+static bool largest(const struct sample *sample, double *value)
+{
+	return figure(sample, FIG_LARGEST_FREE_BYTES, value);
+}
+
 /* The trend of VALUE over the readings that are kept whole, up to the one that is BACK;
  * of those evenly chosen ones that there is room for. */
 static void trend_up_to(struct top_advice *advice, const struct history *history,
@@ -105,6 +115,8 @@ static void see_trends(struct top_advice *advice, const struct top_target *targe
 	trend_up_to(advice, target->history, back, rss, &advice->rss);
 	trend_up_to(advice, target->history, back, other, &advice->other);
 	trend_up_to(advice, target->history, back, pinned, &advice->pinned);
+	trend_up_to(advice, target->history, back, chunks, &advice->chunks);
+	trend_up_to(advice, target->history, back, largest, &advice->largest);
 	if (target->has_room)
 		course_reach(target->limits, &target->room, advice->reach);
 }
@@ -135,6 +147,8 @@ void top_advise(struct top *top)
 	input.rss = advice->rss;
 	input.other = advice->other;
 	input.pinned = advice->pinned;
+	input.chunks = advice->chunks;
+	input.largest = advice->largest;
 	input.watched_s = watched_s(target->history, input.sample);
 	input.has_failures = top->events != NULL;
 	input.failures = failures(top, target);

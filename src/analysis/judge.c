@@ -190,39 +190,83 @@ static bool has_grown(const struct verdict_trend *trend, const struct verdict_tr
 	       judge_risen(rss) >= grown / 2;
 }
 
+/* The rates of what is malloc's and of what is not, where a rise of the resident memory
+ * is of both, a tenth of it at least each. */
+static bool has_two_parts(const struct verdict_input *input, double *of_malloc,
+			  double *of_others)
+{
+	double rate = input->rss.per_s;
+
+	if (judge_risen(&input->rss) <= 0 || judge_risen(&input->other) <= 0)
+		return false;
+	*of_others = input->other.per_s;
+	*of_malloc = rate - *of_others;
+	return *of_others >= rate / 10 && *of_malloc >= rate / 10;
+}
+
+/* A rise is told with all that contribute to it; of one alone there is nothing to add. */
+static void say_contributors(const struct verdict_input *input, char *text, size_t size)
+{
+	double of_malloc, of_others;
+
+	*text = '\0';
+	if (has_two_parts(input, &of_malloc, &of_others))
+		snprintf(text, size,
+			 "; the resident memory rises %s a second, %s of it malloc's, "
+			 "%s not",
+			 BYTES((uint64_t)input->rss.per_s), BYTES((uint64_t)of_malloc),
+			 BYTES((uint64_t)of_others));
+}
+
+static void leak_facts(const struct verdict_input *input, struct verdict *verdict)
+{
+	const struct verdict_trend *held = &input->live;
+
+	/* The older names of what is held_..., from when it was called live memory. */
+	judge_fact(verdict, "live_first_bytes", UNIT_BYTES, (uint64_t)held->first);
+	judge_fact(verdict, "live_last_bytes", UNIT_BYTES, (uint64_t)held->last);
+	judge_fact(verdict, "live_bytes_per_s", UNIT_BYTES, (uint64_t)held->per_s);
+	judge_fact(verdict, "held_first_bytes", UNIT_BYTES, (uint64_t)held->first);
+	judge_fact(verdict, "held_last_bytes", UNIT_BYTES, (uint64_t)held->last);
+	judge_fact(verdict, "held_bytes_per_s", UNIT_BYTES, (uint64_t)held->per_s);
+	judge_fact(verdict, "rss_first_bytes", UNIT_BYTES, (uint64_t)input->rss.first);
+	judge_fact(verdict, "rss_last_bytes", UNIT_BYTES, (uint64_t)input->rss.last);
+	judge_fact(verdict, "rss_bytes_per_s", UNIT_BYTES, (uint64_t)input->rss.per_s);
+	if (input->other.is_known)
+		judge_fact(verdict, "other_bytes_per_s", UNIT_BYTES,
+			   (uint64_t)(judge_risen(&input->other) > 0 ? input->other.per_s
+								     : 0));
+}
+
 static bool leak(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct verdict_trend *live = &input->live;
+	char parts[128];
 
 	if (!has_grown(live, &input->rss))
 		return false;
+	say_contributors(input, parts, sizeof(parts));
 	verdict->stake_bytes = (uint64_t)(live->per_s * 3600);
-	SAY(headline,
-	    "what the program holds grows by %s a second, and the process with "
-	    "it",
-	    BYTES((uint64_t)live->per_s));
+	SAY(headline, "what the program holds grows by %s a second, and the process %s%s",
+	    BYTES((uint64_t)live->per_s), *parts ? "by more" : "with it", parts);
 	SAY(evidence,
-	    "In %s live memory went from %s to %s (%s to %s a second, 95%% sure) and the "
-	    "resident memory from %s to %s.",
+	    "In %s what it holds, mappings included (live_bytes and mmapped_bytes), went "
+	    "from %s to %s (%s to %s a second, 95%% sure) and the resident memory from "
+	    "%s to %s.",
 	    SPAN(input->watched_s), BYTES((uint64_t)live->first),
 	    BYTES((uint64_t)live->last),
 	    BYTES((uint64_t)(live->low_per_s > 0 ? live->low_per_s : 0)),
 	    BYTES((uint64_t)live->high_per_s), BYTES((uint64_t)input->rss.first),
 	    BYTES((uint64_t)input->rss.last));
 	SAY(remedy,
-	    "No setting of malloc helps. Who keeps the memory is told by 'valgrind "
-	    "--leak-check=full COMMAND' or 'heaptrack COMMAND', under which the program "
-	    "has to be started anew. 'fragscope trace -p %d --fold --for 1m' works on "
-	    "the "
-	    "running program, but tells who made the heap grow, which is not always who "
-	    "keeps the memory. A cache that fills looks the same until it is full: watch "
+	    "Who keeps the memory is told by 'valgrind --leak-check=full COMMAND' or "
+	    "'heaptrack COMMAND', under which the program has to be started anew. "
+	    "'fragscope trace -p %d --fold --for 1m' works on the running program, but "
+	    "tells who made the heap grow, which is not always who keeps the memory. A "
+	    "cache that fills looks the same until it is full: watch "
 	    "for longer (--for 10m).",
 	    input->sample->pid);
-	judge_fact(verdict, "live_first_bytes", UNIT_BYTES, (uint64_t)live->first);
-	judge_fact(verdict, "live_last_bytes", UNIT_BYTES, (uint64_t)live->last);
-	judge_fact(verdict, "live_bytes_per_s", UNIT_BYTES, (uint64_t)live->per_s);
-	judge_fact(verdict, "rss_first_bytes", UNIT_BYTES, (uint64_t)input->rss.first);
-	judge_fact(verdict, "rss_last_bytes", UNIT_BYTES, (uint64_t)input->rss.last);
+	leak_facts(input, verdict);
 	return true;
 }
 
@@ -311,18 +355,18 @@ static bool not_malloc(const struct verdict_input *input, struct verdict *verdic
 {
 	bool grows = has_grown(&input->other, &input->rss);
 	uint64_t rss, other;
-	char parts[320];
+	char parts[320], contributors[128];
 
 	if (is_elsewhere(input) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
 	    !other_bytes(input, &other) || other < JUDGE_LEAST_BYTES ||
 	    !(grows || (other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5)))
 		return false;
 	verdict->stake_bytes = other;
+	say_contributors(input, contributors, sizeof(contributors));
 	if (grows)
 		SAY(headline,
-		    "memory that is not malloc's grows by %s a second, to %s "
-		    "now",
-		    BYTES((uint64_t)input->other.per_s), BYTES(other));
+		    "memory that is not malloc's grows by %s a second, to %s now%s",
+		    BYTES((uint64_t)input->other.per_s), BYTES(other), contributors);
 	else
 		SAY(headline, "%s of %s resident is not malloc's", BYTES(other),
 		    BYTES(rss));
@@ -355,6 +399,7 @@ judge_fn *const judge[VERDICT_KINDS] = {
 	[VERDICT_PINNED_TAIL] = judge_pinned_tail,
 	[VERDICT_ARENAS] = judge_arenas,
 	[VERDICT_FRAGMENTATION] = judge_fragmentation,
+	[VERDICT_BREAKING] = judge_breaking,
 	[VERDICT_MMAP_THRESHOLD] = judge_mmap_threshold,
 	[VERDICT_TRIM_THRESHOLD] = judge_trim_threshold,
 	[VERDICT_CACHE] = judge_cache,

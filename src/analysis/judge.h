@@ -12,8 +12,8 @@ typedef bool judge_fn(const struct verdict_input *input, struct verdict *verdict
 extern judge_fn *const judge[VERDICT_KINDS];
 
 /* The checks of what malloc keeps (judge_heap.c). */
-judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_mmap_threshold,
-	judge_trim_threshold, judge_cache, judge_returned;
+judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_breaking,
+	judge_mmap_threshold, judge_trim_threshold, judge_cache, judge_returned;
 
 /* Figure F of FIG, or of INPUT's sample, if it is there. */
 bool judge_figure(const struct figures *fig, enum figure f, uint64_t *value);

@@ -192,6 +192,11 @@ static bool sparse_pages(const struct verdict_input *input, struct verdict *verd
 	return true;
 }
 
+static bool is_fragmented(uint64_t pinned, uint64_t live)
+{
+	return pinned >= JUDGE_LEAST_BYTES && judge_share(pinned, pinned + live) >= 0.25;
+}
+
 bool judge_fragmentation(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t pinned, live, chunks = 0, hole = 0, free_bytes = 0;
@@ -200,7 +205,7 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	if (!judge_get(input, FIG_PINNED_BYTES, &pinned))
 		return sparse_pages(input, verdict);
 	if (!judge_get(input, FIG_LIVE_RESIDENT_BYTES, &live) ||
-	    pinned < JUDGE_LEAST_BYTES || judge_share(pinned, pinned + live) < 0.25)
+	    !is_fragmented(pinned, live))
 		return false;
 	judge_get(input, FIG_FREE_CHUNKS, &chunks);
 	judge_get(input, FIG_LARGEST_HOLE_BYTES, &hole);
@@ -233,6 +238,79 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 		judge_fact(verdict, "pinning_bytes", UNIT_BYTES,
 			   input->pins->pinning_bytes);
 	}
+	return true;
+}
+
+/* By a tenth at least, and by no chance. */
+static bool has_multiplied(const struct verdict_trend *chunks)
+{
+	return judge_risen(chunks) > chunks->first / 10;
+}
+
+static bool has_shrunk(const struct verdict_trend *largest)
+{
+	return largest->is_known && largest->is_falling &&
+	       largest->first - largest->last > largest->first / 10;
+}
+
+/* Whether pinned memory rises by what is worth a word, and by more than a heap that only
+ * grows would: of what comes, a quarter at least is pinned. */
+static bool breaks_up(const struct verdict_input *input, uint64_t heap)
+{
+	double risen = judge_risen(&input->pinned);
+
+	return risen >= (double)JUDGE_M && risen >= (double)heap / 100 &&
+	       risen >= judge_risen(&input->live) / 3 &&
+	       input->pinned.per_s * 3600 >= (double)JUDGE_LEAST_BYTES &&
+	       (has_multiplied(&input->chunks) || has_shrunk(&input->largest));
+}
+
+static void say_pieces(const struct verdict_input *input, char *text, size_t size)
+{
+	const struct verdict_trend *chunks = &input->chunks, *largest = &input->largest;
+	int used = 0;
+
+	*text = '\0';
+	if (has_multiplied(chunks))
+		used = snprintf(text, size, ", the free chunks from %s to %s",
+				COUNT((uint64_t)chunks->first),
+				COUNT((uint64_t)chunks->last));
+	if (has_shrunk(largest) && used >= 0 && (size_t)used < size)
+		snprintf(text + used, size - (size_t)used,
+			 ", the largest of them from %s down to %s",
+			 BYTES((uint64_t)largest->first), BYTES((uint64_t)largest->last));
+}
+
+/* Where much is pinned already, judge_fragmentation says so, and that it grows. */
+bool judge_breaking(const struct verdict_input *input, struct verdict *verdict)
+{
+	const struct verdict_trend *rise = &input->pinned;
+	uint64_t pinned, live;
+	char pieces[160];
+
+	if (!judge_get(input, FIG_PINNED_BYTES, &pinned) ||
+	    !judge_get(input, FIG_LIVE_RESIDENT_BYTES, &live) ||
+	    is_fragmented(pinned, live) || !breaks_up(input, pinned + live))
+		return false;
+	say_pieces(input, pieces, sizeof(pieces));
+	verdict->stake_bytes = (uint64_t)(rise->per_s * 3600);
+	SAY(headline, "pinned memory rises %s a second, to %s now",
+	    BYTES((uint64_t)rise->per_s), BYTES(pinned));
+	SAY(evidence,
+	    "In %s free memory on pages that chunks in use share went from %s to %s%s.",
+	    SPAN(input->watched_s), BYTES((uint64_t)rise->first),
+	    BYTES((uint64_t)rise->last), pieces);
+	SAY(remedy,
+	    "Keep blocks that live long apart from those that come and go (a pool of "
+	    "their own, examples/pool.c), or allocate them first. 'fragscope top -p %d' "
+	    "shows which chunks pin most.",
+	    input->sample->pid);
+	judge_fact(verdict, "pinned_first_bytes", UNIT_BYTES, (uint64_t)rise->first);
+	judge_fact(verdict, "pinned_last_bytes", UNIT_BYTES, (uint64_t)rise->last);
+	judge_fact(verdict, "pinned_bytes_per_s", UNIT_BYTES, (uint64_t)rise->per_s);
+	judge_fact_figure(input, verdict, FIG_FREE_CHUNKS);
+	judge_fact_figure(input, verdict, FIG_LARGEST_FREE_BYTES);
+	judge_fact_figure(input, verdict, FIG_LIVE_RESIDENT_BYTES);
 	return true;
 }
 

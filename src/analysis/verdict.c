@@ -15,9 +15,10 @@ const struct verdict_info verdict_info[VERDICT_KINDS] = {
 [VERDICT_PINNED_TAIL] = {"pinned_tail", "A pinned tail"},
 [VERDICT_ARENAS] = {"arenas", "Too many arenas"},
 [VERDICT_FRAGMENTATION] = {"fragmentation", "Fragmentation"},
+[VERDICT_BREAKING] = {"breaking_up", "The heap is breaking up"},
 [VERDICT_MMAP_THRESHOLD] = {"mmap_threshold", "The mmap threshold has drifted up"},
 [VERDICT_TRIM_THRESHOLD] = {"trim_threshold", "The trim threshold is high"},
-[VERDICT_CACHE] = {"cache", "Cache that a trim would return"},
+[VERDICT_CACHE] = {"cache", "Free memory that a trim would return"},
 [VERDICT_RETURNED] = {"returned", "Free memory that costs nothing"},
 };
 /* clang-format on */

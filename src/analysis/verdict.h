@@ -22,6 +22,7 @@ enum verdict_kind {
 	VERDICT_PINNED_TAIL,	/* a few chunks hold a heap's end */
 	VERDICT_ARENAS,		/* many arenas keep free memory each */
 	VERDICT_FRAGMENTATION,	/* free memory in crumbs among what is in use */
+	VERDICT_BREAKING,	/* not yet, but the crumbs become more */
 	VERDICT_MMAP_THRESHOLD, /* it rose: large blocks came from the heap */
 	VERDICT_TRIM_THRESHOLD, /* it rose: the top stays */
 	VERDICT_CACHE,		/* what a trim would give back */
@@ -69,9 +70,9 @@ struct verdict_input {
 	const struct room *room;
 	const struct room_reach *reach; /* of ROOM_KINDS */
 	const struct verdict_others *others;
-	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes
-	 * and pinned_bytes. */
-	struct verdict_trend live, rss, other, pinned;
+	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes,
+	 * pinned_bytes, free_chunks and largest_free_bytes. */
+	struct verdict_trend live, rss, other, pinned, chunks, largest;
 	double watched_s;
 	bool has_failures; /* events were counted while it was watched */
 	uint64_t failures;
@@ -81,7 +82,7 @@ enum {
 	VERDICT_HEADLINE = 256,
 	VERDICT_EVIDENCE = 640,
 	VERDICT_REMEDY = 640,
-	VERDICT_FACTS = 8,
+	VERDICT_FACTS = 12,
 };
 
 /* A figure of the evidence, for machines. */

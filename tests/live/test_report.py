@@ -143,6 +143,47 @@ def check_leak(tap):
         tap.ok(any("main;answer;malloc" in stack for stack in stacks), "who", stacks)
 
 
+GROWS = """
+import ctypes, mmap, time
+malloc = ctypes.CDLL(None).malloc
+malloc.restype = ctypes.c_void_p
+print("READY", flush=True)
+kept = []
+for _ in range(1500):
+    ctypes.memset(malloc(8000), 1, 8000)
+    kept.append(mmap.mmap(-1, 12288))
+    kept[-1].write(b"x" * 12288)
+    time.sleep(0.02)
+"""
+
+
+def check_two_contributors(tap):
+    """A program that grows by malloc and by mappings of its own: both are named."""
+    with tap.section("growth of two"):
+        for seconds in (5, 10, 20):
+            with harness.Target([harness.need("python3"), "-c", GROWS]) as target:
+                target.line()
+                found = report(target.pid, "--for", f"{seconds}s", "--no-events")
+            if "leak" in verdicts(found):
+                break
+        said = re.search(
+            r"the resident memory rises (\S+) a second, (\S+) of it malloc's, (\S+) not",
+            found["answer"],
+        )
+        tap.ok(said, "the first sentence names both", found["answer"])
+        names = verdicts(found)
+        tap.ok("leak" in names, "what malloc's part is", names)
+        facts = find(found, "leak")["facts"]
+        tap.equal(facts["held_first_bytes"], facts["live_first_bytes"], "one by two names")
+        tap.within(
+            facts["other_bytes_per_s"],
+            facts["held_bytes_per_s"],
+            facts["held_bytes_per_s"] * 2,
+            "12K for each 8K",
+            facts,
+        )
+
+
 def check_limited(tap):
     with tap.section("limited"), Example("limited") as target:
         found = report(target.pid, "--for", "1s")
@@ -170,6 +211,49 @@ def check_fragmenter(tap):
         trimmable = found["sample"]["trimmable_bytes"]
         tap.ok(facts["pinned_bytes"] > trimmable, "more than a trim has", trimmable)
         check_requests(tap, text)
+
+
+class Running(harness.Target):
+    """An example that says at once who it is and is watched at its work."""
+
+    def __init__(self, name, *args):
+        super().__init__([EXAMPLES / name, *args])
+        self.line()
+
+
+def breaking():
+    """A report on a heap that breaks up while it is watched. On a busy machine it may take
+    longer to be sure."""
+    for seconds in (5, 10, 20):
+        with Running("fragmenter", "--seconds", "40") as target:
+            harness.until(
+                lambda: harness.stat(target.pid).row["largest_free_bytes"] > 40 << 20,
+                "the hole is there",
+            )
+            found = report(target.pid, "--for", f"{seconds}s", "--no-events")
+        if found["trends"]["pinned_bytes"]["direction"] == "rising":
+            break
+    return found
+
+
+def check_breaking(tap):
+    with tap.section("breaking up"):
+        found = breaking()
+        tap.equal(verdicts(found)[:1], ["breaking_up"], "comes first", found["answer"])
+        tap.ok(
+            found["answer"].startswith("The heap is breaking up: pinned memory rises "),
+            "by its trend",
+            found["answer"],
+        )
+        facts = find(found, "breaking_up")["facts"]
+        tap.ok(facts["pinned_last_bytes"] > facts["pinned_first_bytes"], "it rose", facts)
+    with tap.section("breaking up, in the end"):
+        pinned = {}
+        for cure in ((), ("--apart",)):
+            with Example("fragmenter", "--seconds", "1", "--stay", *cure) as target:
+                pinned[cure] = harness.stat(target.pid).row["pinned_bytes"]
+        ill, cured = pinned.values()
+        tap.within(cured, 0, ill / 10, "the remedy keeps pages whole")
 
 
 def check_requests(tap, text):
@@ -526,7 +610,9 @@ def main():
     check_threshold(tap)
     check_leak(tap)
     check_limited(tap)
+    check_two_contributors(tap)
     check_fragmenter(tap)
+    check_breaking(tap)
     check_set_limits(tap)
     check_cgroup(tap)
     check_text(tap)

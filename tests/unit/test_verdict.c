@@ -193,6 +193,41 @@ static void fragmentation(void **state)
 	is_healthy();
 }
 
+/* Pinned memory that is far from a quarter of the heap, but rises. */
+static void the_heap_breaks_up(void **state)
+{
+	(void)state;
+	trend(&input.pinned, 2.0 * (double)M, 10.0 * (double)M);
+	trend(&input.chunks, 801, 6430);
+	trend(&input.live, 350.0 * (double)M, 350.0 * (double)M);
+	is_only(VERDICT_BREAKING, "pinned memory rises 819K a second, to 10.0M now");
+	assert_string_equal(answer, "The heap is breaking up: pinned memory rises 819K a "
+				    "second, to 10.0M now.");
+	assert_non_null(strstr(verdict[0].evidence, "went from 2.00M to 10.0M, the free "
+						    "chunks from 801 to 6430."));
+	/* By the largest alone. */
+	input.chunks.is_rising = false;
+	is_healthy();
+	trend(&input.largest, 63.5 * (double)M, 54.0 * (double)M);
+	is_only(VERDICT_BREAKING, "pinned memory rises 819K a second, to 10.0M now");
+	assert_non_null(strstr(verdict[0].evidence, "from 63.5M down to 54.0M"));
+	/* By chance; a heap that only grows; less than 1% of the heap. */
+	input.pinned.is_rising = false;
+	is_healthy();
+	input.pinned.is_rising = true;
+	trend(&input.live, 320.0 * (double)M, 350.0 * (double)M);
+	is_healthy();
+	input.live.is_known = false;
+	trend(&input.pinned, 7.0 * (double)M, 10.0 * (double)M);
+	is_healthy();
+	/* Where much is pinned already, that is told, and that it grows. */
+	set(FIG_PINNED_BYTES, 120 * M);
+	trend(&input.pinned, 100.0 * (double)M, 120.0 * (double)M);
+	judge();
+	assert_int_equal(count, 1);
+	assert_int_equal(verdict[0].kind, VERDICT_FRAGMENTATION);
+}
+
 static void cache(void **state)
 {
 	(void)state;
@@ -217,6 +252,9 @@ static void leak(void **state)
 	assert_string_equal(answer, "A leak, or a cache that fills: what the program "
 				    "holds grows by 1.00M a second, and the process with "
 				    "it.");
+	assert_non_null(strstr(verdict[0].evidence,
+			       "what it holds, mappings included (live_bytes and "
+			       "mmapped_bytes), went from 340M to 350M"));
 	/* It takes what was free: the process does not grow. */
 	trend(&input.rss, 400.0 * (double)M, 400.0 * (double)M);
 	is_healthy();
@@ -230,6 +268,32 @@ static void leak(void **state)
 	trend(&input.live, 340.0 * (double)M, 350.0 * (double)M);
 	input.live.is_known = false;
 	is_healthy();
+}
+
+/* Each that a rise is of is named with its part. */
+static void growth_of_two(void **state)
+{
+	static const char parts[] =
+		"; the resident memory rises 2.50M a second, 1.00M of it malloc's, 1.50M "
+		"not";
+
+	(void)state;
+	trend(&input.live, 340.0 * (double)M, 350.0 * (double)M);
+	trend(&input.rss, 375.0 * (double)M, 400.0 * (double)M);
+	trend(&input.other, 15.0 * (double)M, 30.0 * (double)M);
+	judge();
+	assert_int_equal(count, 2);
+	assert_int_equal(verdict[0].kind, VERDICT_LEAK);
+	assert_non_null(strstr(answer, "grows by 1.00M a second, and the process by "
+				       "more; the resident memory"));
+	assert_non_null(strstr(answer, parts));
+	assert_int_equal(verdict[1].kind, VERDICT_NOT_MALLOC);
+	assert_non_null(strstr(verdict[1].headline, parts));
+	/* Of one alone, but for what is not worth a word. */
+	trend(&input.other, 29.5 * (double)M, 30.0 * (double)M);
+	judge();
+	assert_int_equal(count, 1);
+	assert_null(strstr(answer, "malloc's"));
 }
 
 static void not_malloc(void **state)
@@ -588,8 +652,10 @@ int main(void)
 		TEST(cached),
 		TEST(without_figures),
 		TEST(fragmentation),
+		TEST(the_heap_breaks_up),
 		TEST(cache),
 		TEST(leak),
+		TEST(growth_of_two),
 		TEST(not_malloc),
 		TEST(another_allocator),
 		TEST(arenas),
