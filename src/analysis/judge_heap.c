@@ -185,11 +185,43 @@ static bool sparse_pages(const struct verdict_input *input, struct verdict *verd
 	    "pages in use is free.",
 	    input->sample->allocator, BYTES(live), SHARE(judge_share(sparse, active)));
 	SAY(remedy, "It goes when the objects beside it go: keep objects that live long "
-		    "apart from those of the same size that come and go. A purge does "
-		    "nothing about it.");
+		    "apart from those of the same size that come and go.");
 	judge_fact_figure(input, verdict, FIG_ACTIVE_BYTES);
 	judge_fact_figure(input, verdict, FIG_LIVE_BYTES);
 	return true;
+}
+
+/* What would be resident if the program were started anew and came to hold the same: all
+ * that is resident now but the free memory, thread caches included. */
+static bool after_restart(const struct verdict_input *input, uint64_t *bytes)
+{
+	uint64_t rss, free_resident, cached = 0;
+
+	if (!judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident))
+		return false;
+	judge_get(input, FIG_TCACHE_BYTES, &cached);
+	*bytes = rss > free_resident + cached ? rss - free_resident - cached : 0;
+	return *bytes > 0;
+}
+
+/* Tried with jemalloc: where blocks of all sizes are left at random it keeps as much. */
+static void say_restart(const struct verdict_input *input, bool is_sparse, char *text,
+			size_t size)
+{
+	uint64_t bytes, rss = 0;
+
+	*text = '\0';
+	judge_get(input, FIG_RSS_BYTES, &rss);
+	if (after_restart(input, &bytes))
+		snprintf(text, size,
+			 " A restart would leave about %s of %s, once it holds as much "
+			 "again (all that is resident but the free memory).%s",
+			 BYTES(bytes), BYTES(rss),
+			 is_sparse
+				 ? " Another allocator is no cure where few blocks of "
+				   "each size are left: there, too, each keeps its page."
+				 : "");
 }
 
 static bool is_fragmented(uint64_t pinned, uint64_t live)
@@ -197,10 +229,30 @@ static bool is_fragmented(uint64_t pinned, uint64_t live)
 	return pinned >= JUDGE_LEAST_BYTES && judge_share(pinned, pinned + live) >= 0.25;
 }
 
+static void fragmentation_facts(const struct verdict_input *input,
+				struct verdict *verdict)
+{
+	uint64_t left;
+
+	judge_fact_figure(input, verdict, FIG_PINNED_BYTES);
+	judge_fact_figure(input, verdict, FIG_LIVE_RESIDENT_BYTES);
+	judge_fact_figure(input, verdict, FIG_FREE_CHUNKS);
+	judge_fact_figure(input, verdict, FIG_LARGEST_HOLE_BYTES);
+	judge_fact_figure(input, verdict, FIG_FREE_BYTES);
+	if (input->pins && input->pins->pinning_chunks) {
+		judge_fact(verdict, "pinning_chunks", UNIT_COUNT,
+			   input->pins->pinning_chunks);
+		judge_fact(verdict, "pinning_bytes", UNIT_BYTES,
+			   input->pins->pinning_bytes);
+	}
+	if (after_restart(input, &left))
+		judge_fact(verdict, "after_restart_bytes", UNIT_BYTES, left);
+}
+
 bool judge_fragmentation(const struct verdict_input *input, struct verdict *verdict)
 {
-	uint64_t pinned, live, chunks = 0, hole = 0, free_bytes = 0;
-	char unusable[96], pinning[128], growing[64];
+	uint64_t pinned, live, chunks = 0, hole = 0;
+	char unusable[96], pinning[128], growing[64], restart[320];
 
 	if (!judge_get(input, FIG_PINNED_BYTES, &pinned))
 		return sparse_pages(input, verdict);
@@ -209,10 +261,10 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 		return false;
 	judge_get(input, FIG_FREE_CHUNKS, &chunks);
 	judge_get(input, FIG_LARGEST_HOLE_BYTES, &hole);
-	judge_get(input, FIG_FREE_BYTES, &free_bytes);
 	say_unusable(&input->sample->fig, unusable, sizeof(unusable));
 	say_pinning(input->pins, pinning, sizeof(pinning));
 	say_growing(&input->pinned, growing, sizeof(growing));
+	say_restart(input, pinned > live, restart, sizeof(restart));
 	verdict->stake_bytes = pinned;
 	SAY(headline,
 	    "%s of free memory shares its pages with %s that the program holds, "
@@ -225,19 +277,10 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	    unusable, pinning, growing);
 	SAY(remedy,
 	    "It goes when the chunks beside it go: keep blocks that live long apart from "
-	    "those that come and go (a pool of their own, examples/pool.c), allocate "
-	    "them first, or restart. A trim and MALLOC_ARENA_MAX do nothing about it.");
-	judge_fact_figure(input, verdict, FIG_PINNED_BYTES);
-	judge_fact_figure(input, verdict, FIG_LIVE_RESIDENT_BYTES);
-	judge_fact_figure(input, verdict, FIG_FREE_CHUNKS);
-	judge_fact_figure(input, verdict, FIG_LARGEST_HOLE_BYTES);
-	judge_fact_figure(input, verdict, FIG_FREE_BYTES);
-	if (input->pins && input->pins->pinning_chunks) {
-		judge_fact(verdict, "pinning_chunks", UNIT_COUNT,
-			   input->pins->pinning_chunks);
-		judge_fact(verdict, "pinning_bytes", UNIT_BYTES,
-			   input->pins->pinning_bytes);
-	}
+	    "those that come and go (a pool of their own, examples/pool.c), or allocate "
+	    "them first.%s",
+	    restart);
+	fragmentation_facts(input, verdict);
 	return true;
 }
 

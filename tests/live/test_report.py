@@ -28,17 +28,24 @@ SECTIONS = (
 )
 
 
-class Example(harness.Target):
-    """A program of examples/ that has come to show what it is about."""
+class Ready(harness.Target):
+    """A program that says READY when it has come to show what it is about."""
 
-    def __init__(self, name, *args, **options):
-        super().__init__([EXAMPLES / name, *args], **options)
+    def __init__(self, command, **options):
+        super().__init__(command, **options)
         try:
             while not self.line().startswith("READY"):
                 pass
         except BaseException:
             self.end()
             raise
+
+
+class Example(Ready):
+    """Such a program of examples/."""
+
+    def __init__(self, name, *args, **options):
+        super().__init__([EXAMPLES / name, *args], **options)
 
 
 def report(pid, *args):
@@ -211,6 +218,42 @@ def check_fragmenter(tap):
         trimmable = found["sample"]["trimmable_bytes"]
         tap.ok(facts["pinned_bytes"] > trimmable, "more than a trim has", trimmable)
         check_requests(tap, text)
+
+
+def resident(command, **env):
+    """What is resident of COMMAND when it says that it is READY."""
+    with Ready(command, env={**harness.CLEAN_ENV, **env}) as target:
+        return target.rollup("Rss")
+
+
+def check_restart(tap):
+    """What a restart would leave is what a fresh start takes, and jemalloc cures what it is
+    said to cure and nothing else."""
+    sparse = [harness.program("sparse"), 400000, 15]
+    with tap.section("restart"):
+        with Ready(sparse) as target:
+            found = report(target.pid, "--for", "0")
+            before = target.rollup("Rss")
+        tap.equal(verdicts(found)[:1], ["fragmentation"], "comes first", found["answer"])
+        told = find(found, "fragmentation")
+        left = told["facts"]["after_restart_bytes"]
+        tap.within(left, 0, before / 3, "much would come free", before)
+        afresh = resident([*sparse, "afresh"])
+        tap.within(afresh, left * 0.9 - (1 << 20), left * 1.1 + (1 << 20), "so it is")
+        tap.ok("Another allocator is no cure" in told["remedy"], "nothing else", told)
+    with tap.section("restart, another allocator"):
+        libraries = sorted(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"))
+        if not libraries:
+            raise harness.Skip("libjemalloc2 is not installed")
+        at_once = {
+            "LD_PRELOAD": str(libraries[0]),
+            "MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0",
+        }
+        kept = resident(sparse, **at_once)
+        tap.within(kept, before * 0.75, before * 2, "it is no cure", before)
+        small = [EXAMPLES / "fragmenter", "--seconds", "1", "--stay"]
+        ill, cured = resident(small), resident(small, **at_once)
+        tap.within(cured, 0, ill / 3, "it is one for small blocks among large ones", ill)
 
 
 class Running(harness.Target):
@@ -612,6 +655,7 @@ def main():
     check_limited(tap)
     check_two_contributors(tap)
     check_fragmenter(tap)
+    check_restart(tap)
     check_breaking(tap)
     check_set_limits(tap)
     check_cgroup(tap)

@@ -179,6 +179,19 @@ static void fragmentation(void **state)
 	assert_string_equal(verdict[0].fact[0].name, "pinned_bytes");
 	assert_int_equal(verdict[0].fact[0].value.u, 120 * M);
 	assert_null(strstr(verdict[0].evidence, "It grows"));
+	assert_non_null(
+		strstr(verdict[0].remedy, "A restart would leave about 270M of 400M"));
+	assert_string_equal(verdict[0].fact[verdict[0].fact_count - 1].name,
+			    "after_restart_bytes");
+	assert_int_equal(verdict[0].fact[verdict[0].fact_count - 1].value.u, 270 * M);
+	/* More is held than is free beside it: it need not be sparse. */
+	assert_null(strstr(verdict[0].remedy, "Another allocator"));
+	set(FIG_LIVE_RESIDENT_BYTES, 110 * M);
+	set(FIG_TCACHE_BYTES, 20 * M);
+	judge();
+	assert_non_null(strstr(verdict[0].remedy, "Another allocator is no cure where "));
+	assert_non_null(strstr(verdict[0].remedy, "about 250M of 400M"));
+	set(FIG_LIVE_RESIDENT_BYTES, 350 * M);
 	trend(&input.pinned, 100.0 * (double)M, 120.0 * (double)M);
 	judge();
 	assert_non_null(strstr(verdict[0].evidence, "It grows by 2.00M a second."));
