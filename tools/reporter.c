@@ -95,7 +95,7 @@ static int open_as(struct reporter *reporter, enum sample_source source,
 	const struct source_options wanted = {
 		.source = source,
 		.arenas = source != SOURCE_PROC,
-		.bins = is_heap,
+		.sizes = is_heap,
 		.survey = is_heap,
 		.or_preload = is_heap,
 		.threads = 1,

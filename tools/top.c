@@ -368,7 +368,7 @@ static int open_feed(struct top *top, struct fault *fault)
 	const struct feed_options wanted = {
 		.source = {.source = request->source,
 			   .arenas = true,
-			   .bins = true,
+			   .sizes = true,
 			   .survey = true,
 			   .or_preload = request->or_preload,
 			   .threads = 1,

@@ -357,8 +357,22 @@ bool judge_breaking(const struct verdict_input *input, struct verdict *verdict)
 	return true;
 }
 
-/* Free bytes in chunks that glibc would have mapped had its threshold not moved: by the
- * bins where they are known, else the one largest. */
+static bool has_bins(const struct arena_row *row)
+{
+	return row->bins && (row->bins->split || row->bins->sized);
+}
+
+/* What BIN has for sure in chunks of the threshold and more: of one that spans it, as the
+ * unsorted one does, no more than the largest. */
+static uint64_t large_bytes(const struct bin_total *bin)
+{
+	if (!bin->count || bin->to_bytes < DEFAULT)
+		return 0;
+	return bin->from_bytes < DEFAULT ? bin->to_bytes : bin->total_bytes;
+}
+
+/* Free bytes in chunks that glibc would have mapped had its threshold not moved: by their
+ * sizes where they are known, else the one largest. */
 static uint64_t large_free_bytes(const struct sample *sample)
 {
 	uint64_t sum = 0, largest = 0;
@@ -369,10 +383,8 @@ static uint64_t large_free_bytes(const struct sample *sample)
 
 		judge_figure(&row->fig, FIG_TOP_BYTES, &top);
 		sum += top >= DEFAULT ? top : 0;
-		for (unsigned bin = 0; row->bins && row->bins->split && bin < SAMPLE_BINS;
-		     bin++)
-			if (row->bins->bins[bin].from_bytes >= DEFAULT)
-				sum += row->bins->bins[bin].total_bytes;
+		for (unsigned bin = 0; has_bins(row) && bin < SAMPLE_BINS; bin++)
+			sum += large_bytes(&row->bins->bins[bin]);
 	}
 	judge_figure(&sample->fig, FIG_LARGEST_FREE_BYTES, &largest);
 	return sum > largest ? sum : largest;

@@ -195,6 +195,7 @@ int heap_new(struct heap **heap, struct memory *memory,
 	}
 	new->memory = memory;
 	new->options = *options;
+	new->options.sizes |= options->bins;
 	new->instance_count = count;
 	memcpy(new->instance, instance, count * sizeof(*instance));
 	error = open_heap(new, fault);
@@ -268,7 +269,7 @@ static void begin_arenas(struct heap *heap, const struct regions *regions)
 			.unusable_for_bytes = heap->options.unusable_for_bytes,
 			.tcache_count_max = heap->par[arena->instance].tcache_count,
 			.tcaches = &heap->tcaches,
-			.bins = heap->options.bins,
+			.bins = heap->options.sizes,
 		};
 	}
 }
@@ -360,8 +361,8 @@ static int walk_heap(struct heap *heap, const struct regions *regions,
 
 	if (!error)
 		error = read_tcaches(heap);
-	if (!error && heap->options.bins)
-		error = heap_split_bins(heap, sample);
+	if (!error && heap->options.sizes)
+		error = heap_tell_bins(heap, sample);
 	return error;
 }
 

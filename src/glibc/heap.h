@@ -14,7 +14,8 @@
 enum { HEAP_INSTANCES = 8 };
 
 struct heap_options {
-	bool bins;   /* fill arena_row.bins */
+	bool sizes;  /* fill arena_row.bins, each chunk in the bin of its size */
+	bool bins;   /* the same, and what is unsorted moved to the bin of such chunks */
 	bool arenas; /* tell the tcaches' chunks by arena */
 	bool quick;  /* no walk */
 	bool survey; /* take room for heap_map and heap_pins */

@@ -238,9 +238,11 @@ static bool end_fast_list(struct chain *chain, void *context)
 {
 	struct unsorted_search *search = context;
 
-	if (chain->broken)
+	if (chain->broken) {
+		search->sample->arena[chain->arena].bins->split = false;
 		search->sample->arena[chain->arena].bins->sized = false;
-	return end_unsorted(chain, context);
+	}
+	return false;
 }
 
 /* The sizes at the ends of a sorted bin: chunks lie in order of size, largest first. */
@@ -280,7 +282,8 @@ static void mend_ends(struct heap *heap, unsigned number, struct arena_bins *bin
 static void copy_bins(struct heap *heap, unsigned number, struct arena_bins *bins)
 {
 	memset(bins, 0, sizeof(*bins));
-	bins->split = bins->sized = true;
+	bins->split = heap->options.bins;
+	bins->sized = true;
 	memcpy(bins->bins, heap->work[number].totals.bins, sizeof(bins->bins));
 }
 
@@ -315,7 +318,22 @@ static bool next_fast_list(struct chain *chain, void *context)
 	return true;
 }
 
-int heap_split_bins(struct heap *heap, struct sample *sample)
+static int split_bins(struct unsorted_search *search)
+{
+	struct heap *heap = search->heap;
+	int error = chain_follow(heap->chains, next_unsorted, visit_unsorted,
+				 end_unsorted, search);
+
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		struct arena_bins *bins = search->sample->arena[i].bins;
+
+		mend_ends(heap, i, bins);
+		unsplit(heap, i, bins);
+	}
+	return error;
+}
+
+int heap_tell_bins(struct heap *heap, struct sample *sample)
 {
 	struct unsorted_search search = {
 		.heap = heap, .limit = HEAP_UNSORTED, .sample = sample};
@@ -323,17 +341,11 @@ int heap_split_bins(struct heap *heap, struct sample *sample)
 
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		copy_bins(heap, i, sample->arena[i].bins);
-	error = chain_follow(heap->chains, next_unsorted, visit_unsorted, end_unsorted,
-			     &search);
-	if (error)
-		return error;
-	search.arena = 0;
 	error = chain_follow(heap->chains, next_fast_list, visit_fast_bin, end_fast_list,
 			     &search);
-	for (unsigned i = 0; i < heap->arena_count; i++) {
-		mend_ends(heap, i, sample->arena[i].bins);
-		unsplit(heap, i, sample->arena[i].bins);
-	}
+	search.arena = 0;
+	if (!error && heap->options.bins)
+		error = split_bins(&search);
 	return error;
 }
 

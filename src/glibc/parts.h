@@ -110,11 +110,11 @@ uint64_t heap_seed_before(const struct heap *heap, const struct walk_area *area,
 /* The arena that owns the chunk at ADDR, or -1. */
 int heap_owner(uint64_t addr, void *heap);
 
-/* lists.c: puts all binned chunks among the seeds; the fastbins' chunks; the bins as
- * malloc_info tells them; the largest free chunk without a walk. */
+/* lists.c: puts all binned chunks among the seeds; the fastbins' chunks; free chunks by
+ * size and as malloc_info tells them; the largest free chunk without a walk. */
 int heap_collect_free(struct heap *heap);
 int heap_read_fastbins(struct heap *heap);
-int heap_split_bins(struct heap *heap, struct sample *sample);
+int heap_tell_bins(struct heap *heap, struct sample *sample);
 int heap_read_quick(struct heap *heap);
 
 /* figures.c: turns what was read into the sample. */

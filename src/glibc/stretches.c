@@ -307,8 +307,8 @@ static void end_area(struct joiner *joiner)
 	struct owned_area *owned = &heap->area[joiner->area++];
 	struct arena_work *work = &heap->work[owned->arena];
 
-	walk_add(&joiner->sum, &joiner->last->totals, heap->options.bins);
-	walk_add(&work->totals, &joiner->sum, heap->options.bins);
+	walk_add(&joiner->sum, &joiner->last->totals, heap->options.sizes);
+	walk_add(&work->totals, &joiner->sum, heap->options.sizes);
 	memset(&joiner->sum, 0, sizeof(joiner->sum));
 	work->area_bytes += joiner->last->place.at - owned->end;
 	owned->end = joiner->last->place.at;
@@ -325,7 +325,8 @@ static int join(struct joiner *joiner, struct walk *walk)
 	} else if (!joiner->last) {
 		joiner->last = walk;
 	} else if (!walk->failed && joiner->last->place.at == walk->origin.place.at) {
-		walk_add(&joiner->sum, &joiner->last->totals, joiner->heap->options.bins);
+		walk_add(&joiner->sum, &joiner->last->totals,
+			 joiner->heap->options.sizes);
 		joiner->last = walk;
 	} else {
 		error = extend(joiner, walk);

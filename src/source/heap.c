@@ -102,6 +102,7 @@ static int open_reader(struct source *source, struct fault *fault)
 	struct heap_state *state = state_of(source);
 	const struct heap_options options = {
 		.bins = source->options.bins,
+		.sizes = source->options.sizes,
 		.arenas = source->options.arenas || source->options.bins,
 		.quick = source->options.quick,
 		.survey = source->options.survey && !source->options.quick,

@@ -211,7 +211,8 @@ int source_pins(struct source *source, struct pins *pins, struct fault *fault)
 
 struct sample *source_sample(const struct source *source)
 {
-	return sample_new(source->driver->arenas(source), source->options.bins);
+	return sample_new(source->driver->arenas(source),
+			  source->options.bins || source->options.sizes);
 }
 
 int source_exit_fd(const struct source *source)

@@ -24,6 +24,7 @@ struct source_options {
 	enum residency residency;
 	bool arenas;	  /* tell what belongs to which arena */
 	bool bins;	  /* split the bins as malloc_info does */
+	bool sizes;	  /* tell the free chunks of each size; BINS does so as well */
 	bool quick;	  /* no walk: bin heads, unsorted list and tops only */
 	bool events;	  /* count growths and failures by eBPF probes */
 	bool or_preload;  /* a heap that cannot be read is told by a sampler in it */

@@ -130,6 +130,31 @@ def check_threshold(tap):
             tap.equal(verdicts(found), [], "the remedy cures it", found["answer"])
 
 
+def check_drift(tap):
+    """What large blocks left counts while it is on the unsorted list, too, with small ones
+    among them; the remedy saves what was promised."""
+    drift = harness.BUILD / "tests" / "live" / "drift"
+    with tap.section("drifted threshold, nothing sorted yet"):
+        with Example(drift) as target:
+            found = report(target.pid, "--for", "0")
+            text = harness.fragscope("report", "-p", target.pid, "--for", "0").stdout
+            before = target.status("VmRSS")
+        tap.ok("mmap_threshold" in verdicts(found), "it is told", found["answer"])
+        facts = find(found, "mmap_threshold")["facts"]
+        large = sum((130 + i * 97 % 260) << 10 for i in range(400))
+        off = abs(facts["large_free_bytes"] - large)
+        tap.ok(off < 2 << 20, "all that they left", (facts, large))
+        said = re.search(r"For a request of .*?%\.", " ".join(text.split()))
+        tap.ok(said and "% to " not in said.group(), "useless for a request: one share", said)
+        env = {**harness.CLEAN_ENV, "MALLOC_MMAP_THRESHOLD_": "131072"}
+        with Example(drift, env=env) as target:
+            after = target.status("VmRSS")
+            cured = report(target.pid, "--for", "0")
+        tap.equal(verdicts(cured), [], "the remedy cures it", cured["answer"])
+        saved, promised = before - after, find(found, "mmap_threshold")["stake_bytes"]
+        tap.ok(saved > 0.95 * promised, "by as much as it promised", (saved, promised))
+
+
 def check_leak(tap):
     """On a busy machine it may take longer to be sure."""
     with tap.section("leak"):
@@ -651,6 +676,7 @@ def main():
     check_arenas(tap)
     check_tail(tap)
     check_threshold(tap)
+    check_drift(tap)
     check_leak(tap)
     check_limited(tap)
     check_two_contributors(tap)

@@ -108,6 +108,18 @@ def check_map(tap):
         terminal.leave(tap, "map")
 
 
+def check_sizes(tap):
+    """Free chunks are told by their sizes, on whatever list they are."""
+    scenario = "--chunks 1000 --unsorted 5000"
+    with Oracle(scenario) as target, Top("-p", target.pid, "0.2", rows=30) as terminal:
+        terminal.wait("resident memory")
+        terminal.press("4")
+        text = terminal.wait(r" free in 5\d\d\d chunks")
+        tap.ok(re.search(r"^ *1K to 2K +\d{4} ", text, re.M), "a row of their size", text)
+        tap.ok("unsorted" not in text, "and none of what is not sorted", text)
+        terminal.leave(tap, "sizes")
+
+
 def check_several(tap):
     with Oracle(SCENARIO) as one, Oracle(SCENARIO) as other:
         with Top("-p", f"{one.pid},{other.pid}", "0.2") as terminal:
@@ -201,6 +213,7 @@ def main():
     for name, check in (
         ("server", check_server),
         ("map", check_map),
+        ("sizes", check_sizes),
         ("several", check_several),
         ("picker", check_picker),
         ("end", check_end),

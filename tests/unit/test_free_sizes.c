@@ -143,6 +143,31 @@ static void unusable_is_bounded_where_bins_are_mixed(void **state)
 	assert_int_equal(many, 2 + 2 + 1);
 }
 
+/* A reading by size has no bin of all sizes: nothing is mixed, and no share a range. */
+static void chunks_by_size_leave_no_doubt(void **state)
+{
+	const double all = 4 * 32 + 64 + 4096 + 2 * 1024 + 8192;
+	struct arena_bins *bins = sample->arena[0].bins;
+	struct free_sizes sizes;
+	uint64_t few, many;
+	double low, high;
+
+	(void)state;
+	bins->split = false;
+	bins->sized = true;
+	bins->bins[0] = (struct bin_total){0};
+	add(&bins->bins[3], 64, 1);
+	add(&bins->bins[99], 4096, 1);
+	assert_true(free_sizes_of(sample, 0, &sizes));
+	assert_int_equal(sizes.mixed.chunks, 0);
+	assert_int_equal(sizes.chunks, 8);
+	assert_true(free_sizes_unusable(sample, 0, 1024, &low, &high));
+	assert_true(low == high && low == (128 + 64) / all);
+	assert_true(free_sizes_serving(sample, 0, 1024, &few, &many));
+	assert_int_equal(few, 4);
+	assert_int_equal(many, 4);
+}
+
 static void nothing_free_is_nothing_unusable(void **state)
 {
 	double low, high;
@@ -166,6 +191,7 @@ int main(void)
 		TEST(one_arena_alone),
 		TEST(arenas_without_bins_are_counted),
 		TEST(unusable_is_bounded_where_bins_are_mixed),
+		TEST(chunks_by_size_leave_no_doubt),
 		TEST(nothing_free_is_nothing_unusable),
 	};
 

@@ -449,6 +449,20 @@ static void large_chunks_by_their_bins(void **state)
 		"90.0M of 400M resident is what they left there, free");
 	bins->split = false;
 	is_healthy();
+	/* By size alone, with nothing sorted yet. */
+	bins->sized = true;
+	is_only(VERDICT_MMAP_THRESHOLD,
+		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
+		"90.0M of 400M resident is what they left there, free");
+	bins->bins[125] = (struct bin_total){0};
+	is_healthy();
+	/* What is not sorted has small chunks, too: the largest is large for sure. */
+	bins->sized = false;
+	bins->split = true;
+	bins->bins[0] = (struct bin_total){K, 40 * M, 400 * M, 30};
+	is_only(VERDICT_MMAP_THRESHOLD,
+		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
+		"90.0M of 400M resident is what they left there, free");
 }
 
 static void the_top_stays(void **state)
