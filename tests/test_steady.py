@@ -29,8 +29,8 @@ FORMS = (
 # Windows of all lengths, and alerts that begin and end all the time.
 ALERTS = (
     "-r", "live rising 24h or rss drops 50% in 24h",
-    "-r", "free falling 1s and free_chunks flat or largest_free rises 1 in 1s",
-    "-r", "limit < 100% for 1ms until limit < 0%", "-r", "free - top != 0 for 1ms",
+    "-r", "free falling 1s and free_chunks flat or largest_free rises 1B in 1s",
+    "-r", "limit < 100% for 1ms until limit <= 0%", "-r", "free - top != 0 for 1ms",
 )
 
 

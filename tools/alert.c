@@ -87,17 +87,18 @@ const struct command command_alert = {
 static int add_file(struct rules *rules, const char *file, struct fault *fault)
 {
 	char *text = malloc(FILE_BYTES);
-	int error = text ? file_text(file, text, FILE_BYTES) : -ENOMEM;
+	size_t length = 0;
+	int error = text ? file_bytes(file, text, FILE_BYTES, &length) : -ENOMEM;
 
 	if (error)
 		fault_set(fault, EXIT_FAILED, error, "cannot read rules from %s: %s",
 			  file, strerror(-error));
-	else if (strlen(text) == FILE_BYTES - 1)
+	else if (length == FILE_BYTES - 1)
 		error = fault_set(fault, EXIT_USAGE, -EFBIG,
 				  "%s is too large: rules take less than %d bytes", file,
 				  FILE_BYTES);
 	else
-		error = rules_add_file(rules, file, text, fault);
+		error = rules_add_file(rules, file, text, length, fault);
 	free(text);
 	return error;
 }

@@ -134,6 +134,25 @@ bool rules_need_limit(const struct rules *rules)
 	return false;
 }
 
+bool comparison_holds(enum comparison comparison, double value, double other)
+{
+	switch (comparison) {
+	case COMPARE_LESS:
+		return value < other;
+	case COMPARE_AT_MOST:
+		return value <= other;
+	case COMPARE_MORE:
+		return value > other;
+	case COMPARE_AT_LEAST:
+		return value >= other;
+	case COMPARE_EQUAL:
+		return value == other;
+	case COMPARE_OTHER:
+		break;
+	}
+	return value != other;
+}
+
 void quantity_name(struct text *text, const struct quantity *quantity)
 {
 	if (quantity->kind == QUANTITY_LIMIT) {

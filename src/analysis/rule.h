@@ -107,9 +107,10 @@ struct rules {
  * called "rule-N". 0, or -EINVAL and FAULT with the column: RULES is as it was. */
 int rules_add(struct rules *rules, const char *text, struct fault *fault);
 
-/* Adds the rules of an ini file whose content is TEXT; FILE is only for messages. 0, or
- * -EINVAL and FAULT with line and column: what RULES holds means nothing then. */
-int rules_add_file(struct rules *rules, const char *file, const char *text,
+/* Adds the rules of an ini file whose content is TEXT, LENGTH bytes with a NUL behind;
+ * FILE is only for messages. 0, or -EINVAL and FAULT with line and column: what RULES
+ * holds means nothing then. */
+int rules_add_file(struct rules *rules, const char *file, const char *text, size_t length,
 		   struct fault *fault);
 
 /* Adds the rules that hold where none are given, for readings every INTERVAL_NS: their
@@ -123,6 +124,8 @@ int rules_fit(const struct rules *rules, int64_t interval_ns, struct fault *faul
 /* Whether any rule is about F, or about the nearest limit. */
 bool rules_need(const struct rules *rules, enum figure f);
 bool rules_need_limit(const struct rules *rules);
+
+bool comparison_holds(enum comparison comparison, double value, double other);
 
 /* "largest_free_bytes / free_bytes", "limit". */
 void quantity_name(struct text *text, const struct quantity *quantity);

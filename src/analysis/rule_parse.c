@@ -298,8 +298,27 @@ static bool share_in(char *word, double *value)
 	return true;
 }
 
-static int parse_value(struct parser *parser, enum figure_unit unit, bool allow_share,
-		       struct term *term)
+static bool value_in(char *word, enum figure_unit unit, bool allow_share,
+		     struct term *term)
+{
+	term->is_share = allow_share && share_in(word, &term->value);
+	return term->is_share || number_in(word, unit, &term->value);
+}
+
+/* The present word with that of NEXT right behind it: units may stand apart, as in "10
+ * MB". False: too long to be anything. */
+static bool join_words(const struct parser *parser, const struct parser *next,
+		       char word[WORD])
+{
+	if (!next->length || parser->length + next->length >= WORD)
+		return false;
+	memcpy(word, parser->token, parser->length);
+	memcpy(word + parser->length, next->token, next->length);
+	word[parser->length + next->length] = '\0';
+	return true;
+}
+
+static int no_value(const struct parser *parser, enum figure_unit unit, bool allow_share)
 {
 	static const char *const names[] = {
 		[UNIT_BYTES] = "a size (512K, 64M)",
@@ -307,29 +326,115 @@ static int parse_value(struct parser *parser, enum figure_unit unit, bool allow_
 		[UNIT_RATIO] = "a number",
 		[UNIT_NS] = "a time (5ms)",
 	};
-	char word[WORD] = "", wanted[64];
+	char wanted[64];
 
-	if (!copy_word(parser, word))
-		word[0] = '\0';
-	term->is_share = allow_share && share_in(word, &term->value);
-	if (!term->is_share && !number_in(word, unit, &term->value)) {
-		snprintf(wanted, sizeof(wanted), "%s%s", names[unit],
-			 allow_share ? " or a share (50%)" : "");
-		return expected(parser, wanted);
+	snprintf(wanted, sizeof(wanted), "%s%s", names[unit],
+		 allow_share ? " or a share (50%)" : "");
+	return expected(parser, wanted);
+}
+
+static int parse_value(struct parser *parser, enum figure_unit unit, bool allow_share,
+		       struct term *term)
+{
+	struct parser next = *parser;
+	char word[WORD];
+
+	advance(&next);
+	if (join_words(parser, &next, word) && value_in(word, unit, allow_share, term)) {
+		advance(&next);
+	} else if (!copy_word(parser, word) || !value_in(word, unit, allow_share, term)) {
+		return no_value(parser, unit, allow_share);
+	} else if (allow_share && unit == UNIT_BYTES && term->value > 0 &&
+		   !word[strspn(word, "0123456789")] && !term->is_share) {
+		return wrong(parser, "'%s': %s%% or %sM? Give a unit (B for bytes)", word,
+			     word, word);
 	}
-	advance(parser);
+	*parser = next;
 	return 0;
+}
+
+static bool is_time(const char *word, int64_t *ns)
+{
+	return !units_parse_ns(word, ns) && *ns;
 }
 
 static int parse_time(struct parser *parser, int64_t *ns)
 {
+	struct parser next = *parser;
 	char word[WORD];
 
-	if (!copy_word(parser, word) || units_parse_ns(word, ns) || !*ns)
+	advance(&next);
+	if (join_words(parser, &next, word) && is_time(word, ns))
+		advance(&next);
+	else if (!copy_word(parser, word) || !is_time(word, ns))
 		return expected(parser, "a time, such as 30s, 5m or 2h");
 	if (*ns > RULE_WINDOW_MAX_NS)
 		return wrong(parser, "'%s' is longer than 24h", word);
-	advance(parser);
+	*parser = next;
+	return 0;
+}
+
+/* ---- what can hold at all ---- */
+
+static bool is_share_figure(enum figure f)
+{
+	return f == FIG_FRAG || f == FIG_UNUSABLE;
+}
+
+/* Between which values QUANTITY always is. */
+static void range_of(const struct quantity *quantity, double *low, double *high)
+{
+	bool is_share =
+		quantity->kind == QUANTITY_LIMIT ||
+		(quantity->kind == QUANTITY_FIGURE && is_share_figure(quantity->a));
+
+	*low = quantity->kind == QUANTITY_DIFFERENCE ? -HUGE_VAL : 0;
+	*high = is_share ? 1 : HUGE_VAL;
+}
+
+/* AT is the value that is wrong. */
+static int out_of_range(const struct parser *at, const struct term *term, const char *so)
+{
+	char name[FAULT_TEXT / 4], hint[32] = "";
+	struct text text;
+	double low, high;
+
+	range_of(&term->quantity, &low, &high);
+	text_init(&text, name, sizeof(name));
+	quantity_name(&text, &term->quantity);
+	if (high > 1)
+		return wrong(at, "%s is never below 0: %s", name, so);
+	if (!term->is_share && term->value > 1 && term->value <= 100)
+		snprintf(hint, sizeof(hint), ". Is it %g%%?", term->value);
+	return wrong(at, "%s is between 0 and 1: %s%s", name, so, hint);
+}
+
+static int check_comparison(const struct parser *at, const struct term *term)
+{
+	double low, high;
+	bool low_holds, inside;
+
+	range_of(&term->quantity, &low, &high);
+	inside = term->value >= low && term->value <= high;
+	low_holds = comparison_holds(term->comparison, low, term->value);
+	if (low_holds != comparison_holds(term->comparison, high, term->value))
+		return 0;
+	if (term->comparison >= COMPARE_EQUAL && inside)
+		return 0;
+	return out_of_range(at, term,
+			    low_holds ? "this always holds" : "this never holds");
+}
+
+/* A move of TERM's quantity by its value. */
+static int check_move(const struct parser *at, const struct term *term)
+{
+	double low, high;
+
+	range_of(&term->quantity, &low, &high);
+	if (term->is_share && term->kind == TERM_DROPS && term->value > 1 && low >= 0)
+		return wrong(at, "nothing drops by more than 100%%");
+	if (!term->is_share && term->value > high - low)
+		return out_of_range(at, term, "it cannot move so far");
 	return 0;
 }
 
@@ -338,21 +443,38 @@ static int parse_time(struct parser *parser, int64_t *ns)
 static int parse_comparison(struct parser *parser, struct term *term)
 {
 	bool is_ratio = term->quantity.unit == UNIT_RATIO;
+	struct parser at;
 	int error;
 
 	advance(parser);
+	at = *parser;
 	error = parse_value(parser, term->quantity.unit, is_ratio, term);
+	if (!error)
+		error = check_comparison(&at, term);
 	/* A share of nothing in particular: of 1. */
 	term->is_share = false;
 	return error;
 }
 
+/* A value, and whether the quantity can move by it. */
+static int parse_move(struct parser *parser, struct term *term)
+{
+	struct parser at = *parser;
+	int error = parse_value(parser, term->quantity.unit, true, term);
+
+	return error ? error : check_move(&at, term);
+}
+
 static int parse_change(struct parser *parser, struct term *term)
 {
+	struct parser at;
 	int error;
 
 	advance(parser);
-	error = parse_value(parser, term->quantity.unit, true, term);
+	at = *parser;
+	error = parse_move(parser, term);
+	if (!error && term->value == 0)
+		return wrong(&at, "a change by 0 is none: say how much counts");
 	if (error)
 		return error;
 	if (!take_word(parser, "in"))
@@ -387,7 +509,7 @@ static int parse_trend(struct parser *parser, struct term *term)
 		error = parse_time(parser, &term->window_ns);
 	parser->window_ns = term->window_ns;
 	if (!error && take_word(parser, "by"))
-		error = parse_value(parser, term->quantity.unit, true, term);
+		error = parse_move(parser, term);
 	if (!error && take_word(parser, "at"))
 		error = parse_significance(parser, term);
 	return error;
@@ -783,12 +905,24 @@ static const char *whole_line(const char *text, unsigned *lines)
 	}
 }
 
-int rules_add_file(struct rules *rules, const char *file, const char *text,
+/* All behind a NUL would be lost. */
+static int refuse_nul(struct parser *parser, const char *text, size_t length)
+{
+	const char *nul = memchr(text, '\0', length);
+
+	if (!nul)
+		return 0;
+	begin(parser, text, text + length);
+	parser->token = nul;
+	return wrong(parser, "a NUL byte: this is no text file");
+}
+
+int rules_add_file(struct rules *rules, const char *file, const char *text, size_t length,
 		   struct fault *fault)
 {
 	struct parser parser = {.file = file, .line = 1, .fault = fault};
 	unsigned before = rules->count, lines;
-	int error = 0;
+	int error = refuse_nul(&parser, text, length);
 
 	while (!error && *text) {
 		const char *end = whole_line(text, &lines);

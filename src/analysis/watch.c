@@ -198,21 +198,6 @@ static bool is_trend(const struct term *term)
 	return term->kind >= TERM_RISING;
 }
 
-static enum truth compare(const struct term *term, double value)
-{
-	const bool holds[] = {
-		[COMPARE_LESS] =
-			value<term->value, [COMPARE_AT_MOST] = value <= term->value,
-			      [COMPARE_MORE] = value>
-				term->value,
-		[COMPARE_AT_LEAST] = value >= term->value,
-		[COMPARE_EQUAL] = value == term->value,
-		[COMPARE_OTHER] = value != term->value,
-	};
-
-	return truth_of(holds[term->comparison]);
-}
-
 /* The points of TERM's window, which ends now and begins with this process: a point that
  * has values of the one before is left out. */
 static size_t window_points(struct watch *watch, const struct term *term,
@@ -348,7 +333,8 @@ static void see_term(struct watch *watch, const struct term *term,
 		state->evidence.limit = room_info[room->nearest].limit;
 	if (term->kind == TERM_COMPARE) {
 		state->evidence.now = value;
-		state->truth = compare(term, value);
+		state->truth =
+			truth_of(comparison_holds(term->comparison, value, term->value));
 		return;
 	}
 	if (is_trend(term)) {

@@ -8,23 +8,30 @@
 
 enum { NUMBER_BYTES = 32 };
 
-int file_text(const char *file, char *text, size_t room)
+int file_bytes(const char *file, char *text, size_t room, size_t *length)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	size_t length = 0;
 	ssize_t got;
 
 	text[0] = '\0';
+	*length = 0;
 	if (fd < 0)
 		return -errno;
 	do {
-		got = read(fd, text + length, room - 1 - length);
-		length += got > 0 ? (size_t)got : 0;
+		got = read(fd, text + *length, room - 1 - *length);
+		*length += got > 0 ? (size_t)got : 0;
 	} while (got > 0 || (got < 0 && errno == EINTR));
 	got = got < 0 ? -errno : 0;
 	close(fd);
-	text[length] = '\0';
+	text[*length] = '\0';
 	return (int)got;
+}
+
+int file_text(const char *file, char *text, size_t room)
+{
+	size_t length;
+
+	return file_bytes(file, text, room, &length);
 }
 
 /* strtoull would take a sign. */

@@ -10,6 +10,9 @@
  * TEXT is a string in any case. */
 int file_text(const char *file, char *text, size_t room);
 
+/* The same of a file that may hold NULs: *LENGTH is how many bytes were kept. */
+int file_bytes(const char *file, char *text, size_t room, size_t *length);
+
 /* The whole number that FILE begins with. 0 or -errno, -EPROTO when it begins with
  * none. */
 int file_number(const char *file, uint64_t *value);

@@ -3,6 +3,11 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+#define MINUTE_NS (60 * SECOND_NS)
+#define HOUR_NS	  (60 * MINUTE_NS)
 
 /* VALUE / UNIT with three significant digits, or four from 1000 on; UNIT > 0. */
 static void three_digits(struct text *text, uint64_t value, uint64_t unit)
@@ -176,21 +181,31 @@ int units_parse_count(const char *string, uint64_t *count)
 	return *string ? -EINVAL : 0;
 }
 
-int units_parse_bytes(const char *string, uint64_t *bytes)
+/* How many times 1024 the unit SUFFIX is bytes; -1: there is none of that name. */
+static int bytes_power(const char *suffix)
 {
 	static const char letters[] = "KMGTkmgt";
-	int error = take_number(&string, bytes);
 	const char *letter;
+
+	if (!*suffix || !strcasecmp(suffix, "B"))
+		return 0;
+	letter = strchr(letters, *suffix);
+	suffix++;
+	if (!letter || (*suffix && strcasecmp(suffix, "B") && strcasecmp(suffix, "iB")))
+		return -1;
+	return (int)(letter - letters) % 4 + 1;
+}
+
+int units_parse_bytes(const char *string, uint64_t *bytes)
+{
+	int error = take_number(&string, bytes);
+	int power = bytes_power(string);
 
 	if (error)
 		return error;
-	if (!*string)
-		return 0;
-	letter = strchr(letters, *string);
-	if (!letter || string[1])
+	if (power < 0)
 		return -EINVAL;
-	if (__builtin_mul_overflow(
-		    *bytes, UINT64_C(1) << ((letter - letters) % 4 + 1) * 10, bytes))
+	if (__builtin_mul_overflow(*bytes, UINT64_C(1) << power * 10, bytes))
 		return -ERANGE;
 	return 0;
 }
@@ -202,13 +217,11 @@ static uint64_t unit_ns(const char *unit)
 		const char *name;
 		uint64_t ns;
 	} units[] = {
-		{"", 1000000000},
-		{"s", 1000000000},
-		{"ms", 1000000},
-		{"us", 1000},
-		{"ns", 1},
-		{"m", UINT64_C(60) * 1000000000},
-		{"h", UINT64_C(3600) * 1000000000},
+		{"", SECOND_NS},	{"s", SECOND_NS},   {"ms", 1000000},
+		{"us", 1000},		{"ns", 1},	    {"m", MINUTE_NS},
+		{"h", HOUR_NS},		{"sec", SECOND_NS}, {"second", SECOND_NS},
+		{"seconds", SECOND_NS}, {"min", MINUTE_NS}, {"minute", MINUTE_NS},
+		{"minutes", MINUTE_NS}, {"hour", HOUR_NS},  {"hours", HOUR_NS},
 	};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)

@@ -39,13 +39,14 @@ struct units_text units_span_text(double seconds);
  * 2^64 - 1. */
 int units_parse_count(const char *string, uint64_t *count);
 
-/* A size: a whole number of bytes, or of K, M, G or T (powers of 1024, either case).
- * Errors as above. */
+/* A size: a whole number of bytes, or of K, M, G or T (powers of 1024, either case), with
+ * or without a B or iB behind. Errors as above. */
 int units_parse_bytes(const char *string, uint64_t *bytes);
 
 /* A time: a number, fractions allowed, of seconds or of the unit that follows it: ns, us,
- * ms, s, m or h. Errors as above, -ERANGE beyond INT64_MAX nanoseconds. Digits past the
- * ninth decimal are dropped. */
+ * ms, s, m or h; sec, second, min, minute, hour and their plurals are taken as well.
+ * Errors as above, -ERANGE beyond INT64_MAX nanoseconds. Digits past the ninth decimal
+ * are dropped. */
 int units_parse_ns(const char *string, int64_t *ns);
 
 #endif

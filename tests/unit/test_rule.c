@@ -87,6 +87,98 @@ static void terms_have_their_windows_and_values(void **state)
 	assert_float_equal(rule->term[0].value, 0.25, 0);
 }
 
+static void units_may_be_words_of_their_own(void **state)
+{
+	static const char *const same[] = {
+		"rss drops 10MB in 5m",	       "rss drops 10 MB in 5m",
+		"rss drops 10MiB in 5minutes", "rss drops 10 M in 5 minutes",
+		"rss drops 10M in 5min",       "rss drops 10485760B in 300 s",
+	};
+	const struct rule *rule;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		rule = good(same[i]);
+		assert_float_equal(rule->term[0].value, 10485760, 0);
+		assert_int_equal(rule->term[0].window_ns, INT64_C(300000000000));
+	}
+	rule = good("rss drops 50 % in 5 m for 1 min severity note");
+	assert_true(rule->term[0].is_share);
+	assert_float_equal(rule->term[0].value, 0.5, 0);
+	assert_int_equal(rule->for_ns, INT64_C(60000000000));
+	rule = good("rss > 5 or swap > 10 while frag > 50 %");
+	assert_float_equal(rule->term[0].value, 5, 0);
+	assert_float_equal(rule->term[2].value, 0.5, 0);
+}
+
+/* Of each of them the other side of the bound can hold. */
+static void rules_at_the_bounds_are_read(void **state)
+{
+	static const char *const texts[] = {
+		"limit <= 0",
+		"limit < 100%",
+		"frag > 0",
+		"frag >= 1",
+		"frag != 0",
+		"slack > 2",
+		"rss > 0",
+		"swap == 0",
+		"swap != 0",
+		"free - largest_free >= 0",
+		"free - live < 0",
+		"rss / live > 2",
+		"rss drops 100% in 5m",
+		"frag rises 1 in 5m",
+		"frag rises 400% in 5m",
+		"free - live drops 150% in 5m",
+		"rss rising 5m by 300%",
+		"rss rising 5m by 0%",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		good(texts[i]);
+}
+
+static void what_never_or_always_holds_is_refused(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} wrong[] = {
+		{"limit < 10", "column 9: limit is between 0 and 1: this always holds. "
+			       "Is it 10%?"},
+		{"frag > 2", "column 8: frag is between 0 and 1: this never holds"},
+		{"frag > 150%", "column 8: frag is between 0 and 1: this never holds"},
+		{"frag > 1", "this never holds"},
+		{"frag <= 1", "this always holds"},
+		{"frag == 2", "this never holds"},
+		{"frag != 2", "this always holds"},
+		{"unusable >= 0", "column 13: unusable is between 0 and 1: this always"},
+		{"rss < 0", "column 7: rss_bytes is never below 0: this never holds"},
+		{"rss >= 0", "rss_bytes is never below 0: this always holds"},
+		{"rss / live < 0", "rss_bytes / live_bytes is never below 0: this never"},
+		{"rss > 1 until frag >= 0", "column 23: frag is between"},
+		{"rss drops 150% in 5m", "column 11: nothing drops by more than 100%"},
+		{"rss drops 0% in 5m", "column 11: a change by 0 is none"},
+		{"rss rises 0 in 5m", "column 11: a change by 0 is none"},
+		{"limit drops 10 in 5m", "column 13: limit is between 0 and 1: it cannot "
+					 "move so far. Is it 10%?"},
+		{"limit falling 10m by 5", "column 22: limit is between 0 and 1: it "
+					   "cannot move so far. Is it 5%?"},
+		{"rss > -5M", "column 7: '-' where a size"},
+		{"largest_free drops 30 in 5m",
+		 "column 20: '30': 30% or 30M? Give a unit (B for bytes)"},
+		{"rss rising 5m by 30", "column 18: '30': 30% or 30M?"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(rules_add(&rules, wrong[i].text, &fault), -EINVAL);
+		if (!strstr(fault.text, wrong[i].want))
+			fail_msg("'%s': %s", wrong[i].text, fault.text);
+	}
+}
+
 static void and_binds_before_or(void **state)
 {
 	static const enum step_kind want[] = {STEP_TERM, STEP_TERM, STEP_TERM,
@@ -153,7 +245,7 @@ static void a_file_has_a_section_a_rule(void **state)
 				   "when = limit < 10% for 5s\r\n";
 
 	(void)state;
-	assert_int_equal(rules_add_file(&rules, "f", text, &fault), 0);
+	assert_int_equal(rules_add_file(&rules, "f", text, strlen(text), &fault), 0);
 	assert_int_equal(rules.count, 2);
 	assert_string_equal(rules.rule[0].name, "crumbs");
 	assert_string_equal(
@@ -187,11 +279,22 @@ static void errors_in_files_name_the_line(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		rules.count = 0;
-		assert_int_equal(rules_add_file(&rules, "f", wrong[i].text, &fault),
+		assert_int_equal(rules_add_file(&rules, "f", wrong[i].text,
+						strlen(wrong[i].text), &fault),
 				 -EINVAL);
 		if (!strstr(fault.text, wrong[i].want))
 			fail_msg("'%s': %s", wrong[i].text, fault.text);
 	}
+}
+
+static void a_nul_hides_no_rule(void **state)
+{
+	static const char text[] = "[a]\nwhen = rss > 1\n# \0\n[b]\nwhen = rss > 2\n";
+
+	(void)state;
+	assert_int_equal(rules_add_file(&rules, "f", text, sizeof(text) - 1, &fault),
+			 -EINVAL);
+	assert_string_equal(fault.text, "f:3:3: a NUL byte: this is no text file");
 }
 
 /* "rss > 1", and so many terms more. */
@@ -251,10 +354,14 @@ int main(void)
 		cmocka_unit_test_setup(a_comparison_is_read, start),
 		cmocka_unit_test_setup(the_rules_that_people_ask_for_are_read, start),
 		cmocka_unit_test_setup(terms_have_their_windows_and_values, start),
+		cmocka_unit_test_setup(units_may_be_words_of_their_own, start),
+		cmocka_unit_test_setup(rules_at_the_bounds_are_read, start),
+		cmocka_unit_test_setup(what_never_or_always_holds_is_refused, start),
 		cmocka_unit_test_setup(and_binds_before_or, start),
 		cmocka_unit_test_setup(errors_name_the_column, start),
 		cmocka_unit_test_setup(a_file_has_a_section_a_rule, start),
 		cmocka_unit_test_setup(errors_in_files_name_the_line, start),
+		cmocka_unit_test_setup(a_nul_hides_no_rule, start),
 		cmocka_unit_test_setup(rules_are_bounded, start),
 		cmocka_unit_test_setup(default_rules_fit_any_interval, start),
 	};

@@ -285,7 +285,14 @@ static void parse_bytes(void **state)
 		{" 1", -EINVAL, 0},
 		{"1.5K", -EINVAL, 0},
 		{"64Q", -EINVAL, 0},
-		{"64KB", -EINVAL, 0},
+		{"64KB", 0, 65536},
+		{"10MB", 0, 10485760},
+		{"10MiB", 0, 10485760},
+		{"3gib", 0, UINT64_C(3221225472)},
+		{"30B", 0, 30},
+		{"30BB", -EINVAL, 0},
+		{"30iB", -EINVAL, 0},
+		{"64KBs", -EINVAL, 0},
 	};
 	uint64_t value;
 
@@ -324,6 +331,10 @@ static void parse_ns(void **state)
 		{"1.", -EINVAL, 0},
 		{"1,5", -EINVAL, 0},
 		{"-1", -EINVAL, 0},
+		{"5min", 0, INT64_C(300000000000)},
+		{"5minutes", 0, INT64_C(300000000000)},
+		{"30sec", 0, INT64_C(30000000000)},
+		{"1.5hours", 0, INT64_C(5400000000000)},
 		{"1d", -EINVAL, 0},
 		{"1 s", -EINVAL, 0},
 	};
