@@ -24,6 +24,11 @@ int64_t clock_monotonic_ns(void)
 	return now_ns(CLOCK_MONOTONIC);
 }
 
+int64_t clock_thread_ns(void)
+{
+	return now_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* Splits VALUE so that REST is never negative: instants before 1970 count too. */
 static int64_t floor_divide(int64_t value, int64_t by, int64_t *rest)
 {

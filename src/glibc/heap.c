@@ -386,11 +386,11 @@ int heap_look(struct heap *heap, struct fault *fault)
 int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
 	      struct fault *fault)
 {
-	int error;
+	int error = 0;
 
 	if (heap->options.quick) {
 		memset(heap->work, 0, heap->arena_count * sizeof(*heap->work));
-		error = heap_read_quick(heap);
+		heap_read_quick(heap);
 	} else {
 		error = walk_heap(heap, regions, sample);
 	}

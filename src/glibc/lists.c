@@ -1,6 +1,5 @@
 #include "glibc/parts.h"
 
-#include "base/clock.h"
 #include "base/sort.h"
 
 #include <errno.h>
@@ -178,7 +177,6 @@ struct unsorted_search {
 	struct heap *heap;
 	unsigned arena;
 	uint64_t limit;
-	int64_t deadline_ns; /* of a quick look, which wants the largest only */
 	struct sample *sample;
 };
 
@@ -347,101 +345,4 @@ int heap_tell_bins(struct heap *heap, struct sample *sample)
 	if (!error && heap->options.bins)
 		error = split_bins(&search);
 	return error;
-}
-
-/* ---- the largest free chunk without a walk ---- */
-
-/* How long unsorted lists may be followed: a quick look is to end within a millisecond.
- */
-#define QUICK_NS 450000
-
-static void take_quick(struct arena_work *work, uint64_t size_field)
-{
-	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
-
-	if (bytes > work->quick_bytes && bytes >> 47 == 0)
-		work->quick_bytes = bytes;
-}
-
-static bool visit_quick(struct chain *chain, uint64_t size_field, void *context)
-{
-	struct unsorted_search *search = context;
-
-	take_quick(&search->heap->work[chain->arena], size_field);
-	return clock_monotonic_ns() < search->deadline_ns;
-}
-
-static bool end_quick(struct chain *chain, void *context)
-{
-	struct unsorted_search *search = context;
-
-	if (!chain->broken)
-		return false;
-	search->heap->work[chain->arena].has_quick = false;
-	heap_miss(search->heap,
-		  "the unsorted list of arena %u is too long to read quickly",
-		  chain->arena);
-	return false;
-}
-
-/* The highest bin that is not empty holds the largest sorted chunk, at its head. */
-static uint64_t highest_head(const struct arena *arena)
-{
-	for (unsigned i = GLIBC_BINS - 1; i > 0; i--)
-		if (arena_bin_forward(arena, i) != arena_bin_self(arena, i))
-			return arena_bin_forward(arena, i);
-	return 0;
-}
-
-static uint64_t highest_fast_bytes(const struct arena *arena)
-{
-	for (unsigned i = GLIBC_FASTBINS; i-- > 0;)
-		if (arena_fastbin(arena, i))
-			return 16 * (i + 2);
-	return 0;
-}
-
-static int quick_heads(struct heap *heap, unsigned number)
-{
-	const struct arena *arena = &heap->arena[number];
-	struct arena_work *work = &heap->work[number];
-	uint64_t head = highest_head(arena), field;
-	int error = 0;
-
-	work->has_quick = true;
-	if (!arena->used)
-		return 0;
-	take_quick(work, highest_fast_bytes(arena));
-	if (head)
-		error = memory_fetch(heap->memory, heap->pages, head + 8, &field,
-				     sizeof(field));
-	if (head && !error)
-		take_quick(work, field);
-	if (!error)
-		error = memory_fetch(heap->memory, heap->pages, arena_top(arena) + 8,
-				     &field, sizeof(field));
-	if (error) {
-		work->has_quick = false;
-		heap_miss(heap, "the free lists of arena %u could not be read", number);
-		return error == -ENODATA || error == -EFAULT ? 0 : error;
-	}
-	work->quick_top_bytes = field & ~(uint64_t)CHUNK_FLAGS;
-	return 0;
-}
-
-int heap_read_quick(struct heap *heap)
-{
-	struct unsorted_search search = {
-		.heap = heap,
-		.limit = HEAP_UNSORTED,
-		.deadline_ns = clock_monotonic_ns() + QUICK_NS,
-	};
-
-	for (unsigned i = 0; i < heap->arena_count; i++) {
-		int error = quick_heads(heap, i);
-
-		if (error)
-			return error;
-	}
-	return chain_follow(heap->chains, next_unsorted, visit_quick, end_quick, &search);
 }

@@ -111,11 +111,13 @@ uint64_t heap_seed_before(const struct heap *heap, const struct walk_area *area,
 int heap_owner(uint64_t addr, void *heap);
 
 /* lists.c: puts all binned chunks among the seeds; the fastbins' chunks; free chunks by
- * size and as malloc_info tells them; the largest free chunk without a walk. */
+ * size and as malloc_info tells them. */
 int heap_collect_free(struct heap *heap);
 int heap_read_fastbins(struct heap *heap);
 int heap_tell_bins(struct heap *heap, struct sample *sample);
-int heap_read_quick(struct heap *heap);
+
+/* quick.c: the largest free chunk without a walk. */
+void heap_read_quick(struct heap *heap);
 
 /* figures.c: turns what was read into the sample. */
 void heap_figures(struct heap *heap, struct sample *sample);

@@ -240,6 +240,19 @@ static void check_complete(struct bench *bench, const struct sample *sample)
 		check_parts(bench, &sample->arena[i].fig);
 }
 
+/* Whatever a quick look says, it is no more than there is. */
+static void check_quick(struct bench *bench, const struct figures *fig)
+{
+	uint64_t system = value(fig, FIG_SYSTEM_BYTES);
+
+	expect(bench, value(fig, FIG_TOP_BYTES) <= system, "tops larger than the arenas");
+	expect(bench, value(fig, FIG_LARGEST_FREE_BYTES) <= system,
+	       "a free chunk larger than the arenas");
+	expect(bench,
+	       value(fig, FIG_LARGEST_HOLE_BYTES) <= value(fig, FIG_LARGEST_FREE_BYTES),
+	       "a hole larger than the largest free chunk");
+}
+
 static void check_sample(struct bench *bench, const struct sample *sample)
 {
 	expect(bench, sample->status <= STATUS_PARTIAL, "a status that there is not");
@@ -247,8 +260,10 @@ static void check_sample(struct bench *bench, const struct sample *sample)
 		bench->count[sample->status]++;
 	expect(bench, (sample->missing[0] != '\0') == (sample->status == STATUS_PARTIAL),
 	       "partial and nothing missing, or the reverse");
-	if (ways[bench->way].options.quick)
+	if (ways[bench->way].options.quick) {
+		check_quick(bench, &sample->fig);
 		return;
+	}
 	check_parts(bench, &sample->fig);
 	if (sample->status == STATUS_COMPLETE)
 		check_complete(bench, sample);
