@@ -58,6 +58,7 @@ struct reporter {
 	char guess_text[PINS_BEST][PIN_GUESS];
 	const char *guess[PINS_BEST];
 	struct verdict_others others;
+	struct verdict_huge huge;
 	struct verdict verdict[VERDICT_KINDS];
 	struct report_course told_course[COURSE_FIGURES];
 	struct track_point point[COURSE_FIGURES][COURSE_POINTS];
@@ -356,9 +357,13 @@ static void look_at_map(struct reporter *reporter)
 
 static void look_at_mappings(struct reporter *reporter)
 {
+	struct huge settings;
+	bool knows_huge = !huge_read(&settings);
+
 	if (reporter->has_ended || smaps_read(reporter->pid, &reporter->smaps))
 		return;
 	others_of(&reporter->smaps, &reporter->sample->fig, &reporter->others);
+	others_huge(&reporter->smaps, knows_huge ? &settings : NULL, &reporter->huge);
 }
 
 static void look_closer(struct reporter *reporter)
@@ -557,6 +562,7 @@ static void judge(struct reporter *reporter)
 		.room = report->room,
 		.reach = report->reach,
 		.others = &reporter->others,
+		.huge = &reporter->huge,
 		.rss = *trend_of_figure(reporter, FIG_RSS_BYTES),
 		.other = *trend_of_figure(reporter, FIG_OTHER_RESIDENT_BYTES),
 		.pinned = *trend_of_figure(reporter, FIG_PINNED_BYTES),

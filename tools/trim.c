@@ -1,6 +1,7 @@
 /* trim.c: `fragscope trim`: has the sampler inside a program ask its allocator to give
  * back what it can, tells what came of it and whether that lasted; or only predicts it.
  */
+#include "analysis/others.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -64,6 +65,7 @@ enum result {
 	RSS_BEFORE,
 	PREDICTED,
 	PREDICTED_FAULTS,
+	LASTS,
 	WALK,
 	RSS_AFTER,
 	GIVEN_BACK,
@@ -84,6 +86,8 @@ static const struct {
 	[RSS_BEFORE] = {"rss_before_bytes", "rss", BYTES, "now"},
 	[PREDICTED] = {"predicted_bytes", "predicted", BYTES, "would be given back"},
 	[PREDICTED_FAULTS] = {"predicted_faults", "faults", COUNT, "to take them back, at most"},
+	[LASTS] = {"lasts_ns", "lasts", TIME,
+		   "at least; then huge pages may have filled it again"},
 	[WALK] = {"walk_ns", "walk", TIME,
 		  "of the bins, by the sampler at its last sample; a trim is longer"},
 	[RSS_AFTER] = {"rss_after_bytes", "rss", BYTES, "after the trim"},
@@ -178,6 +182,23 @@ static void predict(struct session *session, const struct sample *sample)
 	set(session, PREDICTED_FAULTS, prediction.faults);
 }
 
+/* Where the kernel makes huge pages of a heap with holes in it, they are filled again. */
+static void predict_lasting(struct session *session)
+{
+	struct verdict_huge huge;
+	struct huge settings;
+	struct smaps smaps;
+
+	if (!has(session, PREDICTED) || huge_read(&settings) ||
+	    smaps_read(session->process.pid, &smaps))
+		return;
+	others_huge(&smaps, &settings, &huge);
+	if (huge.fills && huge.fill_per_s > 0)
+		set(session, LASTS,
+		    (uint64_t)((double)session->value[PREDICTED] / huge.fill_per_s *
+			       1e9));
+}
+
 /* From outside where the heap is one that can be read; 0, or -errno and FAULT. */
 static int predict_from_heap(struct session *session, struct fault *fault)
 {
@@ -187,6 +208,7 @@ static int predict_from_heap(struct session *session, struct fault *fault)
 	if (error)
 		return error;
 	predict(session, sample);
+	predict_lasting(session);
 	sample_free(sample);
 	return 0;
 }

@@ -404,4 +404,5 @@ judge_fn *const judge[VERDICT_KINDS] = {
 	[VERDICT_TRIM_THRESHOLD] = judge_trim_threshold,
 	[VERDICT_CACHE] = judge_cache,
 	[VERDICT_RETURNED] = judge_returned,
+	[VERDICT_HUGE_PAGES] = judge_huge_pages,
 };

@@ -15,6 +15,12 @@ extern judge_fn *const judge[VERDICT_KINDS];
 judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_breaking,
 	judge_mmap_threshold, judge_trim_threshold, judge_cache, judge_returned;
 
+/* Of huge pages (judge_huge.c); and, for a verdict whose remedy is a trim of BYTES, a
+ * sentence that it does not last, with a space before it, or "". */
+judge_fn judge_huge_pages;
+void judge_say_refill(const struct verdict_input *input, uint64_t bytes, char *text,
+		      size_t size);
+
 /* Figure F of FIG, or of INPUT's sample, if it is there. */
 bool judge_figure(const struct figures *fig, enum figure f, uint64_t *value);
 bool judge_get(const struct verdict_input *input, enum figure f, uint64_t *value);

@@ -497,6 +497,7 @@ static bool free_pages(const struct verdict_input *input, struct verdict *verdic
 bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t trimmable, rss, free_resident = 0;
+	char refill[192];
 
 	if (!judge_get(input, FIG_TRIMMABLE_BYTES, &trimmable))
 		return free_pages(input, verdict);
@@ -504,14 +505,16 @@ bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 	    judge_share(trimmable, rss) < 0.2)
 		return false;
 	judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident);
+	judge_say_refill(input, trimmable, refill, sizeof(refill));
 	verdict->stake_bytes = trimmable;
 	SAY(headline, "malloc_trim(0) would give %s of %s resident back",
 	    BYTES(trimmable), BYTES(rss));
 	SAY(evidence,
 	    "%s is free and resident; by glibc's own rule a trim gives back %s (%llu "
-	    "bytes), %s of the resident memory. Taking it all back costs %s page faults.",
+	    "bytes), %s of the resident memory. Taking it all back costs %s page "
+	    "faults.%s",
 	    BYTES(free_resident), BYTES(trimmable), (unsigned long long)trimmable,
-	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / 4096));
+	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / 4096), refill);
 	SAY(remedy,
 	    "Call malloc_trim(0) when the load is over; 'fragscope trim %d' does it in a "
 	    "program under 'fragscope run' and tells whether the memory comes back. If "

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define BASE_PAGE 4096
+
 /* What of the anonymous memory is not malloc's. */
 static uint64_t other_anon_bytes(const struct smaps *smaps, const struct figures *fig)
 {
@@ -48,4 +50,26 @@ void others_of(const struct smaps *smaps, const struct figures *fig,
 		.largest_bytes = smaps->count ? smaps->name[0].rss_bytes : 0,
 		.allocator = find_allocator(smaps),
 	};
+}
+
+/* khugepaged counts a whole range for each that it looks at (mm/khugepaged.c,
+ * khugepaged_scan_mm_slot), so that a turn fills no more than it may scan. */
+void others_huge(const struct smaps *smaps, const struct huge *settings,
+		 struct verdict_huge *huge)
+{
+	*huge = (struct verdict_huge){
+		.is_known = settings && smaps->has_eligible,
+		.rss_bytes = smaps->rss_bytes[SMAPS_ANON],
+		.anon_bytes = smaps->anon_huge_bytes,
+	};
+	if (!huge->is_known)
+		return;
+	huge->fills = smaps->eligible_bytes > smaps->rss_bytes[SMAPS_ANON] / 2 &&
+		      settings->max_ptes_none && settings->pages_to_scan;
+	huge->is_always = settings->is_always;
+	huge->page_bytes = settings->page_bytes;
+	huge->absent_pages = settings->max_ptes_none;
+	if (settings->sleep_ms)
+		huge->fill_per_s = (double)settings->pages_to_scan * BASE_PAGE * 1000 /
+				   (double)settings->sleep_ms;
 }

@@ -20,6 +20,7 @@ const struct verdict_info verdict_info[VERDICT_KINDS] = {
 [VERDICT_TRIM_THRESHOLD] = {"trim_threshold", "The trim threshold is high"},
 [VERDICT_CACHE] = {"cache", "Free memory that a trim would return"},
 [VERDICT_RETURNED] = {"returned", "Free memory that costs nothing"},
+[VERDICT_HUGE_PAGES] = {"huge_pages", "Huge pages keep what was freed"},
 };
 /* clang-format on */
 
@@ -75,10 +76,8 @@ static struct verdict *find(struct verdict *verdict, unsigned count,
 static void put_causes_first(struct verdict *verdict, unsigned count)
 {
 	static const enum verdict_kind causes[] = {
-		VERDICT_PINNED_TAIL,
-		VERDICT_ARENAS,
-		VERDICT_MMAP_THRESHOLD,
-		VERDICT_TRIM_THRESHOLD,
+		VERDICT_HUGE_PAGES,	VERDICT_PINNED_TAIL,	VERDICT_ARENAS,
+		VERDICT_MMAP_THRESHOLD, VERDICT_TRIM_THRESHOLD,
 	};
 	struct verdict *cache = find(verdict, count, VERDICT_CACHE);
 

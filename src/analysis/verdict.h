@@ -27,6 +27,7 @@ enum verdict_kind {
 	VERDICT_TRIM_THRESHOLD, /* it rose: the top stays */
 	VERDICT_CACHE,		/* what a trim would give back */
 	VERDICT_RETURNED,	/* free, but not resident: costs nothing */
+	VERDICT_HUGE_PAGES,	/* the kernel fills what is free with huge pages */
 	VERDICT_KINDS
 };
 
@@ -63,6 +64,17 @@ struct verdict_others {
 	const char *allocator; /* the file of another allocator that is mapped, or "" */
 };
 
+/* What huge pages do to the private anonymous memory: RSS_BYTES of it, of which
+ * ANON_BYTES are in huge pages. FILLS: the kernel may fill holes in what is malloc's with
+ * huge pages, FILL_PER_S bytes a second at most (0: no bound is known), where up to
+ * ABSENT_PAGES of a range of PAGE_BYTES are not there. */
+struct verdict_huge {
+	bool is_known, fills;
+	bool is_always; /* not only where a program asks for them */
+	uint64_t rss_bytes, anon_bytes, page_bytes, absent_pages;
+	double fill_per_s;
+};
+
 /* What verdicts are made of; each pointer but SAMPLE may be null, each figure absent. */
 struct verdict_input {
 	const struct sample *sample; /* the latest */
@@ -70,6 +82,7 @@ struct verdict_input {
 	const struct room *room;
 	const struct room_reach *reach; /* of ROOM_KINDS */
 	const struct verdict_others *others;
+	const struct verdict_huge *huge;
 	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes,
 	 * pinned_bytes, free_chunks and largest_free_bytes. */
 	struct verdict_trend live, rss, other, pinned, chunks, largest;

@@ -191,6 +191,8 @@ static void set_par(struct heap *heap, struct figures *fig, uint64_t *mmaps,
 	figure_set(fig, FIG_MMAPPED_BYTES, *mmapped_bytes);
 	figure_set(fig, FIG_TRIM_THRESHOLD_BYTES, heap->par[0].trim_threshold_bytes);
 	figure_set(fig, FIG_MMAP_THRESHOLD_BYTES, heap->par[0].mmap_threshold_bytes);
+	figure_set(fig, FIG_HUGE_PAGE_BYTES,
+		   most(heap->par[0].thp_page_bytes, heap->par[0].huge_page_bytes));
 }
 
 /* The mapped chunks that were found are all, when they add up to what mp_ counts. */

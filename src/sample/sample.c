@@ -174,6 +174,12 @@ const struct figure_info figure_info[FIG_COUNT] = {
 [FIG_HEAP_THREADS] = {"heap_threads", "thrds", UNIT_COUNT, PROCESS, 5, 53,
 	"Threads with a heap of their own, as the allocator counts them: without the one that "
 	"started it, and with the sampler's. mimalloc."},
+[FIG_ANON_HUGE_BYTES] = {"anon_huge_bytes", "huge", UNIT_BYTES, PROCESS, 5, 54,
+	"Of rss_bytes, anonymous memory in huge pages. A free chunk in one is resident, whether "
+	"it was touched or not."},
+[FIG_HUGE_PAGE_BYTES] = {"huge_page_bytes", "", UNIT_BYTES, PROCESS, 5, 0,
+	"The size of the huge pages that malloc asks the kernel for, by the tunable "
+	"glibc.malloc.hugetlb; 0: it asks for none."},
 };
 /* clang-format on */
 

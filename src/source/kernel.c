@@ -26,6 +26,8 @@ int source_usage(struct source *source, struct sample *sample, struct fault *fau
 	figure_set(&sample->fig, FIG_SWAP_BYTES, usage.swap_bytes);
 	if (usage.has_pss)
 		figure_set(&sample->fig, FIG_PSS_BYTES, usage.pss_bytes);
+	if (usage.has_huge)
+		figure_set(&sample->fig, FIG_ANON_HUGE_BYTES, usage.anon_huge_bytes);
 	return 0;
 }
 

@@ -6,8 +6,8 @@
 #include "source/driver.h"
 #include "target/maps.h"
 
-/* Sets RSS, PSS and swap; with the option quick, from the kernel's counters, without PSS.
- * 0, or -errno and FAULT. */
+/* Sets RSS, PSS, swap and huge pages; with the option quick, from the kernel's counters,
+ * RSS and swap alone. 0, or -errno and FAULT. */
 int source_usage(struct source *source, struct sample *sample, struct fault *fault);
 
 /* Sets the number of mappings. 0, or -errno and FAULT. */

@@ -71,24 +71,44 @@ void smaps_begin(struct smaps *smaps)
 	*smaps = (struct smaps){.current = -1};
 }
 
+static void begin_mapping(struct smaps *smaps, char *line)
+{
+	struct mapping mapping;
+
+	if (maps_parse(line, &mapping))
+		return;
+	smaps->kind = kind_of(&mapping);
+	smaps->mapping_rss_bytes = 0;
+	smaps->current = is_of_malloc(mapping.name) && !mapping.inode
+				 ? -1
+				 : place_of(smaps, smaps->kind, mapping.name);
+}
+
+static void take_rss(struct smaps *smaps, uint64_t bytes)
+{
+	smaps->mapping_rss_bytes = bytes;
+	smaps->rss_bytes[smaps->kind] += bytes;
+	if (smaps->current >= 0)
+		smaps->name[smaps->current].rss_bytes += bytes;
+}
+
 /* A mapping's first line begins with an address in small letters, a field with a capital.
  */
 void smaps_line(struct smaps *smaps, char *line)
 {
-	struct mapping mapping;
-	uint64_t kib;
+	uint64_t value;
 
 	if (!(*line >= 'A' && *line <= 'Z')) {
-		if (maps_parse(line, &mapping))
-			return;
-		smaps->kind = kind_of(&mapping);
-		smaps->current = is_of_malloc(mapping.name) && !mapping.inode
-					 ? -1
-					 : place_of(smaps, smaps->kind, mapping.name);
-	} else if (begins(line, "Rss:") && !file_field(line, "Rss", &kib)) {
-		smaps->rss_bytes[smaps->kind] += kib << 10;
-		if (smaps->current >= 0)
-			smaps->name[smaps->current].rss_bytes += kib << 10;
+		begin_mapping(smaps, line);
+	} else if (begins(line, "Rss:") && !file_field(line, "Rss", &value)) {
+		take_rss(smaps, value << 10);
+	} else if (smaps->kind != SMAPS_ANON) {
+		return;
+	} else if (!file_field(line, "AnonHugePages", &value)) {
+		smaps->anon_huge_bytes += value << 10;
+	} else if (!file_field(line, "THPeligible", &value)) {
+		smaps->has_eligible = true;
+		smaps->eligible_bytes += value ? smaps->mapping_rss_bytes : 0;
 	}
 }
 

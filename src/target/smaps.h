@@ -6,6 +6,7 @@
 
 #include "target/maps.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,11 @@ struct smaps {
 	uint64_t rss_bytes[SMAPS_KINDS];
 	unsigned count;
 	struct smaps_name name[SMAPS_NAMES]; /* the largest first */
+	/* Of the private anonymous ones: what is in huge pages, and what is in mappings
+	 * of which the kernel may make some. HAS_ELIGIBLE: it tells which these are. */
+	uint64_t anon_huge_bytes, eligible_bytes;
+	bool has_eligible;
+	uint64_t mapping_rss_bytes; /* while it is read: of the last mapping */
 	int current; /* while it is read: the name that lines belong to; -1: none */
 	enum smaps_kind kind;
 };

@@ -32,6 +32,7 @@ int usage_exact(const struct process *process, struct usage *usage)
 		return -ESRCH;
 	text[got] = '\0';
 	usage->has_pss = true;
+	usage->has_huge = !field_bytes(text, "AnonHugePages:", &usage->anon_huge_bytes);
 	if (field_bytes(text, "Rss:", &usage->rss_bytes) ||
 	    field_bytes(text, "Pss:", &usage->pss_bytes) ||
 	    field_bytes(text, "Swap:", &usage->swap_bytes))
@@ -46,7 +47,7 @@ int usage_quick(const struct process *process, struct usage *usage)
 
 	if (got < 0)
 		return got;
-	usage->has_pss = false;
+	usage->has_pss = usage->has_huge = false;
 	if (field_bytes(text, "VmRSS:", &usage->rss_bytes) ||
 	    field_bytes(text, "VmSwap:", &usage->swap_bytes))
 		return -ESRCH; /* a zombie's status has neither line */

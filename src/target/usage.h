@@ -11,7 +11,8 @@ struct usage {
 	uint64_t rss_bytes;
 	uint64_t pss_bytes;
 	uint64_t swap_bytes;
-	bool has_pss;
+	uint64_t anon_huge_bytes;
+	bool has_pss, has_huge;
 };
 
 /* Reads smaps_rollup, which walks the page tables and so is exact; the kernel gives way
@@ -19,7 +20,7 @@ struct usage {
 int usage_exact(const struct process *process, struct usage *usage);
 
 /* Reads the kernel's running counters instead: microseconds whatever the size, and off by
- * some pages a CPU; no PSS. */
+ * some pages a CPU; no PSS, no huge pages. */
 int usage_quick(const struct process *process, struct usage *usage);
 
 #endif

@@ -178,6 +178,7 @@ static const struct {
 	{FIG_SYSTEM_BYTES, "system"},
 	{FIG_PSS_BYTES, "pss"},
 	{FIG_ATTACHED_THREADS, "threads"},
+	{FIG_ANON_HUGE_BYTES, "huge"},
 	{FIG_ACTIVE_BYTES, "active"},
 	{FIG_DIRTY_BYTES, "dirty"},
 	{FIG_MUZZY_BYTES, "muzzy"},

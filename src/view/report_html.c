@@ -180,16 +180,19 @@ static void not_known(struct report_out *out, const char *why)
 static void others(struct report_out *out, const struct report *report)
 {
 	static const char *const names[] = {"mappings by name", "resident"};
+	const struct figures *fig = &report->sample->fig;
 	const struct smaps *smaps = report->smaps;
 
+	if (figure_has(fig, FIG_ANON_HUGE_BYTES) && fig->v[FIG_ANON_HUGE_BYTES].u)
+		report_say(out, "<p>In huge pages: %s of it.</p>\n",
+			   BYTES(fig->v[FIG_ANON_HUGE_BYTES].u));
 	if (!smaps)
 		return;
 	report_say(out,
 		   "<p>%s: anonymous %s, shared %s, files %s, the first thread's "
 		   "stack %s.</p>\n",
-		   figure_has(&report->sample->fig, FIG_OTHER_RESIDENT_BYTES)
-			   ? "Not malloc's"
-			   : "By mappings",
+		   figure_has(fig, FIG_OTHER_RESIDENT_BYTES) ? "Not malloc's"
+							     : "By mappings",
 		   BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
 		   BYTES(smaps->rss_bytes[SMAPS_FILE]),
 		   BYTES(smaps->rss_bytes[SMAPS_STACK]));

@@ -122,6 +122,10 @@ static void where(struct report_out *out, const struct figures *fig)
 	report_say(out, "  %-32s %6s\n", "resident, in all", BYTES(rss));
 	for (unsigned i = 0; i < shares; i++)
 		part(out, &share[i], rss);
+	if (figure_has(fig, FIG_ANON_HUGE_BYTES) && fig->v[FIG_ANON_HUGE_BYTES].u)
+		report_say(out, "  %-32s %6s %5s\n", "of all that, in huge pages",
+			   BYTES(fig->v[FIG_ANON_HUGE_BYTES].u),
+			   SHARE((double)fig->v[FIG_ANON_HUGE_BYTES].u / (double)rss));
 	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_RESIDENT_BYTES) &&
 	    fig->v[FIG_FREE_BYTES].u > fig->v[FIG_FREE_RESIDENT_BYTES].u)
 		report_say(out, "  %-32s %6s  costs nothing\n", "free, but not resident",

@@ -466,6 +466,115 @@ def check_page(tap):
         tap.equal(done.returncode, 1, "where no page can be written", done.stderr)
 
 
+KHUGEPAGED = pathlib.Path("/sys/kernel/mm/transparent_hugepage/khugepaged")
+WITHOUT_HUGE = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) and os._exit(9); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+@contextlib.contextmanager
+def khugepaged(**settings):
+    """The host's settings, as they are not to stay."""
+    harness.need_root("setting khugepaged")
+    files = {KHUGEPAGED / name: str(value) for name, value in settings.items()}
+    try:
+        before = {file: file.read_text("ascii") for file in files}
+        mode = (KHUGEPAGED.parent / "enabled").read_text("ascii")
+    except OSError as error:
+        raise harness.Skip(f"there are no huge pages here: {error}") from error
+    if "[madvise]" not in mode:
+        raise harness.Skip(f"huge pages are not only for who asks for them: {mode}")
+    try:
+        for file, value in files.items():
+            file.write_text(value, "ascii")
+        yield
+    except OSError as error:
+        raise harness.Skip(f"khugepaged cannot be set: {error}") from error
+    finally:
+        for file, value in before.items():
+            file.write_text(value, "ascii")
+
+
+class Sparse(harness.Oracle):
+    """250 MB of free memory with 2.5 MB held in it, here and there."""
+
+    def __init__(self, hugetlb, disabled=False):
+        command = [harness.program("oracle"), "--chunks", "260000", "--min", "1000",
+                   "--max", "1000", "--free-pattern", "keep:100"]
+        if disabled:
+            command = ["/usr/bin/python3", "-c", WITHOUT_HUGE, *command]
+        env = {**harness.CLEAN_ENV, "GLIBC_TUNABLES": f"glibc.malloc.hugetlb={hugetlb}"}
+        harness.Target.__init__(self, command, env=env)
+        self.line()
+
+    def trimmed(self):
+        """Resident after a trim."""
+        self.ask("trim")
+        return self.rollup("Rss")
+
+    def after_scans(self, scans=3):
+        """Resident after khugepaged has gone over all processes some times more, or has
+        none to go over."""
+        file = KHUGEPAGED / "full_scans"
+        end = int(file.read_text("ascii")) + scans
+        with contextlib.suppress(TimeoutError):
+            harness.until(lambda: int(file.read_text("ascii")) >= end, "scans", 8)
+        return self.rollup("Rss")
+
+
+def check_huge(tap):
+    """Holes that are filled with huge pages again, and what prevents that: each remedy is
+    tried on the same program."""
+    fast = {"scan_sleep_millisecs": 50, "pages_to_scan": 65536}
+    if harness.Libc("host").number < (2, 35):
+        tap.skip("huge pages", "this libc does not ask for any")
+        return
+    with tap.section("huge pages"), khugepaged(max_ptes_none=511, **fast), Sparse(1) as target:
+        after = target.trimmed()
+        tap.ok(after < 60 << 20, "a trim gives it back", after)
+        full = harness.until(
+            lambda: target.rollup("Rss") > 200 << 20, "huge pages fill it again"
+        )
+        tap.ok(full, "and it comes back")
+        found = report(target.pid, "--for", "0")
+        tap.equal(verdicts(found)[:1], ["huge_pages"], "comes first", found["answer"])
+        told = find(found, "huge_pages")
+        tap.equal(told["facts"]["anon_huge_bytes"], target.rollup("AnonHugePages"), "bytes")
+        tap.equal(found["sample"]["anon_huge_bytes"], target.rollup("AnonHugePages"), "figure")
+        tap.equal(found["sample"]["huge_page_bytes"], 2 << 20, "malloc asks for them")
+        tap.ok("glibc.malloc.hugetlb=1" in told["evidence"], "the setting", told["evidence"])
+        for words in ("glibc.malloc.hugetlb=0", "PR_SET_THP_DISABLE", "max_ptes_none"):
+            tap.ok(words in told["remedy"], f"it names {words}", told["remedy"])
+        cache = find(found, "cache")
+        tap.ok("It does not last" in cache["evidence"], "nor does a trim", cache["evidence"])
+        text = harness.fragscope("report", "-p", target.pid, "--for", "0").stdout
+        tap.ok(re.search(r"^  of all that, in huge pages +2\d\dM", text, re.M), "in the picture")
+        done = harness.fragscope("trim", "--dry-run", "--json", target.pid)
+        lasts = json.loads(done.stdout).get("lasts_ns")
+        want = found["sample"]["trimmable_bytes"] / (65536 * harness.PAGE / 0.05) * 1e9
+        tap.within(lasts, 0.9 * want, 1.1 * want, "how long a trim lasts", done.stdout)
+        quick = harness.stat(target.pid)
+        tap.ok("anon_huge_bytes" in quick.row, "a figure of stat")
+        done = harness.fragscope("stat", "-p", target.pid, "--once", "--json", "--quick")
+        tap.ok("anon_huge_bytes" not in done.stdout, "but not with --quick", done.stdout)
+    for name, options, none in (
+        ("hugetlb=0", {"hugetlb": 0}, 511),
+        ("PR_SET_THP_DISABLE", {"hugetlb": 1, "disabled": True}, 511),
+        ("max_ptes_none=0", {"hugetlb": 1}, 0),
+    ):
+        with tap.section(f"huge pages, {name}"), khugepaged(max_ptes_none=none, **fast):
+            with Sparse(**options) as target:
+                after = target.trimmed()
+                tap.ok(after < 60 << 20, "a trim gives it back", after)
+                later = target.after_scans()
+                tap.ok(later < after + (8 << 20), "and that lasts", after, later)
+                found = report(target.pid, "--for", "0")
+                tap.ok("huge_pages" not in verdicts(found), "nothing is told", found["answer"])
+                done = harness.fragscope("trim", "--dry-run", "--json", target.pid)
+                tap.ok("lasts_ns" not in done.stdout, "nor forecast", done.stdout)
+
+
 def check_cached(tap):
     """Chunks in thread caches are free, and no part of what the program holds."""
     with tap.section("thread caches"), harness.Oracle("--threads 8 --tcache") as target:
@@ -686,6 +795,7 @@ def main():
     check_set_limits(tap)
     check_cgroup(tap)
     check_text(tap)
+    check_huge(tap)
     check_cached(tap)
     check_short(tap)
     check_page(tap)

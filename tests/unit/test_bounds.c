@@ -1,6 +1,7 @@
 /* test_bounds.c: what bounds a process's memory, out of the texts of /proc and of trees
  * as both versions of cgroups lay them, and of a real process with limits set. */
 #include "target/bounds.h"
+#include "target/huge.h"
 #include "target/oom.h"
 #include "target/smaps.h"
 
@@ -214,6 +215,65 @@ static void more_names_than_there_is_room_for(void **state)
 	assert_memory_equal(smaps.name[0].name, "...0", 4);
 	assert_int_equal(strlen(smaps.name[0].name), SMAPS_NAME - 1);
 	assert_int_equal(smaps.rss_bytes[SMAPS_FILE], 265 * 266 / 2 << 10);
+}
+
+static void huge_pages(void **state)
+{
+	static const char *const lines[] = {
+		"55d0c1000000-55d0c1100000 rw-p 00000000 00:00 0   [heap]",
+		"Rss:                 100 kB",
+		"AnonHugePages:        64 kB",
+		"THPeligible:           1",
+		"7f0000000000-7f0000100000 rw-p 00000000 00:00 0 ",
+		"Rss:                  50 kB",
+		"AnonHugePages:         0 kB",
+		"THPeligible:           0",
+		"7f0000200000-7f0000300000 rw-s 00000000 00:01 9   /memfd:pool (deleted)",
+		"Rss:                 200 kB",
+		"AnonHugePages:       128 kB",
+		"THPeligible:           1",
+	};
+	char line[128];
+
+	(void)state;
+	smaps_begin(&smaps);
+	assert_false(smaps.has_eligible);
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		snprintf(line, sizeof(line), "%s", lines[i]);
+		smaps_line(&smaps, line);
+	}
+	smaps_end(&smaps);
+	assert_true(smaps.has_eligible);
+	assert_int_equal(smaps.anon_huge_bytes, 64 << 10);
+	assert_int_equal(smaps.eligible_bytes, 100 << 10);
+}
+
+static void huge_settings(void **state)
+{
+	struct huge huge;
+
+	(void)state;
+	assert_int_equal(huge_read_at(root, &huge), -ENOENT);
+	put("/hpage_pmd_size", "2097152\n");
+	put("/khugepaged/max_ptes_none", "511\n");
+	put("/khugepaged/pages_to_scan", "4096\n");
+	put("/khugepaged/scan_sleep_millisecs", "10000\n");
+	put("/enabled", "always [madvise] never\n");
+	assert_int_equal(huge_read_at(root, &huge), 0);
+	assert_false(huge.is_always);
+	assert_int_equal(huge.max_ptes_none, 511);
+	assert_int_equal(huge.pages_to_scan, 4096);
+	assert_int_equal(huge.sleep_ms, 10000);
+	put("/enabled", "[always] madvise never\n");
+	assert_int_equal(huge_read_at(root, &huge), 0);
+	assert_true(huge.is_always);
+	/* What is said of the size itself counts more. */
+	put("/hugepages-2048kB/enabled", "always inherit [madvise] never\n");
+	assert_int_equal(huge_read_at(root, &huge), 0);
+	assert_false(huge.is_always);
+	put("/hugepages-2048kB/enabled", "always [inherit] madvise never\n");
+	assert_int_equal(huge_read_at(root, &huge), 0);
+	assert_true(huge.is_always);
 }
 
 static void own_mappings(void **state)
@@ -460,6 +520,8 @@ int main(void)
 		cmocka_unit_test(pressure_text),
 		cmocka_unit_test(mappings_by_name),
 		cmocka_unit_test(more_names_than_there_is_room_for),
+		cmocka_unit_test(huge_pages),
+		IN_TREE(huge_settings),
 		cmocka_unit_test(own_mappings),
 		IN_TREE(version_2),
 		IN_TREE(version_1),

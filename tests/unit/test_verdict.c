@@ -255,6 +255,56 @@ static void cache(void **state)
 	is_healthy();
 }
 
+static void huge_pages(void **state)
+{
+	struct verdict_huge huge = {
+		.is_known = true,
+		.fills = true,
+		.rss_bytes = 380 * M,
+		.anon_bytes = 300 * M,
+		.page_bytes = 2 * M,
+		.absent_pages = 511,
+		.fill_per_s = 1.6 * (double)M,
+	};
+
+	(void)state;
+	input.huge = &huge;
+	set(FIG_LIVE_RESIDENT_BYTES, 100 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 280 * M);
+	set(FIG_TRIMMABLE_BYTES, 250 * M);
+	set(FIG_HUGE_PAGE_BYTES, 2 * M);
+	judge();
+	assert_int_equal(count, 2);
+	assert_int_equal(verdict[0].kind, VERDICT_HUGE_PAGES);
+	assert_int_equal(verdict[1].kind, VERDICT_CACHE);
+	assert_string_equal(verdict[0].headline,
+			    "170M of 400M resident is free memory in huge pages, and "
+			    "comes back after a trim");
+	assert_non_null(strstr(verdict[0].evidence, "glibc.malloc.hugetlb=1"));
+	assert_non_null(strstr(verdict[0].remedy, "glibc.malloc.hugetlb=0"));
+	assert_non_null(strstr(verdict[1].evidence, "It does not last"));
+	assert_non_null(strstr(verdict[1].evidence, "which takes 2.6 min for 250M"));
+	/* Others may want them. */
+	set(FIG_HUGE_PAGE_BYTES, 0);
+	judge();
+	assert_non_null(strstr(verdict[0].evidence, "MADV_HUGEPAGE"));
+	assert_null(strstr(verdict[0].remedy, "hugetlb=0"));
+	huge.is_always = true;
+	huge.fill_per_s = 0;
+	judge();
+	assert_non_null(strstr(verdict[0].evidence, "enabled is 'always'"));
+	assert_non_null(strstr(verdict[0].evidence, "as fast as it can"));
+	/* It may all be what is held that is in them. */
+	huge.anon_bytes = 130 * M;
+	judge();
+	assert_int_equal(count, 1);
+	assert_non_null(strstr(verdict[0].evidence, "It does not last"));
+	huge.anon_bytes = 300 * M;
+	huge.fills = false;
+	is_only(VERDICT_CACHE, "malloc_trim(0) would give 250M of 400M resident back");
+	assert_null(strstr(verdict[0].evidence, "last"));
+}
+
 static void leak(void **state)
 {
 	(void)state;
@@ -677,6 +727,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(healthy),
 		TEST(cached),
+		TEST(huge_pages),
 		TEST(without_figures),
 		TEST(fragmentation),
 		TEST(the_heap_breaks_up),

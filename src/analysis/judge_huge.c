@@ -1,0 +1,113 @@
+/* judge_huge.c: what huge pages do to free memory: a hole beside what is held is filled
+ * again after it was given back. */
+#include "analysis/judge.h"
+
+#include <stdio.h>
+
+/* Of what a trim would give back, what is in huge pages for sure: both are parts of the
+ * same memory, and overlap by what they are more than it. */
+static uint64_t free_in_huge_pages(const struct verdict_huge *huge, uint64_t trimmable)
+{
+	uint64_t both = huge->anon_bytes + trimmable;
+
+	return both > huge->rss_bytes ? both - huge->rss_bytes : 0;
+}
+
+static bool fills(const struct verdict_input *input)
+{
+	return input->huge && input->huge->is_known && input->huge->fills;
+}
+
+/* Whose wish it is that there are huge pages, and what takes them away. */
+struct wish {
+	const char *whose, *remedy;
+};
+
+static struct wish wish_of(const struct verdict_input *input)
+{
+	static const struct wish of_malloc = {
+		"The tunable glibc.malloc.hugetlb=1 has malloc ask for them",
+		"GLIBC_TUNABLES=glibc.malloc.hugetlb=0 when it is started; ",
+	};
+	static const struct wish of_host = {
+		"/sys/kernel/mm/transparent_hugepage/enabled is 'always'",
+		"",
+	};
+	static const struct wish of_program = {
+		"The program asks for them (madvise with MADV_HUGEPAGE)",
+		"leave that out; ",
+	};
+	uint64_t page_bytes;
+
+	if (judge_get(input, FIG_HUGE_PAGE_BYTES, &page_bytes) && page_bytes)
+		return of_malloc;
+	return input->huge->is_always ? of_host : of_program;
+}
+
+/* How long it takes to fill BYTES again, at the least. */
+static void say_pace(const struct verdict_huge *huge, uint64_t bytes, char *text,
+		     size_t size)
+{
+	if (huge->fill_per_s > 0)
+		snprintf(text, size, "at %s a second at most, which takes %s for %s",
+			 BYTES((uint64_t)huge->fill_per_s),
+			 SPAN((double)bytes / huge->fill_per_s), BYTES(bytes));
+	else
+		snprintf(text, size, "as fast as it can");
+}
+
+void judge_say_refill(const struct verdict_input *input, uint64_t bytes, char *text,
+		      size_t size)
+{
+	char pace[96];
+
+	*text = '\0';
+	if (!fills(input))
+		return;
+	say_pace(input->huge, bytes, pace, sizeof(pace));
+	snprintf(text, size,
+		 " It does not last: the kernel fills holes beside what is held with "
+		 "huge pages, %s.",
+		 pace);
+}
+
+bool judge_huge_pages(const struct verdict_input *input, struct verdict *verdict)
+{
+	uint64_t rss, trimmable, stake;
+	struct wish wish;
+	char pace[96];
+
+	if (!fills(input) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !judge_get(input, FIG_TRIMMABLE_BYTES, &trimmable))
+		return false;
+	stake = free_in_huge_pages(input->huge, trimmable);
+	if (stake < JUDGE_LEAST_BYTES || judge_share(stake, rss) < 0.2)
+		return false;
+	wish = wish_of(input);
+	say_pace(input->huge, stake, pace, sizeof(pace));
+	verdict->stake_bytes = stake;
+	SAY(headline,
+	    "%s of %s resident is free memory in huge pages, and comes back after a trim",
+	    BYTES(stake), BYTES(rss));
+	SAY(evidence,
+	    "%s is in huge pages, %s free. %s. khugepaged makes one of every %s of which "
+	    "no more than %s pages are absent (max_ptes_none): %s.",
+	    BYTES(input->huge->anon_bytes), BYTES(trimmable), wish.whose,
+	    BYTES(input->huge->page_bytes), COUNT(input->huge->absent_pages), pace);
+	SAY(remedy,
+	    "A trim lasts without them: %sprctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) in the "
+	    "program, or before exec in what starts it; or 0 in "
+	    "/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none, for the whole "
+	    "host. Huge pages make memory faster: try what the program loses without "
+	    "them.",
+	    wish.remedy);
+	judge_fact(verdict, "free_huge_bytes", UNIT_BYTES, stake);
+	judge_fact(verdict, "anon_huge_bytes", UNIT_BYTES, input->huge->anon_bytes);
+	judge_fact_figure(input, verdict, FIG_HUGE_PAGE_BYTES);
+	judge_fact_figure(input, verdict, FIG_TRIMMABLE_BYTES);
+	judge_fact(verdict, "max_ptes_none", UNIT_COUNT, input->huge->absent_pages);
+	judge_fact(verdict, "refill_bytes_per_s", UNIT_BYTES,
+		   (uint64_t)input->huge->fill_per_s);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
