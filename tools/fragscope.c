@@ -15,6 +15,7 @@ static const struct command *const verbs[] = {
 	&command_stat,
 	&command_top,
 	&command_report,
+	&command_owners,
 	&command_alert,
 	&command_trace,
 	&command_run,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/take.h"
 #include "glibc/attach.h"
+#include "owners/owners.h"
 #include "source/driver.h"
 #include "source/kernel.h"
 #include "target/denied.h"
@@ -406,6 +407,49 @@ static int heap_source_pins(struct source *source, struct pins *pins, struct fau
 	return error ? error : heap_pins(state->heap, &state->regions, pins, fault);
 }
 
+static int find_owners(struct source *source, struct owners *owners,
+		       uint64_t chunk[OWNERS_MAX], const struct owners_options *options,
+		       owners_progress_fn *progress, void *context, struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	int error = look(source, fault);
+
+	return error ? error
+		     : owners_find(owners, chunk, options, &source->process, state->heap,
+				   &state->regions, &state->live.memory, progress,
+				   context, fault);
+}
+
+/* Paused, a search that takes longer than the pause may be of a target that runs again:
+ * then it says so. */
+static int heap_source_owners(struct source *source, struct owners *owners,
+			      uint64_t chunk[OWNERS_MAX],
+			      const struct owners_options *options,
+			      owners_progress_fn *progress, void *context,
+			      struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	bool cut_short = false;
+	int64_t stood_ns;
+	int error, end;
+
+	if (!state->pause)
+		return find_owners(source, owners, chunk, options, progress, context,
+				   fault);
+	error = pause_begin(state->pause, source->options.pause_ns, &stood_ns, fault);
+	if (error)
+		return error;
+	error = find_owners(source, owners, chunk, options, progress, context, fault);
+	end = pause_end(state->pause, &stood_ns, &cut_short);
+	if (!error && (end || cut_short)) {
+		owners->status = STATUS_PARTIAL;
+		snprintf(owners->missing, sizeof(owners->missing),
+			 "the pause of %g ms ended before the search",
+			 (double)source->options.pause_ns / 1e6);
+	}
+	return error;
+}
+
 static int heap_source_peek(struct source *source, uint64_t addr, void *to,
 			    uint32_t bytes)
 {
@@ -419,5 +463,6 @@ const struct driver heap_driver = {
 	.arenas = heap_arenas,
 	.map = heap_source_map,
 	.pins = heap_source_pins,
+	.owners = heap_source_owners,
 	.peek = heap_source_peek,
 };

@@ -209,6 +209,27 @@ int source_pins(struct source *source, struct pins *pins, struct fault *fault)
 	return error;
 }
 
+int source_owners(struct source *source, struct owners *owners,
+		  const struct owners_options *options, owners_progress_fn *progress,
+		  void *context, struct fault *fault)
+{
+	int64_t begin = clock_monotonic_ns();
+	uint64_t chunk[OWNERS_MAX];
+	int error;
+
+	if (!can_survey(source, source->driver->owners, fault))
+		return -ENOTSUP;
+	*owners = (struct owners){.time_ns = clock_realtime_ns()};
+	error = source->driver->owners(source, owners, chunk, options, progress, context,
+				       fault);
+	error = settle(source, error, fault);
+	for (unsigned i = 0; i < owners->count && !error; i++)
+		if (source_guess(source, chunk[i], owners->owner[i].guess))
+			owners->owner[i].guess[0] = '\0';
+	owners->read_ns = clock_monotonic_ns() - begin;
+	return error;
+}
+
 struct sample *source_sample(const struct source *source)
 {
 	return sample_new(source->driver->arenas(source),
@@ -223,6 +244,11 @@ int source_exit_fd(const struct source *source)
 const char *source_describe(const struct source *source)
 {
 	return source->description;
+}
+
+const char *source_comm(const struct source *source)
+{
+	return source->process.comm;
 }
 
 void source_close(struct source *source)

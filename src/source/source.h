@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "sample/heap_map.h"
+#include "sample/owners.h"
 #include "sample/pins.h"
 #include "sample/sample.h"
 
@@ -61,6 +62,13 @@ int source_map(struct source *source, struct heap_map *map, struct fault *fault)
 /* What pins free memory in the arenas that PINS names; otherwise as source_map. */
 int source_pins(struct source *source, struct pins *pins, struct fault *fault);
 
+/* Who holds the chunks that OPTIONS asks for; otherwise as source_map, but that it
+ * allocates its tables for the time of the call. A target that readings pause is paused,
+ * for as long as that allows. */
+int source_owners(struct source *source, struct owners *owners,
+		  const struct owners_options *options, owners_progress_fn *progress,
+		  void *context, struct fault *fault);
+
 /* What the CHUNK of a pin (its header's address) may be, in words, by its first bytes and
  * the files that are mapped: into GUESS, empty when there is no telling. Allocates for
  * the time of the call. 0, -ENOTSUP as source_map, or -errno. */
@@ -75,6 +83,9 @@ int source_exit_fd(const struct source *source);
 /* One line for the header: the target, its allocator, the source and the rule that chose
  * how it reads. Owned by SOURCE. */
 const char *source_describe(const struct source *source);
+
+/* The name of the target's process, as the kernel has it. Owned by SOURCE. */
+const char *source_comm(const struct source *source);
 
 void source_close(struct source *source);
 

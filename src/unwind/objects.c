@@ -108,13 +108,18 @@ static const char *name_by(Elf *elf, unsigned type, uint64_t addr)
 	return NULL;
 }
 
-static int copy_readable(const char *raw, char *name, size_t size)
+void object_readable(const char *raw, char *name, size_t size)
 {
 	char *demangled =
 		strncmp(raw, "_Z", 2) ? NULL : __cxa_demangle(raw, NULL, NULL, NULL);
 
 	snprintf(name, size, "%s", demangled ? demangled : raw);
 	free(demangled);
+}
+
+static int copy_readable(const char *raw, char *name, size_t size)
+{
+	object_readable(raw, name, size);
 	return name[0] ? 0 : -ENOENT;
 }
 

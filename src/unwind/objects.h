@@ -22,4 +22,7 @@ int object_class(const char *mangled, char *name, size_t size);
  * program nor its loader has written to it. 0, -ENOENT or -errno. */
 int object_bytes(const struct process *process, uint64_t addr, void *to, size_t bytes);
 
+/* The name that a symbol table has as RAW, for people: demangled, cut at SIZE. */
+void object_readable(const char *raw, char *name, size_t size);
+
 #endif

@@ -1,0 +1,72 @@
+#include "glibc/pieces.h"
+
+#include "glibc/survey.h"
+
+/* Between the survey and the visitor. */
+struct relay {
+	struct heap *heap;
+	const struct heap_piece_visitor *visitor;
+	uint64_t doubt_bytes;
+	uint64_t unread_bytes;
+	int error;
+};
+
+static void begin(void *context, const struct owned_area *area)
+{
+	struct relay *relay = context;
+	const struct heap_stretch stretch = {
+		.arena = area->arena,
+		.end = area->area.end,
+		.trim_unit_bytes = relay->heap->work[area->arena].walk.trim_unit_bytes,
+	};
+
+	if (!relay->error)
+		relay->error = relay->visitor->begin(relay->visitor->context, &stretch);
+}
+
+static bool piece(void *context, const struct piece *one)
+{
+	struct relay *relay = context;
+	bool cached = one->kind == PIECE_USED &&
+		      survey_is_cached(relay->heap->survey, one->start);
+
+	if (one->kind == PIECE_DOUBT) {
+		uint64_t unread =
+			pages_swapped_bytes(relay->heap->pages, one->start, one->end);
+
+		relay->unread_bytes += unread;
+		relay->doubt_bytes += one->end - one->start - unread;
+	}
+	if (!relay->error)
+		relay->error =
+			relay->visitor->piece(relay->visitor->context, one, cached);
+	return !relay->error;
+}
+
+static void end(void *context)
+{
+	struct relay *relay = context;
+
+	if (!relay->error)
+		relay->error = relay->visitor->end(relay->visitor->context);
+}
+
+int heap_pieces(struct heap *heap, const struct regions *regions,
+		const struct heap_piece_visitor *visitor, enum sample_status *status,
+		char missing[SAMPLE_TEXT], uint64_t *doubt_bytes, struct fault *fault)
+{
+	struct relay relay = {.heap = heap, .visitor = visitor};
+	const struct survey_visitor survey = {begin, piece, end, &relay};
+	int error = survey_begin(heap, regions);
+	unsigned areas = error ? 0 : survey_order(heap, PINS_ALL_ARENAS);
+
+	for (unsigned i = 0; i < areas && !error && !relay.error; i++)
+		error = survey_area(heap, heap->survey->stretch[i], 0, &survey);
+	if (error)
+		return heap_cannot_read(heap, error, fault);
+	if (relay.error)
+		return relay.error;
+	*doubt_bytes = relay.doubt_bytes;
+	*status = survey_status(heap, relay.doubt_bytes, relay.unread_bytes, missing);
+	return 0;
+}

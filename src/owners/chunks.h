@@ -1,0 +1,96 @@
+/* chunks.h: everything that lies in a heap as one sorted table, eight bytes a piece:
+ * which chunk an address lies in, which chunks share pages with free memory, and what a
+ * trim would give back if some of them were gone. */
+#ifndef FRAGSCOPE_CHUNKS_H
+#define FRAGSCOPE_CHUNKS_H
+
+#include "glibc/pieces.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What is in the low bits of a key, which an address leaves free. */
+enum {
+	CHUNK_USED = 0,
+	CHUNK_FREE = 1,
+	CHUNK_TOP = 2,
+	CHUNK_OTHER = 3, /* malloc's own, foreign, in doubt, or the end of a stretch */
+	CHUNK_KIND = 3,
+	CHUNK_ASKED = 4,  /* whose owner is asked for */
+	CHUNK_CACHED = 8, /* in a thread's cache: free to the program */
+	CHUNK_BITS = 15,
+	CHUNK_HEADER = 16, /* from a chunk to the program's data */
+};
+
+/* Pieces FIRST to FIRST + COUNT - 1, side by side; one more marks the end. */
+struct stretch {
+	uint64_t start, end;
+	uint64_t memory_end;
+	uint64_t trim_unit_bytes;
+	unsigned arena;
+	uint32_t first, count;
+	uint32_t page; /* index in chunks.first_on: the entry of its first page */
+};
+
+struct chunks {
+	uint64_t *key;
+	uint32_t count, room;
+	struct stretch *stretch; /* in order of address */
+	uint32_t stretch_count, stretch_room;
+	/* The last piece that begins at or before each page of each stretch. */
+	uint32_t *first_on;
+	uint64_t low, high;		  /* all stretches lie between */
+	uint64_t limit_bytes, used_bytes; /* of all tables of a search */
+};
+
+static inline uint64_t chunk_addr(const struct chunks *chunks, uint32_t i)
+{
+	return chunks->key[i] & ~(uint64_t)CHUNK_BITS;
+}
+
+static inline uint64_t chunk_bytes(const struct chunks *chunks, uint32_t i)
+{
+	return chunk_addr(chunks, i + 1) - chunk_addr(chunks, i);
+}
+
+static inline unsigned chunk_kind(const struct chunks *chunks, uint32_t i)
+{
+	return chunks->key[i] & CHUNK_KIND;
+}
+
+/* In use by the program. */
+static inline bool chunk_is_live(const struct chunks *chunks, uint32_t i)
+{
+	return (chunks->key[i] & (CHUNK_KIND | CHUNK_CACHED)) == CHUNK_USED;
+}
+
+/* BYTES of memory that counts against LIMIT_BYTES; *FROM of OLD_BYTES grows into it. 0,
+ * -ENOSPC, or -ENOMEM: then it stays as it was. */
+int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t bytes);
+
+/* Fills CHUNKS, of which only LIMIT_BYTES is set, after heap_look. As heap_pieces;
+ * -ENOSPC when the limit does not suffice. */
+int chunks_read(struct chunks *chunks, struct heap *heap, const struct regions *regions,
+		enum sample_status *status, char missing[SAMPLE_TEXT],
+		uint64_t *doubt_bytes, struct fault *fault);
+void chunks_free(struct chunks *chunks);
+
+enum { NO_CHUNK = UINT32_MAX };
+
+/* The piece that covers ADDR, or NO_CHUNK. */
+uint32_t chunks_at(const struct chunks *chunks, uint64_t addr);
+
+/* Marks (CHUNK_ASKED) the live chunks that share a resident page with free bytes which a
+ * trim leaves there; how many such bytes there are. */
+uint64_t chunks_ask_pinning(struct chunks *chunks, struct pages *pages,
+			    unsigned page_shift);
+
+/* Whether chunk I is meant to be gone. */
+typedef bool chunk_gone_fn(uint32_t i, void *context);
+
+/* What malloc_trim would give back if the live chunks that GONE names were freed, and
+ * were in no cache; all of their mapping where they have one. */
+uint64_t chunks_trimmable(const struct chunks *chunks, struct pages *pages,
+			  unsigned page_shift, chunk_gone_fn *gone, void *context);
+
+#endif

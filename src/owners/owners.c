@@ -1,0 +1,439 @@
+#include "owners/owners.h"
+
+#include "base/units.h"
+#include "owners/reach.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PAGE_BLOCKS = 1024,
+	PLACES = MEMORY_SPANS, /* read again at once */
+	ROUNDS = 4,
+	CONTAINS = 20, /* times as many chunks below: a container */
+};
+
+/* One search. */
+struct search {
+	struct owners *owners;
+	const struct owners_options *options;
+	const struct process *process;
+	struct memory *memory;
+	struct pages *pages;
+	struct chunks chunks;
+	struct roots *roots;
+	struct scan scan;
+	struct reach reach;
+	uint32_t rank[OWNERS_MAX]; /* groups */
+	uint8_t *gone;		   /* a byte a chunk: what a forecast is about */
+	uint8_t *below;		   /* a byte a group */
+};
+
+/* ---- what is asked for ---- */
+
+static bool is_wanted(const struct search *search, const struct stretch *stretch,
+		      uint32_t i)
+{
+	const struct owners_options *options = search->options;
+	uint64_t bytes = chunk_bytes(&search->chunks, i);
+
+	if (options->at)
+		return chunk_addr(&search->chunks, i) <= options->at &&
+		       options->at < chunk_addr(&search->chunks, i + 1);
+	return (options->live || search->chunks.key[i] & CHUNK_ASKED) &&
+	       (options->arena == PINS_ALL_ARENAS ||
+		stretch->arena == (unsigned)options->arena) &&
+	       bytes >= options->from_bytes && bytes <= options->to_bytes;
+}
+
+static void ask_stretch(struct search *search, const struct stretch *stretch)
+{
+	struct chunks *chunks = &search->chunks;
+	struct owners *owners = search->owners;
+
+	for (uint32_t i = stretch->first; i < stretch->first + stretch->count; i++) {
+		if (!chunk_is_live(chunks, i))
+			continue;
+		owners->live_chunks++;
+		owners->live_bytes += chunk_bytes(chunks, i);
+		if (!is_wanted(search, stretch, i)) {
+			chunks->key[i] &= ~(uint64_t)CHUNK_ASKED;
+			continue;
+		}
+		chunks->key[i] |= CHUNK_ASKED;
+		owners->asked_chunks++;
+		owners->asked_bytes += chunk_bytes(chunks, i);
+	}
+}
+
+static void ask(struct search *search)
+{
+	search->owners->pinned_bytes = chunks_ask_pinning(&search->chunks, search->pages,
+							  search->memory->page_shift);
+	for (uint32_t i = 0; i < search->chunks.stretch_count; i++)
+		ask_stretch(search, &search->chunks.stretch[i]);
+}
+
+/* ---- the second look ---- */
+
+/* Places that are read again together. */
+struct places {
+	struct span span[PLACES];
+	uint64_t value[PLACES];
+	uint32_t chunk[PLACES];
+	bool ok[PLACES];
+	unsigned count;
+};
+
+static void count_chunk(struct search *search, uint32_t i)
+{
+	struct owners *owners = search->owners;
+	const struct group *group = &search->reach.group[search->reach.of[i]];
+	uint64_t bytes = chunk_bytes(&search->chunks, i);
+
+	reach_count(&search->reach, i);
+	if (group->root == OWNER_UNREFERENCED)
+		return;
+	owners->rooted_chunks++;
+	owners->rooted_bytes += bytes;
+	if (group->is_interior)
+		owners->interior_chunks++;
+}
+
+/* A pointer that does not point there any more was on its way, or the chunk is gone. */
+static int look_again(struct search *search, struct places *places)
+{
+	const struct chunks *chunks = &search->chunks;
+	int error = memory_fetch_many(search->memory, search->pages, places->span,
+				      places->count, places->ok);
+
+	for (unsigned i = 0; i < places->count && !error; i++) {
+		uint32_t chunk = places->chunk[i];
+		uint64_t value = places->value[i];
+
+		if (places->ok[i] && value > chunk_addr(chunks, chunk) &&
+		    value < chunk_addr(chunks, chunk + 1)) {
+			count_chunk(search, chunk);
+			continue;
+		}
+		search->owners->unsure_chunks++;
+		search->owners->asked_chunks--;
+		search->owners->asked_bytes -= chunk_bytes(chunks, chunk);
+	}
+	places->count = 0;
+	return error;
+}
+
+static int count_asked(struct search *search)
+{
+	struct chunks *chunks = &search->chunks;
+	struct places places = {.count = 0};
+	int error = 0;
+
+	pages_forget(search->pages);
+	for (uint32_t i = 0; i < chunks->count && !error; i++) {
+		unsigned at = places.count;
+		uint64_t addr;
+
+		if (!(chunks->key[i] & CHUNK_ASKED))
+			continue;
+		if (!reach_place(&search->reach, i, &addr)) {
+			count_chunk(search, i);
+			continue;
+		}
+		places.chunk[at] = i;
+		places.span[at] = (struct span){addr, &places.value[at], sizeof(addr)};
+		if (++places.count == PLACES)
+			error = look_again(search, &places);
+	}
+	return error || !places.count ? error : look_again(search, &places);
+}
+
+/* ---- what would come back ---- */
+
+static bool is_gone(uint32_t i, void *context)
+{
+	return ((const uint8_t *)context)[i];
+}
+
+/* What else points to a chunk keeps it, but for the group's own. One round; whether
+ * anything changed. */
+static bool spare_shared(struct search *search, uint32_t group)
+{
+	const struct scan *scan = &search->scan;
+	uint8_t *gone = search->gone;
+	bool changed = false;
+
+	for (uint32_t i = 0; i < scan->edges; i++) {
+		uint32_t to = edge_to(scan->edge[i].to);
+
+		if (gone[to] && !gone[scan->edge[i].from] &&
+		    search->reach.of[to] != group &&
+		    !edge_is_interior(scan->edge[i].to)) {
+			gone[to] = 0;
+			changed = true;
+		}
+	}
+	for (uint32_t i = 0; i < scan->root_edges; i++) {
+		uint32_t to = edge_to(scan->root_edge[i].to);
+
+		if (gone[to] && search->reach.of[to] != group &&
+		    !edge_is_interior(scan->root_edge[i].to)) {
+			gone[to] = 0;
+			changed = true;
+		}
+	}
+	return changed;
+}
+
+static void foretell(struct search *search, uint32_t group, struct owner *owner,
+		     uint64_t now_bytes)
+{
+	struct chunks *chunks = &search->chunks;
+	unsigned shift = search->memory->page_shift;
+	uint64_t then;
+
+	reach_below(&search->reach, group, search->below);
+	for (uint32_t i = 0; i < chunks->count; i++)
+		search->gone[i] =
+			chunk_is_live(chunks, i) && search->below[search->reach.of[i]];
+	for (unsigned round = 0; round < ROUNDS; round++)
+		if (!spare_shared(search, group))
+			break;
+	for (uint32_t i = 0; i < chunks->count; i++) {
+		if (!search->gone[i] || search->reach.of[i] == group)
+			continue;
+		owner->below_chunks++;
+		owner->below_bytes += chunk_bytes(chunks, i);
+	}
+	then = chunks_trimmable(chunks, search->pages, shift, is_gone, search->gone);
+	owner->unlocked_bytes = then > now_bytes ? then - now_bytes : 0;
+}
+
+/* ---- the answers ---- */
+
+/* What makes a group worth an answer: each chunk that pins keeps a page or two, however
+ * small it is; else it is bytes that count. */
+static uint64_t weight(const struct search *search, uint32_t group)
+{
+	const struct group *of = &search->reach.group[group];
+
+	/* What it leads to is the answer. */
+	if (of->asked_chunks * CONTAINS < of->asked_below)
+		return 0;
+	return search->options->live || search->options->at ? of->asked_bytes
+							    : of->asked_chunks;
+}
+
+static void rank_groups(struct search *search)
+{
+	struct owners *owners = search->owners;
+
+	for (uint32_t i = 0; i < search->reach.groups; i++) {
+		unsigned at = owners->count;
+
+		if (!weight(search, i))
+			continue;
+		if (at == OWNERS_MAX) {
+			owners->left_out++;
+			if (weight(search, i) <= weight(search, search->rank[--at]))
+				continue;
+		} else {
+			owners->count++;
+		}
+		for (; at && weight(search, search->rank[at - 1]) < weight(search, i);
+		     at--)
+			search->rank[at] = search->rank[at - 1];
+		search->rank[at] = i;
+	}
+}
+
+static void fill_step(const struct search *search, uint32_t number,
+		      struct owner_step *step)
+{
+	const struct group *group = &search->reach.group[number];
+
+	*step = (struct owner_step){
+		.chunks = group->chunks,
+		.bytes = group->bytes,
+		.from_bytes = group->from_bytes,
+		.to_bytes = group->to_bytes,
+		.pointers = group->pointers,
+		.is_array = group->label == LABEL_ARRAY,
+		.is_linked = group->is_linked,
+		.offset = (uint64_t)(group->label & INT32_MAX) * sizeof(uint64_t),
+	};
+	if (group->chunks == 1)
+		step->words = (group->bytes - sizeof(uint64_t)) / sizeof(uint64_t);
+}
+
+/* From the group back to the root; what does not fit is left out in the middle. */
+static void fill_path(const struct search *search, uint32_t number, struct owner *owner)
+{
+	uint32_t path[GROUP_DEPTH + 2];
+	unsigned length = 0, skip;
+
+	while (search->reach.group[number].parent != NO_GROUP) {
+		if (length < sizeof(path) / sizeof(*path))
+			path[length++] = number;
+		number = search->reach.group[number].parent;
+	}
+	skip = length > OWNER_STEPS ? length - OWNER_STEPS : 0;
+	owner->steps_left_out = skip;
+	for (unsigned i = 0; i < length; i++) {
+		/* PATH begins with the last step. */
+		if (i >= OWNER_STEPS / 2 && i < OWNER_STEPS / 2 + skip)
+			continue;
+		owner->step_count++;
+	}
+	for (unsigned i = 0, at = owner->step_count; i < length; i++)
+		if (i < OWNER_STEPS / 2 || i >= OWNER_STEPS / 2 + skip)
+			fill_step(search, path[i], &owner->step[--at]);
+}
+
+static void fill_root(struct search *search, uint32_t number, struct owner *owner)
+{
+	const struct group *group = &search->reach.group[number];
+
+	while (group->parent != NO_GROUP)
+		group = &search->reach.group[group->parent];
+	owner->root = (enum owner_root)group->root;
+	if (group->label == NO_ROOT) {
+		memcpy(owner->name, "unreferenced", sizeof("unreferenced"));
+		return;
+	}
+	owner->root_slots = roots_get(search->roots, group->label)->slots;
+	roots_name(search->roots, group->label, owner->name, owner->where);
+}
+
+static int by_unlocked(const void *left, const void *right)
+{
+	const struct owner *a = left, *b = right;
+
+	if (a->unlocked_bytes != b->unlocked_bytes)
+		return a->unlocked_bytes < b->unlocked_bytes ? 1 : -1;
+	return a->asked_bytes < b->asked_bytes	 ? 1
+	       : a->asked_bytes > b->asked_bytes ? -1
+						 : 0;
+}
+
+/* An answer and the chunk that stands for it, to be sorted together. */
+struct pair {
+	struct owner owner; /* first: by_unlocked compares owners */
+	uint64_t chunk;
+};
+
+static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX])
+{
+	struct owners *owners = search->owners;
+	struct pair *pair = calloc(OWNERS_MAX, sizeof(*pair));
+	uint64_t now;
+
+	search->gone = calloc(search->chunks.count + 1, 1);
+	search->below = calloc(search->reach.groups + 1, 1);
+	if (!pair || !search->gone || !search->below) {
+		free(pair);
+		return -ENOMEM;
+	}
+	pages_forget(search->pages);
+	now = chunks_trimmable(&search->chunks, search->pages, search->memory->page_shift,
+			       NULL, NULL);
+	for (unsigned i = 0; i < owners->count; i++) {
+		const struct group *group = &search->reach.group[search->rank[i]];
+		struct owner *owner = &pair[i].owner;
+
+		fill_root(search, search->rank[i], owner);
+		fill_path(search, search->rank[i], owner);
+		owner->is_interior = group->is_interior;
+		owner->asked_chunks = group->asked_chunks;
+		owner->asked_bytes = group->asked_bytes;
+		owner->shared_chunks = group->shared_chunks;
+		foretell(search, search->rank[i], owner, now);
+		pair[i].chunk = chunk_addr(&search->chunks, group->sample);
+	}
+	qsort(pair, owners->count, sizeof(*pair), by_unlocked);
+	for (unsigned i = 0; i < owners->count; i++) {
+		owners->owner[i] = pair[i].owner;
+		chunk[i] = pair[i].chunk;
+	}
+	free(pair);
+	return 0;
+}
+
+/* ---- the search ---- */
+
+static int find(struct search *search, struct heap *heap, const struct regions *regions,
+		owners_progress_fn *progress, void *context, struct fault *fault)
+{
+	struct owners *owners = search->owners;
+	int error = chunks_read(&search->chunks, heap, regions, &owners->status,
+				owners->missing, &owners->in_doubt_bytes, fault);
+
+	if (error)
+		return error;
+	ask(search);
+	error = roots_new(&search->roots, search->process, &search->chunks,
+			  search->memory, search->pages);
+	search->scan = (struct scan){
+		.chunks = &search->chunks,
+		.roots = search->roots,
+		.memory = search->memory,
+		.pages = search->pages,
+	};
+	if (!error)
+		error = scan_all(&search->scan, progress, context);
+	owners->scanned_bytes = search->scan.bytes;
+	if (!error)
+		error = reach_all(&search->reach, &search->scan);
+	return error ? error : count_asked(search);
+}
+
+static int say(const struct search *search, int error, struct fault *fault)
+{
+	if (error == -ENOSPC)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "the tables of this heap need more than %s; --memory "
+				 "allows more",
+				 units_bytes_text(search->options->memory_bytes).s);
+	if (error && !fault->text[0])
+		return fault_set(fault, EXIT_FAILED, error,
+				 "cannot look through the memory of process %d (%s): %s",
+				 search->process->pid, search->process->comm,
+				 strerror(-error));
+	return error;
+}
+
+int owners_find(struct owners *owners, uint64_t chunk[OWNERS_MAX],
+		const struct owners_options *options, const struct process *process,
+		struct heap *heap, const struct regions *regions, struct memory *memory,
+		owners_progress_fn *progress, void *context, struct fault *fault)
+{
+	struct search search = {
+		.owners = owners,
+		.options = options,
+		.process = process,
+		.memory = memory,
+		.pages = pages_new(memory, PAGE_BLOCKS),
+		.chunks = {.limit_bytes = options->memory_bytes},
+	};
+	int error = search.pages ? 0 : -ENOMEM;
+
+	fault->text[0] = '\0';
+	if (!error)
+		error = find(&search, heap, regions, progress, context, fault);
+	if (!error) {
+		reach_sum(&search.reach);
+		rank_groups(&search);
+		error = fill_owners(&search, chunk);
+	}
+	owners->table_bytes = search.chunks.used_bytes;
+	free(search.gone);
+	free(search.below);
+	reach_free(&search.reach);
+	scan_free(&search.scan);
+	roots_free(search.roots);
+	chunks_free(&search.chunks);
+	pages_free(search.pages);
+	return say(&search, error, fault);
+}

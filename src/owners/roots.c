@@ -1,0 +1,718 @@
+#include "owners/roots.h"
+
+#include "owners/globals.h"
+#include "target/maps.h"
+#include "unwind/objects.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	MODULES = 1024,
+	THREADS = 4096,
+	PATH_TEXT = 192,
+	COMM = 32,
+	/* struct pthread (nptl/descr.h), x86-64: a pointer to itself at 0 and 16, and
+	 * the thread's number at 720, in all of 2.27 to 2.44. */
+	TCB_SELF = 16,
+	TCB_TID = 720,
+	TCB_BYTES = 2304,
+	TCB_SEARCH = 64 << 10,
+	TCB_ALIGN = 64,
+	LIBRARIES_TLS = 4096, /* what libraries' thread-local storage takes, at most */
+	SLOTS_APART = 64,     /* of one unnamed table of pointers */
+};
+
+struct module {
+	char path[PATH_TEXT];
+	uint64_t inode;
+	struct mapping mapping; /* one that is of the file; its name is PATH */
+	struct globals *globals;
+	bool is_loaded, is_program;
+};
+
+struct thread {
+	int tid;
+	char comm[COMM];
+	uint64_t sp;  /* of a thread that waits in the kernel, else 0 */
+	uint64_t tcb; /* the thread pointer, or 0 */
+};
+
+struct code_range {
+	uint64_t start, end;
+	uint32_t module;
+};
+
+struct roots {
+	const struct process *process;
+	struct chunks *chunks;
+	struct memory *memory;
+	struct pages *pages;
+	struct module *module;
+	uint32_t module_count;
+	struct thread *thread;
+	uint32_t thread_count;
+	struct root_span *span;
+	uint32_t span_count, span_room;
+	struct code_range *code;
+	uint32_t code_count, code_room;
+	char (*name)[PATH_TEXT];
+	uint32_t name_count, name_room;
+	struct root *root;
+	uint32_t root_count, root_room;
+	uint32_t *hash; /* root + 1, by kind and key */
+	uint32_t hash_bits;
+	uint64_t previous_end; /* of the mapping before */
+	uint32_t previous_module;
+	int error;
+};
+
+/* Makes room for one more of *COUNT elements of SIZE bytes. 0 or -errno. */
+static int more(struct roots *roots, void **array, uint32_t count, uint32_t *room,
+		size_t size)
+{
+	uint32_t want = *room ? *room * 2 : 64;
+	int error;
+
+	if (count < *room)
+		return 0;
+	error = chunks_grow(roots->chunks, array, *room * size, want * size);
+	if (!error)
+		*room = want;
+	return error;
+}
+
+/* ---- threads ---- */
+
+static void read_thread(struct roots *roots, const char *tid)
+{
+	struct thread *thread = &roots->thread[roots->thread_count];
+	char name[64], text[256];
+	const char *last;
+	ssize_t length;
+
+	*thread = (struct thread){.tid = atoi(tid)};
+	snprintf(name, sizeof(name), "task/%d/comm", thread->tid);
+	length = process_text(roots->process->pid, name, text, sizeof(text));
+	if (length <= 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(thread->comm, sizeof(thread->comm), "%.31s", text);
+	/* "NUMBER ARGUMENTS... SP PC", or "running". */
+	snprintf(name, sizeof(name), "task/%d/syscall", thread->tid);
+	length = process_text(roots->process->pid, name, text, sizeof(text));
+	last = length > 0 ? strrchr(text, ' ') : NULL;
+	if (last) {
+		text[last - text] = '\0';
+		last = strrchr(text, ' ');
+		thread->sp = last ? strtoull(last + 1, NULL, 16) : 0;
+	}
+	roots->thread_count++;
+}
+
+static void read_threads(struct roots *roots)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", roots->process->pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)) && roots->thread_count < THREADS)
+		if (isdigit((unsigned char)entry->d_name[0]))
+			read_thread(roots, entry->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static uint32_t thread_with_sp_in(const struct roots *roots, uint64_t start, uint64_t end)
+{
+	for (uint32_t i = 0; i < roots->thread_count; i++)
+		if (roots->thread[i].sp >= start && roots->thread[i].sp < end)
+			return i;
+	return NO_THREAD;
+}
+
+static uint32_t thread_numbered(const struct roots *roots, int tid)
+{
+	for (uint32_t i = 0; i < roots->thread_count; i++)
+		if (roots->thread[i].tid == tid)
+			return i;
+	return NO_THREAD;
+}
+
+/* ---- mappings ---- */
+
+static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
+{
+	struct module *module;
+
+	for (uint32_t i = roots->module_count; i-- > 0;)
+		if (roots->module[i].inode == mapping->inode &&
+		    !strncmp(roots->module[i].path, mapping->name, PATH_TEXT - 1))
+			return i;
+	if (roots->module_count == MODULES)
+		return NO_MODULE;
+	module = &roots->module[roots->module_count];
+	*module = (struct module){.inode = mapping->inode, .mapping = *mapping};
+	snprintf(module->path, sizeof(module->path), "%s", mapping->name);
+	module->mapping.name = module->path;
+	/* The program is mapped below its libraries. */
+	module->is_program = roots->module_count == 0;
+	return roots->module_count++;
+}
+
+static void load_module(struct roots *roots, uint32_t number)
+{
+	struct module *module = &roots->module[number];
+
+	if (module->is_loaded)
+		return;
+	module->is_loaded = true;
+	/* Without names, places are told by the file and their offset in it. */
+	(void)globals_load(&module->globals, roots->process, &module->mapping);
+}
+
+static int add_span(struct roots *roots, const struct root_span *span)
+{
+	int error;
+
+	if (span->start >= span->end)
+		return 0;
+	error = more(roots, (void **)&roots->span, roots->span_count, &roots->span_room,
+		     sizeof(*roots->span));
+	if (!error)
+		roots->span[roots->span_count++] = *span;
+	return error;
+}
+
+/* What of SPAN is not malloc's. */
+static int add_outside(struct roots *roots, struct root_span span)
+{
+	const struct chunks *chunks = roots->chunks;
+	uint64_t end = span.end;
+
+	for (uint32_t i = 0; i < chunks->stretch_count; i++) {
+		const struct stretch *stretch = &chunks->stretch[i];
+		int error;
+
+		if (stretch->end <= span.start)
+			continue;
+		if (stretch->start >= end)
+			break;
+		span.end = stretch->start;
+		error = add_span(roots, &span);
+		if (error)
+			return error;
+		span.start = stretch->end;
+	}
+	span.end = end;
+	return add_span(roots, &span);
+}
+
+static uint32_t name_number(struct roots *roots, const char *name)
+{
+	if (!*name)
+		return 0;
+	for (uint32_t i = 1; i < roots->name_count; i++)
+		if (!strncmp(roots->name[i], name, PATH_TEXT - 1))
+			return i;
+	if (more(roots, (void **)&roots->name, roots->name_count, &roots->name_room,
+		 sizeof(*roots->name)))
+		return 0;
+	snprintf(roots->name[roots->name_count], PATH_TEXT, "%s", name);
+	return roots->name_count++;
+}
+
+static int add_code(struct roots *roots, const struct mapping *mapping, uint32_t module)
+{
+	int error = more(roots, (void **)&roots->code, roots->code_count,
+			 &roots->code_room, sizeof(*roots->code));
+
+	if (!error)
+		roots->code[roots->code_count++] =
+			(struct code_range){mapping->start, mapping->end, module};
+	return error;
+}
+
+static enum owner_root kind_of(struct roots *roots, const struct mapping *mapping,
+			       struct root_span *span)
+{
+	if (mapping->inode && !(mapping->flags & MAP_IS_SHARED)) {
+		span->module = module_of(roots, mapping);
+		return OWNER_GLOBAL;
+	}
+	span->thread = thread_with_sp_in(roots, mapping->start, mapping->end);
+	if (!strcmp(mapping->name, "[stack]"))
+		span->thread = thread_numbered(roots, roots->process->pid);
+	return span->thread == NO_THREAD ? OWNER_MAPPING : OWNER_STACK;
+}
+
+/* Below the stack pointer lies what returned functions have left, but for the red zone.
+ */
+static void skip_dead(const struct roots *roots, struct root_span *span)
+{
+	uint64_t sp = span->thread == NO_THREAD ? 0 : roots->thread[span->thread].sp;
+
+	if (sp > span->start + 128 && sp < span->end)
+		span->start = (sp - 128) & ~UINT64_C(7);
+}
+
+/* What a file's data goes on with, zeroes at first, is memory of no file, up to where the
+ * file says that its data end. */
+static int add_zeroes(struct roots *roots, const struct mapping *mapping,
+		      struct root_span *span)
+{
+	uint32_t module = roots->previous_module;
+	struct root_span zeroes = *span;
+	uint64_t end;
+
+	if (mapping->inode || mapping->start != roots->previous_end ||
+	    module == NO_MODULE)
+		return 0;
+	load_module(roots, module);
+	end = roots->module[module].globals
+		      ? globals_data_end(roots->module[module].globals)
+		      : 0;
+	if (end <= mapping->start)
+		return 0;
+	zeroes.kind = OWNER_GLOBAL;
+	zeroes.module = module;
+	zeroes.end = end < mapping->end ? end : mapping->end;
+	span->start = zeroes.end;
+	return add_outside(roots, zeroes);
+}
+
+static int take_mapping(const struct mapping *mapping, void *context)
+{
+	struct roots *roots = context;
+	struct root_span span = {
+		.start = mapping->start,
+		.end = mapping->end,
+		.module = NO_MODULE,
+		.thread = NO_THREAD,
+	};
+	const unsigned writable = MAP_READ | MAP_WRITE;
+	int error = 0;
+
+	if (mapping->flags & MAP_EXEC)
+		error = add_code(roots, mapping,
+				 mapping->inode ? module_of(roots, mapping) : NO_MODULE);
+	if (!error && (mapping->flags & writable) == writable) {
+		error = add_zeroes(roots, mapping, &span);
+		span.kind = kind_of(roots, mapping, &span);
+		span.name = name_number(roots, mapping->name);
+		if (span.kind == OWNER_STACK)
+			skip_dead(roots, &span);
+		if (!error)
+			error = add_outside(roots, span);
+	}
+	roots->previous_module = span.module;
+	if (mapping->inode && !(mapping->flags & MAP_IS_SHARED))
+		roots->previous_module = module_of(roots, mapping);
+	roots->previous_end = mapping->end;
+	return error;
+}
+
+/* ---- thread-local storage ---- */
+
+static bool is_tcb(const uint8_t *at, uint64_t addr, const struct roots *roots,
+		   uint32_t *thread)
+{
+	uint64_t self, again;
+	uint32_t tid;
+
+	memcpy(&self, at, sizeof(self));
+	if (self != addr)
+		return false;
+	memcpy(&again, at + TCB_SELF, sizeof(again));
+	memcpy(&tid, at + TCB_TID, sizeof(tid));
+	*thread = again == addr ? thread_numbered(roots, (int)tid) : NO_THREAD;
+	return *thread != NO_THREAD;
+}
+
+/* Splits span I at the thread's block around the thread pointer TCB. */
+static int split_tls(struct roots *roots, uint32_t i, uint64_t tcb, uint32_t thread)
+{
+	struct root_span span = roots->span[i], tls = span;
+	struct root_span *first = &roots->span[i];
+	uint64_t below = LIBRARIES_TLS;
+	int error;
+
+	roots->thread[thread].tcb = tcb;
+	if (roots->module_count && roots->module[0].globals)
+		below += globals_thread_bytes(roots->module[0].globals);
+	tls.kind = OWNER_TLS;
+	tls.thread = thread;
+	tls.start = tcb > span.start + below ? tcb - below : span.start;
+	tls.end = tcb + TCB_BYTES < span.end ? tcb + TCB_BYTES : span.end;
+	first->end = tls.start;
+	if (first->kind == OWNER_MAPPING &&
+	    roots->thread[thread].tid != roots->process->pid) {
+		first->kind = OWNER_STACK;
+		first->thread = thread;
+		skip_dead(roots, first);
+	}
+	error = add_span(roots, &tls);
+	span.start = tls.end;
+	return error ? error : add_span(roots, &span);
+}
+
+/* A thread pointer lies near the end of its mapping: at the top of a thread's stack, or
+ * in what the loader mapped for the first thread. */
+static int find_tls(struct roots *roots, uint32_t i, uint8_t *buffer)
+{
+	const struct root_span span = roots->span[i];
+	uint64_t bytes = span.end - span.start < TCB_SEARCH ? span.end - span.start
+							    : (uint64_t)TCB_SEARCH;
+	uint64_t start = span.end - bytes, at = start;
+	uint32_t thread;
+
+	memset(buffer, 0, TCB_SEARCH);
+	while ((at = pages_next_resident(roots->pages, at, span.end)) < span.end) {
+		uint64_t run = pages_run_end(roots->pages, at, span.end);
+		struct span read = {at, buffer + (at - start), (uint32_t)(run - at)};
+
+		if (roots->memory->read(roots->memory, &read, 1) != 1)
+			return 0;
+		at = run;
+	}
+	for (uint64_t offset = -start & (TCB_ALIGN - 1); offset + TCB_TID + 4 <= bytes;
+	     offset += TCB_ALIGN)
+		if (is_tcb(buffer + offset, start + offset, roots, &thread))
+			return split_tls(roots, i, start + offset, thread);
+	return 0;
+}
+
+static int find_all_tls(struct roots *roots)
+{
+	uint8_t *buffer = malloc(TCB_SEARCH);
+	uint32_t count = roots->span_count;
+	int error = buffer ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < count && !error; i++)
+		if (roots->span[i].kind == OWNER_STACK ||
+		    (roots->span[i].kind == OWNER_MAPPING && !roots->span[i].name))
+			error = find_tls(roots, i, buffer);
+	free(buffer);
+	return error;
+}
+
+/* ---- opening ---- */
+
+int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,
+	      struct memory *memory, struct pages *pages)
+{
+	struct roots *new = calloc(1, sizeof(*new));
+	int error;
+
+	*roots = new;
+	if (!new)
+		return -ENOMEM;
+	new->process = process;
+	new->chunks = chunks;
+	new->memory = memory;
+	new->pages = pages;
+	new->previous_module = NO_MODULE;
+	new->name_count = 1;
+	new->module = calloc(MODULES, sizeof(*new->module));
+	new->thread = calloc(THREADS, sizeof(*new->thread));
+	if (!new->module || !new->thread)
+		return -ENOMEM;
+	read_threads(new);
+	error = more(new, (void **)&new->name, 0, &new->name_room, sizeof(*new->name));
+	if (!error)
+		error = maps_scan(process, take_mapping, new);
+	if (error)
+		return error;
+	if (new->module_count)
+		load_module(new, 0);
+	return find_all_tls(new);
+}
+
+void roots_free(struct roots *roots)
+{
+	if (!roots)
+		return;
+	for (uint32_t i = 0; i < roots->module_count; i++)
+		globals_free(roots->module[i].globals);
+	free(roots->module);
+	free(roots->thread);
+	free(roots->span);
+	free(roots->code);
+	free(roots->name);
+	free(roots->root);
+	free(roots->hash);
+	free(roots);
+}
+
+uint32_t roots_span_count(const struct roots *roots)
+{
+	return roots->span_count;
+}
+
+const struct root_span *roots_span(const struct roots *roots, uint32_t i)
+{
+	return &roots->span[i];
+}
+
+static const struct code_range *code_at(const struct roots *roots, uint64_t addr)
+{
+	uint32_t low = 0, high = roots->code_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (roots->code[middle].start <= addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low && addr < roots->code[low - 1].end ? &roots->code[low - 1] : NULL;
+}
+
+bool roots_is_code(const struct roots *roots, uint64_t addr)
+{
+	return code_at(roots, addr) != NULL;
+}
+
+/* ---- numbering ---- */
+
+static uint64_t mix(uint64_t kind, uint64_t key)
+{
+	uint64_t hash = (key + kind) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return hash ^ hash >> 29;
+}
+
+static int grow_hash(struct roots *roots)
+{
+	uint32_t bits = roots->hash_bits ? roots->hash_bits + 1 : 10;
+	size_t bytes = sizeof(uint32_t) << bits;
+	size_t old = roots->hash_bits ? sizeof(uint32_t) << roots->hash_bits : 0;
+	int error = chunks_grow(roots->chunks, (void **)&roots->hash, old, bytes);
+
+	if (error)
+		return error;
+	memset(roots->hash, 0, bytes);
+	roots->hash_bits = bits;
+	for (uint32_t i = 0; i < roots->root_count; i++) {
+		uint32_t at = (uint32_t)(mix(roots->root[i].kind, roots->root[i].key) >>
+					 (64 - bits));
+
+		while (roots->hash[at])
+			at = (at + 1) & ((1U << bits) - 1);
+		roots->hash[at] = i + 1;
+	}
+	return 0;
+}
+
+static int64_t intern(struct roots *roots, const struct root *root)
+{
+	uint32_t at, mask;
+	int error = 0;
+
+	if (!roots->hash_bits || roots->root_count * 2 >= 1U << roots->hash_bits)
+		error = grow_hash(roots);
+	if (!error)
+		error = more(roots, (void **)&roots->root, roots->root_count,
+			     &roots->root_room, sizeof(*roots->root));
+	if (error)
+		return error;
+	mask = (1U << roots->hash_bits) - 1;
+	at = (uint32_t)(mix(root->kind, root->key) >> (64 - roots->hash_bits));
+	for (; roots->hash[at]; at = (at + 1) & mask) {
+		struct root *known = &roots->root[roots->hash[at] - 1];
+
+		if (known->kind == root->kind && known->key == root->key) {
+			known->slots++;
+			known->last = root->last;
+			return roots->hash[at] - 1;
+		}
+	}
+	roots->hash[at] = roots->root_count + 1;
+	roots->root[roots->root_count] = *root;
+	return roots->root_count++;
+}
+
+/* By the variable; without a name places close together are one table. */
+static uint64_t global_key(struct roots *roots, const struct root_span *span,
+			   uint64_t addr)
+{
+	const struct root *last =
+		roots->root_count ? &roots->root[roots->root_count - 1] : NULL;
+	const struct module *module = &roots->module[span->module];
+	const struct global *global = NULL;
+
+	load_module(roots, span->module);
+	if (module->globals)
+		global = globals_at(module->globals, addr);
+	if (global)
+		return global->start;
+	if (last && last->kind == OWNER_GLOBAL && addr - last->last <= SLOTS_APART)
+		return last->key;
+	return addr;
+}
+
+int64_t roots_number(struct roots *roots, uint32_t span_number, uint64_t addr,
+		     uint64_t code)
+{
+	const struct root_span *span = &roots->span[span_number];
+	struct root root = {
+		.kind = span->kind,
+		.span = span_number,
+		.addr = addr,
+		.last = addr,
+		.slots = 1,
+		.thread = span->thread,
+	};
+
+	switch (span->kind) {
+	case OWNER_GLOBAL:
+		if (span->module == NO_MODULE)
+			root.key = span->start;
+		else
+			root.key = global_key(roots, span, addr);
+		break;
+	case OWNER_TLS: /* one variable of all threads */
+		root.key = roots->thread[span->thread].tcb - addr;
+		break;
+	case OWNER_STACK: {
+		const struct code_range *range = code ? code_at(roots, code) : NULL;
+		const struct global *function = NULL;
+
+		if (range && range->module != NO_MODULE) {
+			load_module(roots, range->module);
+			if (roots->module[range->module].globals)
+				function = globals_function_at(
+					roots->module[range->module].globals, code);
+		}
+		root.key = function ? function->start : span->thread;
+		root.addr = function ? code : addr;
+		break;
+	}
+	default: /* all mappings of one name */
+		root.key = span->name;
+	}
+	return intern(roots, &root);
+}
+
+uint32_t roots_count(const struct roots *roots)
+{
+	return roots->root_count;
+}
+
+const struct root *roots_get(const struct roots *roots, uint32_t number)
+{
+	return &roots->root[number];
+}
+
+/* ---- names ---- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void name_global(struct roots *roots, const struct root *root,
+			char name[OWNER_NAME], char where[OWNER_NAME])
+{
+	const struct root_span *span = &roots->span[root->span];
+	const struct module *module;
+	const struct global *global = NULL;
+
+	if (span->module == NO_MODULE)
+		return;
+	module = &roots->module[span->module];
+	if (module->globals)
+		global = globals_at(module->globals, root->addr);
+	snprintf(where, OWNER_NAME, "%.120s+0x%llx", base_name(module->path),
+		 (unsigned long long)(module->globals
+					      ? globals_file_address(module->globals,
+								     root->key)
+					      : root->key - module->mapping.start));
+	if (global)
+		object_readable(global->name, name, OWNER_NAME);
+	else
+		snprintf(name, OWNER_NAME, "data of %.120s", base_name(module->path));
+}
+
+static void name_tls(struct roots *roots, const struct root *root, char name[OWNER_NAME],
+		     char where[OWNER_NAME])
+{
+	const struct module *program = roots->module_count ? &roots->module[0] : NULL;
+	const struct thread *thread = &roots->thread[root->thread];
+	uint64_t below = root->key, bytes = 0;
+	const struct global *global = NULL;
+
+	if (program && program->globals)
+		bytes = globals_thread_bytes(program->globals);
+	if (below && below <= bytes)
+		global = globals_thread_at(program->globals, bytes - below);
+	if (global)
+		object_readable(global->name, name, OWNER_NAME);
+	else
+		snprintf(name, OWNER_NAME, "thread-local storage");
+	if ((int64_t)below >= 0)
+		snprintf(where, OWNER_NAME, "thread-local, thread pointer-0x%llx, of %s",
+			 (unsigned long long)below, thread->comm);
+	else
+		snprintf(where, OWNER_NAME, "the C library's record of thread %s",
+			 thread->comm);
+}
+
+static void name_stack(struct roots *roots, const struct root *root,
+		       char name[OWNER_NAME], char where[OWNER_NAME])
+{
+	const struct code_range *range = code_at(roots, root->addr);
+	const struct global *function = NULL;
+
+	if (range && range->module != NO_MODULE && roots->module[range->module].globals)
+		function = globals_function_at(roots->module[range->module].globals,
+					       root->addr);
+	if (function) {
+		char readable[OWNER_NAME - 16];
+
+		object_readable(function->name, readable, sizeof(readable));
+		snprintf(name, OWNER_NAME, "stack, near %s", readable);
+	} else {
+		snprintf(name, OWNER_NAME, "stack");
+	}
+	if (root->thread != NO_THREAD)
+		snprintf(where, OWNER_NAME, "thread %s (%d)",
+			 roots->thread[root->thread].comm,
+			 roots->thread[root->thread].tid);
+}
+
+static void name_mapping(struct roots *roots, const struct root *root,
+			 char name[OWNER_NAME], char where[OWNER_NAME])
+{
+	const struct root_span *span = &roots->span[root->span];
+
+	snprintf(name, OWNER_NAME, "%.150s",
+		 span->name ? roots->name[span->name] : "anonymous mappings");
+	snprintf(where, OWNER_NAME, "the first at 0x%llx",
+		 (unsigned long long)span->start);
+}
+
+void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],
+		char where[OWNER_NAME])
+{
+	static void (*const by_kind[OWNER_ROOTS])(struct roots *, const struct root *,
+						  char[OWNER_NAME], char[OWNER_NAME]) = {
+		[OWNER_GLOBAL] = name_global,
+		[OWNER_TLS] = name_tls,
+		[OWNER_STACK] = name_stack,
+		[OWNER_MAPPING] = name_mapping,
+	};
+	const struct root *root = &roots->root[number];
+
+	*name = *where = '\0';
+	by_kind[root->kind](roots, root, name, where);
+}

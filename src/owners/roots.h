@@ -1,0 +1,57 @@
+/* roots.h: the writable memory of a process that is not malloc's: globals, thread-local
+ * storage, stacks, other mappings; and what the places in it are called. */
+#ifndef FRAGSCOPE_ROOTS_H
+#define FRAGSCOPE_ROOTS_H
+
+#include "owners/chunks.h"
+#include "sample/owners.h"
+#include "target/process.h"
+
+/* A range of memory that is looked through for pointers. */
+struct root_span {
+	uint64_t start, end;
+	enum owner_root kind;
+	uint32_t module; /* of a global: index, else NO_MODULE */
+	uint32_t thread; /* of a stack or thread-local storage: index */
+	uint32_t name;	 /* of a mapping: index of its text, or 0 */
+};
+
+enum { NO_MODULE = UINT32_MAX, NO_THREAD = UINT32_MAX };
+
+/* One thing that points to chunks: a variable, a function's frames, a mapping. */
+struct root {
+	enum owner_root kind;
+	uint32_t span;
+	uint64_t key;  /* what tells it from others of its kind */
+	uint64_t addr; /* of the first place seen */
+	uint64_t last; /* and the last */
+	uint32_t slots;
+	uint32_t thread;
+};
+
+struct roots;
+
+/* Learns PROCESS's mappings and threads; everything that CHUNKS covers is left out. 0 or
+ * -errno. What was made is the caller's to free, after any result. */
+int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,
+	      struct memory *memory, struct pages *pages);
+void roots_free(struct roots *roots);
+
+uint32_t roots_span_count(const struct roots *roots);
+const struct root_span *roots_span(const struct roots *roots, uint32_t i);
+
+/* Whether ADDR is code: for telling whose frame a place on a stack is in. */
+bool roots_is_code(const struct roots *roots, uint64_t addr);
+
+/* The number of the root that the place ADDR in span SPAN belongs to; CODE is the last
+ * code address below it on the stack, or 0. Negative: -errno. */
+int64_t roots_number(struct roots *roots, uint32_t span, uint64_t addr, uint64_t code);
+
+uint32_t roots_count(const struct roots *roots);
+const struct root *roots_get(const struct roots *roots, uint32_t number);
+
+/* What root NUMBER is called, and where it is. */
+void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],
+		char where[OWNER_NAME]);
+
+#endif

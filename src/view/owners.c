@@ -1,0 +1,349 @@
+#include "view/owners.h"
+
+#include "view/json_text.h"
+#include "view/report_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME = 2 * OWNER_NAME };
+
+static double share(uint64_t part, uint64_t whole)
+{
+	return whole ? (double)part / (double)whole : 0;
+}
+
+/* A name that comes from a process, fit for a terminal. */
+static const char *printable(const char *name, char buffer[NAME])
+{
+	struct text text;
+
+	text_init(&text, buffer, NAME);
+	text_printable(&text, name, OWNER_NAME);
+	return buffer;
+}
+
+static unsigned count_of(const struct owners *owners, const struct owners_about *about)
+{
+	return owners->count < about->top ? owners->count : about->top;
+}
+
+/* "25013 chunks of 48 bytes", "1 chunk of 512K", "12 chunks of 48 to 96 bytes". */
+static void say_chunks(uint64_t chunks, uint64_t from, uint64_t to, char *text,
+		       size_t size)
+{
+	const char *unit = to < 1024 ? " bytes" : "";
+
+	if (from == to)
+		snprintf(text, size, "%llu chunk%s of %s%s", (unsigned long long)chunks,
+			 chunks == 1 ? "" : "s", BYTES(from), unit);
+	else
+		snprintf(text, size, "%llu chunks of %s to %s%s",
+			 (unsigned long long)chunks, BYTES(from), BYTES(to), unit);
+}
+
+/* How the chunks of STEP are pointed to. */
+static void say_way(const struct owner_step *step, bool from_root, char *text,
+		    size_t size)
+{
+	const char *linked = step->is_linked ? ", linked with each other" : "";
+
+	if (step->is_array)
+		snprintf(text, size, ", from a table%s", linked);
+	else if (from_root || !step->offset)
+		snprintf(text, size, "%s", linked);
+	else
+		snprintf(text, size, ", by the pointer at +%llu%s",
+			 (unsigned long long)step->offset, linked);
+}
+
+static void say_step(struct report_out *out, const struct owner *owner, unsigned i)
+{
+	const struct owner_step *step = &owner->step[i];
+	char chunks[96], way[96], room[96] = "";
+
+	say_chunks(step->chunks, step->from_bytes, step->to_bytes, chunks,
+		   sizeof(chunks));
+	say_way(step, i == 0, way, sizeof(way));
+	if (step->chunks == 1 && i + 1 < owner->step_count)
+		snprintf(room, sizeof(room), ": %llu words, %llu pointers",
+			 (unsigned long long)step->words,
+			 (unsigned long long)step->pointers);
+	report_say(out, "      -> %s%s%s\n", chunks, way, room);
+	if (owner->steps_left_out && i + 1 == owner->step_count - OWNER_STEPS / 2)
+		report_say(out, "      -> ... %u steps more ...\n",
+			   owner->steps_left_out);
+}
+
+static void say_root(struct report_out *out, const struct owner *owner)
+{
+	char name[NAME], where[NAME];
+
+	report_say(out, "      %s", printable(owner->name, name));
+	if (owner->where[0])
+		report_say(out, " (%s)", printable(owner->where, where));
+	if (owner->root_slots > 1)
+		report_say(out, ", %s pointers", COUNT(owner->root_slots));
+	report_say(out, "\n");
+}
+
+static void say_owner(struct report_out *out, const struct owner *owner, unsigned number)
+{
+	const struct owner_step *last = &owner->step[owner->step_count - 1];
+	char chunks[96], guess[NAME];
+
+	say_chunks(last->chunks, last->from_bytes, last->to_bytes, chunks,
+		   sizeof(chunks));
+	report_say(out, "%2u. %s would come back: %s, %s in all\n", number,
+		   BYTES(owner->unlocked_bytes), chunks, BYTES(last->bytes));
+	say_root(out, owner);
+	for (unsigned i = 0; i < owner->step_count; i++)
+		say_step(out, owner, i);
+	if (owner->guess[0])
+		report_say(out, "      one of them: %s\n",
+			   printable(owner->guess, guess));
+	if (owner->below_chunks)
+		report_say(out,
+			   "      and with them %s chunks (%s) that only they lead to\n",
+			   COUNT(owner->below_chunks), BYTES(owner->below_bytes));
+	if (owner->shared_chunks && !last->is_linked)
+		report_say(out, "      %s of them have other pointers to them, too\n",
+			   COUNT(owner->shared_chunks));
+	if (owner->is_interior)
+		report_say(out, "      less sure: the pointers are into the middle of "
+				"chunks\n");
+	report_say(out, "\n");
+	report_flush(out);
+}
+
+static void say_head(struct report_out *out, const struct owners *owners,
+		     const struct owners_about *about)
+{
+	report_say(out, "# %s\n", about->describe);
+	report_say(out, "# looked through %s in %s, with tables of %s\n",
+		   BYTES(owners->scanned_bytes),
+		   units_ns_text((uint64_t)owners->read_ns).s,
+		   BYTES(owners->table_bytes));
+	if (owners->status == STATUS_PARTIAL)
+		report_say(out, "# partial: %s\n", owners->missing);
+	if (owners->in_doubt_bytes)
+		report_say(out, "# torn: %s changed while they were read\n",
+			   BYTES(owners->in_doubt_bytes));
+	report_say(out, "\n");
+	if (about->live)
+		report_say(out, "%s chunks (%s) are asked about.\n",
+			   COUNT(owners->asked_chunks), BYTES(owners->asked_bytes));
+	else
+		report_say(out,
+			   "%s chunks in use (%s) keep %s of free memory from going "
+			   "back.\n",
+			   COUNT(owners->asked_chunks), BYTES(owners->asked_bytes),
+			   BYTES(owners->pinned_bytes));
+	report_say(out, "%s of them have an owner%s",
+		   SHARE(share(owners->rooted_chunks, owners->asked_chunks)),
+		   owners->unsure_chunks ? "" : ".\n\n");
+	if (owners->unsure_chunks)
+		report_say(out, "; %s more are unsure: their pointers changed.\n\n",
+			   COUNT(owners->unsure_chunks));
+}
+
+static void write_text(struct report_out *out, const struct owners *owners,
+		       const struct owners_about *about)
+{
+	unsigned count = count_of(owners, about);
+
+	say_head(out, owners, about);
+	for (unsigned i = 0; i < count; i++)
+		say_owner(out, &owners->owner[i], i + 1);
+	if (owners->count + owners->left_out > count)
+		report_say(out, "%u groups more, which hold less.\n",
+			   owners->count + owners->left_out - count);
+}
+
+/* ---- JSON ---- */
+
+static const char *root_name(enum owner_root root)
+{
+	static const char *const of[OWNER_ROOTS] = {
+		[OWNER_GLOBAL] = "global",
+		[OWNER_TLS] = "tls",
+		[OWNER_STACK] = "stack",
+		[OWNER_MAPPING] = "mapping",
+		[OWNER_UNREFERENCED] = "unreferenced",
+	};
+
+	return of[root];
+}
+
+static void json_steps(struct text *text, const struct owner *owner)
+{
+	json_key(text, "path", 4);
+	text_char(text, '[');
+	for (unsigned i = 0; i < owner->step_count; i++) {
+		const struct owner_step *step = &owner->step[i];
+
+		json_element(text);
+		json_member_u64(text, "chunks", step->chunks);
+		json_member_u64(text, "bytes", step->bytes);
+		json_member_u64(text, "from_bytes", step->from_bytes);
+		json_member_u64(text, "to_bytes", step->to_bytes);
+		json_member_u64(text, "pointers", step->pointers);
+		json_member_bool(text, "table", step->is_array);
+		json_member_bool(text, "linked", step->is_linked);
+		if (!step->is_array)
+			json_member_u64(text, "offset", step->offset);
+		text_char(text, '}');
+	}
+	text_char(text, ']');
+}
+
+static void json_owner(struct text *text, const struct owner *owner)
+{
+	json_element(text);
+	json_member_string(text, "root", root_name(owner->root));
+	json_member_string(text, "name", owner->name);
+	if (owner->where[0])
+		json_member_string(text, "where", owner->where);
+	json_member_u64(text, "root_pointers", owner->root_slots);
+	json_steps(text, owner);
+	json_member_u64(text, "steps_left_out", owner->steps_left_out);
+	if (owner->guess[0])
+		json_member_string(text, "guess", owner->guess);
+	json_member_bool(text, "interior", owner->is_interior);
+	json_member_u64(text, "asked_chunks", owner->asked_chunks);
+	json_member_u64(text, "asked_bytes", owner->asked_bytes);
+	json_member_u64(text, "shared_chunks", owner->shared_chunks);
+	json_member_u64(text, "below_chunks", owner->below_chunks);
+	json_member_u64(text, "below_bytes", owner->below_bytes);
+	json_member_u64(text, "unlocked_bytes", owner->unlocked_bytes);
+	text_char(text, '}');
+}
+
+static void write_json(struct report_out *out, const struct owners *owners,
+		       const struct owners_about *about)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} figures[] = {
+		{"live_chunks", owners->live_chunks},
+		{"live_bytes", owners->live_bytes},
+		{"pinned_bytes", owners->pinned_bytes},
+		{"asked_chunks", owners->asked_chunks},
+		{"asked_bytes", owners->asked_bytes},
+		{"rooted_chunks", owners->rooted_chunks},
+		{"rooted_bytes", owners->rooted_bytes},
+		{"interior_chunks", owners->interior_chunks},
+		{"unsure_chunks", owners->unsure_chunks},
+		{"in_doubt_bytes", owners->in_doubt_bytes},
+		{"scanned_bytes", owners->scanned_bytes},
+		{"table_bytes", owners->table_bytes},
+		{"read_ns", (uint64_t)owners->read_ns},
+		{"groups_left_out",
+		 owners->count + owners->left_out - count_of(owners, about)},
+	};
+	struct text *text = &out->text;
+
+	text_char(text, '{');
+	json_member_i64(text, "pid", about->pid);
+	json_member_string(text, "comm", about->comm);
+	json_member_string(text, "status", sample_status_name(owners->status));
+	if (owners->missing[0])
+		json_member_string(text, "missing", owners->missing);
+	for (unsigned i = 0; i < sizeof(figures) / sizeof(*figures); i++)
+		json_member_u64(text, figures[i].name, figures[i].value);
+	json_key(text, "owners", 6);
+	text_char(text, '[');
+	for (unsigned i = 0; i < count_of(owners, about); i++) {
+		json_owner(text, &owners->owner[i]);
+		report_flush(out);
+	}
+	text_string(text, "]}\n");
+}
+
+/* ---- paths ---- */
+
+/* A name without what the format gives a meaning to. */
+static void say_plain(struct report_out *out, const char *name, const char *special)
+{
+	char buffer[NAME];
+
+	printable(name, buffer);
+	for (char *at = buffer; (at = strpbrk(at, special)); at++)
+		*at = '_';
+	report_say(out, "%s", buffer);
+}
+
+static void say_label(struct report_out *out, const struct owner_step *step)
+{
+	char chunks[96];
+
+	say_chunks(step->chunks, step->from_bytes, step->to_bytes, chunks,
+		   sizeof(chunks));
+	report_say(out, "%s%s", chunks, step->is_linked ? " linked" : "");
+}
+
+/* One line an owner: the path, and what would come back. */
+static void write_folded(struct report_out *out, const struct owners *owners,
+			 const struct owners_about *about)
+{
+	for (unsigned i = 0; i < count_of(owners, about); i++) {
+		const struct owner *owner = &owners->owner[i];
+
+		say_plain(out, owner->name, ";");
+		for (unsigned at = 0; at < owner->step_count; at++) {
+			report_say(out, ";");
+			say_label(out, &owner->step[at]);
+		}
+		report_say(out, " %llu\n", (unsigned long long)owner->unlocked_bytes);
+		report_flush(out);
+	}
+}
+
+static void write_dot(struct report_out *out, const struct owners *owners,
+		      const struct owners_about *about)
+{
+	report_say(out, "digraph owners {\n  rankdir=LR;\n  node [shape=box];\n");
+	for (unsigned i = 0; i < count_of(owners, about); i++) {
+		const struct owner *owner = &owners->owner[i];
+
+		report_say(out, "  r%u [shape=ellipse, label=\"", i);
+		say_plain(out, owner->name, "\"\\");
+		report_say(out, "\"];\n");
+		for (unsigned at = 0; at < owner->step_count; at++) {
+			report_say(out, "  s%u_%u [label=\"", i, at);
+			say_label(out, &owner->step[at]);
+			report_say(out, "\"];\n");
+			if (at)
+				report_say(out, "  s%u_%u -> s%u_%u;\n", i, at - 1, i,
+					   at);
+			else
+				report_say(out, "  r%u -> s%u_0;\n", i, i);
+		}
+		report_say(out, "  b%u [shape=plaintext, label=\"%s\"];\n", i,
+			   BYTES(owner->unlocked_bytes));
+		report_say(out, "  s%u_%u -> b%u [style=dotted];\n", i,
+			   owner->step_count - 1, i);
+		report_flush(out);
+	}
+	report_say(out, "}\n");
+}
+
+int owners_write(const struct owners *owners, const struct owners_about *about,
+		 enum owners_format format, int fd)
+{
+	static void (*const write[])(struct report_out *, const struct owners *,
+				     const struct owners_about *) = {
+		[OWNERS_TEXT] = write_text,
+		[OWNERS_JSON] = write_json,
+		[OWNERS_DOT] = write_dot,
+		[OWNERS_FOLDED] = write_folded,
+	};
+	struct report_out *out = report_begin(fd);
+
+	if (!out)
+		return -ENOMEM;
+	write[format](out, owners, about);
+	return report_finish(out);
+}

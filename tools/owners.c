@@ -1,0 +1,240 @@
+/* owners.c: `fragscope owners`: who holds the chunks that keep memory from going back. */
+#include "view/owners.h"
+#include "base/units.h"
+#include "help.h"
+#include "source/source.h"
+#include "targets.h"
+#include "verb.h"
+#include "verbs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEFAULT_TOP = 10, PROGRESS_LEAST_PERCENT = 1 };
+
+#define DEFAULT_MEMORY	 (UINT64_C(512) << 20)
+#define DEFAULT_PAUSE_NS INT64_C(2000000000)
+
+/* The command line. */
+struct request {
+	struct pid_list pids;
+	struct name_list names;
+	bool live, json, dot, folded;
+	int64_t pause_ns;
+	const char *arena, *size, *at;
+	uint64_t memory_bytes, top;
+	struct owners_options options;
+};
+
+/* clang-format off */
+#define FIELD(name) offsetof(struct request, name)
+
+static const struct option_spec options[] = {
+	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID",
+	 .offset = FIELD(pids), .help = "The process to look at."},
+	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
+	 .offset = FIELD(names), .help = "The process of that name."},
+	{.name = "live", .kind = OPTION_FLAG, .offset = FIELD(live),
+	 .help = "All chunks in use, not only those that pin free memory."},
+	{.name = "arena", .kind = OPTION_FILE, .value = "N", .offset = FIELD(arena),
+	 .help = "Only chunks of arena N; 0 is the main one."},
+	{.name = "size", .kind = OPTION_FILE, .value = "LOW-HIGH", .offset = FIELD(size),
+	 .help = "Only chunks of these sizes, headers included."},
+	{.name = "at", .kind = OPTION_FILE, .value = "ADDRESS", .offset = FIELD(at),
+	 .help = "The one chunk that ADDRESS (0x...) lies in."},
+	{.name = "top", .kind = OPTION_COUNT, .value = "N", .limit = OWNERS_MAX,
+	 .offset = FIELD(top), .help = "Print N owners (10 unless given, 32 at most)."},
+	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "2s",
+	 .offset = FIELD(pause_ns),
+	 .help = "Stop the process while it is looked through, for TIME at most (2s)."},
+	{.name = "memory", .kind = OPTION_BYTES, .value = "SIZE",
+	 .offset = FIELD(memory_bytes),
+	 .help = "Use at most SIZE for tables (512M unless given)."},
+	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
+	 .help = "Write JSON: one object, unscaled."},
+	{.name = "dot", .kind = OPTION_FLAG, .offset = FIELD(dot),
+	 .help = "Write a graph for dot(1)."},
+	{.name = "folded", .kind = OPTION_FLAG, .offset = FIELD(folded),
+	 .help = "Write paths for a flame graph, weighted by what would come back."},
+	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
+	 .help = "Print this help."},
+};
+/* clang-format on */
+
+static int run(const struct command *command, int argc, char **argv);
+
+const struct command command_owners = {
+	.name = "owners",
+	.synopsis = "[OPTION...] -p PID",
+	.summary = "who holds the chunks that keep memory from going back",
+	.description =
+		"Looks through the writable memory of a live process for pointers to the "
+		"chunks that pin free memory, and prints who holds them: the path from a "
+		"global variable, a thread's stack or another root, and what would come "
+		"back if the chunks at its end were freed. The process need not be "
+		"prepared and is not stopped.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(options[0]),
+	.run = run,
+};
+
+/* ---- the command line ---- */
+
+static int read_size(const struct command *command, struct request *request,
+		     struct fault *fault)
+{
+	char low[32];
+	const char *dash = strchr(request->size, '-');
+	size_t length = dash ? (size_t)(dash - request->size) : 0;
+
+	if (length && length < sizeof(low)) {
+		memcpy(low, request->size, length);
+		low[length] = '\0';
+		if (!units_parse_bytes(low, &request->options.from_bytes) &&
+		    !units_parse_bytes(dash + 1, &request->options.to_bytes) &&
+		    request->options.from_bytes <= request->options.to_bytes)
+			return 0;
+	}
+	return usage_fault(fault, command, "'%s' is no range of sizes such as 1K-64K",
+			   request->size);
+}
+
+static int read_selection(const struct command *command, struct request *request,
+			  struct fault *fault)
+{
+	struct owners_options *wanted = &request->options;
+	uint64_t arena;
+	char *end;
+
+	*wanted = (struct owners_options){
+		.live = request->live,
+		.arena = PINS_ALL_ARENAS,
+		.to_bytes = UINT64_MAX,
+		.memory_bytes = request->memory_bytes,
+	};
+	if (request->arena) {
+		if (units_parse_count(request->arena, &arena) || arena > 1 << 20)
+			return usage_fault(fault, command, "'%s' is no arena's number",
+					   request->arena);
+		wanted->arena = (int)arena;
+	}
+	if (request->at) {
+		errno = 0;
+		wanted->at = strtoull(request->at, &end, 16);
+		if (errno || *end || !wanted->at || strncmp(request->at, "0x", 2))
+			return usage_fault(fault, command,
+					   "'%s' is no address such as 0x7f0012345670",
+					   request->at);
+	}
+	return request->size ? read_size(command, request, fault) : 0;
+}
+
+static int read_request(const struct command *command, int argc, char **argv,
+			struct request *request, struct parsed *parsed,
+			struct fault *fault)
+{
+	int error;
+
+	*request = (struct request){.memory_bytes = DEFAULT_MEMORY, .top = DEFAULT_TOP};
+	error = options_parse(command, argc, argv, request, parsed, fault);
+	if (error || parsed->help)
+		return error;
+	if (request->json + request->dot + request->folded > 1)
+		return usage_fault(fault, command,
+				   "--json, --dot and --folded exclude each other");
+	error = read_selection(command, request, fault);
+	if (!error && !request->pids.count && !request->names.count)
+		return usage_fault(fault, command,
+				   "no process given: use -p PID or -n NAME");
+	if (!error)
+		error = targets_all_named(&request->names, &request->pids, fault);
+	if (!error && request->pids.count != 1)
+		return usage_fault(fault, command, "%zu processes: owners looks at one",
+				   request->pids.count);
+	return error;
+}
+
+/* ---- the search ---- */
+
+static void show_progress(double done, void *context)
+{
+	int *shown = context, percent = (int)(done * 100);
+
+	if (*shown < 0 || percent < *shown + PROGRESS_LEAST_PERCENT)
+		return;
+	*shown = percent;
+	fprintf(stderr, "\rlooking for pointers: %d%%", percent);
+	fflush(stderr);
+}
+
+static int search(const struct request *request, struct owners *owners,
+		  struct fault *fault)
+{
+	const struct source_options wanted = {
+		.source = SOURCE_HEAP,
+		.arenas = true,
+		.survey = true,
+		.threads = 1,
+		.pause_ns = request->pause_ns,
+	};
+	struct source *source;
+	int error = source_open(&source, request->pids.pid[0], &wanted, fault);
+	int shown = isatty(STDERR_FILENO) ? 0 : -1;
+
+	if (error)
+		return error;
+	error = source_owners(source, owners, &request->options, show_progress, &shown,
+			      fault);
+	if (shown > 0)
+		fputs("\r\033[K", stderr);
+	if (error == SOURCE_ENDED) {
+		fault->status = EXIT_FAILED;
+		error = -ESRCH;
+	}
+	if (!error) {
+		const struct owners_about about = {
+			.pid = request->pids.pid[0],
+			.comm = source_comm(source),
+			.describe = source_describe(source),
+			.live = request->live || request->at,
+			.top = (unsigned)request->top,
+		};
+		enum owners_format format = request->json     ? OWNERS_JSON
+					    : request->dot    ? OWNERS_DOT
+					    : request->folded ? OWNERS_FOLDED
+							      : OWNERS_TEXT;
+
+		error = owners_write(owners, &about, format, STDOUT_FILENO);
+		if (error)
+			fault_set(fault, EXIT_FAILED, error,
+				  "cannot write to standard output: %s",
+				  strerror(-error));
+	}
+	source_close(source);
+	return error;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct owners *owners = calloc(1, sizeof(*owners));
+	struct request request = {0};
+	struct parsed parsed;
+	struct fault fault;
+	int error = owners ? 0
+			   : fault_set(&fault, EXIT_FAILED, -ENOMEM,
+				       "there is no memory left to start");
+
+	if (!error)
+		error = read_request(command, argc, argv, &request, &parsed, &fault);
+	if (!error && parsed.help)
+		help_command(stdout, command);
+	else if (!error)
+		error = search(&request, owners, &fault);
+	free(request.pids.pid);
+	free(request.names.name);
+	free(owners);
+	return error ? verb_failed(command, &fault) : EXIT_DONE;
+}
