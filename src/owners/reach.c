@@ -5,9 +5,9 @@
 #include <string.h>
 
 enum {
-	ROOT_ARRAY = 64,   /* places in one root from which it is a table */
-	CHUNK_ARRAY = 32,  /* the same of a chunk */
-	DENSE_LEAST = 8,   /* pointers that fill half of a chunk make a table, too */
+	ROOT_ARRAY = 64,       /* places in one root from which it is a table */
+	CHUNK_ARRAY = 32,      /* the same of a chunk */
+	DENSE_LEAST = 8,       /* pointers that fill half of a chunk make a table, too */
 	LINK_BYTES = 64 << 10, /* larger chunks are no links of a list */
 	SAME_LABEL_DEPTH = 6,
 	ROOT_LABEL = INT32_MIN, /* keeps places in roots apart from those in chunks */
@@ -196,8 +196,7 @@ static uint32_t root_label(const struct reach *reach, const struct root *root,
 {
 	uint64_t bytes = bytes_of(reach, edge_to(edge->to));
 
-	if (root->kind == OWNER_MAPPING ||
-	    (root->kind == OWNER_GLOBAL && root->slots > ROOT_ARRAY))
+	if (root->kind == OWNER_MAPPING || root->slots > ROOT_ARRAY)
 		return LABEL_ARRAY;
 	if (bytes > LINK_BYTES)
 		bytes = LINK_BYTES + edge->addr - root->addr;

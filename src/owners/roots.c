@@ -25,6 +25,8 @@ enum {
 	TCB_ALIGN = 64,
 	LIBRARIES_TLS = 4096, /* what libraries' thread-local storage takes, at most */
 	SLOTS_APART = 64,     /* of one unnamed table of pointers */
+	TLS_UNNAMED = 1,      /* keys that no variable's place has: these are even */
+	TLS_RECORD = 3,
 };
 
 struct module {
@@ -335,20 +337,43 @@ static bool is_tcb(const uint8_t *at, uint64_t addr, const struct roots *roots,
 	return *thread != NO_THREAD;
 }
 
+/* Where the thread's block below the thread pointer begins: the program's part ends
+ * there, and below it are its libraries', of a size that only the loader knows. Above the
+ * last return address of a stack there are no frames. BUFFER has what is from START on.
+ */
+static uint64_t tls_start(const struct roots *roots, const uint8_t *buffer,
+			  uint64_t start, uint64_t tcb)
+{
+	const struct globals *globals =
+		roots->module_count ? roots->module[0].globals : NULL;
+	uint64_t own = tcb - (globals ? globals_thread_bytes(globals) : 0);
+	uint64_t at = own & ~UINT64_C(7), least = own - LIBRARIES_TLS;
+
+	if (least < start || own > tcb)
+		least = start;
+	while (at > least) {
+		uint64_t value;
+
+		memcpy(&value, buffer + (at - sizeof(value) - start), sizeof(value));
+		if (roots_is_code(roots, value))
+			return at;
+		at -= sizeof(value);
+	}
+	return least;
+}
+
 /* Splits span I at the thread's block around the thread pointer TCB. */
-static int split_tls(struct roots *roots, uint32_t i, uint64_t tcb, uint32_t thread)
+static int split_tls(struct roots *roots, uint32_t i, const uint8_t *buffer,
+		     uint64_t start, uint64_t tcb, uint32_t thread)
 {
 	struct root_span span = roots->span[i], tls = span;
 	struct root_span *first = &roots->span[i];
-	uint64_t below = LIBRARIES_TLS;
 	int error;
 
 	roots->thread[thread].tcb = tcb;
-	if (roots->module_count && roots->module[0].globals)
-		below += globals_thread_bytes(roots->module[0].globals);
 	tls.kind = OWNER_TLS;
 	tls.thread = thread;
-	tls.start = tcb > span.start + below ? tcb - below : span.start;
+	tls.start = tls_start(roots, buffer, start, tcb);
 	tls.end = tcb + TCB_BYTES < span.end ? tcb + TCB_BYTES : span.end;
 	first->end = tls.start;
 	if (first->kind == OWNER_MAPPING &&
@@ -384,7 +409,7 @@ static int find_tls(struct roots *roots, uint32_t i, uint8_t *buffer)
 	for (uint64_t offset = -start & (TCB_ALIGN - 1); offset + TCB_TID + 4 <= bytes;
 	     offset += TCB_ALIGN)
 		if (is_tcb(buffer + offset, start + offset, roots, &thread))
-			return split_tls(roots, i, start + offset, thread);
+			return split_tls(roots, i, buffer, start, start + offset, thread);
 	return 0;
 }
 
@@ -531,6 +556,7 @@ static int64_t intern(struct roots *roots, const struct root *root)
 		if (known->kind == root->kind && known->key == root->key) {
 			known->slots++;
 			known->last = root->last;
+			known->target_bytes = root->target_bytes;
 			return roots->hash[at] - 1;
 		}
 	}
@@ -539,27 +565,64 @@ static int64_t intern(struct roots *roots, const struct root *root)
 	return roots->root_count++;
 }
 
-/* By the variable; without a name places close together are one table. */
-static uint64_t global_key(struct roots *roots, const struct root_span *span,
-			   uint64_t addr)
+/* By the variable. Without a name, places close together that point to chunks of one size
+ * are one table. */
+static uint64_t global_key(struct roots *roots, const struct root *root)
 {
 	const struct root *last =
 		roots->root_count ? &roots->root[roots->root_count - 1] : NULL;
-	const struct module *module = &roots->module[span->module];
+	uint32_t module = roots->span[root->span].module;
 	const struct global *global = NULL;
 
-	load_module(roots, span->module);
-	if (module->globals)
-		global = globals_at(module->globals, addr);
+	load_module(roots, module);
+	if (roots->module[module].globals)
+		global = globals_at(roots->module[module].globals, root->addr);
 	if (global)
 		return global->start;
-	if (last && last->kind == OWNER_GLOBAL && addr - last->last <= SLOTS_APART)
+	if (last && last->kind == OWNER_GLOBAL && root->addr > last->last &&
+	    root->addr - last->last <= SLOTS_APART &&
+	    last->target_bytes == root->target_bytes)
 		return last->key;
-	return addr;
+	return root->addr;
+}
+
+/* How far below the thread pointer the variable of ROOT's place begins: the same for all
+ * threads. Of places without a name, only on which side they are. */
+static uint64_t thread_key(struct roots *roots, const struct root *root)
+{
+	const struct globals *globals =
+		roots->module_count ? roots->module[0].globals : NULL;
+	uint64_t bytes = globals ? globals_thread_bytes(globals) : 0;
+	uint64_t below = roots->thread[root->thread].tcb - root->addr;
+	const struct global *global = NULL;
+
+	if ((int64_t)below <= 0)
+		return TLS_RECORD;
+	if (below <= bytes)
+		global = globals_thread_at(globals, bytes - below);
+	return global ? bytes - global->start : (uint64_t)TLS_UNNAMED;
+}
+
+/* By the function in whose frame, or near it, the place is. */
+static uint64_t stack_key(struct roots *roots, struct root *root, uint64_t code)
+{
+	const struct code_range *range = code ? code_at(roots, code) : NULL;
+	const struct global *function = NULL;
+
+	if (range && range->module != NO_MODULE) {
+		load_module(roots, range->module);
+		if (roots->module[range->module].globals)
+			function = globals_function_at(
+				roots->module[range->module].globals, code);
+	}
+	if (!function)
+		return root->thread;
+	root->addr = code;
+	return function->start;
 }
 
 int64_t roots_number(struct roots *roots, uint32_t span_number, uint64_t addr,
-		     uint64_t code)
+		     uint64_t code, uint64_t bytes)
 {
 	const struct root_span *span = &roots->span[span_number];
 	struct root root = {
@@ -569,35 +632,19 @@ int64_t roots_number(struct roots *roots, uint32_t span_number, uint64_t addr,
 		.last = addr,
 		.slots = 1,
 		.thread = span->thread,
+		.target_bytes = bytes,
 	};
 
-	switch (span->kind) {
-	case OWNER_GLOBAL:
-		if (span->module == NO_MODULE)
-			root.key = span->start;
-		else
-			root.key = global_key(roots, span, addr);
-		break;
-	case OWNER_TLS: /* one variable of all threads */
-		root.key = roots->thread[span->thread].tcb - addr;
-		break;
-	case OWNER_STACK: {
-		const struct code_range *range = code ? code_at(roots, code) : NULL;
-		const struct global *function = NULL;
-
-		if (range && range->module != NO_MODULE) {
-			load_module(roots, range->module);
-			if (roots->module[range->module].globals)
-				function = globals_function_at(
-					roots->module[range->module].globals, code);
-		}
-		root.key = function ? function->start : span->thread;
-		root.addr = function ? code : addr;
-		break;
-	}
-	default: /* all mappings of one name */
+	if (span->kind == OWNER_GLOBAL && span->module != NO_MODULE)
+		root.key = global_key(roots, &root);
+	else if (span->kind == OWNER_GLOBAL)
+		root.key = span->start;
+	else if (span->kind == OWNER_TLS)
+		root.key = thread_key(roots, &root);
+	else if (span->kind == OWNER_STACK)
+		root.key = stack_key(roots, &root, code);
+	else /* all mappings of one name */
 		root.key = span->name;
-	}
 	return intern(roots, &root);
 }
 
@@ -646,25 +693,20 @@ static void name_global(struct roots *roots, const struct root *root,
 static void name_tls(struct roots *roots, const struct root *root, char name[OWNER_NAME],
 		     char where[OWNER_NAME])
 {
-	const struct module *program = roots->module_count ? &roots->module[0] : NULL;
-	const struct thread *thread = &roots->thread[root->thread];
-	uint64_t below = root->key, bytes = 0;
 	const struct global *global = NULL;
+	uint64_t bytes;
 
-	if (program && program->globals)
-		bytes = globals_thread_bytes(program->globals);
-	if (below && below <= bytes)
-		global = globals_thread_at(program->globals, bytes - below);
+	if (root->key != TLS_UNNAMED && root->key != TLS_RECORD) {
+		bytes = globals_thread_bytes(roots->module[0].globals);
+		global = globals_thread_at(roots->module[0].globals, bytes - root->key);
+	}
 	if (global)
 		object_readable(global->name, name, OWNER_NAME);
 	else
 		snprintf(name, OWNER_NAME, "thread-local storage");
-	if ((int64_t)below >= 0)
-		snprintf(where, OWNER_NAME, "thread-local, thread pointer-0x%llx, of %s",
-			 (unsigned long long)below, thread->comm);
-	else
-		snprintf(where, OWNER_NAME, "the C library's record of thread %s",
-			 thread->comm);
+	snprintf(where, OWNER_NAME, "%s of thread %s",
+		 root->key == TLS_RECORD ? "the C library's record" : "thread-local,",
+		 roots->thread[root->thread].comm);
 }
 
 static void name_stack(struct roots *roots, const struct root *root,

@@ -27,6 +27,7 @@ struct root {
 	uint64_t last; /* and the last */
 	uint32_t slots;
 	uint32_t thread;
+	uint64_t target_bytes; /* of the chunk that the last place points to */
 };
 
 struct roots;
@@ -43,9 +44,11 @@ const struct root_span *roots_span(const struct roots *roots, uint32_t i);
 /* Whether ADDR is code: for telling whose frame a place on a stack is in. */
 bool roots_is_code(const struct roots *roots, uint64_t addr);
 
-/* The number of the root that the place ADDR in span SPAN belongs to; CODE is the last
- * code address below it on the stack, or 0. Negative: -errno. */
-int64_t roots_number(struct roots *roots, uint32_t span, uint64_t addr, uint64_t code);
+/* The number of the root that the place ADDR in span SPAN belongs to, which points to a
+ * chunk of BYTES; CODE is the last code address below it on the stack, or 0. Negative:
+ * -errno. */
+int64_t roots_number(struct roots *roots, uint32_t span, uint64_t addr, uint64_t code,
+		     uint64_t bytes);
 
 uint32_t roots_count(const struct roots *roots);
 const struct root *roots_get(const struct roots *roots, uint32_t number);

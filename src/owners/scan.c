@@ -60,7 +60,8 @@ static int add_root_edge(struct scan *scan, uint32_t span, uint64_t addr, uint32
 
 	if (error)
 		return error;
-	root = roots_number(scan->roots, span, addr, code);
+	root = roots_number(scan->roots, span, addr, code,
+			    chunk_bytes(scan->chunks, edge_to(to)));
 	if (root < 0)
 		return (int)root;
 	if (count_ref(scan, to))

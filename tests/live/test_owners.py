@@ -1,0 +1,169 @@
+"""`fragscope owners`: the root, the count and the forecast of structures whose owner is known;
+what nobody points to; the formats; bad command lines."""
+
+import json
+import subprocess
+
+import harness
+from harness import Tap, Target
+
+# Nothing of what is freed stays in caches or goes back by itself, so that trimmable_bytes
+# moves by what was foretold, to the byte.
+STILL = ("glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=1000000000:"
+         "glibc.malloc.mmap_threshold=33000000")
+ENV = {**harness.CLEAN_ENV, "GLIBC_TUNABLES": STILL}
+SESSIONS, NODES, LEAVES, ENTRIES, LEAKS, CACHED = 3000, 2000, 1500, 1000, 700, 400
+
+
+def holder(*flags):
+    name = "holder" + "".join(flags)
+    source = harness.SOURCE / "tests/programs/holder.cc"
+    return harness.compile_program(name, [harness.need("g++")], source,
+                                   ["-std=gnu++17", *flags])
+
+
+def owners(pid, *args):
+    done = harness.fragscope("owners", "-p", pid, "--json", "--top", 32, *args)
+    if done.returncode or done.stderr:
+        raise RuntimeError(f"owners: status {done.returncode}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def find(found, chunks, **wanted):
+    """The owner whose last step has CHUNKS chunks, and whose members are WANTED. What was in
+    a chunk before it was used again may point to one or another: a hundredth is not told."""
+    for owner in found["owners"]:
+        if abs(owner["path"][-1]["chunks"] - chunks) <= chunks / 100 and all(
+                owner[name] == value for name, value in wanted.items()):
+            return owner
+    return None
+
+
+def check_roots(tap, pid):
+    found = owners(pid)
+    listed = [f"{o['root']} {o['name']}: {[s['chunks'] for s in o['path']]}"
+              for o in found["owners"]]
+    tap.equal(found["status"], "complete", "the process stands still")
+    for name, chunks in (("sessions", SESSIONS), ("list_head", NODES),
+                         ("tree_root", LEAVES), ("names[abi:cxx11]", ENTRIES),
+                         ("numbers", ENTRIES), ("words[abi:cxx11]", ENTRIES),
+                         ("shapes", ENTRIES)):
+        tap.ok(find(found, chunks, root="global", name=name),
+               f"{name} holds {chunks} chunks", *listed)
+    below = find(found, SESSIONS, name="sessions") or {}
+    tap.equal(below.get("below_chunks"), SESSIONS // 3, "and what hangs below is counted")
+    tap.ok(find(found, LEAKS, root="unreferenced"), "what nobody points to is said so",
+           *listed)
+    shape = find(found, ENTRIES, name="shapes") or {}
+    tap.equal(shape.get("guess"), "C++ object of class shape", "a class is named")
+    word = find(found, ENTRIES, name="words[abi:cxx11]") or {}
+    tap.ok("this is the word" in word.get("guess", ""), "a text is shown")
+    live = owners(pid, "--live")
+    listed = [f"{o['root']} {o['name']}: {[s['chunks'] for s in o['path']]}"
+              for o in live["owners"]]
+    tap.ok(find(live, CACHED, root="tls", name="thread_cache"),
+           "a thread's variable is named", *listed)
+    stack = find(live, 100, root="stack")
+    tap.ok(stack and "worker" in stack["name"], "a stack is told by its function", *listed)
+    tap.ok(live["rooted_bytes"] > 0.8 * live["asked_bytes"], "most of it has a root")
+    one = owners(pid, "--live", "--size", "304-320")
+    tap.within(one["asked_chunks"], LEAKS, LEAKS + 2, "a size is chosen")
+
+
+def check_stripped(tap, pid):
+    found = owners(pid)
+    for what, chunks in (("the sessions", SESSIONS), ("the list", NODES),
+                         ("the tree", LEAVES)):
+        owner = find(found, chunks, root="global")
+        tap.ok(owner and owner["name"] == "data of holder-s" and owner["where"],
+               f"{what} are told by file and place", owner)
+    tap.ok(find(found, LEAKS, root="unreferenced"), "what nobody points to is said so")
+
+
+def trimmable(pid):
+    return harness.stat(pid).row["trimmable_bytes"]
+
+
+def check_forecast(tap, name, chunks, symbol):
+    """Freeing what a path names gives back what was foretold, to the byte."""
+    with Target([holder()], env=ENV) as target:
+        tap.equal(target.line(), "ready", f"{name}: the program is ready")
+        owner = find(owners(target.pid), chunks, name=symbol)
+        if not tap.ok(owner, f"{name}: it is found"):
+            return
+        before = trimmable(target.pid)
+        target.say(f"free {name}")
+        target.line()
+        tap.equal(trimmable(target.pid) - before, owner["unlocked_bytes"],
+                  f"{name}: freed, a trim gives back what was foretold")
+
+
+def check_formats(tap, pid):
+    done = harness.fragscope("owners", "-p", pid, "--top", 3)
+    tap.ok("sessions (" in done.stdout and "would come back" in done.stdout,
+           "the text names the owner", done.stdout, done.stderr)
+    tap.ok(all(len(line) <= 100 for line in done.stdout.splitlines()), "lines are short")
+    folded = harness.fragscope("owners", "-p", pid, "--folded").stdout.splitlines()
+    tap.ok(folded and all(line.rsplit(" ", 1)[1].isdigit() and ";" in line
+                          for line in folded), "folded: a path and a number a line",
+           *folded)
+    dot = harness.fragscope("owners", "-p", pid, "--dot").stdout
+    tap.ok(dot.startswith("digraph") and dot.endswith("}\n"), "dot: a graph")
+    try:
+        harness.need("dot")
+        done = subprocess.run(["dot", "-Tsvg"], input=dot, capture_output=True, text=True,
+                              check=False)
+        tap.equal(done.returncode, 0, "dot: graphviz draws it", done.stderr)
+    except harness.Skip as reason:
+        tap.skip("dot: graphviz draws it", reason)
+    at = harness.fragscope("owners", "-p", pid, "--at", "0x10", "--json")
+    tap.equal(json.loads(at.stdout)["asked_chunks"], 0, "no chunk lies at 0x10")
+
+
+def check_pause(tap, pid):
+    found = owners(pid, "--pause")
+    tap.ok(find(found, NODES, name="list_head"), "a paused process is looked through")
+    tap.equal(found["unsure_chunks"], 0, "and nothing is unsure")
+
+
+def check_usage(tap):
+    for args, words in ((["-p", "1", "--size", "5"], "no range of sizes"),
+                        (["-p", "1", "--at", "5"], "no address"),
+                        (["-p", "1", "--arena", "x"], "no arena"),
+                        (["-p", "1", "--json", "--dot"], "exclude each other"),
+                        ([], "no process given")):
+        done = harness.fragscope("owners", *args)
+        tap.equal(done.returncode, 64, f"{' '.join(args) or 'nothing'} is refused")
+        tap.ok(words in done.stderr, f"and says: {words}", done.stderr)
+
+
+def check_memory(tap, pid):
+    done = harness.fragscope("owners", "-p", pid, "--memory", "100K")
+    tap.equal(done.returncode, 1, "too little memory for the tables is an error")
+    tap.ok("--memory" in done.stderr, "and says what helps", done.stderr)
+
+
+def main():
+    tap = Tap()
+    with tap.section("roots"), Target([holder()], env=ENV) as target:
+        target.line()
+        check_roots(tap, target.pid)
+        check_formats(tap, target.pid)
+        check_pause(tap, target.pid)
+        check_memory(tap, target.pid)
+    with tap.section("stripped"), Target([holder("-s")], env=ENV) as target:
+        target.line()
+        check_stripped(tap, target.pid)
+    with tap.section("forecast"):
+        check_forecast(tap, "sessions", SESSIONS, "sessions")
+        check_forecast(tap, "list", NODES, "list_head")
+        check_forecast(tap, "tree", LEAVES, "tree_root")
+        check_forecast(tap, "names", ENTRIES, "names[abi:cxx11]")
+        check_forecast(tap, "shapes", ENTRIES, "shapes")
+    with tap.section("usage"):
+        check_usage(tap)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()
