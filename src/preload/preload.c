@@ -55,8 +55,10 @@ static struct {
 	int fd; /* of the ring's memory, while FILE says that it still is; -1: none */
 	struct stat file;
 	struct ring_sample sample;
-	pthread_key_t main_thread; /* set in that alone, so that its end is told */
+	pthread_key_t main_thread;    /* set in that alone, so that its end is told */
+	const volatile int *main_tid; /* null: not known */
 	atomic_bool main_left;
+	bool others_stayed; /* when it left */
 	atomic_bool ending;
 } self;
 
@@ -226,15 +228,92 @@ static void main_thread_left(void *ring)
 	syscall(SYS_futex, &header->trim_asked, FUTEX_WAKE, 1, NULL, NULL, 0L);
 }
 
+/* Where the kernel writes 0 when the main thread ends, which is this one: glibc has its
+ * tid there (__tls_init_tp in sysdeps/nptl/dl-tls_init_tp.c, and fork), musl something
+ * else. */
+static void find_main_tid(void)
+{
+	int *tid = NULL;
+
+	self.main_tid = NULL;
+	if (!syscall(SYS_prctl, PR_GET_TID_ADDRESS, &tid, 0L, 0L, 0L) && tid &&
+	    *tid == syscall(SYS_getpid))
+		self.main_tid = tid;
+}
+
+/* By pthread_exit, or by the bare system call, or because seccomp ended it alone, which
+ * call no function of anybody. Where its tid is not known, as with musl, the kernel is
+ * asked: /proc has no program of a thread that has ended. */
+static bool main_has_left(void)
+{
+	char path;
+
+	if (atomic_load(&self.main_left))
+		return true;
+	if (self.main_tid)
+		return !*self.main_tid;
+	return syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", &path, 1L) < 0 &&
+	       errno == ENOENT;
+}
+
 /* Whether the program waits for this thread alone: there is no other but the main one,
  * which stays in the list. */
 static bool is_alone(void)
 {
 	struct stat tasks;
 
-	return atomic_load(&self.main_left) &&
-	       !syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) &&
-	       tasks.st_nlink == 2 + 2;
+	if (!main_has_left() ||
+	    syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0))
+		return false;
+	if (tasks.st_nlink != 2 + 2)
+		self.others_stayed = true;
+	return tasks.st_nlink == 2 + 2;
+}
+
+/* How the main thread ended, as wait tells it: the 52nd field of its stat, 50 spaces
+ * behind its name. */
+static bool main_status(unsigned *status)
+{
+	enum { EXIT_CODE = 50 };
+	char text[1024];
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/stat",
+			      O_RDONLY | O_CLOEXEC, 0);
+	long length = fd < 0 ? -1 : syscall(SYS_read, fd, text, sizeof(text) - 1), at;
+
+	syscall(SYS_close, fd);
+	if (length < 0)
+		return false;
+	text[length] = '\0';
+	for (at = length; at && text[at] != ')'; at--)
+		;
+	for (unsigned spaces = 0; text[at] && spaces < EXIT_CODE; at++)
+		spaces += text[at] == ' ';
+	*status = 0;
+	for (; text[at] >= '0' && text[at] <= '9'; at++)
+		*status = *status * 10 + (unsigned)(text[at] - '0');
+	return true;
+}
+
+/* Without this thread the main one would have been the last, and its end the program's.
+ * To the kernel it is now this thread's status that counts (from Linux 6.0 on; before,
+ * the main one's), so it ends in the same way. */
+static void end_as_main_did(void)
+{
+	/* The kernel's sigaction, whatever its fields: SIG_DFL is 0. */
+	const uint64_t plain[4] = {0};
+	unsigned status, number;
+	sigset_t all;
+
+	if (!main_status(&status))
+		return;
+	number = status & 0x7f;
+	if (number) {
+		syscall(SYS_rt_sigaction, (int)number, plain, NULL, sizeof(plain[0]));
+		sigfillset(&all);
+		pthread_sigmask(SIG_UNBLOCK, &all, NULL);
+		syscall(SYS_kill, syscall(SYS_getpid), (int)number);
+	}
+	syscall(SYS_exit_group, status >> 8 & 0xff);
 }
 
 /* Until the next sample is due, or sooner when a trim was asked for. False when the
@@ -245,8 +324,7 @@ static bool rest(struct ring_header *header, int64_t due_ns)
 	int64_t now = now_ns(CLOCK_MONOTONIC);
 
 	while (header->trim_asked == header->trim_done && now < due_ns) {
-		int64_t look_ns =
-			now + (atomic_load(&self.main_left) ? SECOND_NS / 50 : SECOND_NS);
+		int64_t look_ns = now + (main_has_left() ? SECOND_NS / 50 : SECOND_NS);
 
 		wait_until(header, look_ns < due_ns ? look_ns : due_ns);
 		if (is_alone())
@@ -256,7 +334,8 @@ static bool rest(struct ring_header *header, int64_t due_ns)
 	return true;
 }
 
-/* Its return is what ends the program when it is the last. */
+/* Its return is what ends the program when it is the last: by the C library's hand where
+ * the main thread has left by that, or some of the program's own stayed for longer. */
 static void *run(void *unused)
 {
 	struct ring_header *header = self.ring;
@@ -265,9 +344,13 @@ static void *run(void *unused)
 	syscall(SYS_prctl, PR_SET_NAME, "fragscope");
 	while (!atomic_load(&self.ending)) {
 		take_sample();
-		if (!rest(header, self.sample.monotonic_ns + self.sample.interval_ns))
-			break;
-		serve_trim(header);
+		if (rest(header, self.sample.monotonic_ns + self.sample.interval_ns)) {
+			serve_trim(header);
+			continue;
+		}
+		if (!atomic_load(&self.main_left) && !self.others_stayed)
+			end_as_main_did();
+		break;
 	}
 	return NULL;
 }
@@ -301,6 +384,8 @@ static void begin(void)
 {
 	budget_begin(&self.budget, &self.settings);
 	atomic_store(&self.main_left, false);
+	self.others_stayed = false;
+	find_main_tid();
 	if (make_ring() && !pthread_setspecific(self.main_thread, self.ring))
 		start_thread();
 }

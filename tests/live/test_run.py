@@ -50,6 +50,20 @@ def check_statuses(tap):
     tap.equal(done.stdout, "--csv -p 1\n", "options behind the command are its own")
 
 
+def check_bare_ends(tap):
+    """Programs that end past the C library end with the status that they have without us: the
+    sampler's thread neither outlives them nor gives them its own."""
+    path = harness.program("ends")
+    for how in ("raw", "worker", "strict", "strict-group", "filter", "fork"):
+        plain = subprocess.run([path, how, "6"], check=False, timeout=harness.PATIENCE_S)
+        if plain.returncode == 77:
+            tap.skip(how, "the kernel does not let it")
+            continue
+        want = plain.returncode if plain.returncode >= 0 else 128 - plain.returncode
+        done = run("--", path, how, "6")
+        tap.equal((done.returncode, done.stderr), (want, ""), how)
+
+
 def check_streams(tap):
     done = shell("cat; echo to-err >&2", stdin=None, input="through\n")
     tap.equal((done.stdout, done.stderr), ("through\n", "to-err\n"), "the three streams")
@@ -360,6 +374,7 @@ def main():
     for name, check in (
         ("usage", check_usage),
         ("statuses", check_statuses),
+        ("bare ends", check_bare_ends),
         ("streams", check_streams),
         ("surroundings", check_surroundings),
         ("settings", check_settings),
