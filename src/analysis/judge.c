@@ -64,6 +64,22 @@ double judge_share(uint64_t part, uint64_t whole)
 	return whole ? (double)part / (double)whole : 0;
 }
 
+const struct judge_scale judge_of_rss = {0.2, 64 * JUDGE_M};
+const struct judge_scale judge_of_heap = {0.25, 256 * JUDGE_M};
+
+bool judge_weighs(const struct verdict_input *input, uint64_t bytes, uint64_t whole,
+		  const struct judge_scale *scale)
+{
+	uint64_t memory = input->room ? input->room->memory_bytes : 0;
+	double share = judge_share(bytes, whole);
+
+	if (bytes < JUDGE_LEAST_BYTES)
+		return false;
+	return share >= scale->share ||
+	       (bytes >= scale->many_bytes && share >= scale->share / 2) ||
+	       (memory && bytes >= memory / 32);
+}
+
 /* ---- what breaks things ---- */
 
 static bool failures(const struct verdict_input *input, struct verdict *verdict)

@@ -46,6 +46,22 @@ struct units_text judge_size(uint64_t bytes);
 /* What is not worth a word, however large its share. */
 #define JUDGE_LEAST_BYTES (16 * JUDGE_M)
 
+/* From where on bytes are worth a word: from SHARE of the whole on, or from MANY_BYTES
+ * and half of SHARE on. */
+struct judge_scale {
+	double share;
+	uint64_t many_bytes;
+};
+
+/* Of the resident memory; of the pages of the heap, of which some free bytes always share
+ * some with what is in use. */
+extern const struct judge_scale judge_of_rss, judge_of_heap;
+
+/* Whether BYTES of WHOLE are worth a word by SCALE; or because they are a thirty-second
+ * of all memory that the process can have. */
+bool judge_weighs(const struct verdict_input *input, uint64_t bytes, uint64_t whole,
+		  const struct judge_scale *scale);
+
 #define BYTES(value) judge_size(value).s
 #define COUNT(value) units_count_text(value).s
 #define SHARE(value) units_share_text(value).s

@@ -10,14 +10,16 @@
 enum { MANY_ARENAS = 8, FEW_CHUNKS = 64 };
 
 /* The first step that frees enough with few chunks gone; null: there is none. */
-static const struct pins_step *few_for_much(const struct pins *pins, uint64_t rss)
+static const struct pins_step *few_for_much(const struct verdict_input *input,
+					    uint64_t rss)
 {
-	for (unsigned i = 0; pins && i < pins->step_count; i++) {
+	const struct pins *pins = input->pins;
+
+	for (unsigned i = 0; i < pins->step_count; i++) {
 		const struct pins_step *step = &pins->step[i];
 
 		if (step->chunks <= FEW_CHUNKS &&
-		    step->hole_resident_bytes >= JUDGE_LEAST_BYTES &&
-		    judge_share(step->hole_resident_bytes, rss) >= 0.2 &&
+		    judge_weighs(input, step->hole_resident_bytes, rss, &judge_of_rss) &&
 		    judge_share(step->bytes, step->hole_resident_bytes) < 0.05)
 			return step;
 	}
@@ -33,7 +35,7 @@ bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdic
 	if (!judge_get(input, FIG_RSS_BYTES, &rss) || !input->pins ||
 	    !input->pins->tail_count)
 		return false;
-	step = few_for_much(input->pins, rss);
+	step = few_for_much(input, rss);
 	if (!step)
 		return false;
 	first = &input->pins->tail[0];
@@ -106,8 +108,7 @@ bool judge_arenas(const struct verdict_input *input, struct verdict *verdict)
 	if (!judge_get(input, FIG_ARENAS, &count) || count < MANY_ARENAS ||
 	    !judge_get(input, FIG_RSS_BYTES, &rss) ||
 	    !sum_secondaries(input->sample, &sum) ||
-	    sum.free_resident < JUDGE_LEAST_BYTES ||
-	    judge_share(sum.free_resident, rss) < 0.2)
+	    !judge_weighs(input, sum.free_resident, rss, &judge_of_rss))
 		return false;
 	judge_get(input, FIG_ATTACHED_THREADS, &threads);
 	verdict->stake_bytes = sum.free_resident;
@@ -173,7 +174,7 @@ static bool sparse_pages(const struct verdict_input *input, struct verdict *verd
 	    !judge_get(input, FIG_LIVE_BYTES, &live) || active <= live)
 		return false;
 	sparse = active - live;
-	if (sparse < JUDGE_LEAST_BYTES || judge_share(sparse, active) < 0.25)
+	if (!judge_weighs(input, sparse, active, &judge_of_heap))
 		return false;
 	verdict->stake_bytes = sparse;
 	SAY(headline,
@@ -224,9 +225,10 @@ static void say_restart(const struct verdict_input *input, bool is_sparse, char 
 				 : "");
 }
 
-static bool is_fragmented(uint64_t pinned, uint64_t live)
+static bool is_fragmented(const struct verdict_input *input, uint64_t pinned,
+			  uint64_t live)
 {
-	return pinned >= JUDGE_LEAST_BYTES && judge_share(pinned, pinned + live) >= 0.25;
+	return judge_weighs(input, pinned, pinned + live, &judge_of_heap);
 }
 
 static void fragmentation_facts(const struct verdict_input *input,
@@ -257,7 +259,7 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	if (!judge_get(input, FIG_PINNED_BYTES, &pinned))
 		return sparse_pages(input, verdict);
 	if (!judge_get(input, FIG_LIVE_RESIDENT_BYTES, &live) ||
-	    !is_fragmented(pinned, live))
+	    !is_fragmented(input, pinned, live))
 		return false;
 	judge_get(input, FIG_FREE_CHUNKS, &chunks);
 	judge_get(input, FIG_LARGEST_HOLE_BYTES, &hole);
@@ -333,7 +335,7 @@ bool judge_breaking(const struct verdict_input *input, struct verdict *verdict)
 
 	if (!judge_get(input, FIG_PINNED_BYTES, &pinned) ||
 	    !judge_get(input, FIG_LIVE_RESIDENT_BYTES, &live) ||
-	    is_fragmented(pinned, live) || !breaks_up(input, pinned + live))
+	    is_fragmented(input, pinned, live) || !breaks_up(input, pinned + live))
 		return false;
 	say_pieces(input, pieces, sizeof(pieces));
 	verdict->stake_bytes = (uint64_t)(rise->per_s * 3600);
@@ -409,7 +411,7 @@ bool judge_mmap_threshold(const struct verdict_input *input, struct verdict *ver
 		return false;
 	large = large_free_bytes(input->sample);
 	stake = large < free_resident ? large : free_resident;
-	if (stake < JUDGE_LEAST_BYTES || judge_share(stake, rss) < 0.2)
+	if (!judge_weighs(input, stake, rss, &judge_of_rss))
 		return false;
 	verdict->stake_bytes = stake;
 	SAY(headline,
@@ -445,8 +447,8 @@ bool judge_trim_threshold(const struct verdict_input *input, struct verdict *ver
 	judge_get(input, FIG_MMAP_THRESHOLD_BYTES, &mmap_bytes);
 	/* A top may be free without being resident. */
 	stake = top < trimmable ? top : trimmable;
-	if (stake < JUDGE_LEAST_BYTES || judge_share(stake, rss) < 0.2 ||
-	    trim_bytes <= DEFAULT || top >= trim_bytes)
+	if (!judge_weighs(input, stake, rss, &judge_of_rss) || trim_bytes <= DEFAULT ||
+	    top >= trim_bytes)
 		return false;
 	verdict->stake_bytes = stake;
 	SAY(headline,
@@ -476,8 +478,8 @@ static bool free_pages(const struct verdict_input *input, struct verdict *verdic
 	uint64_t dirty, rss;
 
 	if (!judge_get(input, FIG_DIRTY_BYTES, &dirty) ||
-	    !judge_get(input, FIG_RSS_BYTES, &rss) || dirty < JUDGE_LEAST_BYTES ||
-	    judge_share(dirty, rss) < 0.2)
+	    !judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !judge_weighs(input, dirty, rss, &judge_of_rss))
 		return false;
 	verdict->stake_bytes = dirty;
 	SAY(headline, "the allocator keeps %s of free pages, of %s resident",
@@ -501,8 +503,8 @@ bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 
 	if (!judge_get(input, FIG_TRIMMABLE_BYTES, &trimmable))
 		return free_pages(input, verdict);
-	if (!judge_get(input, FIG_RSS_BYTES, &rss) || trimmable < JUDGE_LEAST_BYTES ||
-	    judge_share(trimmable, rss) < 0.2)
+	if (!judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !judge_weighs(input, trimmable, rss, &judge_of_rss))
 		return false;
 	judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident);
 	judge_say_refill(input, trimmable, refill, sizeof(refill));

@@ -81,7 +81,7 @@ bool judge_huge_pages(const struct verdict_input *input, struct verdict *verdict
 	    !judge_get(input, FIG_TRIMMABLE_BYTES, &trimmable))
 		return false;
 	stake = free_in_huge_pages(input->huge, trimmable);
-	if (stake < JUDGE_LEAST_BYTES || judge_share(stake, rss) < 0.2)
+	if (!judge_weighs(input, stake, rss, &judge_of_rss))
 		return false;
 	wish = wish_of(input);
 	say_pace(input->huge, stake, pace, sizeof(pace));

@@ -94,6 +94,19 @@ static int find_nearest(const struct room *room)
 	return nearest;
 }
 
+static uint64_t memory_bytes(const struct bounds *bounds)
+{
+	uint64_t host = 0, max = UINT64_MAX;
+
+	if (bounds->host.has & LIMITS_HAS_MEMORY)
+		host = bounds->host.ram_bytes;
+	if (bounds->has & BOUNDS_HAS_CGROUP && bounds->cgroup.max.is_set)
+		max = bounds->cgroup.max.limit_bytes;
+	if (max == UINT64_MAX)
+		return host;
+	return !host || max < host ? max : host;
+}
+
 void room_of(const struct bounds *bounds, const struct figures *fig, struct room *room)
 {
 	*room = (struct room){0};
@@ -108,6 +121,7 @@ void room_of(const struct bounds *bounds, const struct figures *fig, struct room
 		set(room, ROOM_MAPPINGS, bounds->host.max_map_count,
 		    fig->v[FIG_MAPPINGS].u);
 	room->nearest = find_nearest(room);
+	room->memory_bytes = memory_bytes(bounds);
 }
 
 void room_reach(const struct room_row *row, const struct room_rate *rate,

@@ -41,6 +41,9 @@ struct room_row {
 struct room {
 	struct room_row row[ROOM_KINDS];
 	int nearest; /* enum room_kind: the least left_share; -1: there is no limit */
+	/* What the process can have resident at most: the host's memory, or less where
+	 * its cgroups allow less. 0: not known. */
+	uint64_t memory_bytes;
 };
 
 /* Fills ROOM from BOUNDS, and the number of mappings from FIG, which may be null or have

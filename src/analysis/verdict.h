@@ -1,6 +1,7 @@
 /* verdict.h: what ails a process's memory, with the evidence and what helps. Pure
- * functions: nothing is read here, nothing allocated. A verdict needs a share AND bytes,
- * and figures that were had; without them there is none. */
+ * functions: nothing is read here, nothing allocated. A verdict needs bytes,
+ * a share of the process or of all memory that it can have, and figures that were had;
+ * without them there is none. */
 #ifndef FRAGSCOPE_VERDICT_H
 #define FRAGSCOPE_VERDICT_H
 

@@ -101,6 +101,37 @@ def check_arenas(tap):
             tap.ok("arenas" not in verdicts(found), "the remedy cures it", found["answer"])
 
 
+HOLDS = """
+import ctypes, sys
+kept = [b"x" * 60000 for _ in range(5000)]
+gone = [b"x" * 60000 for _ in range(1150)]
+kept.append(b"x" * 60000)
+del gone
+print("READY", flush=True)
+sys.stdin.readline()
+ctypes.CDLL(None).malloc_trim(0)
+print("TRIMMED", flush=True)
+sys.stdin.readline()
+"""
+
+
+def check_many_bytes(tap):
+    """Bytes count where the share is small: a fifth of it goes when it is trimmed."""
+    with tap.section("bytes"):
+        env = {**harness.CLEAN_ENV, "PYTHONMALLOC": "malloc"}
+        with Ready([harness.need("python3"), "-c", HOLDS], env=env) as target:
+            found = report(target.pid, "--for", "0")
+            before = target.rollup("Rss")
+            target.say("")
+            target.line()
+            after = target.rollup("Rss")
+        tap.ok("cache" in verdicts(found), "a trim is advised", found["answer"])
+        told = find(found, "cache")["facts"]
+        tap.within(told["trimmable_bytes"], 64 << 20, before / 5, "by less than a fifth")
+        gone = told["trimmable_bytes"]
+        tap.within(before - after, gone - (1 << 18), gone + (1 << 18), "so much goes")
+
+
 def check_tail(tap):
     with tap.section("tail"), Example("tail") as target:
         found = report(target.pid, "--for", "0")
@@ -783,6 +814,7 @@ def main():
     tap = harness.Tap()
     check_healthy(tap)
     check_arenas(tap)
+    check_many_bytes(tap)
     check_tail(tap)
     check_threshold(tap)
     check_drift(tap)

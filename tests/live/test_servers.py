@@ -3,6 +3,7 @@ complete, agrees with the kernel, and its parts add up. Also programs whose libc
 file that its path names."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -70,6 +71,25 @@ def check(tap, pid, allocator=None):
               "system_bytes is the sum of its arenas")
 
 
+# Of the machine, not of the program.
+SURROUNDINGS = ("host", "cgroup_max", "cgroup_high", "commit_limit")
+
+
+def check_healthy(tap, pid):
+    """A server at rest has no illness; its program file may be the most of it."""
+    done = harness.fragscope("report", "-p", pid, "--for", "1s", "--no-events", "--json")
+    tap.equal(done.returncode, 0, "a report", done.stderr)
+    found = json.loads(done.stdout)
+    ill = [
+        verdict["headline"]
+        for verdict in found["verdicts"]
+        if verdict["severity"] != "note"
+        and verdict["verdict"] != "not_malloc"
+        and (verdict["verdict"] != "near_limit" or found["nearest_limit"] not in SURROUNDINGS)
+    ]
+    tap.equal(ill, [], "no verdict", found["answer"])
+
+
 def connect(target, path):
     """A connection to a server's socket, once it listens."""
 
@@ -114,6 +134,7 @@ def run_memcached(tap):
                 peer.sendall(b"version\r\n")
                 tap.ok(peer.recv(100).startswith(b"VERSION"), "memcached serves")
                 check(tap, target.pid)
+                check_healthy(tap, target.pid)
 
 
 NGINX = """
@@ -151,6 +172,7 @@ def run_nginx(tap):
                 name = "master" if pid == target.pid else "worker"
                 with tap.section(f"nginx {name}"):
                     check(tap, pid)
+                    check_healthy(tap, pid)
 
 
 SQL = """
@@ -182,6 +204,7 @@ def run_mariadbd(tap):
             )
             tap.ok(done.stdout.endswith("done\n"), "mariadbd serves", done.stderr)
             check(tap, target.pid)
+            check_healthy(tap, target.pid)
 
 
 def run_interpreter(tap, command, environment=None):

@@ -110,11 +110,19 @@ static void cgroups(void **state)
 	(void)state;
 	bounds.cgroup.max = (struct cgroup_limit){true, G, 900 * M, 500 * M, "/app"};
 	is(ROOM_CGROUP_MAX, G, 400 * M, 624 * M);
+	assert_int_equal(room.memory_bytes, G);
 	bounds.cgroup.high = (struct cgroup_limit){true, 500 * M, 480 * M, 0, "/app/web"};
 	is(ROOM_CGROUP_HIGH, 500 * M, 480 * M, 20 * M);
 	assert_int_equal(room.nearest, ROOM_CGROUP_HIGH);
+	bounds.cgroup.max.limit_bytes = 64 * G;
+	is(ROOM_CGROUP_MAX, 64 * G, 400 * M, 64 * G - 400 * M);
+	assert_int_equal(room.memory_bytes, bounds.host.ram_bytes);
 	bounds.has &= ~(unsigned)BOUNDS_HAS_CGROUP;
 	is_not(ROOM_CGROUP_MAX);
+	assert_int_equal(room.memory_bytes, bounds.host.ram_bytes);
+	bounds.host.has = 0;
+	room_of(&bounds, NULL, &room);
+	assert_int_equal(room.memory_bytes, 0);
 }
 
 static void what_was_not_had_is_absent(void **state)
