@@ -167,12 +167,11 @@ static int each_window(struct scan *scan, uint64_t start, uint64_t end, window_f
 	uint64_t at = start;
 
 	while ((at = pages_next_resident(scan->pages, at, end)) < end) {
-		uint64_t run = pages_run_end(scan->pages, at, end);
-		struct span span = {at, scan->window, WALK_WINDOW};
+		uint64_t most = end - at < WALK_WINDOW ? end : at + WALK_WINDOW;
+		uint64_t run = pages_run_end(scan->pages, at, most);
+		struct span span = {at, scan->window, (uint32_t)(run - at)};
 		int got, error;
 
-		if (run - at < WALK_WINDOW)
-			span.len = (uint32_t)(run - at);
 		got = scan->memory->read(scan->memory, &span, 1);
 		if (got < 0)
 			return got;
