@@ -126,6 +126,26 @@ def check_pause(tap, pid):
     tap.equal(found["unsure_chunks"], 0, "and nothing is unsure")
 
 
+# Heaps that lead astray, and how many of their chunks lie in a structure with a root.
+MAZES = (("ring", 200000, "unreferenced", 0.99), ("deep", 300000, "global", 0.99),
+         ("garbage", 400000, "global", 0.9), ("churn", 100000, None, 0))
+
+
+def check_maze(tap, kind, count, root, share):
+    with Target([harness.program("maze"), kind, count]) as target:
+        tap.equal(target.line(), "ready", f"{kind}: the program is ready")
+        found = owners(target.pid, "--live", "--memory", "200M")
+        tap.ok(found["table_bytes"] <= 200 << 20, f"{kind}: the tables keep to their bound")
+        tap.ok(found["asked_chunks"] <= found["live_chunks"] and
+               found["rooted_chunks"] <= found["asked_chunks"],
+               f"{kind}: no sum is above its whole", found)
+        held = sum(step["chunks"] for owner in found["owners"] if owner["root"] == root
+                   for step in owner["path"][-1:])
+        tap.ok(held >= share * count, f"{kind}: chunks are held from {root}", held,
+               *found["owners"])
+        tap.ok(target.process.poll() is None, f"{kind}: the program lives on")
+
+
 def check_usage(tap):
     for args, words in ((["-p", "1", "--size", "5"], "no range of sizes"),
                         (["-p", "1", "--at", "5"], "no address"),
@@ -160,6 +180,9 @@ def main():
         check_forecast(tap, "tree", LEAVES, "tree_root")
         check_forecast(tap, "names", ENTRIES, "names[abi:cxx11]")
         check_forecast(tap, "shapes", ENTRIES, "shapes")
+    for kind, count, root, share in MAZES:
+        with tap.section("maze"):
+            check_maze(tap, kind, count, root, share)
     with tap.section("usage"):
         check_usage(tap)
     tap.done()

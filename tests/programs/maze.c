@@ -1,0 +1,99 @@
+/* maze.c: heaps that lead a search for owners astray. "maze KIND CHUNKS": ring, chunks
+ * that point to each other and from nowhere else; garbage, each word of each chunk points
+ * to some chunk; deep, a list of chunks of many sizes; churn, a garbage that changes all
+ * the time. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t seed = 1;
+static void **volatile root;
+
+static uint64_t draw(uint64_t below)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (seed >> 33) % below;
+}
+
+static void **make(size_t words)
+{
+	void **chunk = calloc(words, sizeof(*chunk));
+
+	if (!chunk)
+		exit(1);
+	return chunk;
+}
+
+static void ring(size_t count)
+{
+	void **first = make(8), **last = first;
+
+	for (size_t i = 1; i < count; i++) {
+		*last = make(8);
+		last = *last;
+	}
+	*last = first;
+	first = last = NULL;
+}
+
+static void deep(size_t count)
+{
+	void **last;
+
+	root = last = make(8);
+	for (size_t i = 1; i < count; i++) {
+		*last = make(2 + draw(60));
+		last = *last;
+	}
+}
+
+/* Words of chunk I, as the table of all chunks has them. */
+static void fill(void **const *all, size_t count, size_t i)
+{
+	for (unsigned word = 0; word < 6; word++)
+		all[i][word] = (char *)all[draw(count)] + (draw(4) ? 0 : 8 * draw(6));
+}
+
+static void garbage(size_t count, int changes)
+{
+	void ***all = malloc(count * sizeof(*all));
+
+	if (!all)
+		exit(1);
+	for (size_t i = 0; i < count; i++)
+		all[i] = make(6);
+	for (size_t i = 0; i < count; i++)
+		fill(all, count, i);
+	if (changes) {
+		puts("ready");
+		fflush(stdout);
+	}
+	while (changes) {
+		size_t i = draw(count);
+
+		free(all[i]);
+		all[i] = make(6 + draw(20));
+		fill(all, count, i);
+	}
+	root = (void **)all[0];
+	free(all);
+}
+
+int main(int argc, char **argv)
+{
+	const char *kind = argc > 1 ? argv[1] : "ring";
+	size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+
+	if (!strcmp(kind, "ring"))
+		ring(count);
+	else if (!strcmp(kind, "deep"))
+		deep(count);
+	else
+		garbage(count, !strcmp(kind, "churn"));
+	puts("ready");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
