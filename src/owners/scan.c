@@ -240,6 +240,22 @@ static int scan_both(struct scan *scan, owners_progress_fn *progress, void *cont
 	return error;
 }
 
+static int index_edges(struct scan *scan)
+{
+	uint32_t count = scan->chunks->count, chunk = 0;
+	int error = chunks_grow(scan->chunks, (void **)&scan->first, 0,
+				((size_t)count + 2) * sizeof(*scan->first));
+
+	if (error)
+		return error;
+	for (uint32_t i = 0; i < scan->edges; i++)
+		while (chunk <= scan->edge[i].from)
+			scan->first[chunk++] = i;
+	while (chunk <= count + 1)
+		scan->first[chunk++] = scan->edges;
+	return 0;
+}
+
 int scan_all(struct scan *scan, owners_progress_fn *progress, void *context)
 {
 	uint32_t count = scan->chunks->count;
@@ -256,11 +272,13 @@ int scan_all(struct scan *scan, owners_progress_fn *progress, void *context)
 	memset(scan->refs, 0, count + 1);
 	memset(scan->interior_refs, 0, count + 1);
 	pages_forget(scan->pages);
-	return scan_both(scan, progress, context);
+	error = scan_both(scan, progress, context);
+	return error ? error : index_edges(scan);
 }
 
 void scan_free(struct scan *scan)
 {
+	free(scan->first);
 	free(scan->edge);
 	free(scan->root_edge);
 	free(scan->refs);
@@ -268,28 +286,8 @@ void scan_free(struct scan *scan)
 	free(scan->window);
 }
 
-/* The first edge whose chunk is FROM or behind it. */
-static uint32_t first_edge(const struct scan *scan, uint32_t from)
-{
-	uint32_t low = 0, high = scan->edges;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (scan->edge[middle].from < from)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 uint32_t scan_edges_of(const struct scan *scan, uint32_t from, uint32_t *first)
 {
-	uint32_t at = first_edge(scan, from), end = at;
-
-	while (end < scan->edges && scan->edge[end].from == from)
-		end++;
-	*first = at;
-	return end - at;
+	*first = scan->first[from];
+	return scan->first[from + 1] - scan->first[from];
 }

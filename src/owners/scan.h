@@ -39,6 +39,7 @@ struct scan {
 	 * edges are kept, and REFS (255: or more) counts all, but for interior ones. */
 	struct edge *edge;
 	uint32_t edges, edge_room;
+	uint32_t *first; /* the first edge of each chunk and of those behind it */
 	struct root_edge *root_edge;
 	uint32_t root_edges, root_edge_room;
 	uint8_t *refs, *interior_refs;
