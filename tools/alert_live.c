@@ -35,6 +35,7 @@ struct target {
 	struct sample *sample;
 	struct watch *watch;
 	unsigned readings;
+	bool is_unreadable; /* and it was told */
 };
 
 struct session {
@@ -74,6 +75,7 @@ static int open_target(struct session *session, struct target *target, int pid,
 		.or_preload = request->or_preload,
 		.threads = 1,
 		.unusable_for_bytes = DEFAULT_UNUSABLE,
+		.hurry = verb_stop_flag(),
 	};
 	int error = source_open(&target->source, pid, &wanted, fault);
 
@@ -89,6 +91,7 @@ static int open_target(struct session *session, struct target *target, int pid,
 	}
 	target->pid = pid;
 	target->readings = 0;
+	target->is_unreadable = false;
 	return 0;
 }
 
@@ -279,6 +282,17 @@ static const struct room *room_at(const struct session *session,
 	return room;
 }
 
+/* What nobody can see raises no alert and ends none; that it is so is told, once. */
+static void tell_readable(struct target *target, int result, const struct fault *fault)
+{
+	if (result == SOURCE_UNREADABLE && !target->is_unreadable)
+		verb_tell("%s: no rule is looked at until it does", fault->text);
+	if (result == SOURCE_READ && target->is_unreadable)
+		verb_tell("process %d (%s) is readable again", target->pid,
+			  target->sample->comm);
+	target->is_unreadable = result == SOURCE_UNREADABLE;
+}
+
 static int read_target(struct session *session, struct target *target,
 		       struct fault *fault)
 {
@@ -287,6 +301,9 @@ static int read_target(struct session *session, struct target *target,
 
 	if (result == SOURCE_NOTHING_NEW)
 		return 0;
+	tell_readable(target, result, fault);
+	if (result == SOURCE_UNREADABLE)
+		return record(session, target->sample, fault);
 	if (result != SOURCE_READ) {
 		end_target(session, target, fault);
 		if (result != SOURCE_ENDED && !target->name)

@@ -47,7 +47,8 @@ struct reporter {
 	struct course *course;
 	struct heap_map *map;
 	uint64_t readings;
-	bool has_ended; /* or never was: a recording */
+	bool has_ended;
+	bool is_unreadable; /* and it was told */ /* or never was: a recording */
 	struct bounds bounds;
 	bool has_bounds;
 	struct room room;
@@ -99,8 +100,10 @@ static int open_as(struct reporter *reporter, enum sample_source source,
 		.sizes = is_heap,
 		.survey = is_heap,
 		.or_preload = is_heap,
+		.map_cells = MAP_CELLS,
 		.threads = 1,
 		.unusable_for_bytes = reporter->options->unusable_for_bytes,
+		.hurry = verb_stop_flag(),
 	};
 
 	return source_open(&reporter->source, reporter->pid, &wanted, fault);
@@ -192,6 +195,21 @@ static void take_sample(struct reporter *reporter)
 		   reporter->has_bounds ? &reporter->room : NULL);
 }
 
+/* A report is of the readings that there are, if there are any. */
+static int miss_reading(struct reporter *reporter, int result, struct fault *fault)
+{
+	if (result == SOURCE_NOTHING_NEW && !reporter->readings)
+		return fault_set(fault, EXIT_FAILED, -EINTR,
+				 "stopped before the first reading of process %d",
+				 reporter->pid);
+	if (!reporter->readings)
+		return -ETIMEDOUT;
+	if (result == SOURCE_UNREADABLE && !reporter->is_unreadable)
+		verb_tell("%s", fault->text);
+	reporter->is_unreadable = result == SOURCE_UNREADABLE;
+	return 0;
+}
+
 /* One reading. A process that ends while it is watched is reported on as it was. 0, or
  * -errno and FAULT. */
 static int read_once(struct reporter *reporter, struct fault *fault)
@@ -208,6 +226,8 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 		fault->status = EXIT_FAILED; /* nothing was seen */
 		return -ESRCH;
 	}
+	if (result == SOURCE_UNREADABLE || result == SOURCE_NOTHING_NEW)
+		return miss_reading(reporter, result, fault);
 	if (result != SOURCE_READ)
 		return result;
 	reporter->next = reporter->sample;
@@ -275,14 +295,17 @@ static int64_t next_turn(int64_t due_ns, int64_t step_ns, int64_t for_ns)
 	return (turn_ns - due_ns) * TREND_MIN > for_ns ? now_ns : turn_ns;
 }
 
+/* The stop signals are let in from here on: what they ask for is seen within POLL_NS. */
 static int watch(struct reporter *reporter, const sigset_t *mask, struct fault *fault)
 {
 	int64_t for_ns = reporter->options->for_ns;
 	int64_t step_ns = step_of(for_ns);
 	int64_t begin_ns = clock_monotonic_ns();
 	int64_t due_ns = begin_ns;
-	int error = read_once(reporter, fault);
+	int error;
 
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
+	error = read_once(reporter, fault);
 	while (!error && !reporter->has_ended && !verb_stop_asked() &&
 	       due_ns + step_ns <= begin_ns + for_ns) {
 		due_ns = next_turn(due_ns, step_ns, for_ns);
@@ -360,7 +383,7 @@ static void look_at_mappings(struct reporter *reporter)
 	struct huge settings;
 	bool knows_huge = !huge_read(&settings);
 
-	if (reporter->has_ended || smaps_read(reporter->pid, &reporter->smaps))
+	if (reporter->has_ended || source_smaps(reporter->source, &reporter->smaps))
 		return;
 	others_of(&reporter->smaps, &reporter->sample->fig, &reporter->others);
 	others_huge(&reporter->smaps, knows_huge ? &settings : NULL, &reporter->huge);

@@ -257,6 +257,7 @@ static int open_target(struct target *target, int pid, const struct request *req
 		.threads = (unsigned)request->threads,
 		.pause_ns = request->pause_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,
+		.hurry = verb_stop_flag(),
 	};
 	int error = source_open(&target->source, pid, &wanted, fault);
 
@@ -365,31 +366,11 @@ static void end_target(struct session *session, struct target *target,
 	session->alive--;
 }
 
-/* Whether ONE and OTHER differ in their digits at most: the sizes that they tell of
- * change with every row. */
-static bool same_words(const char *one, const char *other)
-{
-	static const char digits[] = "0123456789";
-
-	for (;; one++, other++) {
-		one += strspn(one, digits);
-		other += strspn(other, digits);
-		if (*one != *other || !*one)
-			return *one == *other;
-	}
-}
-
 /* CSV and JSON say in each row what is missing; people are told when it changes. */
-static void tell_missing(struct session *session, struct target *target)
+static void tell_missing(const struct session *session, struct target *target)
 {
-	const struct sample *sample = target->sample;
-
-	if (session->request->csv || session->request->json || !*sample->missing ||
-	    same_words(target->missing, sample->missing))
-		return;
-	memcpy(target->missing, sample->missing, sizeof(target->missing));
-	verb_tell("process %d (%s): the rows are partial: %s", sample->pid, sample->comm,
-		  sample->missing);
+	if (!session->request->csv && !session->request->json)
+		verb_tell_missing(target->sample, target->missing);
 }
 
 static void count_stop(struct stopped *stopped, const struct figures *fig)
@@ -413,7 +394,9 @@ static int read_target(struct session *session, struct target *target,
 	int result = source_read(target->source, target->sample, fault);
 	int error;
 
-	if (result != SOURCE_READ) {
+	if (result == SOURCE_NOTHING_NEW)
+		return 0;
+	if (result != SOURCE_READ && result != SOURCE_UNREADABLE) {
 		end_target(session, target, fault);
 		if (result != SOURCE_ENDED)
 			session->status = fault->status;

@@ -46,6 +46,7 @@ struct feed {
 	struct feed_options options;
 	int fd;
 	bool has_thread, quit;
+	atomic_bool hurry; /* no reading may hold up the end */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* a target came, or the end */
@@ -66,12 +67,14 @@ int64_t feed_pace(int64_t cpu_ns, int64_t interval_ns, double share)
 
 /* ---- the thread ---- */
 
-static int64_t thread_cpu_ns(void)
+/* What reading TARGET has taken so far, in this thread and the source's own. */
+static int64_t cpu_ns_of(const struct target *target)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec +
+	       source_cpu_ns(target->source);
 }
 
 /* With the lock held: whose turn it is, or null; *DUE_NS is when the next one's comes. */
@@ -133,7 +136,7 @@ static void make_look(const struct target *target, struct feed_look *look)
 					     &look->why_no_pins) == SOURCE_READ;
 	}
 	if (wish->around)
-		look->has_smaps = !smaps_read(target->pid, &look->smaps);
+		look->has_smaps = !source_smaps(target->source, &look->smaps);
 }
 
 /* With the lock held, but for the look itself. What it takes of a processor. */
@@ -148,9 +151,9 @@ static int64_t look(struct feed *feed)
 	made->wish = looks->wish;
 	target->busy = true;
 	pthread_mutex_unlock(&feed->lock);
-	cpu_ns = thread_cpu_ns();
+	cpu_ns = cpu_ns_of(target);
 	make_look(target, made);
-	cpu_ns = thread_cpu_ns() - cpu_ns;
+	cpu_ns = cpu_ns_of(target) - cpu_ns;
 	pthread_mutex_lock(&feed->lock);
 	target->busy = false;
 	looks->making = looks->ready;
@@ -169,19 +172,19 @@ static void read_target(struct feed *feed, struct target *target)
 
 	target->busy = true;
 	pthread_mutex_unlock(&feed->lock);
-	cpu_ns = thread_cpu_ns();
+	cpu_ns = cpu_ns_of(target);
 	result = source_read(target->source, target->reading, &fault);
 	/* What could not be read is absent from them. */
 	if (result == SOURCE_READ)
 		bounds_read(target->pid, &target->reading_bounds);
-	cpu_ns = thread_cpu_ns() - cpu_ns;
+	cpu_ns = cpu_ns_of(target) - cpu_ns;
 	pthread_mutex_lock(&feed->lock);
 	target->busy = false;
 	if (result == SOURCE_READ && is_wished(feed, target))
 		cpu_ns += look(feed);
 	target->cpu_ns = cpu_ns;
 	plan(feed, target, began_ns);
-	if (result == SOURCE_READ) {
+	if (result == SOURCE_READ || result == SOURCE_UNREADABLE) {
 		struct sample *read = target->reading;
 
 		target->reading = target->ready;
@@ -295,6 +298,7 @@ void feed_free(struct feed *feed)
 {
 	if (!feed)
 		return;
+	atomic_store(&feed->hurry, true);
 	if (feed->has_thread) {
 		pthread_mutex_lock(&feed->lock);
 		feed->quit = true;
@@ -325,8 +329,13 @@ bool feed_idle(struct feed *feed)
 static int open_target(struct target *target, int pid, const struct feed *feed,
 		       struct fault *fault)
 {
-	int error = source_open(&target->source, pid, &feed->options.source, fault);
+	struct source_options wanted = feed->options.source;
+	int error;
 
+	wanted.map_cells = FEED_CELLS;
+	wanted.map_chunks = FEED_CHUNKS;
+	wanted.hurry = &feed->hurry;
+	error = source_open(&target->source, pid, &wanted, fault);
 	if (error)
 		return error;
 	target->reading = source_sample(target->source);

@@ -429,6 +429,8 @@ static int loop(struct session *session, const sigset_t *mask, struct fault *fau
 	int64_t due_ns = clock_monotonic_ns(), end_ns = 0;
 	int error;
 
+	/* What a stop signal asks for is seen within POLL_NS. */
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
 	if (session->request->for_ns)
 		end_ns = due_ns + session->request->for_ns;
 	for (;;) {

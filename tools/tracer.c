@@ -11,6 +11,7 @@
 #include "target/limits.h"
 #include "target/process.h"
 #include "unwind/unwind.h"
+#include "verb.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ struct tracer {
 	struct source *source; /* of the full readings; null: none are taken */
 	struct sample *sample;
 	bool has_reading;
+	bool is_unreadable; /* and it was told */
 	struct event_reading reading;
 	int64_t reading_due_ns; /* CLOCK_MONOTONIC */
 	uint64_t cgroup;	/* 0: not known */
@@ -72,9 +74,13 @@ static int read_heap(struct tracer *tracer, struct fault *fault)
 	result = source_read(tracer->source, tracer->sample, fault);
 	if (result == SOURCE_ENDED)
 		return TRACER_ENDED;
-	if (result)
+	if (result < 0)
 		return result;
-	keep_reading(tracer);
+	if (result == SOURCE_UNREADABLE && !tracer->is_unreadable)
+		verb_tell("%s", fault->text);
+	tracer->is_unreadable = result == SOURCE_UNREADABLE;
+	if (result == SOURCE_READ)
+		keep_reading(tracer);
 	tracer->reading_due_ns = now + tracer->options.reading_ns;
 	return TRACER_RUNS;
 }
@@ -85,6 +91,7 @@ static int open_readings(struct tracer *tracer, struct fault *fault)
 		.source = SOURCE_HEAP,
 		.threads = 1,
 		.unusable_for_bytes = 65536,
+		.hurry = verb_stop_flag(),
 	};
 	int error;
 

@@ -153,8 +153,10 @@ static int read_request(const struct command *command, int argc, char **argv,
 static int read_once(const struct session *session, enum sample_source kind,
 		     struct sample **sample, struct fault *fault)
 {
-	const struct source_options wanted = {
-		.source = kind, .threads = 1, .unusable_for_bytes = 65536};
+	const struct source_options wanted = {.source = kind,
+					      .threads = 1,
+					      .unusable_for_bytes = 65536,
+					      .hurry = verb_stop_flag()};
 	struct source *source;
 	int result = source_open(&source, session->request->pid, &wanted, fault);
 
@@ -169,7 +171,7 @@ static int read_once(const struct session *session, enum sample_source kind,
 		return 0;
 	sample_free(*sample);
 	*sample = NULL;
-	return result < 0 ? result : -ESRCH;
+	return result < 0 ? result : result == SOURCE_UNREADABLE ? -ETIMEDOUT : -ESRCH;
 }
 
 static void predict(struct session *session, const struct sample *sample)

@@ -6,8 +6,10 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
-static volatile sig_atomic_t stop_asked;
+/* Lock-free, as a signal handler needs it. */
+static atomic_bool stop_asked;
 
 __attribute__((format(printf, 2, 0))) static void tell(const char *verb,
 						       const char *format, va_list args)
@@ -46,10 +48,33 @@ int verb_failed(const struct command *command, const struct fault *fault)
 	return fault->status;
 }
 
+/* Whether ONE and OTHER differ in their digits at most: the sizes that they tell of
+ * change with every row. */
+static bool same_words(const char *one, const char *other)
+{
+	static const char digits[] = "0123456789";
+
+	for (;; one++, other++) {
+		one += strspn(one, digits);
+		other += strspn(other, digits);
+		if (*one != *other || !*one)
+			return *one == *other;
+	}
+}
+
+void verb_tell_missing(const struct sample *sample, char told[SAMPLE_TEXT])
+{
+	if (!*sample->missing || same_words(told, sample->missing))
+		return;
+	memcpy(told, sample->missing, SAMPLE_TEXT);
+	verb_tell("process %d (%s): the rows are partial: %s", sample->pid, sample->comm,
+		  sample->missing);
+}
+
 static void ask_stop(int signal)
 {
 	(void)signal;
-	stop_asked = 1;
+	atomic_store(&stop_asked, true);
 }
 
 void verb_catch_stop(sigset_t *before)
@@ -68,5 +93,10 @@ void verb_catch_stop(sigset_t *before)
 
 bool verb_stop_asked(void)
 {
-	return stop_asked;
+	return atomic_load(&stop_asked);
+}
+
+const atomic_bool *verb_stop_flag(void)
+{
+	return &stop_asked;
 }

@@ -4,12 +4,18 @@
 #define FRAGSCOPE_VERB_H
 
 #include "options.h"
+#include "sample/sample.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 
 /* One line on standard error behind the program's name. Names of processes may be in it,
  * and these hold anything. */
 __attribute__((format(printf, 1, 2))) void verb_tell(const char *format, ...);
+
+/* Tells what SAMPLE misses, unless TOLD, which is empty at first, says it in the same
+ * words: numbers in it may change with every row. */
+void verb_tell_missing(const struct sample *sample, char told[SAMPLE_TEXT]);
 
 /* Tells FAULT, which COMMAND ended with; returns the exit status. */
 int verb_failed(const struct command *command, const struct fault *fault);
@@ -20,5 +26,8 @@ int verb_failed(const struct command *command, const struct fault *fault);
  * once, should that never get out. SIGPIPE is ignored: a write says what it says. */
 void verb_catch_stop(sigset_t *before);
 bool verb_stop_asked(void);
+
+/* Set from the first signal on: for source_options.hurry. */
+const atomic_bool *verb_stop_flag(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/take.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The map, its cells and its chunks lie in one block, in this order. */
 struct heap_map *heap_map_new(unsigned cells, unsigned chunks)
@@ -36,6 +37,19 @@ void heap_map_clear(struct heap_map *map)
 		.chunk = map->chunk,
 		.chunk_capacity = map->chunk_capacity,
 	};
+}
+
+void heap_map_copy(struct heap_map *into, const struct heap_map *from)
+{
+	struct heap_map own = *into;
+
+	*into = *from;
+	into->cell = own.cell;
+	into->cell_capacity = own.cell_capacity;
+	into->chunk = own.chunk;
+	into->chunk_capacity = own.chunk_capacity;
+	memcpy(into->cell, from->cell, from->cell_count * sizeof(*from->cell));
+	memcpy(into->chunk, from->chunk, from->chunk_count * sizeof(*from->chunk));
 }
 
 const struct map_cell *heap_map_at(const struct heap_map *map, uint64_t addr)

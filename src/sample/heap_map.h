@@ -97,6 +97,9 @@ void heap_map_free(struct heap_map *map);
 /* Empties MAP for the next look; its memory, arena and range stay. */
 void heap_map_clear(struct heap_map *map);
 
+/* Makes INTO, which has room for it, say what FROM says; its memory stays. */
+void heap_map_copy(struct heap_map *into, const struct heap_map *from);
+
 /* The cell that holds ADDR, or null. */
 const struct map_cell *heap_map_at(const struct heap_map *map, uint64_t addr);
 

@@ -2,6 +2,7 @@
 #ifndef FRAGSCOPE_DRIVER_H
 #define FRAGSCOPE_DRIVER_H
 
+#include "base/worker.h"
 #include "probe/probe.h"
 #include "source/source.h"
 #include "target/process.h"
@@ -17,6 +18,9 @@ struct source {
 	void *state;		  /* the driver's own */
 	struct probe *probe;	  /* null unless events are counted */
 	struct probe_counts seen; /* up to the last row */
+	struct worker *worker;	  /* makes every call about the process */
+	atomic_ulong beats;	  /* of the worker's call */
+	struct asked *asked;
 };
 
 /* One kind of source. OPEN finds SOURCE's process open; READ finds SAMPLE empty but for
@@ -33,9 +37,15 @@ struct driver {
 	int (*owners)(struct source *source, struct owners *owners,
 		      uint64_t chunk[OWNERS_MAX], const struct owners_options *options,
 		      owners_progress_fn *progress, void *context, struct fault *fault);
+	/* Where a read of memory goes on now; null, or false: nowhere. Any thread asks.
+	 */
+	bool (*reads)(const struct source *source, uint64_t *from, uint64_t *to);
 	/* BYTES at ADDR, resident ones only: 0, -ENODATA, -EFAULT or another -errno. */
 	int (*peek)(struct source *source, uint64_t addr, void *to, uint32_t bytes);
 };
+
+/* What pins.h calls a guess; made by the worker. */
+int guess_chunk(struct source *source, uint64_t chunk, char guess[PIN_GUESS]);
 
 extern const struct driver heap_driver;
 extern const struct driver preload_driver;

@@ -99,7 +99,7 @@ static void guess_all(struct source *source, const char *bytes, char guess[PIN_G
 	guess_text(bytes, guess);
 }
 
-int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+int guess_chunk(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
 {
 	char bytes[TEXT_MOST], raw[PIN_GUESS] = "";
 	struct text text;

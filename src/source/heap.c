@@ -125,6 +125,7 @@ static int open_reader(struct source *source, struct fault *fault)
 	if (error)
 		return error;
 	live_init(&state->live, &source->process, method);
+	state->live.beats = &source->beats;
 	error = heap_new(&state->heap, &state->live.memory, attached.instance,
 			 attached.count, &options, fault);
 	if (error)
@@ -456,6 +457,11 @@ static int heap_source_peek(struct source *source, uint64_t addr, void *to,
 	return heap_peek(state_of(source)->heap, addr, to, bytes);
 }
 
+static bool heap_source_reads(const struct source *source, uint64_t *from, uint64_t *to)
+{
+	return live_reads(&state_of(source)->live, from, to);
+}
+
 const struct driver heap_driver = {
 	.open = heap_open,
 	.read = heap_source_read,
@@ -464,5 +470,6 @@ const struct driver heap_driver = {
 	.map = heap_source_map,
 	.pins = heap_source_pins,
 	.owners = heap_source_owners,
+	.reads = heap_source_reads,
 	.peek = heap_source_peek,
 };

@@ -5,9 +5,16 @@
 #include "source/driver.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A kernel call of a healthy target takes microseconds; where it has to wait for the
+ * target's lock or a disk, more. */
+#define PATIENCE_NS INT64_C(3000000000)
+
+enum { WHY = 100 };
 
 static const struct driver *const drivers[] = {
 	[SOURCE_HEAP] = &heap_driver,
@@ -59,30 +66,161 @@ static int open_driver(struct source *source, struct fault *fault)
 	return error;
 }
 
+/* ---- the thread that asks ---- */
+
+/* What the thread is asked and what it finds. It shares nothing with a caller: what was
+ * given up may still be written to. */
+struct asked {
+	int pid;
+	uint64_t chunk;
+	struct sample *sample;
+	struct heap_map *map; /* null without the option survey */
+	struct pins pins;
+	struct smaps smaps;
+	struct owners owners;
+	struct owners_options owners_options;
+	owners_progress_fn *progress;
+	void *listener; /* PROGRESS's */
+	char guess[PIN_GUESS];
+	atomic_bool given_up;
+	struct fault fault;
+	int result;
+};
+
+static void open_all(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+	struct fault *fault = &asked->fault;
+
+	asked->result = process_open(&source->process, asked->pid, fault);
+	if (!asked->result)
+		asked->result = open_driver(source, fault);
+	if (!asked->result && source->options.events)
+		asked->result = open_probe(source, fault);
+	if (asked->result)
+		return;
+	asked->sample = source_sample(source);
+	if (source->options.survey)
+		asked->map = heap_map_new(source->options.map_cells,
+					  source->options.map_chunks);
+	if (!asked->sample || (source->options.survey && !asked->map))
+		asked->result = fault_set(fault, EXIT_FAILED, -ENOMEM,
+					  "there is no memory left to start");
+}
+
+static void close_all(void *context)
+{
+	struct source *source = context;
+
+	if (source->driver)
+		source->driver->close(source);
+	probe_close(source->probe);
+	process_close(&source->process);
+	sample_free(source->asked->sample);
+	heap_map_free(source->asked->map);
+	free(source->asked);
+	free(source);
+}
+
+/* Why nothing of the target can be told: where the read stands that has not returned. */
+static void say_where(const struct source *source, char *why, size_t size)
+{
+	uint64_t from, to;
+
+	if (source->driver && source->driver->reads &&
+	    source->driver->reads(source, &from, &to))
+		snprintf(why, size,
+			 "a read within %" PRIx64 "-%" PRIx64
+			 " has not returned (userfaultfd or FUSE)",
+			 from, to);
+	else
+		snprintf(why, size, "a call of the kernel about it has not returned");
+}
+
+static int unreadable(const struct source *source, struct fault *fault)
+{
+	char why[WHY];
+
+	say_where(source, why, sizeof(why));
+	fault_set(fault, EXIT_FAILED, -ETIMEDOUT, "process %d (%s) is unreadable: %s",
+		  source->asked->pid, source->process.comm, why);
+	return SOURCE_UNREADABLE;
+}
+
+/* Has the thread do FN. What that found, or SOURCE_UNREADABLE; FAULT may be null. */
+static int ask(struct source *source, void (*fn)(void *source), struct fault *fault)
+{
+	if (!worker_is_busy(source->worker))
+		atomic_store(&source->asked->given_up, false);
+	if (worker_run(source->worker, fn, source)) {
+		atomic_store(&source->asked->given_up, true);
+		return fault ? unreadable(source, fault) : SOURCE_UNREADABLE;
+	}
+	if (source->asked->result && fault)
+		*fault = source->asked->fault;
+	return source->asked->result;
+}
+
+/* ---- opening ---- */
+
+static int no_memory(struct source *source, struct fault *fault)
+{
+	if (source)
+		free(source->asked);
+	free(source);
+	return fault_set(fault, EXIT_FAILED, -ENOMEM, "there is no memory left to start");
+}
+
+static int cannot_open(struct source *source, int result, struct fault *fault)
+{
+	char comm[PROCESS_COMM] = "";
+
+	/* Not by the thread's words: it is at it. */
+	if (result != SOURCE_UNREADABLE) {
+		*fault = source->asked->fault;
+	} else {
+		process_text(source->asked->pid, "comm", comm, sizeof(comm));
+		comm[strcspn(comm, "\n")] = '\0';
+		result = fault_set(
+			fault, EXIT_FAILED, -ETIMEDOUT,
+			"cannot attach to process %d (%s): a call of the "
+			"kernel about it has not returned (userfaultfd or FUSE)",
+			source->asked->pid, comm);
+	}
+	source_close(source);
+	return result;
+}
+
 int source_open(struct source **source, int pid, const struct source_options *options,
 		struct fault *fault)
 {
 	struct source *new = take(sizeof(*new));
-	int error;
+	int result;
 
-	if (!new)
-		return fault_set(fault, EXIT_FAILED, -ENOMEM,
-				 "there is no memory left to start");
+	if (new)
+		new->asked = take(sizeof(*new->asked));
+	if (!new || !new->asked)
+		return no_memory(new, fault);
 	new->options = *options;
-	error = process_open(&new->process, pid, fault);
-	if (error) {
-		free(new);
-		return error;
-	}
-	error = open_driver(new, fault);
-	if (!error && options->events)
-		error = open_probe(new, fault);
-	if (error)
-		source_close(new);
-	else
-		*source = new;
-	return error;
+	new->asked->pid = pid;
+	if (worker_new(&new->worker, PATIENCE_NS + options->pause_ns, &new->beats,
+		       options->hurry))
+		return no_memory(new, fault);
+	result = ask(new, open_all, NULL);
+	if (result)
+		return cannot_open(new, result, fault);
+	*source = new;
+	return 0;
 }
+
+void source_close(struct source *source)
+{
+	if (source)
+		worker_end(source->worker, close_all, source);
+}
+
+/* ---- readings ---- */
 
 static uint64_t since(const uint64_t *now, const uint64_t *before, unsigned from,
 		      unsigned to)
@@ -145,26 +283,74 @@ static int settle(struct source *source, int error, struct fault *fault)
 	return error;
 }
 
-int source_read(struct source *source, struct sample *sample, struct fault *fault)
+static void name_sample(const struct source *source, struct sample *sample)
 {
-	int64_t begin = clock_monotonic_ns();
-	int error;
-
 	sample_clear(sample);
 	sample->time_ns = clock_realtime_ns();
 	sample->pid = source->process.pid;
 	sample->source = source->options.source;
 	snprintf(sample->comm, sizeof(sample->comm), "%s", source->process.comm);
 	memcpy(sample->allocator, source->allocator, sizeof(sample->allocator));
-	error = source->driver->read(source, sample, fault);
-	if (!error && source->probe)
-		error = read_events(source, sample, fault);
-	error = settle(source, error, fault);
-	if (error)
-		return error;
-	figure_set(&sample->fig, FIG_READ_NS, clock_monotonic_ns() - begin);
-	return SOURCE_READ;
 }
+
+static void read_sample(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+	int64_t begin = clock_monotonic_ns();
+	int error;
+
+	name_sample(source, asked->sample);
+	error = source->driver->read(source, asked->sample, &asked->fault);
+	if (!error && source->probe)
+		error = read_events(source, asked->sample, &asked->fault);
+	asked->result = settle(source, error, &asked->fault);
+	if (!asked->result)
+		figure_set(&asked->sample->fig, FIG_READ_NS,
+			   clock_monotonic_ns() - begin);
+}
+
+static bool is_hurried(const struct source *source)
+{
+	return source->options.hurry && atomic_load(source->options.hurry);
+}
+
+/* A target that holds our call for ever may have ended since: the memory that it leaves
+ * behind stays until the call returns. */
+static int tell_unreadable(const struct source *source, struct sample *sample,
+			   struct fault *fault)
+{
+	char why[WHY];
+
+	if (process_has_exited(&source->process)) {
+		process_tell_end(&source->process, PROCESS_EXITED, fault);
+		return SOURCE_ENDED;
+	}
+	if (source->options.follow || is_hurried(source))
+		return SOURCE_NOTHING_NEW;
+	name_sample(source, sample);
+	sample->status = STATUS_PARTIAL;
+	say_where(source, why, sizeof(why));
+	snprintf(sample->missing, sizeof(sample->missing), "unreadable: %s", why);
+	return SOURCE_UNREADABLE;
+}
+
+int source_read(struct source *source, struct sample *sample, struct fault *fault)
+{
+	int result = ask(source, read_sample, fault);
+
+	if (result == SOURCE_UNREADABLE)
+		return tell_unreadable(source, sample, fault);
+	if (result == SOURCE_READ) {
+		struct sample read = *source->asked->sample;
+
+		*source->asked->sample = *sample;
+		*sample = read;
+	}
+	return result;
+}
+
+/* ---- closer looks ---- */
 
 /* Whether SOURCE can look at single chunks; HAS_DRIVER: its driver can. */
 static bool can_survey(const struct source *source, bool has_driver, struct fault *fault)
@@ -182,52 +368,167 @@ static bool can_survey(const struct source *source, bool has_driver, struct faul
 	return false;
 }
 
-int source_map(struct source *source, struct heap_map *map, struct fault *fault)
+static void read_map(void *context)
 {
+	struct source *source = context;
+	struct asked *asked = source->asked;
 	int64_t begin = clock_monotonic_ns();
 	int error;
 
+	heap_map_clear(asked->map);
+	asked->map->time_ns = clock_realtime_ns();
+	error = source->driver->map(source, asked->map, &asked->fault);
+	asked->result = settle(source, error, &asked->fault);
+	asked->map->read_ns = clock_monotonic_ns() - begin;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* A map that is asked for more than there is room for gets as much as there is. */
+int source_map(struct source *source, struct heap_map *map, struct fault *fault)
+{
+	struct heap_map *made = source->asked->map;
+	int result;
+
 	if (!can_survey(source, source->driver->map, fault))
 		return -ENOTSUP;
-	heap_map_clear(map);
-	map->time_ns = clock_realtime_ns();
-	error = settle(source, source->driver->map(source, map, fault), fault);
-	map->read_ns = clock_monotonic_ns() - begin;
-	return error;
+	/* What was given up may be at it still. */
+	if (worker_is_busy(source->worker))
+		return unreadable(source, fault);
+	made->arena = map->arena;
+	made->from = map->from;
+	made->to = map->to;
+	made->cell_capacity = least(map->cell_capacity, source->options.map_cells);
+	made->chunk_capacity = least(map->chunk_capacity, source->options.map_chunks);
+	result = ask(source, read_map, fault);
+	if (result == SOURCE_READ)
+		heap_map_copy(map, made);
+	return result;
+}
+
+static void read_pins(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+	struct pins *pins = &asked->pins;
+	int64_t begin = clock_monotonic_ns();
+	int error;
+
+	*pins = (struct pins){.arena = pins->arena, .time_ns = clock_realtime_ns()};
+	error = source->driver->pins(source, pins, &asked->fault);
+	asked->result = settle(source, error, &asked->fault);
+	pins->read_ns = clock_monotonic_ns() - begin;
 }
 
 int source_pins(struct source *source, struct pins *pins, struct fault *fault)
 {
-	int64_t begin = clock_monotonic_ns();
-	int error;
+	int result;
 
 	if (!can_survey(source, source->driver->pins, fault))
 		return -ENOTSUP;
-	*pins = (struct pins){.arena = pins->arena, .time_ns = clock_realtime_ns()};
-	error = settle(source, source->driver->pins(source, pins, fault), fault);
-	pins->read_ns = clock_monotonic_ns() - begin;
-	return error;
+	if (worker_is_busy(source->worker))
+		return unreadable(source, fault);
+	source->asked->pins.arena = pins->arena;
+	result = ask(source, read_pins, fault);
+	if (result == SOURCE_READ)
+		*pins = source->asked->pins;
+	return result;
+}
+
+static void make_guess(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+
+	asked->result = guess_chunk(source, asked->chunk, asked->guess);
+}
+
+int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+{
+	int result;
+
+	guess[0] = '\0';
+	if (!source->driver->peek || !source->options.survey)
+		return -ENOTSUP;
+	if (worker_is_busy(source->worker))
+		return SOURCE_UNREADABLE;
+	source->asked->chunk = chunk;
+	result = ask(source, make_guess, NULL);
+	if (!result)
+		memcpy(guess, source->asked->guess, PIN_GUESS);
+	return result;
+}
+
+static void read_smaps(void *context)
+{
+	struct source *source = context;
+
+	source->asked->result = smaps_read(source->process.pid, &source->asked->smaps);
+}
+
+int source_smaps(struct source *source, struct smaps *smaps)
+{
+	int result = ask(source, read_smaps, NULL);
+
+	if (!result)
+		*smaps = source->asked->smaps;
+	return result;
+}
+
+int64_t source_cpu_ns(const struct source *source)
+{
+	return worker_cpu_ns(source->worker);
+}
+
+/* Who gave it up does not want to hear of it. */
+static void pass_progress(double done, void *context)
+{
+	const struct asked *asked = context;
+
+	if (asked->progress && !atomic_load(&asked->given_up))
+		asked->progress(done, asked->listener);
+}
+
+static void find_owners(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+	struct owners *owners = &asked->owners;
+	int64_t begin = clock_monotonic_ns();
+	uint64_t chunk[OWNERS_MAX];
+	int error;
+
+	*owners = (struct owners){.time_ns = clock_realtime_ns()};
+	error = source->driver->owners(source, owners, chunk, &asked->owners_options,
+				       pass_progress, asked, &asked->fault);
+	asked->result = settle(source, error, &asked->fault);
+	for (unsigned i = 0; i < owners->count && !asked->result; i++)
+		if (guess_chunk(source, chunk[i], owners->owner[i].guess))
+			owners->owner[i].guess[0] = '\0';
+	owners->read_ns = clock_monotonic_ns() - begin;
 }
 
 int source_owners(struct source *source, struct owners *owners,
 		  const struct owners_options *options, owners_progress_fn *progress,
 		  void *context, struct fault *fault)
 {
-	int64_t begin = clock_monotonic_ns();
-	uint64_t chunk[OWNERS_MAX];
-	int error;
+	struct asked *asked = source->asked;
+	int result;
 
 	if (!can_survey(source, source->driver->owners, fault))
 		return -ENOTSUP;
-	*owners = (struct owners){.time_ns = clock_realtime_ns()};
-	error = source->driver->owners(source, owners, chunk, options, progress, context,
-				       fault);
-	error = settle(source, error, fault);
-	for (unsigned i = 0; i < owners->count && !error; i++)
-		if (source_guess(source, chunk[i], owners->owner[i].guess))
-			owners->owner[i].guess[0] = '\0';
-	owners->read_ns = clock_monotonic_ns() - begin;
-	return error;
+	if (worker_is_busy(source->worker))
+		return unreadable(source, fault);
+	asked->owners_options = *options;
+	asked->progress = progress;
+	asked->listener = context;
+	result = ask(source, find_owners, fault);
+	if (result == SOURCE_READ)
+		*owners = asked->owners;
+	return result;
 }
 
 struct sample *source_sample(const struct source *source)
@@ -249,14 +550,4 @@ const char *source_describe(const struct source *source)
 const char *source_comm(const struct source *source)
 {
 	return source->process.comm;
-}
-
-void source_close(struct source *source)
-{
-	if (!source)
-		return;
-	source->driver->close(source);
-	probe_close(source->probe);
-	process_close(&source->process);
-	free(source);
 }

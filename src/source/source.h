@@ -1,4 +1,6 @@
-/* source.h: the one small interface behind which every source of samples stands. */
+/* source.h: the one small interface behind which every source of samples stands. What a
+ * target can keep from being read is read by a thread of the source: each of the calls
+ * here returns, whatever the target does. */
 #ifndef FRAGSCOPE_SOURCE_H
 #define FRAGSCOPE_SOURCE_H
 
@@ -7,7 +9,9 @@
 #include "sample/owners.h"
 #include "sample/pins.h"
 #include "sample/sample.h"
+#include "target/smaps.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,25 +27,32 @@ enum residency {
 struct source_options {
 	enum sample_source source;
 	enum residency residency;
-	bool arenas;	  /* tell what belongs to which arena */
-	bool bins;	  /* split the bins as malloc_info does */
-	bool sizes;	  /* tell the free chunks of each size; BINS does so as well */
-	bool quick;	  /* no walk: bin heads, unsorted list and tops only */
-	bool events;	  /* count growths and failures by eBPF probes */
-	bool or_preload;  /* a heap that cannot be read is told by a sampler in it */
-	bool follow;	  /* of SOURCE_PRELOAD: every sample once, in order */
-	bool survey;	  /* take room for source_map and source_pins */
-	unsigned threads; /* readers, 1 at least */
+	bool arenas;	 /* tell what belongs to which arena */
+	bool bins;	 /* split the bins as malloc_info does */
+	bool sizes;	 /* tell the free chunks of each size; BINS does so as well */
+	bool quick;	 /* no walk: bin heads, unsorted list and tops only */
+	bool events;	 /* count growths and failures by eBPF probes */
+	bool or_preload; /* a heap that cannot be read is told by a sampler in it */
+	bool follow;	 /* of SOURCE_PRELOAD: every sample once, in order */
+	bool survey;	 /* take room for source_map and source_pins */
+	unsigned map_cells, map_chunks; /* the most that source_map is asked for */
+	unsigned threads;		/* readers, 1 at least */
 	int64_t pause_ns; /* stop the target for at most this long; 0: never */
 	uint64_t unusable_for_bytes;
+	const atomic_bool *hurry; /* null, or set when no more time is to be lost */
 };
 
 struct source;
 
 enum {
 	SOURCE_READ = 0,
-	SOURCE_ENDED = 1,	/* the target is gone; the fault's text says how */
-	SOURCE_NOTHING_NEW = 2, /* with FOLLOW: there is no further sample yet */
+	SOURCE_ENDED = 1, /* the target is gone; the fault's text says how */
+	/* With FOLLOW: there is no further sample yet. With HURRY: there was no time. */
+	SOURCE_NOTHING_NEW = 2,
+	/* A call of the kernel about the target has not returned for seconds: userfaultfd
+	 * and FUSE let a program keep who reads its memory waiting for ever. The target
+	 * is asked nothing more until that call has returned. */
+	SOURCE_UNREADABLE = 3,
 };
 
 /* Attaches to PID and takes all the memory that readings will need. 0 and *SOURCE, or
@@ -49,14 +60,16 @@ enum {
 int source_open(struct source **source, int pid, const struct source_options *options,
 		struct fault *fault);
 
-/* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_ENDED,
- * SOURCE_NOTHING_NEW or -errno with FAULT. Allocates nothing. */
+/* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_NOTHING_NEW;
+ * SOURCE_UNREADABLE with FAULT, and a SAMPLE without figures that says so too;
+ * SOURCE_ENDED or -errno with FAULT. Allocates nothing. */
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
 
 /* What lies where in the arena and range that MAP names: one look, beside the readings
  * and never during one, without a pause. SOURCE_READ, SOURCE_ENDED, or -errno with FAULT:
  * -ENOTSUP when SOURCE cannot tell (only SOURCE_HEAP can, with the option survey and
- * without quick), -ENOENT when there is no such arena. Allocates nothing. */
+ * without quick), -ENOENT when there is no such arena; or SOURCE_UNREADABLE with FAULT.
+ * Allocates nothing. */
 int source_map(struct source *source, struct heap_map *map, struct fault *fault);
 
 /* What pins free memory in the arenas that PINS names; otherwise as source_map. */
@@ -71,8 +84,15 @@ int source_owners(struct source *source, struct owners *owners,
 
 /* What the CHUNK of a pin (its header's address) may be, in words, by its first bytes and
  * the files that are mapped: into GUESS, empty when there is no telling. Allocates for
- * the time of the call. 0, -ENOTSUP as source_map, or -errno. */
+ * the time of the call. 0, -ENOTSUP as source_map, SOURCE_UNREADABLE or -errno. */
 int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS]);
+
+/* Whose the target's memory is by its mappings (smaps.h), of any source. SOURCE_READ,
+ * SOURCE_UNREADABLE or -errno. */
+int source_smaps(struct source *source, struct smaps *smaps);
+
+/* What SOURCE's thread has taken of a processor. */
+int64_t source_cpu_ns(const struct source *source);
 
 /* A sample with room for what SOURCE can find; the caller frees it. Null: no memory. */
 struct sample *source_sample(const struct source *source);

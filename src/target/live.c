@@ -60,9 +60,53 @@ static int spans_filled(const struct span *spans, unsigned count, size_t got)
 	return i;
 }
 
+/* Some page of it may never come: who waits is then to know where. With more threads than
+ * LIVE_CALLS some reads are not noted. */
+static struct live_call *note_call(struct live_memory *live, const struct span *spans,
+				   unsigned count)
+{
+	uint64_t from = UINT64_MAX, to = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		from = spans[i].addr < from ? spans[i].addr : from;
+		to = spans[i].addr + spans[i].len > to ? spans[i].addr + spans[i].len
+						       : to;
+	}
+	for (unsigned i = 0; i < LIVE_CALLS; i++) {
+		uint64_t none = 0;
+
+		if (!atomic_compare_exchange_strong(&live->call[i].from, &none, from))
+			continue;
+		atomic_store(&live->call[i].to, to);
+		return &live->call[i];
+	}
+	return NULL;
+}
+
+static void end_call(struct live_memory *live, struct live_call *call)
+{
+	if (call)
+		atomic_store(&call->from, 0);
+	if (live->beats)
+		atomic_fetch_add(live->beats, 1);
+}
+
+bool live_reads(const struct live_memory *live, uint64_t *from, uint64_t *to)
+{
+	for (unsigned i = 0; i < LIVE_CALLS; i++) {
+		*from = atomic_load(&live->call[i].from);
+		*to = atomic_load(&live->call[i].to);
+		if (*from)
+			return true;
+	}
+	return false;
+}
+
 static int live_read(struct memory *memory, const struct span *spans, unsigned count)
 {
 	struct iovec local[MEMORY_SPANS], remote[MEMORY_SPANS];
+	struct live_memory *live = live_of(memory);
+	struct live_call *call;
 	unsigned filled = 0;
 	ssize_t got;
 
@@ -73,9 +117,13 @@ static int live_read(struct memory *memory, const struct span *spans, unsigned c
 		remote[filled] = (struct iovec){(void *)(uintptr_t)spans[filled].addr,
 						spans[filled].len};
 	} while (++filled < count);
-	got = process_vm_readv(live_of(memory)->pid, local, count, remote, count, 0);
+	call = note_call(live, spans, count);
+	got = process_vm_readv(live->pid, local, count, remote, count, 0);
 	if (got < 0)
-		return errno == EFAULT ? 0 : -errno;
+		got = errno == EFAULT ? 0 : -errno;
+	end_call(live, call);
+	if (got < 0)
+		return (int)got;
 	return spans_filled(spans, count, got);
 }
 

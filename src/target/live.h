@@ -6,10 +6,20 @@
 #include "target/memory.h"
 #include "target/process.h"
 
+#include <stdatomic.h>
+
 /* How residency is learned. */
 enum pagemap_method {
 	PAGEMAP_IOCTL, /* Linux 6.7 and later: knows the zero page for anybody */
 	PAGEMAP_FILE,  /* tells the zero page only where page frames are shown (root) */
+};
+
+enum { LIVE_CALLS = 64 };
+
+/* A read that goes on: of some of [FROM, TO). FROM is 0 when there is none. */
+struct live_call {
+	_Atomic uint64_t from;
+	_Atomic uint64_t to;
 };
 
 struct live_memory {
@@ -17,6 +27,8 @@ struct live_memory {
 	int pid;
 	int pagemap_fd;
 	uint64_t zero_frame; /* the zero page's frame, or 0 when frames are hidden */
+	struct live_call call[LIVE_CALLS];
+	atomic_ulong *beats; /* counts the reads that have returned; may be null */
 };
 
 /* Whether PROCESS's kernel knows the PAGEMAP_SCAN ioctl. */
@@ -25,5 +37,8 @@ bool live_can_scan(const struct process *process);
 /* Sets LIVE up over PROCESS, which must stay open; it owns nothing. */
 void live_init(struct live_memory *live, const struct process *process,
 	       enum pagemap_method method);
+
+/* Where a read goes on now, if one does. Any thread may ask. */
+bool live_reads(const struct live_memory *live, uint64_t *from, uint64_t *to);
 
 #endif

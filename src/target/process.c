@@ -223,6 +223,11 @@ void process_tell_end(const struct process *process, enum process_state state,
 					  : "has ended");
 }
 
+bool process_has_exited(const struct process *process)
+{
+	return has_exited(process, 0);
+}
+
 bool process_exits(const struct process *process)
 {
 	return has_exited(process, EXIT_WAIT_MS);

@@ -36,6 +36,9 @@ void process_close(struct process *process);
  * alone, whatever its number has been given to since. */
 enum process_state process_state(const struct process *process);
 
+/* Whether PROCESS has exited: of all that can be asked of it, what never has to wait. */
+bool process_has_exited(const struct process *process);
+
 /* Fills FAULT with what became of PROCESS, which is in STATE; the exit status is a good
  * one. */
 void process_tell_end(const struct process *process, enum process_state state,

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNKS = 1 << 18 };
+enum { CELLS = 1 << 16, CHUNKS = 1 << 18 };
 
 static void print_kinds(const struct map_cell *cell)
 {
@@ -144,7 +144,8 @@ static int guess(struct source *source, const char *addr, struct fault *fault)
 
 int main(int argc, char **argv)
 {
-	const struct source_options options = {.threads = 1, .survey = true};
+	const struct source_options options = {
+		.threads = 1, .survey = true, .map_cells = CELLS, .map_chunks = CHUNKS};
 	struct source *source;
 	struct fault fault = {.text = "usage", .status = EXIT_USAGE};
 	int error = -1;

@@ -1,0 +1,155 @@
+/* hang.c: a program that catches its reader. A page of its heap is there when a reader
+ * looks which pages are resident, and gone when the reader comes to copy it; whoever
+ * touches it then waits for userfaultfd, which nobody answers until the program is told
+ * to. It says "ready", "caught" when a reader is, and "let go" after a line on standard
+ * input; another line, and it begins anew. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+	PAGE = 4096,
+	PAGES = 8192,
+	BLOCK = 1008,
+	NOT_PERMITTED = 77,
+};
+
+struct trap {
+	int fd;
+	uint64_t from, to;
+	unsigned char kept[PAGE];
+};
+
+static int say(const char *words)
+{
+	return puts(words) < 0 || fflush(stdout) ? 1 : 0;
+}
+
+static int refuse(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	return NOT_PERMITTED;
+}
+
+/* Small chunks in use: a reader has to look at every page of them. */
+static void fill(struct trap *trap)
+{
+	unsigned count = PAGES * PAGE / (BLOCK + 16);
+	char *first = NULL, *last = NULL;
+
+	for (unsigned i = 0; i < count; i++) {
+		last = malloc(BLOCK);
+		memset(last, 1, BLOCK);
+		first = first ? first : last;
+	}
+	trap->from = ((uint64_t)(uintptr_t)first + PAGE) & ~(uint64_t)(PAGE - 1);
+	trap->to = (uint64_t)(uintptr_t)last & ~(uint64_t)(PAGE - 1);
+}
+
+static int set(struct trap *trap)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register range = {
+		.range = {.start = trap->from, .len = trap->to - trap->from},
+		.mode = UFFDIO_REGISTER_MODE_MISSING};
+
+	trap->fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (trap->fd < 0)
+		return refuse("userfaultfd");
+	if (ioctl(trap->fd, UFFDIO_API, &api) || ioctl(trap->fd, UFFDIO_REGISTER, &range))
+		return refuse("userfaultfd's registration");
+	return 0;
+}
+
+static void put_back(struct trap *trap, uint64_t page, uint64_t mode)
+{
+	struct uffdio_copy copy = {.dst = page,
+				   .src = (uint64_t)(uintptr_t)trap->kept,
+				   .len = PAGE,
+				   .mode = mode};
+
+	if (ioctl(trap->fd, UFFDIO_COPY, &copy))
+		_exit(refuse("UFFDIO_COPY"));
+}
+
+static int is_caught(const struct trap *trap)
+{
+	struct pollfd waiting = {.fd = trap->fd, .events = POLLIN};
+
+	return poll(&waiting, 1, 0) == 1;
+}
+
+/* Takes one page after the other away for a moment, until somebody waits for it. */
+static uint64_t catch (struct trap *trap)
+{
+	for (uint64_t page = trap->from;; page += PAGE) {
+		if (page == trap->to)
+			page = trap->from;
+		memcpy(trap->kept, (void *)(uintptr_t)page, PAGE);
+		madvise((void *)(uintptr_t)page, PAGE, MADV_DONTNEED);
+		for (int tries = 0; tries < 20; tries++)
+			if (is_caught(trap))
+				return page;
+		put_back(trap, page, UFFDIO_COPY_MODE_DONTWAKE);
+		/* It may have come at the last moment: then it sleeps all the same. */
+		if (is_caught(trap)) {
+			madvise((void *)(uintptr_t)page, PAGE, MADV_DONTNEED);
+			return page;
+		}
+	}
+}
+
+static void let_go(struct trap *trap, uint64_t page)
+{
+	struct uffd_msg message;
+
+	while (read(trap->fd, &message, sizeof(message)) > 0)
+		continue;
+	put_back(trap, page, 0);
+}
+
+static int wait_for_line(void)
+{
+	int byte;
+
+	do
+		byte = getchar();
+	while (byte != '\n' && byte != EOF);
+	return byte == '\n';
+}
+
+int main(void)
+{
+	static struct trap trap;
+	int status;
+
+	setvbuf(stdin, NULL, _IONBF, 0);
+	/* stdio's own memory comes before the chunks. */
+	say("starts");
+	fill(&trap);
+	status = set(&trap);
+	if (status)
+		return status;
+	say("ready");
+	while (wait_for_line()) {
+		uint64_t page;
+
+		say("lurks");
+		page = catch (&trap);
+		say("caught");
+		if (!wait_for_line())
+			break;
+		let_go(&trap, page);
+		say("let go");
+	}
+	return 0;
+}
