@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "help.h"
 #include "loadable.h"
+#include "sampler.h"
 #include "source/source.h"
 #include "verb.h"
 #include "verbs.h"
@@ -21,7 +22,6 @@
 
 #define DEFAULT_INTERVAL_NS INT64_C(1000000000)
 #define SHORTEST_NS	    INT64_C(1000000)
-#define SAMPLER		    "libfragscope-preload.so"
 
 enum {
 	LOOK_NS = 5000000, /* between looks for a sampler that is not there yet */
@@ -170,26 +170,6 @@ static int read_request(const struct command *command, int argc, char **argv,
 
 /* ---- the environment that the command gets ---- */
 
-/* The library beside this program, as in a build tree, or else where it is installed. */
-static int find_sampler(char path[PATH_MAX], struct fault *fault)
-{
-	ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - sizeof(SAMPLER) - 1);
-	char *slash;
-
-	path[length < 0 ? 0 : length] = '\0';
-	slash = strrchr(path, '/');
-	if (slash) {
-		memcpy(slash + 1, SAMPLER, sizeof(SAMPLER));
-		if (!access(path, R_OK))
-			return 0;
-	}
-	snprintf(path, PATH_MAX, "%s/%s", PKGLIBDIR, SAMPLER);
-	if (!access(path, R_OK))
-		return 0;
-	return fault_set(fault, EXIT_NO_SOURCE, -errno, "cannot read the sampler %s: %s",
-			 path, strerror(errno));
-}
-
 /* Sets NAME to FIRST, SEPARATOR and what it was. */
 static int put_before(const char *name, const char *first, char separator)
 {
@@ -222,7 +202,7 @@ static int set_variable(const struct request *request)
 static int set_environment(const struct request *request, struct fault *fault)
 {
 	char path[PATH_MAX];
-	int error = find_sampler(path, fault);
+	int error = sampler_find(path, fault);
 
 	if (error)
 		return error;

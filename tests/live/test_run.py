@@ -352,6 +352,57 @@ def check_nested(tap):
                "unless it is run itself", settings)
 
 
+def install(**variables):
+    """Installs the program and its sampler from the build tree, with VARIABLES of make."""
+    words = [f"{name}={value}" for name, value in variables.items()]
+    done = subprocess.run(
+        [harness.need("make"), "-s", "-C", str(harness.BUILD), "install-binPROGRAMS",
+         "install-samplerDATA", *words],
+        env={name: value for name, value in harness.CLEAN_ENV.items()
+             if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")},
+        capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+
+
+def preloads(program, **options):
+    """What PROGRAM preloads, and what it says."""
+    done = subprocess.run([program, "run", "--", "sh", "-c", "echo $LD_PRELOAD"], check=False,
+                          capture_output=True, text=True, timeout=harness.PATIENCE_S, **options)
+    return done.stdout.strip(), done.stderr
+
+
+def check_installed(tap):
+    """The program finds its library wherever both are."""
+    name = "lib/fragscope/libfragscope-preload.so"
+    if not (harness.BUILD / "Makefile").exists():
+        raise Skip("there is no build tree to install from")
+    with harness.scratch() as scratch:
+        for prefix in ("one", "two"):
+            at = scratch / prefix
+            install(prefix=at)
+            tap.equal(preloads(at / "bin/fragscope"), (str(at / name), ""), f"prefix {prefix}")
+        at = at.rename(scratch / "moved")
+        tap.equal(preloads(at / "bin/fragscope"), (str(at / name), ""), "a prefix that was moved")
+        link = scratch / "link"
+        link.symlink_to(at / "bin/fragscope")
+        tap.equal(preloads(link), (str(at / name), ""), "by a link")
+        install(DESTDIR=scratch / "stage", prefix="/opt")
+        at = scratch / "stage/opt"
+        tap.equal(preloads(at / "bin/fragscope"), (str(at / name), ""), "DESTDIR")
+        other = (at / name).rename(scratch / "other.so")
+        env = {**harness.CLEAN_ENV, "FRAGSCOPE_PRELOAD": str(other)}
+        tap.equal(preloads(at / "bin/fragscope", env=env), (str(other), ""), "FRAGSCOPE_PRELOAD")
+        env["FRAGSCOPE_PRELOAD"] = "/no/such"
+        tap.equal(preloads(at / "bin/fragscope", env=env),
+                  ("", "fragscope: cannot read the sampler /no/such, which FRAGSCOPE_PRELOAD "
+                       "names: No such file or directory\n"), "which names nothing")
+    make = [harness.need("make"), "-C", str(harness.BUILD), "-n", "-W", "Makefile", "V=1",
+            "tools/sampler.o"]
+    done = subprocess.run(make, capture_output=True, text=True, check=False)
+    tap.ok("PKGLIBDIR" in done.stdout, "another prefix makes another object", done.stderr)
+
+
 def check_usage(tap):
     see = "; see 'fragscope run --help'\n"
     for words, why in (
@@ -385,6 +436,7 @@ def main():
         ("rows", check_rows),
         ("exec", check_exec),
         ("nested", check_nested),
+        ("installed", check_installed),
     ):
         with tap.section(name):
             check(tap)

@@ -1,8 +1,9 @@
 /* test_sampler.c: the parts of the sampler that are not bound to a program: its settings,
- * its budget, and what it makes of malloc_info's text. */
+ * its budget, what it makes of malloc_info's text; and where it is looked for. */
 #include "preload/budget.h"
 #include "preload/info.h"
 #include "preload/settings.h"
+#include "sampler.h"
 
 #include <malloc.h>
 #include <setjmp.h>
@@ -308,6 +309,34 @@ static void it_agrees_with_mallinfo2(void **state)
 		free(chunk[i]);
 }
 
+/* ---- its place ---- */
+
+static void directories_are_seen_from_others(void **state)
+{
+	static const struct {
+		const char *from, *to, *want;
+	} cases[] = {
+		{"/usr/bin", "/usr/lib/fragscope", "../lib/fragscope"},
+		{"/usr/bin", "/usr/lib/x86_64-linux-gnu/fragscope",
+		 "../lib/x86_64-linux-gnu/fragscope"},
+		{"/usr/local/bin/", "/usr/local/lib64//fragscope", "../lib64//fragscope"},
+		{"/usr/bin", "/usr/binaries", "../binaries"},
+		{"/usr/bin", "/usr/bin/fragscope", "fragscope"},
+		{"/bin", "/opt/x", "../opt/x"},
+		{"/a/b/c", "/a/x", "../../x"},
+		{"/a/b", "/a/b", "../b"},
+	};
+	char path[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_true(
+			sampler_relative(cases[i].from, cases[i].to, path, sizeof(path)));
+		assert_string_equal(path, cases[i].want);
+	}
+	assert_false(sampler_relative("/usr/bin", "/usr/lib/fragscope", path, 8));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +351,7 @@ int main(void)
 		cmocka_unit_test(what_is_cut_off_or_odd_is_nothing),
 		cmocka_unit_test(many_arenas_are_counted),
 		cmocka_unit_test(it_agrees_with_mallinfo2),
+		cmocka_unit_test(directories_are_seen_from_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
