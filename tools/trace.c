@@ -290,6 +290,8 @@ static int tell_header(struct session *session, struct fault *fault)
 		error = note(session, tracer_describe(session->tracer[i]));
 		if (price)
 			verb_tell("%s", price);
+		if (tracer_waits(session->tracer[i]))
+			verb_tell("%s", tracer_waits(session->tracer[i]));
 	}
 	if (!error && session->request->oom)
 		error = note(session, "kills for memory, of any process on this host");

@@ -19,7 +19,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { LAST_POLLS = 10, PAUSE_NS = 1000000, DESCRIPTION = 512 };
+enum { LAST_POLLS = 10, PAUSE_NS = 1000000, DESCRIPTION = 512, WAITING = 256 };
+
+#define WAIT_NS INT64_C(500000000) /* between two looks whether there is a heap */
 
 struct tracer {
 	struct tracer_options options;
@@ -29,6 +31,8 @@ struct tracer {
 	struct burst *burst;   /* null: none were asked for */
 	struct source *source; /* of the full readings; null: none are taken */
 	struct sample *sample;
+	bool waits; /* for malloc to be called, to open SOURCE */
+	char waiting[WAITING];
 	bool has_reading;
 	bool is_unreadable; /* and it was told */
 	struct event_reading reading;
@@ -63,14 +67,45 @@ static void keep_reading(struct tracer *tracer)
 	tracer->has_reading = true;
 }
 
+/* Opens the readings of a heap that is there. What they need of memory is taken late
+ * where it was not. 0, also when it is not, or -errno and FAULT. */
+static int open_source(struct tracer *tracer, struct fault *fault)
+{
+	const struct source_options options = {
+		.source = SOURCE_HEAP,
+		.threads = 1,
+		.unusable_for_bytes = 65536,
+		.hurry = verb_stop_flag(),
+	};
+	int error = source_open(&tracer->source, tracer->process.pid, &options, fault);
+
+	tracer->waits = error == -ENODATA && fault->status == EXIT_NO_SOURCE;
+	if (tracer->waits)
+		return 0;
+	if (error)
+		return error;
+	tracer->sample = source_sample(tracer->source);
+	return tracer->sample ? 0
+			      : fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+}
+
 /* Reads the heap when it is time to. 0, TRACER_ENDED or -errno with FAULT. */
 static int read_heap(struct tracer *tracer, struct fault *fault)
 {
 	int64_t now = clock_monotonic_ns();
-	int result;
+	int result = 0;
 
-	if (!tracer->source || now < tracer->reading_due_ns)
+	if (now < tracer->reading_due_ns)
 		return TRACER_RUNS;
+	if (tracer->waits) {
+		tracer->reading_due_ns = now + WAIT_NS;
+		result = open_source(tracer, fault);
+	}
+	/* The end of a process is told by the next poll. */
+	if (result == -ESRCH || !tracer->source)
+		return TRACER_RUNS;
+	if (result)
+		return result;
 	result = source_read(tracer->source, tracer->sample, fault);
 	if (result == SOURCE_ENDED)
 		return TRACER_ENDED;
@@ -87,22 +122,18 @@ static int read_heap(struct tracer *tracer, struct fault *fault)
 
 static int open_readings(struct tracer *tracer, struct fault *fault)
 {
-	const struct source_options options = {
-		.source = SOURCE_HEAP,
-		.threads = 1,
-		.unusable_for_bytes = 65536,
-		.hurry = verb_stop_flag(),
-	};
 	int error;
 
 	if (!tracer->options.reading_ns)
 		return 0;
-	error = source_open(&tracer->source, tracer->process.pid, &options, fault);
+	error = open_source(tracer, fault);
 	if (error)
 		return error;
-	tracer->sample = source_sample(tracer->source);
-	if (!tracer->sample)
-		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	if (tracer->waits)
+		snprintf(tracer->waiting, sizeof(tracer->waiting),
+			 "process %d (%s) has allocated nothing through malloc yet: "
+			 "waiting for its heap",
+			 tracer->process.pid, tracer->process.comm);
 	error = read_heap(tracer, fault);
 	return error == TRACER_ENDED ? -ESRCH : error;
 }
@@ -326,6 +357,11 @@ int tracer_bursts(const struct tracer *tracer, struct bursts *bursts)
 const char *tracer_price(const struct tracer *tracer)
 {
 	return tracer->burst ? burst_describe(tracer->burst) : NULL;
+}
+
+const char *tracer_waits(const struct tracer *tracer)
+{
+	return tracer->waits ? tracer->waiting : NULL;
 }
 
 bool tracer_concerns(const struct tracer *tracer, const struct kill_event *kill)

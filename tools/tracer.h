@@ -30,7 +30,8 @@ struct tracer;
 /* Called for each full event. 0, or -errno to end the poll. */
 typedef int tracer_fn(struct event *event, void *context);
 
-/* Puts the process PID under probes. 0, or -errno and FAULT. */
+/* Puts the process PID under probes. One that has called malloc never before has a heap
+ * to read when it does: see tracer_waits. 0, or -errno and FAULT. */
 int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *options,
 		struct fault *fault);
 void tracer_close(struct tracer *tracer);
@@ -50,6 +51,10 @@ int tracer_bursts(const struct tracer *tracer, struct bursts *bursts);
 
 /* What the bursts cost, as a line; null without bursts. Owned by TRACER. */
 const char *tracer_price(const struct tracer *tracer);
+
+/* That the heap is waited for, and its readings with it, as a line; null: it is there, or
+ * is not to be read. Owned by TRACER. */
+const char *tracer_waits(const struct tracer *tracer);
 
 /* Whether KILL is of the process, or of one in the same memory cgroup. */
 bool tracer_concerns(const struct tracer *tracer, const struct kill_event *kill);

@@ -236,7 +236,7 @@ int attach_unused(const struct process *process, const struct attached *attached
 {
 	if (attached->other[0])
 		return fault_set(
-			fault, EXIT_NO_SOURCE, -ENODATA,
+			fault, EXIT_NO_SOURCE, -ENOENT,
 			"process %d (%s) uses the allocator of %s, and glibc malloc is "
 			"unused; its memory as a whole is told by --source proc",
 			process->pid, process->comm, attached->other);

@@ -22,8 +22,9 @@ struct attached {
  * layout). Reads files only, never the process's memory. */
 int attach(const struct process *process, struct attached *attached, struct fault *fault);
 
-/* Fills FAULT for a process whose glibc malloc is there but has got no memory, naming the
- * allocator that it uses in its place when that is known. Returns -ENODATA. */
+/* Fills FAULT for a process whose glibc malloc is there but has got no memory. Returns
+ * -ENOENT when the allocator that it uses in its place is known, and named; else -ENODATA:
+ * it may have allocated nothing yet. */
 int attach_unused(const struct process *process, const struct attached *attached,
 		  struct fault *fault);
 

@@ -43,6 +43,27 @@ def run_brk(tap):
         tap.equal(times, sorted(times), "in the order of time")
 
 
+def run_late(tap):
+    """A program that has not called malloc yet: its heap is waited for."""
+    with harness.Target([harness.program("late")]) as target:
+        target.line()
+        with Trace(target, *ALL, "--reading", "50ms") as trace:
+            tap.ok("waiting for its heap" in trace.said, "so it says", trace.said)
+            tap.equal(trace.events, [], "nothing yet")
+            target.say("m")
+            target.line()
+            harness.until(lambda: trace.events, "growth")
+            tracing.check_stacks(tap, trace.events, "main", "fill_heap", "malloc")
+
+            def has_reading():
+                target.say("m")
+                target.line()
+                return any("last_reading" in event for event in trace.events)
+
+            harness.until(has_reading, "an event with a reading")
+            tap.equal(trace.stop(), 0, "exit status", trace.said)
+
+
 def run_ways(tap):
     """Through calloc, memalign and realloc."""
     for how in ("calloc", "memalign", "realloc"):
@@ -274,6 +295,7 @@ def run_libc(tap, libc):
 
 CASES = [
     ("brk", run_brk),
+    ("no heap yet", run_late),
     ("other ways to ask", run_ways),
     ("largest chunk", run_largest),
     ("secondary arenas", run_arenas),
