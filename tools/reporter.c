@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Between two readings: of a short time there are ENOUGH all the same. */
 #define USUAL_WAIT_NS INT64_C(500000000)
@@ -604,14 +603,6 @@ static void judge(struct reporter *reporter)
 	report->answer = reporter->answer;
 }
 
-static uint64_t own_cpu_ns(void)
-{
-	struct timespec used;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
-}
-
 static void fill(struct reporter *reporter)
 {
 	struct report *report = &reporter->report;
@@ -635,7 +626,7 @@ static void fill(struct reporter *reporter)
 	fill_limits(reporter);
 	judge(reporter);
 	report->cost.events = reporter->events;
-	report->cost.cpu_ns = own_cpu_ns();
+	report->cost.cpu_ns = (uint64_t)clock_process_ns();
 }
 
 static int gather(struct reporter *reporter, const sigset_t *mask, struct fault *fault)

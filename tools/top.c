@@ -14,20 +14,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_INTERVAL_NS INT64_C(1000000000)
 #define DEFAULT_UNUSABLE    UINT64_C(65536)
 #define DEFAULT_ZOOM_NS	    INT64_C(120000000000)
 #define TICK_NS		    INT64_C(1000000000)
+#define LEAST_CPU_NS	    INT64_C(5000000000)
 
-/* Of what all this may cost, the rest being for the screen and the events. */
-#define READING_SHARE 0.8
+/* Of what all this may cost: what the screen and the events do not use is for readings,
+ * and what they do is paid for by them. */
+#define DRAWING_SHARE 0.25
+#define EVENTS_SHARE  0.25
 
 enum {
-	/* Someone who looks at the map or the advice wants to see it move. */
-	LOOK_TIMES = 5,
 	DEFAULT_PERCENT = 1,
 	SPEED_MAX = 1000000,
 	/* The largest screen that is drawn whole; what lies beyond stays blank. */
@@ -59,7 +59,7 @@ static const struct option_spec options[] = {
 	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(max_cost_percent),
-	 .help = "Take at most PERCENT of a processor (1 unless given): there are fewer readings where they are dear."},
+	 .help = "Take at most PERCENT of a processor (1 unless given): where readings take long there are fewer of them, whatever INTERVAL says."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Put no eBPF probes in place: no growths, failures and kills."},
 	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(no_color),
@@ -227,18 +227,21 @@ void top_say(struct top *top, bool bad, const char *format, ...)
 	top->dirty = true;
 }
 
-/* The share of a core that this process took over the last ten seconds or so. */
+/* The share of a core that this process took over the last ten seconds or so, and not
+ * below five. Where something was excused the marks from before say too much. */
 static void measure_own_cpu(struct top *top, int64_t now_ns)
 {
 	struct top_cpu *cpu = &top->cpu;
 	const struct top_cpu_mark *oldest;
-	struct timespec used;
-	int64_t used_ns;
+	int64_t used_ns, excused_ns;
 
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-	used_ns = used.tv_sec * INT64_C(1000000000) + used.tv_nsec;
+	if (!top->feed)
+		return;
+	used_ns = feed_used_ns(top->feed, &excused_ns);
+	if (excused_ns != cpu->excused_ns)
+		*cpu = (struct top_cpu){.excused_ns = excused_ns};
 	oldest = &cpu->mark[cpu->count < TOP_CPU_MARKS ? 0 : cpu->next];
-	if (cpu->count && now_ns > oldest->at_ns) {
+	if (cpu->count && now_ns - oldest->at_ns >= LEAST_CPU_NS) {
 		cpu->known = true;
 		cpu->share = (double)(used_ns - oldest->used_ns) /
 			     (double)(now_ns - oldest->at_ns);
@@ -250,10 +253,35 @@ static void measure_own_cpu(struct top *top, int64_t now_ns)
 	top->dirty = true;
 }
 
-static int64_t wait_ns(const struct top *top, int64_t tick_ns)
+/* How long the screen, which has changed, is left as it was; 0: it is drawn now. */
+static int64_t drawing_wait_ns(struct top *top)
+{
+	struct account *account = &top->drawing;
+
+	if (!top->feed || top->pressed)
+		return 0;
+	account_gain(account, account->share, clock_monotonic_ns());
+	return account_wait_ns(account, 0);
+}
+
+/* What a key asked for is drawn at once, and not paid for here: what came by itself would
+ * have to wait for it. */
+static void draw(struct top *top)
+{
+	int64_t cpu_ns = clock_thread_ns();
+
+	top_draw(top);
+	if (!top->pressed)
+		account_pay(&top->drawing, clock_thread_ns() - cpu_ns);
+	top->pressed = false;
+}
+
+static int64_t wait_ns(struct top *top, int64_t tick_ns)
 {
 	int64_t wait = tick_ns - clock_monotonic_ns(), replay;
 
+	if (top->dirty && drawing_wait_ns(top) < wait)
+		wait = drawing_wait_ns(top);
 	if (top->replay) {
 		replay = replayer_wait_ns(top->replay);
 		if (replay >= 0 && replay < wait)
@@ -263,7 +291,7 @@ static int64_t wait_ns(const struct top *top, int64_t tick_ns)
 }
 
 /* Until something is pressed, comes or is due. False: the terminal is gone. */
-static bool wait_for_work(const struct top *top, int64_t tick_ns, const sigset_t *mask)
+static bool wait_for_work(struct top *top, int64_t tick_ns, const sigset_t *mask)
 {
 	int64_t ns = wait_ns(top, tick_ns);
 	const struct timespec timeout = {ns / 1000000000, ns % 1000000000};
@@ -293,7 +321,7 @@ static void fit(struct top *top)
 
 	term_size(top->term, &rows, &columns);
 	canvas_resize(top->canvas, rows, columns);
-	top->dirty = true;
+	top->dirty = top->pressed = true;
 }
 
 static void obey_signals(struct top *top)
@@ -321,6 +349,7 @@ static void take_input(struct top *top)
 		term_read(top->term, &input);
 		if (input.kind == TERM_NOTHING)
 			return;
+		top->pressed = true;
 		if (input.kind == TERM_RESIZED)
 			fit(top);
 		else
@@ -345,11 +374,11 @@ static void loop(struct top *top, const sigset_t *mask)
 			measure_own_cpu(top, clock_monotonic_ns());
 			tick_ns = clock_monotonic_ns() + TICK_NS;
 		}
-		if (top->dirty && !top->quit)
-			top_draw(top);
+		if (top->dirty && !top->quit && !drawing_wait_ns(top))
+			draw(top);
 		pthread_sigmask(SIG_SETMASK, &blocked, NULL);
 		obey_signals(top);
-		if (top->quit || (!top->dirty && !wait_for_work(top, tick_ns, mask)))
+		if (top->quit || !wait_for_work(top, tick_ns, mask))
 			return;
 	}
 }
@@ -364,7 +393,7 @@ static int out_of_memory(struct fault *fault)
 static int open_feed(struct top *top, struct fault *fault)
 {
 	const struct top_request *request = top->request;
-	double share = READING_SHARE * (double)request->max_cost_percent / 100;
+	double share = (double)request->max_cost_percent / 100;
 	const struct feed_options wanted = {
 		.source = {.source = request->source,
 			   .arenas = true,
@@ -375,12 +404,12 @@ static int open_feed(struct top *top, struct fault *fault)
 			   .unusable_for_bytes = DEFAULT_UNUSABLE},
 		.interval_ns = request->interval_ns,
 		.share = share,
-		.look_share = share * LOOK_TIMES,
 	};
 	int error = feed_new(&top->feed, &wanted, fault);
 
+	account_open(&top->drawing, share * DRAWING_SHARE, clock_monotonic_ns());
 	if (!error && !request->no_events)
-		error = events_new(&top->events, fault);
+		error = events_new(&top->events, top->feed, share * EVENTS_SHARE, fault);
 	return error;
 }
 

@@ -8,6 +8,7 @@
 #include "analysis/rule.h"
 #include "analysis/trend.h"
 #include "analysis/verdict.h"
+#include "base/account.h"
 #include "options.h"
 #include "series/history.h"
 #include "source/source.h"
@@ -78,7 +79,8 @@ struct top_time {
 /* What this process itself takes. */
 struct top_cpu {
 	bool known;
-	double share; /* of a core, over the time of the marks */
+	double share;	    /* of a core, over the time of the marks */
+	int64_t excused_ns; /* when they were made; see feed_used_ns */
 	struct top_cpu_mark {
 		int64_t at_ns, used_ns;
 	} mark[TOP_CPU_MARKS];
@@ -162,6 +164,8 @@ struct top {
 	char popup_title[64], popup[TOP_TEXT];
 
 	struct top_cpu cpu;
+	struct account drawing; /* of what is drawn because something came */
+	bool pressed;		/* since the last drawing: it is not put off */
 	struct top_map map;
 	struct top_advice advice;
 	struct top_trend_key trend_key;

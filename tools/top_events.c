@@ -1,6 +1,7 @@
 #include "top_events.h"
 
 #include "analysis/explain.h"
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/take.h"
 #include "probe/kill.h"
@@ -18,12 +19,14 @@
 #include <unistd.h>
 
 enum {
-	ROWS = 64, /* on their way from the thread to the taker */
-	RATE = 20, /* full events a second of one process */
+	ROWS = 64,	   /* on their way from the thread to the taker */
+	RATE_MOST = 20,	   /* full events a second of one process */
+	EVENT_NS = 250000, /* what one takes, to follow its stack and to be told */
 	STACK_BYTES = 16384,
 };
 
-#define POLL_NS INT64_C(100000000)
+#define POLL_NS	  INT64_C(100000000)
+#define LATEST_NS INT64_C(5000000000) /* later than this nobody waits for an event */
 
 enum watch_state {
 	WATCH_NONE,
@@ -50,7 +53,9 @@ struct events {
 	struct events_row row[ROWS]; /* a ring */
 	size_t first, count;
 	uint64_t lost;
+	struct feed *feed;
 	/* Of the thread alone. */
+	struct account account;
 	struct kills *kills;
 	bool kills_asked;
 	int polled; /* the target whose events come now */
@@ -141,6 +146,21 @@ static void on_kill(const struct kill_event *raw, void *context)
 
 /* ---- the thread: watching ---- */
 
+/* Full events a second that one process more may have: those that the share allows, and
+ * one at least. */
+static uint64_t rate(const struct events *events)
+{
+	double most = events->account.share * 1e9 / EVENT_NS;
+	unsigned watched = 1;
+
+	for (int i = 0; i < FEED_TARGETS; i++)
+		watched += events->watch[i].tracer != NULL;
+	most /= watched;
+	if (most < 1)
+		return 1;
+	return most < RATE_MOST ? (uint64_t)most : RATE_MOST;
+}
+
 static void set_over(struct events *events, struct watch *watch, const char *why)
 {
 	pthread_mutex_lock(&events->lock);
@@ -153,13 +173,18 @@ static void set_over(struct events *events, struct watch *watch, const char *why
 static void begin(struct events *events, struct watch *watch)
 {
 	const struct tracer_options wanted = {
-		.events_per_second = RATE,
+		.events_per_second = rate(events),
 		.stack_bytes = STACK_BYTES,
 		.kinds = (1U << EVENT_KILL) - 1,
 	};
 	struct fault fault = {0};
+	int64_t cpu_ns = clock_thread_ns();
+	int error = tracer_open(&watch->tracer, watch->pid, &wanted, &fault);
 
-	if (tracer_open(&watch->tracer, watch->pid, &wanted, &fault)) {
+	cpu_ns = clock_thread_ns() - cpu_ns;
+	account_pay(&events->account, -cpu_ns);
+	feed_excuse(events->feed, cpu_ns);
+	if (error) {
 		watch->tracer = NULL;
 		set_over(events, watch, fault.text);
 		return;
@@ -206,10 +231,23 @@ static void poll_all(struct events *events)
 	}
 }
 
-/* Nothing is polled while nothing is watched. False: the end is asked for. */
-static bool wait_for_work(struct events *events)
+/* How long what the last poll took says to wait for the next. */
+static int64_t pace_ns(struct events *events, int64_t cpu_ns)
 {
-	int64_t due_ns = clock_monotonic_ns() + POLL_NS;
+	int64_t wait_ns;
+
+	account_gain(&events->account, events->account.share, clock_monotonic_ns());
+	account_pay(&events->account, cpu_ns);
+	wait_ns = account_wait_ns(&events->account, 0);
+	if (wait_ns < POLL_NS)
+		return POLL_NS;
+	return wait_ns < LATEST_NS ? wait_ns : LATEST_NS;
+}
+
+/* Nothing is polled while nothing is watched. False: the end is asked for. */
+static bool wait_for_work(struct events *events, int64_t wait_ns)
+{
+	int64_t due_ns = clock_monotonic_ns() + wait_ns;
 	const struct timespec due = {.tv_sec = due_ns / 1000000000,
 				     .tv_nsec = due_ns % 1000000000};
 	bool any = false, goes_on;
@@ -230,9 +268,14 @@ static bool wait_for_work(struct events *events)
 static void *run(void *context)
 {
 	struct events *events = context;
+	int64_t wait_ns = POLL_NS;
 
-	while (wait_for_work(events))
+	while (wait_for_work(events, wait_ns)) {
+		int64_t cpu_ns = clock_thread_ns();
+
 		poll_all(events);
+		wait_ns = pace_ns(events, clock_thread_ns() - cpu_ns);
+	}
 	for (int i = 0; i < FEED_TARGETS; i++)
 		tracer_close(events->watch[i].tracer);
 	kills_close(events->kills);
@@ -241,7 +284,8 @@ static void *run(void *context)
 
 /* ---- opening and closing ---- */
 
-int events_new(struct events **events, struct fault *fault)
+int events_new(struct events **events, struct feed *feed, double share,
+	       struct fault *fault)
 {
 	struct events *new = take(sizeof(*new));
 	pthread_condattr_t monotonic;
@@ -249,6 +293,8 @@ int events_new(struct events **events, struct fault *fault)
 
 	if (!new)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	new->feed = feed;
+	account_open(&new->account, share, clock_monotonic_ns());
 	new->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&new->lock, NULL);
 	pthread_condattr_init(&monotonic);

@@ -28,9 +28,12 @@ struct events_row {
 };
 
 struct events;
+struct feed;
 
-/* A thread that watches nothing yet. 0, or -errno and FAULT. */
-int events_new(struct events **events, struct fault *fault);
+/* A thread that watches nothing yet. FEED excuses what it takes to put probes in place;
+ * what else the events take is kept below SHARE of a core. 0, or -errno and FAULT. */
+int events_new(struct events **events, struct feed *feed, double share,
+	       struct fault *fault);
 
 /* Ends the thread, which takes the probes away, and frees all. */
 void events_free(struct events *events);

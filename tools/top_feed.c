@@ -1,5 +1,6 @@
 #include "top_feed.h"
 
+#include "base/account.h"
 #include "base/clock.h"
 #include "base/take.h"
 
@@ -8,15 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#define LONGEST_NS INT64_C(10000000000)
+#define LOOK_CREDIT_NS 30e9 /* see feed_want */
 
 enum {
-	LEAST_TIMES = 10, /* a reading waits for ten times what it took */
 	/* A look is made, ready, taken, or the one before that. */
 	LOOKS = 4,
+	SLACK_PARTS = 16, /* a wait of such a part of the interval is none */
 };
 
 /* READING is the thread's, TAKEN the taker's; READY goes from hand to hand under the
@@ -27,9 +27,10 @@ struct target {
 	struct sample *reading, *ready, *taken;
 	struct bounds reading_bounds, ready_bounds, taken_bounds;
 	bool fresh, over, busy, has_taken;
-	bool hurried;	/* the taker's: it knows of the end */
-	int64_t due_ns; /* CLOCK_MONOTONIC */
-	int64_t interval_ns, cpu_ns;
+	bool hurried;		  /* the taker's: it knows of the end */
+	int64_t began_ns, due_ns; /* CLOCK_MONOTONIC; 0: no reading has begun */
+	int64_t interval_ns;
+	struct account account;
 	struct fault why;
 };
 
@@ -41,8 +42,11 @@ struct looks {
 	struct feed_look look[LOOKS];
 };
 
+/* SETTLED_NS of what was used have been paid for by the targets; PAID_NS of what came
+ * since then too, by those that were read. */
 struct feed {
 	struct looks looks;
+	int64_t excused_ns, settled_ns, paid_ns;
 	struct feed_options options;
 	int fd;
 	bool has_thread, quit;
@@ -54,15 +58,108 @@ struct feed {
 	struct target target[FEED_TARGETS];
 };
 
-int64_t feed_pace(int64_t cpu_ns, int64_t interval_ns, double share)
-{
-	double fair_ns = (double)cpu_ns / share;
-	int64_t longest_ns = cpu_ns * LEAST_TIMES, pace_ns;
+/* ---- the accounts ---- */
 
-	if (longest_ns < LONGEST_NS)
-		longest_ns = LONGEST_NS;
-	pace_ns = fair_ns < (double)longest_ns ? (int64_t)fair_ns : longest_ns;
-	return pace_ns > interval_ns ? pace_ns : interval_ns;
+static int64_t used_ns(const struct feed *feed)
+{
+	return clock_process_ns() - feed->excused_ns;
+}
+
+/* Each target has an equal share, and pays for its readings and looks, and an equal part
+ * of what all else has used: the screen, the events. */
+static void settle(struct feed *feed)
+{
+	int64_t now_ns = clock_monotonic_ns(), now_used_ns = used_ns(feed);
+	int64_t rest_ns = now_used_ns - feed->settled_ns - feed->paid_ns;
+	int count = 0;
+
+	for (int i = 0; i < feed->count; i++)
+		count += !feed->target[i].over;
+	for (int i = 0; i < feed->count; i++) {
+		struct target *target = &feed->target[i];
+
+		if (target->over)
+			continue;
+		account_gain(&target->account, feed->options.share / count, now_ns);
+		account_pay(&target->account, rest_ns / count);
+	}
+	feed->settled_ns = now_used_ns;
+	feed->paid_ns = 0;
+}
+
+static void pay(struct feed *feed, struct target *target, int64_t cpu_ns)
+{
+	account_pay(&target->account, cpu_ns);
+	feed->paid_ns += cpu_ns;
+}
+
+/* What is shown shall not jump with each reading. */
+static int64_t eased(int64_t before_ns, int64_t now_ns)
+{
+	if (now_ns > 2 * before_ns || now_ns < before_ns / 2)
+		return now_ns;
+	return before_ns + (now_ns - before_ns) / 4;
+}
+
+/* When TARGET, which was read at BEGAN_NS, is read next: instants that a long reading has
+ * let pass are left out. */
+static void plan(struct feed *feed, struct target *target)
+{
+	int64_t interval_ns = feed->options.interval_ns;
+	int64_t now_ns = clock_monotonic_ns(), allowed_ns;
+
+	settle(feed);
+	allowed_ns = now_ns + account_wait_ns(&target->account, 0);
+	target->due_ns += interval_ns;
+	if (target->due_ns < now_ns || target->due_ns > target->began_ns + interval_ns)
+		target->due_ns = target->began_ns + interval_ns;
+	if (target->due_ns < allowed_ns)
+		target->due_ns = allowed_ns;
+	target->interval_ns =
+		eased(target->interval_ns, target->due_ns - target->began_ns);
+}
+
+/* The same of one that waits: what else is used puts it off, and what is excused brings
+ * it forward. */
+static void plan_anew(struct feed *feed, struct target *target)
+{
+	int64_t due_ns = target->began_ns + feed->options.interval_ns;
+	int64_t allowed_ns = clock_monotonic_ns() + account_wait_ns(&target->account, 0);
+
+	target->due_ns = due_ns > allowed_ns ? due_ns : allowed_ns;
+	target->interval_ns =
+		eased(target->interval_ns, target->due_ns - target->began_ns);
+}
+
+/* Whether the account of TARGET, whose turn it is, allows a reading now. */
+static bool is_allowed(struct feed *feed, struct target *target)
+{
+	settle(feed);
+	if (!target->began_ns || target->hurried ||
+	    account_wait_ns(&target->account, 0) <=
+		    feed->options.interval_ns / SLACK_PARTS)
+		return true;
+	plan_anew(feed, target);
+	return false;
+}
+
+/* When the look that is wanted may be made: INT64_MAX where there is none. */
+static int64_t look_due_ns(struct feed *feed, int64_t now_ns)
+{
+	const struct target *target;
+	const struct account *account;
+
+	if (!feed->looks.wanted)
+		return INT64_MAX;
+	target = &feed->target[feed->looks.wish.target];
+	account = &target->account;
+	/* It comes with the first reading. */
+	if (!target->began_ns)
+		return INT64_MAX;
+	settle(feed);
+	return target->over ? now_ns
+			    : now_ns + account_wait_ns(account,
+						       LOOK_CREDIT_NS * account->share);
 }
 
 /* ---- the thread ---- */
@@ -70,11 +167,7 @@ int64_t feed_pace(int64_t cpu_ns, int64_t interval_ns, double share)
 /* What reading TARGET has taken so far, in this thread and the source's own. */
 static int64_t cpu_ns_of(const struct target *target)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec +
-	       source_cpu_ns(target->source);
+	return clock_thread_ns() + source_cpu_ns(target->source);
 }
 
 /* With the lock held: whose turn it is, or null; *DUE_NS is when the next one's comes. */
@@ -103,20 +196,6 @@ static bool is_wished(const struct feed *feed, const struct target *target)
 	       !target->over;
 }
 
-/* Instants that a long reading has let pass are left out. */
-static void plan(const struct feed *feed, struct target *target, int64_t began_ns)
-{
-	int64_t now_ns = clock_monotonic_ns();
-	double share =
-		is_wished(feed, target) ? feed->options.look_share : feed->options.share;
-
-	target->interval_ns =
-		feed_pace(target->cpu_ns, feed->options.interval_ns, share / feed->count);
-	target->due_ns += target->interval_ns;
-	if (target->due_ns < now_ns || target->due_ns > began_ns + target->interval_ns)
-		target->due_ns = began_ns + target->interval_ns;
-}
-
 static void make_look(const struct target *target, struct feed_look *look)
 {
 	const struct feed_wish *wish = &look->wish;
@@ -139,8 +218,8 @@ static void make_look(const struct target *target, struct feed_look *look)
 		look->has_smaps = !source_smaps(target->source, &look->smaps);
 }
 
-/* With the lock held, but for the look itself. What it takes of a processor. */
-static int64_t look(struct feed *feed)
+/* With the lock held, but for the look itself. */
+static void look(struct feed *feed)
 {
 	struct looks *looks = &feed->looks;
 	struct feed_look *made = looks->making;
@@ -155,21 +234,22 @@ static int64_t look(struct feed *feed)
 	make_look(target, made);
 	cpu_ns = cpu_ns_of(target) - cpu_ns;
 	pthread_mutex_lock(&feed->lock);
+	pay(feed, target, cpu_ns);
 	target->busy = false;
 	looks->making = looks->ready;
 	looks->ready = made;
 	looks->fresh = true;
 	eventfd_write(feed->fd, 1);
-	return cpu_ns;
 }
 
 /* With the lock held, but for the reading itself. */
 static void read_target(struct feed *feed, struct target *target)
 {
-	int64_t began_ns = clock_monotonic_ns(), cpu_ns;
 	struct fault fault = {0};
+	int64_t cpu_ns;
 	int result;
 
+	target->began_ns = clock_monotonic_ns();
 	target->busy = true;
 	pthread_mutex_unlock(&feed->lock);
 	cpu_ns = cpu_ns_of(target);
@@ -179,11 +259,11 @@ static void read_target(struct feed *feed, struct target *target)
 		bounds_read(target->pid, &target->reading_bounds);
 	cpu_ns = cpu_ns_of(target) - cpu_ns;
 	pthread_mutex_lock(&feed->lock);
+	pay(feed, target, cpu_ns);
 	target->busy = false;
 	if (result == SOURCE_READ && is_wished(feed, target))
-		cpu_ns += look(feed);
-	target->cpu_ns = cpu_ns;
-	plan(feed, target, began_ns);
+		look(feed);
+	plan(feed, target);
 	if (result == SOURCE_READ || result == SOURCE_UNREADABLE) {
 		struct sample *read = target->reading;
 
@@ -215,15 +295,16 @@ static void *run(void *context)
 
 	pthread_mutex_lock(&feed->lock);
 	while (!feed->quit) {
-		int64_t due_ns;
-		struct target *target = next_target(feed, clock_monotonic_ns(), &due_ns);
+		int64_t now_ns = clock_monotonic_ns(), due_ns;
+		int64_t look_ns = look_due_ns(feed, now_ns);
+		struct target *target = next_target(feed, now_ns, &due_ns);
 
-		if (feed->looks.wanted)
+		if (look_ns <= now_ns)
 			look(feed);
-		else if (target)
+		else if (target && is_allowed(feed, target))
 			read_target(feed, target);
-		else
-			wait_until(feed, due_ns);
+		else if (!target)
+			wait_until(feed, due_ns < look_ns ? due_ns : look_ns);
 	}
 	pthread_mutex_unlock(&feed->lock);
 	return NULL;
@@ -268,6 +349,7 @@ int feed_new(struct feed **feed, const struct feed_options *options, struct faul
 	if (!new)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	new->options = *options;
+	new->settled_ns = clock_process_ns();
 	new->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = new->fd < 0 ? -errno : take_locks(new);
 	if (!error)
@@ -363,6 +445,9 @@ int feed_attach(struct feed *feed, int pid, struct fault *fault)
 		return error;
 	pthread_mutex_lock(&feed->lock);
 	index = feed->count++;
+	feed->excused_ns += source_cpu_ns(target.source);
+	account_open(&target.account, feed->options.share / feed->count,
+		     clock_monotonic_ns());
 	feed->target[index] = target;
 	pthread_cond_signal(&feed->wake);
 	pthread_mutex_unlock(&feed->lock);
@@ -381,7 +466,6 @@ void feed_take(struct feed *feed, int index, struct feed_news *news)
 		.over = target->over,
 		.reading = target->busy,
 		.interval_ns = target->interval_ns,
-		.cpu_ns = target->cpu_ns,
 	};
 	if (target->over)
 		news->why = target->why;
@@ -394,6 +478,32 @@ void feed_take(struct feed *feed, int index, struct feed_news *news)
 		target->fresh = false;
 		target->has_taken = true;
 	}
+	pthread_mutex_unlock(&feed->lock);
+}
+
+int64_t feed_used_ns(struct feed *feed, int64_t *excused_ns)
+{
+	int64_t ns;
+
+	pthread_mutex_lock(&feed->lock);
+	ns = used_ns(feed);
+	*excused_ns = feed->excused_ns;
+	pthread_mutex_unlock(&feed->lock);
+	return ns;
+}
+
+void feed_excuse(struct feed *feed, int64_t cpu_ns)
+{
+	pthread_mutex_lock(&feed->lock);
+	feed->excused_ns += cpu_ns;
+	settle(feed);
+	for (int i = 0; i < feed->count; i++) {
+		struct target *target = &feed->target[i];
+
+		if (target->began_ns && !target->over && !target->hurried)
+			plan_anew(feed, target);
+	}
+	pthread_cond_signal(&feed->wake);
 	pthread_mutex_unlock(&feed->lock);
 }
 

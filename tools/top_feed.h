@@ -1,5 +1,7 @@
-/* top_feed.h: reads the targets of `top` in a thread of its own, at an interval that
- * keeps the cost within bounds, and hands whole samples over. */
+/* top_feed.h: reads the targets of `top` in a thread of its own, and hands whole samples
+ * over; as often as is asked for, or as what the whole process uses of a processor
+ * allows.
+ */
 #ifndef FRAGSCOPE_TOP_FEED_H
 #define FRAGSCOPE_TOP_FEED_H
 
@@ -22,8 +24,7 @@ enum {
 struct feed_options {
 	struct source_options source;
 	int64_t interval_ns;
-	double share;	   /* of one core, that readings may take; see feed_pace */
-	double look_share; /* that they may take with looks */
+	double share; /* of one core, that the whole process may take */
 };
 
 /* What one call of feed_take found. */
@@ -32,7 +33,6 @@ struct feed_news {
 	bool over;	     /* no further one will: WHY says so */
 	bool reading;	     /* one is under way */
 	int64_t interval_ns; /* between the beginnings of two readings, as things are */
-	int64_t cpu_ns;	     /* what the last reading took of a processor */
 	struct fault why;
 };
 
@@ -88,7 +88,8 @@ const char *feed_describe(const struct feed *feed, int target);
 /* How many rows of arenas a sample of TARGET can have. */
 unsigned feed_arenas(const struct feed *feed, int target);
 
-/* Wishes for looks: one at once, and one after each reading of that target. */
+/* Wishes for looks: one at once, for which half a minute's worth may be overdrawn, and
+ * one after each reading of that target. */
 void feed_want(struct feed *feed, const struct feed_wish *wish);
 
 bool feed_same_wish(const struct feed_wish *a, const struct feed_wish *b);
@@ -108,9 +109,11 @@ int feed_exit_fd(const struct feed *feed, int target);
 void feed_hurry(struct feed *feed, int target);
 void feed_heard(struct feed *feed);
 
-/* Time from one reading to the next when one takes CPU_NS of a processor: INTERVAL_NS, or
- * what keeps the readings below SHARE, but 10 s at most while they then stay below a
- * tenth of a core. */
-int64_t feed_pace(int64_t cpu_ns, int64_t interval_ns, double share);
+/* CPU_NS went into attaching to a process, which is done once: no reading is put off for
+ * it. */
+void feed_excuse(struct feed *feed, int64_t cpu_ns);
+
+/* All that was excused; and what this process has used of processors besides. */
+int64_t feed_used_ns(struct feed *feed, int64_t *excused_ns);
 
 #endif

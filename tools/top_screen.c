@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { SLOWED_PARTS = 10 }; /* of the interval: by less it is not slowed */
+
 /* The right end of the graphs. What has ended does not move on. */
 static int64_t right_end(struct top *top, const struct top_target *target)
 {
@@ -133,6 +135,9 @@ static void fill_facts(struct top *top, struct screen *screen)
 	} else if (target) {
 		facts->source = feed_describe(top->feed, (int)top->shown);
 		facts->interval_ns = target->interval_ns;
+		if (target->interval_ns >
+		    top->request->interval_ns + top->request->interval_ns / SLOWED_PARTS)
+			facts->slowed_by = (unsigned)top->request->max_cost_percent;
 		facts->reading = target->reading;
 	}
 }

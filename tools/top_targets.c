@@ -1,6 +1,7 @@
 /* top_targets.c: the processes that `top` watches, and what came of them so far. */
 #include "analysis/course.h"
 #include "analysis/watch.h"
+#include "base/clock.h"
 #include "base/take.h"
 #include "base/text.h"
 #include "target/process.h"
@@ -90,8 +91,9 @@ int top_add(struct top *top, int pid, const char *comm, unsigned arenas,
 
 int top_attach(struct top *top, int pid, struct fault *fault)
 {
+	int64_t cpu_ns = clock_thread_ns();
 	char comm[SAMPLE_TEXT];
-	int index = feed_attach(top->feed, pid, fault);
+	int index = feed_attach(top->feed, pid, fault), error;
 
 	if (index < 0)
 		return index;
@@ -100,7 +102,9 @@ int top_attach(struct top *top, int pid, struct fault *fault)
 	comm[strcspn(comm, "\n")] = '\0';
 	if (top->events)
 		events_watch(top->events, index, pid);
-	return top_add(top, pid, comm, feed_arenas(top->feed, index), fault);
+	error = top_add(top, pid, comm, feed_arenas(top->feed, index), fault);
+	feed_excuse(top->feed, clock_thread_ns() - cpu_ns);
+	return error;
 }
 
 void top_free_targets(struct top *top)

@@ -29,6 +29,11 @@ int64_t clock_thread_ns(void)
 	return now_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
+int64_t clock_process_ns(void)
+{
+	return now_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 /* Splits VALUE so that REST is never negative: instants before 1970 count too. */
 static int64_t floor_divide(int64_t value, int64_t by, int64_t *rest)
 {

@@ -10,8 +10,9 @@
 int64_t clock_realtime_ns(void);
 int64_t clock_monotonic_ns(void);
 
-/* Processor time of the calling thread. */
+/* Processor time of the calling thread, and of all threads of this process. */
 int64_t clock_thread_ns(void);
+int64_t clock_process_ns(void);
 
 /* An instant of CLOCK_REALTIME as RFC 3339 in UTC with milliseconds, cut and not rounded:
  * "2026-11-21T05:17:43.123Z". Years 0 to 9999. */

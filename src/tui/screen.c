@@ -253,6 +253,10 @@ static void cost(struct text *text, const struct screen *screen)
 			text_string(text, " every ");
 			units_ns(text, (uint64_t)facts->interval_ns);
 		}
+		if (facts->slowed_by) {
+			text_string(text, ", slowed by --max-cost ");
+			text_u64(text, facts->slowed_by);
+		}
 		text_string(text, "  ");
 	}
 	if (facts->has_own_cpu) {

@@ -106,6 +106,7 @@ struct screen_facts {
 	bool has_own_cpu;
 	double own_cpu;	     /* share of one core */
 	int64_t interval_ns; /* between readings; 0: not at an interval */
+	unsigned slowed_by;  /* --max-cost, which makes that longer; 0: it does not */
 	const char *source;  /* source_describe's line, or what is replayed */
 	bool reading;	     /* a reading is under way */
 	bool replay;
