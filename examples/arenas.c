@@ -1,56 +1,81 @@
 /* arenas.c: too many arenas.
  *
  * The story: a server with many threads. So that they need not wait for each other, glibc
- * gives each an arena of its own, up to eight for each processor. Every thread has once
- * had a large request: 4 MB in small blocks. It has freed all of them, but for the
- * answer, which it made last and keeps. The blocks' memory stays in the thread's arena,
- * where no other thread can have it: the process holds a burst for each thread, although
- * never more than one was under way.
+ * gives each an arena of its own, up to eight for each processor. Every thread now and
+ * then has a large request: 4 MB in small blocks. It frees all of them, but for the
+ * answer, which it made last and keeps until the next. The blocks' memory stays in the
+ * thread's arena, where no other thread can have it: the process holds a burst for each
+ * thread, although never more than one is under way.
  *
- * What fragscope says: too many arenas, and what MALLOC_ARENA_MAX would do about it. Try
- * it: MALLOC_ARENA_MAX=2 examples/arenas. */
+ * What fragscope says: while it is watched at its work, too many arenas, and what
+ * MALLOC_ARENA_MAX would do about it; from one reading only that this may be, for had the
+ * requests all come at the same time, fewer arenas would need as much. Try it:
+ * MALLOC_ARENA_MAX=2 examples/arenas. */
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { THREADS = 24, BLOCKS = 4096, BLOCK = 1008, ANSWER = 512, SECONDS = 600 };
+enum {
+	THREADS = 24,
+	BLOCKS = 4096,
+	BLOCK = 1008,
+	ANSWER = 512,
+	REQUEST_US = 300000,
+	SECONDS = 600,
+};
 
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-static pthread_barrier_t all_started, all_done;
+static pthread_barrier_t all_started;
+static sem_t turn[THREADS], all_served;
 
-static void serve(void)
+static char *get(size_t bytes)
 {
-	static void *block[BLOCKS];
-	char *answer;
+	char *block = malloc(bytes);
 
-	for (int i = 0; i < BLOCKS; i++) {
-		block[i] = malloc(BLOCK);
-		if (!block[i])
-			exit(1);
-		memset(block[i], 1, BLOCK);
-	}
-	answer = malloc(ANSWER);
-	if (!answer)
+	if (!block)
 		exit(1);
-	memset(answer, 2, ANSWER);
-	for (int i = 0; i < BLOCKS; i++)
-		free(block[i]);
+	return memset(block, 1, bytes);
 }
 
-static void *worker(void *unused)
+/* One request; the answer to it. */
+static char *serve(unsigned takes_us)
 {
+	static char *block[BLOCKS];
+	char *answer;
+
+	for (int i = 0; i < BLOCKS; i++)
+		block[i] = get(BLOCK);
+	answer = get(ANSWER);
+	usleep(takes_us);
+	for (int i = 0; i < BLOCKS; i++)
+		free(block[i]);
+	return answer;
+}
+
+/* The first requests are short, so that the threads have soon had one each. */
+static void *worker(void *argument)
+{
+	unsigned number = (unsigned)(uintptr_t)argument;
+	char *answer = NULL;
+
 	/* All threads are there before the first request: each has its arena. */
 	free(malloc(1));
 	pthread_barrier_wait(&all_started);
-	pthread_mutex_lock(&one_at_a_time);
-	serve();
-	pthread_mutex_unlock(&one_at_a_time);
-	pthread_barrier_wait(&all_done);
-	for (;;)
-		pause();
-	return unused;
+	for (unsigned requests = 0;; requests++) {
+		char *next;
+
+		sem_wait(&turn[number]);
+		next = serve(requests ? REQUEST_US : 0);
+		free(answer);
+		answer = next;
+		if (!requests)
+			sem_post(&all_served);
+		sem_post(&turn[(number + 1) % THREADS]);
+	}
+	return NULL;
 }
 
 int main(void)
@@ -58,12 +83,17 @@ int main(void)
 	pthread_t thread;
 
 	alarm(SECONDS);
-	pthread_barrier_init(&all_started, NULL, THREADS);
-	pthread_barrier_init(&all_done, NULL, THREADS + 1);
-	for (int i = 0; i < THREADS; i++)
-		if (pthread_create(&thread, NULL, worker, NULL) != 0)
+	pthread_barrier_init(&all_started, NULL, THREADS + 1);
+	sem_init(&all_served, 0, 0);
+	for (uintptr_t i = 0; i < THREADS; i++) {
+		sem_init(&turn[i], 0, 0);
+		if (pthread_create(&thread, NULL, worker, (void *)i) != 0)
 			return 1;
-	pthread_barrier_wait(&all_done);
+	}
+	pthread_barrier_wait(&all_started);
+	sem_post(&turn[0]);
+	for (unsigned i = 0; i < THREADS; i++)
+		sem_wait(&all_served);
 	printf("READY %d\n", (int)getpid());
 	fflush(stdout);
 	for (;;)

@@ -596,6 +596,7 @@ static void judge(struct reporter *reporter)
 	};
 
 	course_held(reporter->course, &input.live);
+	course_arenas(reporter->course, &input.arenas);
 	report->verdicts = verdicts_of(&input, reporter->verdict, VERDICT_KINDS);
 	report->verdict = reporter->verdict;
 	verdict_answer(&input, reporter->verdict, report->verdicts, reporter->answer,

@@ -157,6 +157,7 @@ void top_advise(struct top *top)
 		input.others = &others;
 	}
 	if (target->has_room && !top->time.paused_ns) {
+		course_arenas(target->limits, &input.arenas);
 		input.room = &target->room;
 		input.reach = advice->reach;
 	}

@@ -28,6 +28,7 @@ enum { HELD = COURSE_FIGURES, LIMIT, TRACKS = LIMIT + ROOM_KINDS };
 struct course {
 	struct track *track[TRACKS];
 	int64_t first_ns, last_ns;
+	struct arena_course arenas;
 	struct trend_scratch scratch;
 	struct track_point point[COURSE_POINTS];
 	double time_s[COURSE_POINTS], value[COURSE_POINTS];
@@ -91,6 +92,7 @@ void course_add(struct course *course, const struct sample *sample,
 	for (unsigned i = 0; i < ROOM_KINDS; i++)
 		add(course, LIMIT + i, sample->time_ns, room && room->row[i].is_set,
 		    room ? room->row[i].used : 0);
+	arena_course_add(&course->arenas, sample);
 	if (!course->first_ns)
 		course->first_ns = sample->time_ns;
 	course->last_ns = sample->time_ns;
@@ -153,6 +155,11 @@ void course_held(struct course *course, struct verdict_trend *trend)
 size_t course_points(const struct course *course, unsigned i, struct track_point *out)
 {
 	return points_of(course->track[i], out);
+}
+
+void course_arenas(const struct course *course, struct arena_peaks *peaks)
+{
+	*peaks = arena_course_peaks(&course->arenas);
 }
 
 void course_reach(struct course *course, const struct room *room, struct room_reach *out)

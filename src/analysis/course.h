@@ -3,6 +3,7 @@
 #ifndef FRAGSCOPE_COURSE_H
 #define FRAGSCOPE_COURSE_H
 
+#include "analysis/arena_course.h"
 #include "analysis/room.h"
 #include "analysis/verdict.h"
 #include "sample/sample.h"
@@ -20,7 +21,9 @@ struct course;
 /* Takes all memory that is ever needed. 0 or -ENOMEM. */
 int course_new(struct course **course);
 
-/* The same for course_reach and course_span_s alone, in half of the memory. */
+/* The same for course_arenas, course_reach and course_span_s alone, in half of the
+ * memory.
+ */
 int course_new_limits(struct course **course);
 void course_free(struct course *course);
 
@@ -35,6 +38,9 @@ void course_held(struct course *course, struct verdict_trend *trend);
 
 /* The points of course_figure[I], COURSE_POINTS at most, into OUT; how many. */
 size_t course_points(const struct course *course, unsigned i, struct track_point *out);
+
+/* What the arenas held, each and together. */
+void course_arenas(const struct course *course, struct arena_peaks *peaks);
 
 /* When each limit of ROOM is reached at the rate of the readings; OUT has ROOM_KINDS. */
 void course_reach(struct course *course, const struct room *room, struct room_reach *out);

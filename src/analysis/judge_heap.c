@@ -7,7 +7,7 @@
 
 #define DEFAULT (UINT64_C(128) << 10) /* of both of glibc's thresholds */
 
-enum { MANY_ARENAS = 8, FEW_CHUNKS = 64 };
+enum { FEW_CHUNKS = 64 };
 
 /* The first step that frees enough with few chunks gone; null: there is none. */
 static const struct pins_step *few_for_much(const struct verdict_input *input,
@@ -62,79 +62,6 @@ bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdic
 	judge_fact(verdict, "hole_resident_bytes", UNIT_BYTES, step->hole_resident_bytes);
 	judge_fact(verdict, "arena", UNIT_COUNT, input->pins->tail_arena);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
-	return true;
-}
-
-/* The secondary arenas' sums; BEYOND_TWO leaves out the two arenas that have most free.
- */
-struct secondaries {
-	uint64_t free_resident, live, top, beyond_two;
-};
-
-static bool sum_secondaries(const struct sample *sample, struct secondaries *sum)
-{
-	uint64_t first = 0, second = 0, free_resident, value, all = 0;
-
-	*sum = (struct secondaries){0};
-	for (unsigned i = 0; i < sample->arena_count; i++) {
-		const struct arena_row *row = &sample->arena[i];
-
-		if (!judge_figure(&row->fig, FIG_FREE_RESIDENT_BYTES, &free_resident))
-			return false;
-		all += free_resident;
-		if (free_resident > first) {
-			second = first;
-			first = free_resident;
-		} else if (free_resident > second) {
-			second = free_resident;
-		}
-		if (row->index == 0)
-			continue;
-		sum->free_resident += free_resident;
-		if (judge_figure(&row->fig, FIG_LIVE_BYTES, &value))
-			sum->live += value;
-		if (judge_figure(&row->fig, FIG_TOP_BYTES, &value))
-			sum->top += value;
-	}
-	sum->beyond_two = all - first - second;
-	return sample->arena_count > 0;
-}
-
-bool judge_arenas(const struct verdict_input *input, struct verdict *verdict)
-{
-	struct secondaries sum;
-	uint64_t rss, count, threads = 0;
-
-	if (!judge_get(input, FIG_ARENAS, &count) || count < MANY_ARENAS ||
-	    !judge_get(input, FIG_RSS_BYTES, &rss) ||
-	    !sum_secondaries(input->sample, &sum) ||
-	    !judge_weighs(input, sum.free_resident, rss, &judge_of_rss))
-		return false;
-	judge_get(input, FIG_ATTACHED_THREADS, &threads);
-	verdict->stake_bytes = sum.free_resident;
-	SAY(headline,
-	    "%s of %s resident is free memory that %s arenas beside the main "
-	    "one keep, each for its own threads",
-	    BYTES(sum.free_resident), BYTES(rss), COUNT(count - 1));
-	SAY(evidence,
-	    "They hold %s live and %s free (%s of it in their tops, which no trim gives "
-	    "back), for %s threads; all but the two with most of it have %s.",
-	    BYTES(sum.live), BYTES(sum.free_resident), BYTES(sum.top), COUNT(threads),
-	    BYTES(sum.beyond_two));
-	SAY(remedy,
-	    "MALLOC_ARENA_MAX=2 when it is started (or GLIBC_TUNABLES="
-	    "glibc.malloc.arena_max=2) makes it 2 arenas instead of %s; threads then "
-	    "wait "
-	    "for each other more often. Fewer threads, or buffers that stay with one, "
-	    "help as well.",
-	    COUNT(count));
-	judge_fact(verdict, "arenas", UNIT_COUNT, count);
-	judge_fact(verdict, "secondary_free_resident_bytes", UNIT_BYTES,
-		   sum.free_resident);
-	judge_fact(verdict, "secondary_live_bytes", UNIT_BYTES, sum.live);
-	judge_fact(verdict, "secondary_top_bytes", UNIT_BYTES, sum.top);
-	judge_fact(verdict, "beyond_two_arenas_bytes", UNIT_BYTES, sum.beyond_two);
-	judge_fact(verdict, "attached_threads", UNIT_COUNT, threads);
 	return true;
 }
 

@@ -31,14 +31,28 @@ const char *severity_name(enum severity severity)
 	return names[severity];
 }
 
-/* What is told first: what breaks things, then what holds memory, then mere notes. */
+const char *verdict_title(const struct verdict *verdict)
+{
+	static const char *const perhaps[VERDICT_KINDS] = {
+		[VERDICT_ARENAS] = "Perhaps too many arenas",
+	};
+
+	return verdict->is_possible && perhaps[verdict->kind]
+		       ? perhaps[verdict->kind]
+		       : verdict_info[verdict->kind].answer;
+}
+
+/* What is told first: what breaks things, then what holds memory, then what may, and mere
+ * notes. */
 static unsigned rank_of(const struct verdict *verdict)
 {
 	if (verdict->kind == VERDICT_FAILURES)
 		return 0;
 	if (verdict->kind == VERDICT_LIMIT)
 		return 1;
-	return verdict->severity == SEVERITY_NOTE ? 3 : 2;
+	if (verdict->is_possible)
+		return 3;
+	return verdict->severity == SEVERITY_NOTE ? 4 : 2;
 }
 
 static bool comes_before(const struct verdict *one, const struct verdict *other)
@@ -84,7 +98,8 @@ static void put_causes_first(struct verdict *verdict, unsigned count)
 	for (size_t i = 0; cache && i < sizeof(causes) / sizeof(*causes); i++) {
 		const struct verdict *cause = find(verdict, count, causes[i]);
 
-		if (cause && cause->stake_bytes >= cache->stake_bytes / 2 &&
+		if (cause && !cause->is_possible &&
+		    cause->stake_bytes >= cache->stake_bytes / 2 &&
 		    cause->stake_bytes <= cache->stake_bytes)
 			cache->stake_bytes = cause->stake_bytes - 1;
 	}
@@ -151,9 +166,9 @@ static void say_healthy(const struct verdict_input *input, char *text, unsigned 
 void verdict_answer(const struct verdict_input *input, const struct verdict *verdict,
 		    unsigned count, char *text, unsigned size)
 {
-	if (!count || rank_of(verdict) == 3)
+	if (!count || rank_of(verdict) == 4)
 		say_healthy(input, text, size);
 	else
-		snprintf(text, size, "%s: %s.", verdict_info[verdict->kind].answer,
+		snprintf(text, size, "%s: %s.", verdict_title(verdict),
 			 verdict->headline);
 }

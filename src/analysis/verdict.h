@@ -5,6 +5,7 @@
 #ifndef FRAGSCOPE_VERDICT_H
 #define FRAGSCOPE_VERDICT_H
 
+#include "analysis/arena_course.h"
 #include "analysis/room.h"
 #include "sample/sample.h"
 
@@ -87,6 +88,7 @@ struct verdict_input {
 	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes,
 	 * pinned_bytes, free_chunks and largest_free_bytes. */
 	struct verdict_trend live, rss, other, pinned, chunks, largest;
+	struct arena_peaks arenas;
 	double watched_s;
 	bool has_failures; /* events were counted while it was watched */
 	uint64_t failures;
@@ -109,6 +111,7 @@ struct verdict_fact {
 struct verdict {
 	enum verdict_kind kind;
 	enum severity severity;
+	bool is_possible;     /* what helps may not: it is told after what does */
 	uint64_t stake_bytes; /* what it is about */
 	char headline[VERDICT_HEADLINE];
 	char evidence[VERDICT_EVIDENCE];
@@ -125,6 +128,9 @@ unsigned verdicts_of(const struct verdict_input *input, struct verdict *out,
  * written to each of them, so that all are resident; false, not known, when something of
  * the process is in swap, or when a tunable lets in sizes beyond the usual. */
 bool verdict_cached(const struct figures *fig, uint64_t *bytes);
+
+/* What VERDICT is, in a few words: it begins its line, and the first sentence. */
+const char *verdict_title(const struct verdict *verdict);
 
 /* The one sentence that answers what is the matter, into TEXT of SIZE bytes; also when
  * COUNT is 0: where the memory is, then. */

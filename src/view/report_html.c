@@ -158,7 +158,7 @@ static void verdicts(struct report_out *out, const struct report *report)
 		const struct verdict *verdict = &report->verdict[i];
 
 		report_say(out, "<div class=\"%s\"><p><strong>%s</strong> (%s): ",
-			   classes[verdict->severity], verdict_info[verdict->kind].answer,
+			   classes[verdict->severity], verdict_title(verdict),
 			   severity_name(verdict->severity));
 		report_escape(out, verdict->headline);
 		text_string(&out->text, ".</p>\n");

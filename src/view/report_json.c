@@ -56,6 +56,7 @@ static void verdicts(struct report_out *out, const struct report *report)
 		json_element(text);
 		json_member_string(text, "verdict", verdict_info[verdict->kind].name);
 		json_member_string(text, "severity", severity_name(verdict->severity));
+		json_member_bool(text, "certain", !verdict->is_possible);
 		json_member_u64(text, "stake_bytes", verdict->stake_bytes);
 		json_member_string(text, "headline", verdict->headline);
 		json_member_string(text, "evidence", verdict->evidence);

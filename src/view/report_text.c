@@ -483,9 +483,8 @@ static void verdict(struct report_out *out, const struct verdict *of, unsigned n
 {
 	char line[VERDICT_REMEDY + 8];
 
-	snprintf(line, sizeof(line), "%u. %s (%s): %s.", number,
-		 verdict_info[of->kind].answer, severity_name(of->severity),
-		 of->headline);
+	snprintf(line, sizeof(line), "%u. %s (%s): %s.", number, verdict_title(of),
+		 severity_name(of->severity), of->headline);
 	wrapped(out, 2, 5, line);
 	wrapped(out, 5, 5, of->evidence);
 	snprintf(line, sizeof(line), "-> %s", of->remedy);

@@ -28,6 +28,10 @@ SECTIONS = (
 )
 
 
+# All reports that were made here.
+SEEN = []
+
+
 class Ready(harness.Target):
     """A program that says READY when it has come to show what it is about."""
 
@@ -52,7 +56,8 @@ def report(pid, *args):
     done = harness.fragscope("report", "-p", pid, "--json", *args)
     if done.returncode != 0:
         raise RuntimeError(f"status {done.returncode}: {done.stderr}")
-    return json.loads(done.stdout)
+    SEEN.append(json.loads(done.stdout))
+    return SEEN[-1]
 
 
 def verdicts(found):
@@ -86,19 +91,85 @@ def check_healthy(tap):
                 )
 
 
+def is_certain(found):
+    """Whether the arenas are told for sure."""
+    return "arenas" in verdicts(found) and find(found, "arenas")["certain"]
+
+
 def check_arenas(tap):
+    """Threads that have large requests in turn: told as such while they are watched, as
+    possible from one reading; and fewer arenas keep as much less as was promised."""
     with tap.section("arenas"), Example("arenas") as target:
-        found = report(target.pid, "--for", "0")
-        tap.equal(verdicts(found)[:1], ["arenas"], "come first", found["answer"])
-        facts = find(found, "arenas")["facts"]
+        for seconds in (5, 10, 20):
+            found = report(target.pid, "--for", f"{seconds}s", "--no-events")
+            if is_certain(found):
+                break
+        tap.ok(is_certain(found), "told for sure", found["answer"])
+        told = find(found, "arenas")
+        facts = told["facts"]
         tap.equal(facts["arenas"], found["sample"]["arenas"], "as many as there are")
         free = sum(row["free_resident_bytes"] for row in found["arenas"][1:])
         tap.equal(facts["secondary_free_resident_bytes"], free, "what they keep")
+        tap.ok(facts["arena_peaks_bytes"] > facts["peak_of_arenas_bytes"], "in turn", facts)
+        before = target.rollup("Rss")
+        once = report(target.pid, "--for", "0")
+        tap.equal(verdicts(once), ["cache", "arenas"], "of one reading", once["answer"])
+        perhaps = find(once, "arenas")
+        tap.equal(perhaps["certain"], False, "it is possible")
+        tap.equal(perhaps["severity"], "note", "and no more")
+        with harness.scratch() as scratch:
+            rows = scratch / "rows.jsonl"
+            args = ("-p", target.pid, "--json", "--arenas", "-o", rows, "0.2", "60")
+            done = harness.fragscope("stat", *args)
+            tap.equal(done.returncode, 0, "a recording is made", done.stderr)
+            done = harness.fragscope("report", "--replay", rows, "--json")
+            again = json.loads(done.stdout)
+            tap.ok(is_certain(again), "so says a recording", again["answer"])
     with tap.section("arenas, two"):
         env = {**harness.CLEAN_ENV, "MALLOC_ARENA_MAX": "2"}
         with Example("arenas", env=env) as target:
             found = report(target.pid, "--for", "0")
             tap.ok("arenas" not in verdicts(found), "the remedy cures it", found["answer"])
+            after = target.rollup("Rss")
+        stake = told["stake_bytes"]
+        tap.within(stake, 16 << 20, before, "what was promised")
+        tap.within(before - after, stake * 0.9, before, "it falls by as much", before)
+
+
+def freed(command, seconds):
+    """A report on COMMAND whose last reading is of a time when most of it is free."""
+    with Ready(command) as target:
+        for _ in range(12):
+            found = report(target.pid, "--for", seconds, "--no-events")
+            row = found["sample"]
+            if row["free_resident_bytes"] > row["rss_bytes"] / 2:
+                break
+    return found
+
+
+def check_crowd(tap):
+    """Threads that all need memory at the same time: fewer arenas are no cure."""
+    crowd = harness.compile_program(
+        "crowd", harness.CC, harness.SOURCE / "tests/programs/crowd.c", []
+    )
+    with tap.section("a crowd that leaves most at random"):
+        found = freed([crowd, 85], "0")
+        tap.equal(verdicts(found), ["fragmentation"], "no word of arenas", found["answer"])
+        tap.ok(found["sample"]["arenas"] >= 8, "although there are many", found["sample"])
+        usual = resident([crowd, 85])
+        for most in "12":
+            few = resident([crowd, 85], MALLOC_ARENA_MAX=most)
+            tap.within(few, usual * 0.9, usual * 1.2, f"no less with {most}")
+    with tap.section("a crowd that leaves all"):
+        found = freed([crowd, 100], "0")
+        tap.equal(verdicts(found), ["cache", "arenas"], "perhaps", found["answer"])
+        tap.ok(not is_certain(found), "not for sure", found["answer"])
+        usual = resident([crowd, 100])
+        few = resident([crowd, 100], MALLOC_ARENA_MAX="2")
+        tap.within(few, usual * 0.9, usual * 1.2, "no less with 2")
+        found = freed([crowd, 100, "again"], "5s")
+        tap.equal(verdicts(found)[:1], ["cache"], "most is free", found["answer"])
+        tap.ok("arenas" not in verdicts(found), "seen at work", found["answer"])
 
 
 HOLDS = """
@@ -458,7 +529,7 @@ def check_text(tap):
         ]
         tap.equal(wide, [], "80 columns are enough")
         after = " ".join(lines[1:6])
-        tap.ok("Too many arenas: " in after, "the answer comes first", after)
+        tap.ok("would return: malloc_trim" in after, "the answer comes first", after)
         last = " ".join(done.stdout.split("\n\n")[-1].split())
         tap.ok(last.startswith("What this cost: "), "the cost comes last", last)
         tap.ok("It was never stopped." in last, "no pause", last)
@@ -784,6 +855,44 @@ def check_other_allocator(tap):
             tap.equal(verdicts(found)[:1], ["other_allocator"], "the verdict")
 
 
+# What a remedy may ask for, and words in one by which it is said to be of no use.
+REMEDIES = {
+    "a trim": (r"malloc_trim|fragscope trim", r"\btrims?\b"),
+    "fewer arenas": (r"MALLOC_ARENA_MAX=|arena_max=", r"MALLOC_ARENA_MAX|fewer arenas"),
+    "another setting": (r"MALLOC_[A-Z_]+=|GLIBC_TUNABLES", r"[Ss]ettings?\b"),
+    "a restart": (r"\bA restart\b", r"\brestarts?\b"),
+    "another allocator": (r"[Uu]se another allocator", r"[Aa]nother allocator"),
+}
+DENIES = r"\bnothing\b|\bno cure\b|\bno use\b|[Nn]o (?:setting|trim)|does not help"
+
+
+def quarrels(found):
+    """The remedies that one item of a page asks for and another says to be of no use."""
+    texts = [verdict["remedy"] for verdict in found["verdicts"]]
+    for name, (asks, names) in REMEDIES.items():
+        advised = any(re.search(asks, text) for text in texts)
+        denied = [
+            sentence
+            for text in texts
+            for sentence in re.split(r"(?<=[.:;]) ", text)
+            if re.search(DENIES, sentence) and re.search(names, sentence)
+        ]
+        if advised and denied:
+            yield name, denied
+
+
+def check_agreement(tap):
+    """No two items of any page that was made here contradict each other."""
+    with tap.section("agreement"):
+        tap.ok(len(SEEN) > 12, "pages were made", len(SEEN))
+        for found in SEEN:
+            bad = list(quarrels(found))
+            if bad:
+                tap.equal(bad, [], f"a page on {found['sample']['comm']}", found["answer"])
+        several = [found for found in SEEN if len(found["verdicts"]) > 1]
+        tap.ok(len(several) > 4, "several of them with several items", len(several))
+
+
 def check_errors(tap):
     with tap.section("errors"):
         done = harness.fragscope("report")
@@ -814,6 +923,7 @@ def main():
     tap = harness.Tap()
     check_healthy(tap)
     check_arenas(tap)
+    check_crowd(tap)
     check_many_bytes(tap)
     check_tail(tap)
     check_threshold(tap)
@@ -836,6 +946,7 @@ def main():
     check_ends(tap)
     check_other_allocator(tap)
     check_errors(tap)
+    check_agreement(tap)
     tap.done()
 
 

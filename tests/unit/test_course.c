@@ -196,6 +196,94 @@ static void a_day_of_readings(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A reading of second I in which four arenas hold HELD. */
+static void add_arenas(struct sample *of, unsigned i, const uint64_t held[4])
+{
+	sample_clear(of);
+	of->time_ns = 1000 * SECOND + i * SECOND;
+	of->arena_count = 4;
+	for (unsigned at = 0; at < 4; at++) {
+		/* The order in which they are told is not always the same. */
+		struct arena_row *row = &of->arena[(at + i) % 4];
+
+		row->index = (at + i) % 4;
+		row->addr = 0x7f0000000000 + at * 0x4000000;
+		figure_set(&row->fig, FIG_LIVE_BYTES, held[at]);
+	}
+	figure_set(&of->fig, FIG_SYSTEM_BYTES, 100 * M);
+	course_add(course, of, NULL);
+}
+
+static void arenas(void **state)
+{
+	struct sample *of = sample_new(4, false);
+	struct arena_peaks peaks;
+
+	(void)state;
+	assert_non_null(of);
+	course_arenas(course, &peaks);
+	assert_false(peaks.is_known);
+	/* In turn. */
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t held[4] = {M, M, M, M};
+
+		held[i % 4] = 10 * M;
+		add_arenas(of, i, held);
+		course_arenas(course, &peaks);
+		assert_true(peaks.is_known == (i > 0));
+	}
+	assert_int_equal(peaks.peaks_bytes, 40 * M);
+	assert_int_equal(peaks.peak_bytes, 13 * M);
+	assert_int_equal(peaks.swing_bytes, 36 * M);
+	/* Then all at once: nothing would have been saved. */
+	add_arenas(of, 8, (uint64_t[]){10 * M, 10 * M, 10 * M, 10 * M});
+	course_arenas(course, &peaks);
+	assert_int_equal(peaks.peak_bytes, 40 * M);
+	sample_free(of);
+}
+
+static void arenas_that_were_not_read(void **state)
+{
+	struct sample *of = sample_new(4, false);
+	struct arena_peaks peaks;
+
+	(void)state;
+	assert_non_null(of);
+	for (unsigned i = 0; i < 3; i++)
+		add_arenas(of, i, (uint64_t[]){M, M, M, M});
+	/* One arena without its figures, and a reading that was torn. */
+	figure_drop(&of->arena[2].fig, FIG_LIVE_BYTES);
+	figure_set(&of->arena[1].fig, FIG_LIVE_BYTES, 50 * M);
+	course_add(course, of, NULL);
+	figure_set(&of->arena[2].fig, FIG_LIVE_BYTES, 50 * M);
+	figure_set(&of->fig, FIG_IN_DOUBT_BYTES, 2 * M);
+	course_add(course, of, NULL);
+	course_arenas(course, &peaks);
+	assert_true(peaks.is_known);
+	assert_int_equal(peaks.peaks_bytes, 4 * M);
+	assert_int_equal(peaks.swing_bytes, 0);
+	sample_free(of);
+}
+
+static void more_arenas_than_are_followed(void **state)
+{
+	struct sample *of = sample_new(ARENA_COURSE_MOST + 1, false);
+	struct arena_peaks peaks;
+
+	(void)state;
+	assert_non_null(of);
+	of->arena_count = ARENA_COURSE_MOST + 1;
+	for (unsigned i = 0; i < of->arena_count; i++) {
+		of->arena[i].index = i;
+		figure_set(&of->arena[i].fig, FIG_LIVE_BYTES, M);
+	}
+	course_add(course, of, NULL);
+	course_add(course, of, NULL);
+	course_arenas(course, &peaks);
+	assert_false(peaks.is_known);
+	sample_free(of);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +296,9 @@ int main(void)
 		TEST(a_gap_is_a_gap),
 		TEST(limits),
 		TEST(a_day_of_readings),
+		TEST(arenas),
+		TEST(arenas_that_were_not_read),
+		TEST(more_arenas_than_are_followed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

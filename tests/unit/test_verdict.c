@@ -466,11 +466,23 @@ static void give_arenas(unsigned arenas, uint64_t free_each)
 
 		sample->arena[i].index = i;
 		figure_set(fig, FIG_FREE_RESIDENT_BYTES, free_each);
+		figure_set(fig, FIG_PINNED_BYTES, 0);
 		figure_set(fig, FIG_LIVE_BYTES, 2 * M);
 		figure_set(fig, FIG_TOP_BYTES, free_each / 2);
 	}
 }
 
+static void took(uint64_t peaks, uint64_t peak, uint64_t swing)
+{
+	input.arenas = (struct arena_peaks){
+		.is_known = true,
+		.peaks_bytes = peaks,
+		.peak_bytes = peak,
+		.swing_bytes = swing,
+	};
+}
+
+/* Of what arenas keep, only their course tells whether fewer would keep less. */
 static void arenas(void **state)
 {
 	(void)state;
@@ -478,10 +490,38 @@ static void arenas(void **state)
 	set(FIG_FREE_RESIDENT_BYTES, 160 * M);
 	give_arenas(16, 10 * M);
 	is_only(VERDICT_ARENAS, "150M of 400M resident is free memory that 15 arenas "
-				"beside the main one keep, each for its own threads");
-	assert_non_null(strstr(verdict[0].evidence, "all but the two with most of it "
-						    "have 140M"));
+				"beside the main one keep; fewer help only if the "
+				"threads' peaks do not coincide");
+	assert_memory_equal(answer, "Perhaps too many arenas: ", 25);
+	assert_true(verdict[0].is_possible);
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	/* They were watched, and did not move. */
+	took(180 * M, 180 * M, M);
+	judge();
+	assert_true(count == 1 && verdict[0].is_possible);
+	/* In turn. */
+	took(180 * M, 60 * M, 150 * M);
+	is_only(VERDICT_ARENAS, "120M of 400M resident is free memory that 15 arenas "
+				"beside the main one keep, and that fewer would have "
+				"used again");
+	assert_memory_equal(answer, "Too many arenas: ", 17);
+	assert_non_null(strstr(verdict[0].evidence, "never more than 60.0M together"));
 	assert_non_null(strstr(verdict[0].remedy, "MALLOC_ARENA_MAX=2"));
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+	/* No more than they keep. */
+	took(900 * M, 60 * M, 850 * M);
+	judge();
+	assert_int_equal(verdict[0].stake_bytes, 150 * M);
+	/* All at the same time. */
+	took(180 * M, 175 * M, 150 * M);
+	is_healthy();
+}
+
+static void few_arenas(void **state)
+{
+	(void)state;
+	set(FIG_LIVE_RESIDENT_BYTES, 150 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 160 * M);
 	give_arenas(7, 20 * M);
 	is_healthy();
 	give_arenas(16, 4 * M); /* 60M of 400M */
@@ -489,6 +529,29 @@ static void arenas(void **state)
 	give_arenas(16, 10 * M);
 	figures_clear(&sample->arena[3].fig);
 	is_healthy();
+	/* What is pinned is not at stake. */
+	give_arenas(16, 10 * M);
+	for (unsigned i = 0; i < 16; i++)
+		figure_set(&sample->arena[i].fig, FIG_PINNED_BYTES, 7 * M);
+	is_healthy();
+}
+
+/* What a trim gives back is certain. */
+static void the_certain_comes_first(void **state)
+{
+	(void)state;
+	set(FIG_LIVE_RESIDENT_BYTES, 150 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 160 * M);
+	set(FIG_TRIMMABLE_BYTES, 100 * M);
+	give_arenas(16, 10 * M);
+	judge();
+	assert_int_equal(count, 2);
+	assert_int_equal(verdict[0].kind, VERDICT_CACHE);
+	assert_int_equal(verdict[1].kind, VERDICT_ARENAS);
+	took(180 * M, 60 * M, 150 * M);
+	judge();
+	assert_int_equal(verdict[0].kind, VERDICT_ARENAS);
+	assert_int_equal(verdict[1].kind, VERDICT_CACHE);
 }
 
 static void thresholds(void **state)
@@ -773,6 +836,8 @@ int main(void)
 		TEST(not_malloc),
 		TEST(another_allocator),
 		TEST(arenas),
+		TEST(few_arenas),
+		TEST(the_certain_comes_first),
 		TEST(thresholds),
 		TEST(large_chunks_by_their_bins),
 		TEST(the_top_stays),
