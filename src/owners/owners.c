@@ -324,7 +324,8 @@ struct pair {
 	uint64_t chunk;
 };
 
-static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX])
+static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
+		       owners_progress_fn *progress, void *context)
 {
 	struct owners *owners = search->owners;
 	struct pair *pair = calloc(OWNERS_MAX, sizeof(*pair));
@@ -350,6 +351,7 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX])
 		owner->asked_bytes = group->asked_bytes;
 		owner->shared_chunks = group->shared_chunks;
 		foretell(search, search->rank[i], owner, now);
+		progress(1, context);
 		pair[i].chunk = chunk_addr(&search->chunks, group->sample);
 	}
 	qsort(pair, owners->count, sizeof(*pair), by_unlocked);
@@ -385,7 +387,7 @@ static int find(struct search *search, struct heap *heap, const struct regions *
 		error = scan_all(&search->scan, progress, context);
 	owners->scanned_bytes = search->scan.bytes;
 	if (!error)
-		error = reach_all(&search->reach, &search->scan);
+		error = reach_all(&search->reach, &search->scan, progress, context);
 	return error ? error : count_asked(search);
 }
 
@@ -425,7 +427,7 @@ int owners_find(struct owners *owners, uint64_t chunk[OWNERS_MAX],
 	if (!error) {
 		reach_sum(&search.reach);
 		rank_groups(&search);
-		error = fill_owners(&search, chunk);
+		error = fill_owners(&search, chunk, progress, context);
 	}
 	owners->table_bytes = search.chunks.used_bytes;
 	free(search.gone);

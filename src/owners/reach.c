@@ -12,6 +12,7 @@ enum {
 	SAME_LABEL_DEPTH = 6,
 	ROOT_LABEL = INT32_MIN, /* keeps places in roots apart from those in chunks */
 	GROUPS_MAX = 1 << 20,
+	PROGRESS_CHUNKS = 1 << 16,
 };
 
 /* ---- groups ---- */
@@ -184,8 +185,11 @@ static int go_on(struct reach *reach)
 {
 	int error = 0;
 
-	while (reach->next < reach->queued && !error)
+	while (reach->next < reach->queued && !error) {
+		if (reach->next % PROGRESS_CHUNKS == 0)
+			reach->progress(1, reach->context);
 		error = go_on_from(reach, reach->queue[reach->next++]);
+	}
 	return error;
 }
 
@@ -293,11 +297,12 @@ static void count_pointers(struct reach *reach)
 			reach->group[reach->of[scan->edge[i].from]].pointers++;
 }
 
-int reach_all(struct reach *reach, const struct scan *scan)
+int reach_all(struct reach *reach, const struct scan *scan, owners_progress_fn *progress,
+	      void *context)
 {
 	int error;
 
-	*reach = (struct reach){.scan = scan};
+	*reach = (struct reach){.scan = scan, .progress = progress, .context = context};
 	error = take_tables(reach);
 	for (unsigned kind = 0; kind < OWNER_UNREFERENCED && !error; kind++)
 		error = from_roots(reach, (enum owner_root)kind);

@@ -41,12 +41,15 @@ struct reach {
 	uint32_t *queue;
 	uint32_t queued, next;
 	bool interior; /* interior pointers count, too */
+	owners_progress_fn *progress;
+	void *context;
 };
 
 enum { NO_PARENT = UINT32_MAX, PARENT_ROOT = INT32_MIN };
 
 /* Finds the way to every live chunk of SCAN. 0, -ENOSPC or -ENOMEM; then reach_free. */
-int reach_all(struct reach *reach, const struct scan *scan);
+int reach_all(struct reach *reach, const struct scan *scan, owners_progress_fn *progress,
+	      void *context);
 void reach_free(struct reach *reach);
 
 /* Counts chunk I in its group: it was asked for. */

@@ -483,10 +483,14 @@ int64_t source_cpu_ns(const struct source *source)
 	return worker_cpu_ns(source->worker);
 }
 
-/* Who gave it up does not want to hear of it. */
+/* A search computes for longer than it reads: this is headway, too. Who gave it up does
+ * not want to hear of it. */
 static void pass_progress(double done, void *context)
 {
-	const struct asked *asked = context;
+	struct source *source = context;
+	const struct asked *asked = source->asked;
+
+	atomic_fetch_add(&source->beats, 1);
 
 	if (asked->progress && !atomic_load(&asked->given_up))
 		asked->progress(done, asked->listener);
@@ -503,7 +507,7 @@ static void find_owners(void *context)
 
 	*owners = (struct owners){.time_ns = clock_realtime_ns()};
 	error = source->driver->owners(source, owners, chunk, &asked->owners_options,
-				       pass_progress, asked, &asked->fault);
+				       pass_progress, source, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);
 	for (unsigned i = 0; i < owners->count && !asked->result; i++)
 		if (guess_chunk(source, chunk[i], owners->owner[i].guess))
