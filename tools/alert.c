@@ -2,6 +2,7 @@
 #include "alert.h"
 
 #include "base/file.h"
+#include "base/privilege.h"
 #include "base/units.h"
 #include "help.h"
 #include "source/source.h"
@@ -206,6 +207,8 @@ static int run(const struct command *command, int argc, char **argv)
 	int status = EXIT_DONE;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);
 
+	if (!error && (request.check || request.replay))
+		privilege_drop();
 	if (!error && parsed.help)
 		help_command(stdout, command);
 	else if (!error && request.check)

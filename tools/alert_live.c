@@ -2,6 +2,7 @@
  * ask for. */
 #include "alert.h"
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "source/source.h"
 #include "targets.h"
 #include "verb.h"
@@ -272,12 +273,15 @@ static void end_target(struct session *session, struct target *target,
 static const struct room *room_at(const struct session *session,
 				  const struct target *target, struct room *room)
 {
+	struct privilege before;
 	struct bounds bounds;
 
 	if (!rules_need_limit(session->rules))
 		return NULL;
 	/* What could not be read is absent from BOUNDS and so from ROOM. */
+	before = privilege_raise();
 	bounds_read(target->pid, &bounds);
+	privilege_restore(before);
 	room_of(&bounds, &target->sample->fig, room);
 	return room;
 }

@@ -1,4 +1,5 @@
 /* fragscope.c: the table of verbs, and what the program does without one. */
+#include "base/privilege.h"
 #include "help.h"
 #include "probe/preflight.h"
 #include "verbs.h"
@@ -131,7 +132,13 @@ static int global_option(const char *word)
 int main(int argc, char **argv)
 {
 	const struct command *verb;
+	int error = privilege_set_aside();
 
+	if (error) {
+		fprintf(stderr, "fragscope: cannot put its privileges aside: %s\n",
+			strerror(-error));
+		return EXIT_NOT_PERMITTED;
+	}
 	if (argc < 2)
 		return usage("no verb given");
 	if (argv[1][0] == '-')

@@ -1,5 +1,6 @@
 /* report.c: `fragscope report`: what ails a process's memory, told once. */
 #include "view/report.h"
+#include "base/privilege.h"
 #include "help.h"
 #include "reporter.h"
 #include "targets.h"
@@ -187,6 +188,8 @@ static int run(const struct command *command, int argc, char **argv)
 	struct fault fault;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);
 
+	if (!error && request.replay)
+		privilege_drop();
 	if (!error && parsed.help)
 		help_command(stdout, command);
 	else if (!error)

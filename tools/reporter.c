@@ -4,6 +4,7 @@
 #include "analysis/others.h"
 #include "analysis/trend.h"
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/take.h"
 #include "source/replay.h"
 #include "source/source.h"
@@ -168,7 +169,10 @@ static int open_tracer(struct reporter *reporter, struct fault *fault)
 
 static void read_bounds(struct reporter *reporter)
 {
+	struct privilege before = privilege_raise();
 	int error = bounds_read(reporter->pid, &reporter->bounds);
+
+	privilege_restore(before);
 
 	reporter->has_bounds = reporter->bounds.has & BOUNDS_HAS_SIZES;
 	if (reporter->has_bounds)

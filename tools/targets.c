@@ -1,5 +1,6 @@
 #include "targets.h"
 
+#include "base/privilege.h"
 #include "base/units.h"
 #include "target/process.h"
 
@@ -25,12 +26,17 @@ static void cut_deleted(char *path)
 static bool matches(int pid, const char *name)
 {
 	char link[64], path[PATH_MAX], comm[64];
+	struct privilege before;
 	const char *slash;
 	ssize_t length;
+	int error;
 
 	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	before = privilege_raise();
 	length = readlink(link, path, sizeof(path) - 1);
-	if (length < 0 && errno == ENOENT)
+	error = errno;
+	privilege_restore(before);
+	if (length < 0 && error == ENOENT)
 		return false;
 	path[length < 0 ? 0 : length] = '\0';
 	cut_deleted(path);

@@ -2,6 +2,7 @@
 #include "top.h"
 
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/units.h"
 #include "help.h"
 #include "targets.h"
@@ -516,6 +517,8 @@ static int run(const struct command *command, int argc, char **argv)
 	struct fault fault;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);
 
+	if (!error && request.replay)
+		privilege_drop();
 	if (!error && parsed.help)
 		help_command(stdout, command);
 	else if (!error)

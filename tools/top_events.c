@@ -3,6 +3,7 @@
 #include "analysis/explain.h"
 #include "base/account.h"
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/take.h"
 #include "probe/kill.h"
 #include "top_feed.h"
@@ -270,6 +271,7 @@ static void *run(void *context)
 	struct events *events = context;
 	int64_t wait_ns = POLL_NS;
 
+	privilege_raise();
 	while (wait_for_work(events, wait_ns)) {
 		int64_t cpu_ns = clock_thread_ns();
 

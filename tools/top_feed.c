@@ -2,6 +2,7 @@
 
 #include "base/account.h"
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/take.h"
 
 #include <errno.h>
@@ -293,6 +294,7 @@ static void *run(void *context)
 {
 	struct feed *feed = context;
 
+	privilege_raise();
 	pthread_mutex_lock(&feed->lock);
 	while (!feed->quit) {
 		int64_t now_ns = clock_monotonic_ns(), due_ns;

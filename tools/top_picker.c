@@ -1,6 +1,7 @@
 #include "top_picker.h"
 
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/take.h"
 #include "base/text.h"
 
@@ -112,6 +113,7 @@ static void *run(void *context)
 	struct picker *picker = context;
 	int64_t due_ns = 0;
 
+	privilege_raise();
 	do {
 		if (clock_monotonic_ns() >= due_ns) {
 			/* Without /proc there is nothing to choose from: an empty list.

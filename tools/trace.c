@@ -3,6 +3,7 @@
 #include "analysis/explain.h"
 #include "base/clock.h"
 #include "base/output.h"
+#include "base/privilege.h"
 #include "base/units.h"
 #include "help.h"
 #include "probe/kill.h"
@@ -237,8 +238,10 @@ static bool watches_kills(const struct request *request)
  * that were asked for, that is said, and no error. */
 static int open_kills(struct session *session, struct fault *fault)
 {
+	struct privilege before = privilege_raise();
 	int error = kills_open(&session->kills, fault);
 
+	privilege_restore(before);
 	if (error != -ENOTSUP || session->request->oom)
 		return error;
 	verb_tell("%s; everything else is told", fault->text);

@@ -2,6 +2,7 @@
 
 #include "analysis/explain.h"
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/take.h"
 #include "base/units.h"
 #include "probe/burst.h"
@@ -199,8 +200,8 @@ static int open_bursts(struct tracer *tracer, struct fault *fault)
 	return burst_open(&tracer->burst, &tracer->process, &options, fault);
 }
 
-int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *options,
-		struct fault *fault)
+static int open_new(struct tracer **tracer, int pid, const struct tracer_options *options,
+		    struct fault *fault)
 {
 	struct tracer *new = take(sizeof(*new));
 	int error;
@@ -229,6 +230,16 @@ int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *op
 	describe(new);
 	*tracer = new;
 	return 0;
+}
+
+int tracer_open(struct tracer **tracer, int pid, const struct tracer_options *options,
+		struct fault *fault)
+{
+	struct privilege before = privilege_raise();
+	int error = open_new(tracer, pid, options, fault);
+
+	privilege_restore(before);
+	return error;
 }
 
 void tracer_close(struct tracer *tracer)
@@ -303,7 +314,8 @@ static int find_end(struct tracer *tracer, struct fault *fault)
 	return TRACER_ENDED;
 }
 
-int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct fault *fault)
+static int poll_now(struct tracer *tracer, tracer_fn *fn, void *context,
+		    struct fault *fault)
 {
 	/* Asked first: what came before the end is still told. */
 	int end = find_end(tracer, fault);
@@ -328,8 +340,17 @@ int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct faul
 	return read_heap(tracer, fault);
 }
 
-int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
-		  struct probe_counts *total)
+int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct fault *fault)
+{
+	struct privilege before = privilege_raise();
+	int result = poll_now(tracer, fn, context, fault);
+
+	privilege_restore(before);
+	return result;
+}
+
+static int finish_now(struct tracer *tracer, tracer_fn *fn, void *context,
+		      struct probe_counts *total)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 	int error;
@@ -347,6 +368,16 @@ int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
 			return error ? error : tracer->error;
 		nanosleep(&pause, NULL);
 	}
+}
+
+int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
+		  struct probe_counts *total)
+{
+	struct privilege before = privilege_raise();
+	int error = finish_now(tracer, fn, context, total);
+
+	privilege_restore(before);
+	return error;
 }
 
 int tracer_bursts(const struct tracer *tracer, struct bursts *bursts)

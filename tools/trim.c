@@ -3,6 +3,7 @@
  */
 #include "analysis/others.h"
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "help.h"
@@ -384,7 +385,11 @@ static int work(struct session *session, struct fault *fault)
 {
 	const struct request *request = session->request;
 	sigset_t mask;
-	int error = process_open(&session->process, request->pid, fault);
+	int error;
+
+	/* No file is opened from here on but what belongs to the process. */
+	privilege_raise();
+	error = process_open(&session->process, request->pid, fault);
 
 	if (error)
 		return error;

@@ -53,7 +53,7 @@ static uint64_t effective_capabilities(void)
 {
 	char line[256];
 	uint64_t set = 0;
-	FILE *file = fopen("/proc/self/status", "re");
+	FILE *file = fopen("/proc/thread-self/status", "re");
 
 	while (file && fgets(line, sizeof(line), file))
 		if (!strncmp(line, "CapEff:", 7))

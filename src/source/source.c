@@ -1,6 +1,7 @@
 #include "source/source.h"
 
 #include "base/clock.h"
+#include "base/privilege.h"
 #include "base/take.h"
 #include "source/driver.h"
 
@@ -93,6 +94,9 @@ static void open_all(void *context)
 	struct asked *asked = source->asked;
 	struct fault *fault = &asked->fault;
 
+	/* For this thread and its helpers, as long as they live: no other file is opened
+	 * by them than what belongs to the process. */
+	privilege_raise();
 	asked->result = process_open(&source->process, asked->pid, fault);
 	if (!asked->result)
 		asked->result = open_driver(source, fault);

@@ -1,5 +1,7 @@
 #include "target/maps.h"
 
+#include "base/privilege.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -104,9 +106,27 @@ bool maps_is_anonymous(const struct mapping *mapping)
 	return !mapping->name[0] || strncmp(mapping->name, "[anon", 5) == 0;
 }
 
+/* The name is the target's to choose: what the caller may not read is not read for it. */
+static int open_by_name(const struct process *process, const char *name)
+{
+	struct privilege before;
+	char path[64];
+	int root, fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/root", process->pid);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -1;
+	before = privilege_lower();
+	fd = openat(root, name + strspn(name, "/"), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	privilege_restore(before);
+	close(root);
+	return fd;
+}
+
 int maps_open(const struct process *process, const struct mapping *mapping)
 {
-	char path[PATH_MAX + 64];
+	char path[128];
 	struct stat stat;
 	int fd;
 
@@ -115,8 +135,7 @@ int maps_open(const struct process *process, const struct mapping *mapping)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 || (errno != EPERM && errno != EACCES))
 		return fd >= 0 ? fd : -errno;
-	snprintf(path, sizeof(path), "/proc/%d/root%s", process->pid, mapping->name);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = open_by_name(process, mapping->name);
 	if (fd < 0)
 		return -EPERM;
 	if (fstat(fd, &stat) == 0 && stat.st_ino == mapping->inode)

@@ -1,0 +1,131 @@
+/* By the system calls: they are a thread's own, as is wanted, and take no memory; libcap
+ * allocates each set. */
+#include "base/privilege.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { WORDS = 2, WORD_BITS = 32 };
+
+/* Memory of other users' processes, their files in /proc and the program files that are
+ * mapped in them; probes. */
+static const unsigned needed[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF,
+				  CAP_PERFMON, CAP_CHECKPOINT_RESTORE};
+
+struct sets {
+	struct __user_cap_data_struct word[WORDS];
+};
+
+static int get(struct sets *sets)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return syscall(SYS_capget, &header, sets->word) ? -errno : 0;
+}
+
+static int put(const struct sets *sets)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+
+	return syscall(SYS_capset, &header, sets->word) ? -errno : 0;
+}
+
+/* Whether the kernel made this program more than its caller is. */
+static bool is_more(void)
+{
+	return getauxval(AT_SECURE) != 0;
+}
+
+/* A program file's user and group go, its capabilities stay. */
+static int be_the_caller(void)
+{
+	uid_t user = getuid();
+	gid_t group = getgid();
+
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) || setresgid(group, group, group) ||
+	    setresuid(user, user, user) || prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0))
+		return -errno;
+	return 0;
+}
+
+int privilege_set_aside(void)
+{
+	struct sets sets, aside = {0};
+	int error;
+
+	if (!is_more())
+		return 0;
+	/* The one variable that would have a library of ours speak to a network. */
+	if (unsetenv("DEBUGINFOD_URLS"))
+		return -errno;
+	error = be_the_caller();
+	if (!error)
+		error = get(&sets);
+	if (error)
+		return error;
+	for (unsigned i = 0; i < sizeof(needed) / sizeof(*needed); i++)
+		aside.word[needed[i] / WORD_BITS].permitted |=
+			1U << needed[i] % WORD_BITS &
+			sets.word[needed[i] / WORD_BITS].permitted;
+	return put(&aside);
+}
+
+/* Puts all that is permitted in force, or nothing. */
+static struct privilege change(bool all)
+{
+	struct privilege before = {0};
+	struct sets sets;
+
+	if (get(&sets))
+		return before;
+	for (unsigned i = 0; i < WORDS; i++) {
+		before.effective[i] = sets.word[i].effective;
+		sets.word[i].effective = all ? sets.word[i].permitted : 0;
+	}
+	put(&sets);
+	return before;
+}
+
+struct privilege privilege_raise(void)
+{
+	return change(true);
+}
+
+struct privilege privilege_lower(void)
+{
+	struct privilege before = {0};
+	struct sets sets;
+
+	if (is_more())
+		return change(false);
+	if (!get(&sets))
+		for (unsigned i = 0; i < WORDS; i++)
+			before.effective[i] = sets.word[i].effective;
+	return before;
+}
+
+void privilege_restore(struct privilege before)
+{
+	struct sets sets;
+
+	if (get(&sets))
+		return;
+	for (unsigned i = 0; i < WORDS; i++)
+		sets.word[i].effective = before.effective[i] & sets.word[i].permitted;
+	put(&sets);
+}
+
+void privilege_drop(void)
+{
+	const struct sets none = {0};
+
+	if (is_more())
+		put(&none);
+}
