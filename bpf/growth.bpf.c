@@ -56,7 +56,7 @@ const volatile struct probe_config config = {};
 
 /* Of .bss, which user space sees. */
 u32 stopped;
-u64 known_trim_threshold, known_mmap_threshold;
+u64 known_trim_threshold, known_mmap_threshold; /* 0: not known yet */
 static u64 second, in_second;
 static u64 bucket_ns[2];
 
@@ -611,6 +611,11 @@ static __always_inline bool see_munmap(struct change *change)
 	    par[2] == known_mmap_threshold || par[2] > length ||
 	    par[2] + PROBE_PAGE < length)
 		return false;
+	if (!known_mmap_threshold) {
+		known_trim_threshold = par[0];
+		known_mmap_threshold = par[2];
+		return false;
+	}
 	change->length = length;
 	change->kind = PROBE_THRESHOLD;
 	change->old_trim_threshold = known_trim_threshold;

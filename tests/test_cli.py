@@ -25,7 +25,8 @@ ASKED_FOR = {"pause_ns", "growth_events", "growth_bytes", "failed_allocations",
              "sample_cost_ns", "sample_age_ns", "sample_interval_ns", "missed_samples",
              "active_bytes", "dirty_bytes", "muzzy_bytes", "heap_resident_bytes",
              "mapped_bytes", "unmapped_bytes", "largest_extent_bytes", "slab_bytes",
-             "slab_free_bytes", "peak_mapped_bytes", "reserved_bytes", "heap_threads"}
+             "slab_free_bytes", "peak_mapped_bytes", "reserved_bytes", "heap_threads",
+             "swapped_in_bytes"}
 
 USAGE = (
     ("", f"fragscope: no verb given{SEE}"),

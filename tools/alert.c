@@ -57,6 +57,8 @@ static const struct option_spec options[] = {
 	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Rules about figures that need the walk stay silent, which is told."},
+	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
+	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages, at each reading that finds them out."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count growths and failed allocations by eBPF probes, also if no rule needs them yet."},
 	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
@@ -140,8 +142,9 @@ static int check_file(const char *file, struct fault *fault)
 static int check_replay(const struct command *command, const char *file,
 			const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const live[] = {"pid",    "name",  "follow", "record",
-					   "source", "quick", "events", NULL};
+	static const char *const live[] = {"pid",    "name",	"follow",
+					   "record", "source",	"quick",
+					   "events", "swap-in", NULL};
 	int error = options_exclude(command, parsed, "replay", live, fault);
 
 	if (error)
@@ -164,6 +167,11 @@ static int check(const struct command *command, const struct alert_request *requ
 				   "--quick needs the heap, which --source %s does not "
 				   "read",
 				   source_choices[request->source]);
+	if (request->source != SOURCE_HEAP && request->swap_in)
+		return usage_fault(fault, command,
+				   "--swap-in needs the heap, which --source %s does not "
+				   "read",
+				   source_choices[request->source]);
 	if (request->follow && !request->names.count)
 		return usage_fault(fault, command, "--follow needs --name");
 	if (!request->pids.count && !request->names.count && !request->check)
@@ -180,8 +188,8 @@ static int take_operands(const struct command *command, struct alert_request *re
 
 	if (error)
 		return error;
-	request->or_preload =
-		!options_given(command, parsed, "source") && !request->quick;
+	request->or_preload = !options_given(command, parsed, "source") &&
+			      !request->quick && !request->swap_in;
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 struct alert_request {
 	struct pid_list pids;
 	struct name_list names, rules, files;
-	bool follow, json, once, to_syslog, quick, events, or_preload;
+	bool follow, json, once, to_syslog, quick, events, or_preload, swap_in;
 	const char *replay, *check, *record, *command;
 	unsigned source; /* enum sample_source */
 	int64_t interval_ns;

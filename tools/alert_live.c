@@ -37,6 +37,7 @@ struct target {
 	struct watch *watch;
 	unsigned readings;
 	bool is_unreadable; /* and it was told */
+	bool is_unread;	    /* the last row says that its heap could not be read */
 };
 
 struct session {
@@ -74,6 +75,8 @@ static int open_target(struct session *session, struct target *target, int pid,
 		.quick = request->quick,
 		.events = session->events,
 		.or_preload = request->or_preload,
+		.go_on = true,
+		.swap_in = request->swap_in,
 		.threads = 1,
 		.unusable_for_bytes = DEFAULT_UNUSABLE,
 		.hurry = verb_stop_flag(),
@@ -93,6 +96,7 @@ static int open_target(struct session *session, struct target *target, int pid,
 	target->pid = pid;
 	target->readings = 0;
 	target->is_unreadable = false;
+	target->is_unread = false;
 	return 0;
 }
 
@@ -297,6 +301,25 @@ static void tell_readable(struct target *target, int result, const struct fault 
 	target->is_unreadable = result == SOURCE_UNREADABLE;
 }
 
+/* Nor must this, which may pass. */
+static void tell_unread(struct target *target)
+{
+	const struct sample *sample = target->sample;
+	bool is_unread = sample->source == SOURCE_HEAP && sample->missing[0] &&
+			 !figure_has(&sample->fig, FIG_SYSTEM_BYTES);
+
+	if (is_unread == target->is_unread)
+		return;
+	target->is_unread = is_unread;
+	if (is_unread)
+		verb_tell("process %d (%s): its heap cannot be read now, and rules "
+			  "about it are silent: %s",
+			  target->pid, sample->comm, sample->missing);
+	else
+		verb_tell("process %d (%s): its heap can be read again", target->pid,
+			  sample->comm);
+}
+
 static int read_target(struct session *session, struct target *target,
 		       struct fault *fault)
 {
@@ -314,9 +337,10 @@ static int read_target(struct session *session, struct target *target,
 			session->status = fault->status;
 		return 0;
 	}
+	tell_unread(target);
 	watch_sample(target->watch, target->sample, room_at(session, target, &room),
 		     teller_alert, &session->teller);
-	if (++target->readings == ABSENT_AFTER)
+	if (!target->is_unread && ++target->readings == ABSENT_AFTER)
 		tell_absent(session, target);
 	return record(session, target->sample, fault);
 }

@@ -21,7 +21,7 @@
 struct request {
 	struct pid_list pids;
 	struct name_list names;
-	bool json, no_events;
+	bool json, no_events, swap_in;
 	const char *html, *replay;
 	int64_t for_ns;
 	uint64_t unusable_for_bytes;
@@ -50,6 +50,8 @@ static const struct option_spec options[] = {
 	 .help = "Report on what 'fragscope stat' recorded in FILE as CSV or JSON ('-': standard input); -p chooses one process of several."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Use no eBPF probes: who made the heap grow is not told."},
+	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
+	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages. Without it the report then has the kernel's figures alone."},
 	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
 	 .offset = FIELD(source),
 	 .help = "Where figures come from, as for stat. Unless given: the heap, else the sampler, else /proc alone."},
@@ -86,8 +88,8 @@ const struct command command_report = {
 static int check_replay(const struct command *command, const struct parsed *parsed,
 			struct fault *fault)
 {
-	static const char *const of_live[] = {"name",	"for",	    "no-events",
-					      "source", "unusable", NULL};
+	static const char *const of_live[] = {
+		"name", "for", "no-events", "source", "swap-in", "unusable", NULL};
 
 	return options_exclude(command, parsed, "replay", of_live, fault);
 }
@@ -126,6 +128,11 @@ static int read_request(const struct command *command, int argc, char **argv,
 		return error;
 	if (request->replay)
 		error = check_replay(command, parsed, fault);
+	if (!error && request->source != SOURCE_HEAP && request->swap_in)
+		error = usage_fault(fault, command,
+				    "--swap-in needs the heap, which --source %s does "
+				    "not read",
+				    source_choices[request->source]);
 	return error ? error : find_target(command, request, fault);
 }
 
@@ -166,6 +173,7 @@ static int make_report(const struct request *request, struct fault *fault)
 		.replay = request->replay,
 		.source = request->source,
 		.events = !request->no_events,
+		.swap_in = request->swap_in,
 		.for_ns = request->for_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,
 	};

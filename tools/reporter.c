@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/take.h"
+#include "base/units.h"
 #include "source/replay.h"
 #include "source/source.h"
 #include "tracer.h"
@@ -99,7 +100,9 @@ static int open_as(struct reporter *reporter, enum sample_source source,
 		.arenas = source != SOURCE_PROC,
 		.sizes = is_heap,
 		.survey = is_heap,
-		.or_preload = is_heap,
+		.or_preload = is_heap && !reporter->options->swap_in,
+		.go_on = is_heap,
+		.swap_in = is_heap && reporter->options->swap_in,
 		.map_cells = MAP_CELLS,
 		.threads = 1,
 		.unusable_for_bytes = reporter->options->unusable_for_bytes,
@@ -213,6 +216,21 @@ static int miss_reading(struct reporter *reporter, int result, struct fault *fau
 	return 0;
 }
 
+/* What the user allowed, and what it came to. */
+static void tell_swapped_in(const struct reporter *reporter)
+{
+	const struct figures *fig = &reporter->sample->fig;
+	char bytes[16];
+	struct text text;
+
+	if (!figure_has(fig, FIG_SWAPPED_IN_BYTES) || !fig->v[FIG_SWAPPED_IN_BYTES].u)
+		return;
+	text_init(&text, bytes, sizeof(bytes));
+	units_bytes(&text, fig->v[FIG_SWAPPED_IN_BYTES].u);
+	verb_tell("process %d (%s): pages with malloc's records were swapped in: %s",
+		  reporter->pid, reporter->sample->comm, bytes);
+}
+
 /* One reading. A process that ends while it is watched is reported on as it was. 0, or
  * -errno and FAULT. */
 static int read_once(struct reporter *reporter, struct fault *fault)
@@ -235,6 +253,7 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 		return result;
 	reporter->next = reporter->sample;
 	reporter->sample = next;
+	tell_swapped_in(reporter);
 	read_bounds(reporter);
 	take_sample(reporter);
 	return 0;

@@ -15,6 +15,7 @@ struct reporter_options {
 	const char *replay; /* a recording; null: the process itself */
 	unsigned source;    /* enum sample_source */
 	bool events;	    /* use probes, where they are to be had */
+	bool swap_in;	    /* see source.h */
 	int64_t for_ns;
 	uint64_t unusable_for_bytes;
 };

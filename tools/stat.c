@@ -27,7 +27,7 @@ struct request {
 	struct pid_list pids;
 	size_t pids_given; /* of PIDS; the rest were found by name */
 	struct name_list names;
-	bool arenas, bins, csv, json, no_header, once, quick, events;
+	bool arenas, bins, csv, json, no_header, once, quick, events, swap_in;
 	bool or_preload; /* neither a source was given nor what only the heap has */
 	const char *output;
 	int64_t pause_ns;
@@ -92,6 +92,8 @@ static const struct option_spec options[] = {
 	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count by eBPF probes how often the heap grew and allocations failed since the row before; see fragscope-trace(1)."},
+	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
+	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages, at each reading that finds them out."},
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
 	 .offset = FIELD(pause_ns),
 	 .help = "Stop the process while its heap is read, for TIME at most (100ms unless given), so that it cannot change meanwhile."},
@@ -151,7 +153,7 @@ static const char *not_served(const struct command *command, const struct parsed
 	} heap_options[] = {
 		{"arenas", true},     {"bins", true},	   {"quick", false},
 		{"events", true},     {"pause", false},	   {"threads", false},
-		{"residency", false}, {"unusable", false},
+		{"residency", false}, {"unusable", false}, {"swap-in", false},
 	};
 
 	for (size_t i = 0; i < sizeof(heap_options) / sizeof(heap_options[0]); i++)
@@ -254,6 +256,8 @@ static int open_target(struct target *target, int pid, const struct request *req
 		.quick = request->quick,
 		.events = request->events,
 		.or_preload = request->or_preload,
+		.go_on = true,
+		.swap_in = request->swap_in,
 		.threads = (unsigned)request->threads,
 		.pause_ns = request->pause_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,

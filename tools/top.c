@@ -58,6 +58,8 @@ static const struct option_spec options[] = {
 	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
 	 .offset = FIELD(source),
 	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
+	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
+	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages, at each reading that finds them out."},
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(max_cost_percent),
 	 .help = "Take at most PERCENT of a processor (1 unless given): where readings take long there are fewer of them, whatever INTERVAL says."},
@@ -95,8 +97,8 @@ const struct command command_top = {
 static int check_pairs(const struct command *command, const struct top_request *request,
 		       const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const live[] = {"pid",      "name",	    "source",
-					   "max-cost", "no-events", NULL};
+	static const char *const live[] = {"pid",	"name",	   "source", "max-cost",
+					   "no-events", "swap-in", NULL};
 	int error;
 
 	if (!options_given(command, parsed, "replay"))
@@ -145,7 +147,13 @@ static int read_request(const struct command *command, int argc, char **argv,
 				   "INTERVAL '%s' is not a time above 0: seconds, or a "
 				   "number with ns, us, ms, s, m or h",
 				   interval);
-	request->or_preload = !options_given(command, parsed, "source");
+	request->or_preload =
+		!options_given(command, parsed, "source") && !request->swap_in;
+	if (request->source != SOURCE_HEAP && request->swap_in)
+		return usage_fault(fault, command,
+				   "--swap-in needs the heap, which --source %s does not "
+				   "read",
+				   source_choices[request->source]);
 	error = check_pairs(command, request, parsed, fault);
 	if (!error)
 		error = add_named(request, fault);
@@ -401,6 +409,8 @@ static int open_feed(struct top *top, struct fault *fault)
 			   .sizes = true,
 			   .survey = true,
 			   .or_preload = request->or_preload,
+			   .go_on = true,
+			   .swap_in = request->swap_in,
 			   .threads = 1,
 			   .unusable_for_bytes = DEFAULT_UNUSABLE},
 		.interval_ns = request->interval_ns,

@@ -42,7 +42,7 @@ struct top_request {
 	struct pid_list pids;
 	size_t pids_given;
 	struct name_list names;
-	bool no_color, ascii, no_events;
+	bool no_color, ascii, no_events, swap_in;
 	bool or_preload; /* no source was given */
 	unsigned source;
 	const char *replay;

@@ -207,6 +207,9 @@ static void take_reading(struct top *top, unsigned index)
 		const struct sample *sample = feed_sample(top->feed, (int)index);
 
 		memcpy(target->comm, sample->comm, sizeof(target->comm));
+		/* The process may have got more arenas than it had room for at first.
+		 * Without memory for them their pane stays empty. */
+		(void)take_order(top, sample->arena_capacity);
 		top_keep(top, index, sample, feed_bounds(top->feed, (int)index));
 	}
 	if (news.over)

@@ -74,13 +74,15 @@ static int open_source(struct tracer *tracer, struct fault *fault)
 {
 	const struct source_options options = {
 		.source = SOURCE_HEAP,
+		.go_on = true,
 		.threads = 1,
 		.unusable_for_bytes = 65536,
 		.hurry = verb_stop_flag(),
 	};
 	int error = source_open(&tracer->source, tracer->process.pid, &options, fault);
 
-	tracer->waits = error == -ENODATA && fault->status == EXIT_NO_SOURCE;
+	tracer->waits = (error == -ENODATA || error == -EFAULT) &&
+			fault->status == EXIT_NO_SOURCE;
 	if (tracer->waits)
 		return 0;
 	if (error)

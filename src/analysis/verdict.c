@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What of RSS may stay untold without a word of it: a part in so many, or so few bytes.
+ */
+enum { UNTOLD_PARTS = 20, UNTOLD_BYTES = 1 << 20 };
+
 /* clang-format off */
 const struct verdict_info verdict_info[VERDICT_KINDS] = {
 [VERDICT_FAILURES] = {"failed_allocations", "Allocations fail"},
@@ -134,27 +138,72 @@ bool verdict_cached(const struct figures *fig, uint64_t *bytes)
 	       judge_figure(fig, FIG_SWAP_BYTES, &swapped) && !swapped;
 }
 
+/* What of RSS is in none of the parts that are told. */
+static uint64_t untold_bytes(const struct figures *fig, uint64_t rss)
+{
+	static const enum figure parts[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_MMAPPED_RESIDENT_BYTES, FIG_ALLOCATOR_RESIDENT_BYTES,
+		FIG_OTHER_RESIDENT_BYTES};
+	uint64_t sum = 0, part;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		if (judge_figure(fig, parts[i], &part))
+			sum += part;
+	return rss > sum ? rss - sum : 0;
+}
+
+/* "Nothing wrong" must not stand over a large part of the memory that nobody knows. */
+static bool is_large(uint64_t untold, uint64_t rss)
+{
+	return untold >= UNTOLD_BYTES && untold >= rss / UNTOLD_PARTS;
+}
+
+static void say_unknown(const struct verdict_input *input, char *text, unsigned size)
+{
+	const char *missing = input->sample->missing;
+	uint64_t rss;
+
+	if (*missing && judge_figure(&input->sample->fig, FIG_RSS_BYTES, &rss))
+		snprintf(text, size,
+			 "What malloc has of %s resident could not be told: %s.",
+			 units_bytes_text(rss).s, missing);
+	else
+		snprintf(text, size,
+			 "Nothing wrong was found, but where the resident memory is "
+			 "could not be told.");
+}
+
 /* Where the memory is, when nothing is the matter with it. */
 static void say_healthy(const struct verdict_input *input, char *text, unsigned size)
 {
 	const struct figures *fig = &input->sample->fig;
-	uint64_t rss, live, free_bytes, other;
+	const char *missing = input->sample->missing;
+	uint64_t rss, live, free_bytes, other, untold;
 
 	if (!judge_figure(fig, FIG_RSS_BYTES, &rss) ||
 	    !judge_figure(fig, FIG_LIVE_RESIDENT_BYTES, &live) ||
 	    !judge_figure(fig, FIG_FREE_RESIDENT_BYTES, &free_bytes)) {
-		snprintf(
-			text, size,
-			"Nothing wrong was found, but where the resident memory is could "
-			"not be told.");
+		say_unknown(input, text, size);
 		return;
 	}
+	untold = untold_bytes(fig, rss);
 	if (verdict_cached(fig, &other)) {
 		live -= other;
 		free_bytes += other;
 	}
 	if (judge_figure(fig, FIG_MMAPPED_RESIDENT_BYTES, &other))
 		live += other;
+	if (is_large(untold, rss)) {
+		snprintf(text, size,
+			 "Of %s resident %s could not be told%s%s; of the rest the "
+			 "program holds %s, and %s is free, and nothing wrong was found "
+			 "there.",
+			 units_bytes_text(rss).s, units_bytes_text(untold).s,
+			 *missing ? ": " : "", missing, units_bytes_text(live).s,
+			 units_bytes_text(free_bytes).s);
+		return;
+	}
 	snprintf(text, size,
 		 "Nothing wrong was found: of %s resident the program holds %s, and %s "
 		 "is free.%s",

@@ -17,12 +17,23 @@ static uint64_t optional_at(const uint8_t *raw, unsigned offset)
 	return offset ? bytes_u64(raw + offset) : 0;
 }
 
+/* What is neither in memory nor in swap was never used, or is being taken away. */
+static int fetch(struct memory *memory, struct pages *pages, uint64_t addr, void *to,
+		 uint32_t bytes)
+{
+	int error = memory_fetch(memory, pages, addr, to, bytes);
+
+	if (error == -ENODATA && !pages_swapped_bytes(pages, addr, addr + bytes))
+		return -EFAULT;
+	return error;
+}
+
 int arena_read_par(struct memory *memory, struct pages *pages,
 		   const struct malloc_instance *instance, struct malloc_par *par)
 {
 	const struct par_layout *layout = &instance->layout->par;
 	uint8_t raw[GLIBC_PAR_MAX_SIZE];
-	int error = memory_fetch(memory, pages, instance->par, raw, layout->size);
+	int error = fetch(memory, pages, instance->par, raw, layout->size);
 
 	if (error)
 		return error;
@@ -151,7 +162,7 @@ int arena_read_ring(struct memory *memory, struct pages *pages,
 
 		if (*count == capacity)
 			return was_met(arena, capacity, addr) ? -EUCLEAN : -ENOSPC;
-		error = memory_fetch(memory, pages, addr, next->raw, layout->size);
+		error = fetch(memory, pages, addr, next->raw, layout->size);
 		if (error)
 			return error;
 		next->addr = addr;

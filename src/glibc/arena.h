@@ -41,13 +41,14 @@ struct arena {
 	uint8_t raw[GLIBC_ARENA_MAX_SIZE];
 };
 
-/* 0, -ENODATA when it is swapped out, -EUCLEAN when it is not mp_, or -errno. */
+/* 0, -ENODATA when it is swapped out, -EFAULT when it is not there at all, -EUCLEAN when
+ * it is not mp_, or -errno. */
 int arena_read_par(struct memory *memory, struct pages *pages,
 		   const struct malloc_instance *instance, struct malloc_par *par);
 
 /* Reads the ring of INSTANCE's arenas into ARENA, of which *COUNT are used and CAPACITY
  * exist; main_arena comes first. 0; -ENOSPC when there are more; -EUCLEAN when the ring
- * does not close or what is in it is no arena; -ENODATA; -errno. */
+ * does not close or what is in it is no arena; -ENODATA and -EFAULT as above; -errno. */
 int arena_read_ring(struct memory *memory, struct pages *pages,
 		    const struct malloc_instance *instance, unsigned number,
 		    struct arena *arena, unsigned capacity, unsigned *count);

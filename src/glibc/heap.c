@@ -37,6 +37,8 @@ unsigned heap_arena_capacity(const struct heap *heap)
 
 bool heap_is_used(const struct heap *heap)
 {
+	if (!heap->arena_count)
+		return true;
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].used)
 			return true;
@@ -62,6 +64,7 @@ static int read_arenas(struct heap *heap)
 {
 	int error = 0;
 
+	pages_swap_in(heap->pages, heap->options.swap_in);
 	for (unsigned attempt = 0; attempt < 3; attempt++) {
 		heap->arena_count = 0;
 		error = 0;
@@ -70,6 +73,9 @@ static int read_arenas(struct heap *heap)
 		if (error != -EUCLEAN && error != -EFAULT)
 			break;
 	}
+	pages_swap_in(heap->pages, false);
+	if (error)
+		heap->arena_count = 0;
 	return error;
 }
 
@@ -78,14 +84,19 @@ int heap_cannot_read(const struct heap *heap, int error, struct fault *fault)
 	const char *name = heap->instance[0].layout->name;
 
 	if (error == -ENODATA)
-		return fault_set(
-			fault, EXIT_FAILED, error,
-			"malloc's own records are swapped out: reading them would swap "
-			"them in");
+		return fault_set(fault, EXIT_FAILED, error,
+				 "malloc's own records are swapped out; --swap-in of "
+				 "report, stat, "
+				 "alert and top reads them in");
+	if (error == -ENOSPC && heap->arena_capacity >= ARENAS_MAX)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "there are more than %u arenas, the most that are read",
+				 heap->arena_capacity);
 	if (error == -ENOSPC)
 		return fault_set(
 			fault, EXIT_FAILED, error,
-			"there are more than %u arenas: start again to read them all",
+			"there are more arenas than the %u that there was room for: room "
+			"for more is taken now",
 			heap->arena_capacity);
 	if (error == -EUCLEAN)
 		return fault_set(
@@ -93,23 +104,51 @@ int heap_cannot_read(const struct heap *heap, int error, struct fault *fault)
 			"malloc's records are not laid out as in glibc %s, or are "
 			"damaged",
 			name);
+	if (error == -EFAULT)
+		return fault_set(fault, EXIT_NO_SOURCE, error,
+				 "malloc's records are not in memory: it was not used "
+				 "yet, or the process is ending");
 	return fault_set(fault, EXIT_FAILED, error, "cannot read malloc's records: %s",
 			 strerror(-error));
 }
 
+/* Replaces what is sized by the number of arenas. */
 static int take_arenas(struct heap *heap, unsigned capacity)
 {
+	struct arena *arena = take(capacity * sizeof(*arena));
+	struct arena_work *work = take(capacity * sizeof(*work));
+	struct tcache_totals *by_arena = take(capacity * sizeof(*by_arena));
+
+	if (!arena || !work || !by_arena) {
+		free(arena);
+		free(work);
+		free(by_arena);
+		return -ENOMEM;
+	}
 	free(heap->arena);
+	free(heap->work);
+	free(heap->tcache_by_arena);
+	heap->arena = arena;
+	heap->work = work;
+	heap->tcache_by_arena = by_arena;
 	heap->arena_capacity = capacity;
-	heap->arena = take(capacity * sizeof(*heap->arena));
-	return heap->arena ? 0 : -ENOMEM;
+	heap->arena_count = 0;
+	return 0;
 }
 
-/* Counts the arenas with a table that grows, then leaves room for as many again, and for
- * all that arena_max's default allows (arena.c, arena_get2: eight a core). */
+/* Room for as many arenas again as there are, and for all that arena_max's default allows
+ * (arena.c, arena_get2: eight a core). */
+static unsigned arenas_to_come(unsigned count)
+{
+	unsigned limit = 8 * sysconf(_SC_NPROCESSORS_CONF);
+
+	return (2 * count > limit ? 2 * count : limit) + ARENAS_SPARE;
+}
+
+/* Reads the arenas into a table that grows, and leaves room in it. */
 static int size_arenas(struct heap *heap)
 {
-	unsigned capacity = 64, limit = 8 * sysconf(_SC_NPROCESSORS_CONF);
+	unsigned capacity = 64;
 	int error;
 
 	for (;;) {
@@ -120,23 +159,18 @@ static int size_arenas(struct heap *heap)
 			break;
 		capacity *= 4;
 	}
+	if (error == -ENODATA && heap->options.patient)
+		return take_arenas(heap, arenas_to_come(0));
 	if (error)
 		return error;
-	capacity = 2 * heap->arena_count + ARENAS_SPARE;
-	if (capacity < limit + ARENAS_SPARE)
-		capacity = limit + ARENAS_SPARE;
-	error = take_arenas(heap, capacity);
+	error = take_arenas(heap, arenas_to_come(heap->arena_count));
 	return error ? error : read_arenas(heap);
 }
 
 static int take_room(struct heap *heap)
 {
-	unsigned arenas = heap->arena_capacity;
-
-	heap->work = take(arenas * sizeof(*heap->work));
 	if (heap->options.quick)
-		return heap->work ? 0 : -ENOMEM;
-	heap->tcache_by_arena = take(arenas * sizeof(*heap->tcache_by_arena));
+		return 0;
 	heap->area = take(HEAP_AREAS * sizeof(*heap->area));
 	heap->area_key = take(HEAP_AREAS * sizeof(*heap->area_key));
 	heap->heaps = take(HEAP_AREAS * sizeof(*heap->heaps));
@@ -148,9 +182,9 @@ static int take_room(struct heap *heap)
 	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
 	heap->walks = take((HEAP_JOBS + 1) * sizeof(*heap->walks));
 	heap->window = take(WALK_WINDOW);
-	if (!heap->work || !heap->tcache_by_arena || !heap->area || !heap->area_key ||
-	    !heap->heaps || !heap->tcaches.address || !heap->cached.chunk ||
-	    !heap->fast || !heap->seed || !heap->walks || !heap->window)
+	if (!heap->area || !heap->area_key || !heap->heaps || !heap->tcaches.address ||
+	    !heap->cached.chunk || !heap->fast || !heap->seed || !heap->walks ||
+	    !heap->window)
 		return -ENOMEM;
 	if (heap->options.survey)
 		heap->survey = survey_new();
@@ -379,7 +413,11 @@ int heap_look(struct heap *heap, struct fault *fault)
 	int error;
 
 	begin_reading(heap);
-	error = read_arenas(heap);
+	error = heap->needs_room ? size_arenas(heap) : read_arenas(heap);
+	if (!heap->needs_room || !error)
+		heap->needs_room = error == -ENOSPC && heap->arena_capacity < ARENAS_MAX;
+	if (!error && !heap->arena_count)
+		error = -ENODATA;
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }
 
@@ -388,6 +426,11 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 {
 	int error = 0;
 
+	if (!heap->options.quick && heap->arena_count > sample->arena_capacity &&
+	    sample_grow(sample, heap->arena_capacity))
+		return fault_set(fault, EXIT_FAILED, -ENOSPC,
+				 "there is no memory left for the rows of %u arenas",
+				 heap->arena_count);
 	if (heap->options.quick) {
 		memset(heap->work, 0, heap->arena_count * sizeof(*heap->work));
 		heap_read_quick(heap);
@@ -398,6 +441,11 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 		return heap_cannot_read(heap, error, fault);
 	heap_figures(heap, sample);
 	return 0;
+}
+
+uint64_t heap_swapped_in(struct heap *heap)
+{
+	return pages_swapped_in(heap->pages);
 }
 
 int heap_peek(struct heap *heap, uint64_t addr, void *to, uint32_t bytes)

@@ -14,11 +14,13 @@
 enum { HEAP_INSTANCES = 8 };
 
 struct heap_options {
-	bool sizes;  /* fill arena_row.bins, each chunk in the bin of its size */
-	bool bins;   /* the same, and what is unsorted moved to the bin of such chunks */
-	bool arenas; /* tell the tcaches' chunks by arena */
-	bool quick;  /* no walk */
-	bool survey; /* take room for heap_map and heap_pins */
+	bool sizes;   /* fill arena_row.bins, each chunk in the bin of its size */
+	bool bins;    /* the same, and what is unsorted moved to the bin of such chunks */
+	bool arenas;  /* tell the tcaches' chunks by arena */
+	bool quick;   /* no walk */
+	bool survey;  /* take room for heap_map and heap_pins */
+	bool patient; /* malloc's records may be swapped out when it begins */
+	bool swap_in; /* read them all the same, which swaps them in */
 	unsigned threads;
 	uint64_t unusable_for_bytes;
 };
@@ -27,7 +29,8 @@ struct heap;
 
 /* Sets up the reading of COUNT instances (HEAP_INSTANCES at most) in MEMORY, which must
  * outlive it. Reads the arenas once, to see that all is as the layout says and how much
- * room readings need; takes that room. 0, or -errno and FAULT. */
+ * room readings need; takes that room. When malloc's records are swapped out, a PATIENT
+ * heap takes what it needs as a rule. 0, or -errno and FAULT. */
 int heap_new(struct heap **heap, struct memory *memory,
 	     const struct malloc_instance *instance, unsigned count,
 	     const struct heap_options *options, struct fault *fault);
@@ -36,12 +39,14 @@ void heap_free(struct heap *heap);
 /* How many arenas a reading can hold. */
 unsigned heap_arena_capacity(const struct heap *heap);
 
-/* Whether any arena had got memory when the last reading (or heap_new) looked. */
+/* Whether any arena had got memory when the last reading (or heap_new) looked; true also
+ * when it could not look. */
 bool heap_is_used(const struct heap *heap);
 
 /* Begins a reading with malloc's own records. What the target's mappings are must be
  * learned after this, so that they hold all that the records speak of. 0, or -errno and
- * FAULT. */
+ * FAULT. After -ENOSPC (there are more arenas than there was room for) the next call
+ * takes more room; otherwise this allocates nothing. */
 int heap_look(struct heap *heap, struct fault *fault);
 
 /* Whether a thread was inside malloc when heap_look looked: it held an arena's lock. */
@@ -49,7 +54,8 @@ bool heap_is_locked(const struct heap *heap);
 
 /* Goes on after heap_look: reads the heap into SAMPLE: figures, arena rows, status. The
  * figures of the process as a whole (RSS and its other parts) are the caller's. 0, or
- * -errno and FAULT when nothing could be read. Allocates nothing. */
+ * -errno and FAULT when nothing could be read. Allocates nothing, unless SAMPLE has not
+ * got the room for all arenas that this heap has: then it gets it. */
 int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
 	      struct fault *fault);
 
@@ -60,6 +66,9 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 	     struct fault *fault);
 int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pins,
 	      struct fault *fault);
+
+/* The bytes of the pages that were swapped in since the last call, by the option. */
+uint64_t heap_swapped_in(struct heap *heap);
 
 /* BYTES at ADDR of the target, if all of them are on resident pages: 0, -ENODATA, -EFAULT
  * or another -errno. Not during a reading. */

@@ -55,6 +55,7 @@ struct heap {
 	struct malloc_par par[HEAP_INSTANCES];
 	unsigned arena_count;
 	unsigned arena_capacity;
+	bool needs_room; /* for arenas: the last reading had not got it */
 	struct arena *arena;
 	struct arena_work *work;
 	struct tcache_totals *tcache_by_arena;

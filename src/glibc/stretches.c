@@ -122,7 +122,11 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions)
 {
 	heap->area_count = heap->heap_count = 0;
 	for (unsigned i = 0; i < heap->arena_count; i++) {
-		int error = list_arena_again(heap, i, regions);
+		int error;
+
+		pages_swap_in(heap->pages, heap->options.swap_in);
+		error = list_arena_again(heap, i, regions);
+		pages_swap_in(heap->pages, false);
 
 		if (error == -ENODATA || error == -EFAULT)
 			heap_miss(heap, "the heaps of arena %u are swapped out", i);

@@ -125,6 +125,8 @@ static int set_text(struct probe_config *config, const struct process *process,
 	return 0;
 }
 
+/* When it is swapped out, it is as malloc has it unless it is told otherwise; only the
+ * thresholds are not known until one moves. */
 static int read_par(const struct process *process, const struct malloc_instance *instance,
 		    struct malloc_par *par, struct fault *fault)
 {
@@ -136,13 +138,12 @@ static int read_par(const struct process *process, const struct malloc_instance 
 	pages = pages_new(&live.memory, PAGE_BLOCKS);
 	error = pages ? arena_read_par(&live.memory, pages, instance, par) : -ENOMEM;
 	pages_free(pages);
-	if (!error)
+	if (!error || error == -ENODATA)
 		return 0;
 	return fault_set(fault, EXIT_FAILED, error,
 			 "cannot read malloc's parameters in process %d (%s): %s",
 			 process->pid, process->comm,
-			 error == -ENODATA ? "malloc was not used yet, or is swapped out"
-					   : strerror(-error));
+			 error == -EFAULT ? "malloc was not used yet" : strerror(-error));
 }
 
 static void set_malloc(struct probe_config *config,

@@ -180,6 +180,8 @@ const struct figure_info figure_info[FIG_COUNT] = {
 [FIG_HUGE_PAGE_BYTES] = {"huge_page_bytes", "", UNIT_BYTES, PROCESS, 5, 0,
 	"The size of the huge pages that malloc asks the kernel for, by the tunable "
 	"glibc.malloc.hugetlb; 0: it asks for none."},
+[FIG_SWAPPED_IN_BYTES] = {"swapped_in_bytes", "swpin", UNIT_BYTES, PROCESS, 5, 0,
+	"Pages of malloc's records that this reading swapped in, as --swap-in allows."},
 };
 /* clang-format on */
 
@@ -204,8 +206,29 @@ struct sample *sample_new(unsigned arenas, bool with_bins)
 	return sample;
 }
 
+int sample_grow(struct sample *sample, unsigned arenas)
+{
+	bool with_bins = sample->classes != NULL;
+	size_t row = sizeof(struct arena_row);
+	struct arena_row *rows;
+
+	if (with_bins)
+		row += sizeof(struct arena_bins);
+	rows = take(arenas * row);
+	if (!rows)
+		return -ENOMEM;
+	for (unsigned i = 0; with_bins && i < arenas; i++)
+		rows[i].bins = (struct arena_bins *)(void *)(rows + arenas) + i;
+	free(sample->grown);
+	sample->grown = sample->arena = rows;
+	sample->arena_capacity = arenas;
+	return 0;
+}
+
 void sample_free(struct sample *sample)
 {
+	if (sample)
+		free(sample->grown);
 	free(sample);
 }
 
@@ -215,6 +238,7 @@ void sample_clear(struct sample *sample)
 		.arena = sample->arena,
 		.arena_capacity = sample->arena_capacity,
 		.classes = sample->classes,
+		.grown = sample->grown,
 	};
 
 	if (sample->classes)
@@ -249,6 +273,7 @@ int sample_copy(struct sample *into, const struct sample *from)
 	struct arena_row *arena = into->arena;
 	struct size_classes *classes = into->classes;
 	unsigned capacity = into->arena_capacity;
+	void *grown = into->grown;
 	int error = from->arena_count > capacity ? -ENOSPC : 0;
 
 	if (from->classes && from->classes->count && !classes)
@@ -266,6 +291,7 @@ int sample_copy(struct sample *into, const struct sample *from)
 	into->arena = arena;
 	into->arena_capacity = capacity;
 	into->classes = classes;
+	into->grown = grown;
 	if (classes && from->classes)
 		*classes = *from->classes;
 	return 0;
@@ -297,6 +323,7 @@ struct sample *sample_pack(void *memory, const struct sample *from, bool with_bi
 	packed->arena = (struct arena_row *)(packed + 1);
 	packed->arena_capacity = from->arena_count;
 	packed->classes = NULL;
+	packed->grown = NULL;
 	bins = (struct arena_bins *)(void *)(packed->arena + from->arena_count);
 	for (unsigned i = 0; i < from->arena_count; i++) {
 		struct arena_row *row = &packed->arena[i];

@@ -79,6 +79,7 @@ enum figure {
 	FIG_HEAP_THREADS,
 	FIG_ANON_HUGE_BYTES,
 	FIG_HUGE_PAGE_BYTES,
+	FIG_SWAPPED_IN_BYTES,
 	FIG_COUNT
 };
 
@@ -202,11 +203,16 @@ struct sample {
 	unsigned arena_capacity;
 	struct arena_row *arena;
 	struct size_classes *classes; /* null unless asked for */
+	void *grown;		      /* where sample_grow put the rows, or null */
 };
 
 /* Makes a sample with room for ARENAS rows, and their bins if WITH_BINS; all of its
  * memory is touched here, and none is taken later. Null when there is no memory. */
 struct sample *sample_new(unsigned arenas, bool with_bins);
+
+/* Makes room for ARENAS rows in an empty SAMPLE of sample_new: memory is taken now. 0, or
+ * -ENOMEM: then it is as it was. */
+int sample_grow(struct sample *sample, unsigned arenas);
 void sample_free(struct sample *sample);
 
 /* Empties SAMPLE for the next reading; its memory and capacity stay. */

@@ -21,6 +21,7 @@ struct source {
 	struct worker *worker;	  /* makes every call about the process */
 	atomic_ulong beats;	  /* of the worker's call */
 	struct asked *asked;
+	bool is_unread; /* the last reading could not read the heap */
 };
 
 /* One kind of source. OPEN finds SOURCE's process open; READ finds SAMPLE empty but for

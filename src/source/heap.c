@@ -107,6 +107,8 @@ static int open_reader(struct source *source, struct fault *fault)
 		.arenas = source->options.arenas || source->options.bins,
 		.quick = source->options.quick,
 		.survey = source->options.survey && !source->options.quick,
+		.patient = source->options.go_on,
+		.swap_in = source->options.swap_in,
 		.threads = source->options.threads ? source->options.threads : 1,
 		.unusable_for_bytes = source->options.unusable_for_bytes,
 	};
@@ -233,6 +235,9 @@ static int read_rest(struct source *source, struct sample *sample, struct fault 
 		error = source_usage(source, sample, fault);
 	if (error)
 		return error;
+	if (source->options.swap_in)
+		figure_set(&sample->fig, FIG_SWAPPED_IN_BYTES,
+			   heap_swapped_in(state->heap));
 	if (!quick) {
 		figure_set(&sample->fig, FIG_MAPPINGS, state->mappings);
 		set_rest(&sample->fig);

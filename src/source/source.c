@@ -4,6 +4,7 @@
 #include "base/privilege.h"
 #include "base/take.h"
 #include "source/driver.h"
+#include "source/kernel.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -265,26 +266,79 @@ static int read_events(struct source *source, struct sample *sample, struct faul
 }
 
 /* Whether memory that is just being taken away can be behind ERROR: from outside its
- * pages look swapped out or unmapped before the process itself has ended. */
+ * pages look as if they had never been there before the process itself has ended. */
 static bool is_of_end(int error)
 {
-	return error == -ESRCH || error == -ENODATA || error == -EFAULT;
+	return error == -ESRCH || error == -EFAULT;
 }
 
-/* What ERROR of a reading comes to. The process is looked at last: what was read before
- * it was of this process. */
-static int settle(struct source *source, int error, struct fault *fault)
+/* What has become of the process, after a reading that came to ERROR. The process is
+ * looked at last: what was read before it was of this process. An end is waited for once
+ * only: pages may as well not be there for long. */
+static enum process_state state_after(struct source *source, int error)
 {
 	enum process_state state = process_state(&source->process);
 
-	if (state == PROCESS_RUNS && is_of_end(error) && process_exits(&source->process))
+	if (state == PROCESS_RUNS && is_of_end(error) && !source->is_unread &&
+	    process_exits(&source->process))
 		state = PROCESS_EXITED;
+	return state;
+}
+
+/* What ERROR of a reading comes to. */
+static int settle(struct source *source, int error, struct fault *fault)
+{
+	enum process_state state = state_after(source, error);
+
 	/* What a sampler left behind is true of the process that it was in. */
 	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
 		process_tell_end(&source->process, state, fault);
 		return SOURCE_ENDED;
 	}
 	return error;
+}
+
+/* Whether ERROR says that the heap could not be read this time. */
+static bool may_pass(const struct source *source, int error)
+{
+	return source->options.go_on && source->options.source == SOURCE_HEAP &&
+	       (error == -ENODATA || error == -EFAULT || error == -EUCLEAN ||
+		error == -ENOSPC || error == -ENOMEM);
+}
+
+/* The row of a heap that could not be read: WHY, and what the kernel tells. */
+static int read_kernel(struct source *source, struct sample *sample,
+		       const struct fault *why, struct fault *fault)
+{
+	int error;
+
+	figures_clear(&sample->fig);
+	for (unsigned i = 0; i < sample->arena_count; i++)
+		figures_clear(&sample->arena[i].fig);
+	sample->arena_count = 0;
+	error = source_usage(source, sample, fault);
+	if (!error)
+		error = source_mappings(source, sample, fault);
+	sample->status = STATUS_PARTIAL;
+	snprintf(sample->missing, sizeof(sample->missing), "%.*s",
+		 (int)sizeof(sample->missing) - 1, why->text);
+	return error;
+}
+
+static int read_figures(struct source *source, struct sample *sample, struct fault *fault)
+{
+	int error = source->driver->read(source, sample, fault);
+	struct fault why;
+
+	if (!may_pass(source, error)) {
+		source->is_unread = false;
+		return error;
+	}
+	if (state_after(source, error) != PROCESS_RUNS)
+		return error;
+	source->is_unread = true;
+	why = *fault;
+	return read_kernel(source, sample, &why, fault);
 }
 
 static void name_sample(const struct source *source, struct sample *sample)
@@ -305,7 +359,7 @@ static void read_sample(void *context)
 	int error;
 
 	name_sample(source, asked->sample);
-	error = source->driver->read(source, asked->sample, &asked->fault);
+	error = read_figures(source, asked->sample, &asked->fault);
 	if (!error && source->probe)
 		error = read_events(source, asked->sample, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);

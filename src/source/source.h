@@ -35,6 +35,8 @@ struct source_options {
 	bool or_preload; /* a heap that cannot be read is told by a sampler in it */
 	bool follow;	 /* of SOURCE_PRELOAD: every sample once, in order */
 	bool survey;	 /* take room for source_map and source_pins */
+	bool go_on;	 /* a heap that cannot be read for now gives partial rows */
+	bool swap_in;	 /* read malloc's records though it swaps them in */
 	unsigned map_cells, map_chunks; /* the most that source_map is asked for */
 	unsigned threads;		/* readers, 1 at least */
 	int64_t pause_ns; /* stop the target for at most this long; 0: never */
@@ -62,7 +64,11 @@ int source_open(struct source **source, int pid, const struct source_options *op
 
 /* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_NOTHING_NEW;
  * SOURCE_UNREADABLE with FAULT, and a SAMPLE without figures that says so too;
- * SOURCE_ENDED or -errno with FAULT. Allocates nothing. */
+ * SOURCE_ENDED or -errno with FAULT. With GO_ON a heap that cannot be read for now (its
+ * records are swapped out, damaged for an instant, or of more arenas than there is room
+ * for) is SOURCE_READ too: SAMPLE is partial, says why and has the kernel's figures.
+ * Allocates nothing, except when the target has got more arenas than there was room for:
+ * the reading after that takes more. */
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
 
 /* What lies where in the arena and range that MAP names: one look, beside the readings

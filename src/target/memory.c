@@ -22,6 +22,8 @@ struct pages {
 	struct memory *memory;
 	unsigned mask;
 	unsigned block_bits; /* of the number of pages in a block */
+	bool may_swap_in;
+	uint64_t swapped_in_bytes;
 	struct block slot[];
 };
 
@@ -52,6 +54,19 @@ void pages_forget(struct pages *pages)
 {
 	for (unsigned i = 0; i <= pages->mask; i++)
 		pages->slot[i].tag = 0;
+}
+
+void pages_swap_in(struct pages *pages, bool allowed)
+{
+	pages->may_swap_in = allowed;
+}
+
+uint64_t pages_swapped_in(struct pages *pages)
+{
+	uint64_t bytes = pages->swapped_in_bytes;
+
+	pages->swapped_in_bytes = 0;
+	return bytes;
 }
 
 static unsigned block_shift(const struct pages *pages)
@@ -176,17 +191,53 @@ bool pages_all_resident(struct pages *pages, uint64_t addr, uint64_t len)
 	       pages_run_end(pages, addr, addr + len) == addr + len;
 }
 
+/* Whether all of [ADDR, ADDR + LEN) may be read although some of it is swapped out. A
+ * page that is neither there nor in swap is none of malloc's. */
+static bool may_swap_in(struct pages *pages, uint64_t addr, uint64_t len)
+{
+	return pages->may_swap_in && len && addr + len > addr &&
+	       pages_resident_bytes(pages, addr, addr + len) +
+			       pages_swapped_bytes(pages, addr, addr + len) ==
+		       len;
+}
+
+static uint64_t swapped_pages_bytes(struct pages *pages, uint64_t addr, uint64_t len)
+{
+	uint64_t page_bytes = UINT64_C(1) << pages->memory->page_shift;
+	uint64_t start = addr & -page_bytes;
+
+	return pages_swapped_bytes(pages, start,
+				   (addr + len + page_bytes - 1) & -page_bytes);
+}
+
+/* Looks anew at what of [ADDR, ADDR + LEN) is resident. */
+static void forget_range(struct pages *pages, uint64_t addr, uint64_t len)
+{
+	unsigned shift = block_shift(pages);
+
+	for (uint64_t at = addr >> shift; at <= (addr + len - 1) >> shift; at++)
+		pages->slot[at & pages->mask].tag = 0;
+}
+
 int memory_fetch(struct memory *memory, struct pages *pages, uint64_t addr, void *to,
 		 uint32_t len)
 {
 	struct span span = {addr, to, len};
+	uint64_t swapped = 0;
 	int got;
 
-	if (!pages_all_resident(pages, addr, len))
-		return -ENODATA;
+	if (!pages_all_resident(pages, addr, len)) {
+		if (!may_swap_in(pages, addr, len))
+			return -ENODATA;
+		swapped = swapped_pages_bytes(pages, addr, len);
+	}
 	got = memory->read(memory, &span, 1);
 	if (got < 0)
 		return got;
+	if (got == 1 && swapped) {
+		pages->swapped_in_bytes += swapped;
+		forget_range(pages, addr, len);
+	}
 	return got == 1 ? 0 : -EFAULT;
 }
 

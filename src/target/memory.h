@@ -1,6 +1,7 @@
 /* memory.h: the readable memory of a target, live or saved: bytes, and which pages are
  * resident. Nothing above this file knows how either is had, and nothing reads a page
- * that is not resident: that would map the zero page or swap a page in. */
+ * that is not resident: that would map the zero page or swap a page in. The one exception
+ * is what pages_swap_in allows. */
 #ifndef FRAGSCOPE_MEMORY_H
 #define FRAGSCOPE_MEMORY_H
 
@@ -46,6 +47,12 @@ void pages_narrow(struct pages *pages);
 
 /* Forgets all flags: a new reading begins. */
 void pages_forget(struct pages *pages);
+
+/* Whether memory_fetch reads swapped pages too from now on, which swaps them in. */
+void pages_swap_in(struct pages *pages, bool allowed);
+
+/* The bytes of the pages that it has swapped in since the last call. */
+uint64_t pages_swapped_in(struct pages *pages);
 
 /* Flags of the pages of the aligned block that holds ADDR. Valid until the
  * next call. A block that cannot be looked at has no resident page. */

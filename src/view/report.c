@@ -314,3 +314,10 @@ void report_cost(const struct report *report, char *text, size_t size)
 			 " The probes cost it 5 to 15us for each of %llu events.",
 			 (unsigned long long)cost->events);
 }
+
+const char *report_nothing(const struct report *report)
+{
+	if (report->sample->missing[0])
+		return "Not known: some figures are missing.";
+	return "Nothing: no figure is one of an illness that is known here.";
+}

@@ -152,8 +152,7 @@ static void verdicts(struct report_out *out, const struct report *report)
 
 	element(out, "h2", NULL, "What to do");
 	if (!report->verdicts)
-		element(out, "p", NULL,
-			"Nothing: no figure is one of an illness that is known here.");
+		element(out, "p", NULL, report_nothing(report));
 	for (unsigned i = 0; i < report->verdicts; i++) {
 		const struct verdict *verdict = &report->verdict[i];
 

@@ -76,4 +76,7 @@ void report_svg_sizes(struct report_out *out, const struct sample *sample);
 #define SHARE(value) units_share_text(value).s
 #define SPAN(value)  units_span_text(value).s
 
+/* What stands where there is no verdict. */
+const char *report_nothing(const struct report *report);
+
 #endif

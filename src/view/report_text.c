@@ -495,8 +495,7 @@ static void verdicts(struct report_out *out, const struct report *report)
 {
 	title(out, "What to do");
 	if (!report->verdicts)
-		report_say(out, "  Nothing: no figure is one of an illness that is known "
-				"here.\n");
+		wrapped(out, 2, 2, report_nothing(report));
 	for (unsigned i = 0; i < report->verdicts; i++)
 		verdict(out, &report->verdict[i], i + 1);
 }

@@ -111,9 +111,14 @@ STIRS = ("pgsteal", "pgdemote", "pswp", "thp_collapse_alloc", "thp_split", "ksm"
 
 
 def stirs():
-    """How often the kernel has done so, anywhere."""
+    """How often the kernel has done so, anywhere. Where a swap file is given up, all that is
+    in it comes back."""
     text = pathlib.Path("/proc/vmstat").read_text(encoding="ascii")
-    return [line for line in text.splitlines() if line.startswith(STIRS)]
+    swaps = pathlib.Path("/proc/swaps").read_text(encoding="utf-8").splitlines()
+    return [
+        *(line for line in text.splitlines() if line.startswith(STIRS)),
+        *(line.split()[0] for line in swaps),
+    ]
 
 
 def undisturbed(measure, holds):

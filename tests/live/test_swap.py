@@ -3,13 +3,16 @@ was not read. Takes a swap file of its own for the time of the test."""
 
 import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import subprocess
 import tempfile
 
 import harness
+import tracing
 from harness import Oracle, Skip, Tap
+from terminal import Terminal
 
 SWAP_BYTES = 128 << 20
 MADV_PAGEOUT = 21
@@ -37,6 +40,15 @@ def swap_file():
             yield
         finally:
             subprocess.run(["swapoff", str(path)], check=True)
+
+
+def records(pid):
+    """Where malloc has its records: the writable part of the libc."""
+    for line in pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines():
+        words = line.split()
+        if words[1].startswith("rw") and "libc" in words[-1].rsplit("/", 1)[-1]:
+            return tuple(int(end, 16) for end in words[0].split("-"))
+    raise RuntimeError("the target has no libc")
 
 
 def heap_range(pid):
@@ -96,6 +108,106 @@ def check_part(tap, target, start, end):
     tap.equal(after, before, "nothing was swapped in")
 
 
+def only_kernel(tap, row, name):
+    """The row of a heap that cannot be read."""
+    tap.equal(row["status"], "partial", f"{name}: status")
+    tap.ok("records are swapped out" in row["missing"], f"{name}: and why", row)
+    tap.ok(row["rss_bytes"] > 0 and row["swap_bytes"] > 0, f"{name}: the kernel's figures", row)
+    for figure in ("system_bytes", "free_bytes", "live_bytes", "arenas"):
+        tap.ok(figure not in row, f"{name}: no {figure}")
+
+
+def check_verbs(tap, target):
+    """Every verb goes on without the records, and none swaps them in."""
+
+    def run_all():
+        before = status(target.pid)
+        done = {
+            "stat": harness.fragscope("stat", "-p", target.pid, "--json", "0", 5),
+            "report": harness.fragscope("report", "-p", target.pid, "--json", "--for", "0"),
+            "text": harness.fragscope("report", "-p", target.pid, "--for", "0"),
+            "alert": harness.fragscope(
+                "alert", "-p", target.pid, "-r", "free_bytes > 1", "0", 3
+            ),
+        }
+        return before, status(target.pid), done
+
+    before, after, done = harness.undisturbed(run_all, lambda found: found[0] == found[1])
+    for verb, result in done.items():
+        tap.equal(result.returncode, 0, f"{verb}: exit status", result.stderr)
+    tap.equal(after, before, "nothing was swapped in")
+    rows = [reading.row for reading in harness.read_json(done["stat"].stdout)]
+    tap.equal(len(rows), 5, "stat: rows")
+    only_kernel(tap, rows[-1], "stat")
+    report = json.loads(done["report"].stdout)
+    only_kernel(tap, report["sample"], "report")
+    tap.ok("--swap-in" in report["answer"], "report: the answer names the way", report["answer"])
+    tap.ok(report["limits"], "report: the limits")
+    tap.ok("--swap-in" in done["text"].stdout, "report: the text, too", done["text"].stdout)
+    tap.ok("rules about it are silent" in " ".join(done["alert"].stderr.split()),
+           "alert: says what it cannot watch", done["alert"].stderr)
+
+
+def check_allowed(tap, target):
+    """What is allowed by name is done, told, and no more than that."""
+    done = harness.fragscope("report", "-p", target.pid, "--json", "--for", "0", "--swap-in")
+    tap.equal(done.returncode, 0, "report --swap-in: exit status", done.stderr)
+    row = json.loads(done.stdout)["sample"]
+    tap.ok(0 < row["swapped_in_bytes"] <= 64 << 10, "a few pages were swapped in", row)
+    tap.ok("were swapped in" in done.stderr, "which is told", done.stderr)
+    tap.ok(row["system_bytes"] > 0, "the heap is read", row)
+
+
+def check_recovery(tap, target):
+    """Rows go on and have the heap again once its own program has touched the records."""
+    before = harness.stat(target.pid).row
+    page_out(target.pid, *records(target.pid))
+    with subprocess.Popen(
+        [harness.FRAGSCOPE, "stat", "-p", str(target.pid), "--json", "0.05"],
+        stdout=subprocess.PIPE, text=True,
+    ) as stat:
+        try:
+            only_kernel(tap, json.loads(stat.stdout.readline()), "before")
+            target.info()  # by malloc's own functions
+            rows = (json.loads(line) for line in stat.stdout)
+            row = next(row for row in rows if row["status"] == "complete")
+        finally:
+            stat.kill()
+    tap.equal(row["system_bytes"], before["system_bytes"], "the heap is read again")
+
+
+def check_top(tap, target):
+    page_out(target.pid, *records(target.pid))
+    with Terminal([harness.FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
+        terminal.wait("records are swapped out", settled=False)
+        tap.ok(True, "the screen says so")
+        target.info()
+        terminal.wait(rf"\[{target.pid}\].*complete")
+        tap.ok(True, "the screen has the heap again")
+        terminal.press("q")
+        tap.equal(terminal.status(), 0, "exit status", terminal.stderr())
+
+
+def check_trace(tap, target):
+    tracing.need_probes()
+    page_out(target.pid, *records(target.pid))
+    done = harness.fragscope("trace", "-p", target.pid, "--json", "--for", "0.5s")
+    tap.equal(done.returncode, 0, "it watches all the same", done.stderr)
+
+
+def check_records(tap):
+    with Oracle("--chunks 5000 --free-pattern random:30 --threads 2") as target:
+        page_out(target.pid, *records(target.pid))
+        if status(target.pid)["VmSwap"] == "0 kB":
+            raise Skip("the kernel swapped nothing out")
+        check_verbs(tap, target)
+        check_allowed(tap, target)
+        check_recovery(tap, target)
+        for name, check in (("top", check_top), ("trace", check_trace)):
+            with tap.section(name):
+                check(tap, target)
+
+
 def main():
     tap = Tap()
     with tap.section("swapped out"), swap_file():
@@ -106,6 +218,8 @@ def main():
                 check_part(tap, target, start + 64 * harness.PAGE, middle)
             with tap.section("wholly"):
                 check_part(tap, target, start, end)
+        with tap.section("malloc's records"):
+            check_records(tap)
     tap.done()
 
 

@@ -1,0 +1,173 @@
+"""A reading that fails is not the end: a process that gets more arenas than there was room
+for is told in one partial row, and read whole from then on."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import threading
+
+import harness
+import tracing
+from harness import FRAGSCOPE, Tap, Target
+from terminal import Terminal
+
+THREADS = 200  # with an arena each: far more than there is room for at first
+ARENAS = THREADS + 1
+
+
+class Spread(Target):
+    """tests/programs/spread.c."""
+
+    def __init__(self):
+        super().__init__([harness.program("spread")])
+        if self.line() != f"ready {self.pid}":
+            self.end()
+            raise RuntimeError("the program is not ready")
+
+    def order(self, text):
+        self.say(text)
+        if self.line() != "done":
+            raise RuntimeError(f"{text}: not done")
+
+
+class Running:
+    """A verb at work. Its lines are gathered as they come, of both outputs."""
+
+    def __init__(self, *args):
+        self.process = subprocess.Popen(
+            [FRAGSCOPE, *(str(arg) for arg in args)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        self.out, self.err = [], []
+        self.threads = [
+            threading.Thread(target=self._gather, args=pair)
+            for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    @staticmethod
+    def _gather(pipe, lines):
+        for line in pipe:
+            lines.append(line)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        for thread in self.threads:
+            thread.join()
+
+    def rows(self):
+        return [json.loads(line) for line in list(self.out)]
+
+    def wait(self, test, what):
+        """The first row for which TEST is true."""
+        return harness.until(lambda: next((row for row in self.rows() if test(row)), None), what)
+
+    def said(self, words):
+        return any(words in line for line in list(self.err))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(harness.PATIENCE_S)
+        for thread in self.threads:
+            thread.join()
+        return status
+
+
+def is_whole(row):
+    return row["status"] == "complete" and row.get("arenas") == ARENAS
+
+
+def is_short(row):
+    return row["status"] == "partial" and "more arenas" in row["missing"]
+
+
+def run_stat(tap):
+    for args in ((), ("--arenas",), ("--bins",)):
+        with tap.section(" ".join(("stat", *args))), Spread() as target:
+            with Running("stat", "-p", target.pid, "--json", *args, "0.05") as stat:
+                stat.wait(lambda row: row["status"] == "complete", "a first row")
+                target.order(f"threads {THREADS}")
+                short = stat.wait(is_short, "a row says that there are more arenas")
+                tap.ok(short["rss_bytes"] > 0, "it has the kernel's figures", short)
+                tap.ok("free_bytes" not in short, "and none of the heap", short)
+                whole = stat.wait(is_whole, "a row has all arenas")
+                tap.ok(True, "all arenas are read then")
+                if args:
+                    harness.until(
+                        lambda: any(row.get("arena") == THREADS for row in stat.rows()),
+                        "the last arena's row",
+                    )
+                    tap.ok(True, "each has its row")
+                once = harness.stat(target.pid).row
+                for name in ("system_bytes", "live_bytes", "free_bytes"):
+                    tap.equal(whole[name], once[name], f"{name}, as whoever attaches now has it")
+                tap.equal(sum(is_short(row) for row in stat.rows()), 1, "one row was short")
+                tap.equal(stat.stop(), 0, "exit status", stat.err)
+                tap.equal(stat.err, [], "and nothing else was said")
+
+
+def run_alert(tap):
+    with Spread() as target:
+        rule = f"many: arenas > {THREADS}"
+        with Running("alert", "-p", target.pid, "--json", "-r", rule, "0.05") as alert:
+            target.order(f"threads {THREADS}")
+            harness.until(lambda: alert.said("cannot be read now"), "it says what it misses")
+            harness.until(lambda: alert.said("can be read again"), "and when that is over")
+            alert.wait(lambda row: row.get("rule") == "many", "the rule's alert")
+            tap.ok(True, "rules about the heap are at work again")
+            tap.equal(alert.stop(), 0, "exit status", alert.err)
+
+
+def run_top(tap):
+    with Spread() as target:
+        with Terminal([FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
+            terminal.wait(rf"spread.*\[{target.pid}\].*complete")
+            target.order(f"threads {THREADS}")
+            terminal.press("2")
+            terminal.wait(rf"^.*{ARENAS} arenas, sorted")
+            tap.ok(True, "the pane of arenas has them all")
+            terminal.press("End")
+            terminal.wait(r"^ *>? *#\d+ ")
+            terminal.press("q")
+            tap.equal(terminal.status(), 0, "exit status", terminal.stderr())
+            tap.equal(terminal.restored(), [], "the terminal is as it was")
+
+
+def run_trace(tap):
+    tracing.need_probes()
+    with Spread() as target:
+        with Running("trace", "-p", target.pid, "--json", "--reading", "0.1s") as trace:
+
+            def reading_since(time):
+                """Grows the heap; whether an event has a reading that was made after TIME."""
+                target.order("grow 300000")
+                return any(row.get("last_reading", {}).get("time", "") > time
+                           for row in trace.rows())
+
+            harness.until(lambda: reading_since(""), "an event with a reading")
+            target.order(f"threads {THREADS}")
+            # Of all arenas: whoever attaches now has room for them.
+            now = harness.stat(target.pid).row["time"]
+            harness.until(lambda: reading_since(now), "events have readings again")
+            tap.ok(True, "events have readings again")
+            tap.equal(trace.stop(), 0, "exit status", trace.err)
+
+
+def main():
+    tap = Tap()
+    run_stat(tap)
+    for name, run in (("alert", run_alert), ("top", run_top), ("trace", run_trace)):
+        with tap.section(name):
+            run(tap)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()
