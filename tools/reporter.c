@@ -19,9 +19,10 @@
 #include <string.h>
 
 /* Between two readings: of a short time there are ENOUGH all the same. */
-#define USUAL_WAIT_NS INT64_C(500000000)
-#define LEAST_WAIT_NS INT64_C(50000000)
-#define POLL_NS	      INT64_C(100000000)
+#define USUAL_WAIT_NS	INT64_C(500000000)
+#define LEAST_WAIT_NS	INT64_C(50000000)
+#define OWNERS_MOST_RSS (UINT64_C(1) << 30)
+#define POLL_NS		INT64_C(100000000)
 
 enum {
 	READINGS = 120, /* at most, of however long a time */
@@ -31,6 +32,8 @@ enum {
 	STACK_BYTES = 16384,
 	EVENTS_PER_SECOND = 100, /* as 'trace --fold' */
 	MAP_CELLS = 960,
+	OWNERS_LEAST_PINNED = 16 << 20,
+	OWNERS_MEMORY = 32 << 20,
 };
 
 /* What a report is made of. Too large for a stack. */
@@ -57,6 +60,9 @@ struct reporter {
 	struct oom_rank oom;
 	struct smaps smaps;
 	struct pins pins;
+	struct owners owners;
+	bool has_owners;
+	char no_owners[FAULT_TEXT];
 	char guess_text[PINS_BEST][PIN_GUESS];
 	const char *guess[PINS_BEST];
 	struct verdict_others others;
@@ -411,6 +417,33 @@ static void look_at_mappings(struct reporter *reporter)
 	others_huge(&reporter->smaps, knows_huge ? &settings : NULL, &reporter->huge);
 }
 
+/* What does not pin much is not worth a look at all memory; nor is a heap for which that
+ * takes seconds: it is there to be asked for by name. */
+static void look_at_owners(struct reporter *reporter)
+{
+	const struct owners_options wanted = {
+		.arena = PINS_ALL_ARENAS,
+		.to_bytes = UINT64_MAX,
+		.memory_bytes = OWNERS_MEMORY,
+	};
+	const struct figures *fig = &reporter->sample->fig;
+	struct fault fault = {0};
+
+	if (reporter->has_ended || reporter->no_pins[0] ||
+	    reporter->pins.pinned_bytes < OWNERS_LEAST_PINNED)
+		return;
+	if (figure_has(fig, FIG_RSS_BYTES) && fig->v[FIG_RSS_BYTES].u > OWNERS_MOST_RSS)
+		because(reporter->no_owners,
+			"that takes a look at %s; 'fragscope owners -p %d' takes it",
+			units_bytes_text(fig->v[FIG_RSS_BYTES].u).s, reporter->pid);
+	else if (source_owners(reporter->source, &reporter->owners, &wanted, NULL, NULL,
+			       &fault) != SOURCE_READ)
+		snprintf(reporter->no_owners, sizeof(reporter->no_owners), "%s",
+			 fault.text);
+	else
+		reporter->has_owners = true;
+}
+
 static void look_closer(struct reporter *reporter)
 {
 	int64_t begin_ns = clock_monotonic_ns();
@@ -418,6 +451,7 @@ static void look_closer(struct reporter *reporter)
 	look_at_pins(reporter);
 	guess_pins(reporter);
 	look_at_map(reporter);
+	look_at_owners(reporter);
 	look_at_mappings(reporter);
 	reporter->report.cost.survey_ns = (uint64_t)(clock_monotonic_ns() - begin_ns);
 }
@@ -644,6 +678,8 @@ static void fill(struct reporter *reporter)
 	else
 		report->pins = &reporter->pins;
 	report->guess = reporter->guess;
+	report->owners = reporter->has_owners ? &reporter->owners : NULL;
+	report->why_no_owners = reporter->no_owners[0] ? reporter->no_owners : NULL;
 	report->map = reporter->map;
 	fill_growth(reporter);
 	fill_courses(reporter);

@@ -205,10 +205,10 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	    COUNT(chunks), BYTES(hole), SHARE(judge_share(pinned, pinned + live)),
 	    unusable, pinning, growing);
 	SAY(remedy,
-	    "It goes when the chunks beside it go: keep blocks that live long apart from "
-	    "those that come and go (a pool of their own, examples/pool.c), or allocate "
-	    "them first.%s",
-	    restart);
+	    "It goes when the chunks beside it go: 'fragscope owners -p %d' names who "
+	    "holds them. Keep blocks that live long apart from those that come and go (a "
+	    "pool of their own, examples/pool.c), or allocate them first.%s",
+	    input->sample->pid, restart);
 	fragmentation_facts(input, verdict);
 	return true;
 }

@@ -88,6 +88,33 @@ static void say_root(struct report_out *out, const struct owner *owner)
 	report_say(out, "\n");
 }
 
+void owners_line(const struct owner *owner, char *line, size_t size)
+{
+	struct text text;
+
+	text_init(&text, line, size);
+	text_printable(&text, owner->name, OWNER_NAME);
+	if (owner->where[0]) {
+		text_string(&text, " (");
+		text_printable(&text, owner->where, OWNER_NAME);
+		text_char(&text, ')');
+	}
+	for (unsigned i = 0; i < owner->step_count; i++) {
+		const struct owner_step *step = &owner->step[i];
+		char chunks[96];
+
+		say_chunks(step->chunks, step->from_bytes, step->to_bytes, chunks,
+			   sizeof(chunks));
+		text_string(&text, i && i == owner->step_count - OWNER_STEPS / 2 &&
+						   owner->steps_left_out
+					   ? " -> ... -> "
+					   : " -> ");
+		text_string(&text, chunks);
+		if (step->is_linked)
+			text_string(&text, ", linked");
+	}
+}
+
 static void say_owner(struct report_out *out, const struct owner *owner, unsigned number)
 {
 	const struct owner_step *last = &owner->step[owner->step_count - 1];
@@ -220,6 +247,15 @@ static void json_owner(struct text *text, const struct owner *owner)
 	text_char(text, '}');
 }
 
+void owners_member(struct text *text, const struct owners *owners, unsigned count)
+{
+	json_key(text, "owners", 6);
+	text_char(text, '[');
+	for (unsigned i = 0; i < count && i < owners->count; i++)
+		json_owner(text, &owners->owner[i]);
+	text_char(text, ']');
+}
+
 static void write_json(struct report_out *out, const struct owners *owners,
 		       const struct owners_about *about)
 {
@@ -253,13 +289,8 @@ static void write_json(struct report_out *out, const struct owners *owners,
 		json_member_string(text, "missing", owners->missing);
 	for (unsigned i = 0; i < sizeof(figures) / sizeof(*figures); i++)
 		json_member_u64(text, figures[i].name, figures[i].value);
-	json_key(text, "owners", 6);
-	text_char(text, '[');
-	for (unsigned i = 0; i < count_of(owners, about); i++) {
-		json_owner(text, &owners->owner[i]);
-		report_flush(out);
-	}
-	text_string(text, "]}\n");
+	owners_member(text, owners, about->top);
+	text_string(text, "}\n");
 }
 
 /* ---- paths ---- */

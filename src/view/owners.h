@@ -3,7 +3,10 @@
 #ifndef FRAGSCOPE_VIEW_OWNERS_H
 #define FRAGSCOPE_VIEW_OWNERS_H
 
+#include "base/text.h"
 #include "sample/owners.h"
+
+#include <stddef.h>
 
 enum owners_format {
 	OWNERS_TEXT,
@@ -20,6 +23,13 @@ struct owners_about {
 	bool live;    /* all live chunks were asked about, not those that pin */
 	unsigned top; /* answers to write */
 };
+
+/* The path of OWNER on one line: "sessions (sessiond+0x4040) -> 1 chunk of 512K -> ...".
+ */
+void owners_line(const struct owner *owner, char *line, size_t size);
+
+/* The member "owners" of a JSON object: the first COUNT. */
+void owners_member(struct text *text, const struct owners *owners, unsigned count);
 
 /* Writes OWNERS to FD. 0 or -errno. */
 int owners_write(const struct owners *owners, const struct owners_about *about,

@@ -6,6 +6,7 @@
 #include "analysis/room.h"
 #include "analysis/verdict.h"
 #include "sample/heap_map.h"
+#include "sample/owners.h"
 #include "sample/pins.h"
 #include "series/track.h"
 #include "target/oom.h"
@@ -62,6 +63,8 @@ struct report {
 	const struct pins *pins;
 	const char *const *guess; /* of pins->best, null where there is none; or null */
 	const char *why_no_pins;
+	const struct owners *owners; /* null: not looked for, or WHY_NO_OWNERS */
+	const char *why_no_owners;
 	const struct heap_map *map;
 	struct report_growth growth;
 	struct report_cost cost;

@@ -1,6 +1,7 @@
 /* report_html.c: a report as one self-contained page: HTML that is well-formed XML, its
  * style and drawings in it, no scripts, nothing fetched. */
 #include "base/clock.h"
+#include "view/owners.h"
 #include "view/report_parts.h"
 
 #include <inttypes.h>
@@ -366,6 +367,34 @@ static void tail(struct report_out *out, const struct pins *of)
 	end_table(out);
 }
 
+static void owners(struct report_out *out, const struct report *report)
+{
+	static const char *const names[] = {"would come back", "owner"};
+	char path[REPORT_OWNER];
+
+	if (report->why_no_owners) {
+		report_say(out, "<p>Who holds them is not known: ");
+		report_escape(out, report->why_no_owners);
+		report_say(out, ".</p>\n");
+	}
+	if (!report->owners || !report->owners->count)
+		return;
+	report_say(out,
+		   "<p>Who holds them (<code>fragscope owners -p %d</code> has "
+		   "all):</p>\n",
+		   report->sample->pid);
+	headings(out, names, 2);
+	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
+		const struct owner *owner = &report->owners->owner[i];
+
+		owners_line(owner, path, sizeof(path));
+		report_say(out, "<tr><td>%s</td>", BYTES(owner->unlocked_bytes));
+		element(out, "td", "words", path);
+		report_say(out, "</tr>\n");
+	}
+	end_table(out);
+}
+
 static void pins(struct report_out *out, const struct report *report)
 {
 	static const char *const names[] = {"address", "arena",	  "chunks",
@@ -397,6 +426,7 @@ static void pins(struct report_out *out, const struct report *report)
 	}
 	end_table(out);
 	tail(out, of);
+	owners(out, report);
 }
 
 static void map(struct report_out *out, const struct heap_map *of)

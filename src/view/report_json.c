@@ -1,6 +1,7 @@
 /* report_json.c: a report as one JSON object on a line; never scaled. */
 #include "view/emitter.h"
 #include "view/json_text.h"
+#include "view/owners.h"
 #include "view/report_parts.h"
 
 #include <errno.h>
@@ -273,6 +274,10 @@ static void pins(struct report_out *out, const struct report *report)
 	for (unsigned i = 0; i < of->best_count; i++)
 		one_pin(text, &of->best[i], report->guess ? report->guess[i] : NULL);
 	text_char(text, ']');
+	if (report->owners)
+		owners_member(text, report->owners, REPORT_OWNERS);
+	if (report->why_no_owners)
+		json_member_string(text, "no_owners", report->why_no_owners);
 	tail(text, of);
 	text_char(text, '}');
 	report_flush(out);

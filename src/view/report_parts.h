@@ -6,7 +6,12 @@
 #include "base/units.h"
 #include "view/report.h"
 
-enum { REPORT_BUFFER = 96 << 10, REPORT_ARENAS = 8 };
+enum {
+	REPORT_BUFFER = 96 << 10,
+	REPORT_ARENAS = 8,
+	REPORT_OWNERS = 3,
+	REPORT_OWNER = 1024, /* bytes of a path */
+};
 
 /* Where a report goes: TEXT is written out when it is half full. Lines are never longer
  * than that half, but for rows of JSON, which fit in what is left. */

@@ -1,6 +1,7 @@
 /* report_text.c: a report for people, in 80 columns. */
 #include "analysis/trend.h"
 #include "base/fault.h"
+#include "view/owners.h"
 #include "view/report_parts.h"
 
 #include <math.h>
@@ -453,6 +454,32 @@ static void tail(struct report_out *out, const struct pins *pins)
 			   BYTES(pins->step[i].hole_resident_bytes));
 }
 
+/* Who holds the chunks that pin, the first few. */
+static void owners(struct report_out *out, const struct report *report)
+{
+	char path[REPORT_OWNER], line[REPORT_OWNER + 32];
+
+	if (report->why_no_owners) {
+		snprintf(line, sizeof(line), "Who holds them is not known: %s.",
+			 report->why_no_owners);
+		wrapped(out, 2, 2, line);
+	}
+	if (!report->owners || !report->owners->count)
+		return;
+	report_say(out,
+		   "  Who holds them ('fragscope owners -p %d' has all), and what "
+		   "would come back:\n",
+		   report->sample->pid);
+	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
+		const struct owner *owner = &report->owners->owner[i];
+
+		owners_line(owner, path, sizeof(path));
+		snprintf(line, sizeof(line), "%-6s %s", BYTES(owner->unlocked_bytes),
+			 path);
+		wrapped(out, 2, 9, line);
+	}
+}
+
 static void pins(struct report_out *out, const struct report *report)
 {
 	const struct pins *pins = report->pins;
@@ -475,6 +502,7 @@ static void pins(struct report_out *out, const struct report *report)
 	for (unsigned i = 0; i < pins->best_count && i < BEST_SHOWN; i++)
 		one_pin(out, &pins->best[i], report->guess ? report->guess[i] : NULL);
 	tail(out, pins);
+	owners(out, report);
 }
 
 /* ---- verdicts ---- */

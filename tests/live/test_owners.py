@@ -120,6 +120,19 @@ def check_formats(tap, pid):
     tap.equal(json.loads(at.stdout)["asked_chunks"], 0, "no chunk lies at 0x10")
 
 
+def check_report(tap, pid):
+    """A report on a fragmented heap names the first owners and the verb that has all."""
+    done = harness.fragscope("report", "-p", pid, "--for", "1s", "--no-events", "--json")
+    report = json.loads(done.stdout)
+    found = report["pins"]["owners"]
+    tap.equal([owner["name"] for owner in found][:1], ["sessions"],
+              "report: the first owner is named", found)
+    tap.equal(len(found), 3, "report: three are told")
+    text = harness.fragscope("report", "-p", pid, "--for", "0.5s", "--no-events").stdout
+    tap.ok(f"fragscope owners -p {pid}" in text and "sessions (holder" in text,
+           "report: its text says so", text)
+
+
 def check_pause(tap, pid):
     found = owners(pid, "--pause")
     tap.ok(find(found, NODES, name="list_head"), "a paused process is looked through")
@@ -169,6 +182,7 @@ def main():
         target.line()
         check_roots(tap, target.pid)
         check_formats(tap, target.pid)
+        check_report(tap, target.pid)
         check_pause(tap, target.pid)
         check_memory(tap, target.pid)
     with tap.section("stripped"), Target([holder("-s")], env=ENV) as target:
