@@ -1,5 +1,6 @@
 #include "glibc/tcache.h"
 
+#include "base/bytes.h"
 #include "base/sort.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 
 enum {
 	TCACHE_MAX_STRUCT = 0x310,
+	STRUCTURE_LOOKS = 16,
 	LOOKS = 4,	   /* at a list that does not hold what it counts */
 	LOOK_READS = 8192, /* that these may take, of all lists */
 	SIZE_BITS = 20,	   /* of a chunk's size, in units, beside its address */
@@ -31,40 +33,81 @@ struct lists {
 	void *context;
 };
 
-static unsigned filled(const struct lists *lists, const uint8_t *raw, unsigned bin)
+static unsigned filled(const struct layout *layout, unsigned count_max,
+		       const uint8_t *raw, unsigned bin)
 {
-	const struct tcache_layout *tcache = &lists->layout->tcache;
+	const struct tcache_layout *tcache = &layout->tcache;
 	unsigned count = raw[bin];
 
 	if (tcache->count_bytes == 2)
 		count = raw[2 * bin] | raw[2 * bin + 1] << 8;
-	return tcache->counts_down ? lists->par->tcache_count - count : count;
+	return tcache->counts_down ? count_max - count : count;
 }
 
-static uint64_t head(const struct lists *lists, const uint8_t *raw, unsigned bin)
+static uint64_t head(const struct layout *layout, const uint8_t *raw, unsigned bin)
 {
-	uint64_t word;
-
-	memcpy(&word, raw + lists->layout->tcache.entries + 8 * bin, sizeof(word));
-	return word;
+	return bytes_u64(raw + layout->tcache.entries + 8 * bin);
 }
 
 /* malloc.c, tidx2csize: bin 0 holds the smallest chunk. 0 for a bin of mixed sizes. */
-static uint64_t bin_bytes(const struct lists *lists, unsigned bin)
+static uint64_t bin_bytes(const struct layout *layout, unsigned bin)
 {
-	return bin < lists->layout->tcache.small_bins ? GLIBC_MIN_CHUNK + 16 * bin : 0;
+	return bin < layout->tcache.small_bins ? GLIBC_MIN_CHUNK + 16 * bin : 0;
 }
 
+unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
+			  const uint8_t *raw)
+{
+	unsigned odd = 0, whole = 0;
+
+	for (unsigned i = 0; i < layout->tcache.bins; i++) {
+		uint64_t first = head(layout, raw, i);
+		unsigned count = filled(layout, count_max, raw, i);
+
+		if (count > count_max || (count > 1 && !first) ||
+		    first & (GLIBC_ALIGN - 1) || first >> 47)
+			return TCACHE_NONE;
+		odd += !count != !first;
+		whole += count && first;
+		if (odd > TCACHE_ODD)
+			return TCACHE_NONE;
+	}
+	return whole ? odd : TCACHE_NONE;
+}
+
+uint64_t tcache_counted_bytes(const struct layout *layout, unsigned count_max,
+			      const uint8_t *raw)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < layout->tcache.small_bins; i++)
+		if (head(layout, raw, i))
+			bytes += filled(layout, count_max, raw, i) * bin_bytes(layout, i);
+	return bytes;
+}
+
+/* Reads the next structure. One that its thread is just changing is read again; one that
+ * is gone by now was of a thread that has ended. */
 static bool next_structure(struct lists *lists)
 {
 	uint32_t bytes = lists->layout->tcache.chunk_bytes - 16;
 
 	while (lists->next < lists->count) {
+		uint64_t at = lists->address[lists->next++];
+		unsigned odd = TCACHE_NONE;
+
+		for (unsigned i = 0; i < STRUCTURE_LOOKS && odd; i++) {
+			if (memory_fetch(lists->memory, lists->pages, at, lists->raw,
+					 bytes))
+				break;
+			odd = tcache_odd_lists(lists->layout, lists->par->tcache_count,
+					       lists->raw);
+		}
 		lists->bin = 0;
-		if (memory_fetch(lists->memory, lists->pages,
-				 lists->address[lists->next++], lists->raw, bytes) == 0)
+		if (odd != TCACHE_NONE)
 			return true;
 	}
+	lists->bin = lists->layout->tcache.bins;
 	return false;
 }
 
@@ -74,19 +117,22 @@ static bool supply(struct chain *chain, void *context)
 	struct lists *lists = context;
 
 	for (;;) {
+		uint64_t first, class_bytes;
 		unsigned bin, count;
 
 		if (lists->bin == lists->layout->tcache.bins && !next_structure(lists))
 			return false;
 		bin = lists->bin++;
-		count = filled(lists, lists->raw, bin);
-		if (!count || count > lists->par->tcache_count ||
-		    head(lists, lists->raw, bin) <= 16)
+		count = filled(lists->layout, lists->par->tcache_count, lists->raw, bin);
+		first = head(lists->layout, lists->raw, bin);
+		class_bytes = bin_bytes(lists->layout, bin);
+		if (!count || count > lists->par->tcache_count || first <= 16)
 			continue;
 		lists->totals->chunks += count;
-		lists->totals->bytes += count * bin_bytes(lists, bin);
+		lists->totals->bytes += count * class_bytes;
+		lists->totals->counted_bytes += count * class_bytes;
 		*chain = (struct chain){
-			.at = head(lists, lists->raw, bin) - 16,
+			.at = first - 16,
 			.home = lists->address[lists->next - 1],
 			.left = count,
 			.to_memory = 16,
@@ -109,7 +155,7 @@ static bool visit(struct chain *chain, uint64_t size_field, void *context)
 {
 	struct lists *lists = context;
 	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
-	uint64_t class_bytes = bin_bytes(lists, chain->bin);
+	uint64_t class_bytes = bin_bytes(lists->layout, chain->bin);
 	int arena;
 
 	if (bytes < GLIBC_MIN_CHUNK || bytes >> 40 ||
@@ -132,14 +178,14 @@ static bool visit(struct chain *chain, uint64_t size_field, void *context)
 static bool holds(struct lists *lists, const struct chain *chain)
 {
 	uint32_t bytes = lists->layout->tcache.chunk_bytes - 16;
-	uint64_t class_bytes = bin_bytes(lists, chain->bin), at, node[3];
+	uint64_t class_bytes = bin_bytes(lists->layout, chain->bin), at, node[3];
 	uint8_t raw[TCACHE_MAX_STRUCT];
 	unsigned count;
 
 	if (memory_fetch(lists->memory, lists->pages, chain->home, raw, bytes))
 		return false;
-	count = filled(lists, raw, chain->bin);
-	at = head(lists, raw, chain->bin);
+	count = filled(lists->layout, lists->par->tcache_count, raw, chain->bin);
+	at = head(lists->layout, raw, chain->bin);
 	for (; at && count && lists->reads < LOOK_READS; count--, lists->reads++) {
 		if (memory_fetch(lists->memory, lists->pages, at - 16, node,
 				 sizeof(node)) ||
@@ -167,7 +213,7 @@ static bool is_in_doubt(struct lists *lists, const struct chain *chain)
 static bool ended(struct chain *chain, void *context)
 {
 	struct lists *lists = context;
-	uint64_t class_bytes = bin_bytes(lists, chain->bin);
+	uint64_t class_bytes = bin_bytes(lists->layout, chain->bin);
 	uint64_t hidden = chain->left * class_bytes, doubt = 0;
 
 	if (is_in_doubt(lists, chain))

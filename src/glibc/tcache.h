@@ -9,8 +9,25 @@
 struct tcache_totals {
 	uint64_t chunks;
 	uint64_t bytes;
+	uint64_t counted_bytes;	 /* of these, in lists of one size each */
 	uint64_t in_doubt_bytes; /* lists that do not hold what they count */
 };
+
+enum {
+	TCACHE_ODD = 2, /* lists that may be odd at an instant */
+	TCACHE_NONE,
+};
+
+/* How many lists of the tcache at RAW count one chunk and have none, or the reverse. A
+ * thread that takes a chunk from its cache, or puts one there, leaves a list so for an
+ * instant (malloc.c, tcache_get, tcache_put); whether that chunk is the cache's is
+ * decided just then, so that either is true. TCACHE_NONE: it is no tcache. */
+unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
+			  const uint8_t *raw);
+
+/* What the tcache at RAW counts in lists of one size each. */
+uint64_t tcache_counted_bytes(const struct layout *layout, unsigned count_max,
+			      const uint8_t *raw);
 
 /* The chunks met on the lists, each of which must be met once: its address and size in
  * one number. Those beyond CAPACITY are not kept. */

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/sort.h"
+#include "glibc/tcache.h"
 
 #include <errno.h>
 #include <string.h>
@@ -470,37 +471,19 @@ static void seek_in_window(struct walk *walk)
 
 /* ---- the chain ---- */
 
-/* Whether the chunk of BYTES at AT, whole in the window, looks like a thread's tcache: a
- * count for each list that has a head, and none for the others. */
-static bool looks_like_tcache(const struct walk *walk, uint64_t at)
-{
-	const struct tcache_layout *tcache = &walk->arena->layout->tcache;
-	const uint8_t *counts = walk->buffer + (at - walk->window) + HEADER;
-	unsigned max = walk->arena->tcache_count_max, filled = 0;
-
-	for (unsigned i = 0; i < tcache->bins; i++) {
-		uint64_t head = bytes_u64(counts + tcache->entries + 8 * i);
-		unsigned count = counts[i];
-
-		if (tcache->count_bytes == 2)
-			count = counts[2 * i] | counts[2 * i + 1] << 8;
-		if (tcache->counts_down)
-			count = max - count;
-		if (count > max || !count != !head || head & (GLIBC_ALIGN - 1) ||
-		    head >> 47)
-			return false;
-		filled += count != 0;
-	}
-	return filled != 0;
-}
-
+/* Notes the chunk at AT, whole in the window, if it looks like a thread's tcache, whole
+ * or just being changed: whoever reads the noted ones looks again. */
 static void note_tcache(struct walk *walk, uint64_t at)
 {
-	struct address_list *list = walk->arena->tcaches;
+	const struct walk_arena *arena = walk->arena;
+	const uint8_t *raw = walk->buffer + (at - walk->window) + HEADER;
+	struct address_list *list = arena->tcaches;
 	uint32_t slot;
 
-	if (!looks_like_tcache(walk, at))
+	if (tcache_odd_lists(arena->layout, arena->tcache_count_max, raw) == TCACHE_NONE)
 		return;
+	walk->totals.tcache_bytes +=
+		tcache_counted_bytes(arena->layout, arena->tcache_count_max, raw);
 	slot = atomic_fetch_add_explicit(&list->count, 1, memory_order_relaxed);
 	if (slot < list->capacity)
 		list->address[slot] = at + HEADER;

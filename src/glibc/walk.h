@@ -99,6 +99,7 @@ struct walk_totals {
 	uint64_t fast_chunks;	/* met of walk_arena.fast */
 	uint64_t top_bytes;
 	uint64_t unusable_bytes;
+	uint64_t tcache_bytes; /* of the noted tcaches, as they were when they were met */
 	uint64_t fence_bytes;
 	uint64_t foreign_bytes;
 	uint64_t foreign_resident_bytes;

@@ -343,7 +343,7 @@ static void a_change_is_waited_for(void **state)
 	}
 }
 
-/* ---- lists without an end ---- */
+/* ---- lists without an end, and without a head ---- */
 
 static void put_word(uint8_t *at, uint64_t word)
 {
@@ -378,6 +378,43 @@ static uint8_t *find_cache(const struct image *image, unsigned *bin)
 		}
 	}
 	return NULL;
+}
+
+/* A thread that takes the last chunk of a list leaves a count without a head for an
+ * instant, or for long if it loses its processor there: the cache stays one. */
+static void a_cache_being_changed_is_no_less_a_cache(void **state)
+{
+	const struct fixture *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		const struct layout *layout = saved->image->instance[0].layout;
+		struct image_memory memory;
+		struct sample *before, *after;
+		unsigned bin;
+		uint8_t *cache = find_cache(saved->image, &bin);
+		uint8_t *place = cache ? cache + layout->tcache.entries + 8 * bin : NULL;
+		uint8_t *count = cache ? cache + layout->tcache.count_bytes * bin : NULL;
+		uint64_t head = cache ? bytes_u64(place) : 0;
+		uint8_t was = cache ? *count : 0;
+
+		if (!cache || layout->tcache.counts_down)
+			continue;
+		read_image(saved, &plain, &memory, &before);
+		put_word(place, 0);
+		*count = 1;
+		read_image(saved, &plain, &memory, &after);
+		put_word(place, head);
+		*count = was;
+		assert_int_equal(figure(&after->fig, FIG_TCACHE_CHUNKS),
+				 figure(&before->fig, FIG_TCACHE_CHUNKS) - was);
+		assert_int_equal(after->status, STATUS_COMPLETE);
+		sample_free(before);
+		sample_free(after);
+		tried++;
+	}
+	assert_true(tried);
 }
 
 /* Chains each list of a thread's cache to itself, or only BIN's when it is not negative:
@@ -685,6 +722,7 @@ int main(void)
 		cmocka_unit_test(every_image_is_exact),
 		cmocka_unit_test(by_arena_tcaches_add_up),
 		cmocka_unit_test(a_change_is_waited_for),
+		cmocka_unit_test(a_cache_being_changed_is_no_less_a_cache),
 		cmocka_unit_test(a_cache_chained_to_itself_is_in_doubt),
 		cmocka_unit_test(crossing_lists_are_in_doubt),
 		cmocka_unit_test(a_ring_without_end_is_damage),
