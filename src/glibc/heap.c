@@ -334,16 +334,20 @@ int heap_read_tcaches(struct heap *heap, bool by_arena, tcache_owner_fn *owner,
 			   &heap->cached, owner, context);
 }
 
-/* A chunk is on one list at a time. One that went from thread to thread may be met on
- * two, but hardly whenever it is looked: then the lists cross, and are damaged. */
+/* A chunk is on one list at a time. One that goes from thread to thread may be met on
+ * two, but not the same one whenever it is looked: then the lists cross, and are damaged.
+ */
 static int read_tcaches(struct heap *heap)
 {
-	uint64_t twice = 1;
+	uint64_t twice = 1, mark = 0, before = 0;
 	int error = 0;
 
 	for (unsigned i = 0; i < TCACHE_ATTEMPTS && twice && !error; i++) {
 		error = heap_read_tcaches(heap, heap->options.arenas, heap_owner, heap);
-		twice = tcache_met_twice(&heap->cached);
+		twice = tcache_met_twice(&heap->cached, &mark);
+		if (i && mark != before)
+			return error;
+		before = mark;
 	}
 	if (heap->tcache.in_doubt_bytes < twice)
 		heap->tcache.in_doubt_bytes = twice;

@@ -173,40 +173,71 @@ static bool visit(struct chain *chain, uint64_t size_field, void *context)
 	return true;
 }
 
-/* Follows the list of CHAIN once more, all of it close together: whether it holds as many
- * chunks as its structure counts now. */
-static bool holds(struct lists *lists, const struct chain *chain)
+/* What was seen of a list: whether it holds what its structure counts, give or take the
+ * chunk that its thread is just taking or putting there; MARK tells two looks apart. */
+struct list_look {
+	bool is_whole;
+	uint64_t mark;
+};
+
+static uint64_t mark_of(uint64_t mark, uint64_t word)
+{
+	return (mark ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* Fetches what may lie on a page that was not there when flags were learned. */
+static bool fetch_now(struct lists *lists, uint64_t at, void *to, uint32_t bytes)
+{
+	if (memory_fetch(lists->memory, lists->pages, at, to, bytes) == 0)
+		return true;
+	pages_forget(lists->pages);
+	return memory_fetch(lists->memory, lists->pages, at, to, bytes) == 0;
+}
+
+/* Follows the list of CHAIN once more, all of it close together. */
+static struct list_look look_at_list(struct lists *lists, const struct chain *chain)
 {
 	uint32_t bytes = lists->layout->tcache.chunk_bytes - 16;
 	uint64_t class_bytes = bin_bytes(lists->layout, chain->bin), at, node[3];
+	struct list_look look = {0};
 	uint8_t raw[TCACHE_MAX_STRUCT];
-	unsigned count;
+	unsigned count, met = 0;
 
-	if (memory_fetch(lists->memory, lists->pages, chain->home, raw, bytes))
-		return false;
+	if (!fetch_now(lists, chain->home, raw, bytes))
+		return look;
 	count = filled(lists->layout, lists->par->tcache_count, raw, chain->bin);
 	at = head(lists->layout, raw, chain->bin);
-	for (; at && count && lists->reads < LOOK_READS; count--, lists->reads++) {
-		if (memory_fetch(lists->memory, lists->pages, at - 16, node,
-				 sizeof(node)) ||
+	look.mark = mark_of(count, at);
+	for (; at && met <= count + 1 && lists->reads < LOOK_READS;
+	     met++, lists->reads++) {
+		if (!fetch_now(lists, at - 16, node, sizeof(node)) ||
 		    (class_bytes && (node[1] & ~(uint64_t)CHUNK_FLAGS) != class_bytes))
-			return false;
+			return look;
 		at = lists->layout->safe_linking ? node[2] ^ at >> 12 : node[2];
+		look.mark = mark_of(look.mark, at);
 	}
-	return !at && !count;
+	look.is_whole = !at && met + 1 >= count && met <= count + 1;
+	return look;
 }
 
 /* A list that its thread changed while it was followed is whole when it is followed again
- * quickly; one that is damaged never is. A chunk that is swapped out says nothing. */
+ * quickly, or is another each time; one that is damaged never is. A chunk that is swapped
+ * out says nothing. */
 static bool is_in_doubt(struct lists *lists, const struct chain *chain)
 {
+	uint64_t mark = 0;
+
 	if (!chain->broken && !chain->left)
 		return false;
 	if (chain->left && pages_swapped_bytes(lists->pages, chain->at, chain->at + 24))
 		return false;
-	for (unsigned i = 0; i < LOOKS; i++)
-		if (holds(lists, chain))
+	for (unsigned i = 0; i < LOOKS; i++) {
+		struct list_look look = look_at_list(lists, chain);
+
+		if (look.is_whole || (i && look.mark != mark))
 			return false;
+		mark = look.mark;
+	}
 	return true;
 }
 
@@ -230,14 +261,17 @@ static bool ended(struct chain *chain, void *context)
 	return false;
 }
 
-uint64_t tcache_met_twice(struct tcache_met *met)
+uint64_t tcache_met_twice(struct tcache_met *met, uint64_t *mark)
 {
 	uint64_t bytes = 0;
 
+	*mark = 0;
 	sort_addresses(met->chunk, met->count);
 	for (uint32_t i = 1; i < met->count; i++)
-		if (met->chunk[i] >> SIZE_BITS == met->chunk[i - 1] >> SIZE_BITS)
+		if (met->chunk[i] >> SIZE_BITS == met->chunk[i - 1] >> SIZE_BITS) {
 			bytes += (met->chunk[i] & ((1 << SIZE_BITS) - 1)) * GLIBC_ALIGN;
+			*mark = mark_of(*mark, met->chunk[i]);
+		}
 	return bytes;
 }
 

@@ -37,8 +37,9 @@ struct tcache_met {
 	uint32_t count;
 };
 
-/* The bytes of chunks that were met more than once. Sorts MET. */
-uint64_t tcache_met_twice(struct tcache_met *met);
+/* The bytes of chunks that were met more than once; MARK tells such chunks from others.
+ * Sorts MET. */
+uint64_t tcache_met_twice(struct tcache_met *met, uint64_t *mark);
 
 /* Finds the arena that owns the chunk at an address; negative when none does. */
 typedef int tcache_owner_fn(uint64_t chunk, void *context);

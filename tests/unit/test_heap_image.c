@@ -483,14 +483,17 @@ static void crossing_lists_are_in_doubt(void **state)
 {
 	uint64_t chunk[] = {0x7000, 0x5000, 0x7000, 0x5010, 0x7000};
 	struct tcache_met met = {chunk, 8, 5};
+	uint64_t mark, again;
 
 	(void)state;
 	for (unsigned i = 0; i < met.count; i++)
 		chunk[i] = chunk[i] / GLIBC_ALIGN << 20 | 0x40 / GLIBC_ALIGN;
-	assert_int_equal(tcache_met_twice(&met), 2 * 0x40);
-	assert_int_equal(tcache_met_twice(&met), 2 * 0x40);
+	assert_int_equal(tcache_met_twice(&met, &mark), 2 * 0x40);
+	assert_int_equal(tcache_met_twice(&met, &mark), 2 * 0x40);
+	assert_int_equal(tcache_met_twice(&met, &again), 2 * 0x40);
+	assert_true(mark && mark == again);
 	met.count = 1;
-	assert_int_equal(tcache_met_twice(&met), 0);
+	assert_int_equal(tcache_met_twice(&met, &mark), 0);
 }
 
 /* The last arena leads to the second instead of the first, or to itself. */
