@@ -58,20 +58,28 @@ static uint64_t follow_link(const struct chain *chain, uint64_t stored)
 	return to ? to - chain->to_memory : 0;
 }
 
-/* Visits the node under SLOT, which is in its window, and moves on. */
-static void step(struct slot *slot, chain_visit_fn *visit, void *context)
-{
-	struct chain *chain = &slot->chain;
-	uint64_t node[3];
+/* The lists that are followed, and by whom. */
+struct follower {
+	chain_supply_fn *supply;
+	chain_visit_fn *visit;
+	chain_ended_fn *ended;
+	chain_known_fn *known;
+	void *context;
+	bool exhausted; /* there are no more lists */
+};
 
-	memcpy(node, slot->data + (chain->at - slot->window), sizeof(node));
-	if (chain->left == 0 || !visit(chain, node[1], context)) {
+/* Visits the node at CHAIN->at and moves on to NEXT. */
+static void step(const struct follower *follower, struct chain *chain, uint64_t field,
+		 uint64_t next)
+{
+	if (chain->left == 0 || !follower->visit(chain, field, follower->context)) {
 		chain->broken = true;
 		return;
 	}
 	chain->left--;
 	chain->visited++;
-	chain->at = follow_link(chain, node[2]);
+	chain->from = chain->at;
+	chain->at = next;
 }
 
 static bool is_over(const struct chain *chain)
@@ -79,26 +87,47 @@ static bool is_over(const struct chain *chain)
 	return chain->broken || !chain->at || chain->at == chain->end;
 }
 
-/* Goes on with SLOT as far as its window reaches; takes up another list at the end. */
-static void advance(struct slot *slot, chain_supply_fn *supply, chain_visit_fn *visit,
-		    chain_ended_fn *ended, void *context)
+/* Takes one step: to the next chunk, or the next list. False: SLOT needs a read for that,
+ * or has nothing to do. */
+static bool advance(struct slot *slot, struct follower *follower)
 {
-	for (;;) {
-		if (slot->active && is_over(&slot->chain)) {
-			slot->window_bytes = 0;
-			slot->active = ended(&slot->chain, context);
-		} else if (!slot->active) {
-			slot->active = supply(&slot->chain, context);
-			if (!slot->active)
-				return;
-		} else if (slot->chain.at & (GLIBC_ALIGN - 1)) {
-			slot->chain.broken = true;
-		} else if (has_node(slot)) {
-			step(slot, visit, context);
-		} else {
-			return;
-		}
+	struct chain *chain = &slot->chain;
+	uint64_t node[3], field, next;
+
+	if (!slot->active) {
+		if (follower->exhausted)
+			return false;
+		*chain = (struct chain){0};
+		slot->active = follower->supply(chain, follower->context);
+		follower->exhausted = !slot->active;
+	} else if (is_over(chain)) {
+		slot->window_bytes = 0;
+		slot->active = follower->ended(chain, follower->context);
+	} else if (chain->at & (GLIBC_ALIGN - 1)) {
+		chain->broken = true;
+	} else if (follower->known &&
+		   follower->known(chain, &field, &next, follower->context)) {
+		step(follower, chain, field, next);
+	} else if (has_node(slot)) {
+		memcpy(node, slot->data + (chain->at - slot->window), sizeof(node));
+		step(follower, chain, node[1], follow_link(chain, node[2]));
+	} else {
+		return false;
 	}
+	return true;
+}
+
+/* Goes on with all lists as far as no read is needed, with each in turn: what one waits
+ * for comes from memory while the others go on. */
+static void advance_all(struct chain_reader *reader, struct follower *follower)
+{
+	bool moved;
+
+	do {
+		moved = false;
+		for (unsigned i = 0; i < CHAINS; i++)
+			moved |= advance(&reader->slot[i], follower);
+	} while (moved);
 }
 
 /* The page that holds the node, or the node alone where it crosses into the next page. */
@@ -112,8 +141,11 @@ static struct span window_span(struct slot *slot)
 }
 
 int chain_follow(struct chain_reader *reader, chain_supply_fn *supply,
-		 chain_visit_fn *visit, chain_ended_fn *ended, void *context)
+		 chain_visit_fn *visit, chain_ended_fn *ended, chain_known_fn *known,
+		 void *context)
 {
+	struct follower follower = {supply, visit, ended, known, context, false};
+
 	for (unsigned i = 0; i < CHAINS; i++) {
 		reader->slot[i].active = false;
 		reader->slot[i].window_bytes = 0;
@@ -124,10 +156,10 @@ int chain_follow(struct chain_reader *reader, chain_supply_fn *supply,
 		bool ok[CHAINS];
 		int error;
 
+		advance_all(reader, &follower);
 		for (unsigned i = 0; i < CHAINS; i++) {
 			struct slot *slot = &reader->slot[i];
 
-			advance(slot, supply, visit, ended, context);
 			if (slot->active) {
 				of[count] = i;
 				span[count++] = window_span(slot);

@@ -11,6 +11,7 @@
 
 struct chain {
 	uint64_t at;   /* the chunk to visit next; 0: the list has ended */
+	uint64_t from; /* the one visited before; 0: none */
 	uint64_t end;  /* the address that ends the list */
 	uint64_t left; /* visits allowed; a longer list is broken */
 	uint64_t visited;
@@ -33,13 +34,20 @@ typedef bool chain_supply_fn(struct chain *chain, void *context);
  * again. */
 typedef bool chain_ended_fn(struct chain *chain, void *context);
 
+/* What is known of the chunk CHAIN->at without a read: its size field, and which chunk is
+ * NEXT (0: the list ends). False: it has to be read. */
+typedef bool chain_known_fn(const struct chain *chain, uint64_t *size_field,
+			    uint64_t *next, void *context);
+
 struct chain_reader;
 
 struct chain_reader *chain_reader_new(struct memory *memory, struct pages *pages);
 void chain_reader_free(struct chain_reader *reader);
 
-/* Follows every list that SUPPLY gives. 0, or -errno when the target cannot be read. */
+/* Follows every list that SUPPLY gives. KNOWN may be null. 0, or -errno when the target
+ * cannot be read. */
 int chain_follow(struct chain_reader *reader, chain_supply_fn *supply,
-		 chain_visit_fn *visit, chain_ended_fn *ended, void *context);
+		 chain_visit_fn *visit, chain_ended_fn *ended, chain_known_fn *known,
+		 void *context);
 
 #endif

@@ -178,12 +178,12 @@ static int take_room(struct heap *heap)
 	heap->tcaches.capacity = HEAP_TCACHES;
 	heap->cached.chunk = take(HEAP_CACHED * sizeof(*heap->cached.chunk));
 	heap->cached.capacity = HEAP_CACHED;
-	heap->fast = take(HEAP_FAST * sizeof(*heap->fast));
+	heap->links = links_new(HEAP_LINKS, heap->options.bins);
 	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
 	heap->walks = take((HEAP_JOBS + 1) * sizeof(*heap->walks));
 	heap->window = take(WALK_WINDOW);
 	if (!heap->area || !heap->area_key || !heap->heaps || !heap->tcaches.address ||
-	    !heap->cached.chunk || !heap->fast || !heap->seed || !heap->walks ||
+	    !heap->cached.chunk || !heap->links || !heap->seed || !heap->walks ||
 	    !heap->window)
 		return -ENOMEM;
 	if (heap->options.survey)
@@ -256,7 +256,7 @@ void heap_free(struct heap *heap)
 	free(heap->heaps);
 	free(heap->tcaches.address);
 	free(heap->cached.chunk);
-	free(heap->fast);
+	links_free(heap->links);
 	free(heap->seed);
 	free(heap->walks);
 	free(heap->window);
@@ -380,7 +380,7 @@ int heap_walk(struct heap *heap, const struct regions *regions)
 		heap_miss(heap, "there are more than %u mappings", regions->capacity);
 	error = heap_find_stretches(heap, regions);
 	if (!error)
-		error = heap_read_fastbins(heap);
+		error = heap_note_fastbins(heap) ? 0 : heap_read_fastbins(heap);
 	if (!error)
 		error = heap_walk_stretches(heap);
 	if (error)
@@ -389,7 +389,7 @@ int heap_walk(struct heap *heap, const struct regions *regions)
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].used)
 			check_size(heap, i);
-	return 0;
+	return heap_settle_fastbins(heap);
 }
 
 static int walk_heap(struct heap *heap, const struct regions *regions,

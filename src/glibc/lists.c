@@ -62,113 +62,7 @@ int heap_collect_free(struct heap *heap)
 	struct free_search search = {.heap = heap};
 
 	heap->seed_count = 0;
-	return chain_follow(heap->chains, next_bin, visit_free, end_free, &search);
-}
-
-/* ---- fastbins ---- */
-
-enum { FAST_ATTEMPTS = 64 };
-
-struct fast_search {
-	struct heap *heap;
-	unsigned arena;
-	unsigned bin;
-};
-
-static bool next_fastbin(struct chain *chain, void *context)
-{
-	struct fast_search *search = context;
-	struct heap *heap = search->heap;
-
-	while (search->arena < heap->arena_count) {
-		const struct arena *arena = &heap->arena[search->arena];
-		unsigned bin = search->bin++;
-
-		if (bin == GLIBC_FASTBINS || !arena->layout->arena.fastbins) {
-			search->arena++;
-			search->bin = 0;
-			continue;
-		}
-		if (!arena_fastbin(arena, bin))
-			continue;
-		*chain = (struct chain){
-			.at = arena_fastbin(arena, bin),
-			.left = arena_system_bytes(arena) / GLIBC_MIN_CHUNK,
-			.safe_linking = arena->layout->safe_linking,
-			.arena = search->arena,
-			.bin = bin,
-		};
-		return true;
-	}
-	return false;
-}
-
-/* malloc.c, fastbin_index: bin 0 holds the smallest chunk. */
-static bool visit_fast(struct chain *chain, uint64_t size_field, void *context)
-{
-	struct heap *heap = ((struct fast_search *)context)->heap;
-	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
-
-	if (bytes >> 4 != chain->bin + 2)
-		return false;
-	if (heap->fast_count < HEAP_FAST)
-		heap->fast[heap->fast_count++] = chain->at;
-	else
-		heap_miss(heap, "more than %d fastbin chunks: trimmable_bytes is too low",
-			  HEAP_FAST);
-	return true;
-}
-
-/* Takes the list up again from its head: it was being changed. */
-static bool fast_again(struct heap *heap, struct chain *chain)
-{
-	const struct arena *arena = &heap->arena[chain->arena];
-	uint64_t head,
-		place = arena->addr + arena->layout->arena.fastbins + 8 * chain->bin;
-
-	pages_forget(heap->pages);
-	if (chain->attempts++ == FAST_ATTEMPTS ||
-	    memory_fetch(heap->memory, heap->pages, place, &head, sizeof(head)))
-		return false;
-	chain->at = head;
-	chain->left += chain->visited;
-	chain->visited = 0;
-	chain->broken = false;
-	return true;
-}
-
-/* How much more a broken list holds cannot be known: one chunk is in doubt, at least. */
-static bool end_fast(struct chain *chain, void *context)
-{
-	struct heap *heap = ((struct fast_search *)context)->heap;
-	struct arena_work *work = &heap->work[chain->arena];
-	uint64_t bytes = 16 * (chain->bin + 2);
-
-	if (chain->broken && fast_again(heap, chain))
-		return true;
-	work->fast_chunks += chain->visited;
-	work->fast_bytes += chain->visited * bytes;
-	if (chain->broken)
-		work->fast_in_doubt_bytes += bytes;
-	return false;
-}
-
-int heap_read_fastbins(struct heap *heap)
-{
-	struct fast_search search = {.heap = heap};
-	int error;
-
-	heap->fast_count = 0;
-	error = chain_follow(heap->chains, next_fastbin, visit_fast, end_fast, &search);
-	if (error)
-		return error;
-	sort_addresses(heap->fast, heap->fast_count);
-	heap->fast_count = sort_unique(heap->fast, heap->fast_count);
-	for (unsigned i = 0; i < heap->arena_count; i++) {
-		heap->work[i].walk.fast = heap->fast;
-		heap->work[i].walk.fast_count = heap->fast_count;
-	}
-	return 0;
+	return chain_follow(heap->chains, next_bin, visit_free, end_free, NULL, &search);
 }
 
 /* ---- the unsorted list ---- */
@@ -223,23 +117,29 @@ static bool visit_unsorted(struct chain *chain, uint64_t size_field, void *conte
 	return true;
 }
 
+/* What the walks noted of the chunk. */
+static bool known_unsorted(const struct chain *chain, uint64_t *size_field,
+			   uint64_t *next, void *context)
+{
+	const struct unsorted_search *search = context;
+	const struct links *links = search->heap->links;
+	uint32_t number = links_find(links, chain->at);
+	struct link link;
+
+	if (number == LINKS_NONE)
+		return false;
+	links_get(links, number, &link);
+	*size_field = link.bytes;
+	*next = link.to;
+	return link.kind == LINK_BINNED && link.way == LINK_NEXT && link.bytes;
+}
+
 static bool end_unsorted(struct chain *chain, void *context)
 {
 	struct unsorted_search *search = context;
 
 	if (chain->broken)
 		search->sample->arena[chain->arena].bins->split = false;
-	return false;
-}
-
-static bool end_fast_list(struct chain *chain, void *context)
-{
-	struct unsorted_search *search = context;
-
-	if (chain->broken) {
-		search->sample->arena[chain->arena].bins->split = false;
-		search->sample->arena[chain->arena].bins->sized = false;
-	}
 	return false;
 }
 
@@ -277,12 +177,27 @@ static void mend_ends(struct heap *heap, unsigned number, struct arena_bins *bin
 	}
 }
 
+/* malloc.c, fastbin_index: bin 0 holds the smallest chunk. */
+static struct bin_total fast_bin(const struct arena_work *work, unsigned i)
+{
+	uint64_t bytes = GLIBC_MIN_CHUNK + (uint64_t)i * GLIBC_ALIGN;
+
+	if (!work->fast_bin[i])
+		return (struct bin_total){0};
+	return (struct bin_total){bytes, bytes, work->fast_bin[i] * bytes,
+				  work->fast_bin[i]};
+}
+
 static void copy_bins(struct heap *heap, unsigned number, struct arena_bins *bins)
 {
 	memset(bins, 0, sizeof(*bins));
 	bins->split = heap->options.bins;
 	bins->sized = true;
 	memcpy(bins->bins, heap->work[number].totals.bins, sizeof(bins->bins));
+	for (unsigned i = 0; i < GLIBC_FASTBINS; i++)
+		bins->fast[i] = fast_bin(&heap->work[number], i);
+	if (heap->work[number].fast_in_doubt_bytes)
+		bins->split = bins->sized = false;
 }
 
 /* What was taken for unsorted goes back to the bin of its size. */
@@ -292,35 +207,11 @@ static void unsplit(struct heap *heap, unsigned number, struct arena_bins *bins)
 		memcpy(bins->bins, heap->work[number].totals.bins, sizeof(bins->bins));
 }
 
-static bool visit_fast_bin(struct chain *chain, uint64_t size_field, void *context)
-{
-	struct unsorted_search *search = context;
-	struct arena_bins *bins = search->sample->arena[chain->arena].bins;
-	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
-
-	if (bytes >> 4 != chain->bin + 2)
-		return false;
-	bin_total_add(&bins->fast[chain->bin], bytes);
-	return true;
-}
-
-static bool next_fast_list(struct chain *chain, void *context)
-{
-	struct unsorted_search *search = context;
-	struct fast_search fast = {search->heap, search->arena / GLIBC_FASTBINS,
-				   search->arena % GLIBC_FASTBINS};
-
-	if (!next_fastbin(chain, &fast))
-		return false;
-	search->arena = fast.arena * GLIBC_FASTBINS + fast.bin;
-	return true;
-}
-
 static int split_bins(struct unsorted_search *search)
 {
 	struct heap *heap = search->heap;
 	int error = chain_follow(heap->chains, next_unsorted, visit_unsorted,
-				 end_unsorted, search);
+				 end_unsorted, known_unsorted, search);
 
 	for (unsigned i = 0; i < heap->arena_count; i++) {
 		struct arena_bins *bins = search->sample->arena[i].bins;
@@ -334,15 +225,12 @@ static int split_bins(struct unsorted_search *search)
 int heap_tell_bins(struct heap *heap, struct sample *sample)
 {
 	struct unsorted_search search = {
-		.heap = heap, .limit = HEAP_UNSORTED, .sample = sample};
-	int error;
+		.heap = heap,
+		.limit = HEAP_UNSORTED + links_count(heap->links),
+		.sample = sample,
+	};
 
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		copy_bins(heap, i, sample->arena[i].bins);
-	error = chain_follow(heap->chains, next_fast_list, visit_fast_bin, end_fast_list,
-			     &search);
-	search.arena = 0;
-	if (!error && heap->options.bins)
-		error = split_bins(&search);
-	return error;
+	return heap->options.bins ? split_bins(&search) : 0;
 }

@@ -71,8 +71,11 @@ static uint64_t walk_stretch(struct mapped_search *search, unsigned arena,
 	walk.pages = search->pages;
 	walk.buffer = search->buffer;
 	walk.strict = true;
-	if (walk_all(&walk) || walk.failed || walk.place.at - at > mapped->wanted_bytes)
+	if (walk_all(&walk) || walk.failed || walk.place.at - at > mapped->wanted_bytes) {
+		links_drop(search->links, walk.place.linked);
 		return 0;
+	}
+	links_keep(search->links, walk.place.linked);
 	area.end = area.stop = walk.place.at;
 	search->found(&area, arena, search->context);
 	mapped->wanted_bytes -= area.end - at;

@@ -33,6 +33,7 @@ struct mapped_search {
 	struct mapped_arena *arena;
 	unsigned arena_count;
 	uint8_t *buffer; /* WALK_WINDOW bytes */
+	struct links *links;
 	mapped_area_fn *found;
 	void *context;
 	/* Filled in: */

@@ -10,10 +10,10 @@
 enum {
 	HEAP_JOBS = 32,
 	HEAP_SEEDS = 1 << 17,	 /* chunks known before the walk */
-	HEAP_FAST = 1 << 20,	 /* fastbin chunks whose addresses are kept */
+	HEAP_LINKS = 1 << 12,	 /* blocks of notes: a million fastbin chunks */
 	HEAP_TCACHES = 1 << 15,	 /* threads */
 	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart */
-	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are followed */
+	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are read one by one */
 	HEAP_AREAS = 1 << 15,
 	HEAP_GROWTH =
 		256 << 20, /* what an arena may get while it is read, and be believed */
@@ -38,6 +38,7 @@ struct arena_work {
 	uint64_t area_count;
 	uint64_t fast_chunks;
 	uint64_t fast_bytes;
+	uint64_t fast_bin[GLIBC_FASTBINS]; /* chunks */
 	uint64_t fast_in_doubt_bytes;
 	uint64_t sum_in_doubt_bytes; /* by which what was found differs from system_mem */
 
@@ -68,7 +69,9 @@ struct heap {
 	uint64_t heap_max_bytes;
 	struct address_list tcaches;
 	struct tcache_met cached;
-	uint64_t *fast;
+	struct links *links;
+	uint64_t *fast; /* the same room as LINKS, when they are not in use */
+	uint32_t fast_capacity;
 	uint32_t fast_count;
 	uint64_t *seed;
 	unsigned seed_count;
@@ -105,20 +108,31 @@ int heap_walk_stretches(struct heap *heap);
 void heap_find_mapped(struct heap *heap, const struct regions *regions);
 
 /* The last chunk of AREA up to ADDR at which a walk can begin. */
-uint64_t heap_seed_before(const struct heap *heap, const struct walk_area *area,
-			  uint64_t addr);
+uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,
+			  const struct walk_area *area, uint64_t addr);
 
-/* The arena that owns the chunk at ADDR, or -1. */
+/* The index of the area that the chunk at ADDR lies in, and the arena that owns it; or
+ * -1.
+ */
+int heap_area_of(const struct heap *heap, uint64_t addr);
 int heap_owner(uint64_t addr, void *heap);
 
-/* lists.c: puts all binned chunks among the seeds; the fastbins' chunks; free chunks by
- * size and as malloc_info tells them. */
+/* lists.c: puts all binned chunks among the seeds; free chunks by size and
+ * as malloc_info tells them. */
 int heap_collect_free(struct heap *heap);
-int heap_read_fastbins(struct heap *heap);
 int heap_tell_bins(struct heap *heap, struct sample *sample);
 
 /* quick.c: the largest free chunk without a walk. */
 void heap_read_quick(struct heap *heap);
+
+/* fastbins.c: reads the fastbins before the walks, chunk by chunk; or has the walks note
+ * what looks like their chunks (false: it cannot be told), and settles then which of them
+ * are, by what was noted. heap_list_fastbins leaves their addresses in heap->fast after
+ * that. */
+int heap_read_fastbins(struct heap *heap);
+bool heap_note_fastbins(struct heap *heap);
+int heap_settle_fastbins(struct heap *heap);
+void heap_list_fastbins(struct heap *heap);
 
 /* figures.c: turns what was read into the sample. */
 void heap_figures(struct heap *heap, struct sample *sample);

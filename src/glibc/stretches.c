@@ -1,5 +1,6 @@
 #include "glibc/parts.h"
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/sort.h"
 #include "glibc/mapped.h"
@@ -168,21 +169,49 @@ static void collect_seeds(struct heap *heap)
 	heap->seed_count = sort_unique(heap->seed, heap->seed_count);
 }
 
-/* A walk cannot begin where a fastbin chunk lies before: both belong to one run. */
-static bool is_good_seed(const struct heap *heap, uint64_t seed)
+/* Whether a chunk that ends at SEED looks like one of a fastbin of ARENA. */
+static bool follows_fast(struct heap *heap, const struct walk_arena *arena, uint64_t seed)
 {
-	size_t i = sort_lower_bound(heap->fast, heap->fast_count, seed);
+	uint8_t before[FAST_MAX_BYTES];
+	uint64_t page = UINT64_C(1) << heap->memory->page_shift;
+	uint64_t start = seed - sizeof(before);
 
-	return i == 0 || seed - heap->fast[i - 1] > FAST_MAX_BYTES;
+	/* On pages that are not resident nothing is in a fastbin. */
+	if (!pages_all_resident(heap->pages, start, sizeof(before)))
+		start = seed & -page;
+	if (start == seed || memory_fetch(heap->memory, heap->pages, start, before,
+					  (uint32_t)(seed - start)))
+		return false;
+	for (uint64_t at = start; at + GLIBC_MIN_CHUNK <= seed; at += GLIBC_ALIGN) {
+		const uint8_t *chunk = before + (at - start);
+		uint64_t bytes = bytes_u64(chunk + 8) & ~(uint64_t)CHUNK_FLAGS;
+
+		if (bytes == seed - at &&
+		    walk_may_be_fast(arena, at, bytes, bytes_u64(chunk + 16)))
+			return true;
+	}
+	return false;
 }
 
-uint64_t heap_seed_before(const struct heap *heap, const struct walk_area *area,
-			  uint64_t addr)
+/* A walk cannot begin where a fastbin chunk lies before: both belong to one run. */
+static bool is_good_seed(struct heap *heap, const struct walk_arena *arena, uint64_t seed)
+{
+	size_t i;
+
+	if (arena->links)
+		return !follows_fast(heap, arena, seed);
+	i = sort_lower_bound(arena->fast, arena->fast_count, seed);
+	return i == 0 || seed - arena->fast[i - 1] > FAST_MAX_BYTES;
+}
+
+uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,
+			  const struct walk_area *area, uint64_t addr)
 {
 	size_t i = sort_lower_bound(heap->seed, heap->seed_count, addr + 1);
 
 	while (i-- > 0 && heap->seed[i] > area->start)
-		if (heap->seed[i] < area->stop && is_good_seed(heap, heap->seed[i]))
+		if (heap->seed[i] < area->stop &&
+		    is_good_seed(heap, arena, heap->seed[i]))
 			return heap->seed[i];
 	return area->start;
 }
@@ -194,15 +223,17 @@ struct cutter {
 	uint64_t from; /* in that area; 0: at its start */
 };
 
-static uint64_t next_cut(const struct cutter *cutter, const struct walk_area *area,
+static uint64_t next_cut(const struct cutter *cutter, const struct owned_area *owned,
 			 uint64_t from)
 {
-	const struct heap *heap = cutter->heap;
+	struct heap *heap = cutter->heap;
+	const struct walk_area *area = &owned->area;
+	const struct walk_arena *arena = &heap->work[owned->arena].walk;
 	size_t i = sort_lower_bound(heap->seed, heap->seed_count,
 				    from + cutter->segment_bytes);
 
 	for (; i < heap->seed_count && heap->seed[i] < area->stop; i++)
-		if (is_good_seed(heap, heap->seed[i]))
+		if (is_good_seed(heap, arena, heap->seed[i]))
 			return heap->seed[i];
 	return area->stop;
 }
@@ -219,7 +250,7 @@ static bool next_walk(struct cutter *cutter, struct walk *walk)
 	owned = &heap->area[cutter->area];
 	area = &owned->area;
 	from = cutter->from ? cutter->from : area->start;
-	until = next_cut(cutter, area, from);
+	until = next_cut(cutter, owned, from);
 	walk_begin(walk, &heap->work[owned->arena].walk, heap->memory, area, from, until);
 	walk->may_give_up = true;
 	walk->is_last = until == area->stop;
@@ -250,10 +281,17 @@ static uint64_t segment_bytes(const struct heap *heap)
 struct joiner {
 	struct heap *heap;
 	unsigned area;
-	struct walk *last;	/* what came before, or null at an area's start */
-	struct walk_totals sum; /* of the area, without LAST */
-	unsigned waits;		/* for locks that were held */
+	struct walk *last;	  /* what came before, or null at an area's start */
+	struct walk_totals sum;	  /* of the area, without LAST */
+	struct link_chain linked; /* the same */
+	unsigned waits;		  /* for locks that were held */
 };
+
+static void drop_links(struct joiner *joiner, struct link_chain *linked)
+{
+	links_drop(joiner->heap->links, *linked);
+	*linked = (struct link_chain){0};
+}
 
 static int run(struct joiner *joiner, struct walk *walk)
 {
@@ -281,9 +319,13 @@ static int restart(struct joiner *joiner, struct walk *walk)
 	int error = 0;
 
 	memset(&joiner->sum, 0, sizeof(joiner->sum));
+	drop_links(joiner, &joiner->linked);
+	if (joiner->last && joiner->last != walk)
+		drop_links(joiner, &joiner->last->place.linked);
 	joiner->last = walk;
 	for (unsigned i = 0; i <= RESTARTS && !error; i++) {
 		let_finish(joiner);
+		drop_links(joiner, &walk->place.linked);
 		walk_begin(walk, walk->arena, walk->memory, &area, area.start, until);
 		walk->is_last = is_last;
 		walk->may_give_up = i < RESTARTS;
@@ -299,6 +341,7 @@ static int extend(struct joiner *joiner, struct walk *walk)
 	struct walk *last = joiner->last;
 	int error;
 
+	drop_links(joiner, &walk->place.linked);
 	walk_extend(last, walk->is_last ? last->area.stop : walk->until);
 	error = run(joiner, last);
 	return error || !last->failed ? error : restart(joiner, walk);
@@ -314,6 +357,9 @@ static void end_area(struct joiner *joiner)
 	walk_add(&joiner->sum, &joiner->last->totals, heap->options.sizes);
 	walk_add(&work->totals, &joiner->sum, heap->options.sizes);
 	memset(&joiner->sum, 0, sizeof(joiner->sum));
+	links_join(heap->links, &joiner->linked, joiner->last->place.linked);
+	links_keep(heap->links, joiner->linked);
+	joiner->linked = (struct link_chain){0};
 	work->area_bytes += joiner->last->place.at - owned->end;
 	owned->end = joiner->last->place.at;
 	joiner->last = NULL;
@@ -331,6 +377,8 @@ static int join(struct joiner *joiner, struct walk *walk)
 	} else if (!walk->failed && joiner->last->place.at == walk->origin.place.at) {
 		walk_add(&joiner->sum, &joiner->last->totals,
 			 joiner->heap->options.sizes);
+		links_join(joiner->heap->links, &joiner->linked,
+			   joiner->last->place.linked);
 		joiner->last = walk;
 	} else {
 		error = extend(joiner, walk);
@@ -387,8 +435,8 @@ static void forget_walk(struct heap *heap)
 }
 
 /* Where the program's own sbrk memory lies among the chunks, what it holds may look like
- * chunks too. Then all free chunks are learned from the lists, and the walk is done again
- * with them as its witnesses. */
+ * chunks too. Then all free chunks are learned from the lists, one by one, and the walk
+ * is done again with them as its witnesses. */
 int heap_walk_stretches(struct heap *heap)
 {
 	int error;
@@ -403,7 +451,9 @@ int heap_walk_stretches(struct heap *heap)
 		return error;
 	collect_seeds(heap);
 	forget_walk(heap);
-	return walk_once(heap);
+	if (heap->work[0].walk.links)
+		error = heap_read_fastbins(heap);
+	return error ? error : walk_once(heap);
 }
 
 /* ---- mapped memory ---- */
@@ -467,6 +517,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		.arena = part,
 		.arena_count = heap->instance_count,
 		.buffer = heap->window,
+		.links = heap->links,
 		.found = found_stretch,
 		.context = heap,
 	};
@@ -491,15 +542,22 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 	heap->mmapped_resident_bytes = search.resident_bytes;
 }
 
-int heap_owner(uint64_t addr, void *context)
+int heap_area_of(const struct heap *heap, uint64_t addr)
 {
-	const struct heap *heap = context;
 	uint64_t key = area_key(addr, (1 << KEY_BITS) - 1);
 	size_t i = sort_lower_bound(heap->area_key, heap->area_count, key + 1);
-	const struct owned_area *owned;
+	unsigned area;
 
 	if (i == 0 || addr >> 47)
 		return -1;
-	owned = &heap->area[heap->area_key[i - 1] & ((1 << KEY_BITS) - 1)];
-	return addr < owned->end ? (int)owned->arena : -1;
+	area = heap->area_key[i - 1] & ((1 << KEY_BITS) - 1);
+	return addr < heap->area[area].end ? (int)area : -1;
+}
+
+int heap_owner(uint64_t addr, void *context)
+{
+	const struct heap *heap = context;
+	int area = heap_area_of(heap, addr);
+
+	return area < 0 ? -1 : (int)heap->area[area].arena;
 }

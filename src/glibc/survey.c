@@ -66,6 +66,8 @@ int survey_begin(struct heap *heap, const struct regions *regions)
 
 	survey->cached_count = 0;
 	if (!error)
+		heap_list_fastbins(heap);
+	if (!error)
 		error = heap_read_tcaches(heap, true, note_cached, heap);
 	sort_addresses(survey->cached, survey->cached_count);
 	survey->cached_count = sort_unique(survey->cached, survey->cached_count);
@@ -217,7 +219,7 @@ int survey_area(struct heap *heap, unsigned index, uint64_t from,
 	arena.bins = false;
 	if (area.top)
 		area.stop = area.top;
-	start = heap_seed_before(heap, &area, from);
+	start = heap_seed_before(heap, &arena, &area, from);
 	walk_begin(walk, &arena, heap->memory, &area, start, area.stop);
 	walk->pages = heap->pages;
 	walk->buffer = heap->window;

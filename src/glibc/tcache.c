@@ -296,5 +296,5 @@ int tcache_read(struct chain_reader *reader, struct memory *memory, struct pages
 		.context = context,
 	};
 
-	return chain_follow(reader, supply, visit, ended, &lists);
+	return chain_follow(reader, supply, visit, ended, NULL, &lists);
 }

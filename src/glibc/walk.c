@@ -13,6 +13,8 @@ enum {
 	FENCE = 16,	      /* the size of a fencepost */
 	SEEK_STEPS = 16,      /* chunks in a row that must hold before one is believed */
 	JUMP = 64,	      /* bytes read of a chunk that is jumped to */
+	LINKED = 24,	      /* header and link */
+	FAST_MAX = 0xb0,      /* the largest chunk that mallopt lets into a fastbin */
 	SAVE_EVERY = 4096,    /* bytes between two places to go back to */
 	BELIEVED = 256 << 10, /* how far the chain of a chunk that was sought must hold */
 	LOSSES = 4096,	      /* breaks of the chain, before it is no longer read again */
@@ -73,11 +75,42 @@ void walk_free_run(struct walk_totals *totals, struct pages *pages, unsigned pag
 	totals->pinned_bytes += resident - trimmable;
 }
 
+static bool note_run(struct walk *walk, enum link_kind kind, uint64_t start, uint64_t end)
+{
+	const struct walk_arena *arena = walk->arena;
+
+	return links_note(arena->links, &walk->place.linked, arena->number,
+			  &(struct link){.kind = kind, .at = end, .bytes = end - start});
+}
+
+/* A run of which some may be in fastbins, and is free only then. Where no page could be
+ * given back of all of it, none could of a part: the chunks count one by one. They are
+ * resident, as headers on all their pages have been read. */
+static void close_unsure_run(struct walk *walk, uint64_t start, uint64_t end)
+{
+	unsigned shift = walk->memory->page_shift;
+	struct free_parts parts = walk_run_parts(shift, start, end);
+	uint64_t bytes = end - start - walk->place.run_fast_bytes;
+
+	if (parts.from < parts.to && note_run(walk, LINK_RUN, start, end))
+		return;
+	if ((start ^ (end - 1)) >> shift)
+		bytes = pages_resident_bytes(walk->pages, start, end) -
+			walk->place.run_fast_bytes;
+	walk->totals.free_resident_bytes += bytes;
+	walk->totals.pinned_bytes += bytes;
+}
+
 static void close_run(struct walk *walk, uint64_t end)
 {
 	uint64_t start = walk->place.run;
 
 	walk->place.run = 0;
+	if (walk->place.run_fast_bytes) {
+		close_unsure_run(walk, start, end);
+		walk->place.run_fast_bytes = 0;
+		return;
+	}
 	if ((start ^ (end - 1)) >> walk->memory->page_shift) {
 		walk_free_run(&walk->totals, walk->pages, walk->memory->page_shift, start,
 			      end);
@@ -88,25 +121,32 @@ static void close_run(struct walk *walk, uint64_t end)
 	walk->totals.pinned_bytes += end - start;
 }
 
-/* The top chunk [TOP, END), and the fastbin chunks before it, which a trim merges with
- * it: what systrim (malloc.c) would give back of it. */
-static void close_top(struct walk *walk, uint64_t top, uint64_t end)
+void walk_free_top(struct walk_totals *totals, struct pages *pages, unsigned page_shift,
+		   uint64_t unit_bytes, uint64_t start, uint64_t end)
 {
-	struct walk_totals *totals = &walk->totals;
-	uint64_t unit = end < walk->area.end ? 0 : walk->arena->trim_unit_bytes;
-	uint64_t start = walk->place.run ? walk->place.run : top;
-	struct free_parts parts =
-		walk_top_parts(walk->memory->page_shift, unit, start, end);
-	uint64_t resident, trimmable, pinned;
+	struct free_parts parts = walk_top_parts(page_shift, unit_bytes, start, end);
+	uint64_t resident = pages_resident_bytes(pages, start, end);
+	uint64_t trimmable = pages_resident_bytes(pages, parts.from, parts.to);
+	uint64_t pinned = pages_resident_bytes(pages, start, parts.shared);
 
-	walk->place.run = 0;
-	resident = pages_resident_bytes(walk->pages, start, end);
-	trimmable = pages_resident_bytes(walk->pages, parts.from, parts.to);
-	pinned = pages_resident_bytes(walk->pages, start, parts.shared);
 	totals->free_resident_bytes += resident;
 	totals->trimmable_bytes += trimmable;
 	totals->pinned_bytes += pinned;
 	totals->retained_bytes += resident - trimmable - pinned;
+}
+
+/* The top chunk [TOP, END), and the fastbin chunks before it, which a trim merges with
+ * it: what systrim (malloc.c) would give back of it. */
+static void close_top(struct walk *walk, uint64_t top, uint64_t end)
+{
+	struct walk_place *place = &walk->place;
+	uint64_t unit = end < walk->area.end ? 0 : walk->arena->trim_unit_bytes;
+	uint64_t start = place->run ? place->run : top;
+
+	if (!place->run_fast_bytes || !note_run(walk, LINK_TOP_RUN, start, end))
+		walk_free_top(&walk->totals, walk->pages, walk->memory->page_shift, unit,
+			      start, end);
+	place->run = place->run_fast_bytes = 0;
 }
 
 static void count_hole(struct walk *walk, uint64_t bytes)
@@ -137,6 +177,64 @@ static void note(struct walk *walk, enum piece_kind kind, uint64_t start, uint64
 			(struct piece){start, end, kind};
 }
 
+/* Where the LINK of the chunk AT leads (malloc.c, REVEAL_PTR). */
+static uint64_t reveal(uint64_t at, uint64_t link)
+{
+	return link ^ (at + HEADER) >> 12;
+}
+
+/* The chunk before AT looked like one of a fastbin, and is in use by its flag. False:
+ * there is no room to note it. */
+static bool note_fast(struct walk *walk, uint64_t at)
+{
+	struct walk_place *place = &walk->place;
+	uint64_t bytes = at - place->before;
+	uint64_t to = reveal(place->before, place->before_to);
+	struct link link = {
+		.kind = LINK_FAST,
+		.at = place->before,
+		.bytes = bytes,
+		.bin = (unsigned)(bytes / GLIBC_ALIGN - GLIBC_MIN_CHUNK / GLIBC_ALIGN),
+		.way = to ? LINK_NEXT : LINK_END,
+		.to = to,
+	};
+
+	if (!links_note(walk->arena->links, &place->linked, walk->arena->number, &link))
+		return false;
+	place->run_fast_bytes += bytes;
+	return true;
+}
+
+static bool read_link(const struct walk *walk, uint64_t at, uint64_t *link)
+{
+	if (at < walk->window || at + LINKED > walk->window + walk->window_bytes)
+		return false;
+	*link = bytes_u64(walk->buffer + (at - walk->window) + HEADER);
+	return true;
+}
+
+/* The window ends: the link of the chunk before is wanted, should it prove free. */
+static void keep_link(struct walk *walk)
+{
+	struct walk_place *place = &walk->place;
+
+	if (walk->arena->note_binned && !place->has_before_to)
+		place->has_before_to = read_link(walk, place->before, &place->before_to);
+}
+
+static void note_binned(struct walk *walk, uint64_t at)
+{
+	struct walk_place *place = &walk->place;
+	struct link link = {
+		.kind = LINK_BINNED, .at = place->before, .bytes = at - place->before};
+
+	keep_link(walk);
+	link.way = place->has_before_to ? LINK_NEXT : LINK_FAR;
+	link.to = place->before_to;
+	/* What is not noted for want of room is read. */
+	(void)links_note(walk->arena->links, &place->linked, walk->arena->number, &link);
+}
+
 /* The chunk before the one at AT is known now: FIELD, the header behind it, says whether
  * it is in use. */
 static void settle(struct walk *walk, uint64_t at, uint64_t field)
@@ -149,6 +247,14 @@ static void settle(struct walk *walk, uint64_t at, uint64_t field)
 	if (!(field & CHUNK_PREV_INUSE)) {
 		note(walk, PIECE_FREE, before, at);
 		count_free(walk, at - before);
+		if (walk->arena->note_binned)
+			note_binned(walk, at);
+	} else if (place->before_is_fast && walk->arena->links) {
+		if (!note_fast(walk, at)) {
+			if (place->run)
+				close_run(walk, before);
+			return;
+		}
 	} else if (place->before_is_fast) {
 		note(walk, PIECE_FAST, before, at);
 		walk->totals.fast_chunks++;
@@ -225,6 +331,8 @@ static void seek(struct walk *walk, bool is_doubt)
 
 	/* Whether the chunk before AT is free stands behind it; but next to a free one it
 	 * is in use, or in a fastbin. */
+	if (place->run && place->before_is_fast && walk->arena->links)
+		place->before_is_fast = note_fast(walk, place->at);
 	if (place->run) {
 		note(walk, place->before_is_fast ? PIECE_FAST : PIECE_USED, before,
 		     place->at);
@@ -507,12 +615,35 @@ static bool is_tcache_size(const struct walk *walk, uint64_t bytes)
 	return more == 0 || more == 16;
 }
 
+static inline bool may_be_fast(const struct walk_arena *arena, uint64_t at,
+			       uint64_t bytes, uint64_t link)
+{
+	uint64_t to;
+
+	if (bytes > FAST_MAX || !(arena->fast_sizes >> (bytes / GLIBC_ALIGN) & 1))
+		return false;
+	to = reveal(at, link);
+	return !to ||
+	       (!(to & (GLIBC_ALIGN - 1)) && to - arena->low < arena->high - arena->low);
+}
+
+bool walk_may_be_fast(const struct walk_arena *arena, uint64_t at, uint64_t bytes,
+		      uint64_t link)
+{
+	return may_be_fast(arena, at, bytes, link);
+}
+
 /* Takes the chunk at AT for the fastbins' next, passing over those that are no chunk. */
-static bool take_fast(struct walk *walk, uint64_t at)
+static bool take_fast(struct walk *walk, uint64_t at, uint64_t bytes)
 {
 	const struct walk_arena *arena = walk->arena;
 	struct walk_place *place = &walk->place;
 
+	if (arena->links) {
+		place->has_before_to = read_link(walk, at, &place->before_to);
+		return place->has_before_to &&
+		       may_be_fast(arena, at, bytes, place->before_to);
+	}
 	while (place->next_fast < arena->fast_count && arena->fast[place->next_fast] < at)
 		place->next_fast++;
 	if (place->next_fast == arena->fast_count || arena->fast[place->next_fast] != at)
@@ -527,7 +658,7 @@ static void take_fence(struct walk *walk, uint64_t at)
 
 	walk->totals.fence_bytes += FENCE;
 	place->before = at;
-	place->before_is_fast = false;
+	place->before_is_fast = place->has_before_to = false;
 	place->at = at + FENCE;
 	place->fences++;
 	if (place->fences < 2 || walk->arena->non_main ||
@@ -623,7 +754,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 static uint64_t plain_until(const struct walk *walk, uint64_t end)
 {
 	const struct walk_arena *arena = walk->arena;
-	uint64_t until = least(least(end - HEADER + 1, walk->until),
+	uint64_t until = least(least(end - LINKED + 1, walk->until),
 			       last_saved(walk) + SAVE_EVERY);
 
 	if (walk->place.next_fast < arena->fast_count)
@@ -635,12 +766,13 @@ static uint64_t plain_until(const struct walk *walk, uint64_t end)
  * so ordinary is left to follow, which this only makes fast. */
 static void pass_live(struct walk *walk, uint64_t end, uint64_t forbidden)
 {
+	const struct walk_arena *arena = walk->arena;
 	struct walk_place *place = &walk->place;
 	const uint8_t *buffer = walk->buffer;
 	uint64_t window = walk->window, stop = walk->area.stop, chunks = 0;
 	uint64_t at = place->at, before = place->before, until;
 
-	if (place->run || place->before_is_fast || walk->log)
+	if (place->run || place->before_is_fast || walk->log || end - window < LINKED)
 		return;
 	until = plain_until(walk, end);
 	while (at < until) {
@@ -649,7 +781,9 @@ static void pass_live(struct walk *walk, uint64_t end, uint64_t forbidden)
 
 		if ((field & (forbidden | CHUNK_PREV_INUSE)) != CHUNK_PREV_INUSE ||
 		    bytes < GLIBC_MIN_CHUNK || bytes > stop - at ||
-		    is_tcache_size(walk, bytes))
+		    is_tcache_size(walk, bytes) ||
+		    may_be_fast(arena, at, bytes,
+				bytes_u64(buffer + (at - window) + HEADER)))
 			break;
 		before = at;
 		at += bytes;
@@ -658,6 +792,7 @@ static void pass_live(struct walk *walk, uint64_t end, uint64_t forbidden)
 	if (!chunks)
 		return;
 	place->before = before;
+	place->has_before_to = false;
 	place->at = at;
 	place->fences = 0;
 	walk->totals.chunks += chunks;
@@ -702,11 +837,13 @@ static void follow(struct walk *walk)
 			else if (walk->need)
 				return;
 		}
+		if (walk->arena->links && !in_window(walk, at, LINKED) && walk->need)
+			return;
 		if (at - last_saved(walk) >= SAVE_EVERY)
 			save_here(walk);
 		settle(walk, at, header.field);
 		place->before = at;
-		place->before_is_fast = take_fast(walk, at);
+		place->before_is_fast = take_fast(walk, at, bytes);
 		place->fences = 0;
 		place->at = at + bytes;
 		walk->totals.chunks++;
@@ -820,8 +957,10 @@ void walk_feed(struct walk *walk, bool got)
 		seek_in_window(walk);
 	if (!walk->done && !walk->place.seeking && walk->window_bytes)
 		follow(walk);
-	if (!walk->done && walk->window_bytes)
+	if (!walk->done && walk->window_bytes) {
+		keep_link(walk);
 		adapt(walk);
+	}
 }
 
 int walk_all(struct walk *walk)

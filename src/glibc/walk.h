@@ -7,6 +7,7 @@
 #define FRAGSCOPE_WALK_H
 
 #include "glibc/layout.h"
+#include "glibc/links.h"
 #include "sample/sample.h"
 #include "target/memory.h"
 
@@ -61,8 +62,16 @@ struct walk_arena {
 	uint64_t trim_unit_bytes;    /* what the top is given back in; 0: it never is */
 	uint64_t unusable_for_bytes; /* chunks smaller than this count as unusable */
 	unsigned tcache_count_max;
-	const uint64_t *fast; /* addresses of the fastbins' chunks, ascending */
+	/* Which chunks are in a fastbin is not to be seen of them: they look in use.
+	 * Either FAST has their addresses, ascending; or what looks like one is noted in
+	 * LINKS, and what it does to the sums is settled when the lists were followed. */
+	const uint64_t *fast;
 	uint64_t fast_count;
+	struct links *links; /* or null */
+	unsigned number;     /* of the arena, in LINKS */
+	uint32_t fast_sizes; /* bit N: the bin of chunks of 16 N bytes is not empty */
+	uint64_t low, high;  /* where its chunks lie */
+	bool note_binned;    /* in LINKS, too */
 	/* Addresses of chunks known to be free, ascending: nothing that a seek believes
 	 * may reach over one. Empty but where an arena has memory of others in it. */
 	const uint64_t *known;
@@ -115,15 +124,19 @@ struct walk_totals {
 
 /* Where a walk stands; what is put back when it has to begin again. */
 struct walk_place {
-	uint64_t at;	    /* the chunk whose header is read next */
-	uint64_t before;    /* the chunk before it, or 0 when that is not known */
-	uint64_t run;	    /* where the run of free chunks before AT begins, or 0 */
-	uint64_t counted;   /* resident bytes are added up to here */
-	uint64_t next_fast; /* index in walk_arena.fast */
-	bool before_is_fast;
-	uint8_t fences;	    /* how many fenceposts in a row lie before AT */
-	bool seeking;	    /* AT is not known to be a chunk: look for one */
-	bool seek_is_doubt; /* what is passed over is in doubt, not foreign */
+	uint64_t at;	     /* the chunk whose header is read next */
+	uint64_t before;     /* the chunk before it, or 0 when that is not known */
+	uint64_t run;	     /* where the run of free chunks before AT begins, or 0 */
+	uint64_t counted;    /* resident bytes are added up to here */
+	uint64_t next_fast;  /* index in walk_arena.fast */
+	bool before_is_fast; /* or may be, if there are LINKS */
+	bool has_before_to;
+	uint64_t before_to;	  /* the link of the chunk before, as it is stored */
+	uint64_t run_fast_bytes;  /* of RUN: what is free only if it is in a fastbin */
+	struct link_chain linked; /* notes in walk_arena.links */
+	uint8_t fences;		  /* how many fenceposts in a row lie before AT */
+	bool seeking;		  /* AT is not known to be a chunk: look for one */
+	bool seek_is_doubt;	  /* what is passed over is in doubt, not foreign */
 	uint64_t seek_from;
 	uint64_t seek_unread_bytes; /* of it, on swapped pages */
 	uint64_t noted;		    /* pieces, in walk.log */
@@ -188,6 +201,11 @@ void walk_feed(struct walk *walk, bool got);
 /* Walks to the end by itself. 0, or -errno when the target cannot be read. */
 int walk_all(struct walk *walk);
 
+/* Whether a chunk of BYTES at AT, with LINK behind its header, may be in a fastbin of
+ * ARENA, which has LINKS. */
+bool walk_may_be_fast(const struct walk_arena *arena, uint64_t at, uint64_t bytes,
+		      uint64_t link);
+
 /* Adds FROM to INTO; the bins too, if BINS. */
 void walk_add(struct walk_totals *into, const struct walk_totals *from, bool bins);
 
@@ -211,5 +229,9 @@ struct free_parts walk_top_parts(unsigned page_shift, uint64_t unit_bytes, uint6
  * pinned bytes by malloc_trim's rule (malloc.c, mtrim); for tests and what-ifs too. */
 void walk_free_run(struct walk_totals *totals, struct pages *pages, unsigned page_shift,
 		   uint64_t start, uint64_t end);
+
+/* The same for one that ends with the top chunk. */
+void walk_free_top(struct walk_totals *totals, struct pages *pages, unsigned page_shift,
+		   uint64_t unit_bytes, uint64_t start, uint64_t end);
 
 #endif

@@ -13,11 +13,14 @@
  *   grow-20 MS, grow-1000 MS   ns of CPU time that malloc takes to grow the heap by a
  *               chunk, at so many growths a second: the median
  *
- * As `target hog` it copies memory until it is ended. */
+ * As `target hog` it copies memory until it is ended. As `target copy PID` it answers
+ * each line with "NS BYTES": what process_vm_readv alone takes, in windows as the
+ * reader's, to copy all anonymous memory of PID that is resident. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -44,6 +47,9 @@ enum {
 	GROWTHS = 4096,
 	FRAME_BYTES = 16 << 10, /* a stack as deep as the probes copy */
 	MAX_THREADS = 64,
+	FAST_BYTES = 120,  /* the largest that malloc puts into a fastbin */
+	STRIDE = 15485863, /* a prime */
+	MAPS_LINE = 512,
 	/* glibc sorts at most 10000 chunks of the unsorted list in one malloc. */
 	SORTED_AT_ONCE = 5000,
 };
@@ -61,6 +67,7 @@ struct shape {
 	unsigned chunks;       /* of each thread */
 	struct sizes sizes[3]; /* the shares add up to 100 */
 	unsigned freed_percent;
+	unsigned fast_percent; /* freed in the end, of what is left and fits a fastbin */
 	bool sorted; /* what was freed is in its bins, not on the unsorted list */
 };
 
@@ -73,11 +80,14 @@ struct shape {
 	}
 
 static const struct shape shapes[] = {
-	{"many", 0, 9500000, SMALL_MIX, 30, true},
-	{"large", 0, 115000, {{100, 4096, 32768}}, 30, true},
-	{"small", 0, 500000, SMALL_MIX, 30, true},
-	{"arenas", 63, 2000, SMALL_MIX, 30, true},
-	{"unsorted", 0, 200000, {{100, 1100, 1200}}, 50, false},
+	{"many", 0, 9500000, SMALL_MIX, 30, 0, true},
+	{"large", 0, 115000, {{100, 4096, 32768}}, 30, 0, true},
+	{"small", 0, 500000, SMALL_MIX, 30, 0, true},
+	{"arenas", 63, 2000, SMALL_MIX, 30, 0, true},
+	{"unsorted", 0, 200000, {{100, 1100, 1200}}, 50, 0, false},
+	{"fastbins", 0, 4200000, SMALL_MIX, 30, 27, true},
+	{"mass-free", 0, 700000, {{100, 1100, 1200}}, 50, 0, false},
+	{"many-arenas", 63, 50000, SMALL_MIX, 30, 10, true},
 };
 
 struct builder {
@@ -153,6 +163,28 @@ static void sort_bins(unsigned freed)
 	}
 }
 
+static void free_one(struct builder *builder, void **chunk)
+{
+	free(*chunk);
+	*chunk = NULL;
+	builder->live--;
+}
+
+/* In an order that has nothing to do with where the chunks lie. Nothing after it may ask
+ * for more than a KB: that would empty the fastbins. */
+static void fill_fastbins(struct builder *builder, void **chunk)
+{
+	const struct shape *shape = builder->shape;
+
+	for (unsigned i = 0; i < shape->chunks; i++) {
+		void **one = &chunk[(uint64_t)i * STRIDE % shape->chunks];
+
+		if (*one && malloc_usable_size(*one) <= FAST_BYTES &&
+		    random_next(&builder->random) % 100 < shape->fast_percent)
+			free_one(builder, one);
+	}
+}
+
 /* The list of chunks has a mapping of its own, so that the heap is what SHAPE says. */
 static void build(struct builder *builder)
 {
@@ -170,13 +202,12 @@ static void build(struct builder *builder)
 	}
 	builder->live = shape->chunks;
 	for (unsigned i = 0; i < shape->chunks; i++) {
-		if (random_next(&builder->random) % 100 >= shape->freed_percent)
-			continue;
-		free(chunk[i]);
-		builder->live--;
+		if (random_next(&builder->random) % 100 < shape->freed_percent)
+			free_one(builder, &chunk[i]);
 	}
 	if (shape->sorted)
 		sort_bins(shape->chunks - builder->live);
+	fill_fastbins(builder, chunk);
 	munmap(chunk, list_bytes);
 }
 
@@ -499,6 +530,118 @@ static void hog(struct bench *bench)
 		memcpy_speed(bench);
 }
 
+/* ---- a plain copy ---- */
+
+struct copier {
+	pid_t pid;
+	int pagemap;
+	char *buffer; /* WINDOWS * WINDOW_BYTES */
+	uint64_t bytes;
+	int64_t ns;
+	unsigned windows; /* filled in REMOTE */
+	struct iovec remote[WINDOWS];
+};
+
+static void flush_copy(struct copier *copier)
+{
+	struct iovec local = {copier->buffer, 0};
+	int64_t start = now_ns();
+
+	for (unsigned i = 0; i < copier->windows; i++)
+		local.iov_len += copier->remote[i].iov_len;
+	if (copier->windows && process_vm_readv(copier->pid, &local, 1, copier->remote,
+						copier->windows, 0) < 0)
+		fail("process_vm_readv");
+	copier->ns += now_ns() - start;
+	copier->bytes += local.iov_len;
+	copier->windows = 0;
+}
+
+static void copy_run(struct copier *copier, uint64_t from, uint64_t to)
+{
+	for (uint64_t bytes; from < to; from += bytes) {
+		bytes = to - from < WINDOW_BYTES ? to - from : WINDOW_BYTES;
+		copier->remote[copier->windows++] =
+			(struct iovec){(void *)(uintptr_t)from, bytes};
+		if (copier->windows == WINDOWS)
+			flush_copy(copier);
+	}
+}
+
+/* The runs of resident pages in [FROM, TO). */
+static void copy_mapping(struct copier *copier, uint64_t from, uint64_t to)
+{
+	uint64_t entry[4096], run = 0;
+
+	for (uint64_t at = from; at < to;) {
+		uint64_t pages = (to - at) / PAGE_BYTES;
+		ssize_t got;
+
+		if (pages > sizeof(entry) / sizeof(*entry))
+			pages = sizeof(entry) / sizeof(*entry);
+		got = pread(copier->pagemap, entry, pages * sizeof(*entry),
+			    (off_t)(at / PAGE_BYTES * sizeof(*entry)));
+		if (got <= 0)
+			break;
+		for (size_t i = 0; i < (size_t)got / sizeof(*entry); i++) {
+			bool there = entry[i] >> 63;
+
+			if (there && !run)
+				run = at;
+			if (!there && run)
+				copy_run(copier, run, at);
+			if (!there)
+				run = 0;
+			at += PAGE_BYTES;
+		}
+	}
+	if (run)
+		copy_run(copier, run, to);
+}
+
+static void copy_all(struct copier *copier)
+{
+	char path[64], line[MAPS_LINE];
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)copier->pid);
+	maps = fopen(path, "r");
+	if (!maps)
+		fail(path);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long long from, to, inode;
+		char flags[5], name[MAPS_LINE] = "";
+
+		if (sscanf(line, "%llx-%llx %4s %*x %*s %llu %511s", &from, &to, flags,
+			   &inode, name) < 4 ||
+		    inode || strncmp(flags, "rw", 2) != 0 ||
+		    (*name && strcmp(name, "[heap]") != 0))
+			continue;
+		copy_mapping(copier, from, to);
+	}
+	flush_copy(copier);
+	fclose(maps);
+}
+
+static void copy_on_demand(pid_t pid)
+{
+	struct copier copier = {.pid = pid};
+	char line[64];
+
+	snprintf(line, sizeof(line), "/proc/%d/pagemap", (int)pid);
+	copier.pagemap = open(line, O_RDONLY | O_CLOEXEC);
+	if (copier.pagemap < 0)
+		fail(line);
+	copier.buffer = map((size_t)WINDOWS * WINDOW_BYTES, MAP_POPULATE);
+	puts("ready 0");
+	while (fgets(line, sizeof(line), stdin)) {
+		copier.ns = copier.bytes = 0;
+		copy_all(&copier);
+		printf("%lld %llu\n", (long long)copier.ns,
+		       (unsigned long long)copier.bytes);
+	}
+}
+
 static const struct shape *find_shape(const char *name)
 {
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
@@ -521,6 +664,10 @@ int main(int argc, char **argv)
 	bench->random = 2463534242;
 	if (argc == 2 && strcmp(argv[1], "hog") == 0)
 		hog(bench);
+	if (argc == 3 && strcmp(argv[1], "copy") == 0) {
+		copy_on_demand(atoi(argv[2]));
+		return 0;
+	}
 	if (!found) {
 		fprintf(stderr, "target: no such shape of heap\n");
 		return 64;

@@ -1,0 +1,447 @@
+#include "glibc/links.h"
+
+#include "base/sort.h"
+#include "base/take.h"
+#include "glibc/layout.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PLACE_BITS = 24, /* a block's chunks lie within 256 MB */
+	KIND_SHIFT = PLACE_BITS,
+	BIN_SHIFT = KIND_SHIFT + 2,
+	MARK_BIT = BIN_SHIFT + 4,
+	INDEX_BITS = 12,
+	LINKS_MOST_BLOCKS = 1 << INDEX_BITS,
+	NUMBER_SHIFT = 8, /* a note's number: its block's place in order, and its own */
+	TO_END = INT32_MIN,
+	TO_FAR = INT32_MAX,
+};
+
+_Static_assert(LINKS_IN_BLOCK < 1 << NUMBER_SHIFT, "a note's number holds its place");
+
+/* Addresses count in units of 16 bytes: PLACE from the block's base, TO from the chunk.
+ * Of a run TO is its length. */
+struct note {
+	uint32_t place;
+	int32_t to;
+};
+
+/* A block is full, or the last of its chain. */
+struct block {
+	uint64_t base;
+	uint32_t before; /* the block that was filled before, as in struct link_chain */
+	uint16_t used;	 /* once it is in a chain that was joined */
+	uint16_t arena;
+	struct note note[LINKS_IN_BLOCK];
+};
+
+struct links {
+	pthread_mutex_t lock;
+	unsigned capacity;
+	unsigned fresh; /* blocks never used since the reset */
+	uint32_t spare; /* those given back, as in struct link_chain */
+	bool overflowed;
+	struct link_chain kept;
+	unsigned count;	 /* of kept blocks, in ORDER */
+	uint64_t *start; /* their bases, ascending */
+	uint64_t *order;
+	uint32_t *size; /* of each note, in units; null unless WITH_SIZES */
+	struct block *block;
+};
+
+struct links *links_new(unsigned blocks, bool with_sizes)
+{
+	struct links *links = take(sizeof(*links));
+
+	if (!links || blocks > LINKS_MOST_BLOCKS) {
+		free(links);
+		return NULL;
+	}
+	pthread_mutex_init(&links->lock, NULL);
+	links->capacity = blocks;
+	links->block = take(blocks * sizeof(*links->block));
+	links->start = take(blocks * sizeof(*links->start));
+	links->order = take(blocks * sizeof(*links->order));
+	if (with_sizes)
+		links->size =
+			take((size_t)blocks * LINKS_IN_BLOCK * sizeof(*links->size));
+	if (links->block && links->start && links->order && (links->size || !with_sizes))
+		return links;
+	links_free(links);
+	return NULL;
+}
+
+void links_free(struct links *links)
+{
+	if (!links)
+		return;
+	pthread_mutex_destroy(&links->lock);
+	free(links->block);
+	free(links->start);
+	free(links->order);
+	free(links->size);
+	free(links);
+}
+
+void links_reset(struct links *links)
+{
+	links->fresh = links->count = 0;
+	links->spare = 0;
+	links->overflowed = false;
+	links->kept = (struct link_chain){0};
+}
+
+uint64_t *links_room(struct links *links, uint32_t *capacity)
+{
+	*capacity = links->capacity * (sizeof(struct block) / sizeof(uint64_t));
+	return (uint64_t *)links->block;
+}
+
+bool links_overflowed(const struct links *links)
+{
+	return links->overflowed;
+}
+
+static struct block *block_of(const struct links *links, uint32_t block)
+{
+	return &links->block[block - 1];
+}
+
+/* ---- noting ---- */
+
+static uint32_t take_block(struct links *links)
+{
+	uint32_t block = 0;
+
+	pthread_mutex_lock(&links->lock);
+	if (links->spare) {
+		block = links->spare;
+		links->spare = block_of(links, block)->before;
+	} else if (links->fresh < links->capacity) {
+		block = ++links->fresh;
+	} else {
+		links->overflowed = true;
+	}
+	pthread_mutex_unlock(&links->lock);
+	return block;
+}
+
+/* A block that is left before it is full says so itself. */
+static bool begin_block(struct links *links, struct link_chain *chain, unsigned arena,
+			uint64_t base)
+{
+	uint32_t taken = take_block(links);
+	struct block *block;
+
+	if (!taken)
+		return false;
+	if (chain->block)
+		block_of(links, chain->block)->used = (uint16_t)chain->used;
+	block = block_of(links, taken);
+	block->base = base;
+	block->before = chain->block;
+	block->arena = (uint16_t)arena;
+	*chain = (struct link_chain){taken, 0};
+	return true;
+}
+
+static int32_t packed_way(const struct link *link)
+{
+	int64_t units = (int64_t)(link->to - link->at) / GLIBC_ALIGN;
+
+	if (link->kind == LINK_RUN || link->kind == LINK_TOP_RUN)
+		return (int32_t)(uint32_t)(link->bytes / GLIBC_ALIGN);
+	/* The end of a list of bins, in malloc_state, may have another alignment. */
+	if (link->way == LINK_NEXT && !((link->to - link->at) % GLIBC_ALIGN) &&
+	    units > TO_END && units < TO_FAR)
+		return (int32_t)units;
+	return link->way == LINK_END ? TO_END : TO_FAR;
+}
+
+bool links_note(struct links *links, struct link_chain *chain, unsigned arena,
+		const struct link *link)
+{
+	/* A run's place is its last unit, so that it comes behind all that is in it. */
+	bool is_run = link->kind == LINK_RUN || link->kind == LINK_TOP_RUN;
+	uint64_t at = is_run ? link->at - GLIBC_ALIGN : link->at;
+	struct block *block = chain->block ? block_of(links, chain->block) : NULL;
+	uint32_t place;
+
+	if (is_run && link->bytes / GLIBC_ALIGN > UINT32_MAX)
+		return false;
+	if (!block || chain->used == LINKS_IN_BLOCK || at < block->base ||
+	    (at - block->base) / GLIBC_ALIGN >> PLACE_BITS) {
+		if (!begin_block(links, chain, arena, at))
+			return false;
+		block = block_of(links, chain->block);
+	}
+	place = (uint32_t)((at - block->base) / GLIBC_ALIGN);
+	if (links->size)
+		links->size[(chain->block - 1) * LINKS_IN_BLOCK + chain->used] =
+			link->bytes / GLIBC_ALIGN > UINT32_MAX
+				? 0
+				: (uint32_t)(link->bytes / GLIBC_ALIGN);
+	block->note[chain->used++] =
+		(struct note){place | (uint32_t)link->kind << KIND_SHIFT |
+				      (uint32_t)link->bin << BIN_SHIFT,
+			      packed_way(link)};
+	return true;
+}
+
+/* ---- chains ---- */
+
+void links_join(struct links *links, struct link_chain *into, struct link_chain from)
+{
+	uint32_t first = from.block;
+
+	if (!first)
+		return;
+	block_of(links, first)->used = (uint16_t)from.used;
+	while (block_of(links, first)->before)
+		first = block_of(links, first)->before;
+	block_of(links, first)->before = into->block;
+	*into = from;
+}
+
+void links_drop(struct links *links, struct link_chain chain)
+{
+	for (uint32_t block = chain.block, before; block; block = before) {
+		before = block_of(links, block)->before;
+		block_of(links, block)->before = links->spare;
+		links->spare = block;
+	}
+}
+
+void links_keep(struct links *links, struct link_chain from)
+{
+	links_join(links, &links->kept, from);
+}
+
+void links_sort(struct links *links)
+{
+	links->count = 0;
+	for (uint32_t block = links->kept.block; block;
+	     block = block_of(links, block)->before)
+		if (block_of(links, block)->used)
+			links->order[links->count++] =
+				block_of(links, block)->base / GLIBC_ALIGN << INDEX_BITS |
+				(block - 1);
+	sort_addresses(links->order, links->count);
+	for (unsigned i = 0; i < links->count; i++) {
+		links->order[i] &= (1 << INDEX_BITS) - 1;
+		links->start[i] = links->block[links->order[i]].base;
+	}
+}
+
+/* ---- finding ---- */
+
+uint64_t links_count(const struct links *links)
+{
+	return (uint64_t)links->count * LINKS_IN_BLOCK;
+}
+
+static struct block *block_at(const struct links *links, uint32_t number)
+{
+	return &links->block[links->order[number >> NUMBER_SHIFT]];
+}
+
+static struct note *note_at(const struct links *links, uint32_t number)
+{
+	return &block_at(links, number)->note[number & ((1 << NUMBER_SHIFT) - 1)];
+}
+
+static uint32_t place_of(const struct note *note)
+{
+	return note->place & ((1 << PLACE_BITS) - 1);
+}
+
+/* The last of COUNT ascending values that is not above KEY; without a branch that a
+ * processor has to guess. */
+static unsigned last_start(const uint64_t *start, unsigned count, uint64_t key)
+{
+	const uint64_t *base = start;
+
+	while (count > 1) {
+		unsigned half = count / 2;
+
+		base = base[half] <= key ? base + half : base;
+		count -= half;
+	}
+	return (unsigned)(base - start);
+}
+
+static unsigned last_place(const struct note *note, unsigned count, uint32_t place)
+{
+	const struct note *base = note;
+
+	while (count > 1) {
+		unsigned half = count / 2;
+
+		base = place_of(&base[half]) <= place ? base + half : base;
+		count -= half;
+	}
+	return (unsigned)(base - note);
+}
+
+uint32_t links_find(const struct links *links, uint64_t addr)
+{
+	const struct block *block;
+	unsigned k, i;
+	uint64_t place;
+
+	if (!links->count || addr < links->start[0])
+		return LINKS_NONE;
+	k = last_start(links->start, links->count, addr);
+	block = &links->block[links->order[k]];
+	place = (addr - block->base) / GLIBC_ALIGN;
+	if (place >> PLACE_BITS)
+		return LINKS_NONE;
+	i = last_place(block->note, block->used, (uint32_t)place);
+	if (place_of(&block->note[i]) != place)
+		return LINKS_NONE;
+	return k << NUMBER_SHIFT | i;
+}
+
+uint32_t links_next(const struct links *links, uint32_t number)
+{
+	uint32_t next = number == LINKS_NONE ? 0 : number + 1;
+
+	if (number != LINKS_NONE &&
+	    (next & ((1 << NUMBER_SHIFT) - 1)) >= block_at(links, number)->used)
+		next = ((number >> NUMBER_SHIFT) + 1) << NUMBER_SHIFT;
+	return next >> NUMBER_SHIFT < links->count ? next : LINKS_NONE;
+}
+
+uint32_t links_previous(const struct links *links, uint32_t number)
+{
+	uint32_t block = number >> NUMBER_SHIFT;
+
+	if (number & ((1 << NUMBER_SHIFT) - 1))
+		return number - 1;
+	if (!block)
+		return LINKS_NONE;
+	return (block - 1) << NUMBER_SHIFT |
+	       (links->block[links->order[block - 1]].used - 1U);
+}
+
+static uint64_t bytes_of(const struct links *links, uint32_t number, enum link_kind kind,
+			 unsigned bin)
+{
+	uint64_t index = links->order[number >> NUMBER_SHIFT] * LINKS_IN_BLOCK +
+			 (number & ((1 << NUMBER_SHIFT) - 1));
+
+	if (kind == LINK_FAST)
+		return GLIBC_MIN_CHUNK + (uint64_t)bin * GLIBC_ALIGN;
+	return links->size ? (uint64_t)links->size[index] * GLIBC_ALIGN : 0;
+}
+
+void links_get(const struct links *links, uint32_t number, struct link *link)
+{
+	const struct note *note = note_at(links, number);
+	uint64_t at =
+		block_at(links, number)->base + (uint64_t)place_of(note) * GLIBC_ALIGN;
+
+	link->kind = note->place >> KIND_SHIFT & 3;
+	link->bin = note->place >> BIN_SHIFT & 15;
+	link->at = at;
+	if (link->kind == LINK_RUN || link->kind == LINK_TOP_RUN) {
+		link->at = at + GLIBC_ALIGN;
+		link->bytes = (uint64_t)(uint32_t)note->to * GLIBC_ALIGN;
+		return;
+	}
+	link->bytes = bytes_of(links, number, link->kind, link->bin);
+	link->way = note->to == TO_END	 ? LINK_END
+		    : note->to == TO_FAR ? LINK_FAR
+					 : LINK_NEXT;
+	link->to = at + (uint64_t)((int64_t)note->to * GLIBC_ALIGN);
+}
+
+unsigned links_arena(const struct links *links, uint32_t number)
+{
+	return block_at(links, number)->arena;
+}
+
+bool links_is_marked(const struct links *links, uint32_t number)
+{
+	return note_at(links, number)->place >> MARK_BIT & 1;
+}
+
+bool links_mark(struct links *links, uint32_t number)
+{
+	struct note *note = note_at(links, number);
+	bool was = note->place >> MARK_BIT & 1;
+
+	note->place |= UINT32_C(1) << MARK_BIT;
+	return !was;
+}
+
+void links_unmark(struct links *links, uint32_t number)
+{
+	note_at(links, number)->place &= ~(UINT32_C(1) << MARK_BIT);
+}
+
+void links_distrust(struct links *links, uint32_t number)
+{
+	note_at(links, number)->to = TO_FAR;
+}
+
+/* ---- in place of the notes, addresses ---- */
+
+static void swap_blocks(struct block *a, struct block *b)
+{
+	struct block held = *a;
+
+	*a = *b;
+	*b = held;
+}
+
+/* Puts the block that is the Kth in order at index K. START serves to tell which place in
+ * order each block has. */
+static void put_in_order(struct links *links)
+{
+	uint64_t *place = links->start, *order = links->order;
+	const uint64_t none = links->capacity;
+
+	for (unsigned i = 0; i < links->capacity; i++)
+		place[i] = none;
+	for (unsigned k = 0; k < links->count; k++)
+		place[order[k]] = k;
+	for (unsigned k = 0; k < links->count; k++) {
+		uint64_t from = order[k], other = place[k];
+
+		if (from == k)
+			continue;
+		swap_blocks(&links->block[k], &links->block[from]);
+		place[from] = other;
+		if (other != none)
+			order[other] = from;
+	}
+}
+
+uint32_t links_to_addresses(struct links *links)
+{
+	uint64_t *to = (uint64_t *)links->block;
+	uint32_t count = 0;
+
+	put_in_order(links);
+	for (unsigned k = 0; k < links->count; k++) {
+		/* What is written comes up to what is read, but never before it. */
+		const struct block *block = &links->block[k];
+		uint64_t base = block->base;
+		unsigned used = block->used;
+
+		for (unsigned i = 0; i < used; i++) {
+			struct note note = block->note[i];
+
+			if (note.place >> MARK_BIT & 1 &&
+			    (note.place >> KIND_SHIFT & 3) == LINK_FAST)
+				to[count++] =
+					base + (uint64_t)place_of(&note) * GLIBC_ALIGN;
+		}
+	}
+	links->count = 0;
+	return count;
+}
