@@ -179,8 +179,13 @@ static void predict(struct session *session, const struct sample *sample)
 {
 	struct prediction prediction;
 
-	if (!predict_trim(sample, &prediction))
+	if (!predict_trim(sample, &prediction)) {
+		if (sample->missing[0])
+			verb_tell("process %d (%s): what a trim would give back is not "
+				  "known: %s",
+				  sample->pid, sample->comm, sample->missing);
 		return;
+	}
 	set(session, PREDICTED, prediction.bytes);
 	set(session, PREDICTED_FAULTS, prediction.faults);
 }

@@ -28,6 +28,7 @@ struct totals {
 	uint64_t attached_threads;
 	uint64_t in_doubt_bytes;
 	uint64_t unread_bytes;
+	uint64_t unread; /* arenas that were not read whole */
 };
 
 static uint64_t most(uint64_t a, uint64_t b)
@@ -65,6 +66,7 @@ static void arena_totals(const struct heap *heap, unsigned i, struct totals *tot
 		.in_doubt_bytes = walked->in_doubt_bytes + work->fast_in_doubt_bytes +
 				  work->sum_in_doubt_bytes,
 		.unread_bytes = walked->unread_bytes,
+		.unread = work->lacks || walked->unread_bytes,
 	};
 	if (walked->top_bytes && walked->top_bytes < heap->options.unusable_for_bytes)
 		totals->unusable_bytes += walked->top_bytes;
@@ -170,6 +172,67 @@ static void set_mallinfo2(struct figures *fig, const struct totals *totals,
 	figure_set(fig, FIG_MALLINFO2_KEEPCOST, totals->main_top_bytes);
 }
 
+/* What an unread chunk may belong to: any of it could be free, or a thread's cache. What
+ * is left is what malloc counts itself, and what the kernel knows. */
+static void drop_unread(struct figures *fig)
+{
+	static const enum figure unknown[] = {
+		FIG_LIVE_RESIDENT_BYTES,
+		FIG_TRIMMABLE_BYTES,
+		FIG_PINNED_BYTES,
+		FIG_RETAINED_BYTES,
+		FIG_FREE_RESIDENT_BYTES,
+		FIG_ALLOCATOR_RESIDENT_BYTES,
+		FIG_LIVE_BYTES,
+		FIG_FREE_BYTES,
+		FIG_FREE_CHUNKS,
+		FIG_LARGEST_FREE_BYTES,
+		FIG_LARGEST_HOLE_BYTES,
+		FIG_TOP_BYTES,
+		FIG_FAST_CHUNKS,
+		FIG_FAST_BYTES,
+		FIG_TCACHE_CHUNKS,
+		FIG_TCACHE_BYTES,
+		FIG_FOREIGN_BYTES,
+		FIG_FRAG,
+		FIG_UNUSABLE,
+		FIG_SLACK,
+		FIG_MALLINFO2_ORDBLKS,
+		FIG_MALLINFO2_SMBLKS,
+		FIG_MALLINFO2_FSMBLKS,
+		FIG_MALLINFO2_UORDBLKS,
+		FIG_MALLINFO2_FORDBLKS,
+		FIG_MALLINFO2_KEEPCOST,
+	};
+
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); i++)
+		figure_drop(fig, unknown[i]);
+}
+
+static void drop_unread_row(struct arena_row *row)
+{
+	drop_unread(&row->fig);
+	if (row->bins)
+		row->bins->split = row->bins->sized = false;
+}
+
+/* A cache that was not read may hold chunks of every arena. */
+static void drop_cached(struct sample *sample)
+{
+	static const enum figure of_caches[] = {FIG_TCACHE_CHUNKS, FIG_TCACHE_BYTES,
+						FIG_LIVE_BYTES, FIG_SLACK};
+
+	drop_unread(&sample->fig);
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		struct arena_row *row = &sample->arena[i];
+
+		if (figure_has(&row->fig, FIG_LIVE_BYTES))
+			row->status = STATUS_PARTIAL;
+		for (size_t k = 0; k < sizeof(of_caches) / sizeof(*of_caches); k++)
+			figure_drop(&row->fig, of_caches[k]);
+	}
+}
+
 static enum sample_status status_of(const struct totals *totals, bool misses)
 {
 	if (misses)
@@ -218,6 +281,9 @@ static void miss_unread(struct heap *heap, const struct totals *totals)
 	if (totals->unread_bytes)
 		heap_miss(heap, "%llu bytes of the heap are swapped out",
 			  (unsigned long long)totals->unread_bytes);
+	if (heap->tcache.unread)
+		heap_miss(heap, "%llu thread caches are swapped out",
+			  (unsigned long long)heap->tcache.unread);
 }
 
 /* With more than one glibc, arenas are numbered on. */
@@ -239,7 +305,9 @@ static void arena_figures(struct heap *heap, struct sample *sample, unsigned i,
 		set_live(&row->fig, totals, tcache, heap->options.unusable_for_bytes);
 		totals->in_doubt_bytes -= tcache->in_doubt_bytes;
 	}
-	row->status = status_of(totals, totals->unread_bytes != 0);
+	if (totals->unread)
+		drop_unread_row(row);
+	row->status = status_of(totals, totals->unread != 0);
 	if (tcache->in_doubt_bytes && row->status == STATUS_COMPLETE)
 		row->status = STATUS_TORN;
 }
@@ -287,6 +355,8 @@ static void walked_figures(struct heap *heap, struct sample *sample)
 	set_mallinfo2(&sample->fig, &sum, heap->arena_count, mmaps, mmapped_bytes);
 	set_mapped(heap, &sample->fig, mmaps, mmapped_bytes);
 	miss_unread(heap, &sum);
+	if (sum.unread || heap->tcache.unread)
+		drop_cached(sample);
 	sample->status = status_of(&sum, heap->missing[0] != '\0');
 }
 

@@ -363,8 +363,10 @@ static void check_size(struct heap *heap, unsigned i)
 	struct arena now = heap->arena[i];
 	uint64_t system = arena_system_bytes(&now), found = work->area_bytes;
 
-	if (!work->area_count)
+	if (!work->area_count) {
+		work->lacks = true;
 		heap_miss(heap, "the memory of arena %u was not found", i);
+	}
 	if (found == system || arena_refresh(heap->memory, heap->pages, &now) ||
 	    memcmp(now.raw, heap->arena[i].raw, now.layout->arena.size) != 0)
 		return;

@@ -42,6 +42,7 @@ struct arena_work {
 	uint64_t fast_in_doubt_bytes;
 	uint64_t sum_in_doubt_bytes; /* by which what was found differs from system_mem */
 
+	bool lacks; /* not all of its memory is known */
 	bool has_quick; /* QUICK_BYTES is the largest hole */
 	uint64_t quick_bytes;
 	uint64_t quick_top_bytes;

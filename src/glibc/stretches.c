@@ -129,6 +129,7 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions)
 		error = list_arena_again(heap, i, regions);
 		pages_swap_in(heap->pages, false);
 
+		heap->work[i].lacks = error != 0;
 		if (error == -ENODATA || error == -EFAULT)
 			heap_miss(heap, "the heaps of arena %u are swapped out", i);
 		else if (error == -EUCLEAN)
@@ -483,8 +484,10 @@ static void found_stretch(const struct walk_area *area, unsigned number, void *c
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].is_main && heap->arena[i].instance == number)
 			main_arena = i;
-	if (add_area(heap, area, area->start, main_arena))
+	if (add_area(heap, area, area->start, main_arena)) {
+		heap->work[main_arena].lacks = true;
 		heap_miss(heap, "there are more than %d heaps", HEAP_AREAS);
+	}
 }
 
 /* What of a main arena's system_mem has not been found at the program break. */
@@ -506,6 +509,7 @@ static struct mapped_arena mapped_part(struct heap *heap, unsigned number)
 void heap_find_mapped(struct heap *heap, const struct regions *regions)
 {
 	struct mapped_arena part[HEAP_INSTANCES];
+	unsigned main_arena[HEAP_INSTANCES];
 	struct mapped_search search = {
 		.memory = heap->memory,
 		.pages = heap->pages,
@@ -524,8 +528,10 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 
 	index_areas(heap);
 	for (unsigned i = 0; i < heap->arena_count; i++)
-		if (heap->arena[i].is_main)
+		if (heap->arena[i].is_main) {
+			main_arena[heap->arena[i].instance] = i;
 			part[heap->arena[i].instance] = mapped_part(heap, i);
+		}
 	for (unsigned i = 0; i < heap->instance_count; i++) {
 		search.wanted_chunks += heap->par[i].n_mmaps;
 		search.wanted_bytes += heap->par[i].mmapped_bytes;
@@ -533,9 +539,11 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 	mapped_find(&search);
 	index_areas(heap);
 	for (unsigned i = 0; i < heap->instance_count; i++)
-		if (part[i].wanted_bytes)
+		if (part[i].wanted_bytes) {
+			heap->work[main_arena[i]].lacks = true;
 			heap_miss(heap, "%llu bytes of a main arena were not found",
 				  (unsigned long long)part[i].wanted_bytes);
+		}
 
 	heap->mmapped_chunks = search.chunks;
 	heap->mmapped_bytes = search.bytes;

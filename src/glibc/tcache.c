@@ -106,6 +106,7 @@ static bool next_structure(struct lists *lists)
 		lists->bin = 0;
 		if (odd != TCACHE_NONE)
 			return true;
+		lists->totals->unread++;
 	}
 	lists->bin = lists->layout->tcache.bins;
 	return false;

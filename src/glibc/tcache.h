@@ -11,6 +11,7 @@ struct tcache_totals {
 	uint64_t bytes;
 	uint64_t counted_bytes;	 /* of these, in lists of one size each */
 	uint64_t in_doubt_bytes; /* lists that do not hold what they count */
+	uint64_t unread;	 /* structures that were swapped out meanwhile */
 };
 
 enum {

@@ -358,10 +358,11 @@ static void end_seek(struct walk *walk)
 	uint64_t bytes = place->at > place->seek_from ? place->at - place->seek_from : 0;
 
 	place->seeking = false;
+	/* Swapped-out chunks may lie behind memory of the program's own, too. */
+	walk->totals.unread_bytes += place->seek_unread_bytes;
 	if (place->seek_is_doubt) {
 		note(walk, PIECE_DOUBT, place->seek_from, place->at);
 		walk->totals.in_doubt_bytes += bytes - place->seek_unread_bytes;
-		walk->totals.unread_bytes += place->seek_unread_bytes;
 	} else if (walk->area.ends == AREA_BREAK && place->at >= walk->area.end) {
 		place->at = place->seek_from;
 	} else {
@@ -885,6 +886,13 @@ static void not_resident(struct walk *walk)
 	uint64_t swapped =
 		next > place->at ? pages_swapped_bytes(walk->pages, place->at, next) : 0;
 
+	if (place->at >= walk->until && !walk->strict &&
+	    pages_swapped_bytes(walk->pages, place->at, place->at + HEADER)) {
+		/* The chunk at which it ends, which would tell of the one before. */
+		walk->totals.unread_bytes += HEADER;
+		finish(walk);
+		return;
+	}
 	if (!place->seeking) {
 		if (!swapped || walk->strict) {
 			lose(walk);

@@ -82,8 +82,31 @@ def status(pid):
     }
 
 
+# What the kernel tells, what a reading takes, and what lies on pages: the rest stays as it
+# was while the program does nothing.
+OF_SWAP = {"time", "status", "missing", "rss_bytes", "pss_bytes", "swap_bytes", "read_ns",
+           "other_resident_bytes", "mmapped_resident_bytes", "in_doubt_bytes", "anon_huge_bytes"}
+
+
+def check_figures(tap, whole, row):
+    """No figure of ROW, some of whose chunks are in swap, is other than it was; what an
+    unread chunk may change is absent."""
+    was, now = ({**found, **found.get("mallinfo2", {})} for found in (whole, row))
+    wrong = {
+        name: (value, was.get(name)) for name, value in now.items()
+        if name not in OF_SWAP and name != "mallinfo2" and value != was.get(name)
+    }
+    tap.equal(wrong, {}, "no figure is wrong")
+    for name in ("live_bytes", "free_bytes", "uordblks", "fordblks", "pinned_bytes",
+                 "trimmable_bytes", "largest_free_bytes"):
+        tap.ok(name not in now, f"{name} is absent", now.get(name))
+    for name in ("system_bytes", "arenas", "mmapped_bytes", "arena"):
+        tap.ok(name in now, f"{name} is told")
+
+
 def check_part(tap, target, start, end):
     """Swaps [START, END) out and reads the target 20 times."""
+    whole = harness.stat(target.pid).row
     page_out(target.pid, start, end)
     if status(target.pid)["VmSwap"] == "0 kB":
         raise Skip("the kernel swapped nothing out")
@@ -106,6 +129,8 @@ def check_part(tap, target, start, end):
         "swap_bytes",
     )
     tap.equal(after, before, "nothing was swapped in")
+    check_figures(tap, whole, rows[-1])
+    return whole
 
 
 def only_kernel(tap, row, name):
@@ -213,9 +238,13 @@ def main():
     with tap.section("swapped out"), swap_file():
         with Oracle("--chunks 20000 --max 3000 --free-pattern random:30") as target:
             start, end = heap_range(target.pid)
+            middle = (start + end) // 2 // harness.PAGE * harness.PAGE
             with tap.section("in part"):
-                middle = (start + end) // 2 // harness.PAGE * harness.PAGE
-                check_part(tap, target, start + 64 * harness.PAGE, middle)
+                whole = check_part(tap, target, start + 64 * harness.PAGE, middle)
+                done = harness.fragscope("trim", target.pid, "--dry-run")
+                tap.ok("swapped out" in done.stderr, "a trim is not predicted", done.stderr)
+                # The program's own word: it swaps in all that it goes over.
+                tap.equal(whole["mallinfo2"], target.info(), "what it was is the truth")
             with tap.section("wholly"):
                 check_part(tap, target, start, end)
         with tap.section("malloc's records"):

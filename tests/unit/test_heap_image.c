@@ -593,6 +593,122 @@ static void a_heap_is_read_twice_alike(void **state)
 	heap_free(heap);
 }
 
+/* ---- what is swapped out ---- */
+
+/* Figures that swapping pages out changes: what of them is resident, and what it leaves
+ * open. */
+static bool may_change(enum figure f)
+{
+	static const enum figure of_pages[] = {FIG_LIVE_RESIDENT_BYTES,
+					       FIG_TRIMMABLE_BYTES,
+					       FIG_PINNED_BYTES,
+					       FIG_RETAINED_BYTES,
+					       FIG_MMAPPED_RESIDENT_BYTES,
+					       FIG_FREE_RESIDENT_BYTES,
+					       FIG_ALLOCATOR_RESIDENT_BYTES,
+					       FIG_SLACK,
+					       FIG_IN_DOUBT_BYTES};
+
+	for (unsigned i = 0; i < sizeof(of_pages) / sizeof(*of_pages); i++)
+		if (of_pages[i] == f)
+			return true;
+	return false;
+}
+
+static void check_same(const struct saved *saved, int arena, const struct figures *whole,
+		       const struct figures *part)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		if (!figure_has(part, f) || may_change(f))
+			continue;
+		if (!figure_has(whole, f) || part->v[f].u != whole->v[f].u)
+			fail_msg("%s: arena %d: with pages in swap %s is %llu, and it is "
+				 "%llu",
+				 saved->name, arena, figure_info[f].name,
+				 (unsigned long long)part->v[f].u,
+				 (unsigned long long)whole->v[f].u);
+	}
+	/* What is resident cannot be more than it was. */
+	if (figure_has(part, FIG_FREE_RESIDENT_BYTES))
+		assert_true(part->v[FIG_FREE_RESIDENT_BYTES].u <=
+			    whole->v[FIG_FREE_RESIDENT_BYTES].u);
+}
+
+/* Swaps out one page in SHARE. */
+static void swap_out(struct image *image, uint64_t *random, unsigned share)
+{
+	for (uint64_t page = 0; page < image->page_count; page++) {
+		*random = *random * UINT64_C(6364136223846793005) + 1442695040888963407;
+		if ((*random >> 33) % share == 0)
+			image->flags[page] = PAGE_SWAPPED;
+	}
+}
+
+static void swap_in(struct image *image)
+{
+	memset(image->flags, PAGE_RESIDENT, image->page_count);
+}
+
+/* One reading with some pages in swap; whether there was one: malloc's records may be
+ * among them. */
+static bool check_swapped(const struct saved *saved, struct heap *heap,
+			  struct sample *whole, struct sample *part)
+{
+	const struct image *image = saved->image;
+	struct fault fault;
+
+	sample_clear(part);
+	if (heap_look(heap, &fault))
+		return false;
+	assert_int_equal(heap_read(heap, &image->regions, part, &fault), 0);
+	check_same(saved, -1, &whole->fig, &part->fig);
+	assert_int_equal(whole->arena_count, part->arena_count);
+	for (unsigned i = 0; i < part->arena_count; i++)
+		check_same(saved, (int)i, &whole->arena[i].fig, &part->arena[i].fig);
+	return true;
+}
+
+/* Whatever is in swap, a figure is what it was or absent. */
+static void swapped_pages_leave_no_wrong_figure(void **state)
+{
+	static const struct heap_options options = {.threads = 1, .arenas = true};
+	const struct fixture *fixture = *state;
+	unsigned read = 0, partial = 0;
+	uint64_t random = 1;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		struct image *image = saved->image;
+		struct image_memory memory;
+		struct sample *whole, *part;
+		struct fault fault;
+		struct heap *heap;
+
+		image_memory_init(&memory, image);
+		assert_int_equal(heap_new(&heap, &memory.memory, image->instance,
+					  image->instance_count, &options, &fault),
+				 0);
+		whole = sample_new(heap_arena_capacity(heap), false);
+		part = sample_new(heap_arena_capacity(heap), false);
+		assert_true(check_swapped(saved, heap, whole, whole));
+		check_complete(saved, whole);
+		for (unsigned n = 0; n < 100; n++) {
+			swap_out(image, &random, 10 + 3 * n);
+			if (check_swapped(saved, heap, whole, part)) {
+				read++;
+				partial += part->status == STATUS_PARTIAL;
+			}
+			swap_in(image);
+		}
+		assert_int_equal(memory.outside, 0);
+		sample_free(whole);
+		sample_free(part);
+		heap_free(heap);
+	}
+	print_message("%u readings, %u partial\n", read, partial);
+	assert_true(read >= 300 && partial >= 100);
+}
+
 /* ---- files that are no image ---- */
 
 struct tiny {
@@ -731,6 +847,7 @@ int main(void)
 		cmocka_unit_test(a_ring_without_end_is_damage),
 		cmocka_unit_test(the_quick_look_agrees),
 		cmocka_unit_test(a_heap_is_read_twice_alike),
+		cmocka_unit_test(swapped_pages_leave_no_wrong_figure),
 		cmocka_unit_test(a_small_image_reads_back),
 		cmocka_unit_test(cut_images_are_refused),
 		cmocka_unit_test(hostile_images_are_refused),

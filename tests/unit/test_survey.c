@@ -287,14 +287,8 @@ static void swap_out(const struct image *image, const struct heap_map *map)
  * reading says. */
 static void swapped_pages_are_told(void **state)
 {
-	static const struct {
-		enum map_kind kind;
-		enum figure figure;
-	} table[] = {
-		{MAP_PINNED, FIG_PINNED_BYTES},
-		{MAP_TRIMMABLE, FIG_TRIMMABLE_BYTES},
-		{MAP_RETAINED, FIG_RETAINED_BYTES},
-	};
+	static const enum figure figures[] = {FIG_PINNED_BYTES, FIG_TRIMMABLE_BYTES,
+					      FIG_RETAINED_BYTES, FIG_FREE_BYTES};
 	const struct fixture *fixture = *state;
 	struct heap_map *map = fixture->map;
 
@@ -320,10 +314,9 @@ static void swapped_pages_are_told(void **state)
 		assert_true(map->total.bytes[MAP_UNREAD] ||
 			    strstr(saved->name, "no-sbrk"));
 		check_cells(&look, map);
-		for (unsigned t = 0; t < sizeof(table) / sizeof(*table); t++)
-			check(&look, 0, map_kind_name(table[t].kind),
-			      map->total.bytes[table[t].kind],
-			      row_figure(&look, 0, table[t].figure));
+		/* A reading does not tell what these chunks may change. */
+		for (unsigned f = 0; f < sizeof(figures) / sizeof(*figures); f++)
+			assert_false(figure_has(&look.sample->arena[0].fig, figures[f]));
 		close_look(&look);
 		memcpy(saved->image->flags, flags, saved->image->page_count);
 		free(flags);
