@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SLICE_NS  INT64_C(100000000)
-#define NS_PER_S  INT64_C(1000000000)
-#define IMPATIENT 2
+#define SLICE_NS   INT64_C(100000000)
+#define NS_PER_S   INT64_C(1000000000)
+#define IMPATIENT  2
+#define HEADWAY_NS 100000 /* of a slice: a thousandth */
 
 struct worker {
 	pthread_t thread;
@@ -92,11 +93,22 @@ int64_t worker_cpu_ns(const struct worker *worker)
 	return cpu.tv_sec * NS_PER_S + cpu.tv_nsec;
 }
 
-/* Grows as long as the call makes headway. */
-static uint64_t headway(const struct worker *worker)
+/* How far a call has got. */
+struct headway {
+	int64_t cpu_ns;
+	unsigned long beats;
+};
+
+/* Whether it has got further since BEFORE. A thread that only wakes to see that it has to
+ * wait on has not. */
+static bool got_on(const struct worker *worker, struct headway *before)
 {
-	return (uint64_t)worker_cpu_ns(worker) +
-	       (worker->beats ? atomic_load(worker->beats) : 0);
+	struct headway now = {worker_cpu_ns(worker),
+			      worker->beats ? atomic_load(worker->beats) : 0};
+	bool on = now.cpu_ns - before->cpu_ns >= HEADWAY_NS || now.beats != before->beats;
+
+	*before = now;
+	return on;
 }
 
 /* Time is counted in slices: when this process as a whole is stopped for an hour, one of
@@ -118,13 +130,13 @@ static bool wait_slice(struct worker *worker)
 
 static bool wait_done(struct worker *worker)
 {
-	uint64_t before = headway(worker), now;
+	struct headway at = {0};
 
-	for (int idle = 0; !wait_slice(worker); before = now) {
+	got_on(worker, &at);
+	for (int idle = 0; !wait_slice(worker);) {
 		bool hurried = worker->hurry && atomic_load(worker->hurry);
 
-		now = headway(worker);
-		idle = now == before ? idle + 1 : 0;
+		idle = got_on(worker, &at) ? 0 : idle + 1;
 		if (idle >= (hurried ? IMPATIENT : worker->patience))
 			return false;
 	}

@@ -1,6 +1,7 @@
 /* The outside reader of a live glibc heap, with the kernel's figures beside it. */
 #include "glibc/heap.h"
 
+#include "base/apart.h"
 #include "base/clock.h"
 #include "base/take.h"
 #include "glibc/attach.h"
@@ -98,6 +99,40 @@ static int cannot_open(const struct source *source, int error, struct fault *fau
 			 source->process.pid, source->process.comm, why.text);
 }
 
+struct looked {
+	struct attached attached;
+	struct fault fault;
+	int error;
+};
+
+static void look_for_malloc(void *context, void *result)
+{
+	const struct source *source = context;
+	struct looked *looked = result;
+
+	looked->error = attach(&source->process, &looked->attached, &looked->fault);
+}
+
+/* The files are the target's to choose: a child opens them. */
+static int find_malloc(struct source *source, struct attached *attached,
+		       struct fault *fault)
+{
+	struct looked looked;
+	int error = apart_run(look_for_malloc, source, &looked, sizeof(looked),
+			      &source->beats);
+
+	if (error)
+		return fault_set(
+			fault, EXIT_FAILED, error,
+			"cannot start the helper that opens the files of process "
+			"%d (%s): %s",
+			source->process.pid, source->process.comm, strerror(-error));
+	*attached = looked.attached;
+	if (looked.error && fault)
+		*fault = looked.fault;
+	return looked.error;
+}
+
 static int open_reader(struct source *source, struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
@@ -116,7 +151,7 @@ static int open_reader(struct source *source, struct fault *fault)
 	struct attached attached;
 	int error;
 
-	error = attach(&source->process, &attached, fault);
+	error = find_malloc(source, &attached, fault);
 	if (!error)
 		error = choose_method(source, &method, fault);
 	if (error)

@@ -1,5 +1,6 @@
 #include "source/source.h"
 
+#include "base/apart.h"
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/take.h"
@@ -410,6 +411,20 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 
 /* ---- closer looks ---- */
 
+static void guess_in_child(void *context, void *result)
+{
+	struct source *source = context;
+
+	guess_chunk(source, source->asked->chunk, result);
+}
+
+/* The files that it looks names up in are the target's to choose: a child opens them. */
+static int guess_apart(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+{
+	source->asked->chunk = chunk;
+	return apart_run(guess_in_child, source, guess, PIN_GUESS, &source->beats);
+}
+
 /* Whether SOURCE can look at single chunks; HAS_DRIVER: its driver can. */
 static bool can_survey(const struct source *source, bool has_driver, struct fault *fault)
 {
@@ -501,7 +516,7 @@ static void make_guess(void *context)
 	struct source *source = context;
 	struct asked *asked = source->asked;
 
-	asked->result = guess_chunk(source, asked->chunk, asked->guess);
+	asked->result = guess_apart(source, asked->chunk, asked->guess);
 }
 
 int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
@@ -568,7 +583,7 @@ static void find_owners(void *context)
 				       pass_progress, source, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);
 	for (unsigned i = 0; i < owners->count && !asked->result; i++)
-		if (guess_chunk(source, chunk[i], owners->owner[i].guess))
+		if (guess_apart(source, chunk[i], owners->owner[i].guess))
 			owners->owner[i].guess[0] = '\0';
 	owners->read_ns = clock_monotonic_ns() - begin;
 }

@@ -2,11 +2,14 @@
 programs are read all the same, signals end the run, and the program is read again once it
 lets go."""
 
+import contextlib
 import json
+import os
 import pathlib
 import re
 import signal
 import subprocess
+import sys
 
 import harness
 from harness import Oracle, Target
@@ -46,7 +49,17 @@ class Trap(Target):
         self.expect("lurks")
 
     def wait_caught(self):
-        self.expect("caught")
+        """Until the reader that was told of this process is caught. Others may be before:
+        those that look at all processes."""
+        while True:
+            thread = re.fullmatch(r"caught (\d+)", self.line())[1]
+            command = ""
+            with contextlib.suppress(OSError):
+                command = pathlib.Path(f"/proc/{thread}/cmdline").read_text(encoding="utf-8")
+            if re.search(rf"\b{self.pid}\b", command):
+                return
+            self.let_go()
+            self.lurk()
 
     def let_go(self):
         self.say("")
@@ -152,7 +165,8 @@ def check_others(tap):
 
 def check_top(tap):
     with Trap() as trap:
-        command = [harness.FRAGSCOPE, "top", "-p", trap.pid, "0.1", "--no-events"]
+        command = [harness.FRAGSCOPE, "top", "-p", trap.pid, "0.1", "--no-events",
+                   "--max-cost", "100"]
         with Terminal(command) as terminal:
             terminal.wait("complete", settled=False)
             trap.lurk()
@@ -177,6 +191,49 @@ def check_report(tap):
             tap.ok(reader.process.returncode in (0, 1), "a report ends", said)
 
 
+@contextlib.contextmanager
+def on_fuse(file):
+    """FILE on a file system whose server is the yielded target; the path."""
+    harness.need_root("to mount a file system")
+    if not os.path.exists("/dev/fuse"):
+        raise harness.Skip("there is no /dev/fuse")
+    umount = harness.need("umount")
+    with harness.scratch() as folder:
+        command = [sys.executable, harness.HERE / "fuse_file.py", folder, file]
+        server = Target(command, stderr=subprocess.PIPE)
+        try:
+            if server.process.stdout.readline() != "ready\n":
+                raise harness.Skip(server.process.stderr.read().strip())
+            yield server, folder / "program"
+        finally:
+            # What waits for it is let go by its end.
+            server.end()
+            subprocess.run([umount, "-l", folder], check=False, capture_output=True)
+
+
+def check_files(tap):
+    """A program whose file cannot be opened: who waits for FUSE cannot even be killed."""
+    with on_fuse(harness.program("oracle", "static")) as (server, program):
+        with Target([program, "--chunks", "500"]) as target:
+            target.line()
+            done = harness.fragscope("stat", "-p", target.pid, "--once", "--json")
+            tap.ok('"status":"complete"' in done.stdout, "before: it is read", done.stdout,
+                   done.stderr)
+            server.say("hold")
+            server.line()
+            with Reader("stat", "-p", target.pid, "--once") as reader:
+                tap.equal(server.line(), "held", "the reader is caught")
+                _, said = reader.process.communicate(timeout=harness.PATIENCE_S)
+                tap.equal(reader.process.returncode, 1, "it gives up", said)
+                tap.ok(re.search(rf"cannot attach to process {target.pid} \(program\): .* "
+                                 "has not returned", said), "and says why", said)
+            with Reader("stat", "-p", target.pid, "--once") as reader:
+                server.line()
+                reader.process.send_signal(signal.SIGKILL)
+                reader.process.communicate(timeout=harness.PATIENCE_S)
+                tap.equal(reader.process.returncode, -signal.SIGKILL, "it can be killed")
+
+
 def main():
     tap = harness.Tap()
     for name, run in (
@@ -187,6 +244,7 @@ def main():
         ("others", check_others),
         ("top", check_top),
         ("report", check_report),
+        ("files", check_files),
     ):
         with tap.section(name):
             run(tap)

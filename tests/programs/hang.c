@@ -1,8 +1,8 @@
 /* hang.c: a program that catches its reader. A page of its heap is there when a reader
  * looks which pages are resident, and gone when the reader comes to copy it; whoever
  * touches it then waits for userfaultfd, which nobody answers until the program is told
- * to. It says "ready", "caught" when a reader is, and "let go" after a line on standard
- * input; another line, and it begins anew. */
+ * to. It says "ready"; "lurks" after a line on standard input, "caught" and the thread when
+ * a reader is, and "let go" after another line. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -57,7 +57,7 @@ static void fill(struct trap *trap)
 
 static int set(struct trap *trap)
 {
-	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_THREAD_ID};
 	struct uffdio_register range = {
 		.range = {.start = trap->from, .len = trap->to - trap->from},
 		.mode = UFFDIO_REGISTER_MODE_MISSING};
@@ -108,6 +108,16 @@ static uint64_t catch (struct trap *trap)
 	}
 }
 
+/* Whom. */
+static unsigned caught(const struct trap *trap)
+{
+	struct uffd_msg message;
+
+	if (read(trap->fd, &message, sizeof(message)) != sizeof(message))
+		_exit(refuse("userfaultfd's message"));
+	return message.arg.pagefault.feat.ptid;
+}
+
 static void let_go(struct trap *trap, uint64_t page)
 {
 	struct uffd_msg message;
@@ -145,7 +155,8 @@ int main(void)
 
 		say("lurks");
 		page = catch (&trap);
-		say("caught");
+		printf("caught %u\n", caught(&trap));
+		fflush(stdout);
 		if (!wait_for_line())
 			break;
 		let_go(&trap, page);
