@@ -65,6 +65,7 @@ struct reporter {
 	char no_owners[FAULT_TEXT];
 	char guess_text[PINS_BEST][PIN_GUESS];
 	const char *guess[PINS_BEST];
+	bool no_heap; /* glibc's malloc has nothing */
 	struct verdict_others others;
 	struct verdict_huge huge;
 	struct verdict verdict[VERDICT_KINDS];
@@ -129,6 +130,8 @@ static int open_source(struct reporter *reporter, struct fault *fault)
 	    reporter->options->source == SOURCE_HEAP) {
 		struct fault at_heap = *fault;
 
+		/* Not one that cannot be read: one that is not there, or empty. */
+		reporter->no_heap = error == -ENOENT || error == -ENODATA;
 		error = open_as(reporter, SOURCE_PROC, fault);
 		if (!error)
 			verb_tell("%s", at_heap.text);
@@ -414,6 +417,7 @@ static void look_at_mappings(struct reporter *reporter)
 	if (reporter->has_ended || source_smaps(reporter->source, &reporter->smaps))
 		return;
 	others_of(&reporter->smaps, &reporter->sample->fig, &reporter->others);
+	reporter->others.no_heap = reporter->no_heap;
 	others_huge(&reporter->smaps, knows_huge ? &settings : NULL, &reporter->huge);
 }
 

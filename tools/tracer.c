@@ -105,10 +105,10 @@ static int read_heap(struct tracer *tracer, struct fault *fault)
 		result = open_source(tracer, fault);
 	}
 	/* The end of a process is told by the next poll. */
-	if (result == -ESRCH || !tracer->source)
-		return TRACER_RUNS;
-	if (result)
+	if (result && result != -ESRCH)
 		return result;
+	if (!tracer->source)
+		return TRACER_RUNS;
 	result = source_read(tracer->source, tracer->sample, fault);
 	if (result == SOURCE_ENDED)
 		return TRACER_ENDED;

@@ -196,9 +196,7 @@ double judge_risen(const struct verdict_trend *trend)
 	return trend->last - trend->first;
 }
 
-/* A rise that is worth a word, and that the process grew by: what only moves between free
- * and live does not make it larger. */
-static bool has_grown(const struct verdict_trend *trend, const struct verdict_trend *rss)
+bool judge_has_grown(const struct verdict_trend *trend, const struct verdict_trend *rss)
 {
 	double grown = judge_risen(trend);
 
@@ -220,8 +218,7 @@ static bool has_two_parts(const struct verdict_input *input, double *of_malloc,
 	return *of_others >= rate / 10 && *of_malloc >= rate / 10;
 }
 
-/* A rise is told with all that contribute to it; of one alone there is nothing to add. */
-static void say_contributors(const struct verdict_input *input, char *text, size_t size)
+void judge_say_contributors(const struct verdict_input *input, char *text, size_t size)
 {
 	double of_malloc, of_others;
 
@@ -257,11 +254,12 @@ static void leak_facts(const struct verdict_input *input, struct verdict *verdic
 static bool leak(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct verdict_trend *live = &input->live;
+	const char *more = judge_by_malloc(input);
 	char parts[128];
 
-	if (!has_grown(live, &input->rss))
+	if (!judge_has_grown(live, &input->rss))
 		return false;
-	say_contributors(input, parts, sizeof(parts));
+	judge_say_contributors(input, parts, sizeof(parts));
 	verdict->stake_bytes = (uint64_t)(live->per_s * 3600);
 	SAY(headline, "what the program holds grows by %s a second, and the process %s%s",
 	    BYTES((uint64_t)live->per_s), *parts ? "by more" : "with it", parts);
@@ -280,129 +278,9 @@ static bool leak(const struct verdict_input *input, struct verdict *verdict)
 	    "'fragscope trace -p %d --fold --for 1m' works on the running program, but "
 	    "tells who made the heap grow, which is not always who keeps the memory. A "
 	    "cache that fills looks the same until it is full: watch "
-	    "for longer (--for 10m).",
-	    input->sample->pid);
+	    "for longer (--for 10m).%s%s",
+	    input->sample->pid, *more ? " " : "", more);
 	leak_facts(input, verdict);
-	return true;
-}
-
-/* Another allocator is loaded, and anonymous memory that is not malloc's is large. */
-static bool is_elsewhere(const struct verdict_input *input)
-{
-	const struct verdict_others *others = input->others;
-	uint64_t rss;
-
-	/* Figures of that very allocator, from the sampler. */
-	if (*input->sample->allocator &&
-	    strncmp(input->sample->allocator, "glibc", 5) != 0)
-		return false;
-	return others && others->is_known && *others->allocator &&
-	       judge_get(input, FIG_RSS_BYTES, &rss) &&
-	       others->anon_bytes >= JUDGE_LEAST_BYTES &&
-	       judge_share(others->anon_bytes, rss) >= 0.5;
-}
-
-static bool allocator(const struct verdict_input *input, struct verdict *verdict)
-{
-	const struct verdict_others *others = input->others;
-	uint64_t rss = 0, system_bytes;
-	char glibc[64] = "";
-
-	if (!is_elsewhere(input))
-		return false;
-	judge_get(input, FIG_RSS_BYTES, &rss);
-	if (judge_get(input, FIG_SYSTEM_BYTES, &system_bytes))
-		snprintf(glibc, sizeof(glibc), "glibc's malloc has %s from the kernel; ",
-			 BYTES(system_bytes));
-	verdict->stake_bytes = others->anon_bytes;
-	SAY(headline,
-	    "%s is loaded, and %s of %s resident is anonymous memory that is "
-	    "not glibc malloc's",
-	    others->allocator, BYTES(others->anon_bytes), BYTES(rss));
-	SAY(evidence, "%s%s of the resident memory is anonymous and not glibc malloc's.",
-	    glibc, SHARE(judge_share(others->anon_bytes, rss)));
-	SAY(remedy,
-	    "Settings of glibc's malloc do nothing here: see those of %s. The "
-	    "sampler asks it: 'fragscope run -- COMMAND'.",
-	    others->allocator);
-	judge_fact(verdict, "anon_not_malloc_bytes", UNIT_BYTES, others->anon_bytes);
-	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
-	judge_fact_figure(input, verdict, FIG_SYSTEM_BYTES);
-	return true;
-}
-
-static void say_others(const struct verdict_others *others, char *text, size_t size)
-{
-	int used;
-
-	*text = '\0';
-	if (!others || !others->is_known)
-		return;
-	used = snprintf(text, size,
-			" Anonymous memory of its own %s, shared %s, files %s, the first "
-			"thread's stack %s.",
-			BYTES(others->anon_bytes), BYTES(others->shared_bytes),
-			BYTES(others->file_bytes), BYTES(others->stack_bytes));
-	if (*others->largest && used > 0 && (size_t)used < size)
-		snprintf(text + used, size - (size_t)used,
-			 " The largest by name: %s (%s).", others->largest,
-			 BYTES(others->largest_bytes));
-}
-
-/* Whether it is anonymous memory for the greater part. */
-static bool is_anonymous(const struct verdict_others *others, uint64_t other_bytes)
-{
-	return others && others->is_known && others->anon_bytes > other_bytes / 2;
-}
-
-/* What is not malloc's for sure: heap that could not be read counts as other, too. */
-static bool other_bytes(const struct verdict_input *input, uint64_t *bytes)
-{
-	uint64_t doubt;
-
-	if (!judge_get(input, FIG_OTHER_RESIDENT_BYTES, bytes))
-		return false;
-	if (judge_get(input, FIG_IN_DOUBT_BYTES, &doubt))
-		*bytes -= doubt < *bytes ? doubt : *bytes;
-	return true;
-}
-
-static bool not_malloc(const struct verdict_input *input, struct verdict *verdict)
-{
-	bool grows = has_grown(&input->other, &input->rss);
-	uint64_t rss, other;
-	char parts[320], contributors[128];
-
-	if (is_elsewhere(input) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
-	    !other_bytes(input, &other) || other < JUDGE_LEAST_BYTES ||
-	    !(grows || (other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5)))
-		return false;
-	verdict->stake_bytes = other;
-	say_contributors(input, contributors, sizeof(contributors));
-	if (grows)
-		SAY(headline,
-		    "memory that is not malloc's grows by %s a second, to %s now%s",
-		    BYTES((uint64_t)input->other.per_s), BYTES(other), contributors);
-	else
-		SAY(headline, "%s of %s resident is not malloc's", BYTES(other),
-		    BYTES(rss));
-	say_others(input->others, parts, sizeof(parts));
-	SAY(evidence,
-	    "%s of the resident memory is neither held through malloc nor kept "
-	    "by it.%s",
-	    SHARE(judge_share(other, rss)), parts);
-	SAY(remedy,
-	    "Settings of malloc and trims do nothing here.%s /proc/%d/smaps has each "
-	    "mapping; who maps memory is told by 'strace -k -e mmap'.",
-	    is_anonymous(input->others, other)
-		    ? " Anonymous memory of its own is what a runtime maps (of Python, "
-		      "Java, "
-		      "Go), a pool of the program's, or stacks of threads."
-		    : "",
-	    input->sample->pid);
-	judge_fact(verdict, figure_info[FIG_OTHER_RESIDENT_BYTES].name, UNIT_BYTES,
-		   other);
-	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
 	return true;
 }
 
@@ -410,8 +288,8 @@ judge_fn *const judge[VERDICT_KINDS] = {
 	[VERDICT_FAILURES] = failures,
 	[VERDICT_LIMIT] = limit,
 	[VERDICT_LEAK] = leak,
-	[VERDICT_ALLOCATOR] = allocator,
-	[VERDICT_NOT_MALLOC] = not_malloc,
+	[VERDICT_ALLOCATOR] = judge_allocator,
+	[VERDICT_NOT_MALLOC] = judge_not_malloc,
 	[VERDICT_PINNED_TAIL] = judge_pinned_tail,
 	[VERDICT_ARENAS] = judge_arenas,
 	[VERDICT_FRAGMENTATION] = judge_fragmentation,

@@ -15,6 +15,15 @@ extern judge_fn *const judge[VERDICT_KINDS];
 judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_breaking,
 	judge_mmap_threshold, judge_trim_threshold, judge_cache, judge_returned;
 
+/* Of what is not glibc malloc's (judge_others.c); whether it has nothing at all; what
+ * tells more of what the runtime holds by malloc, as a sentence, or ""; and whose the
+ * greater part of the memory is, for the end of a sentence: ", 12.0M of it mapped files",
+ * or "". */
+judge_fn judge_allocator, judge_not_malloc;
+bool judge_has_no_heap(const struct verdict_input *input);
+const char *judge_by_malloc(const struct verdict_input *input);
+void judge_say_whose(const struct verdict_others *others, char *text, size_t size);
+
 /* Of huge pages (judge_huge.c); and, for a verdict whose remedy is a trim of BYTES, a
  * sentence that it does not last, with a space before it, or "". */
 judge_fn judge_huge_pages;
@@ -37,6 +46,13 @@ double judge_share(uint64_t part, uint64_t whole);
 
 /* What rose between the first and the last reading; 0 when it is no sure rise. */
 double judge_risen(const struct verdict_trend *trend);
+
+/* A rise that is worth a word, and that the process grew by: what only moves between free
+ * and live does not make it larger. */
+bool judge_has_grown(const struct verdict_trend *trend, const struct verdict_trend *rss);
+
+/* All that contributes to a rise, for the end of a sentence; "" when it is one alone. */
+void judge_say_contributors(const struct verdict_input *input, char *text, size_t size);
 
 /* A size in a sentence, where a small one needs its unit. */
 struct units_text judge_size(uint64_t bytes);

@@ -1,5 +1,7 @@
 #include "analysis/others.h"
 
+#include "analysis/runtime.h"
+
 #include <string.h>
 
 #define BASE_PAGE 4096
@@ -43,7 +45,9 @@ void others_of(const struct smaps *smaps, const struct figures *fig,
 	*others = (struct verdict_others){
 		.is_known = true,
 		.anon_bytes = other_anon_bytes(smaps, fig),
+		.runtime = runtime_of(smaps),
 		.shared_bytes = smaps->rss_bytes[SMAPS_SHARED],
+		.shared_pss_bytes = smaps->pss_bytes[SMAPS_SHARED],
 		.file_bytes = smaps->rss_bytes[SMAPS_FILE],
 		.stack_bytes = smaps->rss_bytes[SMAPS_STACK],
 		.largest = smaps->count ? smaps->name[0].name : "",

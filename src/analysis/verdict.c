@@ -174,13 +174,32 @@ static void say_unknown(const struct verdict_input *input, char *text, unsigned 
 			 "could not be told.");
 }
 
+/* False: glibc's malloc has something. */
+static bool say_no_heap(const struct verdict_input *input, char *text, unsigned size)
+{
+	char whose[128];
+	uint64_t rss;
+
+	if (!judge_has_no_heap(input) ||
+	    !judge_figure(&input->sample->fig, FIG_RSS_BYTES, &rss))
+		return false;
+	judge_say_whose(input->others, whose, sizeof(whose));
+	snprintf(text, size,
+		 "Nothing wrong was found: %s is resident, none of it glibc malloc's%s.",
+		 units_bytes_text(rss).s, whose);
+	return true;
+}
+
 /* Where the memory is, when nothing is the matter with it. */
 static void say_healthy(const struct verdict_input *input, char *text, unsigned size)
 {
 	const struct figures *fig = &input->sample->fig;
 	const char *missing = input->sample->missing;
+	const char *more = judge_by_malloc(input);
 	uint64_t rss, live, free_bytes, other, untold;
 
+	if (say_no_heap(input, text, size))
+		return;
 	if (!judge_figure(fig, FIG_RSS_BYTES, &rss) ||
 	    !judge_figure(fig, FIG_LIVE_RESIDENT_BYTES, &live) ||
 	    !judge_figure(fig, FIG_FREE_RESIDENT_BYTES, &free_bytes)) {
@@ -206,10 +225,11 @@ static void say_healthy(const struct verdict_input *input, char *text, unsigned 
 	}
 	snprintf(text, size,
 		 "Nothing wrong was found: of %s resident the program holds %s, and %s "
-		 "is free.%s",
+		 "is free.%s%s%s",
 		 units_bytes_text(rss).s, units_bytes_text(live).s,
 		 units_bytes_text(free_bytes).s,
-		 input->live.is_known ? "" : " Whether it grows takes longer to tell.");
+		 input->live.is_known ? "" : " Whether it grows takes longer to tell.",
+		 *more && live > rss / 2 ? " " : "", live > rss / 2 ? more : "");
 }
 
 void verdict_answer(const struct verdict_input *input, const struct verdict *verdict,

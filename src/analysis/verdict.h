@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct pins;
+struct runtime;
 
 /* The names that go with these (verdict_info) are released: only added to. */
 enum verdict_kind {
@@ -60,7 +61,10 @@ struct verdict_trend {
  * not malloc's; LARGEST names the largest of the named mappings. */
 struct verdict_others {
 	bool is_known;
+	bool no_heap;		       /* glibc's malloc has nothing, or is not there */
+	const struct runtime *runtime; /* null: none that is known */
 	uint64_t anon_bytes, shared_bytes, file_bytes, stack_bytes;
+	uint64_t shared_pss_bytes;
 	const char *largest; /* "" when there is none */
 	uint64_t largest_bytes;
 	const char *allocator; /* the file of another allocator that is mapped, or "" */
@@ -95,7 +99,7 @@ struct verdict_input {
 };
 
 enum {
-	VERDICT_HEADLINE = 256,
+	VERDICT_HEADLINE = 384,
 	VERDICT_EVIDENCE = 640,
 	VERDICT_REMEDY = 640,
 	VERDICT_FACTS = 12,

@@ -48,6 +48,12 @@ static bool is_libc_name(const char *name)
 	return begins(name, "libc.so") || begins(name, "libc-2.");
 }
 
+/* Debian's is called libc.so; glibc's has a number behind that. */
+static bool is_musl_name(const char *name)
+{
+	return begins(name, "ld-musl") || !strcmp(name, "libc.so");
+}
+
 static bool is_allocator_name(const char *name)
 {
 	static const char *const known[] = {"libjemalloc", "libtcmalloc", "libmimalloc",
@@ -75,7 +81,7 @@ static int look_at(const struct mapping *mapping, void *context)
 		return 0;
 	if (is_allocator_name(name))
 		note_name(search->other, name);
-	if (begins(name, "ld-musl"))
+	if (is_musl_name(name))
 		note_name(search->musl, name);
 	if (!is_libc_name(name) && mapping->inode != search->exe_inode)
 		return 0;
@@ -263,10 +269,10 @@ static int guess_by(const struct mapping *mapping, void *context)
 {
 	struct guess *guess = context;
 	const char *name = base_name(mapping->name);
-	unsigned rank = is_allocator_name(name)	  ? GUESS_OTHER
-			: begins(name, "ld-musl") ? GUESS_MUSL
-			: is_libc_name(name)	  ? GUESS_GLIBC
-						  : GUESS_NONE;
+	unsigned rank = is_allocator_name(name) ? GUESS_OTHER
+			: is_musl_name(name)	? GUESS_MUSL
+			: is_libc_name(name)	? GUESS_GLIBC
+						: GUESS_NONE;
 
 	if (rank <= guess->rank)
 		return 0;

@@ -71,6 +71,15 @@ void smaps_begin(struct smaps *smaps)
 	*smaps = (struct smaps){.current = -1};
 }
 
+/* Where Go's runtime wants its first arena (runtime/malloc.go, mallocinit), on x86-64 and
+ * on others; from Linux 5.17 on it has its mappings named, if the kernel can. */
+static bool is_of_go(const struct mapping *mapping)
+{
+	return mapping->start == UINT64_C(0xc000000000) ||
+	       mapping->start == UINT64_C(0x4000000000) ||
+	       begins(mapping->name, "[anon: Go:");
+}
+
 static void begin_mapping(struct smaps *smaps, char *line)
 {
 	struct mapping mapping;
@@ -82,6 +91,10 @@ static void begin_mapping(struct smaps *smaps, char *line)
 	smaps->current = is_of_malloc(mapping.name) && !mapping.inode
 				 ? -1
 				 : place_of(smaps, smaps->kind, mapping.name);
+	if (smaps->kind == SMAPS_ANON && is_of_go(&mapping))
+		smaps->has_go = true;
+	if (smaps->current >= 0 && mapping.flags & MAP_EXEC)
+		smaps->name[smaps->current].has_code = true;
 }
 
 static void take_rss(struct smaps *smaps, uint64_t bytes)
@@ -102,6 +115,8 @@ void smaps_line(struct smaps *smaps, char *line)
 		begin_mapping(smaps, line);
 	} else if (begins(line, "Rss:") && !file_field(line, "Rss", &value)) {
 		take_rss(smaps, value << 10);
+	} else if (begins(line, "Pss:") && !file_field(line, "Pss", &value)) {
+		smaps->pss_bytes[smaps->kind] += value << 10;
 	} else if (smaps->kind != SMAPS_ANON) {
 		return;
 	} else if (!file_field(line, "AnonHugePages", &value)) {
@@ -137,6 +152,14 @@ static void take_lines(struct smaps *smaps, char *text, size_t *held)
 	memmove(text, line, *held);
 }
 
+static bool has_any(const struct smaps *smaps)
+{
+	for (unsigned kind = 0; kind < SMAPS_KINDS; kind++)
+		if (smaps->rss_bytes[kind])
+			return true;
+	return smaps->count != 0;
+}
+
 int smaps_read(int pid, struct smaps *smaps)
 {
 	char path[64], text[BUFFER_BYTES];
@@ -158,5 +181,8 @@ int smaps_read(int pid, struct smaps *smaps)
 	got = got < 0 ? -errno : 0;
 	close(fd);
 	smaps_end(smaps);
-	return held && !got ? -EPROTO : (int)got;
+	if (held && !got)
+		return -EPROTO;
+	/* Without an address space it is empty. */
+	return !got && !has_any(smaps) ? -ESRCH : (int)got;
 }

@@ -23,6 +23,7 @@ enum smaps_kind {
 /* All mappings of one name; those without one, and malloc's, are left out. */
 struct smaps_name {
 	enum smaps_kind kind;
+	bool has_code; /* some of them are executable */
 	uint64_t rss_bytes;
 	char name[SMAPS_NAME]; /* a longer one keeps its end, behind "..." */
 };
@@ -30,6 +31,8 @@ struct smaps_name {
 /* Names beyond SMAPS_NAMES count in their kind only. */
 struct smaps {
 	uint64_t rss_bytes[SMAPS_KINDS];
+	uint64_t pss_bytes[SMAPS_KINDS];
+	bool has_go; /* the arena of a Go runtime is among the anonymous ones */
 	unsigned count;
 	struct smaps_name name[SMAPS_NAMES]; /* the largest first */
 	/* Of the private anonymous ones: what is in huge pages, and what is in mappings

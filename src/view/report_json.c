@@ -1,4 +1,5 @@
 /* report_json.c: a report as one JSON object on a line; never scaled. */
+#include "analysis/runtime.h"
 #include "view/emitter.h"
 #include "view/json_text.h"
 #include "view/owners.h"
@@ -297,6 +298,9 @@ static void mappings(struct report_out *out, const struct report *report)
 	json_member_u64(text, "shared_bytes", smaps->rss_bytes[SMAPS_SHARED]);
 	json_member_u64(text, "file_bytes", smaps->rss_bytes[SMAPS_FILE]);
 	json_member_u64(text, "stack_bytes", smaps->rss_bytes[SMAPS_STACK]);
+	json_member_u64(text, "shared_pss_bytes", smaps->pss_bytes[SMAPS_SHARED]);
+	if (runtime_of(smaps))
+		json_member_string(text, "runtime", runtime_of(smaps)->name);
 	list(text, "largest");
 	for (unsigned i = 0; i < smaps->count && i < 16; i++) {
 		json_element(text);

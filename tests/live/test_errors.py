@@ -96,7 +96,7 @@ def run_musl(tap):
         with tap.section(name):
             path = harness.compile_program(f"plain-{name}", [compiler], source, flags)
             with Plain([path]) as target:
-                refused(tap, target.pid, NO_SOURCE, "musl" if name == "musl" else "glibc")
+                refused(tap, target.pid, NO_SOURCE, "musl's malloc" if name == "musl" else "glibc")
 
 
 def run_redis(tap):

@@ -1,7 +1,7 @@
 /* late.c: a program whose memory is a mapping of its own, of as many MB as it is told on
  * the command line, and that does not call malloc before it is told to: at each letter m
- * on its input it takes 2 MB and keeps them. Its own words go past stdio, which has a
- * buffer from malloc. */
+ * on its input it takes 2 MB and keeps them, at each o it maps one more. Its own words go
+ * past stdio, which has a buffer from malloc. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -44,10 +44,14 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		map_own((size_t)strtoul(argv[1], NULL, 10) << 20);
 	say("ready\n");
-	while (read(STDIN_FILENO, &byte, 1) > 0)
+	while (read(STDIN_FILENO, &byte, 1) > 0) {
 		if (byte == 'm') {
 			fill_heap();
 			say("filled\n");
+		} else if (byte == 'o') {
+			map_own(1 << 20);
+			say("mapped\n");
 		}
+	}
 	return 0;
 }

@@ -248,6 +248,39 @@ static void huge_pages(void **state)
 	assert_int_equal(smaps.eligible_bytes, 100 << 10);
 }
 
+static void executable_and_shared(void **state)
+{
+	static const char *const lines[] = {
+		"55d0c0000000-55d0c0001000 r--p 00000000 fe:00 77 /usr/bin/prog",
+		"Rss:                   4 kB",
+		"55d0c0001000-55d0c0002000 r-xp 00001000 fe:00 77 /usr/bin/prog",
+		"Rss:                   4 kB",
+		"55d0c0003000-55d0c0004000 r--p 00000000 fe:00 78 /usr/share/data",
+		"Rss:                   4 kB",
+		"7f0000200000-7f0000300000 rw-s 00000000 00:01 9 /dev/zero (deleted)",
+		"Rss:                 200 kB",
+		"Pss:                  50 kB",
+	};
+	static const char *const arena = "c000000000-c000400000 rw-p 00000000 00:00 0 ";
+	char line[128];
+
+	(void)state;
+	smaps_begin(&smaps);
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		snprintf(line, sizeof(line), "%s", lines[i]);
+		smaps_line(&smaps, line);
+	}
+	assert_false(smaps.has_go);
+	snprintf(line, sizeof(line), "%s", arena);
+	smaps_line(&smaps, line);
+	assert_true(smaps.has_go);
+	smaps_end(&smaps);
+	for (unsigned i = 0; i < smaps.count; i++)
+		assert_int_equal(smaps.name[i].has_code,
+				 !strcmp(smaps.name[i].name, "/usr/bin/prog"));
+	assert_int_equal(smaps.pss_bytes[SMAPS_SHARED], 50 << 10);
+}
+
 static void huge_settings(void **state)
 {
 	struct huge huge;
@@ -521,6 +554,7 @@ int main(void)
 		cmocka_unit_test(mappings_by_name),
 		cmocka_unit_test(more_names_than_there_is_room_for),
 		cmocka_unit_test(huge_pages),
+		cmocka_unit_test(executable_and_shared),
 		IN_TREE(huge_settings),
 		cmocka_unit_test(own_mappings),
 		IN_TREE(version_2),

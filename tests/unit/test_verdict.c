@@ -1,5 +1,7 @@
 /* test_verdict.c: each illness from figures that show it, the same figures just below
  * what counts, what is said without the evidence, and the order of several. */
+#include "analysis/others.h"
+#include "analysis/runtime.h"
 #include "analysis/verdict.h"
 #include "sample/pins.h"
 
@@ -435,12 +437,25 @@ static void not_malloc(void **state)
 	others.file_bytes = 80 * M;
 	others.largest = "/srv/index.db";
 	others.largest_bytes = 70 * M;
-	is_only(VERDICT_NOT_MALLOC, "280M of 400M resident is not malloc's");
+	is_only(VERDICT_NOT_MALLOC, "280M of 400M resident is not malloc's, 200M of it "
+				    "anonymous memory that the program maps itself");
 	assert_non_null(strstr(verdict[0].evidence, "/srv/index.db (70.0M)"));
-	assert_non_null(strstr(verdict[0].remedy, "stacks of threads"));
-	others.anon_bytes = 100 * M;
-	judge();
-	assert_null(strstr(verdict[0].remedy, "stacks of threads"));
+	assert_non_null(strstr(verdict[0].remedy, "'strace -f -k -e trace=mmap -p "
+						  "4711'"));
+	others.file_bytes = 210 * M;
+	is_only(VERDICT_NOT_MALLOC,
+		"280M of 400M resident is not malloc's, 210M of it mapped files");
+	/* Not all mapped chunks were found: there is no figure, but a bound. */
+	figure_drop(&sample->fig, FIG_OTHER_RESIDENT_BYTES);
+	set(FIG_ALLOCATOR_RESIDENT_BYTES, M);
+	is_healthy();
+	set(FIG_MMAPPED_BYTES, 29 * M);
+	is_only(VERDICT_NOT_MALLOC, "at least 250M of 400M resident is not malloc's, "
+				    "210M of it mapped files");
+	assert_string_equal(verdict[0].fact[0].name, "other_least_bytes");
+	set(FIG_OTHER_RESIDENT_BYTES, 280 * M);
+	input.others = NULL;
+	is_only(VERDICT_NOT_MALLOC, "280M of 400M resident is not malloc's");
 	/* A heap that changed under the reader. */
 	set(FIG_IN_DOUBT_BYTES, 90 * M);
 	is_healthy();
@@ -456,6 +471,76 @@ static void not_malloc(void **state)
 	set(FIG_LIVE_RESIDENT_BYTES, M);
 	set(FIG_OTHER_RESIDENT_BYTES, 63 * M);
 	is_healthy();
+}
+
+static void runtimes(void **state)
+{
+	static const char *const lines[][3] = {
+		{"/usr/lib/jvm/libjvm.so", "jvm", "-Xmx"},
+		{"/usr/bin/node", "v8", "--max-old-space-size"},
+		{"/usr/bin/node (deleted)", "v8", "--heapsnapshot-signal"},
+		{"/usr/bin/nodecount", NULL, "strace"},
+		{"/usr/bin/python3.11", "cpython", "PYTHONMALLOC=malloc"},
+		{"/usr/lib/libpython3.11.so.1.0", "cpython", "tracemalloc"},
+		{"/lib/ld-musl-x86_64.so.1", "musl", "built for glibc"},
+		{"/usr/lib/x86_64-linux-musl/libc.so", "musl", "built for glibc"},
+		{"/usr/lib/x86_64-linux-gnu/libc.so.6", NULL, "strace"},
+		{"/usr/bin/memcached", "memcached", "-m MB"},
+		{"[anon: Go: heap]", "go", "GOMEMLIMIT"},
+	};
+	static struct smaps smaps;
+
+	(void)state;
+	set(FIG_OTHER_RESIDENT_BYTES, 280 * M);
+	input.others = &others;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		char line[128];
+
+		smaps_begin(&smaps);
+		snprintf(line, sizeof(line), "1000-2000 r-xp 00000000 %s   %s",
+			 *lines[i][0] == '[' ? "00:00 0" : "fe:00 77", lines[i][0]);
+		smaps_line(&smaps, line);
+		snprintf(line, sizeof(line), "2000-3000 rw-p 00000000 00:00 0 ");
+		smaps_line(&smaps, line);
+		snprintf(line, sizeof(line), "Rss: %llu kB",
+			 (unsigned long long)(350 * K));
+		smaps_line(&smaps, line);
+		smaps_end(&smaps);
+		others_of(&smaps, &sample->fig, &others);
+		others.anon_bytes = 350 * M;
+		judge();
+		assert_int_equal(verdict[0].kind, VERDICT_NOT_MALLOC);
+		assert_true(!others.runtime == !lines[i][1]);
+		if (others.runtime)
+			assert_string_equal(others.runtime->name, lines[i][1]);
+		assert_non_null(strstr(verdict[0].remedy, lines[i][2]));
+	}
+}
+
+/* glibc's malloc is not there: all is somebody else's. */
+static void no_heap(void **state)
+{
+	(void)state;
+	figures_clear(&sample->fig);
+	set(FIG_RSS_BYTES, 300 * M);
+	input.others = &others;
+	others.is_known = true;
+	others.no_heap = true;
+	others.anon_bytes = 290 * M;
+	is_only(VERDICT_NOT_MALLOC, "300M of 300M resident is not glibc malloc's, 290M "
+				    "of it anonymous memory "
+				    "that the program maps itself");
+	set(FIG_RSS_BYTES, 30 * M);
+	others.anon_bytes = 20 * M;
+	is_healthy();
+	assert_string_equal(answer, "Nothing wrong was found: 30.0M is resident, none of "
+				    "it glibc malloc's, 20.0M of it anonymous memory "
+				    "that the program maps itself.");
+	trend(&input.rss, 20.0 * (double)M, 30.0 * (double)M);
+	is_only(VERDICT_NOT_MALLOC,
+		"memory that is not glibc malloc's grows by 1.00M a second, to 30.0M "
+		"now, "
+		"20.0M of it anonymous memory that the program maps itself");
 }
 
 static void another_allocator(void **state)
@@ -866,6 +951,8 @@ int main(void)
 		TEST(leak),
 		TEST(growth_of_two),
 		TEST(not_malloc),
+		TEST(runtimes),
+		TEST(no_heap),
 		TEST(another_allocator),
 		TEST(arenas),
 		TEST(few_arenas),

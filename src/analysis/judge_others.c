@@ -1,0 +1,248 @@
+/* judge_others.c: the checks of what is not glibc malloc's: another allocator's, a
+ * runtime's, or what the program maps itself. */
+#include "analysis/judge.h"
+#include "analysis/runtime.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Another allocator is loaded, and anonymous memory that is not malloc's is large. */
+static bool is_elsewhere(const struct verdict_input *input)
+{
+	const struct verdict_others *others = input->others;
+	uint64_t rss;
+
+	/* Figures of that very allocator, from the sampler. */
+	if (*input->sample->allocator &&
+	    strncmp(input->sample->allocator, "glibc", 5) != 0)
+		return false;
+	return others && others->is_known && *others->allocator &&
+	       judge_get(input, FIG_RSS_BYTES, &rss) &&
+	       others->anon_bytes >= JUDGE_LEAST_BYTES &&
+	       judge_share(others->anon_bytes, rss) >= 0.5;
+}
+
+bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
+{
+	const struct verdict_others *others = input->others;
+	uint64_t rss = 0, system_bytes;
+	char glibc[64] = "";
+
+	if (!is_elsewhere(input))
+		return false;
+	judge_get(input, FIG_RSS_BYTES, &rss);
+	if (judge_get(input, FIG_SYSTEM_BYTES, &system_bytes))
+		snprintf(glibc, sizeof(glibc), "glibc's malloc has %s from the kernel; ",
+			 BYTES(system_bytes));
+	verdict->stake_bytes = others->anon_bytes;
+	SAY(headline,
+	    "%s is loaded, and %s of %s resident is anonymous memory that is "
+	    "not glibc malloc's",
+	    others->allocator, BYTES(others->anon_bytes), BYTES(rss));
+	SAY(evidence, "%s%s of the resident memory is anonymous and not glibc malloc's.",
+	    glibc, SHARE(judge_share(others->anon_bytes, rss)));
+	SAY(remedy,
+	    "Settings of glibc's malloc do nothing here: see those of %s. The "
+	    "sampler asks it: 'fragscope run -- COMMAND'.",
+	    others->allocator);
+	judge_fact(verdict, "anon_not_malloc_bytes", UNIT_BYTES, others->anon_bytes);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	judge_fact_figure(input, verdict, FIG_SYSTEM_BYTES);
+	return true;
+}
+
+static void say_others(const struct verdict_others *others, char *text, size_t size)
+{
+	int used;
+
+	*text = '\0';
+	if (!others || !others->is_known)
+		return;
+	used = snprintf(text, size,
+			" Anonymous memory of its own %s, shared %s (PSS %s), files %s, "
+			"the first thread's stack %s.",
+			BYTES(others->anon_bytes), BYTES(others->shared_bytes),
+			BYTES(others->shared_pss_bytes), BYTES(others->file_bytes),
+			BYTES(others->stack_bytes));
+	if (*others->largest && used > 0 && (size_t)used < size)
+		snprintf(text + used, size - (size_t)used,
+			 " The largest by name: %s (%s).", others->largest,
+			 BYTES(others->largest_bytes));
+}
+
+/* Where the mapped chunks were not all found, what is resident of them is no more than
+ * they have. */
+static bool least_other_bytes(const struct verdict_input *input, uint64_t *bytes)
+{
+	static const enum figure parts[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_ALLOCATOR_RESIDENT_BYTES, FIG_MMAPPED_BYTES};
+
+	if (!judge_get(input, FIG_RSS_BYTES, bytes))
+		return false;
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		uint64_t part;
+
+		if (!judge_get(input, parts[i], &part))
+			return false;
+		*bytes -= part < *bytes ? part : *bytes;
+	}
+	return true;
+}
+
+/* What is not malloc's for sure: heap that could not be read counts as other, too. Where
+ * glibc's malloc has nothing, all of it is. */
+static bool other_bytes(const struct verdict_input *input, uint64_t *bytes)
+{
+	uint64_t doubt;
+
+	if (judge_has_no_heap(input))
+		return judge_get(input, FIG_RSS_BYTES, bytes);
+	if (!judge_get(input, FIG_OTHER_RESIDENT_BYTES, bytes))
+		return least_other_bytes(input, bytes);
+	if (judge_get(input, FIG_IN_DOUBT_BYTES, &doubt))
+		*bytes -= doubt < *bytes ? doubt : *bytes;
+	return true;
+}
+
+/* The largest kind of what is not malloc's. */
+static enum smaps_kind largest_kind(const struct verdict_others *others, uint64_t *bytes)
+{
+	const uint64_t of[SMAPS_KINDS] = {
+		[SMAPS_ANON] = others->anon_bytes,
+		[SMAPS_SHARED] = others->shared_bytes,
+		[SMAPS_FILE] = others->file_bytes,
+		[SMAPS_STACK] = others->stack_bytes,
+	};
+	enum smaps_kind best = SMAPS_ANON;
+
+	for (unsigned kind = 0; kind < SMAPS_KINDS; kind++)
+		if (of[kind] > of[best])
+			best = (enum smaps_kind)kind;
+	*bytes = of[best];
+	return best;
+}
+
+/* The runtime whose memory the greater part is; null: none is known. */
+static const struct runtime *runtime_behind(const struct verdict_others *others)
+{
+	uint64_t bytes;
+
+	if (!others || !others->is_known || !others->runtime ||
+	    others->runtime->kind != largest_kind(others, &bytes))
+		return NULL;
+	return others->runtime;
+}
+
+void judge_say_whose(const struct verdict_others *others, char *text, size_t size)
+{
+	static const char *const words[SMAPS_KINDS] = {
+		[SMAPS_ANON] = "anonymous memory that the program maps itself",
+		[SMAPS_SHARED] = "shared memory",
+		[SMAPS_FILE] = "mapped files",
+		[SMAPS_STACK] = "the first thread's stack",
+	};
+	const struct runtime *runtime = runtime_behind(others);
+	enum smaps_kind kind;
+	uint64_t bytes;
+
+	*text = '\0';
+	if (!others || !others->is_known)
+		return;
+	kind = largest_kind(others, &bytes);
+	snprintf(text, size, ", %s of it %s", BYTES(bytes),
+		 runtime ? runtime->memory : words[kind]);
+}
+
+bool judge_has_no_heap(const struct verdict_input *input)
+{
+	return input->others && input->others->is_known && input->others->no_heap;
+}
+
+const char *judge_by_malloc(const struct verdict_input *input)
+{
+	const struct verdict_others *others = input->others;
+
+	if (!others || !others->is_known || !others->runtime ||
+	    !others->runtime->by_malloc)
+		return "";
+	return others->runtime->by_malloc;
+}
+
+/* The runtime's own remedy, with PID for the word PID, or one that helps with any. */
+static void say_remedy(const struct verdict_input *input, char *text, size_t size)
+{
+	const struct runtime *runtime = runtime_behind(input->others);
+	const char *from = runtime ? runtime->remedy
+				   : "/proc/PID/smaps has each mapping; who maps memory "
+				     "is told by 'strace -f -k -e trace=mmap -p PID'.";
+	struct text to;
+
+	text_init(&to, text, size);
+	while (*from) {
+		const char *word = strstr(from, "PID");
+		size_t length = word ? (size_t)(word - from) : strlen(from);
+
+		text_bytes(&to, from, length);
+		from += length;
+		if (!word)
+			continue;
+		text_u64(&to, (uint64_t)input->sample->pid);
+		from += strlen("PID");
+	}
+}
+
+/* Whether other_bytes gives no more than a bound. */
+static bool is_least(const struct verdict_input *input)
+{
+	return !judge_has_no_heap(input) &&
+	       !figure_has(&input->sample->fig, FIG_OTHER_RESIDENT_BYTES);
+}
+
+static void say_not_malloc(const struct verdict_input *input, struct verdict *verdict,
+			   bool grows, uint64_t other, uint64_t rss)
+{
+	const char *whose = judge_has_no_heap(input) ? "glibc malloc's" : "malloc's";
+	const struct verdict_trend *trend =
+		input->other.is_known ? &input->other : &input->rss;
+	char contributors[128], most[128];
+
+	judge_say_contributors(input, contributors, sizeof(contributors));
+	judge_say_whose(input->others, most, sizeof(most));
+	if (grows)
+		SAY(headline, "memory that is not %s grows by %s a second, to %s now%s%s",
+		    whose, BYTES((uint64_t)trend->per_s), BYTES(other), most,
+		    contributors);
+	else
+		SAY(headline, "%s%s of %s resident is not %s%s",
+		    is_least(input) ? "at least " : "", BYTES(other), BYTES(rss), whose,
+		    most);
+}
+
+bool judge_not_malloc(const struct verdict_input *input, struct verdict *verdict)
+{
+	bool no_heap = judge_has_no_heap(input);
+	bool grows = judge_has_grown(no_heap ? &input->rss : &input->other, &input->rss);
+	char parts[400], remedy[400];
+	uint64_t rss, other;
+
+	if (is_elsewhere(input) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !other_bytes(input, &other) || other < JUDGE_LEAST_BYTES ||
+	    !(grows || (other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5)))
+		return false;
+	verdict->stake_bytes = other;
+	say_not_malloc(input, verdict, grows, other, rss);
+	say_others(input->others, parts, sizeof(parts));
+	say_remedy(input, remedy, sizeof(remedy));
+	SAY(evidence,
+	    "%s of the resident memory is neither held through %smalloc nor kept by "
+	    "it.%s",
+	    SHARE(judge_share(other, rss)), no_heap ? "glibc's " : "", parts);
+	SAY(remedy, "Settings of malloc and trims do nothing here. %s", remedy);
+	judge_fact(verdict,
+		   is_least(input) ? "other_least_bytes"
+				   : figure_info[FIG_OTHER_RESIDENT_BYTES].name,
+		   UNIT_BYTES, other);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}

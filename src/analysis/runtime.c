@@ -1,0 +1,94 @@
+#include "analysis/runtime.h"
+
+#include <string.h>
+
+/* clang-format off */
+static const struct {
+	const char *file; /* of a mapping with code; a name that ends in * is a beginning */
+	struct runtime runtime;
+} known[] = {
+	{"libjvm.so", {"jvm", SMAPS_ANON,
+		"the JVM's anonymous memory: heap, classes, code",
+		"-Xmx bounds the JVM's heap. 'jcmd PID GC.heap_info' tells the heap, and 'jcmd PID "
+		"VM.native_memory' the rest, when it was started with "
+		"-XX:NativeMemoryTracking=summary.", NULL}},
+	{"node", {"v8", SMAPS_ANON,
+		"V8's anonymous memory: heaps and code",
+		"'node --max-old-space-size=MB' bounds V8's heap. 'node "
+		"--heapsnapshot-signal=SIGUSR2' writes what is in it to a file at each such "
+		"signal.", NULL}},
+	{"nodejs", {"v8", SMAPS_ANON,
+		"V8's anonymous memory: heaps and code",
+		"'nodejs --max-old-space-size=MB' bounds V8's heap. 'nodejs "
+		"--heapsnapshot-signal=SIGUSR2' writes what is in it to a file at each such "
+		"signal.", NULL}},
+	{"libpython*", {"cpython", SMAPS_ANON,
+		"anonymous memory, where CPython has its object arenas",
+		"'PYTHONMALLOC=malloc' when it is started puts CPython's objects into malloc's heap, "
+		"where this report tells of them. tracemalloc ('python3 -X tracemalloc') tells "
+		"which lines hold what.",
+		"tracemalloc ('python3 -X tracemalloc') tells which lines of Python hold what."}},
+	{"python*", {"cpython", SMAPS_ANON,
+		"anonymous memory, where CPython has its object arenas",
+		"'PYTHONMALLOC=malloc' when it is started puts CPython's objects into malloc's heap, "
+		"where this report tells of them. tracemalloc ('python3 -X tracemalloc') tells "
+		"which lines hold what.",
+		"tracemalloc ('python3 -X tracemalloc') tells which lines of Python hold what."}},
+	{"postgres", {"postgresql", SMAPS_SHARED,
+		"shared memory, where PostgreSQL has its shared buffers",
+		"shared_buffers in postgresql.conf bounds them. All processes of the server share one "
+		"copy: PSS counts this one's part of it.", NULL}},
+	{"memcached", {"memcached", SMAPS_ANON,
+		"anonymous memory, where memcached has its slabs",
+		"'memcached -m MB' bounds its slabs, and 'stats slabs' on its port tells of them.",
+		"It is memcached, whose slabs '-m MB' bounds; 'stats slabs' on its port tells of "
+		"them."}},
+	{"ld-musl*", {"musl", SMAPS_ANON,
+		"anonymous memory, where musl's malloc has its own",
+		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f "
+		"-e trace=brk,mmap,munmap -p PID' tells when it takes memory from the kernel.",
+		NULL}},
+	/* Debian's; that of glibc has a number behind it. */
+	{"libc.so", {"musl", SMAPS_ANON,
+		"anonymous memory, where musl's malloc has its own",
+		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f "
+		"-e trace=brk,mmap,munmap -p PID' tells when it takes memory from the kernel.",
+		NULL}},
+};
+
+static const struct runtime go = {"go", SMAPS_ANON,
+	"the Go runtime's anonymous memory",
+	"'GOMEMLIMIT=SIZE' when it is started has the collector keep it below, as far as what is "
+	"held leaves it room. Go's own heap profile (runtime/pprof) tells who allocates: "
+	"'go tool pprof -top PROGRAM PROFILE'.", NULL};
+/* clang-format on */
+
+/* What follows a space was put there by the kernel: "(deleted)". */
+static bool is_file(const char *path, const char *pattern)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	size_t length = strlen(pattern);
+
+	if (pattern[length - 1] == '*')
+		return !strncmp(name, pattern, length - 1);
+	return !strncmp(name, pattern, length) && (!name[length] || name[length] == ' ');
+}
+
+static bool has_file(const struct smaps *smaps, const char *pattern)
+{
+	for (unsigned i = 0; i < smaps->count; i++)
+		if (smaps->name[i].has_code && is_file(smaps->name[i].name, pattern))
+			return true;
+	return false;
+}
+
+const struct runtime *runtime_of(const struct smaps *smaps)
+{
+	if (smaps->has_go)
+		return &go;
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (has_file(smaps, known[i].file))
+			return &known[i].runtime;
+	return NULL;
+}

@@ -1,0 +1,19 @@
+/* runtime.h: programs and language runtimes that keep memory by themselves, known by what
+ * they have mapped, and what tells more of that memory. A pure function. */
+#ifndef FRAGSCOPE_RUNTIME_H
+#define FRAGSCOPE_RUNTIME_H
+
+#include "target/smaps.h"
+
+struct runtime {
+	const char *name;      /* in JSON */
+	enum smaps_kind kind;  /* of the mappings that it keeps its memory in */
+	const char *memory;    /* what that memory is, for the end of a sentence */
+	const char *remedy;    /* what bounds it, and what tells more of it */
+	const char *by_malloc; /* what tells more of what it holds by malloc, or null */
+};
+
+/* The runtime of the process of SMAPS; null: none that is known. */
+const struct runtime *runtime_of(const struct smaps *smaps);
+
+#endif
