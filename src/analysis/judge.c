@@ -200,7 +200,8 @@ bool judge_has_grown(const struct verdict_trend *trend, const struct verdict_tre
 {
 	double grown = judge_risen(trend);
 
-	return grown >= (double)JUDGE_M && grown >= trend->first / 100 &&
+	return grown >= (double)JUDGE_M &&
+	       (grown >= trend->first / 100 || grown >= (double)JUDGE_LEAST_BYTES) &&
 	       judge_risen(rss) >= grown / 2;
 }
 

@@ -78,9 +78,11 @@ static void say_perhaps(const struct verdict_input *input, struct verdict *verdi
 	    "%s of %s resident is free memory that %s arenas beside the main one keep; "
 	    "fewer help only if the threads' peaks do not coincide",
 	    BYTES(verdict->stake_bytes), BYTES(rss), COUNT(count - 1));
-	if (input->watched_s > 0)
-		snprintf(seen, sizeof(seen), "they hardly moved in %s",
-			 SPAN(input->watched_s));
+	if (input->arenas.is_known)
+		snprintf(seen, sizeof(seen), "in %s what they hold moved by %s only",
+			 SPAN(input->watched_s), BYTES(input->arenas.swing_bytes));
+	else if (input->watched_s > 0)
+		snprintf(seen, sizeof(seen), "there are no two sound readings of all");
 	SAY(evidence,
 	    "They hold %s live and keep %s free, %s of it in their tops or on pages "
 	    "without anything in use. Whether their threads needed it at the same time "

@@ -231,7 +231,8 @@ static bool breaks_up(const struct verdict_input *input, uint64_t heap)
 {
 	double risen = judge_risen(&input->pinned);
 
-	return risen >= (double)JUDGE_M && risen >= (double)heap / 100 &&
+	return risen >= (double)JUDGE_M &&
+	       (risen >= (double)heap / 100 || risen >= (double)JUDGE_LEAST_BYTES) &&
 	       risen >= judge_risen(&input->live) / 3 &&
 	       input->pinned.per_s * 3600 >= (double)JUDGE_LEAST_BYTES &&
 	       (has_multiplied(&input->chunks) || has_shrunk(&input->largest));

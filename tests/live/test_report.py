@@ -119,7 +119,7 @@ def check_arenas(tap):
         tap.equal(perhaps["severity"], "note", "and no more")
         with harness.scratch() as scratch:
             rows = scratch / "rows.jsonl"
-            args = ("-p", target.pid, "--json", "--arenas", "-o", rows, "0.2", "60")
+            args = ("-p", target.pid, "--json", "--arenas", "-o", rows, "0.2", "40")
             done = harness.fragscope("stat", *args)
             tap.equal(done.returncode, 0, "a recording is made", done.stderr)
             done = harness.fragscope("report", "--replay", rows, "--json")

@@ -395,6 +395,14 @@ static void leak(void **state)
 	is_healthy();
 	trend(&input.live, 347.0 * (double)M, 350.0 * (double)M);
 	is_healthy(); /* less than 1% */
+	/* Of a large process 1% is much. */
+	trend(&input.live, 10000.0 * (double)M, 10017.0 * (double)M);
+	trend(&input.rss, 10388.0 * (double)M, 10400.0 * (double)M);
+	is_only(VERDICT_LEAK, "what the program holds grows by 1.70M a second, and the "
+			      "process with it");
+	trend(&input.live, 10000.0 * (double)M, 10015.0 * (double)M);
+	is_healthy();
+	trend(&input.rss, 388.0 * (double)M, 400.0 * (double)M);
 	trend(&input.live, 340.0 * (double)M, 350.0 * (double)M);
 	input.live.is_known = false;
 	is_healthy();
@@ -614,6 +622,14 @@ static void arenas(void **state)
 	took(180 * M, 180 * M, M);
 	judge();
 	assert_true(count == 1 && verdict[0].is_possible);
+	assert_non_null(strstr(verdict[0].evidence, "moved by 1.00M only"));
+	input.arenas.is_known = false;
+	judge();
+	assert_non_null(strstr(verdict[0].evidence, "no two sound readings"));
+	input.watched_s = 0;
+	judge();
+	assert_non_null(strstr(verdict[0].evidence, "one reading does not tell"));
+	input.watched_s = 10;
 	/* In turn. */
 	took(180 * M, 60 * M, 150 * M);
 	is_only(VERDICT_ARENAS, "120M of 400M resident is free memory that 15 arenas "
