@@ -3,11 +3,13 @@
  * The story: a program reads a large document into 64 MB of small blocks, notes one line
  * about it in its log, which it keeps, and frees the document. free gives memory back to
  * the kernel only from the end of the heap, and at the end lies the line: 60 bytes hold
- * 64 MB. Had it written the line before it read the document, or had it called
- * malloc_trim(0) after, the memory would be gone.
+ * 64 MB. Had it written the line before it read the document (--before), or after that
+ * was freed (--after), or had it called malloc_trim(0) in the end (--trim), the memory
+ * would be gone.
  *
  * What fragscope says: a pinned tail, of how many chunks and bytes, and where they are.
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,24 +20,43 @@ enum { BLOCKS = 16384, BLOCK = 4080, LINE = 60, SECONDS = 600 };
 static void *document[BLOCKS];
 static char *log_line;
 
-int main(void)
+static void write_line(void)
 {
+	log_line = malloc(LINE);
+	if (!log_line)
+		exit(1);
+	snprintf(log_line, LINE, "a document of %d blocks was read", BLOCKS);
+}
+
+static void read_document(void)
+{
+	for (int i = 0; i < BLOCKS; i++) {
+		document[i] = malloc(BLOCK);
+		if (!document[i])
+			exit(1);
+		memset(document[i], 'x', BLOCK);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *cure = argc > 1 ? argv[1] : "";
+
 	alarm(SECONDS);
 	/* So that this is the main arena's: standard output has its buffer now. */
 	printf("reading\n");
 	fflush(stdout);
-	for (int i = 0; i < BLOCKS; i++) {
-		document[i] = malloc(BLOCK);
-		if (!document[i])
-			return 1;
-		memset(document[i], 'x', BLOCK);
-	}
-	log_line = malloc(LINE);
-	if (!log_line)
-		return 1;
-	snprintf(log_line, LINE, "a document of %d blocks was read", BLOCKS);
+	if (strcmp(cure, "--before") == 0)
+		write_line();
+	read_document();
+	if (!log_line && strcmp(cure, "--after") != 0)
+		write_line();
 	for (int i = 0; i < BLOCKS; i++)
 		free(document[i]);
+	if (!log_line)
+		write_line();
+	if (strcmp(cure, "--trim") == 0)
+		malloc_trim(0);
 	printf("READY %d\n", (int)getpid());
 	fflush(stdout);
 	for (;;)

@@ -54,8 +54,8 @@ bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdic
 	    BYTES(first->bytes));
 	SAY(remedy,
 	    "malloc_trim(0) gives back the whole pages below them. So that it does not "
-	    "come again: allocate what lives long before the large load, or after a "
-	    "trim.");
+	    "come again: allocate what lives long before the large load, or after "
+	    "that has gone.");
 	judge_fact(verdict, "tail_chunks", UNIT_COUNT, step->chunks);
 	judge_fact(verdict, "tail_bytes", UNIT_BYTES, step->bytes);
 	judge_fact(verdict, "hole_bytes", UNIT_BYTES, step->hole_bytes);
@@ -206,8 +206,8 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	    unusable, pinning, growing);
 	SAY(remedy,
 	    "It goes when the chunks beside it go: 'fragscope owners -p %d' names who "
-	    "holds them. Keep blocks that live long apart from those that come and go (a "
-	    "pool of their own, examples/pool.c), or allocate them first.%s",
+	    "holds them. Keep blocks that live long apart from those that come and go, "
+	    "in a pool of their own (examples/pool.c).%s",
 	    input->sample->pid, restart);
 	fragmentation_facts(input, verdict);
 	return true;
@@ -274,9 +274,9 @@ bool judge_breaking(const struct verdict_input *input, struct verdict *verdict)
 	    SPAN(input->watched_s), BYTES((uint64_t)rise->first),
 	    BYTES((uint64_t)rise->last), pieces);
 	SAY(remedy,
-	    "Keep blocks that live long apart from those that come and go (a pool of "
-	    "their own, examples/pool.c), or allocate them first. 'fragscope top -p %d' "
-	    "shows which chunks pin most.",
+	    "Keep blocks that live long apart from those that come and go, in a pool of "
+	    "their own (examples/pool.c). 'fragscope owners -p %d' names who holds what "
+	    "pins it.",
 	    input->sample->pid);
 	judge_fact(verdict, "pinned_first_bytes", UNIT_BYTES, (uint64_t)rise->first);
 	judge_fact(verdict, "pinned_last_bytes", UNIT_BYTES, (uint64_t)rise->last);

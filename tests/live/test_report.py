@@ -216,6 +216,12 @@ def check_tail(tap):
         trimmable = find(found, "cache")["facts"]["trimmable_bytes"]
         tap.ok(trimmable > 60 << 20, "by the whole document", trimmable)
         tap.equal(trimmable, found["sample"]["trimmable_bytes"], "the sample's figure")
+        before = target.rollup("Rss")
+    for cure in ("--before", "--after", "--trim"):
+        with tap.section(f"tail {cure}"):
+            after = resident([EXAMPLES / "tail", cure])
+            held = facts["hole_resident_bytes"]
+            tap.within(before - after, held * 0.95, before, "the remedy cures it")
 
 
 def check_threshold(tap):
@@ -225,11 +231,16 @@ def check_threshold(tap):
         facts = find(found, "mmap_threshold")["facts"]
         tap.ok(facts["mmap_threshold_bytes"] > 24 << 20, "the threshold in force", facts)
         tap.ok("trim_threshold" in verdicts(found), "the other one, too", found["answer"])
-    with tap.section("threshold, held"):
-        env = {**harness.CLEAN_ENV, "MALLOC_MMAP_THRESHOLD_": "131072"}
-        with Example("threshold", env=env) as target:
-            found = report(target.pid, "--for", "0")
-            tap.equal(verdicts(found), [], "the remedy cures it", found["answer"])
+        before = target.rollup("Rss")
+    for name in ("mmap_threshold", "trim_threshold"):
+        with tap.section(f"{name}, held"):
+            stake = find(found, name)["stake_bytes"]
+            env = {**harness.CLEAN_ENV, f"MALLOC_{name.upper()}_": "131072"}
+            with Example("threshold", env=env) as target:
+                cured = report(target.pid, "--for", "0")
+                after = target.rollup("Rss")
+            tap.equal(verdicts(cured), [], "the remedy cures it", cured["answer"])
+            tap.within(before - after, stake * 0.95, before, "by as much as was told")
 
 
 def check_drift(tap):
