@@ -39,11 +39,12 @@ bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
 	    "%s is loaded, and %s of %s resident is anonymous memory that is "
 	    "not glibc malloc's",
 	    others->allocator, BYTES(others->anon_bytes), BYTES(rss));
-	SAY(evidence, "%s%s of the resident memory is anonymous and not glibc malloc's.",
+	SAY(evidence,
+	    "%s%s of the resident memory is anonymous and not glibc malloc's, whose "
+	    "settings do not reach it.",
 	    glibc, SHARE(judge_share(others->anon_bytes, rss)));
 	SAY(remedy,
-	    "Settings of glibc's malloc do nothing here: see those of %s. The "
-	    "sampler asks it: 'fragscope run -- COMMAND'.",
+	    "See the settings of %s. The sampler asks it: 'fragscope run -- COMMAND'.",
 	    others->allocator);
 	judge_fact(verdict, "anon_not_malloc_bytes", UNIT_BYTES, others->anon_bytes);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
@@ -236,9 +237,9 @@ bool judge_not_malloc(const struct verdict_input *input, struct verdict *verdict
 	say_remedy(input, remedy, sizeof(remedy));
 	SAY(evidence,
 	    "%s of the resident memory is neither held through %smalloc nor kept by "
-	    "it.%s",
+	    "it: its settings and trims do not reach it.%s",
 	    SHARE(judge_share(other, rss)), no_heap ? "glibc's " : "", parts);
-	SAY(remedy, "Settings of malloc and trims do nothing here. %s", remedy);
+	SAY(remedy, "%s", remedy);
 	judge_fact(verdict,
 		   is_least(input) ? "other_least_bytes"
 				   : figure_info[FIG_OTHER_RESIDENT_BYTES].name,

@@ -318,6 +318,8 @@ def check_two_contributors(tap):
         tap.ok(said, "the first sentence names both", found["answer"])
         names = verdicts(found)
         tap.ok("leak" in names, "what malloc's part is", names)
+        remedies = [verdict["remedy"] for verdict in found["verdicts"]]
+        tap.ok("tracemalloc" in str(remedies), "what CPython has for it", remedies)
         facts = find(found, "leak")["facts"]
         tap.equal(facts["held_first_bytes"], facts["live_first_bytes"], "one by two names")
         tap.within(

@@ -942,6 +942,39 @@ static void failures(void **state)
 	is_healthy();
 }
 
+/* With all at once on a page, no remedy says that another does nothing. */
+static void no_two_contradict(void **state)
+{
+	static const char *const denies[] = {"do nothing", "does nothing", "No setting",
+					     "no setting", "no trim",	   "no use"};
+
+	(void)state;
+	input.others = &others;
+	others.is_known = true;
+	others.anon_bytes = 100 * M;
+	set(FIG_RSS_BYTES, 1200 * M);
+	set(FIG_OTHER_RESIDENT_BYTES, 700 * M);
+	set(FIG_FREE_BYTES, 360 * M);
+	set(FIG_FREE_RESIDENT_BYTES, 360 * M);
+	set(FIG_LIVE_RESIDENT_BYTES, 100 * M);
+	set(FIG_PINNED_BYTES, 120 * M);
+	set(FIG_TRIMMABLE_BYTES, 240 * M);
+	set(FIG_LARGEST_FREE_BYTES, 240 * M);
+	set(FIG_MMAP_THRESHOLD_BYTES, 300 * M);
+	set(FIG_TRIM_THRESHOLD_BYTES, 600 * M);
+	set(FIG_MALLINFO2_KEEPCOST, 240 * M);
+	give_arenas(16, 20 * M);
+	took(400 * M, 100 * M, 350 * M);
+	trend(&input.live, 70.0 * (double)M, 100.0 * (double)M);
+	trend(&input.rss, 1100.0 * (double)M, 1200.0 * (double)M);
+	judge();
+	assert_true(count >= 7);
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned d = 0; d < sizeof(denies) / sizeof(*denies); d++)
+			if (strstr(verdict[i].remedy, denies[d]))
+				fail_msg("%s", verdict[i].remedy);
+}
+
 static void every_verdict_has_a_name(void **state)
 {
 	(void)state;
@@ -984,6 +1017,7 @@ int main(void)
 		TEST(near_a_limit),
 		TEST(a_limit_is_reached_soon),
 		TEST(failures),
+		TEST(no_two_contradict),
 		TEST(every_verdict_has_a_name),
 	};
 
