@@ -28,10 +28,15 @@ static void to_syslog(struct teller *teller, const struct alert *alert)
 	};
 
 	text_clear(&teller->text);
+	text_printable(&teller->text, alert->comm, SIZE_MAX);
+	text_char(&teller->text, '[');
+	text_i64(&teller->text, alert->pid);
+	text_string(&teller->text, "] ");
+	text_string(&teller->text, alert->rule->name);
+	text_string(&teller->text, ": ");
 	alert_sentence(&teller->text, alert);
-	syslog(priorities[alert->rule->severity], "alert %s: %s[%d] %s: %s",
-	       alert_kind_name(alert->kind), alert->comm, alert->pid, alert->rule->name,
-	       teller->buf);
+	syslog(priorities[alert->rule->severity], "alert %s: %s",
+	       alert_kind_name(alert->kind), teller->buf);
 }
 
 static void to_output(struct teller *teller, const struct alert *alert)

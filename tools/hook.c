@@ -152,7 +152,7 @@ static void set_fact(char *fact, const char *name, const char *value)
 	text_init(&text, fact, FACT_BYTES);
 	text_string(&text, name);
 	text_char(&text, '=');
-	text_string(&text, value);
+	text_printable(&text, value, SIZE_MAX);
 }
 
 static void set_facts(struct job *job, const struct alert *alert)

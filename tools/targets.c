@@ -43,10 +43,7 @@ static bool matches(int pid, const char *name)
 	slash = strrchr(path, '/');
 	if (slash && !strcmp(slash + 1, name))
 		return true;
-	if (process_text(pid, "comm", comm, sizeof(comm)) < 0)
-		return false;
-	comm[strcspn(comm, "\n")] = '\0';
-	return !strcmp(comm, name);
+	return process_line(pid, "comm", comm, sizeof(comm)) >= 0 && !strcmp(comm, name);
 }
 
 /* The process that ENTRY of /proc is, or 0. */

@@ -97,9 +97,7 @@ int top_attach(struct top *top, int pid, struct fault *fault)
 
 	if (index < 0)
 		return index;
-	if (process_text(pid, "comm", comm, sizeof(comm)) < 0)
-		comm[0] = '\0';
-	comm[strcspn(comm, "\n")] = '\0';
+	process_line(pid, "comm", comm, sizeof(comm));
 	if (top->events)
 		events_watch(top->events, index, pid);
 	error = top_add(top, pid, comm, feed_arenas(top->feed, index), fault);

@@ -14,7 +14,7 @@ static atomic_bool stop_asked;
 __attribute__((format(printf, 2, 0))) static void tell(const char *verb,
 						       const char *format, va_list args)
 {
-	char raw[FAULT_TEXT + 128], line[sizeof(raw)];
+	char raw[FAULT_TEXT + 128], line[4 * sizeof(raw)];
 	struct text text;
 
 	vsnprintf(raw, sizeof(raw), format, args);

@@ -3,7 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { U64_DIGITS = 20 };
+enum {
+	U64_DIGITS = 20,
+	ESCAPE_COLUMNS = 4, /* \xNN */
+};
 
 void text_init(struct text *text, char *buf, size_t capacity)
 {
@@ -170,26 +173,110 @@ size_t text_utf8_length(const char *string)
 	return n;
 }
 
-/* U+0080 to U+009F are control characters too: "\xc2\x80" to "\xc2\x9f". */
-static bool is_control(const char *string)
+uint32_t text_code(const char *string, size_t length)
 {
-	const unsigned char *s = (const unsigned char *)string;
+	static const unsigned char first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	uint32_t code = (unsigned char)string[0] & first_bits[length];
 
-	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+	for (size_t i = 1; i < length; i++)
+		code = code << 6 | ((unsigned char)string[i] & 0x3f);
+	return code;
 }
 
-size_t text_printable(struct text *text, const char *string, size_t max_characters)
+/* Control characters, what ends lines, and what turns the direction of writing, so that
+ * the text behind it reads otherwise than it is. */
+static bool is_plain(uint32_t code)
 {
-	size_t characters = 0;
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {
+		{0x00, 0x1f},	  {0x7f, 0x9f},	    {0x061c, 0x061c},
+		{0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069},
+	};
 
-	for (; *string && characters < max_characters; characters++) {
-		size_t length = text_utf8_length(string);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (code >= ranges[i].first && code <= ranges[i].last)
+			return false;
+	return true;
+}
 
-		if (!length || is_control(string))
-			text_char(text, '?');
-		else
-			text_bytes(text, string, length);
-		string += length ? length : 1;
+size_t text_next(const char *string, bool *plain)
+{
+	size_t length = text_utf8_length(string);
+
+	*plain = length && is_plain(text_code(string, length));
+	return length ? length : 1;
+}
+
+void text_escape(struct text *text, const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		text_string(text, "\\x");
+		number(text, (unsigned char)bytes[i], 16, 2);
 	}
-	return characters;
+}
+
+/* The value of the two hexadecimal digits at STRING; 0 when there are none. */
+static unsigned hex_byte(const char *string)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *high = *string ? strchr(digits, string[0]) : NULL;
+	const char *low = high && string[1] ? strchr(digits, string[1]) : NULL;
+
+	return low ? (unsigned)((high - digits) << 4 | (low - digits)) : 0;
+}
+
+void text_unescape(char *string)
+{
+	char *to = string;
+
+	while (*string) {
+		unsigned byte =
+			string[0] == '\\' && string[1] == 'x' ? hex_byte(string + 2) : 0;
+
+		if (byte) {
+			*to++ = (char)byte;
+			string += ESCAPE_COLUMNS;
+		} else {
+			string += string[0] == '\\' && string[1] == '\\';
+			*to++ = *string++;
+		}
+	}
+	*to = '\0';
+}
+
+/* The columns of what STRING begins with, and how many bytes that is. */
+static size_t next_columns(const char *string, size_t *length, bool *plain)
+{
+	*length = text_next(string, plain);
+	return *plain ? 1 : ESCAPE_COLUMNS * *length;
+}
+
+size_t text_printable(struct text *text, const char *string, size_t max_columns)
+{
+	size_t columns = 0, length;
+	bool plain;
+
+	for (; *string; string += length) {
+		size_t more = next_columns(string, &length, &plain);
+
+		if (more > max_columns - columns)
+			break;
+		if (plain)
+			text_bytes(text, string, length);
+		else
+			text_escape(text, string, length);
+		columns += more;
+	}
+	return columns;
+}
+
+size_t text_columns(const char *string)
+{
+	size_t columns = 0, length;
+	bool plain;
+
+	for (; *string; string += length)
+		columns += next_columns(string, &length, &plain);
+	return columns;
 }

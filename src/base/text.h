@@ -41,13 +41,34 @@ void text_fixed(struct text *text, double value, unsigned decimals);
 void text_align_right(struct text *text, size_t from, size_t width);
 void text_align_left(struct text *text, size_t from, size_t width);
 
-/* STRING for a terminal, MAX_CHARACTERS of it at most: what is a control character or no
- * UTF-8 becomes '?', since names of other people's processes are printed with it. Returns
- * how many characters that were. */
-size_t text_printable(struct text *text, const char *string, size_t max_characters);
+/* ---- texts of others ---- */
+
+/* Names, paths, symbols and guesses come from other people's processes and files:
+ * whatever shows one goes through these functions. */
+
+/* The length in bytes of what STRING, which is not empty, begins with; *PLAIN: a
+ * character that may be shown as it is. Else it is a control character, ends a line,
+ * turns the direction of writing, or is a byte that is no UTF-8. */
+size_t text_next(const char *string, bool *plain);
+
+/* Appends each of the LENGTH bytes as \xNN: what is not plain is shown so. */
+void text_escape(struct text *text, const char *bytes, size_t length);
+
+/* Turns \xNN and \\ back into what they stand for, in place; a NUL stays as it is. */
+void text_unescape(char *string);
+
+/* STRING for people, MAX_COLUMNS of it at most, with escapes for what is not plain.
+ * Returns how many columns that were. */
+size_t text_printable(struct text *text, const char *string, size_t max_columns);
+
+/* How many columns text_printable makes of the whole. */
+size_t text_columns(const char *string);
 
 /* The length in bytes, 1 to 4, of the UTF-8 character that STRING begins with, or 0 when
  * its first byte begins no valid one. STRING must be NUL terminated and not empty. */
 size_t text_utf8_length(const char *string);
+
+/* The code point of the valid UTF-8 character at STRING, LENGTH bytes. */
+uint32_t text_code(const char *string, size_t length);
 
 #endif

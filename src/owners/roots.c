@@ -99,10 +99,8 @@ static void read_thread(struct roots *roots, const char *tid)
 
 	*thread = (struct thread){.tid = atoi(tid)};
 	snprintf(name, sizeof(name), "task/%d/comm", thread->tid);
-	length = process_text(roots->process->pid, name, text, sizeof(text));
-	if (length <= 0)
+	if (process_line(roots->process->pid, name, text, sizeof(text)) <= 0)
 		return;
-	text[strcspn(text, "\n")] = '\0';
 	snprintf(thread->comm, sizeof(thread->comm), "%.31s", text);
 	/* "NUMBER ARGUMENTS... SP PC", or "running". */
 	snprintf(name, sizeof(name), "task/%d/syscall", thread->tid);

@@ -3,14 +3,14 @@
 
 #include <string.h>
 
-/* Takes the next field from *AT, where it is unquoted in place. *AT is null after the
- * last one. False: the quotes are wrong. */
+/* Takes the next field from *AT, where its quotes and escapes are undone in place. *AT is
+ * null after the last one. False: the quotes are wrong. */
 static bool next_field(char **at, const char **value)
 {
-	char *from = *at, *to = from;
+	char *start = *at, *from = start, *to = start;
 	bool quoted = *from == '"';
 
-	*value = to;
+	*value = start;
 	if (!quoted) {
 		from += strcspn(from, ",");
 	} else {
@@ -23,6 +23,7 @@ static bool next_field(char **at, const char **value)
 	}
 	*at = *from ? from + 1 : NULL;
 	*(quoted ? to : from) = '\0';
+	text_unescape(start);
 	return true;
 }
 

@@ -186,8 +186,7 @@ static int cannot_open(struct source *source, int result, struct fault *fault)
 	if (result != SOURCE_UNREADABLE) {
 		*fault = source->asked->fault;
 	} else {
-		process_text(source->asked->pid, "comm", comm, sizeof(comm));
-		comm[strcspn(comm, "\n")] = '\0';
+		process_line(source->asked->pid, "comm", comm, sizeof(comm));
 		result = fault_set(
 			fault, EXIT_FAILED, -ETIMEDOUT,
 			"cannot attach to process %d (%s): a call of the "

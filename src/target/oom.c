@@ -60,9 +60,8 @@ int oom_rank_read(int pid, struct oom_rank *rank)
 		if (!units_parse_count(entry->d_name, &other) && other <= INT_MAX)
 			count((int)other, rank);
 	closedir(proc);
-	if (rank->first_pid && process_text(rank->first_pid, "comm", rank->first_comm,
-					    sizeof(rank->first_comm)) < 0)
-		rank->first_comm[0] = '\0';
-	rank->first_comm[strcspn(rank->first_comm, "\n")] = '\0';
+	if (rank->first_pid)
+		process_line(rank->first_pid, "comm", rank->first_comm,
+			     sizeof(rank->first_comm));
 	return 0;
 }

@@ -35,6 +35,15 @@ ssize_t process_text(int pid, const char *name, char *text, size_t size)
 	return length;
 }
 
+ssize_t process_line(int pid, const char *name, char *text, size_t size)
+{
+	ssize_t length = process_text(pid, name, text, size);
+
+	if (length > 0 && text[length - 1] == '\n')
+		text[--length] = '\0';
+	return length;
+}
+
 /* By status: what is under /proc/PID belongs to root when the process is not dumpable. */
 int process_user(int pid, uid_t *uid)
 {
@@ -77,12 +86,6 @@ static int parse_stat(char *text, struct stat_line *line)
 			line->start_ticks = strtoull(field, NULL, 10);
 	}
 	return number >= 22 ? 0 : -EPROTO;
-}
-
-static void read_comm(struct process *process)
-{
-	process_text(process->pid, "comm", process->comm, sizeof(process->comm));
-	process->comm[strcspn(process->comm, "\n")] = '\0';
 }
 
 static int gone(int pid, struct fault *fault)
@@ -158,7 +161,7 @@ int process_open(struct process *process, int pid, struct fault *fault)
 			"cannot hold process %d by pidfd_open: %s: Linux 5.3 or later "
 			"is needed",
 			pid, strerror(errno));
-	read_comm(process);
+	process_line(process->pid, "comm", process->comm, sizeof(process->comm));
 	error = check_kind(process, fault);
 	if (!error)
 		error = open_files(process, fault);

@@ -55,4 +55,8 @@ int process_user(int pid, uid_t *uid);
  * the length or -errno. */
 ssize_t process_text(int pid, const char *name, char *text, size_t size);
 
+/* The same without the newline at the end; those within a name are part of it. TEXT is ""
+ * when there is nothing to read. */
+ssize_t process_line(int pid, const char *name, char *text, size_t size);
+
 #endif

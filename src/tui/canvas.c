@@ -105,7 +105,6 @@ static uint32_t in_ascii(uint32_t c)
  * each. */
 static uint32_t next_character(const char **string)
 {
-	static const unsigned char first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
 	size_t length = text_utf8_length(*string);
 	uint32_t c;
 
@@ -113,9 +112,7 @@ static uint32_t next_character(const char **string)
 		(*string)++;
 		return '?';
 	}
-	c = (unsigned char)(*string)[0] & first_bits[length];
-	for (size_t i = 1; i < length; i++)
-		c = c << 6 | ((unsigned char)(*string)[i] & 0x3f);
+	c = text_code(*string, length);
 	*string += length;
 	return takes_one_column(c) ? c : '?';
 }

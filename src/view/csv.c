@@ -4,23 +4,23 @@
 
 #include <string.h>
 
-/* A field as RFC 4180 quotes it; what is no UTF-8 becomes U+FFFD, so that strict readers
- * do not stop at it. */
+/* A field as RFC 4180 quotes it. What is not plain is escaped, and so that the escapes
+ * can be told from what is there, a backslash is doubled. */
 static void field(struct text *text, const char *value)
 {
-	bool quoted = value[strcspn(value, ",\"\r\n")] || *value == ' ';
+	bool quoted = value[strcspn(value, ",\"")] || *value == ' ', plain;
 	size_t length;
 
 	if (quoted)
 		text_char(text, '"');
-	for (; *value; value += length ? length : 1) {
-		length = text_utf8_length(value);
-		if (*value == '"')
-			text_char(text, '"');
-		if (length)
+	for (; *value; value += length) {
+		length = text_next(value, &plain);
+		if (*value == '"' || *value == '\\')
+			text_char(text, *value);
+		if (plain)
 			text_bytes(text, value, length);
 		else
-			text_string(text, "\xef\xbf\xbd");
+			text_escape(text, value, length);
 	}
 	if (quoted)
 		text_char(text, '"');

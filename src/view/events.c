@@ -5,21 +5,11 @@
 
 enum { FRAMES_BEFORE_MAIN = 3 }; /* at most: _start and two of libc */
 
-static bool is_longer(const char *name, size_t characters)
-{
-	while (*name && characters--) {
-		size_t length = text_utf8_length(name);
-
-		name += length ? length : 1;
-	}
-	return *name;
-}
-
 void events_name(struct text *text, const char *name)
 {
 	static const char dots[] = "...";
 
-	if (!is_longer(name, EVENT_NAME_CHARACTERS)) {
+	if (text_columns(name) <= EVENT_NAME_CHARACTERS) {
 		text_printable(text, name, EVENT_NAME_CHARACTERS);
 		return;
 	}

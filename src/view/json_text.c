@@ -4,40 +4,42 @@
 
 enum { ESCAPE_BYTES = 6 }; /* the longest that stands for one character: \uXXXX */
 
-static void escaped(struct text *text, unsigned char c)
+/* The letter that stands for C behind a backslash; 0: there is none. */
+static char letter_of(char c)
 {
-	static const char letters[] =
-		"\"\"\\\\\nn\rr\tt\bb\ff"; /* character, its escape */
+	static const char letters[] = "\"\"\\\\\nn\rr\tt\bb\ff"; /* c, its letter */
 
-	for (size_t i = 0; letters[i]; i += 2) {
-		if (c != (unsigned char)letters[i])
-			continue;
-		text_char(text, '\\');
-		text_char(text, letters[i + 1]);
-		return;
-	}
-	if (c >= 0x20 && c != 0x7f) {
-		text_char(text, (char)c);
-		return;
-	}
-	text_string(text, "\\u00");
-	text_char(text, "0123456789abcdef"[c >> 4]);
-	text_char(text, "0123456789abcdef"[c & 15]);
+	for (size_t i = 0; letters[i]; i += 2)
+		if (c == letters[i])
+			return letters[i + 1];
+	return '\0';
+}
+
+static void escaped(struct text *text, uint32_t code)
+{
+	text_string(text, "\\u");
+	for (unsigned shift = 16; shift; shift -= 4)
+		text_char(text, "0123456789abcdef"[code >> (shift - 4) & 15]);
 }
 
 /* Appends the character that VALUE begins with; returns how many bytes of VALUE that was.
- */
+ * Of those that are not plain all have four digits. */
 static size_t character(struct text *text, const char *value)
 {
-	size_t length = text_utf8_length(value);
+	bool plain;
+	size_t length = text_next(value, &plain);
+	char letter = letter_of(*value);
 
-	if (length == 1)
-		escaped(text, (unsigned char)*value);
-	else if (length)
+	if (letter) {
+		text_char(text, '\\');
+		text_char(text, letter);
+	} else if (plain) {
 		text_bytes(text, value, length);
-	else
-		text_string(text, "\\ufffd");
-	return length ? length : 1;
+	} else {
+		escaped(text,
+			text_utf8_length(value) ? text_code(value, length) : 0xfffd);
+	}
+	return length;
 }
 
 void json_string(struct text *text, const char *value)

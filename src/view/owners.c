@@ -24,6 +24,13 @@ static const char *printable(const char *name, char buffer[NAME])
 	return buffer;
 }
 
+static void say_line(struct report_out *out, const char *lead, const char *line)
+{
+	text_string(&out->text, lead);
+	text_printable(&out->text, line, SIZE_MAX);
+	text_char(&out->text, '\n');
+}
+
 static unsigned count_of(const struct owners *owners, const struct owners_about *about)
 {
 	return owners->count < about->top ? owners->count : about->top;
@@ -147,13 +154,13 @@ static void say_owner(struct report_out *out, const struct owner *owner, unsigne
 static void say_head(struct report_out *out, const struct owners *owners,
 		     const struct owners_about *about)
 {
-	report_say(out, "# %s\n", about->describe);
+	say_line(out, "# ", about->describe);
 	report_say(out, "# looked through %s in %s, with tables of %s\n",
 		   BYTES(owners->scanned_bytes),
 		   units_ns_text((uint64_t)owners->read_ns).s,
 		   BYTES(owners->table_bytes));
 	if (owners->status == STATUS_PARTIAL)
-		report_say(out, "# partial: %s\n", owners->missing);
+		say_line(out, "# partial: ", owners->missing);
 	if (owners->in_doubt_bytes)
 		report_say(out, "# torn: %s changed while they were read\n",
 			   BYTES(owners->in_doubt_bytes));

@@ -54,7 +54,8 @@ void report_escape(struct report_out *out, const char *string)
 	} entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}};
 
 	while (*string) {
-		size_t length = text_utf8_length(string);
+		bool plain;
+		size_t length = text_next(string, &plain);
 		const char *entity = NULL;
 
 		for (unsigned i = 0; i < sizeof(entities) / sizeof(*entities); i++)
@@ -62,11 +63,11 @@ void report_escape(struct report_out *out, const char *string)
 				entity = entities[i].entity;
 		if (entity)
 			text_string(&out->text, entity);
-		else if (!length || (length == 1 && (*string < 0x20 || *string == 0x7f)))
-			text_char(&out->text, '?');
-		else
+		else if (plain)
 			text_bytes(&out->text, string, length);
-		string += length ? length : 1;
+		else
+			text_escape(&out->text, string, length);
+		string += length;
 		report_flush(out);
 	}
 }

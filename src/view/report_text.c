@@ -17,6 +17,20 @@ enum {
 	NAMES_SHOWN = 5
 };
 
+/* The word at STRING, LENGTH bytes, with escapes for what is not plain. */
+static void put_word(struct text *text, const char *string, size_t length)
+{
+	bool plain;
+
+	for (size_t at = 0, more; at < length; at += more) {
+		more = text_next(string + at, &plain);
+		if (plain)
+			text_bytes(text, string + at, more);
+		else
+			text_escape(text, string + at, more);
+	}
+}
+
 static size_t columns_of(const char *word, size_t length)
 {
 	size_t columns = 0;
@@ -47,7 +61,7 @@ static void wrapped(struct report_out *out, size_t first, size_t indent,
 		}
 		if (!begins)
 			text_char(&out->text, ' ');
-		text_bytes(&out->text, string, length);
+		put_word(&out->text, string, length);
 		column += columns + !begins;
 		begins = false;
 		string += length + strspn(string + length, " ");
@@ -417,7 +431,7 @@ static void pin_guess(struct text *text, const char *guess)
 	size_t length = strlen(guess);
 	const char *end = guess[length - 1] == '"' ? "...\"" : "...";
 
-	if (columns_of(guess, length) <= GUESS_CHARACTERS) {
+	if (text_columns(guess) <= GUESS_CHARACTERS) {
 		text_printable(text, guess, GUESS_CHARACTERS);
 		return;
 	}

@@ -108,13 +108,13 @@ static void a_line_is_one_line(void **state)
 	tzset();
 	begin("crumbs: frag > 0.9 severity critical");
 	add(0, 0.95);
-	assert_string_equal(written(alert_text), "22:13:20 BEGIN critical a\"b?[4711] "
+	assert_string_equal(written(alert_text), "22:13:20 BEGIN critical a\"b\\x0a[4711] "
 						 "crumbs: frag is 0.950 (> 0.900)\n");
 	alert.kind = ALERT_END;
 	alert.reason = ALERT_HOLDS_NOT;
 	alert.time_ns += INT64_C(65000000000);
 	assert_string_equal(written(alert_text),
-			    "22:14:25 END   critical a\"b?[4711] "
+			    "22:14:25 END   critical a\"b\\x0a[4711] "
 			    "crumbs: after 65.0s, holds no longer\n");
 }
 

@@ -164,7 +164,7 @@ static void names_cannot_break_lines(void **state)
 {
 	(void)state;
 	assert_int_equal(add(EVENT_BRK, 1, "a;b c", "d\ne\x1b\xff"), 0);
-	assert_string_equal(folded(), "main;d?e??;a:b c 1\n");
+	assert_string_equal(folded(), "main;d\\x0ae\\x1b\\xff;a:b c 1\n");
 }
 
 static void what_has_no_whole_stack(void **state)

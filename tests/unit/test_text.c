@@ -156,12 +156,71 @@ static void utf8(void **state)
 		assert_int_equal(text_utf8_length(cases[i].string), cases[i].want);
 }
 
+/* Whether C, written as UTF-8, may be shown as it is. */
+static bool shows(uint32_t c)
+{
+	char s[] = {(char)(0xe0 | c >> 12), (char)(0x80 | (c >> 6 & 0x3f)),
+		    (char)(0x80 | (c & 0x3f)), '\0'};
+	char two[] = {(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f)), '\0'};
+	char one[] = {(char)c, '\0'};
+	bool plain;
+
+	assert_int_equal(text_next(c < 0x80    ? one
+				   : c < 0x800 ? two
+					       : s,
+				   &plain),
+			 c < 0x80    ? 1
+			 : c < 0x800 ? 2
+				     : 3);
+	return plain;
+}
+
+static void what_does_something_is_not_plain(void **state)
+{
+	(void)state;
+	for (uint32_t c = 1; c < 0xd800; c++) {
+		bool bad = c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c ||
+			   c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+			   (c >= 0x2066 && c <= 0x2069);
+
+		if (shows(c) == bad)
+			fail_msg("U+%04X", c);
+	}
+}
+
+static void escapes_are_undone(void **state)
+{
+	static const struct {
+		const char *escaped, *want;
+	} cases[] = {
+		{"a\\x1b]0;\\xff", "a\x1b]0;\xff"},
+		{"\\\\x1b", "\\x1b"},
+		{"\\\\\\x0a", "\\\n"},
+		{"\\x00", "\\x00"},
+		{"\\x1", "\\x1"},
+		{"\\", "\\"},
+		{"\\x", "\\x"},
+		{"\\xAB\\n", "\\xAB\\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		strcpy(buf, cases[i].escaped);
+		text_unescape(buf);
+		assert_string_equal(buf, cases[i].want);
+	}
+}
+
 static void printable(void **state)
 {
 	(void)state;
 	assert_int_equal(
-		text_printable(&text, "a\x1b[1m\xc3\xa4\n\xff\xc2\x9b\xc2\xa0", 99), 10);
-	assert_string_equal(buf, "a?[1m\xc3\xa4???\xc2\xa0");
+		text_printable(&text, "a\x1b[1m\xc3\xa4\n\xff\xc2\x9b\xc2\xa0", 99), 26);
+	assert_string_equal(buf, "a\\x1b[1m\xc3\xa4\\x0a\\xff\\xc2\\x9b\xc2\xa0");
+	text_clear(&text);
+	assert_int_equal(text_printable(&text, "ab\x1b", 5), 2);
+	assert_string_equal(buf, "ab");
+	assert_int_equal(text_columns("ab\x1b\xe2\x80\xae"), 18);
 	text_clear(&text);
 	assert_int_equal(text_printable(&text,
 					"\xc3\xa4\xc3\xb6"
@@ -450,6 +509,8 @@ int main(void)
 		cmocka_unit_test_setup(overflow, setup),
 		cmocka_unit_test(utf8),
 		cmocka_unit_test_setup(printable, setup),
+		cmocka_unit_test(what_does_something_is_not_plain),
+		cmocka_unit_test(escapes_are_undone),
 		cmocka_unit_test_setup(bytes_for_people, setup),
 		cmocka_unit_test_setup(counts_for_people, setup),
 		cmocka_unit_test_setup(times_for_people, setup),

@@ -172,12 +172,12 @@ static void text_of_several_with_arenas(void **state)
 	figure_set(&sample->arena[1].fig, FIG_IN_DOUBT_BYTES, 16);
 	assert_string_equal(rows(options), "    time     pid comm              rss  live "
 					   " free chunk large  frag status\n"
-					   "05:17:43    4711 n\xc3\xa4me?[31m?      "
+					   "05:17:43    4711 n\xc3\xa4me\\x1b[31m    "
 					   "1.21G  858M  334M 1.23m 64.0K 1.000 "
 					   "partial\n"
-					   "      #0    4711 n\xc3\xa4me?[31m?          "
+					   "      #0    4711 n\xc3\xa4me\\x1b[31m        "
 					   "-     5     -     -     -     - ok\n"
-					   "      #1    4711 n\xc3\xa4me?[31m?          "
+					   "      #1    4711 n\xc3\xa4me\\x1b[31m        "
 					   "-     -     -     -     -     - "
 					   "torn 16\n");
 }
@@ -373,10 +373,13 @@ static void csv_quotes(void **state)
 		{"a b", ",a b,"},
 		{"a,b", ",\"a,b\","},
 		{"a\"b", ",\"a\"\"b\","},
-		{"a\nb", ",\"a\nb\","},
-		{"a\rb", ",\"a\rb\","},
+		{"a\nb", ",a\\x0ab,"},
+		{"a\rb,", ",\"a\\x0db,\","},
+		{"\x1b]0;x\a\x7f\xc2\x9b", ",\\x1b]0;x\\x07\\x7f\\xc2\\x9b,"},
+		{"\xe2\x80\xaeotxt", ",\\xe2\\x80\\xaeotxt,"},
+		{"a\\x1b", ",a\\\\x1b,"},
 		{" a", ",\" a\","},
-		{"\xc3\xa4\xc3", ",\xc3\xa4\xef\xbf\xbd,"},
+		{"\xc3\xa4\xc3", ",\xc3\xa4\\xc3,"},
 		{"", ",,"},
 	};
 
@@ -442,6 +445,15 @@ static void json_escapes(void **state)
 		"\"\\\"\\\\\\n\\r\\t\\b\\f\\u0001\\u001f\\u007f/\xc3\xa4\\ufffd\\ufffd\","
 		"\"allocator\":\"\",\"source\":\"heap\",\"status\":\"partial\","
 		"\"missing\":\"why\"}\n");
+}
+
+/* C1 controls, and what turns the direction of writing. */
+static void json_escapes_what_shows_not(void **state)
+{
+	(void)state;
+	strcpy(sample->comm, "\xc2\x9b\xe2\x80\xae\xd8\x9c\xe2\x81\xa9\xc2\xa0");
+	assert_memory_equal(rows(json) + strlen(JSON_START),
+			    "\"\\u009b\\u202e\\u061c\\u2069\xc2\xa0\",", 29);
 }
 
 /* The nested object ends where its figures end, the row too. */
@@ -609,6 +621,7 @@ int main(void)
 		TEST(csv_quotes),
 		TEST(json_row_of_all),
 		TEST(json_escapes),
+		TEST(json_escapes_what_shows_not),
 		TEST(json_nests),
 		TEST(json_bins),
 		TEST(json_classes),
