@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SEGMENTS = 16 };
+enum { SEGMENTS = 16, WINDOW_BYTES = 256 << 10 };
 
 struct segment {
 	uint64_t vaddr;
@@ -19,6 +20,8 @@ struct segment {
 };
 
 struct image {
+	int fd;
+	char *window;
 	const uint8_t *file;
 	uint64_t file_bytes;
 	unsigned relative_type;
@@ -186,32 +189,55 @@ static unsigned find_par(const struct image *image, const struct par_layout *lay
 	return count;
 }
 
-static const uint8_t *find_text(const struct image *image, const char *text)
+/* The first TEXT in the file, and up to BEHIND bytes after it as a string: it is read
+ * through a window, so that a program of 100 MB does not take as much of ours. */
+static bool find_text(const struct image *image, const char *text, char *after,
+		      size_t behind)
 {
-	return memmem(image->file, image->file_bytes, text, strlen(text));
+	size_t length = strlen(text), kept = 0;
+
+	for (uint64_t at = 0;;) {
+		ssize_t got = pread(image->fd, image->window + kept, WINDOW_BYTES - kept,
+				    (off_t)at);
+		size_t bytes = kept + (got > 0 ? (size_t)got : 0);
+		const char *found = memmem(image->window, bytes, text, length);
+
+		if (found && after) {
+			got = pread(image->fd, after, behind,
+				    (off_t)(at - kept) + (found - image->window) +
+					    (off_t)length);
+			after[got > 0 ? got : 0] = '\0';
+		}
+		if (found || got <= 0)
+			return found;
+		at += (uint64_t)got;
+		kept = bytes < length - 1 ? bytes : length - 1;
+		memmove(image->window, image->window + bytes - kept, kept);
+	}
 }
 
-/* The N of "release version 2.N", which libc.so prints when it is run. */
+/* The N of "release version 2.N", which libc.so prints when it is run. The loader states
+ * a version as well, but is not the library. */
 static unsigned stated_minor(const struct image *image)
 {
-	static const char library[] = "GNU C Library (", mark[] = "release version 2.";
-	const uint8_t *at = find_text(image, mark);
+	char digits[4];
 
-	/* The loader states a version as well, but is not the library. The digits may be
-	 * the file's last bytes. */
-	if (!at || !find_text(image, library) ||
-	    at + sizeof(mark) + 4 > image->file + image->file_bytes)
+	if (!find_text(image, "release version 2.", digits, sizeof(digits) - 1) ||
+	    !find_text(image, "GNU C Library (", NULL, 0))
 		return 0;
-	return strtoul((const char *)at + sizeof(mark) - 1, NULL, 10);
+	return strtoul(digits, NULL, 10);
 }
 
-static bool version_fits(const struct image *image, const struct layout *layout,
-			 unsigned minor)
+static bool minor_fits(const struct layout *layout, unsigned minor)
 {
-	if (minor)
-		return minor >= layout->first_minor && minor <= layout->last_minor;
-	return (!layout->says || find_text(image, layout->says)) &&
-	       (!layout->never_says || !find_text(image, layout->never_says));
+	return !minor || (minor >= layout->first_minor && minor <= layout->last_minor);
+}
+
+/* Of a file that states no version. */
+static bool texts_fit(const struct image *image, const struct layout *layout)
+{
+	return (!layout->says || find_text(image, layout->says, NULL, 0)) &&
+	       (!layout->never_says || !find_text(image, layout->never_says, NULL, 0));
 }
 
 /* Whether the image fits LAYOUT; fills the addresses. */
@@ -268,9 +294,14 @@ static int choose(struct image *image, struct located *located, char *why,
 
 	for (unsigned i = 0; i < layout_count; i++) {
 		const struct layout *layout = &layouts[i];
+		struct located here = found;
 
-		if (version_fits(image, layout, found.minor))
-			fitting += fits(image, layout, &found);
+		/* The file is searched for texts last: that takes longest. */
+		if (!minor_fits(layout, found.minor) || !fits(image, layout, &here) ||
+		    (!found.minor && !texts_fit(image, layout)))
+			continue;
+		found = here;
+		fitting++;
 	}
 	if (fitting != 1)
 		return no_layout(&found, has_arena(image), fitting, why, why_size);
@@ -280,17 +311,18 @@ static int choose(struct image *image, struct located *located, char *why,
 
 int locate_malloc(int fd, struct located *located, char *why, size_t why_size)
 {
-	struct image image = {0};
-	int error = -ENOEXEC;
+	struct image image = {.fd = fd, .window = malloc(WINDOW_BYTES)};
+	int error = image.window ? -ENOEXEC : -ENOMEM;
 	Elf *elf;
 
-	if (elf_version(EV_CURRENT) == EV_NONE)
-		return -ENOEXEC;
-	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	elf = image.window && elf_version(EV_CURRENT) != EV_NONE
+		      ? elf_begin(fd, ELF_C_READ_MMAP, NULL)
+		      : NULL;
 	if (elf && elf_kind(elf) == ELF_K_ELF)
 		error = open_image(elf, &image);
 	if (!error)
 		error = choose(&image, located, why, why_size);
 	elf_end(elf);
+	free(image.window);
 	return error;
 }
