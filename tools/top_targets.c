@@ -13,8 +13,8 @@
 #include <string.h>
 
 /* Of the whole samples of all targets. */
-#define HISTORY_BYTES	((size_t)32 << 20)
-#define HISTORY_LEAST	((size_t)8 << 20)
+#define HISTORY_BYTES	((size_t)8 << 20)
+#define HISTORY_LEAST	((size_t)2 << 20)
 #define HISTORY_MOST	((size_t)1 << 30)
 #define HISTORY_KEPT_NS INT64_C(172800000000000)
 
@@ -26,12 +26,14 @@ static int out_of_memory(struct fault *fault)
 /* A process with thousands of arenas needs more than its share, and gets it. */
 static int take_history(struct top *top, struct top_target *target)
 {
-	size_t share = HISTORY_BYTES / (top->target_count + 1);
+	size_t asked = top->request->pids.count, there = top->target_count + 1;
+	size_t share = HISTORY_BYTES / (asked > there ? asked : there);
 	struct history_options wanted = {
 		.budget_bytes = share > HISTORY_LEAST ? share : HISTORY_LEAST,
 		.arenas = target->arenas,
 		.bins = true,
 		.keep_ns = HISTORY_KEPT_NS,
+		.tracked = screen_tells,
 	};
 	int error = history_new(&target->history, &wanted);
 

@@ -16,12 +16,7 @@ const enum figure course_figure[COURSE_FIGURES] = {
 	FIG_LARGEST_FREE_BYTES,	 FIG_FREE_CHUNKS,  FIG_OTHER_RESIDENT_BYTES,
 };
 
-/* Some minutes one by one, half a day by the 10 s, two days by the minute. */
-static const struct track_shape shape = {
-	.tier = {{0, COURSE_POINTS},
-		 {INT64_C(10000000000), 4320},
-		 {INT64_C(60000000000), 2880}},
-};
+#define KEPT_NS INT64_C(172800000000000)
 
 enum { HELD = COURSE_FIGURES, LIMIT, TRACKS = LIMIT + ROOM_KINDS };
 
@@ -36,6 +31,7 @@ struct course {
 
 static int new_from(struct course **course, unsigned first)
 {
+	const struct track_shape shape = track_days(KEPT_NS);
 	struct course *new = take(sizeof(*new));
 	int error = new ? 0 : -ENOMEM;
 

@@ -11,10 +11,6 @@
 #define HOUR_NS	  (3600 * SECOND_NS)
 
 enum {
-	SINGLE_POINTS = 3600,
-	MIDDLE_POINTS = 2160,
-	MIDDLE_SECONDS = 10,
-	COARSE_SECONDS = 60,
 	KEEP_HOURS = 48,
 	KEEP_HOURS_MIN = 24,
 	MARKS = 1024,
@@ -59,20 +55,20 @@ static int open_samples(struct history *history, const struct history_options *o
 		     : store_open(&history->latest, half, options->bins, &history->older);
 }
 
+static bool is_tracked(const struct history_options *options, enum figure f)
+{
+	if (!figure_info[f].rank || !(figure_info[f].scope & SCOPE_PROCESS))
+		return false;
+	return !options->tracked || options->tracked(f);
+}
+
 static int open_tracks(struct history *history, const struct history_options *options)
 {
-	/* One point more: the period that has just begun. */
-	const struct track_shape shape = {
-		.tier = {
-			{0, SINGLE_POINTS},
-			{MIDDLE_SECONDS * SECOND_NS, MIDDLE_POINTS + 1},
-			{COARSE_SECONDS * SECOND_NS,
-			 (uint32_t)(keep_ns(options) / (COARSE_SECONDS * SECOND_NS)) + 1},
-		}};
+	const struct track_shape shape = track_days(keep_ns(options));
 	int error = 0;
 
 	for (unsigned f = 0; !error && f < FIG_COUNT; f++)
-		if (figure_info[f].rank && figure_info[f].scope & SCOPE_PROCESS)
+		if (is_tracked(options, f))
 			error = track_new(&history->track[f], &shape);
 	return error;
 }

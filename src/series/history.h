@@ -15,14 +15,15 @@
 /* Whole samples: half of the budget holds the latest of them, each; the other half those
  * that are older, 10 s apart at first, and as far as it takes for them to reach back for
  * KEEP_NS.
- * The figures of the process that have a rank in the catalogue have a track: each of the
- * latest 3600 values (an hour of them at 1 s), 10 s of resolution for 6 h, then 60 s for
- * KEEP_NS. That takes some 20 MB for 48 h, besides BUDGET_BYTES. */
+ * The figures of the process that have a rank in the catalogue, and of these the ones
+ * that are TRACKED, have a track each: see track_days. That takes 140 KB a figure for 48
+ * h, besides BUDGET_BYTES. */
 struct history_options {
 	size_t budget_bytes; /* for whole samples; each takes what its arenas need */
 	unsigned arenas;     /* a sample with so many must fit four times */
 	bool bins;	     /* keep the arenas' bins, where samples have them */
 	int64_t keep_ns;     /* 0: 48 hours; 24 hours at least */
+	bool (*tracked)(enum figure f); /* null: all */
 };
 
 enum mark_kind {

@@ -12,12 +12,25 @@ struct single {
 	double value;
 };
 
+#define SECOND_NS INT64_C(1000000000)
+
+enum {
+	SINGLE_POINTS = 600,
+	FINE_POINTS = 720,
+	FINE_SECONDS = 10,
+	MIDDLE_POINTS = 720,
+	MIDDLE_SECONDS = 60,
+	COARSE_SECONDS = 300,
+};
+
+#define COUNT_MAX (UINT32_MAX >> 1)
+
 /* The sum stays, not the mean: sums of sizes are exact. */
 struct bucket {
 	int64_t from_ns, to_ns;
 	double min, max, first, last, sum;
-	uint32_t count;
-	bool gap;
+	uint32_t count : 31;
+	uint32_t gap : 1;
 };
 
 /* A ring of the latest points. Every tier is given every value, so that the values of its
@@ -38,6 +51,19 @@ struct track {
 	uint64_t values; /* ever added */
 	struct tier tier[TRACK_TIERS];
 };
+
+/* One point more in each: the period that has just begun. */
+struct track_shape track_days(int64_t keep_ns)
+{
+	return (struct track_shape){
+		.tier = {
+			{0, SINGLE_POINTS},
+			{FINE_SECONDS * SECOND_NS, FINE_POINTS + 1},
+			{MIDDLE_SECONDS * SECOND_NS, MIDDLE_POINTS + 1},
+			{COARSE_SECONDS * SECOND_NS,
+			 (uint32_t)(keep_ns / (COARSE_SECONDS * SECOND_NS)) + 1},
+		}};
+}
 
 static unsigned tiers_of(const struct track_shape *shape)
 {
@@ -194,7 +220,7 @@ static bool begins(const struct tier *tier, int64_t time_ns)
 	if (!tier->resolution_ns || !tier->count)
 		return true;
 	latest = &tier->bucket[slot_of(tier, tier->count - 1)];
-	return latest->count == UINT32_MAX ||
+	return latest->count == COUNT_MAX ||
 	       period_of(tier, latest->from_ns) != period_of(tier, time_ns);
 }
 

@@ -28,6 +28,10 @@ struct track_point {
 	bool gap;
 };
 
+/* Enough for some hundred points of whatever part of the last KEEP_NS: ten minutes at a
+ * second, 10 s of resolution for two hours, 60 s for twelve, and 5 minutes. */
+struct track_shape track_days(int64_t keep_ns);
+
 struct track;
 
 /* 0, -ENOMEM, or -EINVAL: the resolutions do not rise from tier to tier. */

@@ -159,6 +159,9 @@ void screen_draw(struct canvas *canvas, const struct screen *screen);
 unsigned arenas_order(const struct sample *sample, const struct screen_arenas *arenas,
 		      unsigned *order);
 
+/* Whether F over time is needed for what is drawn. */
+bool screen_tells(enum figure f);
+
 /* The trends in [FROM_NS, TO_NS] of all figures that have a track. Takes some ms: for
  * when a sample came, not for each drawing. */
 void screen_trends(const struct history *history, int64_t from_ns, int64_t to_ns,

@@ -34,6 +34,11 @@ static struct screen_trend trend_in(const struct track_point *point, unsigned co
 	};
 }
 
+bool screen_tells(enum figure f)
+{
+	return overview_tells(f);
+}
+
 void screen_trends(const struct history *history, int64_t from_ns, int64_t to_ns,
 		   struct screen_trend trend[FIG_COUNT])
 {
