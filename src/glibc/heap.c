@@ -16,6 +16,7 @@ enum {
 	PAGE_BLOCKS = 1024, /* flags of 2 GB, half a megabyte of ours */
 	ARENAS_MAX = 1 << 14,
 	ARENAS_SPARE = 16,
+	AREAS_SPARE = 4096,
 	TCACHE_ATTEMPTS = 3,
 };
 
@@ -167,27 +168,43 @@ static int size_arenas(struct heap *heap)
 	return error ? error : read_arenas(heap);
 }
 
+/* For twice the stretches of heap that there can be now, and some thousands: but for the
+ * first and the last of an arena each has a megabyte at least (malloc.c, sysmalloc;
+ * arena.c, new_heap). For the most where the arenas could not be read yet. */
+static unsigned areas_room(const struct heap *heap)
+{
+	uint64_t room = 4 * (uint64_t)heap->arena_capacity + AREAS_SPARE;
+
+	if (!heap->arena_count)
+		return HEAP_AREAS;
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		room += 2 * (arena_system_bytes(&heap->arena[i]) >> 20);
+	return room < HEAP_AREAS ? (unsigned)room : HEAP_AREAS;
+}
+
 static int take_room(struct heap *heap)
 {
 	if (heap->options.quick)
 		return 0;
-	heap->area = take(HEAP_AREAS * sizeof(*heap->area));
-	heap->area_key = take(HEAP_AREAS * sizeof(*heap->area_key));
-	heap->heaps = take(HEAP_AREAS * sizeof(*heap->heaps));
+	heap->area_capacity = areas_room(heap);
+	heap->area = take(heap->area_capacity * sizeof(*heap->area));
+	heap->area_key = take(heap->area_capacity * sizeof(*heap->area_key));
+	heap->heaps = take(heap->area_capacity * sizeof(*heap->heaps));
 	heap->tcaches.address = take(HEAP_TCACHES * sizeof(*heap->tcaches.address));
 	heap->tcaches.capacity = HEAP_TCACHES;
 	heap->cached.chunk = take(HEAP_CACHED * sizeof(*heap->cached.chunk));
 	heap->cached.capacity = HEAP_CACHED;
 	heap->links = links_new(HEAP_LINKS, heap->options.bins);
 	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
-	heap->walks = take((HEAP_JOBS + 1) * sizeof(*heap->walks));
+	heap->jobs = heap->options.threads > 1 ? HEAP_JOBS : HEAP_JOBS_OF_ONE;
+	heap->walks = take((heap->jobs + 1) * sizeof(*heap->walks));
 	heap->window = take(WALK_WINDOW);
 	if (!heap->area || !heap->area_key || !heap->heaps || !heap->tcaches.address ||
 	    !heap->cached.chunk || !heap->links || !heap->seed || !heap->walks ||
 	    !heap->window)
 		return -ENOMEM;
 	if (heap->options.survey)
-		heap->survey = survey_new();
+		heap->survey = survey_new(heap->area_capacity);
 	if (heap->options.survey && !heap->survey)
 		return -ENOMEM;
 	return walk_pool_new(&heap->pool, heap->memory, heap->options.threads);

@@ -8,13 +8,14 @@
 #include "glibc/tcache.h"
 
 enum {
-	HEAP_JOBS = 32,
+	HEAP_JOBS = 32,		 /* of several threads */
+	HEAP_JOBS_OF_ONE = 12,	 /* enough for its eight lanes to be busy */
 	HEAP_SEEDS = 1 << 17,	 /* chunks known before the walk */
 	HEAP_LINKS = 1 << 12,	 /* blocks of notes: a million fastbin chunks */
 	HEAP_TCACHES = 1 << 15,	 /* threads */
 	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart */
 	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are read one by one */
-	HEAP_AREAS = 1 << 15,
+	HEAP_AREAS = 1 << 15,	 /* at most */
 	HEAP_GROWTH =
 		256 << 20, /* what an arena may get while it is read, and be believed */
 
@@ -63,7 +64,7 @@ struct heap {
 	struct tcache_totals *tcache_by_arena;
 	struct tcache_totals tcache;
 	struct owned_area *area;
-	unsigned area_count;
+	unsigned area_count, area_capacity;
 	uint64_t *area_key; /* start and index of each area, ascending by start */
 	uint64_t *heaps;    /* secondary heaps, ascending */
 	unsigned heap_count;
@@ -77,7 +78,8 @@ struct heap {
 	uint64_t *seed;
 	unsigned seed_count;
 	struct walk_pool *pool;
-	struct walk *walks; /* HEAP_JOBS and one more: the last of the round before */
+	unsigned jobs;
+	struct walk *walks; /* JOBS and one more: the last of the round before */
 
 	struct chain_reader *chains;
 	uint8_t *window;

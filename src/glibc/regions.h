@@ -8,8 +8,8 @@
 
 struct region {
 	uint64_t start;
-	uint64_t end;
-	bool is_break; /* the kernel's [heap] */
+	uint64_t end : 63;
+	uint64_t is_break : 1; /* the kernel's [heap] */
 };
 
 /* In order of address. OVERFLOW: there were more than CAPACITY. */

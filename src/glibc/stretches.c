@@ -26,7 +26,7 @@ struct listing {
 static int add_area(struct heap *heap, const struct walk_area *area, uint64_t front,
 		    unsigned arena)
 {
-	if (heap->area_count == HEAP_AREAS)
+	if (heap->area_count == heap->area_capacity)
 		return -ENOSPC;
 	heap->area[heap->area_count++] =
 		(struct owned_area){*area, arena, front, area->end};
@@ -135,7 +135,8 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions)
 		else if (error == -EUCLEAN)
 			heap_miss(heap, "the heaps of arena %u do not hold together", i);
 		else if (error == -ENOSPC)
-			heap_miss(heap, "there are more than %d heaps", HEAP_AREAS);
+			heap_miss(heap, "there are more than %u heaps",
+				  heap->area_capacity);
 		else if (error)
 			return error;
 	}
@@ -269,7 +270,7 @@ static uint64_t segment_bytes(const struct heap *heap)
 
 	for (unsigned i = 0; i < heap->area_count; i++)
 		bytes += heap->area[i].area.stop - heap->area[i].area.start;
-	bytes /= HEAP_JOBS;
+	bytes /= heap->jobs;
 	if (bytes < SEGMENT_MIN_BYTES)
 		return SEGMENT_MIN_BYTES;
 	return bytes > SEGMENT_MAX_BYTES ? SEGMENT_MAX_BYTES : bytes;
@@ -392,14 +393,14 @@ static int join(struct joiner *joiner, struct walk *walk)
 static int walk_once(struct heap *heap)
 {
 	struct cutter cutter = {heap, segment_bytes(heap), 0, 0};
-	struct walk *carried = &heap->walks[HEAP_JOBS];
+	struct walk *carried = &heap->walks[heap->jobs];
 	struct joiner joiner = {.heap = heap};
 
 	for (;;) {
 		unsigned count = 0;
 		int error;
 
-		while (count < HEAP_JOBS && next_walk(&cutter, &heap->walks[count]))
+		while (count < heap->jobs && next_walk(&cutter, &heap->walks[count]))
 			count++;
 		if (!count)
 			return 0;
@@ -486,7 +487,7 @@ static void found_stretch(const struct walk_area *area, unsigned number, void *c
 			main_arena = i;
 	if (add_area(heap, area, area->start, main_arena)) {
 		heap->work[main_arena].lacks = true;
-		heap_miss(heap, "there are more than %d heaps", HEAP_AREAS);
+		heap_miss(heap, "there are more than %u heaps", heap->area_capacity);
 	}
 }
 

@@ -17,7 +17,7 @@ enum {
 
 _Static_assert(HEAP_AREAS <= 1 << INDEX_BITS, "an area's index fits its key");
 
-struct survey *survey_new(void)
+struct survey *survey_new(unsigned areas)
 {
 	struct survey *survey = take(sizeof(*survey));
 
@@ -26,7 +26,7 @@ struct survey *survey_new(void)
 	survey->log.piece = take(LOG_PIECES * sizeof(*survey->log.piece));
 	survey->log.mask = LOG_PIECES - 1;
 	survey->cached = take(CACHED * sizeof(*survey->cached));
-	survey->stretch = take(HEAP_AREAS * sizeof(*survey->stretch));
+	survey->stretch = take(areas * sizeof(*survey->stretch));
 	survey->tail = take(TAIL_RUNS * sizeof(*survey->tail));
 	if (survey->log.piece && survey->cached && survey->stretch && survey->tail)
 		return survey;
@@ -210,7 +210,7 @@ int survey_area(struct heap *heap, unsigned index, uint64_t from,
 	struct address_list no_tcaches = {0};
 	struct walk_arena arena = heap->work[owned->arena].walk;
 	struct walk_area area = owned->area;
-	struct walk *walk = &heap->walks[HEAP_JOBS];
+	struct walk *walk = &heap->walks[heap->jobs];
 	struct teller teller = {.visitor = visitor, .walk = walk, .at = owned->front};
 	uint64_t start;
 	int error;

@@ -33,7 +33,8 @@ struct survey_visitor {
 	void *context;
 };
 
-struct survey *survey_new(void);
+/* For AREAS stretches of heap. */
+struct survey *survey_new(unsigned areas);
 void survey_free(struct survey *survey);
 
 /* Finds everything that heap_look's records speak of: areas, and the chunks in threads'
