@@ -182,14 +182,42 @@ static unsigned areas_room(const struct heap *heap)
 	return room < HEAP_AREAS ? (unsigned)room : HEAP_AREAS;
 }
 
+/* Replaces what is sized by the number of stretches, where more room is needed. */
+static int take_areas(struct heap *heap)
+{
+	unsigned room = areas_room(heap);
+	struct owned_area *area;
+	uint64_t *key, *heaps;
+
+	if (heap->options.quick || room <= heap->area_capacity)
+		return 0;
+	area = take(room * sizeof(*area));
+	key = take(room * sizeof(*key));
+	heaps = take(room * sizeof(*heaps));
+	if (!area || !key || !heaps || survey_fit(heap->survey, room)) {
+		free(area);
+		free(key);
+		free(heaps);
+		return -ENOMEM;
+	}
+	free(heap->area);
+	free(heap->area_key);
+	free(heap->heaps);
+	heap->area = area;
+	heap->area_key = key;
+	heap->heaps = heaps;
+	heap->area_capacity = room;
+	return 0;
+}
+
 static int take_room(struct heap *heap)
 {
 	if (heap->options.quick)
 		return 0;
-	heap->area_capacity = areas_room(heap);
-	heap->area = take(heap->area_capacity * sizeof(*heap->area));
-	heap->area_key = take(heap->area_capacity * sizeof(*heap->area_key));
-	heap->heaps = take(heap->area_capacity * sizeof(*heap->heaps));
+	if (heap->options.survey && !(heap->survey = survey_new()))
+		return -ENOMEM;
+	if (take_areas(heap))
+		return -ENOMEM;
 	heap->tcaches.address = take(HEAP_TCACHES * sizeof(*heap->tcaches.address));
 	heap->tcaches.capacity = HEAP_TCACHES;
 	heap->cached.chunk = take(HEAP_CACHED * sizeof(*heap->cached.chunk));
@@ -199,13 +227,8 @@ static int take_room(struct heap *heap)
 	heap->jobs = heap->options.threads > 1 ? HEAP_JOBS : HEAP_JOBS_OF_ONE;
 	heap->walks = take((heap->jobs + 1) * sizeof(*heap->walks));
 	heap->window = take(WALK_WINDOW);
-	if (!heap->area || !heap->area_key || !heap->heaps || !heap->tcaches.address ||
-	    !heap->cached.chunk || !heap->links || !heap->seed || !heap->walks ||
-	    !heap->window)
-		return -ENOMEM;
-	if (heap->options.survey)
-		heap->survey = survey_new(heap->area_capacity);
-	if (heap->options.survey && !heap->survey)
+	if (!heap->tcaches.address || !heap->cached.chunk || !heap->links ||
+	    !heap->seed || !heap->walks || !heap->window)
 		return -ENOMEM;
 	return walk_pool_new(&heap->pool, heap->memory, heap->options.threads);
 }
@@ -431,12 +454,20 @@ bool heap_is_locked(const struct heap *heap)
 	return false;
 }
 
+/* A program with more arenas than there was room for has more stretches, too. */
+static int make_room(struct heap *heap)
+{
+	int error = size_arenas(heap);
+
+	return error ? error : take_areas(heap);
+}
+
 int heap_look(struct heap *heap, struct fault *fault)
 {
 	int error;
 
 	begin_reading(heap);
-	error = heap->needs_room ? size_arenas(heap) : read_arenas(heap);
+	error = heap->needs_room ? make_room(heap) : read_arenas(heap);
 	if (!heap->needs_room || !error)
 		heap->needs_room = error == -ENOSPC && heap->arena_capacity < ARENAS_MAX;
 	if (!error && !heap->arena_count)

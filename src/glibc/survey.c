@@ -3,6 +3,7 @@
 #include "base/sort.h"
 #include "base/take.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ enum {
 
 _Static_assert(HEAP_AREAS <= 1 << INDEX_BITS, "an area's index fits its key");
 
-struct survey *survey_new(unsigned areas)
+struct survey *survey_new(void)
 {
 	struct survey *survey = take(sizeof(*survey));
 
@@ -26,12 +27,24 @@ struct survey *survey_new(unsigned areas)
 	survey->log.piece = take(LOG_PIECES * sizeof(*survey->log.piece));
 	survey->log.mask = LOG_PIECES - 1;
 	survey->cached = take(CACHED * sizeof(*survey->cached));
-	survey->stretch = take(areas * sizeof(*survey->stretch));
 	survey->tail = take(TAIL_RUNS * sizeof(*survey->tail));
-	if (survey->log.piece && survey->cached && survey->stretch && survey->tail)
+	if (survey->log.piece && survey->cached && survey->tail)
 		return survey;
 	survey_free(survey);
 	return NULL;
+}
+
+int survey_fit(struct survey *survey, unsigned areas)
+{
+	uint64_t *stretch = survey ? take(areas * sizeof(*stretch)) : NULL;
+
+	if (!survey)
+		return 0;
+	if (!stretch)
+		return -ENOMEM;
+	free(survey->stretch);
+	survey->stretch = stretch;
+	return 0;
 }
 
 void survey_free(struct survey *survey)

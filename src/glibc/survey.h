@@ -33,8 +33,10 @@ struct survey_visitor {
 	void *context;
 };
 
-/* For AREAS stretches of heap. */
-struct survey *survey_new(unsigned areas);
+struct survey *survey_new(void);
+
+/* Makes room for AREAS stretches of heap in SURVEY, which may be null. 0 or -ENOMEM. */
+int survey_fit(struct survey *survey, unsigned areas);
 void survey_free(struct survey *survey);
 
 /* Finds everything that heap_look's records speak of: areas, and the chunks in threads'
