@@ -148,7 +148,7 @@ static int open_reader(struct source *source, struct fault *fault)
 		.unusable_for_bytes = source->options.unusable_for_bytes,
 	};
 	enum pagemap_method method;
-	struct attached attached;
+	struct attached attached = {0};
 	int error;
 
 	error = find_malloc(source, &attached, fault);

@@ -1,8 +1,8 @@
 /* hang.c: a program that catches its reader. A page of its heap is there when a reader
  * looks which pages are resident, and gone when the reader comes to copy it; whoever
  * touches it then waits for userfaultfd, which nobody answers until the program is told
- * to. It says "ready"; "lurks" after a line on standard input, "caught" and the thread when
- * a reader is, and "let go" after another line. */
+ * to. It says "ready"; "lurks" after a line on standard input, "caught" and the thread
+ * when a reader is, and "let go" after another line. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
