@@ -123,15 +123,12 @@ static int read_heap(struct tracer *tracer, struct fault *fault)
 	return TRACER_RUNS;
 }
 
-static int open_readings(struct tracer *tracer, struct fault *fault)
+static int read_first(struct tracer *tracer, struct fault *fault)
 {
 	int error;
 
 	if (!tracer->options.reading_ns)
 		return 0;
-	error = open_source(tracer, fault);
-	if (error)
-		return error;
 	if (tracer->waits)
 		snprintf(tracer->waiting, sizeof(tracer->waiting),
 			 "process %d (%s) has allocated nothing through malloc yet: "
@@ -219,12 +216,15 @@ static int open_new(struct tracer **tracer, int pid, const struct tracer_options
 	/* Not every process is in a cgroup that can be told. */
 	if (cgroup_memory_id(&new->process, &new->cgroup))
 		new->cgroup = 0;
+	/* First: where a file of the process does not open, nobody else may try to. */
+	error = options->reading_ns ? open_source(new, fault) : 0;
 	/* Before the probes: its price is measured for some time. */
-	error = open_bursts(new, fault);
+	if (!error)
+		error = open_bursts(new, fault);
 	if (!error)
 		error = open_probe(new, fault);
 	if (!error)
-		error = open_readings(new, fault);
+		error = read_first(new, fault);
 	if (error) {
 		tracer_close(new);
 		return error;

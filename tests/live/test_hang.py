@@ -221,12 +221,13 @@ def check_files(tap):
                    done.stderr)
             server.say("hold")
             server.line()
-            with Reader("stat", "-p", target.pid, "--once") as reader:
-                tap.equal(server.line(), "held", "the reader is caught")
-                _, said = reader.process.communicate(timeout=harness.PATIENCE_S)
-                tap.equal(reader.process.returncode, 1, "it gives up", said)
-                tap.ok(re.search(rf"cannot attach to process {target.pid} \(program\): .* "
-                                 "has not returned", said), "and says why", said)
+            for verb, *args in (("stat", "--once"), ("alert",), ("trace", "--for", "1s")):
+                with Reader(verb, "-p", target.pid, *args) as reader:
+                    tap.equal(server.line(), "held", f"{verb} is caught")
+                    _, said = reader.process.communicate(timeout=harness.PATIENCE_S)
+                    tap.equal(reader.process.returncode, 1, f"{verb} gives up", said)
+                    tap.ok(re.search(rf"cannot attach to process {target.pid} \(program\): "
+                                     ".* has not returned", said), f"{verb} says why", said)
             with Reader("stat", "-p", target.pid, "--once") as reader:
                 server.line()
                 reader.process.send_signal(signal.SIGKILL)
