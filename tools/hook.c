@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,6 +38,10 @@ struct job {
 	char json[ALERT_TEXT_BYTES];
 	size_t json_bytes;
 };
+
+/* What runs now, for a signal's handler: process groups, 0: none. There is one hook in a
+ * program. */
+static atomic_int groups[RUNNING_MAX];
 
 struct running {
 	pid_t pid; /* 0: none */
@@ -118,6 +123,16 @@ static void free_hook(struct hook *hook)
 	free(hook);
 }
 
+static void end_groups(void)
+{
+	for (size_t i = 0; i < RUNNING_MAX; i++) {
+		int group = atomic_load(&groups[i]);
+
+		if (group)
+			kill(-group, SIGKILL);
+	}
+}
+
 int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
 	     struct fault *fault)
 {
@@ -127,6 +142,7 @@ int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
 	if (error)
 		return fault_set(fault, EXIT_FAILED, error, "out of memory");
 	made->mask = *mask;
+	verb_at_second_stop(end_groups);
 	made->argv[0] = "/bin/sh";
 	made->argv[1] = "-c";
 	made->argv[2] = (char *)command;
@@ -253,6 +269,7 @@ static void start(struct hook *hook, struct job *job, struct running *running,
 			  strerror(-error));
 		return;
 	}
+	atomic_store(&groups[running - hook->running], running->pid);
 	memcpy(running->rule, job->rule, sizeof(running->rule));
 	running->until_ns = now_ns + RUN_NS_MAX;
 }
@@ -279,6 +296,7 @@ static void reap(struct hook *hook, int64_t now_ns)
 		if (waitpid(running->pid, &status, WNOHANG) == running->pid) {
 			tell_end(running, status);
 			running->pid = 0;
+			atomic_store(&groups[i], 0);
 		} else if (now_ns > running->until_ns) {
 			kill(-running->pid, SIGKILL);
 		}

@@ -511,6 +511,10 @@ static int take_recorded(struct reporter *reporter, const struct sample *from,
 /* A line that is wrong ends a recording; what is before it is reported on. */
 static int end_of_recording(struct reporter *reporter, int result, struct fault *fault)
 {
+	if (!reporter->readings && result == SOURCE_ENDED && !reporter->pid)
+		return fault_set(fault, EXIT_FAILED, -ENODATA,
+				 "%s has no rows: its header is all there is",
+				 reporter->options->replay);
 	if (!reporter->readings && result == SOURCE_ENDED)
 		return fault_set(fault, EXIT_FAILED, -ENODATA,
 				 "%s has no rows of process %d",

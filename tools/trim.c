@@ -336,6 +336,11 @@ static int trim_fault(const struct session *session, int error, struct fault *fa
 				 "the sampler in process %d (%s) has not trimmed in a "
 				 "minute",
 				 process->pid, process->comm);
+	if (error == -EPROTO)
+		return fault_set(fault, EXIT_NO_SOURCE, error,
+				 "what process %d (%s) calls " RING_MEMFD
+				 " is not a sampler's memory, or is damaged",
+				 process->pid, process->comm);
 	return fault_set(fault, error == -EPERM ? EXIT_NOT_PERMITTED : EXIT_FAILED, error,
 			 "cannot ask the sampler in process %d (%s): %s", process->pid,
 			 process->comm, strerror(-error));

@@ -10,6 +10,7 @@
 
 /* Lock-free, as a signal handler needs it. */
 static atomic_bool stop_asked;
+static void (*_Atomic last_act)(void);
 
 __attribute__((format(printf, 2, 0))) static void tell(const char *verb,
 						       const char *format, va_list args)
@@ -71,15 +72,29 @@ void verb_tell_missing(const struct sample *sample, char told[SAMPLE_TEXT])
 		  sample->missing);
 }
 
+/* The second signal ends the program as if nothing caught it: once this has returned,
+ * which is when it is let in. */
 static void ask_stop(int signal)
 {
-	(void)signal;
-	atomic_store(&stop_asked, true);
+	struct sigaction plain = {.sa_handler = SIG_DFL};
+	void (*last)(void) = atomic_load(&last_act);
+
+	if (!atomic_exchange(&stop_asked, true))
+		return;
+	if (last)
+		last();
+	sigaction(signal, &plain, NULL);
+	raise(signal);
+}
+
+void verb_at_second_stop(void (*fn)(void))
+{
+	atomic_store(&last_act, fn);
 }
 
 void verb_catch_stop(sigset_t *before)
 {
-	struct sigaction action = {.sa_handler = ask_stop, .sa_flags = (int)SA_RESETHAND};
+	struct sigaction action = {.sa_handler = ask_stop};
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 	sigemptyset(&action.sa_mask);

@@ -30,4 +30,7 @@ bool verb_stop_asked(void);
 /* Set from the first signal on: for source_options.hurry. */
 const atomic_bool *verb_stop_flag(void);
 
+/* FN is what a second such signal does before it ends the program: from a handler. */
+void verb_at_second_stop(void (*fn)(void));
+
 #endif

@@ -45,6 +45,7 @@ struct term_state {
 struct rule_state {
 	int64_t pending_ns, since_ns, clear_ns;
 	int64_t ended_ns; /* the last alert */
+	int64_t gap_ns;	  /* since SINCE_NS: without readings */
 	int64_t hold_ns;  /* how long the condition must not hold before an alert ends */
 	struct term_state term[RULE_TERMS];
 };
@@ -449,6 +450,7 @@ static void tell(struct watch *watch, unsigned index, enum alert_kind kind,
 		.rule_index = index,
 		.time_ns = watch->last_ns,
 		.since_ns = state->since_ns,
+		.gap_ns = state->gap_ns,
 		.pid = watch->pid,
 		.comm = watch->comm,
 		.sample = sample,
@@ -477,6 +479,7 @@ static void begin_alert(struct watch *watch, unsigned index, const struct sample
 		state->hold_ns = usual_ns;
 	}
 	state->since_ns = watch->last_ns;
+	state->gap_ns = 0;
 	state->clear_ns = state->pending_ns = NEVER;
 	tell(watch, index, ALERT_BEGIN, ALERT_HOLDS, sample, fn, context);
 }
@@ -570,10 +573,12 @@ static void set_back(struct watch *watch, int64_t back_ns)
 
 /* Nobody knows what held between two samples that are far apart: what is to hold for some
  * time begins anew. */
-static void break_off(struct watch *watch)
+static void break_off(struct watch *watch, int64_t apart_ns)
 {
-	for (unsigned i = 0; i < watch->rules->count; i++)
+	for (unsigned i = 0; i < watch->rules->count; i++) {
 		watch->state[i].pending_ns = watch->state[i].clear_ns = NEVER;
+		watch->state[i].gap_ns += apart_ns;
+	}
 }
 
 static void see_time(struct watch *watch, int64_t time_ns)
@@ -585,7 +590,7 @@ static void see_time(struct watch *watch, int64_t time_ns)
 	else if (!watch->usual_ns)
 		watch->usual_ns = apart_ns;
 	else if (apart_ns > 3 * watch->usual_ns + (int64_t)NS_PER_S)
-		break_off(watch);
+		break_off(watch, apart_ns);
 	else
 		watch->usual_ns += (apart_ns - watch->usual_ns) / 8;
 	watch->last_ns = time_ns;

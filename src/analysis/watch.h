@@ -44,6 +44,7 @@ struct alert {
 	const struct rule *rule;
 	unsigned rule_index;
 	int64_t time_ns, since_ns;
+	int64_t gap_ns; /* of that time, without readings */
 	int pid;
 	const char *comm;
 	const struct sample *sample; /* null: there is none */

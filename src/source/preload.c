@@ -256,6 +256,12 @@ static int cannot_follow(const struct source *source, int error, struct fault *f
 {
 	if (error == -ESRCH)
 		return error;
+	if (error == -EPROTO)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "the samples in process %d (%s) are damaged: something "
+				 "there writes over the sampler's memory; until it is "
+				 "started anew, --source heap reads the heap itself",
+				 source->process.pid, source->process.comm);
 	return fault_set(fault, EXIT_FAILED, error,
 			 "the sampler in process %d (%s) cannot be read any more: %s",
 			 source->process.pid, source->process.comm, strerror(-error));

@@ -131,12 +131,26 @@ static void evidence_text(struct text *text, const struct evidence *evidence,
 		trend_text(text, evidence);
 }
 
+/* Where nobody looked, be it because the clock was set, is no part of how long it held.
+ */
+static void after(struct text *text, const struct alert *alert)
+{
+	int64_t seen_ns = alert->time_ns - alert->since_ns - alert->gap_ns;
+
+	text_string(text, "after ");
+	units_ns(text, (uint64_t)seen_ns);
+	if (alert->gap_ns) {
+		text_string(text, " and ");
+		text_string(text, units_span_text((double)alert->gap_ns / NS_PER_S).s);
+		text_string(text, " without readings");
+	}
+	text_string(text, ", ");
+}
+
 void alert_sentence(struct text *text, const struct alert *alert)
 {
 	if (alert->kind == ALERT_END) {
-		text_string(text, "after ");
-		units_ns(text, (uint64_t)(alert->time_ns - alert->since_ns));
-		text_string(text, ", ");
+		after(text, alert);
 		text_string(text, reasons[alert->reason]);
 	}
 	/* What no longer holds is no evidence for people. */
@@ -246,6 +260,8 @@ void alert_json(struct text *text, const struct alert *alert)
 	json_member_i64(text, "pid", alert->pid);
 	json_member_string(text, "comm", alert->comm);
 	member_time(text, "since", alert->since_ns);
+	if (alert->gap_ns)
+		json_member_i64(text, "gap_ns", alert->gap_ns);
 	json_member_string(text, "reason", reasons[alert->reason]);
 	json_member_string(text, "says", alert->rule->text);
 	json_sentence(text, alert);

@@ -171,6 +171,30 @@ def one_command_of_a_rule(tap, folder, oracle):
     tap.equal(said.read_text().split(), ["start", "stop"] * 2, "one after the other")
 
 
+def a_second_signal(tap, folder, oracle):
+    """A command that hangs, and what it has started, end with the program."""
+    said = pathlib.Path(folder) / "pids"
+    command = f"trap '' TERM; sleep 1000 & echo $$ $! >>{said}; wait; wait; sleep 1000"
+    with Alert(folder, "-p", oracle.pid, "-r", "rss > 1", "--exec", command, "0.05") as run:
+        harness.until(lambda: said.exists() and said.read_text().endswith("\n"), "the command")
+        run.process.send_signal(signal.SIGTERM)
+        run.says(" END ")
+        pids = [int(word) for word in said.read_text().split()]
+        tap.equal(run.process.poll(), None, "after one signal they have a minute")
+        run.process.send_signal(signal.SIGTERM)
+        tap.equal(run.wait(), -signal.SIGTERM, "a second one ends it")
+
+        def gone(pid):
+            try:
+                stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+            except OSError:
+                return True
+            return stat.rpartition(")")[2].split()[0] in "ZX"
+
+        harness.until(lambda: all(gone(pid) for pid in pids), "the command's end")
+        tap.ok(pids, "and all that it runs", pids)
+
+
 def rules_are_read_again(tap, folder, oracle):
     file = pathlib.Path(folder) / "rules.ini"
     file.write_text("[one]\nwhen = rss > 1\n")
@@ -337,7 +361,8 @@ def main():
             judge = the_default_rules(tap, folder)
         scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
         with tap.section("a target"), harness.Oracle(scenario) as oracle:
-            for test in (begins_and_ends, one_command_of_a_rule, rules_are_read_again,
+            for test in (begins_and_ends, one_command_of_a_rule, a_second_signal,
+                         rules_are_read_again,
                          probes, system_log, what_is_wrong):
                 with tap.section(test.__name__):
                     test(tap, folder, oracle)

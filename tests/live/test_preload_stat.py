@@ -271,6 +271,10 @@ def check_hostile(tap):
             good = {1, 69}
         tap.ok(statuses <= good, f"{kind}: refused", statuses, *said)
         tap.ok(all(text.count("\n") == 1 for text in said), f"{kind}: in one line", *said)
+        tap.ok(not any("Protocol error" in text for text in said), f"{kind}: with a reason", *said)
+        if kind == "body":
+            tap.ok(all("are damaged" in text and "--source heap" in text for text in said),
+                   f"{kind}: and what can be done", *said)
 
 
 def main():

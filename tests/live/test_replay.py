@@ -97,6 +97,23 @@ def check_sampler(tap, path):
     tap.ok(",preload," in text, "by the sampler", text[:300])
 
 
+def check_header(tap, path, target):
+    """A recording without rows, and one whose clock was set while an alert was on."""
+    text = record(path, "-p", target.pid, "--csv", "0", 3)
+    lines = text.splitlines(keepends=True)
+    path.write_text(lines[0], encoding="utf-8")
+    done = harness.fragscope("report", "--replay", path)
+    tap.equal((done.returncode, done.stderr),
+              (1, f"fragscope: {path} has no rows: its header is all there is\n"), "a header alone")
+    rows = [f"{time}.000Z,{lines[1].split(',', 1)[1]}" for time in
+            ("2014-01-01T00:00:00", "2014-01-01T00:00:01", "2014-01-01T00:00:02",
+             "2026-01-01T00:00:00", "2026-01-01T00:00:01")]
+    path.write_text(lines[0] + "".join(rows), encoding="utf-8")
+    done = harness.fragscope("alert", "--replay", path, "-r", "rss > 1")
+    tap.ok("after 3.00s and 12 years without readings, no more readings" in done.stdout,
+           "a clock that jumps", done.stdout, done.stderr)
+
+
 def main():
     tap = Tap()
     with harness.scratch() as directory, Oracle(SCENARIO) as target, Oracle("--chunks 9") as other:
@@ -107,6 +124,8 @@ def main():
             check_converted(tap, directory, target)
         with tap.section("cut"):
             check_cut(tap, path, target)
+        with tap.section("header"):
+            check_header(tap, path, target)
         with tap.section("pipe"):
             check_pipe(tap, target)
         with tap.section("sampler"):

@@ -108,14 +108,19 @@ static void a_line_is_one_line(void **state)
 	tzset();
 	begin("crumbs: frag > 0.9 severity critical");
 	add(0, 0.95);
-	assert_string_equal(written(alert_text), "22:13:20 BEGIN critical a\"b\\x0a[4711] "
-						 "crumbs: frag is 0.950 (> 0.900)\n");
+	assert_string_equal(written(alert_text),
+			    "22:13:20 BEGIN critical a\"b\\x0a[4711] "
+			    "crumbs: frag is 0.950 (> 0.900)\n");
 	alert.kind = ALERT_END;
 	alert.reason = ALERT_HOLDS_NOT;
 	alert.time_ns += INT64_C(65000000000);
 	assert_string_equal(written(alert_text),
 			    "22:14:25 END   critical a\"b\\x0a[4711] "
 			    "crumbs: after 65.0s, holds no longer\n");
+	alert.gap_ns = INT64_C(380160000000000000);
+	alert.time_ns += alert.gap_ns;
+	assert_sentence("after 65.0s and 12 years without readings, holds no longer");
+	assert_non_null(strstr(written(alert_json), "\"gap_ns\":380160000000000000,"));
 }
 
 static void json_has_it_all(void **state)

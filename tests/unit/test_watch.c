@@ -181,6 +181,26 @@ static void a_gap_begins_a_for_anew(void **state)
 	stop();
 }
 
+/* A clock that was set by twelve years, say: nobody saw an alert hold for so long. */
+static void a_gap_is_no_part_of_how_long_it_held(void **state)
+{
+	const int64_t gap_s = 380160000;
+
+	(void)state;
+	watch_by("free_chunks > 10");
+	see_many(20, 11);
+	now_s += gap_s;
+	see_many(5, 11);
+	see_many(40, 10);
+	assert_int_equal(told_count, 2);
+	assert_int_equal(told[1].gap_ns, (gap_s + 1) * NS_PER_S);
+	see_many(20, 11);
+	see_many(400, 10);
+	assert_int_equal(told_count, 4);
+	assert_int_equal(told[3].gap_ns, 0);
+	stop();
+}
+
 static void drops_are_told_from_the_top_of_the_window(void **state)
 {
 	(void)state;
@@ -372,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_gap_is_no_drop_to_zero),
 		cmocka_unit_test(what_is_absent_ends_nothing),
 		cmocka_unit_test(a_gap_begins_a_for_anew),
+		cmocka_unit_test(a_gap_is_no_part_of_how_long_it_held),
 		cmocka_unit_test(drops_are_told_from_the_top_of_the_window),
 		cmocka_unit_test(rises_are_told_by_size_too),
 		cmocka_unit_test(trends_need_their_window),
