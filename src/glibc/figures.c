@@ -258,22 +258,22 @@ static void set_par(struct heap *heap, struct figures *fig, uint64_t *mmaps,
 		   most(heap->par[0].thp_page_bytes, heap->par[0].huge_page_bytes));
 }
 
-/* The mapped chunks that were found are all, when they add up to what mp_ counts. */
 static void set_mapped(struct heap *heap, struct figures *fig, uint64_t mmaps,
 		       uint64_t mmapped_bytes)
 {
-	/* From 2.43 on, mremap_chunk counts 16 bytes too many each time it is called. */
-	uint64_t excess = mmapped_bytes - heap->mmapped_bytes;
-	bool drifts = heap->instance[0].layout->mmapped_has_trailer;
-
-	if (heap->mmapped_chunks == mmaps &&
-	    (excess == 0 || (drifts && excess % 16 == 0 && excess < mmapped_bytes)))
-
+	if (heap->mmapped_exact)
 		figure_set(fig, FIG_MMAPPED_RESIDENT_BYTES, heap->mmapped_resident_bytes);
-	else
-		heap_miss(heap, "found %llu of %llu mmapped chunks",
+	else if (heap->mmapped_chunks < mmaps)
+		heap_miss(heap,
+			  "found %llu of %llu mmapped chunks, which have %llu bytes",
 			  (unsigned long long)heap->mmapped_chunks,
-			  (unsigned long long)mmaps);
+			  (unsigned long long)mmaps, (unsigned long long)mmapped_bytes);
+	else
+		heap_miss(heap,
+			  "which of %llu places are the %llu mmapped chunks, of %llu "
+			  "bytes, is not clear",
+			  (unsigned long long)heap->mmapped_chunks,
+			  (unsigned long long)mmaps, (unsigned long long)mmapped_bytes);
 }
 
 static void miss_unread(struct heap *heap, const struct totals *totals)

@@ -16,6 +16,7 @@ enum {
 	PAGE_BLOCKS = 1024, /* flags of 2 GB, half a megabyte of ours */
 	ARENAS_MAX = 1 << 14,
 	ARENAS_SPARE = 16,
+	PLACES_SPARE = 4096,
 	AREAS_SPARE = 4096,
 	TCACHE_ATTEMPTS = 3,
 };
@@ -210,6 +211,16 @@ static int take_areas(struct heap *heap)
 	return 0;
 }
 
+/* For twice as many mmapped chunks as there are, and as many other places again. */
+static unsigned places_room(const struct heap *heap)
+{
+	uint64_t room = PLACES_SPARE;
+
+	for (unsigned i = 0; i < heap->instance_count; i++)
+		room += 4 * (uint64_t)heap->par[i].n_mmaps;
+	return heap->arena_count && room < HEAP_PLACES ? (unsigned)room : HEAP_PLACES;
+}
+
 static int take_room(struct heap *heap)
 {
 	if (heap->options.quick)
@@ -226,9 +237,11 @@ static int take_room(struct heap *heap)
 	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
 	heap->jobs = heap->options.threads > 1 ? HEAP_JOBS : HEAP_JOBS_OF_ONE;
 	heap->walks = take((heap->jobs + 1) * sizeof(*heap->walks));
+	heap->place_capacity = places_room(heap);
+	heap->places = take(heap->place_capacity * sizeof(*heap->places));
 	heap->window = take(WALK_WINDOW);
 	if (!heap->tcaches.address || !heap->cached.chunk || !heap->links ||
-	    !heap->seed || !heap->walks || !heap->window)
+	    !heap->seed || !heap->walks || !heap->places || !heap->window)
 		return -ENOMEM;
 	return walk_pool_new(&heap->pool, heap->memory, heap->options.threads);
 }
@@ -299,6 +312,7 @@ void heap_free(struct heap *heap)
 	links_free(heap->links);
 	free(heap->seed);
 	free(heap->walks);
+	free(heap->places);
 	free(heap->window);
 	free(heap);
 }

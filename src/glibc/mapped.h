@@ -1,7 +1,7 @@
 /* mapped.h: what malloc got by mmap and keeps no list of: the chunks with a mapping of
  * their own, and stretches of a main arena that could not use the program break. They are
- * found by their headers at the beginnings of anonymous memory, and believed when they
- * add up to what malloc itself has counted. */
+ * found by their headers at the beginnings of anonymous pages. Other memory may look the
+ * same: those places are believed that add up to what malloc itself has counted. */
 #ifndef FRAGSCOPE_MAPPED_H
 #define FRAGSCOPE_MAPPED_H
 
@@ -16,6 +16,17 @@ struct mapped_arena {
 		wanted_bytes; /* of its system_mem not yet found; less as more is found */
 	struct walk_totals *totals;
 };
+
+/* A place that looks like an mmapped chunk. */
+struct mapped_place {
+	uint64_t start;
+	uint64_t bytes;
+	uint64_t behind;   /* bytes of this place and all behind it */
+	uint32_t pick;	   /* in the order of depth: the places that are chosen */
+	bool fills_region; /* with others it makes up all of a mapping */
+};
+
+enum { MAPPED_HEADERS = 128 };
 
 /* Called with each stretch of ARENA that was walked. */
 typedef void mapped_area_fn(const struct walk_area *area, unsigned arena, void *context);
@@ -33,13 +44,23 @@ struct mapped_search {
 	struct mapped_arena *arena;
 	unsigned arena_count;
 	uint8_t *buffer; /* WALK_WINDOW bytes */
+	struct mapped_place *place;
+	unsigned place_capacity;
 	struct links *links;
 	mapped_area_fn *found;
 	void *context;
-	/* Filled in: */
+	/* Filled in. IS_EXACT: the chunks are those that malloc counts, and no other set
+	 * of places can be; else CHUNKS is how many places there are. */
+	bool is_exact;
 	uint64_t chunks;
 	uint64_t bytes;
 	uint64_t resident_bytes;
+	/* Its own: */
+	unsigned place_count;
+	uint64_t header_at[MAPPED_HEADERS]; /* read ahead, in order of address */
+	uint64_t header[MAPPED_HEADERS][2];
+	bool has_header[MAPPED_HEADERS];
+	unsigned header_count, header_next, ahead;
 };
 
 /* Looks until all that is wanted is found, or nothing is left to look at. */

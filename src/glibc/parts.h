@@ -4,6 +4,7 @@
 
 #include "glibc/chain.h"
 #include "glibc/heap.h"
+#include "glibc/mapped.h"
 #include "glibc/pool.h"
 #include "glibc/tcache.h"
 
@@ -16,6 +17,7 @@ enum {
 	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart */
 	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are read one by one */
 	HEAP_AREAS = 1 << 15,	 /* at most */
+	HEAP_PLACES = 1 << 16,	 /* that look like mmapped chunks, at most */
 	HEAP_GROWTH =
 		256 << 20, /* what an arena may get while it is read, and be believed */
 
@@ -43,7 +45,7 @@ struct arena_work {
 	uint64_t fast_in_doubt_bytes;
 	uint64_t sum_in_doubt_bytes; /* by which what was found differs from system_mem */
 
-	bool lacks; /* not all of its memory is known */
+	bool lacks;	/* not all of its memory is known */
 	bool has_quick; /* QUICK_BYTES is the largest hole */
 	uint64_t quick_bytes;
 	uint64_t quick_top_bytes;
@@ -83,7 +85,10 @@ struct heap {
 
 	struct chain_reader *chains;
 	uint8_t *window;
-	struct survey *survey;	 /* null unless options.survey */
+	struct survey *survey; /* null unless options.survey */
+	struct mapped_place *places;
+	unsigned place_capacity;
+	bool mmapped_exact;	 /* see mapped.h */
 	uint64_t mmapped_chunks; /* found; mp_ says how many there are */
 	uint64_t mmapped_bytes;
 	uint64_t mmapped_resident_bytes;

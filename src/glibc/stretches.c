@@ -3,7 +3,6 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/sort.h"
-#include "glibc/mapped.h"
 
 #include <errno.h>
 #include <string.h>
@@ -522,6 +521,8 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		.arena = part,
 		.arena_count = heap->instance_count,
 		.buffer = heap->window,
+		.place = heap->places,
+		.place_capacity = heap->place_capacity,
 		.links = heap->links,
 		.found = found_stretch,
 		.context = heap,
@@ -546,6 +547,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 				  (unsigned long long)part[i].wanted_bytes);
 		}
 
+	heap->mmapped_exact = search.is_exact;
 	heap->mmapped_chunks = search.chunks;
 	heap->mmapped_bytes = search.bytes;
 	heap->mmapped_resident_bytes = search.resident_bytes;

@@ -194,6 +194,17 @@ def run_crooked(tap):
         refused(tap, target.pid, NO_SOURCE, "damaged")
 
 
+def run_look_alikes(tap):
+    """Memory that looks like mmapped chunks, where they are looked for first."""
+    with Plain([harness.program("crooked"), "mapped"]) as target:
+        row = harness.stat(target.pid).row
+        tap.equal(row["status"], "complete", "status", row.get("missing"))
+        tap.equal(row["mmapped_chunks"], 3, "chunks")
+        # The first and the last page of a chunk were written, and all between.
+        tap.equal(row["mmapped_resident_bytes"], row["mmapped_bytes"], "all are resident")
+        tap.ok(row["other_resident_bytes"] > 16 << 20, "the rest is not malloc's", row)
+
+
 def run_exec(tap):
     """The process becomes another program while it is watched."""
     plain = harness.program("plain")
@@ -238,6 +249,7 @@ CASES = [
     ("zombie", run_zombie),
     ("corrupt heap", run_corrupt),
     ("crooked lists", run_crooked),
+    ("look-alikes", run_look_alikes),
     ("exec", run_exec),
 ]
 

@@ -1,14 +1,16 @@
-/* crooked.c: a program whose own malloc lists it has bent, for glibc with thread caches:
- * "cache" chains the chunks of each cached size to themselves, "ring" leads the list of
- * arenas in a circle that leaves the main arena out. It says "ready PID" and waits for
- * the end of its input; it calls malloc no more. */
+/* crooked.c: a program whose heap is not what it seems. "cache" chains the chunks of each
+ * size in a thread's cache to themselves, "ring" leads the list of arenas in a circle
+ * that leaves the main arena out, "mapped" has memory of its own that looks like mmapped
+ * chunks, right before those that are. It says "ready PID" and waits for the end of its
+ * input; it calls malloc no more. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { SIZES = 60, DEEP = 7, THREADS = 3 };
+enum { SIZES = 60, DEEP = 7, THREADS = 3, PAGE = 4096, OWN_BYTES = 16 << 20 };
 
 /* Offsets in the malloc_state of glibc 2.27 to 2.42, from the unsorted bin's address. */
 enum { BIN_TO_STATE = 96, STATE_NEXT = 2160 };
@@ -73,6 +75,35 @@ static void bend_ring(void)
 	(void)fence;
 }
 
+/* The kernel maps from the top down: what is mapped later lies before. */
+static void look_alike(void)
+{
+	static const size_t sizes[] = {300000, 1 << 20, 5 << 19};
+	uint64_t *own;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		void *chunk = malloc(sizes[i]);
+
+		if (!chunk)
+			_exit(2);
+		memset(chunk, 1, sizes[i]);
+	}
+	own = mmap(NULL, OWN_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		   -1, 0);
+	if (own == MAP_FAILED)
+		_exit(2);
+	memset(own, 2, OWN_BYTES);
+	for (size_t at = 3 * PAGE; at < OWN_BYTES; at += 7 * PAGE) {
+		own[at / 8] = 0;
+		own[at / 8 + 1] = 65 * PAGE | 2;
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*bend)(void);
+} bends[] = {{"cache", bend_cache}, {"ring", bend_ring}, {"mapped", look_alike}};
+
 int main(int argc, char **argv)
 {
 	char line[32] = "ready ", digits[16];
@@ -80,10 +111,9 @@ int main(int argc, char **argv)
 
 	if (argc != 2)
 		return 2;
-	if (!strcmp(argv[1], "cache"))
-		bend_cache();
-	else
-		bend_ring();
+	for (size_t i = 0; i < sizeof(bends) / sizeof(*bends); i++)
+		if (!strcmp(argv[1], bends[i].name))
+			bends[i].bend();
 	for (int pid = getpid(); pid; pid /= 10)
 		digits[count++] = (char)('0' + pid % 10);
 	while (count)

@@ -1,0 +1,279 @@
+/* test_mapped.c: which places among look-alikes are malloc's mapped chunks. */
+#include "glibc/mapped.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { PAGE = 4096, PAGES = 256, PLACES = 64, REGIONS = 8 };
+
+#define BASE UINT64_C(0x7f0000000000)
+
+/* Memory of PAGES pages from BASE on; those beyond and in gaps are not there. */
+struct fixture {
+	struct memory memory; /* first: a struct memory is what the callbacks get */
+	uint8_t bytes[PAGES * PAGE];
+	uint8_t flags[PAGES];
+	struct region region[REGIONS];
+	struct regions regions;
+	struct mapped_place place[PLACES];
+	struct pages *pages;
+	struct mapped_search search;
+};
+
+static struct fixture *now;
+
+static int read_bytes(struct memory *memory, const struct span *spans, unsigned count)
+{
+	struct fixture *fixture = (struct fixture *)memory;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (spans[i].addr < BASE ||
+		    spans[i].addr + spans[i].len > BASE + sizeof(fixture->bytes))
+			return (int)i;
+		memcpy(spans[i].to, fixture->bytes + (spans[i].addr - BASE),
+		       spans[i].len);
+	}
+	return (int)count;
+}
+
+static int read_flags(struct memory *memory, uint64_t start, unsigned count,
+		      uint8_t *flags)
+{
+	struct fixture *fixture = (struct fixture *)memory;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t page = (start - BASE) / PAGE + i;
+
+		flags[i] = page < PAGES ? fixture->flags[page] : 0;
+	}
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	now = calloc(1, sizeof(*now));
+	if (!now)
+		return -1;
+	now->memory = (struct memory){
+		.read = read_bytes, .pages = read_flags, .page_shift = 12};
+	now->pages = pages_new(&now->memory, 16);
+	now->regions.region = now->region;
+	now->search = (struct mapped_search){
+		.memory = &now->memory,
+		.pages = now->pages,
+		.regions = &now->regions,
+		.heap_max_bytes = 64 << 20,
+		.place = now->place,
+		.place_capacity = PLACES,
+	};
+	return now->pages ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pages_free(now->pages);
+	free(now);
+	return 0;
+}
+
+/* A mapping of pages [FROM, TO), all resident. */
+static void map(unsigned from, unsigned to)
+{
+	now->region[now->regions.count++] = (struct region){
+		BASE + (uint64_t)from * PAGE, BASE + (uint64_t)to * PAGE, false};
+	memset(now->flags + from, PAGE_RESIDENT, to - from);
+	memset(now->bytes + (size_t)from * PAGE, 0xaa, (size_t)(to - from) * PAGE);
+}
+
+/* What looks like an mmapped chunk of COUNT pages at page AT. */
+static void look_alike(unsigned at, unsigned count)
+{
+	uint64_t field = (uint64_t)count * PAGE;
+	uint64_t header[2] = {0};
+
+	header[1] = field - (now->search.has_trailer ? 16 : 0);
+	header[1] |= CHUNK_MMAPPED;
+	memcpy(now->bytes + (size_t)at * PAGE, header, sizeof(header));
+}
+
+/* The same, and malloc counts it. */
+static void chunk(unsigned at, unsigned count)
+{
+	look_alike(at, count);
+	now->search.wanted_chunks++;
+	now->search.wanted_bytes += (uint64_t)count * PAGE;
+}
+
+static void found(unsigned resident_pages)
+{
+	mapped_find(&now->search);
+	assert_true(now->search.is_exact);
+	assert_int_equal(now->search.chunks, now->search.wanted_chunks);
+	assert_int_equal(now->search.resident_bytes, (uint64_t)resident_pages * PAGE);
+}
+
+static void unclear(void)
+{
+	mapped_find(&now->search);
+	assert_false(now->search.is_exact);
+}
+
+static void chunks_alone(void **state)
+{
+	(void)state;
+	map(0, 10);
+	chunk(0, 4);
+	chunk(4, 6);
+	map(20, 25);
+	chunk(20, 5);
+	found(15);
+}
+
+static void none(void **state)
+{
+	(void)state;
+	map(0, 10);
+	look_alike(3, 2);
+	found(0);
+	assert_int_equal(now->search.place_count, 0);
+}
+
+/* Pages of other memory that begin as a chunk does lie before the chunks. */
+static void look_alikes_come_first(void **state)
+{
+	(void)state;
+	map(0, 100);
+	for (unsigned i = 0; i < 20; i++)
+		look_alike(3 * i, 1 + i % 3);
+	chunk(70, 11);
+	chunk(81, 13);
+	map(110, 120);
+	chunk(113, 5);
+	now->flags[90] = now->flags[91] = 0;
+	found(27);
+}
+
+/* What is none reaches over one that is. */
+static void a_look_alike_hides_a_chunk(void **state)
+{
+	(void)state;
+	map(0, 100);
+	look_alike(10, 60);
+	chunk(20, 31);
+	chunk(80, 7);
+	chunk(90, 10);
+	found(48);
+}
+
+/* Chunks that make up their mappings leave no doubt, whatever lies elsewhere. */
+static void whole_mappings_are_taken(void **state)
+{
+	(void)state;
+	map(0, 10);
+	chunk(0, 10);
+	map(20, 40);
+	look_alike(25, 10);
+	now->flags[30] = 0;
+	found(10);
+}
+
+/* They are kept, and the rest is chosen. */
+static void the_rest_is_chosen(void **state)
+{
+	(void)state;
+	map(0, 30);
+	look_alike(2, 10);
+	look_alike(15, 3);
+	chunk(20, 4);
+	map(40, 50);
+	chunk(40, 10);
+	now->flags[5] = 0;
+	found(14);
+}
+
+static void two_ways_are_none(void **state)
+{
+	(void)state;
+	map(0, 30);
+	chunk(2, 5);
+	look_alike(12, 5);
+	now->flags[14] = 0;
+	unclear();
+	/* Unless they come to the same. */
+	now->flags[14] = PAGE_RESIDENT;
+	pages_forget(now->pages);
+	found(5);
+}
+
+static void what_does_not_add_up_is_none(void **state)
+{
+	(void)state;
+	map(0, 30);
+	chunk(2, 5);
+	chunk(12, 6);
+	now->search.wanted_bytes += PAGE;
+	unclear();
+	now->search.wanted_bytes -= PAGE;
+	now->search.wanted_chunks++;
+	unclear();
+	assert_int_equal(now->search.chunks, 2);
+}
+
+/* Among hundreds that are alike there is no choosing for ever. */
+static void choosing_ends(void **state)
+{
+	(void)state;
+	map(0, 200);
+	for (unsigned i = 0; i < 60; i++)
+		look_alike(3 * i, 1 + i % 2);
+	now->search.wanted_chunks = 30;
+	now->search.wanted_bytes = UINT64_C(59) * PAGE;
+	now->flags[1] = 0;
+	mapped_find(&now->search);
+	assert_false(now->search.is_exact);
+}
+
+/* From 2.43 on the mapping has 16 bytes behind the chunk, and mremap_chunk counts too
+ * many. */
+static void drifted_counts(void **state)
+{
+	(void)state;
+	now->search.has_trailer = true;
+	map(0, 30);
+	look_alike(1, 2);
+	chunk(4, 5);
+	chunk(12, 6);
+	now->search.wanted_bytes += 3 * 16;
+	found(11);
+	/* As often as not to tell any more, but all are found. */
+	memset(now->bytes + PAGE, 0, 16);
+	now->search.wanted_bytes += 600 * 16;
+	found(11);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(chunks_alone),
+		TEST(none),
+		TEST(look_alikes_come_first),
+		TEST(a_look_alike_hides_a_chunk),
+		TEST(whole_mappings_are_taken),
+		TEST(the_rest_is_chosen),
+		TEST(two_ways_are_none),
+		TEST(what_does_not_add_up_is_none),
+		TEST(choosing_ends),
+		TEST(drifted_counts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
