@@ -383,9 +383,10 @@ static void names_are_made_harmless(void **state)
 	strcpy(event.comm, "a\x1b[31m\"\n");
 	event.stack_whole = true;
 	add_frame("f\n<\"\xc3\xa4\xff\\>", "mo\tdule", 0x1000, 1);
-	assert_string_equal(in_text(), "05:17:43.123 a\\x1b[31m\"\\x0a[4711] brk\n"
-				       "    #0   0x1000         f\\x0a<\"\xc3\xa4\\xff\\>+0x1 in "
-				       "mo\\x09dule\n");
+	assert_string_equal(in_text(),
+			    "05:17:43.123 a\\x1b[31m\"\\x0a[4711] brk\n"
+			    "    #0   0x1000         f\\x0a<\"\xc3\xa4\\xff\\>+0x1 in "
+			    "mo\\x09dule\n");
 	assert_non_null(strstr(in_json(), "\"comm\":\"a\\u001b[31m\\\"\\n\""));
 	assert_non_null(strstr(buf, "\"function\":\"f\\n<\\\"\xc3\xa4\\ufffd\\\\>\""));
 	assert_non_null(strstr(buf, "\"module\":\"mo\\tdule\""));
