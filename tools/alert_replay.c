@@ -151,7 +151,12 @@ static int play(struct playing *playing, struct fault *fault)
 	if (rules_need_limit(&playing->rules))
 		verb_tell("a recording does not have the limits of its processes: what "
 			  "rules say of 'limit' is not known");
-	return each_sample(playing, false, see_row, fault);
+	error = each_sample(playing, false, see_row, fault);
+	if (!error && !playing->count && !verb_stop_asked())
+		return fault_set(fault, EXIT_FAILED, -ENODATA,
+				 "%s has no rows: its header is all there is",
+				 playing->request->replay);
+	return error;
 }
 
 int alert_replay(const struct alert_request *request, int *status, struct fault *fault)

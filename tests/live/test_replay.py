@@ -102,9 +102,11 @@ def check_header(tap, path, target):
     text = record(path, "-p", target.pid, "--csv", "0", 3)
     lines = text.splitlines(keepends=True)
     path.write_text(lines[0], encoding="utf-8")
-    done = harness.fragscope("report", "--replay", path)
-    tap.equal((done.returncode, done.stderr),
-              (1, f"fragscope: {path} has no rows: its header is all there is\n"), "a header alone")
+    for verb in ("report", "alert"):
+        done = harness.fragscope(verb, "--replay", path)
+        tap.equal((done.returncode, done.stderr),
+                  (1, f"fragscope: {path} has no rows: its header is all there is\n"),
+                  f"{verb}: a header alone")
     rows = [f"{time}.000Z,{lines[1].split(',', 1)[1]}" for time in
             ("2014-01-01T00:00:00", "2014-01-01T00:00:01", "2014-01-01T00:00:02",
              "2026-01-01T00:00:00", "2026-01-01T00:00:01")]
