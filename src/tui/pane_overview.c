@@ -172,13 +172,13 @@ static const struct {
 	{FIG_LARGEST_HOLE_BYTES, "hole"},
 	{FIG_ARENAS, "arenas"},
 	{FIG_SWAP_BYTES, "swap"},
+	{FIG_ANON_HUGE_BYTES, "huge"},
 	{FIG_TOP_BYTES, "top"},
 	{FIG_TCACHE_BYTES, "tcache"},
 	{FIG_MAPPINGS, "mappings"},
 	{FIG_SYSTEM_BYTES, "system"},
 	{FIG_PSS_BYTES, "pss"},
 	{FIG_ATTACHED_THREADS, "threads"},
-	{FIG_ANON_HUGE_BYTES, "huge"},
 	{FIG_ACTIVE_BYTES, "active"},
 	{FIG_DIRTY_BYTES, "dirty"},
 	{FIG_MUZZY_BYTES, "muzzy"},
@@ -212,6 +212,12 @@ static void figure(const struct drawing *drawing, const struct area *area, unsig
 	pane_arrow(area, at.row, value_end + 1, f, &trend);
 }
 
+/* Huge pages, where there are none, leave their place to others, too. */
+static bool is_shown(const struct figures *fig, enum figure f)
+{
+	return figure_has(fig, f) && (f != FIG_ANON_HUGE_BYTES || fig->v[f].u);
+}
+
 static void figures(const struct drawing *drawing)
 {
 	struct area area = area_of(drawing->canvas, &drawing->layout.figures);
@@ -219,7 +225,7 @@ static void figures(const struct drawing *drawing)
 
 	for (size_t i = 0; i < sizeof(key_figures) / sizeof(key_figures[0]); i++)
 		if (place < LAYOUT_FIGURES &&
-		    figure_has(&drawing->screen->sample->fig, key_figures[i].figure))
+		    is_shown(&drawing->screen->sample->fig, key_figures[i].figure))
 			figure(drawing, &area, (unsigned)i, place++);
 }
 

@@ -302,6 +302,11 @@ static void overview(void **state)
 	assert_golden("overview-40x10", 40, 10);
 	assert_golden("overview-20x5", 20, 5);
 	assert_golden("overview-200x20", 200, 20);
+	figure_set(&sample->fig, FIG_ANON_HUGE_BYTES, 0);
+	assert_golden("overview-80x24", 80, 24);
+	figure_set(&sample->fig, FIG_ANON_HUGE_BYTES, 268435456);
+	assert_golden("overview-huge-120x40", 120, 40);
+	figure_drop(&sample->fig, FIG_ANON_HUGE_BYTES);
 	canvas->ascii = true;
 	screen.palette = PALETTE_MONO;
 	assert_golden("overview-80x24-ascii", 80, 24);
