@@ -202,11 +202,11 @@ static void count_cost(struct report_cost *cost, const struct figures *fig)
 		cost->longest_ns = ns;
 }
 
-static void take_sample(struct reporter *reporter)
+static void take_sample(struct reporter *reporter, const struct sample *sample)
 {
 	reporter->readings++;
-	count_cost(&reporter->report.cost, &reporter->sample->fig);
-	course_add(reporter->course, reporter->sample,
+	count_cost(&reporter->report.cost, &sample->fig);
+	course_add(reporter->course, sample,
 		   reporter->has_bounds ? &reporter->room : NULL);
 }
 
@@ -260,11 +260,16 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 		return miss_reading(reporter, result, fault);
 	if (result != SOURCE_READ)
 		return result;
+	/* The report is of the latest reading that it can judge by. */
+	if (reporter->readings && sample_holds(reporter->sample) && !sample_holds(next)) {
+		take_sample(reporter, next);
+		return 0;
+	}
 	reporter->next = reporter->sample;
 	reporter->sample = next;
 	tell_swapped_in(reporter);
 	read_bounds(reporter);
-	take_sample(reporter);
+	take_sample(reporter, next);
 	return 0;
 }
 
@@ -504,7 +509,7 @@ static int take_recorded(struct reporter *reporter, const struct sample *from,
 	if (keep(reporter, from))
 		return out_of_memory(fault);
 	count_events(reporter, &from->fig);
-	take_sample(reporter);
+	take_sample(reporter, reporter->sample);
 	return 0;
 }
 

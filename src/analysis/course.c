@@ -77,11 +77,11 @@ void course_add(struct course *course, const struct sample *sample,
 		const struct room *room)
 {
 	const struct figures *fig = &sample->fig;
-	bool has_both =
-		figure_has(fig, FIG_LIVE_BYTES) && figure_has(fig, FIG_MMAPPED_BYTES);
+	bool has_both = sample_tells(sample, FIG_LIVE_BYTES) &&
+			figure_has(fig, FIG_MMAPPED_BYTES);
 
 	for (unsigned i = 0; i < COURSE_FIGURES; i++)
-		add(course, i, sample->time_ns, figure_has(fig, course_figure[i]),
+		add(course, i, sample->time_ns, sample_tells(sample, course_figure[i]),
 		    fig->v[course_figure[i]].u);
 	add(course, HELD, sample->time_ns, has_both,
 	    fig->v[FIG_LIVE_BYTES].u + fig->v[FIG_MMAPPED_BYTES].u);

@@ -30,7 +30,8 @@ bool judge_figure(const struct figures *fig, enum figure f, uint64_t *value)
 
 bool judge_get(const struct verdict_input *input, enum figure f, uint64_t *value)
 {
-	return judge_figure(&input->sample->fig, f, value);
+	return sample_tells(input->sample, f) &&
+	       judge_figure(&input->sample->fig, f, value);
 }
 
 void judge_fact(struct verdict *verdict, const char *name, enum figure_unit unit,

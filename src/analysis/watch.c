@@ -139,9 +139,11 @@ void watch_free(struct watch *watch)
 /* ---- values ---- */
 
 /* As a recording has it: ratios with four decimals. */
-static bool figure_value(const struct figures *fig, enum figure f, double *value)
+static bool figure_value(const struct sample *sample, enum figure f, double *value)
 {
-	if (!figure_has(fig, f))
+	const struct figures *fig = &sample->fig;
+
+	if (!sample_tells(sample, f))
 		return false;
 	if (figure_info[f].unit == UNIT_RATIO)
 		*value = round(fig->v[f].d * 1e4) / 1e4;
@@ -160,11 +162,11 @@ static bool quantity_value(const struct quantity *quantity, const struct sample 
 			*value = room->row[room->nearest].left_share;
 		return room && room->nearest >= 0;
 	}
-	if (!figure_value(&sample->fig, quantity->a, value))
+	if (!figure_value(sample, quantity->a, value))
 		return false;
 	if (quantity->kind == QUANTITY_FIGURE)
 		return true;
-	if (!figure_value(&sample->fig, quantity->b, &b))
+	if (!figure_value(sample, quantity->b, &b))
 		return false;
 	if (quantity->kind == QUANTITY_RATIO && b == 0)
 		return false;

@@ -29,6 +29,7 @@ struct totals {
 	uint64_t in_doubt_bytes;
 	uint64_t unread_bytes;
 	uint64_t unread; /* arenas that were not read whole */
+	uint64_t skew_bytes;
 };
 
 static uint64_t most(uint64_t a, uint64_t b)
@@ -67,6 +68,7 @@ static void arena_totals(const struct heap *heap, unsigned i, struct totals *tot
 				  work->sum_in_doubt_bytes,
 		.unread_bytes = walked->unread_bytes,
 		.unread = work->lacks || walked->unread_bytes,
+		.skew_bytes = work->skew_bytes,
 	};
 	if (walked->top_bytes && walked->top_bytes < heap->options.unusable_for_bytes)
 		totals->unusable_bytes += walked->top_bytes;
@@ -90,11 +92,14 @@ static void set_ratios(struct figures *fig, const struct totals *totals,
 {
 	double free_bytes = totals->free_bytes;
 
-	figure_set_ratio(fig, FIG_FRAG,
-			 free_bytes > 0 ? 1 - totals->largest_free_bytes / free_bytes
-					: 0);
-	figure_set_ratio(fig, FIG_UNUSABLE,
-			 free_bytes > 0 ? totals->unusable_bytes / free_bytes : 0);
+	if (totals->largest_free_bytes <= totals->free_bytes)
+		figure_set_ratio(
+			fig, FIG_FRAG,
+			free_bytes > 0 ? 1 - totals->largest_free_bytes / free_bytes : 0);
+	if (totals->unusable_bytes <= totals->free_bytes)
+		figure_set_ratio(fig, FIG_UNUSABLE,
+				 free_bytes > 0 ? totals->unusable_bytes / free_bytes
+						: 0);
 	if (live_bytes)
 		figure_set_ratio(fig, FIG_SLACK,
 				 (live_resident_bytes + totals->free_resident_bytes) /
@@ -166,8 +171,9 @@ static void set_mallinfo2(struct figures *fig, const struct totals *totals,
 	figure_set(fig, FIG_MALLINFO2_HBLKHD, mmapped_bytes);
 	figure_set(fig, FIG_MALLINFO2_USMBLKS, 0);
 	figure_set(fig, FIG_MALLINFO2_FSMBLKS, totals->fast_bytes);
-	figure_set(fig, FIG_MALLINFO2_UORDBLKS,
-		   totals->system_bytes - totals->free_bytes);
+	if (totals->free_bytes <= totals->system_bytes)
+		figure_set(fig, FIG_MALLINFO2_UORDBLKS,
+			   totals->system_bytes - totals->free_bytes);
 	figure_set(fig, FIG_MALLINFO2_FORDBLKS, totals->free_bytes);
 	figure_set(fig, FIG_MALLINFO2_KEEPCOST, totals->main_top_bytes);
 }
@@ -203,6 +209,7 @@ static void drop_unread(struct figures *fig)
 		FIG_MALLINFO2_UORDBLKS,
 		FIG_MALLINFO2_FORDBLKS,
 		FIG_MALLINFO2_KEEPCOST,
+		FIG_SKEW_BYTES,
 	};
 
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); i++)
@@ -233,11 +240,51 @@ static void drop_cached(struct sample *sample)
 	}
 }
 
-static enum sample_status status_of(const struct totals *totals, bool misses)
+/* By how much parts exceed their wholes, at the most: read one after the other, they may
+ * on a target that moves. */
+static uint64_t excess_of(const struct totals *totals, const struct tcache_totals *tcache)
+{
+	uint64_t resident = totals->resident_bytes + totals->own_resident_bytes;
+	uint64_t not_live = totals->free_resident_bytes + totals->own_resident_bytes +
+			    totals->foreign_resident_bytes;
+	const struct {
+		uint64_t part, whole;
+	} table[] = {
+		{totals->free_bytes + tcache->bytes, totals->system_bytes},
+		{totals->foreign_bytes, totals->system_bytes},
+		{totals->largest_free_bytes, totals->free_bytes},
+		{totals->top_bytes + totals->fast_bytes, totals->free_bytes},
+		{totals->unusable_bytes, totals->free_bytes},
+		{totals->free_resident_bytes, totals->free_bytes},
+		{not_live, resident},
+		/* What is live and resident is live. */
+		{resident + totals->free_bytes, totals->system_bytes + not_live},
+	};
+	uint64_t excess = 0;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (table[i].part > table[i].whole)
+			excess = most(excess, table[i].part - table[i].whole);
+	return excess;
+}
+
+/* Whether figures of WHOLE_BYTES are torn: some parts exceed their wholes, or the totals
+ * moved by more than the limit. Notes the skew in TOTALS. */
+static bool is_skewed(struct totals *totals, const struct tcache_totals *tcache,
+		      uint64_t whole_bytes)
+{
+	uint64_t excess = excess_of(totals, tcache);
+
+	totals->skew_bytes = most(totals->skew_bytes, excess);
+	return excess || totals->skew_bytes > sample_skew_limit(whole_bytes);
+}
+
+static enum sample_status status_of(const struct totals *totals, bool misses,
+				    bool is_torn)
 {
 	if (misses)
 		return STATUS_PARTIAL;
-	return totals->in_doubt_bytes ? STATUS_TORN : STATUS_COMPLETE;
+	return totals->in_doubt_bytes || is_torn ? STATUS_TORN : STATUS_COMPLETE;
 }
 
 /* mp_'s figures: of the first glibc where there are several. */
@@ -307,7 +354,9 @@ static void arena_figures(struct heap *heap, struct sample *sample, unsigned i,
 	}
 	if (totals->unread)
 		drop_unread_row(row);
-	row->status = status_of(totals, totals->unread != 0);
+	row->status = status_of(totals, totals->unread != 0,
+				is_skewed(totals, tcache, totals->system_bytes));
+	totals->skew_bytes = 0;
 	if (tcache->in_doubt_bytes && row->status == STATUS_COMPLETE)
 		row->status = STATUS_TORN;
 }
@@ -340,6 +389,7 @@ static void walked_figures(struct heap *heap, struct sample *sample)
 {
 	struct totals sum = {0};
 	uint64_t mmaps, mmapped_bytes;
+	bool is_torn;
 
 	sample->arena_count = heap->arena_count;
 	for (unsigned i = 0; i < heap->arena_count; i++) {
@@ -355,9 +405,12 @@ static void walked_figures(struct heap *heap, struct sample *sample)
 	set_mallinfo2(&sample->fig, &sum, heap->arena_count, mmaps, mmapped_bytes);
 	set_mapped(heap, &sample->fig, mmaps, mmapped_bytes);
 	miss_unread(heap, &sum);
+	sum.skew_bytes = heap->skew_bytes;
+	is_torn = is_skewed(&sum, &heap->tcache, sum.system_bytes + mmapped_bytes);
+	figure_set(&sample->fig, FIG_SKEW_BYTES, sum.skew_bytes);
 	if (sum.unread || heap->tcache.unread)
 		drop_cached(sample);
-	sample->status = status_of(&sum, heap->missing[0] != '\0');
+	sample->status = status_of(&sum, heap->missing[0] != '\0', is_torn);
 }
 
 void heap_figures(struct heap *heap, struct sample *sample)

@@ -408,9 +408,14 @@ static int read_tcaches(struct heap *heap)
 	return error;
 }
 
+static uint64_t apart(uint64_t one, uint64_t other)
+{
+	return one > other ? one - other : other - one;
+}
+
 /* Everything that an arena got from the kernel is found. If not, it got some or gave some
- * back while it was walked, which shows in its malloc_state; or else something is
- * damaged. */
+ * back while it was walked, which shows in its malloc_state: then that is the one which
+ * the walk is of. Or else something is damaged. */
 static void check_size(struct heap *heap, unsigned i)
 {
 	struct arena_work *work = &heap->work[i];
@@ -422,9 +427,12 @@ static void check_size(struct heap *heap, unsigned i)
 		heap_miss(heap, "the memory of arena %u was not found", i);
 	}
 	if (found == system || arena_refresh(heap->memory, heap->pages, &now) ||
-	    memcmp(now.raw, heap->arena[i].raw, now.layout->arena.size) != 0)
+	    memcmp(now.raw, heap->arena[i].raw, now.layout->arena.size) == 0)
 		return;
-	work->sum_in_doubt_bytes = found > system ? found - system : system - found;
+	if (arena_system_bytes(&now) == found)
+		heap->arena[i] = now;
+	else
+		work->sum_in_doubt_bytes = apart(found, system);
 }
 
 int heap_walk(struct heap *heap, const struct regions *regions)
@@ -448,6 +456,33 @@ int heap_walk(struct heap *heap, const struct regions *regions)
 	return heap_settle_fastbins(heap);
 }
 
+/* By how much the totals have moved since they were read: what lies between was read in
+ * the course of that. Those of threads' caches were met by the walk. */
+static void measure_skew(struct heap *heap)
+{
+	uint64_t cached = 0;
+
+	heap->skew_bytes = 0;
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		struct arena now = heap->arena[i];
+
+		cached += heap->work[i].totals.tcache_bytes;
+		if (arena_refresh(heap->memory, heap->pages, &now))
+			continue;
+		heap->work[i].skew_bytes = apart(arena_system_bytes(&now),
+						 arena_system_bytes(&heap->arena[i]));
+		heap->skew_bytes += heap->work[i].skew_bytes;
+	}
+	for (unsigned i = 0; i < heap->instance_count; i++) {
+		struct malloc_par now;
+
+		if (!arena_read_par(heap->memory, heap->pages, &heap->instance[i], &now))
+			heap->skew_bytes +=
+				apart(now.mmapped_bytes, heap->par[i].mmapped_bytes);
+	}
+	heap->skew_bytes += apart(cached, heap->tcache.counted_bytes);
+}
+
 static int walk_heap(struct heap *heap, const struct regions *regions,
 		     struct sample *sample)
 {
@@ -455,6 +490,8 @@ static int walk_heap(struct heap *heap, const struct regions *regions,
 
 	if (!error)
 		error = read_tcaches(heap);
+	if (!error)
+		measure_skew(heap);
 	if (!error && heap->options.sizes)
 		error = heap_tell_bins(heap, sample);
 	return error;

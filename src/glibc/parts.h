@@ -43,6 +43,7 @@ struct arena_work {
 	uint64_t fast_bytes;
 	uint64_t fast_bin[GLIBC_FASTBINS]; /* chunks */
 	uint64_t fast_in_doubt_bytes;
+	uint64_t skew_bytes;	     /* that system_mem moved by meanwhile */
 	uint64_t sum_in_doubt_bytes; /* by which what was found differs from system_mem */
 
 	bool lacks;	/* not all of its memory is known */
@@ -92,6 +93,7 @@ struct heap {
 	uint64_t mmapped_chunks; /* found; mp_ says how many there are */
 	uint64_t mmapped_bytes;
 	uint64_t mmapped_resident_bytes;
+	uint64_t skew_bytes; /* that all totals moved by while they were read */
 	/* The first thing that could not be had, or empty. */
 	char missing[SAMPLE_TEXT];
 };

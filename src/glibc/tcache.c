@@ -95,18 +95,20 @@ static bool next_structure(struct lists *lists)
 	while (lists->next < lists->count) {
 		uint64_t at = lists->address[lists->next++];
 		unsigned odd = TCACHE_NONE;
+		int error = 0;
 
 		for (unsigned i = 0; i < STRUCTURE_LOOKS && odd; i++) {
-			if (memory_fetch(lists->memory, lists->pages, at, lists->raw,
-					 bytes))
+			error = memory_fetch(lists->memory, lists->pages, at, lists->raw,
+					     bytes);
+			if (error)
 				break;
 			odd = tcache_odd_lists(lists->layout, lists->par->tcache_count,
 					       lists->raw);
 		}
 		lists->bin = 0;
-		if (odd != TCACHE_NONE)
+		if (!error && odd != TCACHE_NONE)
 			return true;
-		lists->totals->unread++;
+		lists->totals->unread += error != 0;
 	}
 	lists->bin = lists->layout->tcache.bins;
 	return false;

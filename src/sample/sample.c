@@ -182,6 +182,11 @@ const struct figure_info figure_info[FIG_COUNT] = {
 	"glibc.malloc.hugetlb; 0: it asks for none."},
 [FIG_SWAPPED_IN_BYTES] = {"swapped_in_bytes", "swpin", UNIT_BYTES, PROCESS, 5, 0,
 	"Pages of malloc's records that this reading swapped in, as --swap-in allows."},
+[FIG_SKEW_BYTES] = {"skew_bytes", "skew", UNIT_BYTES, PROCESS, 5, 0,
+	"By how much the figures of this row, which are not all of one instant, do not fit "
+	"together: the most of what the totals of arenas, mapped chunks and tcaches moved "
+	"while the row was read, and of what parts differ from their whole. Beyond 1% of "
+	"the whole, and 32K, the row is torn."},
 };
 /* clang-format on */
 
@@ -347,6 +352,70 @@ void sample_moved(struct sample *packed)
 	for (unsigned i = 0; i < packed->arena_count; i++)
 		if (packed->arena[i].bins)
 			packed->arena[i].bins = bins++;
+}
+
+enum {
+	SKEW_PART = 100, /* of the whole */
+	SKEW_LEAST = 32 << 10,
+};
+
+uint64_t sample_skew_limit(uint64_t whole_bytes)
+{
+	uint64_t part = whole_bytes / SKEW_PART;
+
+	return part > SKEW_LEAST ? part : SKEW_LEAST;
+}
+
+static uint64_t value_of(const struct figures *fig, enum figure f)
+{
+	return figure_has(fig, f) ? fig->v[f].u : 0;
+}
+
+bool sample_holds(const struct sample *sample)
+{
+	const struct figures *fig = &sample->fig;
+	uint64_t limit = sample_skew_limit(value_of(fig, FIG_SYSTEM_BYTES) +
+					   value_of(fig, FIG_MMAPPED_BYTES));
+
+	return sample->status != STATUS_TORN ||
+	       (value_of(fig, FIG_IN_DOUBT_BYTES) <= limit &&
+		value_of(fig, FIG_SKEW_BYTES) <= limit);
+}
+
+/* What is read one after the other, and told as the sum or the rest of that. */
+static bool is_composed(enum figure f)
+{
+	static const enum figure composed[] = {
+		FIG_LIVE_RESIDENT_BYTES,
+		FIG_TRIMMABLE_BYTES,
+		FIG_PINNED_BYTES,
+		FIG_RETAINED_BYTES,
+		FIG_OTHER_RESIDENT_BYTES,
+		FIG_LIVE_BYTES,
+		FIG_FREE_BYTES,
+		FIG_FREE_RESIDENT_BYTES,
+		FIG_FREE_CHUNKS,
+		FIG_LARGEST_FREE_BYTES,
+		FIG_LARGEST_HOLE_BYTES,
+		FIG_TOP_BYTES,
+		FIG_TCACHE_CHUNKS,
+		FIG_TCACHE_BYTES,
+		FIG_FRAG,
+		FIG_UNUSABLE,
+		FIG_SLACK,
+		FIG_MMAPPED_RESIDENT_BYTES,
+		FIG_ALLOCATOR_RESIDENT_BYTES,
+	};
+
+	for (size_t i = 0; i < sizeof(composed) / sizeof(*composed); i++)
+		if (composed[i] == f)
+			return true;
+	return false;
+}
+
+bool sample_tells(const struct sample *sample, enum figure f)
+{
+	return figure_has(&sample->fig, f) && (!is_composed(f) || sample_holds(sample));
 }
 
 const char *sample_source_name(enum sample_source source)

@@ -80,6 +80,7 @@ enum figure {
 	FIG_ANON_HUGE_BYTES,
 	FIG_HUGE_PAGE_BYTES,
 	FIG_SWAPPED_IN_BYTES,
+	FIG_SKEW_BYTES,
 	FIG_COUNT
 };
 
@@ -132,7 +133,8 @@ enum sample_source {
 
 enum sample_status {
 	STATUS_COMPLETE, /* every check held */
-	STATUS_TORN,	 /* the target changed under the reader: FIG_IN_DOUBT_BYTES */
+	STATUS_TORN,	 /* the target changed under the reader: FIG_IN_DOUBT_BYTES,
+			  * FIG_SKEW_BYTES */
 	STATUS_PARTIAL,	 /* MISSING says what */
 };
 
@@ -271,6 +273,18 @@ static inline void bin_total_add(struct bin_total *bin, uint64_t bytes)
 	bin->total_bytes += bytes;
 	bin->count++;
 }
+
+/* What figures of WHOLE_BYTES may be of another instant before a row is torn: a
+ * hundredth, or 32 KB. */
+uint64_t sample_skew_limit(uint64_t whole_bytes);
+
+/* Whether the heap's figures of SAMPLE fit together well enough to be judged by: it is
+ * not torn, or by no more than the limit. */
+bool sample_holds(const struct sample *sample);
+
+/* Whether SAMPLE has figure F, and it may be judged by: if the sample does not hold, only
+ * what was read in one go may. */
+bool sample_tells(const struct sample *sample, enum figure f);
 
 const char *sample_source_name(enum sample_source source);
 const char *sample_status_name(enum sample_status status);

@@ -15,7 +15,7 @@ from harness import Skip, Tap, Target
 SECONDS = float(os.environ.get("FRAGSCOPE_BOUNDS_S", "4"))
 KINDS = os.environ.get("FRAGSCOPE_BOUNDS_KINDS", "map pair churn shrink cache all").split()
 # Ways to read: a name, and arguments of stat.
-WAYS = ()
+WAYS = (("plain", ()), ("arenas", ("--arenas", "--bins")))
 SHOWN = 3
 
 # As fragscope(1) has it: what of a row that is complete may be of another instant.

@@ -268,7 +268,9 @@ static void check_sample(struct bench *bench, const struct sample *sample)
 	if (sample->status == STATUS_COMPLETE)
 		check_complete(bench, sample);
 	if (sample->status == STATUS_TORN)
-		expect(bench, value(&sample->fig, FIG_IN_DOUBT_BYTES) != 0,
+		expect(bench,
+		       value(&sample->fig, FIG_IN_DOUBT_BYTES) != 0 ||
+			       value(&sample->fig, FIG_SKEW_BYTES) != 0,
 		       "torn and nothing in doubt");
 }
 

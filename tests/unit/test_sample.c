@@ -270,6 +270,34 @@ static void words(void **state)
 	assert_string_equal(sample_status_name(STATUS_PARTIAL), "partial");
 }
 
+/* A torn sample is judged by as long as what is torn is little; the kernel's figures are
+ * good in any. */
+static void what_is_torn_does_not_tell(void **state)
+{
+	struct sample *sample = sample_new(0, false);
+
+	(void)state;
+	assert_non_null(sample);
+	figure_set(&sample->fig, FIG_RSS_BYTES, 12 << 20);
+	figure_set(&sample->fig, FIG_SYSTEM_BYTES, 8 << 20);
+	figure_set(&sample->fig, FIG_MMAPPED_BYTES, 2 << 20);
+	figure_set(&sample->fig, FIG_LIVE_BYTES, 6 << 20);
+	assert_true(sample_tells(sample, FIG_LIVE_BYTES));
+	sample->status = STATUS_TORN;
+	figure_set(&sample->fig, FIG_SKEW_BYTES, (10 << 20) / 100);
+	figure_set(&sample->fig, FIG_IN_DOUBT_BYTES, (10 << 20) / 100);
+	assert_true(sample_tells(sample, FIG_LIVE_BYTES));
+	figure_set(&sample->fig, FIG_IN_DOUBT_BYTES, (10 << 20) / 100 + 1);
+	assert_false(sample_tells(sample, FIG_LIVE_BYTES));
+	figure_set(&sample->fig, FIG_IN_DOUBT_BYTES, 0);
+	figure_set(&sample->fig, FIG_SKEW_BYTES, (10 << 20) / 100 + 1);
+	assert_false(sample_tells(sample, FIG_LIVE_BYTES));
+	assert_true(sample_tells(sample, FIG_RSS_BYTES));
+	assert_false(sample_tells(sample, FIG_PSS_BYTES));
+	assert_int_equal(sample_skew_limit(0), 32 << 10);
+	sample_free(sample);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +311,7 @@ int main(void)
 		cmocka_unit_test(a_copy_has_the_classes),
 		cmocka_unit_test(a_copy_without_room_is_refused),
 		cmocka_unit_test(a_packed_sample_takes_what_it_says),
+		cmocka_unit_test(what_is_torn_does_not_tell),
 		cmocka_unit_test(words),
 	};
 
