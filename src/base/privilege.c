@@ -37,10 +37,15 @@ static int put(const struct sets *sets)
 	return syscall(SYS_capset, &header, sets->word) ? -errno : 0;
 }
 
-/* Whether the kernel made this program more than its caller is. */
+/* Whether this program is more than its user: by its file, or by capabilities that were
+ * given to a user other than root. */
 static bool is_more(void)
 {
-	return getauxval(AT_SECURE) != 0;
+	struct sets sets;
+
+	return getauxval(AT_SECURE) ||
+	       (getuid() && !get(&sets) &&
+		(sets.word[0].permitted || sets.word[1].permitted));
 }
 
 /* A program file's user and group go, its capabilities stay. */

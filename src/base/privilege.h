@@ -1,7 +1,7 @@
 /* privilege.h: what a program that was made more powerful than its caller (setcap,
- * set-user-ID) may do is in force around the calls that need it, and nowhere else: files
- * that the caller names are opened with the caller's own rights. Root that was root
- * before keeps everything. */
+ * set-user-ID, ambient capabilities) may do is in force around the calls that need it,
+ * and nowhere else: files that the caller names are opened with the caller's own rights.
+ * Root that was root before keeps everything. */
 #ifndef FRAGSCOPE_PRIVILEGE_H
 #define FRAGSCOPE_PRIVILEGE_H
 

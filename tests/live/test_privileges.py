@@ -1,5 +1,5 @@
-"""A fragscope that was made more than its caller is, by setcap or as set-user-ID root: it
-reads what belongs to others, which is what that is for, and opens no file that the caller
+"""A fragscope that was made more than its caller is, by setcap, as set-user-ID root, or by
+ambient capabilities: it reads what belongs to others, which is what that is for, and opens no file that the caller
 could not open. The program is copied; what it does as nobody is looked at."""
 
 import contextlib
@@ -15,6 +15,7 @@ from harness import Oracle, Target
 
 NOBODY = "65534"
 CAPABILITIES = "cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search"
+AMBIENT = "ambient"  # the program's name where capabilities come with the call
 SECRET = "rootonlysecret"
 SCENARIO = "--chunks 500 --min 100 --max 900 --free-pattern random:40"
 
@@ -34,6 +35,8 @@ def install(how):
                                   capture_output=True, check=False)
             if done.returncode:
                 raise harness.Skip(f"no file capabilities here: {done.stderr.strip()}")
+        elif how == "ambient":
+            path = path.rename(folder / AMBIENT)
         else:
             if os.statvfs(path).f_flag & os.ST_NOSUID:
                 raise harness.Skip("the file system is mounted with nosuid")
@@ -41,9 +44,13 @@ def install(how):
         yield path
 
 
-def as_nobody(*command):
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-            *(str(word) for word in command)]
+def as_nobody(program, *words):
+    given = []
+    if program.name == AMBIENT:
+        sets = ",".join(f"+{name[4:]}" for name in CAPABILITIES.split(","))
+        given = [f"--inh-caps={sets}", f"--ambient-caps={sets}"]
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *given,
+            str(program), *(str(word) for word in words)]
 
 
 def run(*command):
@@ -175,7 +182,7 @@ def check_replay(tap, program):
                     stderr=subprocess.DEVNULL) as reader:
             def capless():
                 text = reader.proc("status")
-                return "Name:\tfragscope\n" in text and \
+                return f"Name:\t{program.name}\n" in text and \
                     set(capabilities(text).values()) == {0}
 
             harness.until(capless, "no capability is left")
@@ -187,7 +194,7 @@ def check_replay(tap, program):
 
 def main():
     tap = harness.Tap()
-    for how in ("setcap", "set-user-ID"):
+    for how in ("setcap", "set-user-ID", "ambient"):
         with tap.section(how), install(how) as program:
             for check in (check_purpose, check_probes, check_files, check_children,
                           check_threads, check_replay):
