@@ -59,6 +59,13 @@ static bool fits(const struct chain *chain, uint64_t size_field)
 	return (size_field & ~(uint64_t)CHUNK_FLAGS) / GLIBC_ALIGN == chain->bin + 2;
 }
 
+/* The next reading has room for more. */
+static void lack_links(struct heap *heap, unsigned room)
+{
+	heap->needs_links = true;
+	heap_miss(heap, "more than %u fastbin chunks: trimmable_bytes is too low", room);
+}
+
 static bool visit_address(struct chain *chain, uint64_t size_field, void *context)
 {
 	struct heap *heap = ((struct fast_search *)context)->heap;
@@ -68,8 +75,7 @@ static bool visit_address(struct chain *chain, uint64_t size_field, void *contex
 	if (heap->fast_count < heap->fast_capacity)
 		heap->fast[heap->fast_count++] = chain->at;
 	else
-		heap_miss(heap, "more than %u fastbin chunks: trimmable_bytes is too low",
-			  heap->fast_capacity);
+		lack_links(heap, heap->fast_capacity);
 	return true;
 }
 
@@ -406,8 +412,7 @@ int heap_settle_fastbins(struct heap *heap)
 		return error;
 	settle_all(heap);
 	if (links_overflowed(heap->links))
-		heap_miss(heap, "more than %d fastbin chunks: trimmable_bytes is too low",
-			  HEAP_LINKS * LINKS_IN_BLOCK);
+		lack_links(heap, heap->link_blocks * LINKS_IN_BLOCK);
 	return 0;
 }
 

@@ -18,6 +18,8 @@ enum {
 	ARENAS_SPARE = 16,
 	PLACES_SPARE = 4096,
 	AREAS_SPARE = 4096,
+	LINKS_SPARE = 128,
+	LINKS_FACTOR = 4,
 	TCACHE_ATTEMPTS = 3,
 };
 
@@ -221,6 +223,34 @@ static unsigned places_room(const struct heap *heap)
 	return heap->arena_count && room < HEAP_PLACES ? (unsigned)room : HEAP_PLACES;
 }
 
+/* Blocks of notes for twice what the arenas can hold now, were all of it the smallest
+ * chunks; for the most where they could not be read yet. */
+static unsigned link_blocks(const struct heap *heap)
+{
+	uint64_t chunks = 0, blocks;
+
+	if (!heap->arena_count)
+		return HEAP_LINKS;
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		chunks += 2 * (arena_system_bytes(&heap->arena[i]) / GLIBC_MIN_CHUNK);
+	blocks = chunks / LINKS_IN_BLOCK + LINKS_SPARE;
+	return blocks < HEAP_LINKS ? (unsigned)blocks : HEAP_LINKS;
+}
+
+static int take_links(struct heap *heap, unsigned blocks)
+{
+	struct links *links = links_new(blocks, heap->options.bins);
+
+	if (!links)
+		return -ENOMEM;
+	links_free(heap->links);
+	heap->links = links;
+	heap->link_blocks = blocks;
+	heap->fast = NULL;
+	heap->fast_count = heap->fast_capacity = 0;
+	return 0;
+}
+
 static int take_room(struct heap *heap)
 {
 	if (heap->options.quick)
@@ -233,15 +263,16 @@ static int take_room(struct heap *heap)
 	heap->tcaches.capacity = HEAP_TCACHES;
 	heap->cached.chunk = take(HEAP_CACHED * sizeof(*heap->cached.chunk));
 	heap->cached.capacity = HEAP_CACHED;
-	heap->links = links_new(HEAP_LINKS, heap->options.bins);
+	if (take_links(heap, link_blocks(heap)))
+		return -ENOMEM;
 	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
 	heap->jobs = heap->options.threads > 1 ? HEAP_JOBS : HEAP_JOBS_OF_ONE;
 	heap->walks = take((heap->jobs + 1) * sizeof(*heap->walks));
 	heap->place_capacity = places_room(heap);
 	heap->places = take(heap->place_capacity * sizeof(*heap->places));
 	heap->window = take(WALK_WINDOW);
-	if (!heap->tcaches.address || !heap->cached.chunk || !heap->links ||
-	    !heap->seed || !heap->walks || !heap->places || !heap->window)
+	if (!heap->tcaches.address || !heap->cached.chunk || !heap->seed ||
+	    !heap->walks || !heap->places || !heap->window)
 		return -ENOMEM;
 	return walk_pool_new(&heap->pool, heap->memory, heap->options.threads);
 }
@@ -513,11 +544,26 @@ static int make_room(struct heap *heap)
 	return error ? error : take_areas(heap);
 }
 
+/* A program that has got more fastbin chunks than there was room for may get more. That
+ * there is no memory for it is no reason to read no more. */
+static void make_link_room(struct heap *heap)
+{
+	unsigned blocks = LINKS_FACTOR * heap->link_blocks;
+
+	if (blocks > HEAP_LINKS)
+		blocks = HEAP_LINKS;
+	if (blocks > heap->link_blocks)
+		(void)take_links(heap, blocks);
+	heap->needs_links = false;
+}
+
 int heap_look(struct heap *heap, struct fault *fault)
 {
 	int error;
 
 	begin_reading(heap);
+	if (heap->needs_links)
+		make_link_room(heap);
 	error = heap->needs_room ? make_room(heap) : read_arenas(heap);
 	if (!heap->needs_room || !error)
 		heap->needs_room = error == -ENOSPC && heap->arena_capacity < ARENAS_MAX;

@@ -12,7 +12,7 @@ enum {
 	HEAP_JOBS = 32,		 /* of several threads */
 	HEAP_JOBS_OF_ONE = 12,	 /* enough for its eight lanes to be busy */
 	HEAP_SEEDS = 1 << 17,	 /* chunks known before the walk */
-	HEAP_LINKS = 1 << 12,	 /* blocks of notes: a million fastbin chunks */
+	HEAP_LINKS = 1 << 12,	 /* blocks of notes, at most: a million fastbin chunks */
 	HEAP_TCACHES = 1 << 15,	 /* threads */
 	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart */
 	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are read one by one */
@@ -75,7 +75,9 @@ struct heap {
 	struct address_list tcaches;
 	struct tcache_met cached;
 	struct links *links;
-	uint64_t *fast; /* the same room as LINKS, when they are not in use */
+	unsigned link_blocks;
+	bool needs_links; /* there was no room for a reading's notes */
+	uint64_t *fast;	  /* the same room as LINKS, when they are not in use */
 	uint32_t fast_capacity;
 	uint32_t fast_count;
 	uint64_t *seed;

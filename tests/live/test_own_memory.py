@@ -2,6 +2,7 @@
 heaps of its targets and the files of their programs are."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -30,6 +31,33 @@ int main(void)
 			return 1;
 	puts("ready");
 	fflush(stdout);
+	return getchar();
+}
+"""
+
+# At first a heap that is small; then 300,000 of its smallest chunks in fastbins.
+GROWING = r"""
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+enum { CHUNKS = 300000 };
+static void *chunk[CHUNKS];
+int main(void)
+{
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	free(malloc(100));
+	puts("ready");
+	fflush(stdout);
+	getchar();
+	for (int i = 0; i < CHUNKS; i++)
+		chunk[i] = malloc(16);
+	if (!malloc(16))
+		return 1;
+	for (int i = 0; i < CHUNKS; i++)
+		free(chunk[i]);
+	puts("grown");
+	fflush(stdout);
+	getchar();
 	return getchar();
 }
 """
@@ -99,22 +127,55 @@ def check_top(tap, targets):
             check(tap, "top", len(pids), peak(terminal.pid()), name)
 
 
+def check_growth(tap, program):
+    """A heap that outgrows the room that was taken for its fastbins: a row or two say so,
+    and then there is more room."""
+    with Target([program]) as target, Target(
+        [harness.FRAGSCOPE, "stat", "-p", target.pid, "--json", "0.1"]
+    ) as stat:
+        target.process.stdout.readline()
+
+        def row():
+            return json.loads(stat.process.stdout.readline())
+
+        tap.equal(row()["status"], "complete", "a small heap")
+        target.process.stdin.write("\n")
+        target.process.stdin.flush()
+        target.process.stdout.readline()
+        last = {}
+
+        def grown():
+            nonlocal last
+            last = row()
+            return last["status"] == "complete" and last.get("fast_chunks", 0) > 290000
+
+        harness.until(grown, "a complete row of all fastbins")
+        tap.ok(True, "all its fastbins are read in the end", last)
+
+
 def is_sanitized():
     linked = subprocess.run(["ldd", harness.FRAGSCOPE], capture_output=True, text=True,
                             check=True).stdout
     return re.search(r"lib([alt]|ub)san", linked)
 
 
+def build(directory, name, text):
+    source = directory / f"{name}.c"
+    source.write_text(text, encoding="ascii")
+    subprocess.run([*harness.CC, "-o", directory / name, source], check=True)
+    return directory / name
+
+
 def main():
     tap = harness.Tap()
+    with tap.section("growth"), harness.scratch() as directory:
+        check_growth(tap, build(directory, "growing", GROWING))
     with tap.section("own memory"), harness.scratch() as directory:
         if is_sanitized():
             raise harness.Skip("a sanitizer takes memory of its own")
-        source = directory / "large.c"
-        source.write_text(LARGE_FILE, encoding="ascii")
-        subprocess.run([*harness.CC, "-o", directory / "large", source], check=True)
+        program = build(directory, "large", LARGE_FILE)
         with contextlib.ExitStack() as stack:
-            large = stack.enter_context(Target([directory / "large"]))
+            large = stack.enter_context(Target([program]))
             large.process.stdout.readline()
             heap = stack.enter_context(
                 Target([FRAGMENTER, "--seconds", "86400", "--mb", "256", "--stay"])
