@@ -342,6 +342,10 @@ static bool choose_from(struct mapped_search *search, bool keep_fillers)
 	search->chunks = search->wanted_chunks;
 	search->bytes = exact_bytes(search);
 	search->resident_bytes = resident_bytes(&choice);
+	for (unsigned i = 0; i < search->place_count; i++)
+		search->place[i].is_chunk = false;
+	for (unsigned i = 0; i < choice.depth; i++)
+		chosen(&choice, i)->is_chunk = true;
 	search->is_exact = true;
 	while (search->is_exact && step_back(&choice) && next_choice(&choice))
 		search->is_exact = resident_bytes(&choice) == search->resident_bytes;
@@ -377,8 +381,9 @@ static void take_all(struct mapped_search *search)
 	search->chunks = search->place_count;
 	search->bytes = search->resident_bytes = 0;
 	for (unsigned i = 0; i < search->place_count; i++) {
-		const struct mapped_place *place = &search->place[i];
+		struct mapped_place *place = &search->place[i];
 
+		place->is_chunk = true;
 		search->bytes += place->bytes;
 		search->resident_bytes += pages_resident_bytes(
 			search->pages, place->start, place->start + place->bytes);

@@ -24,6 +24,7 @@ struct mapped_place {
 	uint64_t behind;   /* bytes of this place and all behind it */
 	uint32_t pick;	   /* in the order of depth: the places that are chosen */
 	bool fills_region; /* with others it makes up all of a mapping */
+	bool is_chunk;	   /* of the first set that adds up */
 };
 
 enum { MAPPED_HEADERS = 128 };

@@ -90,6 +90,7 @@ struct heap {
 	uint8_t *window;
 	struct survey *survey; /* null unless options.survey */
 	struct mapped_place *places;
+	unsigned place_count;
 	unsigned place_capacity;
 	bool mmapped_exact;	 /* see mapped.h */
 	uint64_t mmapped_chunks; /* found; mp_ says how many there are */

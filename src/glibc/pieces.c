@@ -1,5 +1,6 @@
 #include "glibc/pieces.h"
 
+#include "glibc/mapped.h"
 #include "glibc/survey.h"
 
 /* Between the survey and the visitor. */
@@ -51,6 +52,30 @@ static void end(void *context)
 		relay->error = relay->visitor->end(relay->visitor->context);
 }
 
+/* Where they could not be told from what looks like them, they are none. */
+static void each_mapped(struct relay *relay)
+{
+	const struct heap *heap = relay->heap;
+	const struct heap_piece_visitor *visitor = relay->visitor;
+
+	for (unsigned i = 0; heap->mmapped_exact && i < heap->place_count; i++) {
+		const struct mapped_place *place = &heap->places[i];
+		const struct heap_stretch stretch = {
+			.arena = (unsigned)PINS_ALL_ARENAS,
+			.end = place->start + place->bytes,
+		};
+		const struct piece chunk = {place->start, stretch.end, PIECE_USED};
+
+		if (!place->is_chunk || relay->error)
+			continue;
+		relay->error = visitor->begin(visitor->context, &stretch);
+		if (!relay->error)
+			relay->error = visitor->piece(visitor->context, &chunk, false);
+		if (!relay->error)
+			relay->error = visitor->end(visitor->context);
+	}
+}
+
 int heap_pieces(struct heap *heap, const struct regions *regions,
 		const struct heap_piece_visitor *visitor, enum sample_status *status,
 		char missing[SAMPLE_TEXT], uint64_t *doubt_bytes, struct fault *fault)
@@ -64,6 +89,7 @@ int heap_pieces(struct heap *heap, const struct regions *regions,
 		error = survey_area(heap, heap->survey->stretch[i], 0, &survey);
 	if (error)
 		return heap_cannot_read(heap, error, fault);
+	each_mapped(&relay);
 	if (relay.error)
 		return relay.error;
 	*doubt_bytes = relay.doubt_bytes;

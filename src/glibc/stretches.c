@@ -547,6 +547,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 				  (unsigned long long)part[i].wanted_bytes);
 		}
 
+	heap->place_count = search.place_count;
 	heap->mmapped_exact = search.is_exact;
 	heap->mmapped_chunks = search.chunks;
 	heap->mmapped_bytes = search.bytes;

@@ -229,9 +229,14 @@ static int scan_both(struct scan *scan, owners_progress_fn *progress, void *cont
 		done += (double)(span->end - span->start);
 		progress(done / all, context);
 	}
-	for (uint32_t i = 0; i < scan->chunks->stretch_count && !error; i++) {
+	/* In order of the chunks' numbers: those with a mapping of their own are last. */
+	for (uint32_t n = 0; n < 2 * scan->chunks->stretch_count && !error; n++) {
+		uint32_t i = n % scan->chunks->stretch_count;
 		struct stretch *stretch = &scan->chunks->stretch[i];
+		bool is_mapped = stretch->arena == (unsigned)PINS_ALL_ARENAS;
 
+		if (is_mapped != (n >= scan->chunks->stretch_count))
+			continue;
 		error = each_window(scan, stretch->start & ~UINT64_C(7), stretch->end,
 				    heap_window, stretch);
 		done += (double)(stretch->end - stretch->start);

@@ -142,7 +142,7 @@ static void say_owner(struct report_out *out, const struct owner *owner, unsigne
 			   "      and with them %s chunks (%s) that only they lead to\n",
 			   COUNT(owner->below_chunks), BYTES(owner->below_bytes));
 	if (owner->shared_chunks && !last->is_linked)
-		report_say(out, "      %s of them have other pointers to them, too\n",
+		report_say(out, "      other pointers lead to %s of them, too\n",
 			   COUNT(owner->shared_chunks));
 	if (owner->is_interior)
 		report_say(out, "      less sure: the pointers are into the middle of "

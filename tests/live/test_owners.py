@@ -10,9 +10,10 @@ from harness import Tap, Target
 # Nothing of what is freed stays in caches or goes back by itself, so that trimmable_bytes
 # moves by what was foretold, to the byte.
 STILL = ("glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=1000000000:"
-         "glibc.malloc.mmap_threshold=33000000")
+         "glibc.malloc.mmap_threshold=500000")
 ENV = {**harness.CLEAN_ENV, "GLIBC_TUNABLES": STILL}
 SESSIONS, NODES, LEAVES, ENTRIES, LEAKS, CACHED = 3000, 2000, 1500, 1000, 700, 400
+TICKETS, TABLE_BYTES = 500, 800000
 
 
 def holder(*flags):
@@ -54,6 +55,9 @@ def check_roots(tap, pid):
     tap.equal(below.get("below_chunks"), SESSIONS // 3, "and what hangs below is counted")
     tap.ok(find(found, LEAKS, root="unreferenced"), "what nobody points to is said so",
            *listed)
+    ticket = find(found, TICKETS, name="ticket_table") or {"path": [{"bytes": 0}]}
+    tap.ok(len(ticket["path"]) == 2 and ticket["path"][0]["bytes"] > TABLE_BYTES,
+           "a table with a mapping of its own is a step of the path", ticket)
     shape = find(found, ENTRIES, name="shapes") or {}
     tap.equal(shape.get("guess"), "C++ object of class shape", "a class is named")
     word = find(found, ENTRIES, name="words[abi:cxx11]") or {}

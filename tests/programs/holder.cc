@@ -11,7 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
-enum { SESSIONS = 3000, NODES = 2000, LEAVES = 1500, ENTRIES = 1000, LEAKS = 700, CACHED = 400 };
+/* The table of the tickets is large enough for a mapping of its own. */
+enum { TICKETS = 500, TABLE = 100000, SESSIONS = 3000, NODES = 2000, LEAVES = 1500, ENTRIES = 1000, LEAKS = 700, CACHED = 400 };
 
 struct session {
 	long id;
@@ -37,6 +38,7 @@ struct shape {
 
 session *volatile sessions[SESSIONS];
 node *list_head;
+void **ticket_table;
 leaf *tree_root;
 std::map<int, std::string> names;
 std::unordered_map<int, int> numbers;
@@ -136,6 +138,16 @@ static void make_containers()
 	}
 }
 
+static void make_tickets()
+{
+	ticket_table = static_cast<void **>(keep(TABLE * sizeof(*ticket_table)));
+	memset(ticket_table, 0, TABLE * sizeof(*ticket_table));
+	for (int i = 0; i < TICKETS; i++) {
+		ticket_table[200 * i] = keep(400);
+		spill();
+	}
+}
+
 static void make_leaks()
 {
 	for (int i = 0; i < LEAKS; i++) {
@@ -205,6 +217,7 @@ int main()
 	make_sessions();
 	make_lists();
 	make_containers();
+	make_tickets();
 	make_leaks();
 	for (void *one : *junk)
 		free(one);
