@@ -19,8 +19,11 @@ struct chain {
 	bool safe_linking;
 	bool broken;
 	unsigned attempts; /* for the one who sets it up */
-	uint64_t home;	   /* of the structure that it begins in; so, too */
-	unsigned arena;	   /* for the visitor */
+	uint32_t note;	   /* of the chunk that is visited, in a table of its own */
+	uint32_t guess;	   /* at that of the chunk at GUESSED */
+	uint64_t guessed;
+	uint64_t home;	/* of the structure that it begins in; so, too */
+	unsigned arena; /* for the visitor */
 	unsigned bin;
 };
 
@@ -36,8 +39,8 @@ typedef bool chain_ended_fn(struct chain *chain, void *context);
 
 /* What is known of the chunk CHAIN->at without a read: its size field, and which chunk is
  * NEXT (0: the list ends). False: it has to be read. */
-typedef bool chain_known_fn(const struct chain *chain, uint64_t *size_field,
-			    uint64_t *next, void *context);
+typedef bool chain_known_fn(struct chain *chain, uint64_t *size_field, uint64_t *next,
+			    void *context);
 
 struct chain_reader;
 

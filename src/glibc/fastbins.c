@@ -98,17 +98,26 @@ static bool again(struct heap *heap, struct chain *chain)
 	return true;
 }
 
+static uint64_t bin_bytes(unsigned bin)
+{
+	return GLIBC_MIN_CHUNK + (uint64_t)bin * GLIBC_ALIGN;
+}
+
+static void count_chunks(struct arena_work *work, unsigned bin, uint64_t chunks)
+{
+	work->fast_bin[bin] += chunks;
+	work->fast_chunks += chunks;
+	work->fast_bytes += chunks * bin_bytes(bin);
+}
+
 /* How much more a broken list holds cannot be known: one chunk is in doubt, at least. */
 static void count_list(struct heap *heap, const struct chain *chain)
 {
 	struct arena_work *work = &heap->work[chain->arena];
-	uint64_t bytes = GLIBC_MIN_CHUNK + (uint64_t)chain->bin * GLIBC_ALIGN;
 
-	work->fast_bin[chain->bin] += chain->visited;
-	work->fast_chunks += chain->visited;
-	work->fast_bytes += chain->visited * bytes;
+	count_chunks(work, chain->bin, chain->visited);
 	if (chain->broken)
-		work->fast_in_doubt_bytes += bytes;
+		work->fast_in_doubt_bytes += bin_bytes(chain->bin);
 }
 
 static bool end_addresses(struct chain *chain, void *context)
@@ -217,30 +226,150 @@ bool heap_note_fastbins(struct heap *heap)
 	return true;
 }
 
-static bool known_fast(const struct chain *chain, uint64_t *size_field, uint64_t *next,
+uint32_t heap_find_note(const struct links *links, struct chain *chain)
+{
+	if (chain->guessed != chain->at)
+		heap_guess_note(links, chain, chain->at);
+	return links_find_near(links, chain->at, chain->guess);
+}
+
+void heap_guess_note(const struct links *links, struct chain *chain, uint64_t next)
+{
+	chain->guessed = next;
+	chain->guess = links_guess(links, next);
+}
+
+/* ---- without following them ---- */
+
+/* Of the chunks of one list each is led to once, by another or by the head: what leads
+ * and what is led to balance, each address taken for a number that no sum of others makes
+ * up for. They do not, if a chunk was noted that is in no fastbin. */
+static uint64_t weight(uint64_t addr)
+{
+	addr *= UINT64_C(0x9e3779b97f4a7c15);
+	addr = (addr ^ addr >> 32) * UINT64_C(0xbf58476d1ce4e5b9);
+	return addr ^ addr >> 29;
+}
+
+static uint64_t balance(const struct link *link)
+{
+	return (link->way == LINK_END ? 0 : weight(link->to)) - weight(link->at);
+}
+
+/* What is in a thread's cache has a link as well: it does not count, and is marked. */
+static void leave_out_cached(struct heap *heap)
+{
+	struct links *links = heap->links;
+	struct link link;
+
+	for (uint32_t i = 0; i < heap->cached.count; i++) {
+		uint32_t number = links_find(links, tcache_met_chunk(&heap->cached, i));
+		struct arena_work *work;
+
+		if (number == LINKS_NONE)
+			continue;
+		links_get(links, number, &link);
+		if (link.kind != LINK_FAST || !links_mark(links, number))
+			continue;
+		work = &heap->work[links_arena(links, number)];
+		work->fast_balance[link.bin] -= balance(&link);
+		work->fast_noted[link.bin]--;
+	}
+}
+
+static void weigh_lists(struct heap *heap)
+{
+	struct links *links = heap->links;
+	struct link link;
+
+	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
+	     i = links_next(links, i)) {
+		struct arena_work *work;
+
+		links_get(links, i, &link);
+		if (link.kind != LINK_FAST)
+			continue;
+		work = &heap->work[links_arena(links, i)];
+		work->fast_balance[link.bin] += balance(&link);
+		work->fast_noted[link.bin]++;
+	}
+	leave_out_cached(heap);
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		for (unsigned bin = 0; bin < GLIBC_FASTBINS; bin++) {
+			uint64_t head = heap->arena[i].layout->arena.fastbins
+						? arena_fastbin(&heap->arena[i], bin)
+						: 0;
+
+			heap->work[i].fast_balance[bin] += head ? weight(head) : 0;
+		}
+}
+
+static bool is_balanced(const struct heap *heap, unsigned arena, unsigned bin)
+{
+	return !heap->work[arena].fast_balance[bin];
+}
+
+/* A list that balances has all that was noted, but for what is marked: turn the marks
+ * round. On others nothing is marked yet. */
+static void mark_balanced(struct heap *heap)
+{
+	struct links *links = heap->links;
+	struct link link;
+
+	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
+	     i = links_next(links, i)) {
+		links_get(links, i, &link);
+		if (link.kind != LINK_FAST)
+			continue;
+		if (links_is_marked(links, i))
+			links_unmark(links, i);
+		else if (is_balanced(heap, links_arena(links, i), link.bin))
+			links_mark(links, i);
+	}
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		for (unsigned bin = 0; bin < GLIBC_FASTBINS; bin++)
+			if (is_balanced(heap, i, bin))
+				count_chunks(&heap->work[i], bin,
+					     heap->work[i].fast_noted[bin]);
+}
+
+/* ---- following them ---- */
+
+static bool next_unbalanced(struct chain *chain, void *context)
+{
+	struct fast_search *search = context;
+
+	while (next_fastbin(chain, search))
+		if (!is_balanced(search->heap, chain->arena, chain->bin))
+			return true;
+	return false;
+}
+
+static bool known_fast(struct chain *chain, uint64_t *size_field, uint64_t *next,
 		       void *context)
 {
 	const struct links *links = ((struct fast_search *)context)->heap->links;
-	uint32_t number = links_find(links, chain->at);
+	uint32_t number = heap_find_note(links, chain);
 	struct link link;
 
+	chain->note = number;
 	if (number == LINKS_NONE)
 		return false;
 	links_get(links, number, &link);
 	*size_field = link.bytes;
 	*next = link.way == LINK_END ? 0 : link.to;
+	heap_guess_note(links, chain, *next);
 	return link.kind == LINK_FAST && link.way != LINK_FAR;
 }
 
 static bool visit_noted(struct chain *chain, uint64_t size_field, void *context)
 {
 	struct heap *heap = ((struct fast_search *)context)->heap;
-	uint32_t number = links_find(heap->links, chain->at);
 
 	if (!fits(chain, size_field))
 		return false;
-	if (number != LINKS_NONE)
-		links_mark(heap->links, number);
+	if (chain->note != LINKS_NONE)
+		links_mark(heap->links, chain->note);
 	return true;
 }
 
@@ -405,9 +534,12 @@ int heap_settle_fastbins(struct heap *heap)
 	if (!links_overflowed(heap->links))
 		search.limit = links_count(heap->links) + NOT_NOTED;
 	error = read_heads(heap);
-	if (!error)
-		error = chain_follow(heap->chains, next_fastbin, visit_noted, end_noted,
-				     known_fast, &search);
+	if (error)
+		return error;
+	weigh_lists(heap);
+	mark_balanced(heap);
+	error = chain_follow(heap->chains, next_unbalanced, visit_noted, end_noted,
+			     known_fast, &search);
 	if (error)
 		return error;
 	settle_all(heap);

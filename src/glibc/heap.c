@@ -484,7 +484,7 @@ int heap_walk(struct heap *heap, const struct regions *regions)
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].used)
 			check_size(heap, i);
-	return heap_settle_fastbins(heap);
+	return 0;
 }
 
 /* By how much the totals have moved since they were read: what lies between was read in
@@ -521,6 +521,8 @@ static int walk_heap(struct heap *heap, const struct regions *regions,
 
 	if (!error)
 		error = read_tcaches(heap);
+	if (!error)
+		error = heap_settle_fastbins(heap);
 	if (!error)
 		measure_skew(heap);
 	if (!error && heap->options.sizes)

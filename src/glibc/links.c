@@ -18,6 +18,7 @@ enum {
 	NUMBER_SHIFT = 8, /* a note's number: its block's place in order, and its own */
 	TO_END = INT32_MIN,
 	TO_FAR = INT32_MAX,
+	NEAR = 24, /* notes looked at one by one */
 };
 
 _Static_assert(LINKS_IN_BLOCK < 1 << NUMBER_SHIFT, "a note's number holds its place");
@@ -38,6 +39,15 @@ struct block {
 	struct note note[LINKS_IN_BLOCK];
 };
 
+/* Of a block in order: all that says where in it a chunk's note should be. */
+struct place {
+	uint64_t start;
+	uint32_t last; /* the place of its last note */
+	float density; /* notes a unit */
+	uint16_t block;
+	uint16_t used;
+};
+
 struct links {
 	pthread_mutex_t lock;
 	unsigned capacity;
@@ -45,9 +55,10 @@ struct links {
 	uint32_t spare; /* those given back, as in struct link_chain */
 	bool overflowed;
 	struct link_chain kept;
-	unsigned count;	 /* of kept blocks, in ORDER */
-	uint64_t *start; /* their bases, ascending */
-	uint64_t *order;
+	unsigned count;	 /* of kept blocks */
+	uint64_t *order; /* which block is the Kth */
+	uint64_t *start; /* scratch */
+	struct place *place;
 	uint32_t *size; /* of each note, in units; null unless WITH_SIZES */
 	struct block *block;
 };
@@ -65,10 +76,12 @@ struct links *links_new(unsigned blocks, bool with_sizes)
 	links->block = take(blocks * sizeof(*links->block));
 	links->start = take(blocks * sizeof(*links->start));
 	links->order = take(blocks * sizeof(*links->order));
+	links->place = take(blocks * sizeof(*links->place));
 	if (with_sizes)
 		links->size =
 			take((size_t)blocks * LINKS_IN_BLOCK * sizeof(*links->size));
-	if (links->block && links->start && links->order && (links->size || !with_sizes))
+	if (links->block && links->start && links->order && links->place &&
+	    (links->size || !with_sizes))
 		return links;
 	links_free(links);
 	return NULL;
@@ -82,6 +95,7 @@ void links_free(struct links *links)
 	free(links->block);
 	free(links->start);
 	free(links->order);
+	free(links->place);
 	free(links->size);
 	free(links);
 }
@@ -108,6 +122,11 @@ bool links_overflowed(const struct links *links)
 static struct block *block_of(const struct links *links, uint32_t block)
 {
 	return &links->block[block - 1];
+}
+
+static uint32_t place_of(const struct note *note)
+{
+	return note->place & ((1 << PLACE_BITS) - 1);
 }
 
 /* ---- noting ---- */
@@ -220,6 +239,21 @@ void links_keep(struct links *links, struct link_chain from)
 	links_join(links, &links->kept, from);
 }
 
+static void set_place(struct links *links, unsigned k)
+{
+	unsigned number = (unsigned)links->order[k];
+	const struct block *block = &links->block[number];
+	uint32_t last = place_of(&block->note[block->used - 1]);
+
+	links->place[k] = (struct place){
+		.start = block->base,
+		.last = last,
+		.density = (float)block->used / (float)(last + 1),
+		.block = (uint16_t)number,
+		.used = block->used,
+	};
+}
+
 void links_sort(struct links *links)
 {
 	links->count = 0;
@@ -232,7 +266,7 @@ void links_sort(struct links *links)
 	sort_addresses(links->order, links->count);
 	for (unsigned i = 0; i < links->count; i++) {
 		links->order[i] &= (1 << INDEX_BITS) - 1;
-		links->start[i] = links->block[links->order[i]].base;
+		set_place(links, i);
 	}
 }
 
@@ -253,56 +287,81 @@ static struct note *note_at(const struct links *links, uint32_t number)
 	return &block_at(links, number)->note[number & ((1 << NUMBER_SHIFT) - 1)];
 }
 
-static uint32_t place_of(const struct note *note)
-{
-	return note->place & ((1 << PLACE_BITS) - 1);
-}
-
-/* The last of COUNT ascending values that is not above KEY; without a branch that a
+/* The last block in order that does not begin above ADDR; without a branch that a
  * processor has to guess. */
-static unsigned last_start(const uint64_t *start, unsigned count, uint64_t key)
+static unsigned last_block(const struct links *links, uint64_t addr)
 {
-	const uint64_t *base = start;
+	const struct place *base = links->place;
 
-	while (count > 1) {
+	for (unsigned count = links->count; count > 1;) {
 		unsigned half = count / 2;
 
-		base = base[half] <= key ? base + half : base;
+		base = base[half].start <= addr ? base + half : base;
 		count -= half;
 	}
-	return (unsigned)(base - start);
+	return (unsigned)(base - links->place);
 }
 
-static unsigned last_place(const struct note *note, unsigned count, uint32_t place)
+uint32_t links_guess(const struct links *links, uint64_t addr)
+{
+	const struct place *place;
+	unsigned k, i;
+	uint64_t unit;
+
+	if (!links->count || addr < links->place[0].start)
+		return LINKS_NONE;
+	k = last_block(links, addr);
+	place = &links->place[k];
+	unit = (addr - place->start) / GLIBC_ALIGN;
+	if (unit > place->last)
+		return LINKS_NONE;
+	i = (unsigned)((float)unit * place->density);
+	if (i >= place->used)
+		i = place->used - 1U;
+	__builtin_prefetch(&links->block[place->block].note[i]);
+	return k << NUMBER_SHIFT | i;
+}
+
+/* Among COUNT notes, the last that is not above UNIT. */
+static unsigned search(const struct note *note, unsigned count, uint32_t unit)
 {
 	const struct note *base = note;
 
 	while (count > 1) {
 		unsigned half = count / 2;
 
-		base = place_of(&base[half]) <= place ? base + half : base;
+		base = place_of(&base[half]) <= unit ? base + half : base;
 		count -= half;
 	}
 	return (unsigned)(base - note);
 }
 
+uint32_t links_find_near(const struct links *links, uint64_t addr, uint32_t guess)
+{
+	const struct place *place;
+	const struct note *note;
+	unsigned i, steps = 0;
+	uint32_t unit;
+
+	if (guess == LINKS_NONE)
+		return LINKS_NONE;
+	place = &links->place[guess >> NUMBER_SHIFT];
+	note = links->block[place->block].note;
+	unit = (uint32_t)((addr - place->start) / GLIBC_ALIGN);
+	i = guess & ((1 << NUMBER_SHIFT) - 1);
+	while (i && place_of(&note[i]) > unit && steps++ < NEAR)
+		i--;
+	while (i + 1U < place->used && place_of(&note[i + 1]) <= unit && steps++ < NEAR)
+		i++;
+	if (steps >= NEAR)
+		i = search(note, place->used, unit);
+	return place_of(&note[i]) == unit ? (guess >> NUMBER_SHIFT) << NUMBER_SHIFT | i
+					  : LINKS_NONE;
+}
+
 uint32_t links_find(const struct links *links, uint64_t addr)
 {
-	const struct block *block;
-	unsigned k, i;
-	uint64_t place;
-
-	if (!links->count || addr < links->start[0])
-		return LINKS_NONE;
-	k = last_start(links->start, links->count, addr);
-	block = &links->block[links->order[k]];
-	place = (addr - block->base) / GLIBC_ALIGN;
-	if (place >> PLACE_BITS)
-		return LINKS_NONE;
-	i = last_place(block->note, block->used, (uint32_t)place);
-	if (place_of(&block->note[i]) != place)
-		return LINKS_NONE;
-	return k << NUMBER_SHIFT | i;
+	return links_find_near(links, addr, links_guess(links, addr));
 }
 
 uint32_t links_next(const struct links *links, uint32_t number)

@@ -76,6 +76,10 @@ enum { LINKS_NONE = UINT32_MAX };
 /* The note of the chunk at ADDR, or LINKS_NONE. Notes are numbered in order of address,
  * with gaps: links_next finds the one after NUMBER, and the first after LINKS_NONE. */
 uint32_t links_find(const struct links *links, uint64_t addr);
+
+/* The same in two steps, of which the first has the note fetched from memory. */
+uint32_t links_guess(const struct links *links, uint64_t addr);
+uint32_t links_find_near(const struct links *links, uint64_t addr, uint32_t guess);
 uint32_t links_next(const struct links *links, uint32_t number);
 uint32_t links_previous(const struct links *links, uint32_t number);
 void links_get(const struct links *links, uint32_t number, struct link *link);

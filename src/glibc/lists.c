@@ -118,12 +118,12 @@ static bool visit_unsorted(struct chain *chain, uint64_t size_field, void *conte
 }
 
 /* What the walks noted of the chunk. */
-static bool known_unsorted(const struct chain *chain, uint64_t *size_field,
-			   uint64_t *next, void *context)
+static bool known_unsorted(struct chain *chain, uint64_t *size_field, uint64_t *next,
+			   void *context)
 {
 	const struct unsorted_search *search = context;
 	const struct links *links = search->heap->links;
-	uint32_t number = links_find(links, chain->at);
+	uint32_t number = heap_find_note(links, chain);
 	struct link link;
 
 	if (number == LINKS_NONE)
@@ -131,6 +131,7 @@ static bool known_unsorted(const struct chain *chain, uint64_t *size_field,
 	links_get(links, number, &link);
 	*size_field = link.bytes;
 	*next = link.to;
+	heap_guess_note(links, chain, *next);
 	return link.kind == LINK_BINNED && link.way == LINK_NEXT && link.bytes;
 }
 

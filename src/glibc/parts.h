@@ -42,6 +42,9 @@ struct arena_work {
 	uint64_t fast_chunks;
 	uint64_t fast_bytes;
 	uint64_t fast_bin[GLIBC_FASTBINS]; /* chunks */
+	uint64_t fast_noted[GLIBC_FASTBINS];
+	uint64_t
+		fast_balance[GLIBC_FASTBINS]; /* 0: all that were noted are on the list */
 	uint64_t fast_in_doubt_bytes;
 	uint64_t skew_bytes;	     /* that system_mem moved by meanwhile */
 	uint64_t sum_in_doubt_bytes; /* by which what was found differs from system_mem */
@@ -142,6 +145,10 @@ void heap_read_quick(struct heap *heap);
  * what looks like their chunks (false: it cannot be told), and settles then which of them
  * are, by what was noted. heap_list_fastbins leaves their addresses in heap->fast after
  * that. */
+/* Of the chunk that CHAIN is at, and a guess at that of the one after it. */
+uint32_t heap_find_note(const struct links *links, struct chain *chain);
+void heap_guess_note(const struct links *links, struct chain *chain, uint64_t next);
+
 int heap_read_fastbins(struct heap *heap);
 bool heap_note_fastbins(struct heap *heap);
 int heap_settle_fastbins(struct heap *heap);

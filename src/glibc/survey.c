@@ -79,9 +79,11 @@ int survey_begin(struct heap *heap, const struct regions *regions)
 
 	survey->cached_count = 0;
 	if (!error)
-		heap_list_fastbins(heap);
-	if (!error)
 		error = heap_read_tcaches(heap, true, note_cached, heap);
+	if (!error)
+		error = heap_settle_fastbins(heap);
+	if (!error)
+		heap_list_fastbins(heap);
 	sort_addresses(survey->cached, survey->cached_count);
 	survey->cached_count = sort_unique(survey->cached, survey->cached_count);
 	return error;

@@ -264,6 +264,11 @@ static bool ended(struct chain *chain, void *context)
 	return false;
 }
 
+uint64_t tcache_met_chunk(const struct tcache_met *met, uint32_t i)
+{
+	return (met->chunk[i] >> SIZE_BITS) * GLIBC_ALIGN;
+}
+
 uint64_t tcache_met_twice(struct tcache_met *met, uint64_t *mark)
 {
 	uint64_t bytes = 0;

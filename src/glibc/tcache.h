@@ -38,6 +38,8 @@ struct tcache_met {
 	uint32_t count;
 };
 
+uint64_t tcache_met_chunk(const struct tcache_met *met, uint32_t i);
+
 /* The bytes of chunks that were met more than once; MARK tells such chunks from others.
  * Sorts MET. */
 uint64_t tcache_met_twice(struct tcache_met *met, uint64_t *mark);

@@ -14,7 +14,7 @@
  *               chunk, at so many growths a second: the median
  *
  * As `target hog` it copies memory until it is ended. As `target copy PID` it answers
- * each line with "NS BYTES": what process_vm_readv alone takes, in windows as the
+ * each line with "NS BYTES": CPU time that process_vm_readv alone takes, in windows as the
  * reader's, to copy all anonymous memory of PID that is resident. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -545,14 +545,14 @@ struct copier {
 static void flush_copy(struct copier *copier)
 {
 	struct iovec local = {copier->buffer, 0};
-	int64_t start = now_ns();
+	int64_t start = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 
 	for (unsigned i = 0; i < copier->windows; i++)
 		local.iov_len += copier->remote[i].iov_len;
 	if (copier->windows && process_vm_readv(copier->pid, &local, 1, copier->remote,
 						copier->windows, 0) < 0)
 		fail("process_vm_readv");
-	copier->ns += now_ns() - start;
+	copier->ns += clock_ns(CLOCK_THREAD_CPUTIME_ID) - start;
 	copier->bytes += local.iov_len;
 	copier->windows = 0;
 }
