@@ -9,7 +9,7 @@ import threading
 
 import harness
 import tracing
-from harness import FRAGSCOPE, Tap, Target
+from harness import FRAGSCOPE, Skip, Tap, Target
 from terminal import Terminal
 
 THREADS = 200  # with an arena each: far more than there is room for at first
@@ -113,10 +113,29 @@ def run_stat(tap):
                 tap.equal(stat.err, [], "and nothing else was said")
 
 
+def run_damage(tap):
+    """Records that are damaged for a while, and are right again."""
+    if not (2, 27) <= harness.Libc("host").number <= (2, 42):
+        raise Skip("the program knows the arenas of glibc 2.27 to 2.42")
+    with Spread() as target:
+        target.order("threads 2")
+        with Running("stat", "-p", target.pid, "--json", "0.05") as stat:
+            stat.wait(lambda row: row["status"] == "complete", "a first row")
+            target.order("bend")
+            bent = stat.wait(lambda row: row["status"] == "partial", "a row says so")
+            tap.ok("damaged" in bent["missing"], "why it is partial", bent)
+            tap.ok("system_bytes" not in bent and bent["rss_bytes"] > 0, "what it has", bent)
+            target.order("mend")
+            harness.until(lambda: stat.rows()[-1]["status"] == "complete", "it is whole again")
+            tap.equal(stat.rows()[-1]["arenas"], 3, "arenas")
+            tap.equal(stat.stop(), 0, "exit status", stat.err)
+
+
 def run_alert(tap):
     with Spread() as target:
-        rule = f"many: arenas > {THREADS}"
-        with Running("alert", "-p", target.pid, "--json", "-r", rule, "0.05") as alert:
+        rules = ("-r", "begun: arenas > 0", "-r", f"many: arenas > {THREADS}")
+        with Running("alert", "-p", target.pid, "--json", *rules, "0.05") as alert:
+            alert.wait(lambda row: row.get("rule") == "begun", "it has begun")
             target.order(f"threads {THREADS}")
             harness.until(lambda: alert.said("cannot be read now"), "it says what it misses")
             harness.until(lambda: alert.said("can be read again"), "and when that is over")
@@ -163,7 +182,7 @@ def run_trace(tap):
 def main():
     tap = Tap()
     run_stat(tap)
-    for name, run in (("alert", run_alert), ("top", run_top), ("trace", run_trace)):
+    for name, run in (("damage", run_damage), ("alert", run_alert), ("top", run_top), ("trace", run_trace)):
         with tap.section(name):
             run(tap)
     tap.done()

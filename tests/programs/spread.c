@@ -4,11 +4,14 @@
  */
 #include <malloc.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+enum { BIN_TO_STATE = 96, STATE_NEXT = 2160 };
 enum { ARENAS = 100000, STACK_BYTES = 64 << 10, CHUNKS = 8 };
 
 static pthread_barrier_t barrier;
@@ -50,6 +53,38 @@ static void grow(size_t bytes)
 		memset(malloc(1000), 2, 1000);
 }
 
+/* Where the main arena's state has the list's link (glibc 2.27 to 2.42): a free chunk
+ * leads to the unsorted bin. Nothing is allocated while it is bent. */
+static uintptr_t *last_link(uintptr_t *second)
+{
+	void *large = malloc(100000), *volatile fence = malloc(100);
+	uintptr_t state, at;
+
+	(void)fence;
+	free(large);
+	memcpy(&state, large, sizeof(state));
+	state -= BIN_TO_STATE;
+	memcpy(second, (void *)(state + STATE_NEXT), sizeof(*second));
+	for (at = *second;;) {
+		uintptr_t *link = (uintptr_t *)(at + STATE_NEXT);
+
+		if (*link == state)
+			return link;
+		at = *link;
+	}
+}
+
+static void bend(bool is_bent)
+{
+	static uintptr_t *link, whole, second;
+
+	if (is_bent) {
+		link = last_link(&second);
+		whole = *link;
+	}
+	*link = is_bent ? second : whole;
+}
+
 int main(void)
 {
 	char line[64];
@@ -64,6 +99,8 @@ int main(void)
 			spread(atoi(line + 8));
 		else if (!strncmp(line, "grow ", 5))
 			grow((size_t)atol(line + 5));
+		else
+			bend(line[0] == 'b');
 		puts("done");
 		fflush(stdout);
 	}
