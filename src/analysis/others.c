@@ -62,12 +62,12 @@ void others_huge(const struct smaps *smaps, const struct huge *settings,
 		 struct verdict_huge *huge)
 {
 	*huge = (struct verdict_huge){
-		.is_known = settings && smaps->has_eligible,
 		.rss_bytes = smaps->rss_bytes[SMAPS_ANON],
 		.anon_bytes = smaps->anon_huge_bytes,
 	};
-	if (!huge->is_known)
+	if (!settings || !smaps->has_eligible)
 		return;
+	huge->is_known = true;
 	huge->fills = smaps->eligible_bytes > smaps->rss_bytes[SMAPS_ANON] / 2 &&
 		      settings->max_ptes_none && settings->pages_to_scan;
 	huge->is_always = settings->is_always;

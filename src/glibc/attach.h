@@ -23,8 +23,8 @@ struct attached {
 int attach(const struct process *process, struct attached *attached, struct fault *fault);
 
 /* Fills FAULT for a process whose glibc malloc is there but has got no memory. Returns
- * -ENOENT when the allocator that it uses in its place is known, and named; else -ENODATA:
- * it may have allocated nothing yet. */
+ * -ENOENT when the allocator that it uses in its place is known, and named; else
+ * -ENODATA: it may have allocated nothing yet. */
 int attach_unused(const struct process *process, const struct attached *attached,
 		  struct fault *fault);
 

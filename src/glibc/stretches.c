@@ -509,7 +509,7 @@ static struct mapped_arena mapped_part(struct heap *heap, unsigned number)
 void heap_find_mapped(struct heap *heap, const struct regions *regions)
 {
 	struct mapped_arena part[HEAP_INSTANCES];
-	unsigned main_arena[HEAP_INSTANCES];
+	unsigned main_arena[HEAP_INSTANCES] = {0};
 	struct mapped_search search = {
 		.memory = heap->memory,
 		.pages = heap->pages,

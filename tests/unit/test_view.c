@@ -428,7 +428,8 @@ static void json_row_of_all(void **state)
 		"\"slab_bytes\":61000,\"slab_free_bytes\":62000,"
 		"\"peak_mapped_bytes\":63000,\"reserved_bytes\":64000,"
 		"\"heap_threads\":65000,\"anon_huge_bytes\":66000,"
-		"\"huge_page_bytes\":67000,\"swapped_in_bytes\":68000,\"skew_bytes\":69000}\n");
+		"\"huge_page_bytes\":67000,\"swapped_in_bytes\":68000,\"skew_bytes\":"
+		"69000}\n");
 }
 
 #define JSON_START "{\"time\":\"2026-11-21T05:17:43.123Z\",\"pid\":4711,\"comm\":"
