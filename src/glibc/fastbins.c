@@ -463,7 +463,7 @@ static void settle_run(struct heap *heap, uint32_t number, const struct link *ru
 	unsigned arena = links_arena(links, number);
 	struct walk_totals *totals = &heap->work[arena].totals;
 	unsigned shift = heap->memory->page_shift;
-	uint64_t start = run->at - run->bytes, last = start;
+	uint64_t start = run->at - run->bytes;
 	uint32_t first = number, i;
 	struct link chunk;
 
@@ -478,14 +478,13 @@ static void settle_run(struct heap *heap, uint32_t number, const struct link *ru
 		links_get(links, i, &chunk);
 		if (chunk.kind != LINK_FAST)
 			continue;
-		last = chunk.at + chunk.bytes;
 		if (links_is_marked(links, i)) {
 			discount(totals, &chunk);
 			continue;
 		}
 		if (chunk.at > start)
 			walk_free_run(totals, heap->pages, shift, start, chunk.at);
-		start = last;
+		start = chunk.at + chunk.bytes;
 	}
 	if (run->kind == LINK_TOP_RUN)
 		close_top_run(heap, arena, start, run->at);
