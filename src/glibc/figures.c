@@ -24,6 +24,7 @@ struct totals {
 	uint64_t retained_bytes;
 	uint64_t resident_bytes;
 	uint64_t own_resident_bytes;
+	uint64_t fence_bytes; /* of these, what is walked over */
 	uint64_t unusable_bytes;
 	uint64_t attached_threads;
 	uint64_t in_doubt_bytes;
@@ -62,6 +63,7 @@ static void arena_totals(const struct heap *heap, unsigned i, struct totals *tot
 		.retained_bytes = walked->retained_bytes,
 		.resident_bytes = walked->resident_bytes,
 		.own_resident_bytes = work->own_resident_bytes + walked->fence_bytes,
+		.fence_bytes = walked->fence_bytes,
 		.unusable_bytes = walked->unusable_bytes,
 		.attached_threads = arena_attached_threads(arena),
 		.in_doubt_bytes = walked->in_doubt_bytes + work->fast_in_doubt_bytes +
@@ -134,6 +136,12 @@ static void set_heap(struct figures *fig, const struct totals *totals)
 		figure_set(fig, table[i].figure, table[i].value);
 }
 
+/* The headers in front of the chunks are not walked over, fenceposts are. */
+static uint64_t resident_of(const struct totals *totals)
+{
+	return totals->resident_bytes + totals->own_resident_bytes - totals->fence_bytes;
+}
+
 /* What the sums leave over; on a target that moves they may not, and then the figure is
  * absent. */
 static void set_live(struct figures *fig, const struct totals *totals,
@@ -143,8 +151,7 @@ static void set_live(struct figures *fig, const struct totals *totals,
 	uint64_t not_live_resident = totals->free_resident_bytes +
 				     totals->own_resident_bytes +
 				     totals->foreign_resident_bytes;
-	/* The headers in front of the chunks are not walked over. */
-	uint64_t resident = totals->resident_bytes + totals->own_resident_bytes;
+	uint64_t resident = resident_of(totals);
 	uint64_t live = 0, live_resident = 0;
 
 	figure_set(fig, FIG_TCACHE_CHUNKS, tcache->chunks);
@@ -244,7 +251,7 @@ static void drop_cached(struct sample *sample)
  * on a target that moves. */
 static uint64_t excess_of(const struct totals *totals, const struct tcache_totals *tcache)
 {
-	uint64_t resident = totals->resident_bytes + totals->own_resident_bytes;
+	uint64_t resident = resident_of(totals);
 	uint64_t not_live = totals->free_resident_bytes + totals->own_resident_bytes +
 			    totals->foreign_resident_bytes;
 	const struct {

@@ -70,6 +70,14 @@ int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pin
 /* The bytes of the pages that were swapped in since the last call, by the option. */
 uint64_t heap_swapped_in(struct heap *heap);
 
+/* Of [START, END), what the arenas of the last reading have. CURSOR is 0 at first; calls
+ * with one go up in address. */
+uint64_t heap_arena_bytes(const struct heap *heap, unsigned *cursor, uint64_t start,
+			  uint64_t end);
+
+/* Of the arenas' memory, what other callers of sbrk have, resident. */
+uint64_t heap_foreign_resident_bytes(const struct heap *heap);
+
 /* BYTES at ADDR of the target, if all of them are on resident pages: 0, -ENODATA, -EFAULT
  * or another -errno. Not during a reading. */
 int heap_peek(struct heap *heap, uint64_t addr, void *to, uint32_t bytes);

@@ -573,3 +573,32 @@ int heap_owner(uint64_t addr, void *context)
 
 	return area < 0 ? -1 : (int)heap->area[area].arena;
 }
+
+uint64_t heap_arena_bytes(const struct heap *heap, unsigned *cursor, uint64_t start,
+			  uint64_t end)
+{
+	uint64_t bytes = 0;
+
+	for (; *cursor < heap->area_count; ++*cursor) {
+		unsigned index = heap->area_key[*cursor] & ((1 << KEY_BITS) - 1);
+		const struct owned_area *owned = &heap->area[index];
+		uint64_t from = owned->front > start ? owned->front : start;
+		uint64_t to = owned->end < end ? owned->end : end;
+
+		if (from < to)
+			bytes += to - from;
+		/* The next run may be in it, too. */
+		if (owned->end > end)
+			break;
+	}
+	return bytes;
+}
+
+uint64_t heap_foreign_resident_bytes(const struct heap *heap)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		bytes += heap->work[i].totals.foreign_resident_bytes;
+	return bytes;
+}

@@ -108,7 +108,8 @@ static bool next_structure(struct lists *lists)
 		lists->bin = 0;
 		if (!error && odd != TCACHE_NONE)
 			return true;
-		lists->totals->unread += error != 0;
+		lists->totals->unread +=
+			error && pages_swapped_bytes(lists->pages, at, at + bytes);
 	}
 	lists->bin = lists->layout->tcache.bins;
 	return false;

@@ -12,8 +12,8 @@
 /* clang-format off */
 const struct figure_info figure_info[FIG_COUNT] = {
 [FIG_RSS_BYTES] = {"rss_bytes", "rss", UNIT_BYTES, PROCESS, 5, 1,
-	"Resident memory of the process. The next seven figures are its parts and add up "
-	"to it."},
+	"Resident memory of the process. The next seven figures are its parts: each is "
+	"measured by itself, and what their sum differs by is in skew_bytes."},
 [FIG_LIVE_RESIDENT_BYTES] = {"live_resident_bytes", "lvres", UNIT_BYTES, BOTH, 5, 15,
 	"Resident bytes of heap chunks in use. Chunks kept in tcaches are among them: "
 	"malloc itself marks those as in use."},
@@ -33,7 +33,7 @@ const struct figure_info figure_info[FIG_COUNT] = {
 	"fenceposts and padding."},
 [FIG_OTHER_RESIDENT_BYTES] = {"other_resident_bytes", "other", UNIT_BYTES, PROCESS, 5, 12,
 	"Resident memory that is not malloc's: stacks, files, shared and other anonymous "
-	"memory."},
+	"memory. Before Linux 6.7 it is what the other parts leave of rss_bytes."},
 [FIG_PSS_BYTES] = {"pss_bytes", "pss", UNIT_BYTES, PROCESS, 5, 30,
 	"Resident memory with each shared page divided by the number of its users."},
 [FIG_SWAP_BYTES] = {"swap_bytes", "swap", UNIT_BYTES, PROCESS, 5, 25,

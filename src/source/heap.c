@@ -8,6 +8,7 @@
 #include "owners/owners.h"
 #include "source/driver.h"
 #include "source/kernel.h"
+#include "source/rest.h"
 #include "target/denied.h"
 #include "target/live.h"
 #include "target/pause.h"
@@ -35,6 +36,8 @@ struct heap_state {
 	uint64_t mappings;
 	struct regions regions;
 	struct region region[REGIONS];
+	bool scans; /* by PAGEMAP_SCAN */
+	struct rest rest;
 };
 
 static struct heap_state *state_of(const struct source *source)
@@ -162,6 +165,7 @@ static int open_reader(struct source *source, struct fault *fault)
 	if (error)
 		return error;
 	live_init(&state->live, &source->process, method);
+	state->scans = method == PAGEMAP_IOCTL;
 	state->live.beats = &source->beats;
 	error = heap_new(&state->heap, &state->live.memory, attached.instance,
 			 attached.count, &options, fault);
@@ -215,6 +219,7 @@ static int take_mapping(const struct mapping *mapping, void *context)
 	bool is_break = !mapping->inode && strcmp(mapping->name, "[heap]") == 0;
 
 	state->mappings++;
+	rest_add(&state->rest, mapping);
 	if (!is_break && !maps_is_anonymous(mapping))
 		return 0;
 	if (last && last->end == mapping->start && last->is_break == is_break) {
@@ -236,26 +241,31 @@ static int read_regions(struct source *source, struct fault *fault)
 	state->regions.count = 0;
 	state->regions.overflow = false;
 	state->mappings = 0;
+	rest_begin(&state->rest);
 	error = maps_scan(&source->process, take_mapping, state);
 	return error ? source_unreadable(source, "maps", error, fault) : 0;
 }
 
-/* What of RSS is none of malloc's. The parts are not of one instant on a target that
- * moves: when they exceed the whole, the rest is absent. */
-static void set_rest(struct figures *fig)
+/* What of RSS is not malloc's, measured right after RSS was. */
+static int set_rest(struct source *source, struct sample *sample, struct fault *fault)
 {
-	static const enum figure parts[] = {
-		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
-		FIG_MMAPPED_RESIDENT_BYTES, FIG_ALLOCATOR_RESIDENT_BYTES};
-	uint64_t sum = 0;
+	struct heap_state *state = state_of(source);
+	uint64_t bytes;
+	int error;
 
-	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
-		if (!figure_has(fig, parts[i]))
-			return;
-		sum += fig->v[parts[i]].u;
+	if (!state->scans) {
+		rest_set_remainder(&sample->fig);
+		return 0;
 	}
-	if (sum <= fig->v[FIG_RSS_BYTES].u)
-		figure_set(fig, FIG_OTHER_RESIDENT_BYTES, fig->v[FIG_RSS_BYTES].u - sum);
+	if (state->rest.overflow)
+		return 0;
+	error = rest_resident(&state->rest, &state->live, state->heap, &bytes);
+	if (error)
+		return source_unreadable(source, "pagemap", error, fault);
+	if (rest_set(&state->rest, &sample->fig, bytes) &&
+	    sample->status == STATUS_COMPLETE)
+		sample->status = STATUS_TORN;
+	return 0;
 }
 
 static int read_rest(struct source *source, struct sample *sample, struct fault *fault)
@@ -275,9 +285,9 @@ static int read_rest(struct source *source, struct sample *sample, struct fault 
 			   heap_swapped_in(state->heap));
 	if (!quick) {
 		figure_set(&sample->fig, FIG_MAPPINGS, state->mappings);
-		set_rest(&sample->fig);
+		error = set_rest(source, sample, fault);
 	}
-	return 0;
+	return error;
 }
 
 static int read_now(struct source *source, struct sample *sample, struct fault *fault)

@@ -35,10 +35,12 @@ struct scan_arg {
 #define SCAN_IOCTL _IOWR('f', 16, struct scan_arg)
 
 enum {
+	SCAN_FILE = 1 << 2,
 	SCAN_PRESENT = 1 << 3,
 	SCAN_SWAPPED = 1 << 4,
 	SCAN_ZERO = 1 << 5,
 	SCAN_VEC = 64,
+	SCAN_MANY = 512,
 };
 
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
@@ -160,6 +162,35 @@ static int pages_by_ioctl(struct memory *memory, uint64_t start, unsigned count,
 			memset(flags + ((vec[i].start - start) >> memory->page_shift),
 			       scan_flags(vec[i].categories),
 			       (vec[i].end - vec[i].start) >> memory->page_shift);
+		if (arg.walk_end <= arg.start)
+			return -EPROTO;
+		arg.start = arg.walk_end;
+	}
+	return 0;
+}
+
+int live_scan(const struct live_memory *live, uint64_t start, uint64_t end,
+	      bool files_only, live_run_fn *fn, void *context)
+{
+	struct scan_region vec[SCAN_MANY];
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)vec,
+		.vec_len = SCAN_MANY,
+		.category_inverted = SCAN_ZERO,
+		.category_mask = SCAN_PRESENT | SCAN_ZERO | (files_only ? SCAN_FILE : 0),
+		.return_mask = SCAN_PRESENT,
+	};
+
+	while (arg.start < arg.end) {
+		int got = ioctl(live->pagemap_fd, SCAN_IOCTL, &arg);
+
+		if (got < 0)
+			return -errno;
+		for (int i = 0; i < got; i++)
+			fn(vec[i].start, vec[i].end, context);
 		if (arg.walk_end <= arg.start)
 			return -EPROTO;
 		arg.start = arg.walk_end;

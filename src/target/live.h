@@ -38,6 +38,15 @@ bool live_can_scan(const struct process *process);
 void live_init(struct live_memory *live, const struct process *process,
 	       enum pagemap_method method);
 
+/* Called with each run of resident pages, in order of address. */
+typedef void live_run_fn(uint64_t start, uint64_t end, void *context);
+
+/* Finds the pages of [START, END) that count in RSS, by PAGEMAP_SCAN; with FILES_ONLY
+ * those that are of a file or of shared memory: in a mapping that is shared, others are a
+ * device's, which do not count. 0 or -errno. */
+int live_scan(const struct live_memory *live, uint64_t start, uint64_t end,
+	      bool files_only, live_run_fn *fn, void *context);
+
 /* Where a read goes on now, if one does. Any thread may ask. */
 bool live_reads(const struct live_memory *live, uint64_t *from, uint64_t *to);
 

@@ -247,6 +247,57 @@ def check_tcache(tap, name):
         tap.equal(got, [(chunks, total)] * 3, "3 more threads")
 
 
+# Memory of every kind that is not malloc's: part of it only read, part of it written.
+KINDS = """
+import mmap, os, sys, tempfile
+M = 1 << 20
+private, shared = mmap.MAP_PRIVATE, mmap.MAP_SHARED
+anonymous = mmap.MAP_ANONYMOUS
+def use(area, written, read):
+    for at in range(0, written, 4096):
+        area[at] = 1
+    return sum(area[at] for at in range(written, written + read, 4096))
+held = [mmap.mmap(-1, 8 * M, flags=private | anonymous),
+        mmap.mmap(-1, 8 * M, flags=shared | anonymous)]
+for area in held:
+    use(area, 2 * M, 3 * M)
+huge = mmap.mmap(-1, 16 * M, flags=private | anonymous)
+huge.madvise(mmap.MADV_HUGEPAGE)
+use(huge, 4 * M, 8 * M)
+with tempfile.TemporaryFile() as file:
+    file.truncate(4 * M)
+    for flags in (private, shared):
+        held.append(mmap.mmap(file.fileno(), 4 * M, flags=flags))
+        use(held[-1], M, M)
+memory = os.memfd_create("truth")
+os.ftruncate(memory, 4 * M)
+held.append(mmap.mmap(memory, 4 * M, flags=shared))
+use(held[-1], M, M)
+zero = os.open("/dev/zero", os.O_RDWR)
+for flags in (private, shared):
+    held.append(mmap.mmap(zero, 4 * M, flags=flags))
+    use(held[-1], M, M)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def check_others(tap):
+    """What is not malloc's is measured by itself, and with malloc's parts makes up RSS."""
+    command = [harness.need("python3"), "-c", KINDS]
+    with harness.Target(command) as target:
+        tap.equal(target.line(), "ready", "the program runs")
+        row, rss = harness.undisturbed(
+            lambda: (harness.stat(target.pid).row, target.rollup("Rss")),
+            lambda found: found[0].get("skew_bytes") == 0,
+        )
+        tap.equal(row["status"], "complete", "status", row)
+        tap.equal(row["rss_bytes"], rss, "rss_bytes is the kernel's Rss")
+        tap.equal(row["skew_bytes"], 0, "no skew", row)
+        harness.check_parts(tap, row)
+        tap.ok(row["other_resident_bytes"] > 12 << 20, "most of it is not malloc's", row)
+
+
 def check_two_libcs(tap, name):
     """A second libc in the same process, loaded by dlmopen: both heaps are counted."""
     with tap.section(f"{name}, two libcs"), Oracle(
@@ -268,6 +319,8 @@ def check_two_libcs(tap, name):
 
 def main():
     tap = Tap()
+    with tap.section("what is not malloc's"):
+        check_others(tap)
     for name in ("host", *harness.OTHER_LIBCS):
         run_libc(tap, name)
         check_tcache(tap, name)

@@ -1,0 +1,127 @@
+#include "source/rest.h"
+
+#include <string.h>
+
+/* The kernel's own page above all memory of programs. */
+#define SCAN_END (UINT64_C(1) << 63)
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool is_huge(const char *name)
+{
+	return begins(name, "/anon_hugepage") || begins(name, "/dev/hugepages/");
+}
+
+/* Where a page that is no file's is a device's: in what is shared, and in private
+ * mappings of devices, but for those that are memory. */
+static bool is_files_only(const struct mapping *mapping)
+{
+	const char *name = mapping->name;
+
+	if (mapping->flags & MAP_IS_SHARED)
+		return true;
+	return begins(name, "/dev/") && !begins(name, "/dev/zero") &&
+	       !begins(name, "/dev/shm/");
+}
+
+void rest_begin(struct rest *rest)
+{
+	rest->count = 0;
+	rest->overflow = rest->has_huge = rest->is_apart = false;
+}
+
+void rest_add(struct rest *rest, const struct mapping *mapping)
+{
+	struct rest_range *last = rest->count ? &rest->range[rest->count - 1] : NULL;
+	bool files_only = is_files_only(mapping), huge = is_huge(mapping->name);
+
+	rest->has_huge |= huge;
+	if (huge || begins(mapping->name, "[vvar") || mapping->end > SCAN_END) {
+		rest->is_apart = true;
+		return;
+	}
+	if (last && last->files_only == files_only && !rest->is_apart)
+		last->end = mapping->end;
+	else if (rest->count == REST_RANGES)
+		rest->overflow = true;
+	else
+		rest->range[rest->count++] =
+			(struct rest_range){mapping->start, mapping->end, files_only};
+	rest->is_apart = false;
+}
+
+struct count {
+	const struct heap *heap;
+	unsigned cursor;
+	uint64_t bytes;
+};
+
+static void count_run(uint64_t start, uint64_t end, void *context)
+{
+	struct count *count = context;
+
+	count->bytes +=
+		end - start - heap_arena_bytes(count->heap, &count->cursor, start, end);
+}
+
+int rest_resident(const struct rest *rest, const struct live_memory *live,
+		  const struct heap *heap, uint64_t *bytes)
+{
+	struct count count = {.heap = heap};
+	int error = 0;
+
+	for (unsigned i = 0; i < rest->count && !error; i++) {
+		const struct rest_range *range = &rest->range[i];
+
+		error = live_scan(live, range->start, range->end, range->files_only,
+				  count_run, &count);
+	}
+	*bytes = count.bytes + heap_foreign_resident_bytes(heap);
+	return error;
+}
+
+/* The sum of malloc's parts of RSS; false when one is absent. */
+static bool sum_parts(const struct figures *fig, uint64_t *sum)
+{
+	static const enum figure parts[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_MMAPPED_RESIDENT_BYTES, FIG_ALLOCATOR_RESIDENT_BYTES};
+
+	*sum = 0;
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		if (!figure_has(fig, parts[i]))
+			return false;
+		*sum += fig->v[parts[i]].u;
+	}
+	return true;
+}
+
+bool rest_set(const struct rest *rest, struct figures *fig, uint64_t bytes)
+{
+	uint64_t rss = fig->v[FIG_RSS_BYTES].u, mapped, sum, skew;
+
+	if (!sum_parts(fig, &sum))
+		return false;
+	mapped = fig->v[FIG_MMAPPED_RESIDENT_BYTES].u;
+	if (bytes < mapped)
+		return true;
+	figure_set(fig, FIG_OTHER_RESIDENT_BYTES, bytes - mapped);
+	sum += bytes - mapped;
+	skew = sum > rss ? sum - rss : rss - sum;
+	if (rest->has_huge)
+		return false;
+	if (!figure_has(fig, FIG_SKEW_BYTES) || skew > fig->v[FIG_SKEW_BYTES].u)
+		figure_set(fig, FIG_SKEW_BYTES, skew);
+	return skew > sample_skew_limit(rss);
+}
+
+void rest_set_remainder(struct figures *fig)
+{
+	uint64_t sum;
+
+	if (sum_parts(fig, &sum) && sum <= fig->v[FIG_RSS_BYTES].u)
+		figure_set(fig, FIG_OTHER_RESIDENT_BYTES, fig->v[FIG_RSS_BYTES].u - sum);
+}
