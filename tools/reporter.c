@@ -398,6 +398,27 @@ static unsigned fullest_arena(const struct sample *sample)
 	return best;
 }
 
+/* By what the last reading found: one pass for both. False: it takes looks of their own.
+ */
+static bool look_at_both(struct reporter *reporter)
+{
+	struct fault fault;
+
+	reporter->pins.arena = PINS_ALL_ARENAS;
+	if (reporter->has_ended || reporter->no_pins[0])
+		return false;
+	reporter->map = heap_map_new(MAP_CELLS, 0);
+	if (!reporter->map)
+		return false;
+	reporter->map->arena = fullest_arena(reporter->sample);
+	if (source_look_closer(reporter->source, &reporter->pins, reporter->map,
+			       &fault) == SOURCE_READ)
+		return true;
+	heap_map_free(reporter->map);
+	reporter->map = NULL;
+	return false;
+}
+
 static void look_at_map(struct reporter *reporter)
 {
 	struct fault fault;
@@ -457,9 +478,11 @@ static void look_closer(struct reporter *reporter)
 {
 	int64_t begin_ns = clock_monotonic_ns();
 
-	look_at_pins(reporter);
+	if (!look_at_both(reporter)) {
+		look_at_pins(reporter);
+		look_at_map(reporter);
+	}
 	guess_pins(reporter);
-	look_at_map(reporter);
 	look_at_owners(reporter);
 	look_at_mappings(reporter);
 	reporter->report.cost.survey_ns = (uint64_t)(clock_monotonic_ns() - begin_ns);

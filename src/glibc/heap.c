@@ -366,6 +366,7 @@ static void begin_reading(struct heap *heap)
 {
 	pages_forget(heap->pages);
 	heap->missing[0] = '\0';
+	heap->has_walked = false;
 	heap->tcaches.count = 0;
 	heap->tcache = (struct tcache_totals){0};
 	if (heap->pool)
@@ -593,6 +594,7 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 	if (error)
 		return heap_cannot_read(heap, error, fault);
 	heap_figures(heap, sample);
+	heap->has_walked = !heap->options.quick;
 	return 0;
 }
 

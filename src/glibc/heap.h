@@ -67,6 +67,11 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pins,
 	      struct fault *fault);
 
+/* Goes on after heap_read, once: both, by what that has found, in one pass. -EAGAIN: it
+ * was not read whole, or not since the last look. */
+int heap_look_closer(struct heap *heap, struct pins *pins, struct heap_map *map,
+		     struct fault *fault);
+
 /* The bytes of the pages that were swapped in since the last call, by the option. */
 uint64_t heap_swapped_in(struct heap *heap);
 

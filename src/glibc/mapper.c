@@ -19,6 +19,7 @@ struct mapper {
 	uint64_t end;
 	unsigned first_chunk; /* of them, in the map's list */
 	bool has_chunks;
+	bool is_beside; /* the area is of the map's arena */
 };
 
 /* ---- the cells ---- */
@@ -505,6 +506,58 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 	if (error)
 		return error;
 	error = survey_areas(&mapper, areas);
+	finish_map(&mapper);
+	return error ? heap_cannot_read(heap, error, fault) : 0;
+}
+
+/* ---- beside the pins ---- */
+
+static void begin_beside(void *context, const struct owned_area *area)
+{
+	struct mapper *mapper = context;
+
+	mapper->is_beside = area->arena == mapper->map->arena;
+	if (mapper->is_beside)
+		begin(context, area);
+}
+
+static bool take_beside(void *context, const struct piece *piece)
+{
+	const struct mapper *mapper = context;
+
+	return !mapper->is_beside || take_piece(context, piece);
+}
+
+static void end_beside(void *context)
+{
+	const struct mapper *mapper = context;
+
+	if (mapper->is_beside)
+		end(context);
+}
+
+int heap_look_closer(struct heap *heap, struct pins *pins, struct heap_map *map,
+		     struct fault *fault)
+{
+	struct mapper mapper = {
+		.heap = heap, .map = map, .has_chunks = map->chunk_capacity != 0};
+	const struct survey_visitor beside = {begin_beside, take_beside, end_beside,
+					      &mapper};
+	unsigned areas;
+	int error;
+
+	if (map->arena >= heap->arena_count)
+		return fault_set(fault, EXIT_FAILED, -ENOENT, "there is no arena %u",
+				 map->arena);
+	if (!survey_resume(heap))
+		return fault_set(fault, EXIT_FAILED, -EAGAIN,
+				 "the last reading does not tell single chunks");
+	areas = survey_order(heap, (int)map->arena);
+	set_ends(&mapper, areas);
+	error = make_cells(&mapper, areas, fault);
+	if (error)
+		return error;
+	error = survey_pins(heap, pins, &beside);
 	finish_map(&mapper);
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }

@@ -92,6 +92,7 @@ struct heap {
 	struct chain_reader *chains;
 	uint8_t *window;
 	struct survey *survey; /* null unless options.survey */
+	bool has_walked;       /* what the last reading found is there to be looked at */
 	struct mapped_place *places;
 	unsigned place_count;
 	unsigned place_capacity;

@@ -400,12 +400,57 @@ static void end(void *context)
 	take_barrier(context);
 }
 
+/* Two visitors, one after the other. */
+struct both {
+	struct survey_visitor pinner;
+	const struct survey_visitor *also;
+};
+
+static void begin_both(void *context, const struct owned_area *area)
+{
+	const struct both *both = context;
+
+	both->pinner.begin(both->pinner.context, area);
+	both->also->begin(both->also->context, area);
+}
+
+static bool take_both(void *context, const struct piece *piece)
+{
+	const struct both *both = context;
+
+	both->pinner.piece(both->pinner.context, piece);
+	both->also->piece(both->also->context, piece);
+	return true;
+}
+
+static void end_both(void *context)
+{
+	const struct both *both = context;
+
+	both->pinner.end(both->pinner.context);
+	both->also->end(both->also->context);
+}
+
+int survey_pins(struct heap *heap, struct pins *pins, const struct survey_visitor *also)
+{
+	struct pinner pinner = {.heap = heap, .pins = pins};
+	struct both both = {{begin, take_piece, end, &pinner}, also};
+	const struct survey_visitor visitor = {begin_both, take_both, end_both, &both};
+	unsigned areas = survey_order(heap, pins->arena);
+	int error = 0;
+
+	for (unsigned i = 0; i < areas && !error; i++)
+		error = survey_area(heap, heap->survey->stretch[i], 0,
+				    also ? &visitor : &both.pinner);
+	if (!error)
+		pins->status = survey_status(heap, pins->in_doubt_bytes,
+					     pinner.unread_bytes, pins->missing);
+	return error;
+}
+
 int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pins,
 	      struct fault *fault)
 {
-	struct pinner pinner = {.heap = heap, .pins = pins};
-	const struct survey_visitor visitor = {begin, take_piece, end, &pinner};
-	unsigned areas;
 	int error;
 
 	if (pins->arena != PINS_ALL_ARENAS &&
@@ -413,12 +458,7 @@ int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pin
 		return fault_set(fault, EXIT_FAILED, -ENOENT, "there is no arena %d",
 				 pins->arena);
 	error = survey_begin(heap, regions);
-	areas = error ? 0 : survey_order(heap, pins->arena);
-	for (unsigned i = 0; i < areas && !error; i++)
-		error = survey_area(heap, heap->survey->stretch[i], 0, &visitor);
-	if (error)
-		return heap_cannot_read(heap, error, fault);
-	pins->status = survey_status(heap, pins->in_doubt_bytes, pinner.unread_bytes,
-				     pins->missing);
-	return 0;
+	if (!error)
+		error = survey_pins(heap, pins, NULL);
+	return error ? heap_cannot_read(heap, error, fault) : 0;
 }

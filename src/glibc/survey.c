@@ -89,6 +89,29 @@ int survey_begin(struct heap *heap, const struct regions *regions)
 	return error;
 }
 
+/* The reading has met them already. */
+static void take_cached(struct heap *heap)
+{
+	struct survey *survey = heap->survey;
+
+	survey->cached_count = 0;
+	for (uint32_t i = 0; i < heap->cached.count && i < CACHED; i++)
+		survey->cached[survey->cached_count++] =
+			tcache_met_chunk(&heap->cached, i);
+	sort_addresses(survey->cached, survey->cached_count);
+	survey->cached_count = sort_unique(survey->cached, survey->cached_count);
+}
+
+bool survey_resume(struct heap *heap)
+{
+	if (!heap->has_walked || heap->cached.count == heap->cached.capacity)
+		return false;
+	heap->has_walked = false;
+	take_cached(heap);
+	heap_list_fastbins(heap);
+	return true;
+}
+
 bool survey_is_cached(const struct survey *survey, uint64_t addr)
 {
 	size_t i = sort_lower_bound(survey->cached, survey->cached_count, addr);

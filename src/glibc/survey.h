@@ -43,6 +43,13 @@ void survey_free(struct survey *survey);
  * caches. 0 or -errno. */
 int survey_begin(struct heap *heap, const struct regions *regions);
 
+/* The same by what heap_read found, once after it. False: it cannot be told by that. */
+bool survey_resume(struct heap *heap);
+
+/* pinner.c: fills PINS, of the areas that a survey has found; ALSO, if not null, is told
+ * all that the pinner is. */
+int survey_pins(struct heap *heap, struct pins *pins, const struct survey_visitor *also);
+
 /* Whether the chunk at ADDR is in a thread's cache. */
 bool survey_is_cached(const struct survey *survey, uint64_t addr);
 

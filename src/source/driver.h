@@ -35,6 +35,8 @@ struct driver {
 	/* Null: this source cannot tell. */
 	int (*map)(struct source *source, struct heap_map *map, struct fault *fault);
 	int (*pins)(struct source *source, struct pins *pins, struct fault *fault);
+	int (*closer)(struct source *source, struct pins *pins, struct heap_map *map,
+		      struct fault *fault);
 	int (*owners)(struct source *source, struct owners *owners,
 		      uint64_t chunk[OWNERS_MAX], const struct owners_options *options,
 		      owners_progress_fn *progress, void *context, struct fault *fault);

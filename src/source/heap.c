@@ -458,6 +458,12 @@ static int heap_source_pins(struct source *source, struct pins *pins, struct fau
 	return error ? error : heap_pins(state->heap, &state->regions, pins, fault);
 }
 
+static int heap_source_closer(struct source *source, struct pins *pins,
+			      struct heap_map *map, struct fault *fault)
+{
+	return heap_look_closer(state_of(source)->heap, pins, map, fault);
+}
+
 static int find_owners(struct source *source, struct owners *owners,
 		       uint64_t chunk[OWNERS_MAX], const struct owners_options *options,
 		       owners_progress_fn *progress, void *context, struct fault *fault)
@@ -519,6 +525,7 @@ const struct driver heap_driver = {
 	.arenas = heap_arenas,
 	.map = heap_source_map,
 	.pins = heap_source_pins,
+	.closer = heap_source_closer,
 	.owners = heap_source_owners,
 	.reads = heap_source_reads,
 	.peek = heap_source_peek,

@@ -495,6 +495,44 @@ static void read_pins(void *context)
 	pins->read_ns = clock_monotonic_ns() - begin;
 }
 
+static void look_closer(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+	struct pins *pins = &asked->pins;
+	int64_t begin = clock_monotonic_ns();
+	int error;
+
+	heap_map_clear(asked->map);
+	asked->map->time_ns = clock_realtime_ns();
+	*pins = (struct pins){.arena = PINS_ALL_ARENAS, .time_ns = asked->map->time_ns};
+	error = source->driver->closer(source, pins, asked->map, &asked->fault);
+	asked->result = settle(source, error, &asked->fault);
+	asked->map->read_ns = pins->read_ns = clock_monotonic_ns() - begin;
+}
+
+int source_look_closer(struct source *source, struct pins *pins, struct heap_map *map,
+		       struct fault *fault)
+{
+	struct heap_map *made = source->asked->map;
+	int result;
+
+	if (!can_survey(source, source->driver->closer, fault))
+		return -ENOTSUP;
+	if (worker_is_busy(source->worker))
+		return unreadable(source, fault);
+	made->arena = map->arena;
+	made->from = made->to = 0;
+	made->cell_capacity = least(map->cell_capacity, source->options.map_cells);
+	made->chunk_capacity = 0;
+	result = ask(source, look_closer, fault);
+	if (result != SOURCE_READ)
+		return result;
+	*pins = source->asked->pins;
+	heap_map_copy(map, made);
+	return result;
+}
+
 int source_pins(struct source *source, struct pins *pins, struct fault *fault)
 {
 	int result;

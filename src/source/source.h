@@ -81,6 +81,11 @@ int source_map(struct source *source, struct heap_map *map, struct fault *fault)
 /* What pins free memory in the arenas that PINS names; otherwise as source_map. */
 int source_pins(struct source *source, struct pins *pins, struct fault *fault);
 
+/* Both of them in one pass, by what the last source_read found, and once after it; of
+ * all arenas, and of all of MAP's. -EAGAIN: that was not read whole. */
+int source_look_closer(struct source *source, struct pins *pins, struct heap_map *map,
+		       struct fault *fault);
+
 /* Who holds the chunks that OPTIONS asks for; otherwise as source_map, but that it
  * allocates its tables for the time of the call. A target that readings pause is paused,
  * for as long as that allows. */

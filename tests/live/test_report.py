@@ -276,6 +276,34 @@ def check_drift(tap):
         tap.ok(saved > 0.95 * promised, "by as much as it promised", (saved, promised))
 
 
+def reads(*args):
+    """Calls of process_vm_readv by a run of fragscope."""
+    counted = subprocess.run(
+        [harness.need("strace"), "-f", "-c", "-e", "trace=process_vm_readv",
+         harness.FRAGSCOPE, *(str(arg) for arg in args)],
+        capture_output=True, text=True, check=False, env=harness.CLEAN_ENV,
+    )
+    lines = [line.split() for line in counted.stderr.splitlines()]
+    return next((int(words[3]) for words in lines if words[-1:] == ["process_vm_readv"]), None)
+
+
+def check_passes(tap):
+    """Closer looks take one pass more than the readings; and no list is read chunk by chunk."""
+    with tap.section("passes"), harness.Oracle(
+        "--chunks 60000 --max 2000 --free-pattern random:50 --fast 20000 --unsorted 20000"
+    ) as target:
+        one = reads("stat", "-p", target.pid, "--once", "--json")
+        if one is None:
+            raise harness.Skip("processes may not be traced here")
+        bins = reads("stat", "-p", target.pid, "--once", "--json", "--bins")
+        told = reads("report", "-p", target.pid, "--for", "0", "--no-events")
+        size = harness.stat(target.pid).row["system_bytes"]
+        tap.ok(one < size / 32768 + 1000, "a reading", (one, size))
+        tap.ok(bins < one + 1000, "the bins", (bins, one))
+        # Whose the pinning chunks are takes looks of its own.
+        tap.ok(told < 6 * one, "a report of one reading", (told, one))
+
+
 def check_leak(tap):
     """On a busy machine it may take longer to be sure."""
     with tap.section("leak"):
@@ -960,6 +988,7 @@ def main():
     check_tail(tap)
     check_threshold(tap)
     check_drift(tap)
+    check_passes(tap)
     check_leak(tap)
     check_limited(tap)
     check_two_contributors(tap)

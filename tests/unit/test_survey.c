@@ -597,6 +597,38 @@ static void all_arenas_add_up(void **state)
 	}
 }
 
+/* By what a reading found, in one pass: the same as looks of their own; and once only. */
+static void one_pass_tells_both(void **state)
+{
+	const struct fixture *fixture = *state;
+
+	for (int i = 0; i < fixture->count; i++) {
+		struct heap_map *map = heap_map_new(100, 0), *own = heap_map_new(100, 0);
+		struct fault fault = {.text = ""};
+		struct pins pins = {.arena = PINS_ALL_ARENAS}, alone;
+		struct look look;
+
+		open_look(&look, &fixture->saved[i]);
+		map->arena = own->arena = look.sample->arena_count - 1;
+		if (heap_look_closer(look.heap, &pins, map, &fault))
+			fail_msg("%s: %s", look.saved->name, fault.text);
+		assert_int_equal(heap_look_closer(look.heap, &pins, map, &fault),
+				 -EAGAIN);
+		read_map(&look, own);
+		read_pins(&look, &alone, PINS_ALL_ARENAS);
+		check(&look, 0, "pinned", pins.pinned_bytes, alone.pinned_bytes);
+		check(&look, 0, "chunks", pins.pinning_chunks, alone.pinning_chunks);
+		assert_memory_equal(pins.best, alone.best, sizeof(pins.best));
+		assert_memory_equal(pins.step, alone.step, sizeof(pins.step));
+		check(&look, map->arena, "cells", map->cell_count, own->cell_count);
+		assert_memory_equal(map->cell, own->cell,
+				    own->cell_count * sizeof(*own->cell));
+		heap_map_free(map);
+		heap_map_free(own);
+		close_look(&look);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -607,6 +639,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_there_is_refused),
 		cmocka_unit_test(pins_are_what_they_are_defined_to_be),
 		cmocka_unit_test(all_arenas_add_up),
+		cmocka_unit_test(one_pass_tells_both),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);
