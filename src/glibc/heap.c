@@ -458,13 +458,15 @@ static void check_size(struct heap *heap, unsigned i)
 		work->lacks = true;
 		heap_miss(heap, "the memory of arena %u was not found", i);
 	}
-	if (found == system || arena_refresh(heap->memory, heap->pages, &now) ||
-	    memcmp(now.raw, heap->arena[i].raw, now.layout->arena.size) == 0)
+	if (found == system || arena_refresh(heap->memory, heap->pages, &now))
 		return;
-	if (arena_system_bytes(&now) == found)
-		heap->arena[i] = now;
-	else
+	if (memcmp(now.raw, heap->arena[i].raw, now.layout->arena.size) == 0) {
 		work->sum_in_doubt_bytes = apart(found, system);
+		return;
+	}
+	if (apart(found, arena_system_bytes(&now)) < apart(found, system))
+		heap->arena[i] = now;
+	work->skew_bytes = apart(found, arena_system_bytes(&heap->arena[i]));
 }
 
 int heap_walk(struct heap *heap, const struct regions *regions)
@@ -501,8 +503,8 @@ static void measure_skew(struct heap *heap)
 		cached += heap->work[i].totals.tcache_bytes;
 		if (arena_refresh(heap->memory, heap->pages, &now))
 			continue;
-		heap->work[i].skew_bytes = apart(arena_system_bytes(&now),
-						 arena_system_bytes(&heap->arena[i]));
+		heap->work[i].skew_bytes += apart(arena_system_bytes(&now),
+						  arena_system_bytes(&heap->arena[i]));
 		heap->skew_bytes += heap->work[i].skew_bytes;
 	}
 	for (unsigned i = 0; i < heap->instance_count; i++) {
