@@ -7,6 +7,7 @@
 #include "base/privilege.h"
 #include "base/take.h"
 #include "base/units.h"
+#include "progress.h"
 #include "source/replay.h"
 #include "source/source.h"
 #include "tracer.h"
@@ -41,9 +42,10 @@ struct reporter {
 	const struct reporter_options *options;
 	int pid;
 	struct source *source;
-	struct sample *sample; /* the latest */
-	struct sample *next;   /* the one that is being read */
-	struct tracer *tracer; /* null: no events */
+	struct progress *progress; /* null: nobody sees it */
+	struct sample *sample;	   /* the latest */
+	struct sample *next;	   /* the one that is being read */
+	struct tracer *tracer;	   /* null: no events */
 	struct fold *fold;
 	struct probe_counts total;
 	uint64_t events;
@@ -204,7 +206,7 @@ static void count_cost(struct report_cost *cost, const struct figures *fig)
 
 static void take_sample(struct reporter *reporter, const struct sample *sample)
 {
-	reporter->readings++;
+	progress_done(reporter->progress, ++reporter->readings);
 	count_cost(&reporter->report.cost, &sample->fig);
 	course_add(reporter->course, sample,
 		   reporter->has_bounds ? &reporter->room : NULL);
@@ -220,7 +222,8 @@ static int miss_reading(struct reporter *reporter, int result, struct fault *fau
 	if (!reporter->readings)
 		return -ETIMEDOUT;
 	if (result == SOURCE_UNREADABLE && !reporter->is_unreadable)
-		verb_tell("%s", fault->text);
+		progress_clear(reporter->progress);
+	verb_tell("%s", fault->text);
 	reporter->is_unreadable = result == SOURCE_UNREADABLE;
 	return 0;
 }
@@ -236,6 +239,7 @@ static void tell_swapped_in(const struct reporter *reporter)
 		return;
 	text_init(&text, bytes, sizeof(bytes));
 	units_bytes(&text, fig->v[FIG_SWAPPED_IN_BYTES].u);
+	progress_clear(reporter->progress);
 	verb_tell("process %d (%s): pages with malloc's records were swapped in: %s",
 		  reporter->pid, reporter->sample->comm, bytes);
 }
@@ -249,6 +253,7 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 
 	if (result == SOURCE_ENDED && reporter->readings) {
 		reporter->has_ended = true;
+		progress_clear(reporter->progress);
 		verb_tell("%s", fault->text);
 		return 0;
 	}
@@ -345,6 +350,9 @@ static int watch(struct reporter *reporter, const sigset_t *mask, struct fault *
 	while (!error && !reporter->has_ended && !verb_stop_asked() &&
 	       due_ns + step_ns <= begin_ns + for_ns) {
 		due_ns = next_turn(due_ns, step_ns, for_ns);
+		/* The last reading took all the time there was. */
+		if (due_ns > begin_ns + for_ns)
+			break;
 		wait_until(reporter, due_ns, mask);
 		if (!verb_stop_asked())
 			error = read_once(reporter, fault);
@@ -736,10 +744,14 @@ static int gather(struct reporter *reporter, const sigset_t *mask, struct fault 
 	error = open_source(reporter, fault);
 	if (!error)
 		error = open_tracer(reporter, fault);
-	if (!error)
-		error = watch(reporter, mask, fault);
+	if (error)
+		return error;
+	reporter->progress = progress_begin("watching", reporter->options->for_ns);
+	error = watch(reporter, mask, fault);
 	if (!error)
 		look_closer(reporter);
+	progress_end(reporter->progress);
+	reporter->progress = NULL;
 	return error;
 }
 

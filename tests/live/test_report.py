@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import resource
 import shutil
@@ -302,6 +303,30 @@ def check_passes(tap):
         tap.ok(bins < one + 1000, "the bins", (bins, one))
         # Whose the pinning chunks are takes looks of its own.
         tap.ok(told < 6 * one, "a report of one reading", (told, one))
+
+
+def check_progress(tap):
+    """On a terminal the time is shown, on one line that is gone in the end; else nothing."""
+    with tap.section("progress"), Example("steady") as target:
+        ours, theirs = pty.openpty()
+        command = [harness.FRAGSCOPE, "report", "-p", str(target.pid), "--for", "3s"]
+        with subprocess.Popen(
+            [*command, "--no-events"], stdout=subprocess.PIPE, stderr=theirs,
+            stdin=subprocess.DEVNULL, env=harness.CLEAN_ENV,
+        ) as process:
+            os.close(theirs)
+            seen = b""
+            with contextlib.suppress(OSError):
+                while more := os.read(ours, 4096):
+                    seen += more
+            told = process.stdout.read().decode()
+        os.close(ours)
+        text = seen.decode()
+        tap.ok(re.search(r"\rwatching: [1-9]\d* of 3 s, \d+ reading", text), "it is shown", text)
+        tap.ok("\n" not in text and re.search(r"\r +\r$", text), "and cleared", text[-200:])
+        tap.ok("watching" not in told and "\r" not in told, "the report is as ever")
+        done = harness.fragscope("report", "-p", target.pid, "--for", "2s", "--no-events")
+        tap.equal(done.stderr, "", "nothing elsewhere")
 
 
 def check_leak(tap):
@@ -989,6 +1014,7 @@ def main():
     check_threshold(tap)
     check_drift(tap)
     check_passes(tap)
+    check_progress(tap)
     check_leak(tap)
     check_limited(tap)
     check_two_contributors(tap)
