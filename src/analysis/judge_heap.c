@@ -91,11 +91,48 @@ static void say_growing(const struct verdict_trend *trend, char *text, size_t si
 			 BYTES((uint64_t)trend->per_s));
 }
 
+/* What would be resident if the program were started anew and came to hold the same: all
+ * that is resident now but FREE_BYTES of it. */
+static bool without(const struct verdict_input *input, uint64_t free_bytes,
+		    uint64_t *bytes)
+{
+	uint64_t rss;
+
+	if (!judge_get(input, FIG_RSS_BYTES, &rss))
+		return false;
+	*bytes = rss > free_bytes ? rss - free_bytes : 0;
+	return *bytes > 0;
+}
+
+/* Thread caches are free, too. */
+static bool after_restart(const struct verdict_input *input, uint64_t *bytes)
+{
+	uint64_t free_resident, cached = 0;
+
+	if (!judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident))
+		return false;
+	judge_get(input, FIG_TCACHE_BYTES, &cached);
+	return without(input, free_resident + cached, bytes);
+}
+
+static void say_restart(const struct verdict_input *input, uint64_t bytes, char *text,
+			size_t size)
+{
+	uint64_t rss = 0;
+
+	judge_get(input, FIG_RSS_BYTES, &rss);
+	snprintf(text, size,
+		 " A restart would leave about %s of %s, once it holds as much again "
+		 "(all that is resident but the free memory).",
+		 BYTES(bytes), BYTES(rss));
+}
+
 /* By what an allocator of size classes says of itself: its pages are taken by objects of
  * one size each, and stay while one of them is live. */
 static bool sparse_pages(const struct verdict_input *input, struct verdict *verdict)
 {
-	uint64_t active, live, sparse;
+	uint64_t active, live, sparse, left, dirty = 0;
+	char restart[192] = "";
 
 	if (!judge_get(input, FIG_ACTIVE_BYTES, &active) ||
 	    !judge_get(input, FIG_LIVE_BYTES, &live) || active <= live)
@@ -103,7 +140,14 @@ static bool sparse_pages(const struct verdict_input *input, struct verdict *verd
 	sparse = active - live;
 	if (!judge_weighs(input, sparse, active, &judge_of_heap))
 		return false;
+	judge_get(input, FIG_DIRTY_BYTES, &dirty);
 	verdict->stake_bytes = sparse;
+	judge_fact_figure(input, verdict, FIG_ACTIVE_BYTES);
+	judge_fact_figure(input, verdict, FIG_LIVE_BYTES);
+	if (without(input, sparse + dirty, &left)) {
+		judge_fact(verdict, "after_restart_bytes", UNIT_BYTES, left);
+		say_restart(input, left, restart, sizeof(restart));
+	}
 	SAY(headline,
 	    "%s of the %s in pages that hold live objects is free, and goes only with "
 	    "them",
@@ -112,45 +156,18 @@ static bool sparse_pages(const struct verdict_input *input, struct verdict *verd
 	    "By the allocator's own figures (%s) the program holds %s; %s of its "
 	    "pages in use is free.",
 	    input->sample->allocator, BYTES(live), SHARE(judge_share(sparse, active)));
-	SAY(remedy, "It goes when the objects beside it go: keep objects that live long "
-		    "apart from those of the same size that come and go.");
-	judge_fact_figure(input, verdict, FIG_ACTIVE_BYTES);
-	judge_fact_figure(input, verdict, FIG_LIVE_BYTES);
+	SAY(remedy,
+	    "It goes when the objects beside it go. Keep objects that live long apart "
+	    "from those of the same size that come and go, in a pool of their own "
+	    "(examples/pool.c).%s",
+	    restart);
 	return true;
 }
 
-/* What would be resident if the program were started anew and came to hold the same: all
- * that is resident now but the free memory, thread caches included. */
-static bool after_restart(const struct verdict_input *input, uint64_t *bytes)
-{
-	uint64_t rss, free_resident, cached = 0;
-
-	if (!judge_get(input, FIG_RSS_BYTES, &rss) ||
-	    !judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident))
-		return false;
-	judge_get(input, FIG_TCACHE_BYTES, &cached);
-	*bytes = rss > free_resident + cached ? rss - free_resident - cached : 0;
-	return *bytes > 0;
-}
-
 /* Tried with jemalloc: where blocks of all sizes are left at random it keeps as much. */
-static void say_restart(const struct verdict_input *input, bool is_sparse, char *text,
-			size_t size)
-{
-	uint64_t bytes, rss = 0;
-
-	*text = '\0';
-	judge_get(input, FIG_RSS_BYTES, &rss);
-	if (after_restart(input, &bytes))
-		snprintf(text, size,
-			 " A restart would leave about %s of %s, once it holds as much "
-			 "again (all that is resident but the free memory).%s",
-			 BYTES(bytes), BYTES(rss),
-			 is_sparse
-				 ? " Another allocator is no cure where few blocks of "
-				   "each size are left: there, too, each keeps its page."
-				 : "");
-}
+static const char no_cure[] = " Another allocator is no cure where few blocks of each "
+			      "size are left: there, too, "
+			      "each keeps its page.";
 
 static bool is_fragmented(const struct verdict_input *input, uint64_t pinned,
 			  uint64_t live)
@@ -180,8 +197,8 @@ static void fragmentation_facts(const struct verdict_input *input,
 
 bool judge_fragmentation(const struct verdict_input *input, struct verdict *verdict)
 {
-	uint64_t pinned, live, chunks = 0, hole = 0;
-	char unusable[96], pinning[128], growing[64], restart[320];
+	uint64_t pinned, live, left, chunks = 0, hole = 0, cached = 0;
+	char unusable[96], pinning[128], growing[64], restart[192] = "";
 
 	if (!judge_get(input, FIG_PINNED_BYTES, &pinned))
 		return sparse_pages(input, verdict);
@@ -190,15 +207,18 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 		return false;
 	judge_get(input, FIG_FREE_CHUNKS, &chunks);
 	judge_get(input, FIG_LARGEST_HOLE_BYTES, &hole);
+	if (!verdict_cached(&input->sample->fig, &cached))
+		cached = 0;
 	say_unusable(&input->sample->fig, unusable, sizeof(unusable));
 	say_pinning(input->pins, pinning, sizeof(pinning));
 	say_growing(&input->pinned, growing, sizeof(growing));
-	say_restart(input, pinned > live, restart, sizeof(restart));
+	if (after_restart(input, &left))
+		say_restart(input, left, restart, sizeof(restart));
 	verdict->stake_bytes = pinned;
 	SAY(headline,
 	    "%s of free memory shares its pages with %s that the program holds, "
 	    "and no trim gives it back",
-	    BYTES(pinned), BYTES(live));
+	    BYTES(pinned), BYTES(live - cached));
 	SAY(evidence,
 	    "%s free chunks, the largest below the top %s; %s of the heap's "
 	    "resident bytes are pinned.%s%s%s",
@@ -207,8 +227,8 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	SAY(remedy,
 	    "It goes when the chunks beside it go: 'fragscope owners -p %d' names who "
 	    "holds them. Keep blocks that live long apart from those that come and go, "
-	    "in a pool of their own (examples/pool.c).%s",
-	    input->sample->pid, restart);
+	    "in a pool of their own (examples/pool.c).%s%s",
+	    input->sample->pid, restart, *restart && pinned > live ? no_cure : "");
 	fragmentation_facts(input, verdict);
 	return true;
 }

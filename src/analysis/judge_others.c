@@ -6,15 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
+bool judge_has_own_figures(const struct verdict_input *input)
+{
+	return *input->sample->allocator &&
+	       strncmp(input->sample->allocator, "glibc", 5) != 0;
+}
+
 /* Another allocator is loaded, and anonymous memory that is not malloc's is large. */
 static bool is_elsewhere(const struct verdict_input *input)
 {
 	const struct verdict_others *others = input->others;
 	uint64_t rss;
 
-	/* Figures of that very allocator, from the sampler. */
-	if (*input->sample->allocator &&
-	    strncmp(input->sample->allocator, "glibc", 5) != 0)
+	if (judge_has_own_figures(input))
 		return false;
 	return others && others->is_known && *others->allocator &&
 	       judge_get(input, FIG_RSS_BYTES, &rss) &&

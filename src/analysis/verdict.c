@@ -174,6 +174,24 @@ static void say_unknown(const struct verdict_input *input, char *text, unsigned 
 			 "could not be told.");
 }
 
+/* Of another allocator, which tells what is held and nothing of single pages. */
+static bool say_by_its_own_figures(const struct verdict_input *input, char *text,
+				   unsigned size)
+{
+	const struct figures *fig = &input->sample->fig;
+	uint64_t rss, live;
+
+	if (!judge_has_own_figures(input) || !judge_figure(fig, FIG_RSS_BYTES, &rss) ||
+	    !judge_figure(fig, FIG_LIVE_BYTES, &live))
+		return false;
+	snprintf(text, size,
+		 "Nothing wrong was found: %s is resident, and by the allocator's own "
+		 "figures (%s) the program holds %s.",
+		 units_bytes_text(rss).s, input->sample->allocator,
+		 units_bytes_text(live).s);
+	return true;
+}
+
 /* False: glibc's malloc has something. */
 static bool say_no_heap(const struct verdict_input *input, char *text, unsigned size)
 {
@@ -198,7 +216,7 @@ static void say_healthy(const struct verdict_input *input, char *text, unsigned 
 	const char *more = judge_by_malloc(input);
 	uint64_t rss, live, free_bytes, other, untold;
 
-	if (say_no_heap(input, text, size))
+	if (say_by_its_own_figures(input, text, size) || say_no_heap(input, text, size))
 		return;
 	if (!judge_figure(fig, FIG_RSS_BYTES, &rss) ||
 	    !judge_figure(fig, FIG_LIVE_RESIDENT_BYTES, &live) ||

@@ -15,6 +15,7 @@ import tempfile
 import xml.etree.ElementTree
 
 import harness
+import preloading
 
 EXAMPLES = harness.BUILD / "examples"
 # Of the machine, not of the program: on a host or in a cgroup that is short of memory this
@@ -455,6 +456,46 @@ def check_restart(tap):
         small = [EXAMPLES / "fragmenter", "--seconds", "1", "--stay"]
         ill, cured = resident(small), resident(small, **at_once)
         tap.within(cured, 0, ill / 3, "it is one for small blocks among large ones", ill)
+
+
+def own_figures(*command):
+    """A report on COMMAND by what jemalloc says of itself to the sampler, and what is
+    resident."""
+    libraries = sorted(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"))
+    if not libraries:
+        raise harness.Skip("libjemalloc2 is not installed")
+    env = preloading.environment(
+        LD_PRELOAD=f"{preloading.SAMPLER}:{libraries[0]}",
+        MALLOC_CONF="dirty_decay_ms:0,muzzy_decay_ms:0",
+    )
+    with Ready([harness.program("sparse"), 400000, 15, *command], env=env) as target:
+        preloading.next_sample(target.pid)
+        return report(target.pid, "--for", "0"), target.rollup("Rss")
+
+
+def check_sparse_pages(tap):
+    """Pages of jemalloc that few objects keep: a pool for them prevents it, and a restart
+    leaves as much as was told."""
+    with tap.section("jemalloc, sparse pages"):
+        found, before = own_figures()
+        tap.equal(verdicts(found), ["fragmentation"], "is told", found["answer"])
+        told = find(found, "fragmentation")
+        facts = told["facts"]
+        tap.equal(
+            told["stake_bytes"], facts["active_bytes"] - facts["live_bytes"], "what is at stake"
+        )
+        tap.ok("in a pool of their own" in told["remedy"], "the remedy", told["remedy"])
+        cured, after = own_figures("apart")
+        tap.equal(verdicts(cured), [], "the remedy cures it", cured["answer"])
+        tap.ok(
+            "by the allocator's own figures (jemalloc-" in cured["answer"],
+            "who holds what is told all the same",
+            cured["answer"],
+        )
+        tap.within(before - after, told["stake_bytes"] * 0.9, before, "by as much as was told")
+        left = facts["after_restart_bytes"]
+        _, afresh = own_figures("afresh")
+        tap.within(afresh, left * 0.85 - (1 << 20), left * 1.1 + (1 << 20), "a restart leaves")
 
 
 class Running(harness.Target):
@@ -1020,6 +1061,7 @@ def main():
     check_two_contributors(tap)
     check_fragmenter(tap)
     check_restart(tap)
+    check_sparse_pages(tap)
     check_breaking(tap)
     check_set_limits(tap)
     check_cgroup(tap)

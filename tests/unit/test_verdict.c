@@ -223,6 +223,13 @@ static void fragmentation(void **state)
 	judge();
 	assert_non_null(strstr(verdict[0].remedy, "Another allocator is no cure where "));
 	assert_non_null(strstr(verdict[0].remedy, "about 250M of 400M"));
+	/* What is in thread caches is no part of what the program holds. */
+	set(FIG_TCACHE_CHUNKS, 40000);
+	set(FIG_SWAP_BYTES, 0);
+	is_only(VERDICT_FRAGMENTATION, "120M of free memory shares its pages with 90.0M "
+				       "that the program holds, and no trim gives it "
+				       "back");
+	set(FIG_TCACHE_BYTES, 0);
 	set(FIG_LIVE_RESIDENT_BYTES, 350 * M);
 	trend(&input.pinned, 100.0 * (double)M, 120.0 * (double)M);
 	judge();
@@ -847,8 +854,14 @@ static void by_an_allocators_own_figures(void **state)
 	is_only(VERDICT_FRAGMENTATION, "100M of the 250M in pages that hold live objects "
 				       "is free, and goes only with them");
 	assert_non_null(strstr(verdict[0].evidence, "(jemalloc 5.3.0)"));
+	assert_non_null(
+		strstr(verdict[0].remedy, "A restart would leave about 280M of 400M"));
 	set(FIG_ACTIVE_BYTES, 199 * M);
 	is_healthy();
+	assert_string_equal(answer,
+			    "Nothing wrong was found: 400M is resident, and by the "
+			    "allocator's own figures (jemalloc 5.3.0) the program "
+			    "holds 150M.");
 	set(FIG_DIRTY_BYTES, 100 * M);
 	is_only(VERDICT_CACHE,
 		"the allocator keeps 100M of free pages, of 400M resident");
