@@ -253,6 +253,26 @@ static void leak_facts(const struct verdict_input *input, struct verdict *verdic
 								     : 0));
 }
 
+/* Owners are told of glibc's heaps alone. */
+static void say_who_holds(const struct verdict_input *input, struct verdict *verdict,
+			  const char *more)
+{
+	char owners[128] = "";
+
+	if (!judge_has_own_figures(input))
+		snprintf(owners, sizeof(owners),
+			 "'fragscope owners -p %d --live' tells who holds it now, and "
+			 "what nobody holds any more. ",
+			 input->sample->pid);
+	SAY(remedy,
+	    "%sWhich function keeps it is told by 'valgrind --leak-check=full COMMAND' "
+	    "or 'heaptrack COMMAND', under which the program has to be started anew. "
+	    "'fragscope trace -p %d --fold --for 1m' tells who made the heap grow, which "
+	    "is not always who keeps the memory. A cache that fills looks the same until "
+	    "it is full: watch for longer (--for 10m).%s%s",
+	    owners, input->sample->pid, *more ? " " : "", more);
+}
+
 static bool leak(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct verdict_trend *live = &input->live;
@@ -274,14 +294,7 @@ static bool leak(const struct verdict_input *input, struct verdict *verdict)
 	    BYTES((uint64_t)(live->low_per_s > 0 ? live->low_per_s : 0)),
 	    BYTES((uint64_t)live->high_per_s), BYTES((uint64_t)input->rss.first),
 	    BYTES((uint64_t)input->rss.last));
-	SAY(remedy,
-	    "Who keeps the memory is told by 'valgrind --leak-check=full COMMAND' or "
-	    "'heaptrack COMMAND', under which the program has to be started anew. "
-	    "'fragscope trace -p %d --fold --for 1m' works on the running program, but "
-	    "tells who made the heap grow, which is not always who keeps the memory. A "
-	    "cache that fills looks the same until it is full: watch "
-	    "for longer (--for 10m).%s%s",
-	    input->sample->pid, *more ? " " : "", more);
+	say_who_holds(input, verdict, more);
 	leak_facts(input, verdict);
 	return true;
 }

@@ -2,6 +2,7 @@
 are no longer on disk, a server at work - events agree with it and stacks are whole or say
 that they are not. Nothing in it changes."""
 
+import json
 import os
 import shutil
 import socket
@@ -55,6 +56,15 @@ def run_blame(tap):
         tap.ok(CAVEAT in words, "so says the report", words)
         for tool in ("valgrind --leak-check=full COMMAND", "heaptrack COMMAND"):
             tap.ok(f"'{tool}'" in words, f"it names {tool.split()[0]}", words)
+        owners = f"owners -p {target.pid} --live"
+        tap.ok(f"'fragscope {owners}'" in words, "and what the running program tells", words)
+        done = harness.fragscope(*owners.split(), "--json")
+        first = json.loads(done.stdout)["owners"][0]
+        tap.equal(first["root"], "unreferenced", "the leak has no owner", first)
+        chunks = first["path"][0]
+        sizes = (chunks["from_bytes"], chunks["to_bytes"])
+        tap.equal(sizes, (80, 80), "and is of small blocks", first)
+        tap.ok(chunks["bytes"] > 8 << 20, "most of what is held", first)
     with tap.section("valgrind"):
         command = [harness.need("valgrind"), "--leak-check=full", path, "50"]
         done = subprocess.run(
