@@ -179,6 +179,8 @@ void worker_end(struct worker *worker, void (*last)(void *context), void *contex
 {
 	bool busy = worker_is_busy(worker);
 
+	/* LAST may free them: of its headway, processor time alone tells. */
+	worker->beats = NULL;
 	worker->last = true;
 	begin(worker, last, context);
 	if (busy || finish(worker)) {

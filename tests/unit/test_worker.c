@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -161,6 +162,26 @@ static void test_headway(void **state)
 	}
 }
 
+/* What is to be done last may free what the worker was told of. */
+static void free_slowly(void *context)
+{
+	munmap(context, sizeof(atomic_ulong));
+	for (int i = 0; i < 300; i++)
+		a_little_while();
+}
+
+static void test_frees_what_beats(void **state)
+{
+	atomic_ulong *beats = mmap(NULL, sizeof(*beats), PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct worker *worker;
+
+	(void)state;
+	assert_ptr_not_equal(beats, MAP_FAILED);
+	worker = worker_of(EVER_NS, beats, NULL);
+	worker_end(worker, free_slowly, beats);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_ends_while_held),
 		cmocka_unit_test(test_hurries),
 		cmocka_unit_test(test_headway),
+		cmocka_unit_test(test_frees_what_beats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
