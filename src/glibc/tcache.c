@@ -64,13 +64,10 @@ unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
 		uint64_t first = head(layout, raw, i);
 		unsigned count = filled(layout, count_max, raw, i);
 
-		if (count > count_max || (count > 1 && !first) ||
-		    first & (GLIBC_ALIGN - 1) || first >> 47)
+		if (count > count_max || first & (GLIBC_ALIGN - 1) || first >> 47)
 			return TCACHE_NONE;
-		odd += !count != !first;
+		odd += count > 1 && !first ? TCACHE_ODD + 1 : !count != !first;
 		whole += count && first;
-		if (odd > TCACHE_ODD)
-			return TCACHE_NONE;
 	}
 	return whole ? odd : TCACHE_NONE;
 }
@@ -106,7 +103,7 @@ static bool next_structure(struct lists *lists)
 					       lists->raw);
 		}
 		lists->bin = 0;
-		if (!error && odd != TCACHE_NONE)
+		if (!error && odd <= TCACHE_ODD)
 			return true;
 		lists->totals->unread +=
 			error && pages_swapped_bytes(lists->pages, at, at + bytes);

@@ -16,13 +16,14 @@ struct tcache_totals {
 
 enum {
 	TCACHE_ODD = 2, /* lists that may be odd at an instant */
-	TCACHE_NONE,
+	TCACHE_NONE = 1 << 16,
 };
 
 /* How many lists of the tcache at RAW count one chunk and have none, or the reverse. A
  * thread that takes a chunk from its cache, or puts one there, leaves a list so for an
  * instant (malloc.c, tcache_get, tcache_put); whether that chunk is the cache's is
- * decided just then, so that either is true. TCACHE_NONE: it is no tcache. */
+ * decided just then, so that either is true. More than TCACHE_ODD: a copy that was made
+ * in two parts, or no tcache: another look tells. TCACHE_NONE: it is none. */
 unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
 			  const uint8_t *raw);
 

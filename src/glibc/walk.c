@@ -587,12 +587,14 @@ static void note_tcache(struct walk *walk, uint64_t at)
 	const struct walk_arena *arena = walk->arena;
 	const uint8_t *raw = walk->buffer + (at - walk->window) + HEADER;
 	struct address_list *list = arena->tcaches;
+	unsigned odd = tcache_odd_lists(arena->layout, arena->tcache_count_max, raw);
 	uint32_t slot;
 
-	if (tcache_odd_lists(arena->layout, arena->tcache_count_max, raw) == TCACHE_NONE)
+	if (odd == TCACHE_NONE)
 		return;
-	walk->totals.tcache_bytes +=
-		tcache_counted_bytes(arena->layout, arena->tcache_count_max, raw);
+	if (odd <= TCACHE_ODD)
+		walk->totals.tcache_bytes +=
+			tcache_counted_bytes(arena->layout, arena->tcache_count_max, raw);
 	slot = atomic_fetch_add_explicit(&list->count, 1, memory_order_relaxed);
 	if (slot < list->capacity)
 		list->address[slot] = at + HEADER;

@@ -821,15 +821,16 @@ static void tcaches_are_noted(void **state)
 	/* One list is being changed: a count without a head, a head without a count. */
 	put_tcache((unsigned[]){3, 1}, (uint64_t[]){BASE + 0x1000, 0});
 	put_tcache((unsigned[]){0, 1}, (uint64_t[]){BASE + 0x1000, BASE});
-	/* No: counts without a head, none is whole, too many, all empty, no address. */
+	/* Counts without a head: another look is to tell. */
 	put_tcache((unsigned[]){3, 2}, (uint64_t[]){BASE + 0x1000, 0});
+	/* No: none is whole, too many, all empty, no address. */
 	put_tcache((unsigned[]){1, 0}, (uint64_t[]){0, 0});
 	put_tcache((unsigned[]){8, 0}, (uint64_t[]){BASE + 0x1000, 0});
 	put_tcache((unsigned[]){0, 0}, (uint64_t[]){0, 0});
 	put_tcache((unsigned[]){1, 0}, (uint64_t[]){BASE + 8, 0});
 	put_top(BASE + 2 * PAGE - stretch.at);
 	check_sound(walk_to_top());
-	assert_int_equal(stretch.tcaches.count, 3);
+	assert_int_equal(stretch.tcaches.count, 4);
 	assert_true(stretch.tcache[0] == BASE + 16);
 }
 
