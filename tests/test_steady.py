@@ -56,7 +56,8 @@ def counted(rows, args, *command, **environment):
 # the same.
 FRAMES_FROM, FRAMES = 40, 200
 PANES = (("1", "resident memory"), ("2", "sorted by"), ("3", r"in \d+ cells?"),
-         ("4", "chunk size"), ("5", "no-events"), ("6", "nothing ails|warning|note|CRITICAL"))
+         ("4", "chunk size"), ("5", "no-events"),
+         ("6", "wrong was found|not be told|warning|note|CRITICAL"))
 
 
 def check_top(tap, pid):

@@ -107,6 +107,7 @@ struct top_advice {
 	struct room_reach reach[ROOM_KINDS];
 	unsigned count;
 	struct verdict verdict[VERDICT_KINDS];
+	char answer[512];
 	struct trend_scratch scratch;
 	double time_s[ADVICE_POINTS + 1], value[ADVICE_POINTS + 1];
 };

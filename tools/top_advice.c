@@ -135,6 +135,7 @@ void top_advise(struct top *top)
 	struct verdict_input input = {.sample = top_sample(top), .pins = top_pins(top)};
 	const struct feed_look *around = top_around(top);
 	struct verdict_others others;
+	struct verdict_huge huge;
 
 	advice->known = input.sample != NULL;
 	if (!input.sample)
@@ -155,6 +156,9 @@ void top_advise(struct top *top)
 	if (around && around->has_smaps) {
 		others_of(&around->smaps, &input.sample->fig, &others);
 		input.others = &others;
+		others_huge(&around->smaps, around->has_huge ? &around->huge : NULL,
+			    &huge);
+		input.huge = &huge;
 	}
 	if (target->has_room && !top->time.paused_ns) {
 		course_arenas(target->limits, &input.arenas);
@@ -162,4 +166,6 @@ void top_advise(struct top *top)
 		input.reach = advice->reach;
 	}
 	advice->count = verdicts_of(&input, advice->verdict, VERDICT_KINDS);
+	verdict_answer(&input, advice->verdict, advice->count, advice->answer,
+		       sizeof(advice->answer));
 }

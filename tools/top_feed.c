@@ -201,7 +201,7 @@ static void make_look(const struct target *target, struct feed_look *look)
 {
 	const struct feed_wish *wish = &look->wish;
 
-	look->has_map = look->has_pins = look->has_smaps = false;
+	look->has_map = look->has_pins = look->has_smaps = look->has_huge = false;
 	if (wish->map) {
 		look->map->arena = wish->arena;
 		look->map->from = wish->from;
@@ -215,8 +215,10 @@ static void make_look(const struct target *target, struct feed_look *look)
 		look->has_pins = source_pins(target->source, &look->pins,
 					     &look->why_no_pins) == SOURCE_READ;
 	}
-	if (wish->around)
+	if (wish->around) {
 		look->has_smaps = !source_smaps(target->source, &look->smaps);
+		look->has_huge = !huge_read(&look->huge);
+	}
 }
 
 /* With the lock held, but for the look itself. */

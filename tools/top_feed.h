@@ -10,6 +10,7 @@
 #include "sample/pins.h"
 #include "source/source.h"
 #include "target/bounds.h"
+#include "target/huge.h"
 #include "target/smaps.h"
 
 #include <stdbool.h>
@@ -51,9 +52,10 @@ struct feed_wish {
 struct feed_look {
 	struct feed_wish wish; /* that it answers */
 	struct heap_map *map;
-	bool has_map, has_pins, has_smaps;
+	bool has_map, has_pins, has_smaps, has_huge;
 	struct pins pins;
 	struct smaps smaps;
+	struct huge huge; /* the host's settings */
 	struct fault why_no_map, why_no_pins;
 };
 

@@ -166,6 +166,7 @@ static void fill_advice(struct top *top, struct screen *screen)
 	top_advise(top);
 	screen->verdict = top->advice.known ? top->advice.verdict : NULL;
 	screen->verdict_count = top->advice.count;
+	screen->answer = top->advice.answer;
 	if (top->verdict_selected >= screen->verdict_count)
 		top->verdict_selected =
 			screen->verdict_count ? screen->verdict_count - 1 : 0;

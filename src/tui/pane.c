@@ -8,7 +8,7 @@
 enum { SQUARE = 0x25a0 };
 
 const struct memory_info memory_info[MEMORY_KINDS] = {
-	[MEMORY_LIVE] = {"live", INK_LIVE, BLOCK_FULL},
+	[MEMORY_LIVE] = {"in use", INK_LIVE, BLOCK_FULL},
 	[MEMORY_TRIMMABLE] = {"trimmable", INK_TRIMMABLE, 0x2591},
 	[MEMORY_PINNED] = {"pinned", INK_PINNED, 'x'},
 	[MEMORY_RETAINED] = {"retained", INK_RETAINED, 0x2592},

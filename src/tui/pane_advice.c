@@ -39,9 +39,7 @@ void advice_draw(const struct drawing *drawing)
 		return;
 	}
 	if (!screen->verdict_count) {
-		pane_nothing(&area, "nothing ails this process's memory",
-			     "no verdict has both a share and bytes enough to be worth "
-			     "telling");
+		pane_nothing(&area, "no verdict", screen->answer);
 		return;
 	}
 	for (; i < screen->verdict_count && row < area.rect.rows; i++)

@@ -284,9 +284,10 @@ void sizes_draw(const struct drawing *drawing)
 		return;
 	if (!free_sizes_of(screen->sample, screen->sizes_arena, &sizes)) {
 		pane_nothing(&body, "free sizes are not to be had",
-			     "this reading does not tell which bins the free chunks are "
-			     "in; the "
-			     "next one may");
+			     screen->sample->source == SOURCE_HEAP
+				     ? "this reading does not tell which bins the free "
+				       "chunks are in; the next one may"
+				     : "only --source heap tells single chunks");
 		return;
 	}
 	summary(drawing, &sizes);

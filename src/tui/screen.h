@@ -139,6 +139,7 @@ struct screen {
 	struct screen_facts facts;
 	const struct verdict *verdict; /* null: nobody looked yet */
 	unsigned verdict_count;
+	const char *answer; /* in one sentence; for when there are none */
 	unsigned verdict_selected;
 	const struct pins *pins; /* null: not known */
 

@@ -16,6 +16,7 @@ import xml.etree.ElementTree
 
 import harness
 import preloading
+from terminal import Terminal
 
 EXAMPLES = harness.BUILD / "examples"
 # Of the machine, not of the program: on a host or in a cgroup that is short of memory this
@@ -786,6 +787,13 @@ def check_huge(tap):
         tap.ok("anon_huge_bytes" in quick.row, "a figure of stat")
         done = harness.fragscope("stat", "-p", target.pid, "--once", "--json", "--quick")
         tap.ok("anon_huge_bytes" not in done.stdout, "but not with --quick", done.stdout)
+        with Terminal([harness.FRAGSCOPE, "top", "-p", target.pid, "--no-events"]) as top:
+            top.press("6")
+            top.wait("in huge pages, and comes back")
+            tap.ok(True, "and advice of top")
+            top.wait("It does not last: the kernel fills")
+            tap.ok(True, "where a trim does not last, either")
+            top.press("q")
     for name, options, none in (
         ("hugetlb=0", {"hugetlb": 0}, 511),
         ("PR_SET_THP_DISABLE", {"hugetlb": 1, "disabled": True}, 511),

@@ -344,6 +344,8 @@ static void sizes(void **state)
 	assert_golden("sizes-part-80x24", 80, 24);
 	screen.sizes_arena = 3;
 	assert_golden("sizes-none-80x24", 80, 24);
+	sample->source = SOURCE_PRELOAD;
+	assert_golden("sizes-elsewhere-80x24", 80, 24);
 }
 
 /* An arena that is live at first, in crumbs behind that, with a hole and a top. */
@@ -695,6 +697,10 @@ static void advice(void **state)
 	screen.pane = PANE_ADVICE;
 	assert_golden("advice-unknown-80x24", 80, 24);
 	screen.verdict = verdicts;
+	screen.answer =
+		"Of 156M resident 74.8M could not be told: the heap changed; of the "
+		"rest the program holds 40.4M, and 40.8M is free, and nothing wrong "
+		"was found there.";
 	assert_golden("advice-none-80x24", 80, 24);
 	screen.verdict_count = 2;
 	assert_golden("advice-80x24", 80, 24);
