@@ -582,6 +582,60 @@ def check_set_limits(tap):
         tap.within(oom["place"], 1, oom["candidates"], "the place in the kernel's order")
 
 
+# Takes memory until there is none, and goes on asking; every other block has gone at first.
+TAKES = """
+import ctypes, time
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+blocks = [libc.malloc(200000) for _ in range(600)]
+for block in blocks[::2]:
+    libc.free(block)
+print("READY", flush=True)
+while True:
+    libc.malloc(1 << 20) or time.sleep(0.02)
+    time.sleep(0.001)
+"""
+
+
+def check_raised(tap):
+    """What is advised near a limit keeps the process from it."""
+    takes = [harness.need("python3"), "-c", TAKES]
+    for name, kind, used in (
+        ("rlimit_as", resource.RLIMIT_AS, "VmSize"),
+        ("rlimit_data", resource.RLIMIT_DATA, "VmData"),
+    ):
+        with tap.section(f"{name}, raised"), Ready(takes) as target:
+            most = target.status(used) + (64 << 20)
+            hard = resource.prlimit(target.pid, kind)[1]
+            resource.prlimit(target.pid, kind, (most, hard))
+            harness.until(lambda: target.status(used) > most - (2 << 20), "it is reached")
+            found = report(target.pid, "--for", "0")
+            tap.ok("near_limit" in verdicts(found), "is told", found["answer"])
+            told = find(found, "near_limit")
+            tap.equal(found["nearest_limit"], name, "which")
+            tap.ok(told["remedy"].startswith("Raise it ("), "the remedy", told["remedy"])
+            tap.equal(target.status(used) <= most, True, "nothing above it")
+            resource.prlimit(target.pid, kind, (most + (1 << 30), hard))
+            harness.until(lambda: target.status(used) > most + (8 << 20), "it goes on")
+            tap.ok(True, "raised, it is no limit")
+    with tap.section("fewer arenas, less address space"):
+        sizes, counts = [], []
+        for env in ({}, {"MALLOC_ARENA_MAX": "2"}):
+            with Example("arenas", env={**harness.CLEAN_ENV, **env}) as target:
+                sizes.append(target.status("VmSize"))
+                counts.append(harness.stat(target.pid).row["arenas"])
+        saved = (counts[0] - counts[1]) * (64 << 20)
+        tap.equal(counts[1], 2, "arenas", counts)
+        tap.within(sizes[0] - sizes[1], saved * 0.9, saved * 1.1, "64M each", sizes)
+    with tap.section("a higher mmap threshold, fewer mappings"):
+        mappings = []
+        for env in ({}, {"MALLOC_MMAP_THRESHOLD_": "1048576"}):
+            with Ready(takes, env={**harness.CLEAN_ENV, **env}) as target:
+                mappings.append(report(target.pid, "--for", "0")["sample"]["mappings"])
+        tap.ok(mappings[1] < mappings[0] - 250, "one for each block less", mappings)
+
+
 @contextlib.contextmanager
 def memory_cgroup():
     """A memory cgroup of our own below our own: its directory and the file of its limit."""
@@ -630,6 +684,13 @@ def check_cgroup(tap):
             tap.equal(one["max"], 300 << 20, "the limit")
             tap.within(one["used"], 0, 300 << 20, "what is used of it")
             tap.ok(found["cgroup"]["max_path"].endswith(path.name), "where it is set")
+            near = []
+            for most in (one["used"] + (1 << 20), 300 << 20):
+                file.write_text(str(most), "ascii")
+                found = report(target.pid, "--for", "0")
+                near.append(any(v["remedy"].startswith("Raise memory.max")
+                                for v in found["verdicts"]))
+            tap.equal(near, [True, False], "near it, and raised", found["limits"])
 
 
 def check_text(tap):
@@ -1072,6 +1133,7 @@ def main():
     check_sparse_pages(tap)
     check_breaking(tap)
     check_set_limits(tap)
+    check_raised(tap)
     check_cgroup(tap)
     check_text(tap)
     check_huge(tap)
