@@ -437,7 +437,8 @@ static bool free_pages(const struct verdict_input *input, struct verdict *verdic
 	SAY(remedy,
 	    "'fragscope trim %d' has it give them back, and tells whether they are "
 	    "wanted again; how long it keeps them is a setting of its own "
-	    "(dirty_decay_ms of jemalloc, the release rate of tcmalloc).",
+	    "(dirty_decay_ms in MALLOC_CONF for jemalloc, TCMALLOC_RELEASE_RATE for "
+	    "tcmalloc).",
 	    input->sample->pid);
 	judge_fact_figure(input, verdict, FIG_DIRTY_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);

@@ -459,26 +459,29 @@ def check_restart(tap):
         tap.within(cured, 0, ill / 3, "it is one for small blocks among large ones", ill)
 
 
-def own_figures(*command):
-    """A report on COMMAND by what jemalloc says of itself to the sampler, and what is
-    resident."""
-    libraries = sorted(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"))
+def own_figures(name, command, **env):
+    """A report on COMMAND by what the allocator of library NAME says of itself to the
+    sampler, and what is resident."""
+    libraries = sorted(pathlib.Path("/usr/lib").glob(f"*/{name}"))
     if not libraries:
-        raise harness.Skip("libjemalloc2 is not installed")
-    env = preloading.environment(
-        LD_PRELOAD=f"{preloading.SAMPLER}:{libraries[0]}",
-        MALLOC_CONF="dirty_decay_ms:0,muzzy_decay_ms:0",
-    )
-    with Ready([harness.program("sparse"), 400000, 15, *command], env=env) as target:
+        raise harness.Skip(f"{name} is not installed")
+    env = preloading.environment(LD_PRELOAD=f"{preloading.SAMPLER}:{libraries[0]}", **env)
+    with Ready(command, env=env) as target:
         preloading.next_sample(target.pid)
         return report(target.pid, "--for", "0"), target.rollup("Rss")
+
+
+def sparse_pages(*args):
+    at_once = {"MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0"}
+    command = [harness.program("sparse"), 400000, 15, *args]
+    return own_figures("libjemalloc.so.2", command, **at_once)
 
 
 def check_sparse_pages(tap):
     """Pages of jemalloc that few objects keep: a pool for them prevents it, and a restart
     leaves as much as was told."""
     with tap.section("jemalloc, sparse pages"):
-        found, before = own_figures()
+        found, before = sparse_pages()
         tap.equal(verdicts(found), ["fragmentation"], "is told", found["answer"])
         told = find(found, "fragmentation")
         facts = told["facts"]
@@ -486,7 +489,7 @@ def check_sparse_pages(tap):
             told["stake_bytes"], facts["active_bytes"] - facts["live_bytes"], "what is at stake"
         )
         tap.ok("in a pool of their own" in told["remedy"], "the remedy", told["remedy"])
-        cured, after = own_figures("apart")
+        cured, after = sparse_pages("apart")
         tap.equal(verdicts(cured), [], "the remedy cures it", cured["answer"])
         tap.ok(
             "by the allocator's own figures (jemalloc-" in cured["answer"],
@@ -495,8 +498,40 @@ def check_sparse_pages(tap):
         )
         tap.within(before - after, told["stake_bytes"] * 0.9, before, "by as much as was told")
         left = facts["after_restart_bytes"]
-        _, afresh = own_figures("afresh")
+        _, afresh = sparse_pages("afresh")
         tap.within(afresh, left * 0.85 - (1 << 20), left * 1.1 + (1 << 20), "a restart leaves")
+
+
+# For the library: how its setting is called, and what has it keep free pages, or not.
+SETTINGS = (
+    (
+        "libjemalloc.so.2",
+        "dirty_decay_ms",
+        {"MALLOC_CONF": "dirty_decay_ms:600000,muzzy_decay_ms:0"},
+        {"MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0"},
+    ),
+    (
+        "libtcmalloc.so.4",
+        "TCMALLOC_RELEASE_RATE",
+        {"TCMALLOC_RELEASE_RATE": "0"},
+        {"TCMALLOC_RELEASE_RATE": "1"},
+    ),
+)
+
+
+def check_free_pages(tap):
+    """Free pages that another allocator keeps: its setting has it return them."""
+    emptied = [harness.program("emptied")]
+    for name, setting, keeps, returns in SETTINGS:
+        with tap.section(f"{name}, free pages"):
+            found, before = own_figures(name, emptied, **keeps)
+            tap.equal(verdicts(found), ["cache"], "are told", found["answer"])
+            told = find(found, "cache")
+            tap.ok(setting in told["remedy"], "the setting is named", told["remedy"])
+            cured, after = own_figures(name, emptied, **returns)
+            tap.equal(verdicts(cured), [], "it cures it", cured["answer"])
+            stake = told["stake_bytes"]
+            tap.within(before - after, stake * 0.9, before, "by as much as was told")
 
 
 class Running(harness.Target):
@@ -1124,6 +1159,7 @@ def main():
     check_fragmenter(tap)
     check_restart(tap)
     check_sparse_pages(tap)
+    check_free_pages(tap)
     check_breaking(tap)
     check_set_limits(tap)
     check_raised(tap)
