@@ -9,6 +9,7 @@
 #include "probe/kill.h"
 #include "probe/preflight.h"
 #include "targets.h"
+#include "trace_survivors.h"
 #include "tracer.h"
 #include "verb.h"
 #include "verbs.h"
@@ -27,6 +28,7 @@
 #define DEFAULT_READING_NS INT64_C(30000000000)
 #define DEFAULT_STACK	   UINT64_C(16384)
 #define STACK_MAX	   UINT64_C(65536)
+#define SURVIVORS_LEAST_NS INT64_C(1000000000)
 
 enum {
 	RATE = 20,
@@ -44,6 +46,7 @@ struct request {
 	const char *output;
 	int64_t for_ns; /* 0: until it is stopped */
 	int64_t reading_ns;
+	int64_t survivors_ns; /* from burst to burst; 0: not asked for */
 	uint64_t rate;
 	uint64_t stack_bytes;
 };
@@ -78,13 +81,16 @@ static const struct option_spec options[] = {
 	{.name = "oom", .kind = OPTION_FLAG, .offset = FIELD(oom),
 	 .help = "Tell only what the kernel kills for memory, anywhere on the host; no process need be given."},
 	{.name = "fold", .kind = OPTION_FLAG, .offset = FIELD(fold),
-	 .help = "Tell no events; at the end print a table of stacks by bytes grown and failures."},
+	 .help = "Tell no events; at the end print a table of stacks by bytes grown and failures. With --survivors: print folded stacks instead of the table."},
 	{.name = "folded", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(folded),
-	 .help = "With --fold: write the stacks to FILE as flame graph tools read them, too; what it held is lost."},
+	 .help = "With --fold or --survivors: write the stacks to FILE as flame graph tools read them, too; what it held is lost."},
 	{.name = "bursts", .kind = OPTION_FLAG, .offset = FIELD(bursts),
 	 .help = "Also count every call of malloc by size for 20ms every 5s, by a probe on it; costs each such call 1us to some 10us: what it is here is measured and told at the start."},
 	{.name = "latency", .kind = OPTION_FLAG, .offset = FIELD(latency),
 	 .help = "With --bursts: also tell how long the calls took, which costs them about twice as much."},
+	{.name = "survivors", .kind = OPTION_TIME, .value = "TIME", .fallback = "2s",
+	 .offset = FIELD(survivors_ns),
+	 .help = "Tell no events, but who allocates what stays: every TIME (2s unless given) a short burst of a probe on malloc samples calls with their stacks, and looks at the heap see which of the chunks are still in use; at the end print a table by surviving bytes a second. Costs a program of a million mallocs a second some 1%: what it is here is measured and told at the start."},
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
 	 .help = "End after TIME."},
 	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
@@ -134,8 +140,14 @@ const struct command command_trace = {
 static int check(const struct command *command, const struct request *request,
 		 struct fault *fault)
 {
-	if (request->folded && !request->fold)
+	if (request->folded && !request->fold && !request->survivors_ns)
 		return usage_fault(fault, command, "--folded needs --fold");
+	if (request->survivors_ns &&
+	    (request->failures || request->oom || request->bursts))
+		return usage_fault(fault, command,
+				   "--survivors excludes --failures, --oom and --bursts");
+	if (request->survivors_ns && request->survivors_ns < SURVIVORS_LEAST_NS)
+		return usage_fault(fault, command, "option '--survivors': 1s or more");
 	if (request->latency && !request->bursts)
 		return usage_fault(fault, command, "--latency needs --bursts");
 	if (request->json && request->fold)
@@ -582,6 +594,29 @@ static int run_session(struct session *session, const struct request *request,
 	return error;
 }
 
+static int run_survivors(const struct command *command, const struct request *request,
+			 struct fault *fault)
+{
+	struct survivors_request wanted = {
+		.for_ns = request->for_ns,
+		.period_ns = request->survivors_ns,
+		.stack_bytes = request->stack_bytes,
+		.json = request->json,
+		.fold = request->fold,
+		.no_header = request->no_header,
+		.output = request->output,
+		.folded = request->folded,
+	};
+
+	if (request->pids.count != 1)
+		return usage_fault(fault, command,
+				   "%zu processes: --survivors looks at one",
+				   request->pids.count);
+	wanted.pid = request->pids.pid[0];
+	preflight_verbose(request->verbose);
+	return trace_survivors(&wanted, fault);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct request request = {0};
@@ -593,6 +628,8 @@ static int run(const struct command *command, int argc, char **argv)
 
 	if (!error && parsed.help) {
 		help_command(stdout, command);
+	} else if (!error && request.survivors_ns) {
+		error = run_survivors(command, &request, &fault);
 	} else if (!error) {
 		session = calloc(1, sizeof(*session));
 		error = session ? run_session(session, &request, &fault)

@@ -253,24 +253,24 @@ static void leak_facts(const struct verdict_input *input, struct verdict *verdic
 								     : 0));
 }
 
-/* Owners are told of glibc's heaps alone. */
+/* Owners and survivors are told of glibc's heaps alone. */
 static void say_who_holds(const struct verdict_input *input, struct verdict *verdict,
 			  const char *more)
 {
-	char owners[128] = "";
+	char owners[256] = "";
+	int pid = input->sample->pid;
 
 	if (!judge_has_own_figures(input))
 		snprintf(owners, sizeof(owners),
 			 "'fragscope owners -p %d --live' tells who holds it now, and "
-			 "what nobody holds any more. ",
-			 input->sample->pid);
+			 "what nobody holds any more; 'fragscope trace -p %d --survivors "
+			 "--for 1m' tells which function allocates what stays. ",
+			 pid, pid);
 	SAY(remedy,
-	    "%sWhich function keeps it is told by 'valgrind --leak-check=full COMMAND' "
-	    "or 'heaptrack COMMAND', under which the program has to be started anew. "
-	    "'fragscope trace -p %d --fold --for 1m' tells who made the heap grow, which "
-	    "is not always who keeps the memory. A cache that fills looks the same until "
-	    "it is full: watch for longer (--for 10m).%s%s",
-	    owners, input->sample->pid, *more ? " " : "", more);
+	    "%sEach block is told by 'valgrind --leak-check=full COMMAND' or 'heaptrack "
+	    "COMMAND', under which the program has to be started anew. A cache that "
+	    "fills looks the same until it is full: watch for longer (--for 10m).%s%s",
+	    owners, *more ? " " : "", more);
 }
 
 static bool leak(const struct verdict_input *input, struct verdict *verdict)

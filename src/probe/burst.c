@@ -8,25 +8,16 @@
 #include "bpf/burst.skel.h"
 #include "probe/calibrate.h"
 #include "probe/entry.h"
-#include "probe/preflight.h"
+#include "probe/multi.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
-
-/* linux/bpf.h of Linux 6.6: older headers and libraries lack them. */
-enum {
-	ATTACH_UPROBE_MULTI = 48,
-	UPROBE_MULTI_RETURN = 1, /* a flag */
-};
 
 enum {
 	DESCRIPTION_BYTES = 512,
@@ -39,22 +30,6 @@ enum {
 
 _Static_assert((int)BURST_CLASSES == (int)HISTOGRAM_CLASSES, "the same classes");
 _Static_assert(CALIBRATE_SIZE >> (CALIBRATE_CLASS - 1) == 1, "CALIBRATE_SIZE's bits");
-
-/* bpf(BPF_LINK_CREATE)'s attributes for a uprobe_multi link. */
-struct link_attributes {
-	uint32_t program_fd;
-	uint32_t target_fd;
-	uint32_t attach_type;
-	uint32_t flags;
-	uint64_t path;
-	uint64_t offsets;
-	uint64_t ref_counter_offsets;
-	uint64_t cookies;
-	uint32_t count;
-	uint32_t uprobe_flags;
-	uint32_t pid;
-	uint32_t padding;
-};
 
 struct burst {
 	const struct process *process;
@@ -73,71 +48,7 @@ struct burst {
 	char description[DESCRIPTION_BYTES];
 };
 
-/* ---- what is needed ---- */
-
-static bool has_enumerator(const struct btf *btf, const char *name)
-{
-	int id = btf__find_by_name_kind(btf, "bpf_attach_type", BTF_KIND_ENUM);
-	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, id);
-
-	for (unsigned i = 0; type && i < btf_vlen(type); i++)
-		if (!strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), name))
-			return true;
-	return false;
-}
-
-static int kernel_lacks(const char *what, struct fault *fault)
-{
-	struct utsname kernel;
-
-	uname(&kernel);
-	return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
-			 "cannot probe malloc in bursts: kernel %s %s", kernel.release,
-			 what);
-}
-
-static int check_kernel(struct fault *fault)
-{
-	struct preflight found;
-	struct btf *btf;
-	bool multi, built;
-	int error = preflight(&found, fault);
-
-	if (error)
-		return error;
-	btf = btf__load_vmlinux_btf();
-	if (!btf)
-		return kernel_lacks("has no BTF (/sys/kernel/btf/vmlinux)", fault);
-	multi = has_enumerator(btf, "BPF_TRACE_UPROBE_MULTI");
-	built = btf__find_by_name_kind(btf, "bpf_uprobe_multi_link", BTF_KIND_STRUCT) > 0;
-	btf__free(btf);
-	if (!multi)
-		return kernel_lacks("has no uprobe_multi: Linux 6.6 or later is needed",
-				    fault);
-	if (!built)
-		return kernel_lacks("was built without CONFIG_UPROBE_EVENTS=y", fault);
-	return 0;
-}
-
 /* ---- attaching ---- */
-
-/* A descriptor whose closing takes the probe away, or -errno. */
-static int link_program(const struct bpf_program *program, uint32_t flags, pid_t pid,
-			const char *path, uint64_t offset)
-{
-	struct link_attributes attributes = {
-		.program_fd = (uint32_t)bpf_program__fd(program),
-		.attach_type = ATTACH_UPROBE_MULTI,
-		.path = (uintptr_t)path,
-		.offsets = (uintptr_t)&offset,
-		.count = 1,
-		.uprobe_flags = flags,
-		.pid = (uint32_t)pid,
-	};
-	long fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes));
-
-	return fd < 0 ? -errno : (int)fd;
-}
 
 static void close_link(int *link)
 {
@@ -190,14 +101,13 @@ static int attach_probe(void *context, pid_t pid, const char *path, uint64_t off
 	int error = 0;
 
 	if (latency)
-		error = burst->link[1] =
-			link_program(skeleton->progs.malloc_returned, UPROBE_MULTI_RETURN,
-				     pid, path, offset);
+		error = burst->link[1] = multi_link(skeleton->progs.malloc_returned, true,
+						    pid, path, &offset, 1);
 	if (error < 0)
 		return error;
-	error = burst->link[0] = link_program(latency ? skeleton->progs.malloc_started
-						      : skeleton->progs.malloc_entered,
-					      0, pid, path, offset);
+	error = burst->link[0] = multi_link(latency ? skeleton->progs.malloc_started
+						    : skeleton->progs.malloc_entered,
+					    false, pid, path, &offset, 1);
 	if (error >= 0)
 		return 0;
 	detach_probe(burst);
@@ -212,13 +122,6 @@ static int cannot(const char *what, int error, struct fault *fault)
 			 what, strerror(-error));
 }
 
-static void choose(struct bpf_program *program, bool is_wanted)
-{
-	bpf_program__set_autoload(program, is_wanted);
-	bpf_program__set_expected_attach_type(program,
-					      (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
-}
-
 static int load(struct burst *burst, struct fault *fault)
 {
 	struct burst_bpf *skeleton = burst_bpf__open();
@@ -228,9 +131,9 @@ static int load(struct burst *burst, struct fault *fault)
 	if (!skeleton)
 		return cannot("load the probe", -errno, fault);
 	burst->skeleton = skeleton;
-	choose(skeleton->progs.malloc_entered, !latency);
-	choose(skeleton->progs.malloc_started, latency);
-	choose(skeleton->progs.malloc_returned, latency);
+	multi_choose(skeleton->progs.malloc_entered, !latency);
+	multi_choose(skeleton->progs.malloc_started, latency);
+	multi_choose(skeleton->progs.malloc_returned, latency);
 	error = burst_bpf__load(skeleton);
 	if (error)
 		return cannot("load the probe", error, fault);
@@ -370,12 +273,11 @@ static int check_seen(struct burst *burst, struct fault *fault)
 	if (error)
 		return cannot("read its counts", error, fault);
 	if (!total.calls)
-		return kernel_lacks("sees only a process's first thread: Linux 6.10 or "
-				    "later is needed",
-				    fault);
+		return multi_lacks("sees only a process's first thread: Linux 6.10 or "
+				   "later is needed",
+				   fault);
 	if (total.sizes.count[CALIBRATE_CLASS] != total.calls)
-		return kernel_lacks("shows other arguments than those of the call",
-				    fault);
+		return multi_lacks("shows other arguments than those of the call", fault);
 	burst->own_latency_class = commonest(&total.latency_ns);
 	return 0;
 }
@@ -435,7 +337,7 @@ int burst_open(struct burst **burst, const struct process *process,
 	       const struct burst_options *options, struct fault *fault)
 {
 	struct burst *new;
-	int error = check_kernel(fault);
+	int error = multi_check(fault);
 
 	if (error)
 		return error;

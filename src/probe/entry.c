@@ -59,18 +59,19 @@ static int open_file(const struct process *process, uint64_t data_addr, int *fd)
 
 /* ---- the instruction ---- */
 
-static bool is_malloc(Elf *elf, const GElf_Shdr *section, const GElf_Sym *symbol)
+static bool is_named(Elf *elf, const GElf_Shdr *section, const GElf_Sym *symbol,
+		     const char *wanted)
 {
 	const char *name = elf_strptr(elf, section->sh_link, symbol->st_name);
 
 	return symbol->st_shndx != SHN_UNDEF &&
 	       GELF_ST_TYPE(symbol->st_info) == STT_FUNC && name &&
-	       strcmp(name, "malloc") == 0;
+	       strcmp(name, wanted) == 0;
 }
 
-/* malloc's address by the symbol table of TYPE. A library exports it; a static program
- * has it in its full table only. */
-static int find_symbol(Elf *elf, unsigned type, uint64_t *addr)
+/* The function NAME's address by the symbol table of TYPE. A library exports it; a static
+ * program has it in its full table only. */
+static int find_symbol(Elf *elf, unsigned type, const char *name, uint64_t *addr)
 {
 	Elf_Scn *scn = NULL;
 	GElf_Shdr section;
@@ -83,7 +84,7 @@ static int find_symbol(Elf *elf, unsigned type, uint64_t *addr)
 			continue;
 		data = elf_getdata(scn, NULL);
 		for (int i = 0; data && gelf_getsym(data, i, &symbol); i++)
-			if (is_malloc(elf, &section, &symbol)) {
+			if (is_named(elf, &section, &symbol, name)) {
 				*addr = symbol.st_value;
 				return 0;
 			}
@@ -111,17 +112,17 @@ static int file_offset(Elf *elf, uint64_t addr, uint64_t *offset, uint64_t *byte
 	return -ENOENT;
 }
 
-static int find_offset(Elf *elf, uint64_t *offset, uint64_t *bytes)
+static int find_offset(Elf *elf, const char *name, uint64_t *offset, uint64_t *bytes)
 {
 	uint64_t addr;
-	int error = find_symbol(elf, SHT_DYNSYM, &addr);
+	int error = find_symbol(elf, SHT_DYNSYM, name, &addr);
 
 	if (error)
-		error = find_symbol(elf, SHT_SYMTAB, &addr);
+		error = find_symbol(elf, SHT_SYMTAB, name, &addr);
 	return error ? error : file_offset(elf, addr, offset, bytes);
 }
 
-int entry_in_file(int fd, uint64_t *offset, struct prologue *prologue)
+int entry_named(int fd, const char *name, uint64_t *offset, struct prologue *prologue)
 {
 	uint8_t code[PROLOGUE_BYTES];
 	uint64_t start = 0, bytes = 0;
@@ -133,7 +134,7 @@ int entry_in_file(int fd, uint64_t *offset, struct prologue *prologue)
 		return -ENOEXEC;
 	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	if (elf && elf_kind(elf) == ELF_K_ELF)
-		error = find_offset(elf, &start, &bytes);
+		error = find_offset(elf, name, &start, &bytes);
 	elf_end(elf);
 	if (error)
 		return error;
@@ -144,6 +145,11 @@ int entry_in_file(int fd, uint64_t *offset, struct prologue *prologue)
 	*prologue = prologue_choose(code, (size_t)length);
 	*offset = start + prologue->offset;
 	return 0;
+}
+
+int entry_in_file(int fd, uint64_t *offset, struct prologue *prologue)
+{
+	return entry_named(fd, "malloc", offset, prologue);
 }
 
 /* ---- both ---- */

@@ -25,4 +25,7 @@ void entry_close(struct entry *entry);
  * no symbol says where malloc is; -ENOEXEC. */
 int entry_in_file(int fd, uint64_t *offset, struct prologue *prologue);
 
+/* The same of the function NAME. */
+int entry_named(int fd, const char *name, uint64_t *offset, struct prologue *prologue);
+
 #endif

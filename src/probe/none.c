@@ -3,6 +3,7 @@
 #include "probe/kill.h"
 #include "probe/preflight.h"
 #include "probe/probe.h"
+#include "probe/survivors.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -61,7 +62,56 @@ int burst_open(struct burst **burst, const struct process *process,
 	return not_built(fault);
 }
 
+int survivors_open(struct survivors **survivors, const struct process *process,
+		   const struct survivors_options *options, struct fault *fault)
+{
+	(void)survivors;
+	(void)process;
+	(void)options;
+	return not_built(fault);
+}
+
 /* None of the following is reached: nothing could be opened. */
+
+void survivors_close(struct survivors *survivors)
+{
+	(void)survivors;
+}
+
+const char *survivors_describe(const struct survivors *survivors)
+{
+	(void)survivors;
+	return "";
+}
+
+int64_t survivors_period_ns(const struct survivors *survivors)
+{
+	(void)survivors;
+	return 0;
+}
+
+int survivors_burst(struct survivors *survivors, unsigned samples,
+		    const struct survivors_listener *listener,
+		    struct survivors_watch *watch, struct fault *fault)
+{
+	(void)survivors;
+	(void)samples;
+	(void)listener;
+	(void)watch;
+	return not_built(fault);
+}
+
+void survivors_forget(struct survivors *survivors, uint64_t chunk)
+{
+	(void)survivors;
+	(void)chunk;
+}
+
+double survivors_dilation(const struct survivors *survivors)
+{
+	(void)survivors;
+	return 1;
+}
 
 void probe_close(struct probe *probe)
 {

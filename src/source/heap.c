@@ -507,6 +507,23 @@ static int heap_source_owners(struct source *source, struct owners *owners,
 	return error;
 }
 
+static int heap_source_pieces(struct source *source,
+			      const struct heap_piece_visitor *visitor, bool *is_whole,
+			      struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	char missing[SAMPLE_TEXT] = "";
+	enum sample_status status = STATUS_COMPLETE;
+	uint64_t doubt_bytes = 0;
+	int error = look(source, fault);
+
+	if (!error)
+		error = heap_pieces(state->heap, &state->regions, visitor, &status,
+				    missing, &doubt_bytes, fault);
+	*is_whole = status == STATUS_COMPLETE && !doubt_bytes;
+	return error;
+}
+
 static int heap_source_peek(struct source *source, uint64_t addr, void *to,
 			    uint32_t bytes)
 {
@@ -527,6 +544,7 @@ const struct driver heap_driver = {
 	.pins = heap_source_pins,
 	.closer = heap_source_closer,
 	.owners = heap_source_owners,
+	.pieces = heap_source_pieces,
 	.reads = heap_source_reads,
 	.peek = heap_source_peek,
 };

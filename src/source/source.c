@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/take.h"
+#include "glibc/pieces.h"
 #include "source/driver.h"
 #include "source/kernel.h"
 
@@ -84,6 +85,8 @@ struct asked {
 	struct owners_options owners_options;
 	owners_progress_fn *progress;
 	void *listener; /* PROGRESS's */
+	struct heap_piece_visitor visitor;
+	bool is_whole;
 	char guess[PIN_GUESS];
 	atomic_bool given_up;
 	struct fault fault;
@@ -642,6 +645,61 @@ int source_owners(struct source *source, struct owners *owners,
 	result = ask(source, find_owners, fault);
 	if (result == SOURCE_READ)
 		*owners = asked->owners;
+	return result;
+}
+
+/* Who gave the look up may be gone. */
+static int pass_begin(void *context, const struct heap_stretch *stretch)
+{
+	struct asked *asked = context;
+
+	return atomic_load(&asked->given_up)
+		       ? -ECANCELED
+		       : asked->visitor.begin(asked->visitor.context, stretch);
+}
+
+static int pass_piece(void *context, const struct piece *piece, bool cached)
+{
+	struct asked *asked = context;
+
+	return atomic_load(&asked->given_up)
+		       ? -ECANCELED
+		       : asked->visitor.piece(asked->visitor.context, piece, cached);
+}
+
+static int pass_end(void *context)
+{
+	struct asked *asked = context;
+
+	return atomic_load(&asked->given_up) ? -ECANCELED
+					     : asked->visitor.end(asked->visitor.context);
+}
+
+static void see_pieces(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+	const struct heap_piece_visitor visitor = {pass_begin, pass_piece, pass_end,
+						   asked};
+	int error =
+		source->driver->pieces(source, &visitor, &asked->is_whole, &asked->fault);
+
+	asked->result = settle(source, error, &asked->fault);
+}
+
+int source_pieces(struct source *source, const struct heap_piece_visitor *visitor,
+		  bool *is_whole, struct fault *fault)
+{
+	struct asked *asked = source->asked;
+	int result;
+
+	if (!can_survey(source, source->driver->pieces, fault))
+		return -ENOTSUP;
+	if (worker_is_busy(source->worker))
+		return unreadable(source, fault);
+	asked->visitor = *visitor;
+	result = ask(source, see_pieces, fault);
+	*is_whole = asked->is_whole;
 	return result;
 }
 

@@ -45,6 +45,7 @@ struct source_options {
 };
 
 struct source;
+struct heap_piece_visitor; /* of glibc/pieces.h */
 
 enum {
 	SOURCE_READ = 0,
@@ -92,6 +93,12 @@ int source_look_closer(struct source *source, struct pins *pins, struct heap_map
 int source_owners(struct source *source, struct owners *owners,
 		  const struct owners_options *options, owners_progress_fn *progress,
 		  void *context, struct fault *fault);
+
+/* Tells VISITOR of everything that lies in the heap, in order of address within a
+ * stretch; it is called by SOURCE's thread while the caller waits, and no more once this
+ * was given up. *IS_WHOLE: nothing is missing. Otherwise as source_map. */
+int source_pieces(struct source *source, const struct heap_piece_visitor *visitor,
+		  bool *is_whole, struct fault *fault);
 
 /* What the CHUNK of a pin (its header's address) may be, in words, by its first bytes and
  * the files that are mapped: into GUESS, empty when there is no telling. Allocates for

@@ -191,6 +191,27 @@ int fold_add(struct fold *fold, const struct event *event)
 	return row ? 0 : -ENOSPC;
 }
 
+unsigned fold_number(struct fold *fold, const struct event *event)
+{
+	struct text line;
+	const struct row *row;
+
+	text_init(&line, fold->line, sizeof(fold->line));
+	stack_line(&line, event);
+	row = row_of(fold, &line);
+	return row ? (unsigned)(row - fold->slot) : fold->slots;
+}
+
+unsigned fold_numbers(const struct fold *fold)
+{
+	return fold->slots + 1;
+}
+
+const char *fold_stack(const struct fold *fold, unsigned number)
+{
+	return number < fold->slots ? fold->slot[number].stack : no_room;
+}
+
 static uint64_t above(uint64_t all, uint64_t part)
 {
 	return all > part ? all - part : 0;

@@ -21,6 +21,14 @@ void fold_free(struct fold *fold);
  * no room for another stack: then it counts in the row "[no room]". */
 int fold_add(struct fold *fold, const struct event *event);
 
+/* The number of EVENT's stack, below fold_numbers; it counts nothing. What finds no room
+ * has the last number. */
+unsigned fold_number(struct fold *fold, const struct event *event);
+unsigned fold_numbers(const struct fold *fold);
+
+/* "outermost;...;innermost", or null: no stack has this number. FOLD's. */
+const char *fold_stack(const struct fold *fold, unsigned number);
+
 /* To be called after the last event. GROWTHS, their BYTES and the FAILURES are all that
  * were seen: what was not added goes to the row "[no stack: limited]", so that the sums
  * are exact. */

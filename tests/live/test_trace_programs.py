@@ -54,7 +54,8 @@ def run_blame(tap):
                 break
         tap.ok("A leak, or a cache that fills (warning)" in words, "a leak it is", words)
         tap.ok(CAVEAT in words, "so says the report", words)
-        for tool in ("valgrind --leak-check=full COMMAND", "heaptrack COMMAND"):
+        survivors = f"fragscope trace -p {target.pid} --survivors --for 1m"
+        for tool in (survivors, "valgrind --leak-check=full COMMAND", "heaptrack COMMAND"):
             tap.ok(f"'{tool}'" in words, f"it names {tool.split()[0]}", words)
         owners = f"owners -p {target.pid} --live"
         tap.ok(f"'fragscope {owners}'" in words, "and what the running program tells", words)

@@ -1,0 +1,136 @@
+/* What malloc hands out: a random share of the calls with address, size and stack, and
+ * whether an address of that share is handed out again. Attached for milliseconds at a
+ * time: each call costs its thread two traps, whatever is done in it. */
+#include "vmlinux.h"
+
+#include "survivors.h"
+
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+enum { STACK_PAGES = 17, CHUNK_HEADER = 16, CHUNK_FLAGS = 7 };
+
+const volatile u32 stack_bytes = PROBE_PAGE;
+
+/* Of .bss, which user space sees. */
+u64 chosen; /* of 2^32 calls so many are sampled */
+u32 watching;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct survivor_counts);
+} counts SEC(".maps");
+
+/* The chunks that were sampled, by their headers' addresses. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, u64);
+	__type(value, u32);
+} followed SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} ring SEC(".maps");
+
+/* The registers are those of malloc's caller, behind the call. */
+static __always_inline void read_registers(struct survivor_event *event,
+					   struct pt_regs *regs)
+{
+	event->reg[0] = regs->ax;
+	event->reg[1] = regs->dx;
+	event->reg[2] = regs->cx;
+	event->reg[3] = regs->bx;
+	event->reg[4] = regs->si;
+	event->reg[5] = regs->di;
+	event->reg[6] = regs->bp;
+	event->reg[7] = regs->sp;
+	event->reg[8] = regs->r8;
+	event->reg[9] = regs->r9;
+	event->reg[10] = regs->r10;
+	event->reg[11] = regs->r11;
+	event->reg[12] = regs->r12;
+	event->reg[13] = regs->r13;
+	event->reg[14] = regs->r14;
+	event->reg[15] = regs->r15;
+	event->reg[16] = regs->ip;
+}
+
+/* Page by page: a read that fails gives nothing of what it could have read. */
+static __always_inline void read_stack(struct survivor_event *event)
+{
+	u8 *stack = (u8 *)(event + 1);
+	u64 addr = event->reg[7] & ~(u64)(PROBE_PAGE - 1), pages = 0;
+
+	for (u32 i = 0; i < STACK_PAGES; i++) {
+		if ((i + 1) * PROBE_PAGE > stack_bytes)
+			break;
+		if (!bpf_probe_read_user(stack + i * PROBE_PAGE, PROBE_PAGE,
+					 (void *)(addr + i * PROBE_PAGE)))
+			pages |= 1ULL << i;
+	}
+	event->stack_addr = addr;
+	event->stack_pages = pages;
+}
+
+/* One that is lost is told in a later burst: it stays followed. */
+static __always_inline void tell_again(u64 chunk)
+{
+	struct survivor_again *again = bpf_ringbuf_reserve(&ring, sizeof(*again), 0);
+
+	if (!again)
+		return;
+	again->chunk = chunk;
+	bpf_ringbuf_submit(again, BPF_RB_NO_WAKEUP);
+	bpf_map_delete_elem(&followed, &chunk);
+}
+
+/* 0, or -1 where there was no room. */
+static __always_inline int tell(struct pt_regs *regs, u64 chunk)
+{
+	struct survivor_event *event =
+		bpf_ringbuf_reserve(&ring, sizeof(*event) + stack_bytes, 0);
+	u32 one = 1;
+	u64 size;
+
+	if (!event)
+		return -1;
+	event->chunk = chunk;
+	if (bpf_probe_read_user(&size, sizeof(size), (void *)(chunk + 8)))
+		size = 0;
+	event->bytes = size & ~(u64)CHUNK_FLAGS;
+	read_registers(event, regs);
+	read_stack(event);
+	if (event->bytes && bpf_map_update_elem(&followed, &chunk, &one, BPF_ANY)) {
+		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
+		return -1;
+	}
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+SEC("kprobe")
+int malloc_returned(struct pt_regs *regs)
+{
+	u64 chunk = regs->ax - CHUNK_HEADER;
+	u32 key = 0;
+	struct survivor_counts *mine = bpf_map_lookup_elem(&counts, &key);
+
+	if (!mine || !watching || !regs->ax)
+		return 0;
+	/* A thread can be preempted in here and another count on the same CPU. */
+	__sync_fetch_and_add(&mine->calls, 1);
+	if (bpf_map_lookup_elem(&followed, &chunk))
+		tell_again(chunk);
+	if (bpf_get_prandom_u32() >= chosen)
+		return 0;
+	if (tell(regs, chunk))
+		__sync_fetch_and_add(&mine->lost, 1);
+	else
+		__sync_fetch_and_add(&mine->sent, 1);
+	return 0;
+}

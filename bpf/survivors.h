@@ -1,0 +1,30 @@
+/* survivors.h: what the probe on malloc's return and its reader share. */
+#ifndef FRAGSCOPE_BPF_SURVIVORS_H
+#define FRAGSCOPE_BPF_SURVIVORS_H
+
+#include "probe.h"
+
+/* A chunk that was handed out; behind it the top of the stack. */
+struct survivor_event {
+	u64 chunk; /* its header's address */
+	u64 bytes; /* its size with the header; 0: it could not be read */
+	u64 reg[PROBE_REGISTERS];
+	u64 stack_addr;
+	u64 stack_pages; /* bit I: page I of the stack could be copied */
+};
+
+/* A sampled chunk was handed out again: somebody had freed it. */
+struct survivor_again {
+	u64 chunk;
+};
+
+/* A CPU's share. */
+struct survivor_counts {
+	u64 calls;
+	u64 sent;
+	u64 lost; /* there was no room for the event, or to follow the chunk */
+};
+
+_Static_assert(sizeof(struct survivor_event) == (4 + PROBE_REGISTERS) * 8, "no padding");
+
+#endif

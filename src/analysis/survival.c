@@ -1,0 +1,397 @@
+#include "analysis/survival.h"
+
+#include "base/take.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S    1e9
+#define TWO_SIDED   1.96 /* 95% of a normal distribution */
+#define NEVER_COUNT 3.69 /* of events of which none was seen: less than these, 97.5% */
+
+enum {
+	BURSTS = 1024, /* that are younger than the greatest age */
+	MISSES = 3,    /* looks that may not tell a chunk's state */
+};
+
+const int64_t survival_age_ns[SURVIVAL_AGES] = {
+	0, INT64_C(1000000000), INT64_C(10000000000), INT64_C(60000000000),
+	INT64_C(300000000000)};
+
+enum state { UNSEEN, SEEN, GONE };
+
+struct followed {
+	uint64_t chunk;
+	uint64_t bytes;
+	double weight;
+	int64_t born_ns; /* when its burst began; the weight is known from then on */
+	uint32_t stack;
+	uint8_t reached; /* ages so far */
+	uint8_t state;	 /* of this look */
+	uint8_t misses;
+	bool is_dead;
+};
+
+/* What is known of a stack's chunks that have reached an age. */
+struct reached {
+	uint64_t samples;
+	double bytes;	     /* weighted */
+	double squares;	     /* of each sample's */
+	double now;	     /* of BYTES, what came with this look */
+	double look_squares; /* of each look's */
+	double watched_ns; /* by later bursts, all chunks together, until the next age */
+	uint64_t again;	   /* and so many were seen handed out again */
+};
+
+struct stack {
+	struct reached reached[SURVIVAL_AGES];
+};
+
+struct burst {
+	int64_t start_ns;
+	uint64_t watched_ns;
+};
+
+struct survival {
+	struct followed *followed; /* in order of address up to SORTED */
+	unsigned count, sorted, room;
+	unsigned cursor; /* of a stretch */
+	bool seek;
+	struct stack *stack;
+	unsigned stacks;
+	struct burst burst[BURSTS];
+	uint64_t bursts;
+	uint64_t counted[SURVIVAL_AGES]; /* bursts that are of the age */
+	double watched_ns[SURVIVAL_AGES];
+};
+
+int survival_new(struct survival **survival, unsigned stacks, unsigned chunks)
+{
+	struct survival *new = take(sizeof(*new));
+
+	*survival = NULL;
+	if (!new)
+		return -ENOMEM;
+	new->stacks = stacks;
+	new->room = chunks;
+	new->stack = take(stacks * sizeof(*new->stack));
+	new->followed = take(chunks * sizeof(*new->followed));
+	if (!new->stack || !new->followed) {
+		survival_free(new);
+		return -ENOMEM;
+	}
+	*survival = new;
+	return 0;
+}
+
+void survival_free(struct survival *survival)
+{
+	if (!survival)
+		return;
+	free(survival->stack);
+	free(survival->followed);
+	free(survival);
+}
+
+unsigned survival_room(const struct survival *survival)
+{
+	return survival->room - survival->count;
+}
+
+/* ---- bursts ---- */
+
+bool survival_add(struct survival *survival, uint64_t chunk, uint64_t bytes,
+		  unsigned stack)
+{
+	if (!survival_room(survival) || stack >= survival->stacks)
+		return false;
+	survival->followed[survival->count++] = (struct followed){
+		.chunk = chunk,
+		.bytes = bytes,
+		.stack = stack,
+	};
+	return true;
+}
+
+static struct reached *reached_of(struct survival *survival, const struct followed *one)
+{
+	return &survival->stack[one->stack].reached[one->reached - 1];
+}
+
+/* The first in order of address that is not below CHUNK. */
+static unsigned lower_bound(const struct survival *survival, uint64_t chunk)
+{
+	unsigned from = 0, to = survival->sorted;
+
+	while (from < to) {
+		unsigned middle = from + (to - from) / 2;
+
+		if (survival->followed[middle].chunk < chunk)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+/* What no look has seen yet is no candidate: it counts for nothing that it went. */
+static bool end_one(struct survival *survival, struct followed *one, uint64_t chunk)
+{
+	if (one->chunk != chunk || one->is_dead)
+		return false;
+	one->is_dead = true;
+	if (one->reached > 1)
+		reached_of(survival, one)->again++;
+	return true;
+}
+
+void survival_again(struct survival *survival, uint64_t chunk)
+{
+	unsigned at = lower_bound(survival, chunk);
+
+	if (at < survival->sorted && end_one(survival, &survival->followed[at], chunk))
+		return;
+	for (unsigned i = survival->count; i-- > survival->sorted;)
+		if (end_one(survival, &survival->followed[i], chunk))
+			return;
+}
+
+static void reach(struct survival *survival, struct followed *one)
+{
+	double bytes = one->weight * (double)one->bytes;
+	struct reached *reached;
+
+	one->reached++;
+	reached = reached_of(survival, one);
+	reached->samples++;
+	reached->bytes += bytes;
+	reached->squares += bytes * bytes;
+	reached->now += bytes;
+}
+
+/* What came with this burst or look, of all ages. */
+static void end_step(struct survival *survival)
+{
+	for (unsigned i = 0; i < survival->stacks; i++)
+		for (unsigned age = 0; age < SURVIVAL_AGES; age++) {
+			struct reached *reached = &survival->stack[i].reached[age];
+
+			reached->look_squares += reached->now * reached->now;
+			reached->now = 0;
+		}
+}
+
+static void count_bursts(struct survival *survival, unsigned age, int64_t now_ns)
+{
+	while (survival->counted[age] < survival->bursts) {
+		const struct burst *burst =
+			&survival->burst[survival->counted[age] % BURSTS];
+
+		if (now_ns - burst->start_ns < survival_age_ns[age])
+			return;
+		survival->watched_ns[age] += (double)burst->watched_ns;
+		survival->counted[age]++;
+	}
+}
+
+void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t watched_ns,
+			double weight)
+{
+	survival->burst[survival->bursts++ % BURSTS] =
+		(struct burst){start_ns, watched_ns};
+	count_bursts(survival, 0, start_ns);
+	for (unsigned i = 0; i < survival->count; i++) {
+		struct followed *one = &survival->followed[i];
+
+		if (!one->reached) {
+			one->born_ns = start_ns;
+			one->weight = weight;
+			reach(survival, one);
+		} else if (one->reached > 1 && !one->is_dead) {
+			reached_of(survival, one)->watched_ns += (double)watched_ns;
+		}
+	}
+	end_step(survival);
+}
+
+/* ---- looks ---- */
+
+static int by_chunk(const void *left, const void *right)
+{
+	const struct followed *a = left, *b = right;
+
+	if (a->chunk != b->chunk)
+		return a->chunk < b->chunk ? -1 : 1;
+	return a->born_ns < b->born_ns ? -1 : a->born_ns > b->born_ns;
+}
+
+/* Of two at one address the former was freed, though no burst told. */
+void survival_begin_look(struct survival *survival)
+{
+	struct followed *followed = survival->followed;
+
+	qsort(followed, survival->count, sizeof(*followed), by_chunk);
+	for (unsigned i = 0; i < survival->count; i++) {
+		followed[i].state = UNSEEN;
+		if (i && followed[i - 1].chunk == followed[i].chunk)
+			followed[i - 1].is_dead = true;
+	}
+	survival->sorted = survival->count;
+	survival->seek = true;
+}
+
+void survival_begin_stretch(struct survival *survival)
+{
+	survival->seek = true;
+}
+
+void survival_see(struct survival *survival, uint64_t start, uint64_t end, bool in_use)
+{
+	struct followed *followed = survival->followed;
+
+	if (survival->seek)
+		survival->cursor = lower_bound(survival, start);
+	survival->seek = false;
+	for (; survival->cursor < survival->sorted; survival->cursor++) {
+		struct followed *one = &followed[survival->cursor];
+
+		if (one->chunk >= end)
+			return;
+		if (one->chunk < start)
+			continue;
+		one->state = in_use && one->chunk == start && one->bytes == end - start
+				     ? SEEN
+				     : GONE;
+	}
+}
+
+static void end_look_at(struct survival *survival, struct followed *one, int64_t now_ns,
+			bool is_whole)
+{
+	if (one->state == GONE || (one->state == UNSEEN && is_whole))
+		one->is_dead = true;
+	if (one->state == UNSEEN && ++one->misses == MISSES)
+		one->is_dead = true;
+	if (one->is_dead || one->state == UNSEEN)
+		return;
+	one->misses = 0;
+	while (one->reached < SURVIVAL_AGES &&
+	       now_ns - one->born_ns >= survival_age_ns[one->reached])
+		reach(survival, one);
+	/* It has told all that it can. */
+	if (one->reached == SURVIVAL_AGES)
+		one->is_dead = true;
+}
+
+void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
+		       void (*forget)(uint64_t chunk, void *context), void *context)
+{
+	struct followed *followed = survival->followed;
+	unsigned kept = 0;
+
+	for (unsigned age = 1; age < SURVIVAL_AGES; age++)
+		count_bursts(survival, age, now_ns);
+	for (unsigned i = 0; i < survival->count; i++) {
+		end_look_at(survival, &followed[i], now_ns, is_whole);
+		if (followed[i].is_dead)
+			forget(followed[i].chunk, context);
+		else
+			followed[kept++] = followed[i];
+	}
+	survival->count = survival->sorted = kept;
+	end_step(survival);
+}
+
+/* ---- what that says ---- */
+
+bool survival_reached(const struct survival *survival, unsigned age)
+{
+	return survival->counted[age] > 0;
+}
+
+/* The bounds of the mean of a Poisson distribution of which COUNT was seen, which need be
+ * no whole number (Wilson and Hilferty). */
+static double poisson_low(double count)
+{
+	double root = 1 - 1 / (9 * count) - TWO_SIDED / (3 * sqrt(count));
+
+	return count > 0 && root > 0 ? count * root * root * root : 0;
+}
+
+static double poisson_high(double count)
+{
+	double more = count + 1;
+	double root = 1 - 1 / (9 * more) + TWO_SIDED / (3 * sqrt(more));
+
+	return count > 0 ? more * root * root * root : NEVER_COUNT;
+}
+
+/* By how many independent samples of equal weight the sum of BYTES is as sure: by what
+ * the samples weigh, or by how much the bursts differ, whichever is worse. */
+static double effective_samples(const struct reached *reached, double bursts)
+{
+	double variance = reached->squares;
+	double square = reached->bytes * reached->bytes;
+
+	if (bursts > 1) {
+		double between =
+			(reached->look_squares - square / bursts) * bursts / (bursts - 1);
+
+		variance = between > variance ? between : variance;
+	}
+	return square / variance;
+}
+
+/* How often in a second a chunk is handed out again that nobody sees freed. */
+struct hazard {
+	double rate, low, high;
+};
+
+/* Of the chunks that have the AGE, or also of younger ones where that tells more: those
+ * have been through less, and are handed on no less often. */
+static struct hazard hazard_of(const struct stack *stack, unsigned age)
+{
+	struct hazard hazard = {0, 0, INFINITY};
+	double watched_s = 0, again = 0;
+
+	for (unsigned i = SURVIVAL_AGES; i-- > 1;) {
+		watched_s += stack->reached[i].watched_ns / NS_PER_S;
+		again += (double)stack->reached[i].again;
+		if (i > age || watched_s <= 0 ||
+		    poisson_high(again) / watched_s >= hazard.high)
+			continue;
+		hazard = (struct hazard){
+			.rate = again / watched_s,
+			.low = poisson_low(again) / watched_s,
+			.high = poisson_high(again) / watched_s,
+		};
+	}
+	return hazard;
+}
+
+void survival_rate(const struct survival *survival, unsigned number, unsigned age,
+		   double dilation, struct survival_rate *rate)
+{
+	const struct stack *stack = &survival->stack[number];
+	const struct reached *reached = &stack->reached[age];
+	double age_s = (double)survival_age_ns[age] / NS_PER_S;
+	struct hazard hazard = {0};
+	double samples, bytes_per_s;
+
+	*rate = (struct survival_rate){.samples = reached->samples};
+	if (!reached->samples || survival->watched_ns[age] <= 0)
+		return;
+	for (unsigned i = 1; i < SURVIVAL_AGES; i++)
+		rate->again += stack->reached[i].again;
+	if (age)
+		hazard = hazard_of(stack, age);
+	bytes_per_s = dilation * reached->bytes * NS_PER_S / survival->watched_ns[age];
+	samples = effective_samples(reached, (double)survival->counted[age]);
+	rate->bytes_per_s = bytes_per_s * exp(-hazard.rate * age_s);
+	rate->low =
+		bytes_per_s * poisson_low(samples) / samples * exp(-hazard.high * age_s);
+	rate->high =
+		bytes_per_s * poisson_high(samples) / samples * exp(-hazard.low * age_s);
+}

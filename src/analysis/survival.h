@@ -1,0 +1,71 @@
+/* survival.h: which of the chunks that a sample of malloc's calls handed out are still in
+ * use, looked at again and again, and what that says of all calls: for each stack the
+ * bytes that it allocates in a second and that reach an age, with an interval.
+ *
+ * A chunk has reached an age when every look up to then found a chunk in use at its
+ * address and of its size, and no burst saw that address handed out again. In between it
+ * may have been freed and handed out again unseen: how often that happens to the chunks
+ * of a stack is estimated by how often bursts do see it, and taken off. */
+#ifndef FRAGSCOPE_SURVIVAL_H
+#define FRAGSCOPE_SURVIVAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SURVIVAL_AGES = 5 };
+
+/* Ascending, in ns; the first is 0: all that was allocated. */
+extern const int64_t survival_age_ns[SURVIVAL_AGES];
+
+struct survival;
+
+/* Takes all memory that is ever needed, for STACKS numbers of stacks and CHUNKS chunks at
+ * a time. 0 or -ENOMEM. */
+int survival_new(struct survival **survival, unsigned stacks, unsigned chunks);
+void survival_free(struct survival *survival);
+
+/* The chunks that may still be added. */
+unsigned survival_room(const struct survival *survival);
+
+/* ---- a burst: any number of the first two, and then the third ---- */
+
+/* CHUNK, the address of its header, of BYTES, was handed out to STACK. False: no room. */
+bool survival_add(struct survival *survival, uint64_t chunk, uint64_t bytes,
+		  unsigned stack);
+
+/* CHUNK was handed out again. */
+void survival_again(struct survival *survival, uint64_t chunk);
+
+/* It began at START_NS and watched for WATCHED_NS; each chunk that was added stands for
+ * WEIGHT calls. */
+void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t watched_ns,
+			double weight);
+
+/* ---- a look at the heap: from low to high addresses within a stretch ---- */
+
+void survival_begin_look(struct survival *survival);
+void survival_begin_stretch(struct survival *survival);
+void survival_see(struct survival *survival, uint64_t start, uint64_t end, bool in_use);
+
+/* IS_WHOLE: what was not seen is no more. FORGET is told of each chunk that is not
+ * followed any longer. */
+void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
+		       void (*forget)(uint64_t chunk, void *context), void *context);
+
+/* ---- what that says ---- */
+
+struct survival_rate {
+	uint64_t samples; /* that have reached the age */
+	uint64_t again; /* of its chunks, that bursts saw handed out again after a look */
+	double bytes_per_s;
+	double low, high; /* 95% */
+};
+
+/* Whether bursts were so long ago that chunks can have the age. */
+bool survival_reached(const struct survival *survival, unsigned age);
+
+/* Without the bursts there would have been DILATION times as many calls in their time. */
+void survival_rate(const struct survival *survival, unsigned stack, unsigned age,
+		   double dilation, struct survival_rate *rate);
+
+#endif

@@ -1,0 +1,170 @@
+"""Who allocates what stays: a leak of small blocks beside a large one that comes and goes,
+and a C++ server of 16 threads with a leak, strings of a moment and a bounded cache. The
+right function has the bytes that the program itself counts, as the report's remedy for a leak
+(test_trace_programs.py) promises; nothing stays attached."""
+
+import json
+import shutil
+import subprocess
+import time
+
+import harness
+from harness import FRAGSCOPE, Tap, Target
+from test_bursts import NOT_PERMITTED, Sizes, need_bursts
+
+CXX = "g++"
+SLACK = 1.5  # beside the interval: what slows the program in bursts is an estimate
+SECOND = 10**9
+
+
+def survivors(target, seconds, *args):
+    return harness.fragscope(
+        "trace", "-p", target.pid, "--survivors", "--for", f"{seconds}s", *args
+    )
+
+
+def stacks(done):
+    """Each stack's figures by age in seconds."""
+    return [
+        (row["stack"], {age["age_ns"] // SECOND: age for age in row["ages"]})
+        for row in json.loads(done.stdout)["stacks"]
+    ]
+
+
+def check_rate(tap, ages, true_per_s):
+    oldest = ages[max(ages)]
+    tap.ok(
+        oldest["low_bytes_per_s"] / SLACK <= true_per_s
+        <= oldest["high_bytes_per_s"] * SLACK,
+        "bytes a second", (oldest, true_per_s))
+    tap.ok(
+        oldest["low_bytes_per_s"] <= oldest["bytes_per_s"] <= oldest["high_bytes_per_s"],
+        "the figure lies in its interval", oldest)
+
+
+def run_blame(tap):
+    need_bursts()
+    with Target([harness.program("blame")]) as target:
+        target.line()
+        before, begin = target.status("VmData"), time.monotonic()
+        done = survivors(target, 24, "--json")
+        grown = (target.status("VmData") - before) / (time.monotonic() - begin)
+        if not tap.equal(done.returncode, 0, "exit status", done.stderr):
+            return
+        found = stacks(done)
+        tap.ok(found and found[0][0].endswith("main;leak_small"), "who keeps", found[:3])
+        tap.ok(not any("transient_big" in stack for stack, _ in found), "and no other", found)
+        tap.ok(max(found[0][1]) == 10, "chunks of 10 s", found[:1])
+        check_rate(tap, found[0][1], grown)
+        tap.ok("the process is slowed by 1.0% at most" in done.stderr, "the price",
+               done.stderr)
+        with harness.scratch() as directory:
+            file = directory / "folded"
+            done = survivors(target, 6, "--fold", "--folded", file)
+            lines = [line.rpartition(" ") for line in done.stdout.splitlines()]
+            tap.ok(lines and lines[0][0].endswith("main;leak_small"), "folded", done.stdout)
+            tap.ok(lines and int(lines[0][2]) > 0, "with bytes", done.stdout)
+            tap.equal(file.read_text(encoding="utf-8"), done.stdout, "the same in the file")
+        done = survivors(target, 6)
+        table = done.stdout.splitlines()
+        tap.ok(table[1:2] and table[1].startswith("# bytes a second"), "what it is",
+               done.stdout)
+        tap.ok(table and table[-1].endswith("main;leak_small"), "the table", done.stdout)
+
+
+def run_server(tap):
+    """By the time that its chunks have had their turn the cache keeps next to nothing,
+    though each is replaced at once, at the same address."""
+    need_bursts()
+    source = harness.SOURCE / "tests/programs/stays.cc"
+    path = harness.compile_program("stays", [harness.need(CXX)], source, ["-std=gnu++17"])
+
+    def forgotten(target):
+        target.say("")
+        return int(target.line())
+
+    with Target([path]) as target:
+        target.line()
+        before, begin = forgotten(target), time.monotonic()
+        done = survivors(target, 60, "--json")
+        true_per_s = (forgotten(target) - before) / (time.monotonic() - begin)
+        if not tap.equal(done.returncode, 0, "exit status", done.stderr):
+            return
+        found = stacks(done)
+        tap.ok(found and "::leak_session()" in found[0][0], "who keeps", found[:3])
+        check_rate(tap, found[0][1], true_per_s)
+        tap.ok(not any("::answer()" in stack for stack, _ in found), "not the strings", found)
+        for stack, ages in found:
+            if "::remember" not in stack or max(ages) < 10 or 10 not in ages:
+                continue
+            tap.ok(ages[10]["handed_out_again"] > 0, "handed out again", (stack, ages))
+            tap.ok(ages[10]["bytes_per_s"] < ages[0]["bytes_per_s"] / 2,
+                   "the cache is no survivor", (stack, ages))
+            tap.ok(ages[10]["low_bytes_per_s"] < ages[0]["bytes_per_s"] / 10,
+                   "and need be none", (stack, ages))
+
+
+def run_harmless(tap):
+    need_bursts()
+    with Sizes([harness.program("sizes")]) as target:
+        code = target.code()
+        done = survivors(target, 6, "--json")
+        tap.equal(done.returncode, 0, "exit status", done.stderr)
+        tap.equal(target.code(), code, "malloc's code is as it was")
+        tap.equal(target.verdict(), "intact", "the program's memory")
+
+
+def run_end(tap):
+    """The program ends meanwhile: what was seen until then is told."""
+    need_bursts()
+    with Target([harness.program("blame"), "1000000"]) as target:
+        target.line()
+        with subprocess.Popen(
+            [FRAGSCOPE, "trace", "-p", str(target.pid), "--survivors"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as process:
+            harness.until(lambda: "survivors:" in process.stderr.readline(), "the price")
+            time.sleep(5)
+            target.process.kill()
+            out, err = process.communicate(timeout=harness.PATIENCE_S)
+        tap.equal(process.returncode, 0, "exit status", err)
+        tap.ok("has ended" in err, "it is said", err)
+        tap.ok(out.startswith("# process"), "and what was seen", out)
+
+
+def run_refused(tap):
+    setpriv = harness.need("setpriv")
+    user = [setpriv, "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
+            "--bounding-set=-all"]
+    need_bursts()
+    with harness.scratch() as directory:
+        program = shutil.copy(harness.program("plain"), directory / "plain")
+        copy = shutil.copy(FRAGSCOPE, directory / "fragscope")
+        with Target([*user, program]) as target:
+            target.line()
+            done = subprocess.run(
+                [*user, copy, "trace", "-p", str(target.pid), "--survivors"],
+                capture_output=True, text=True, check=False)
+        tap.ok("CAP_BPF" in done.stderr, "the message names CAP_BPF", done.stderr)
+        tap.equal(done.returncode, NOT_PERMITTED, "exit status", done.stderr)
+        tap.equal(done.stdout, "", "no figures")
+    with Target([harness.program("plain")]) as target:
+        target.line()
+        for words, what in ((("--survivors", "--bursts"), "--survivors excludes"),
+                            (("--survivors=1ms",), "1s or more"),
+                            (("--folded", "x"), "--folded needs")):
+            done = harness.fragscope("trace", "-p", target.pid, *words)
+            tap.equal(done.returncode, 64, f"{words}: exit status", done.stderr)
+            tap.ok(what in done.stderr, f"{words}: the message", done.stderr)
+
+
+def main():
+    tap = Tap()
+    for run in (run_blame, run_server, run_harmless, run_end, run_refused):
+        with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
+            run(tap)
+    tap.done()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+/* test_survival.c: what a sample of chunks says of who keeps memory: one stack whose
+ * chunks stay, one whose chunks go, one whose chunks are replaced at the same address. */
+#include "analysis/survival.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum { STAYS, GOES, PASSED_ON, STACKS, PER_BURST = 20, BURSTS = 20, CHUNK = 80 };
+
+#define SECOND INT64_C(1000000000)
+#define WATCH  UINT64_C(100000000)
+#define WEIGHT 5.0
+/* A second of allocations: 20 samples in a tenth of a second, each of them for 5. */
+#define TRUE_BYTES_PER_S (PER_BURST * WEIGHT * CHUNK * 10)
+
+static struct survival *survival;
+static unsigned forgotten;
+
+static int setup(void **state)
+{
+	(void)state;
+	forgotten = 0;
+	return survival_new(&survival, STACKS, 2000);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	survival_free(survival);
+	return 0;
+}
+
+static void forget(uint64_t chunk, void *context)
+{
+	(void)chunk;
+	(void)context;
+	forgotten++;
+}
+
+static uint64_t chunk_of(unsigned burst, unsigned stack, unsigned i)
+{
+	return 0x10000 + (uint64_t)((burst * STACKS + stack) * PER_BURST + i) * CHUNK;
+}
+
+static void burst(unsigned number)
+{
+	for (unsigned stack = 0; stack < STACKS; stack++)
+		for (unsigned i = 0; i < PER_BURST; i++)
+			assert_true(survival_add(survival, chunk_of(number, stack, i),
+						 CHUNK, stack));
+	/* Of those that are passed on each second a tenth is seen, in a tenth of one. */
+	for (unsigned old = number < 9 ? 0 : number - 9; old < number; old++)
+		for (unsigned i = 0; i < 2; i++)
+			survival_again(survival,
+				       chunk_of(old, PASSED_ON, (number - old) * 2 + i));
+	survival_end_burst(survival, number * 2 * SECOND, WATCH, WEIGHT);
+}
+
+static void look(unsigned last, bool is_whole)
+{
+	survival_begin_look(survival);
+	survival_begin_stretch(survival);
+	for (unsigned number = 0; number <= last; number++)
+		for (unsigned stack = 0; stack < STACKS; stack++)
+			for (unsigned i = 0; i < PER_BURST; i++) {
+				uint64_t chunk = chunk_of(number, stack, i);
+
+				survival_see(survival, chunk, chunk + CHUNK,
+					     stack != GOES);
+			}
+	survival_end_look(survival, (last * 2 + 2) * SECOND, is_whole, forget, NULL);
+}
+
+static void who_keeps_is_told_from_who_does_not(void **state)
+{
+	struct survival_rate rate;
+
+	(void)state;
+	for (unsigned i = 0; i < BURSTS; i++) {
+		burst(i);
+		look(i, true);
+	}
+	assert_true(survival_reached(survival, 2));
+	assert_false(survival_reached(survival, 3));
+	survival_rate(survival, STAYS, 2, 1, &rate);
+	assert_true(rate.bytes_per_s > 0.99 * TRUE_BYTES_PER_S &&
+		    rate.bytes_per_s < 1.01 * TRUE_BYTES_PER_S);
+	assert_true(rate.low < rate.bytes_per_s && rate.low > TRUE_BYTES_PER_S / 2);
+	assert_true(rate.high > rate.bytes_per_s && rate.high < TRUE_BYTES_PER_S * 1.5);
+	assert_true(rate.again == 0);
+	survival_rate(survival, GOES, 0, 1, &rate);
+	assert_true(rate.bytes_per_s > 0.99 * TRUE_BYTES_PER_S);
+	survival_rate(survival, GOES, 1, 1, &rate);
+	assert_true(rate.samples == 0 && rate.bytes_per_s == 0);
+	survival_rate(survival, PASSED_ON, 2, 1, &rate);
+	assert_true(rate.again > 100);
+	assert_true(rate.bytes_per_s < TRUE_BYTES_PER_S / 20);
+	survival_rate(survival, STAYS, 2, 3, &rate);
+	assert_true(rate.bytes_per_s > 2.97 * TRUE_BYTES_PER_S);
+}
+
+/* A chunk with another size at the same address is another chunk. */
+static void another_size_is_another_chunk(void **state)
+{
+	struct survival_rate rate;
+
+	(void)state;
+	survival_add(survival, 0x1000, 64, STAYS);
+	survival_add(survival, 0x2000, 64, STAYS);
+	survival_end_burst(survival, 0, WATCH, 1);
+	survival_begin_look(survival);
+	survival_see(survival, 0x1000, 0x1040, true);
+	survival_see(survival, 0x1040, 0x1fff, true);
+	survival_see(survival, 0x2000, 0x2050, true);
+	survival_end_look(survival, 2 * SECOND, true, forget, NULL);
+	survival_rate(survival, STAYS, 1, 1, &rate);
+	assert_true(rate.samples == 1);
+	assert_true(forgotten == 1);
+	/* Nothing has watched since: it may have been passed on. */
+	assert_true(rate.low == 0);
+}
+
+/* What a look could not reach is neither kept nor gone, for some looks. */
+static void what_was_not_read_is_not_gone(void **state)
+{
+	struct survival_rate rate;
+
+	(void)state;
+	survival_add(survival, 0x1000, 64, STAYS);
+	survival_end_burst(survival, 0, WATCH, 1);
+	survival_begin_look(survival);
+	survival_end_look(survival, 2 * SECOND, false, forget, NULL);
+	assert_true(forgotten == 0);
+	survival_rate(survival, STAYS, 1, 1, &rate);
+	assert_true(rate.samples == 0);
+	survival_begin_look(survival);
+	survival_see(survival, 0x1000, 0x1040, true);
+	survival_end_look(survival, 4 * SECOND, false, forget, NULL);
+	survival_rate(survival, STAYS, 1, 1, &rate);
+	assert_true(rate.samples == 1);
+	survival_begin_look(survival);
+	survival_end_look(survival, 6 * SECOND, true, forget, NULL);
+	assert_true(forgotten == 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_keeps_is_told_from_who_does_not,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(another_size_is_another_chunk, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(what_was_not_read_is_not_gone, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
