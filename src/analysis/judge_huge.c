@@ -39,9 +39,13 @@ static struct wish wish_of(const struct verdict_input *input)
 	};
 	uint64_t page_bytes;
 
+	/* Where all memory may have them, malloc need not ask: leaving that out is no
+	 * cure. */
+	if (input->huge->is_always)
+		return of_host;
 	if (judge_get(input, FIG_HUGE_PAGE_BYTES, &page_bytes) && page_bytes)
 		return of_malloc;
-	return input->huge->is_always ? of_host : of_program;
+	return of_program;
 }
 
 /* How long it takes to fill BYTES again, at the least. */

@@ -333,6 +333,11 @@ static void huge_pages(void **state)
 	judge();
 	assert_non_null(strstr(verdict[0].evidence, "enabled is 'always'"));
 	assert_non_null(strstr(verdict[0].evidence, "as fast as it can"));
+	/* Nor is it malloc's wish then that counts. */
+	set(FIG_HUGE_PAGE_BYTES, 2 * M);
+	judge();
+	assert_null(strstr(verdict[0].remedy, "hugetlb=0"));
+	assert_non_null(strstr(verdict[0].remedy, "PR_SET_THP_DISABLE"));
 	/* It may all be what is held that is in them. */
 	huge.anon_bytes = 130 * M;
 	judge();
