@@ -109,10 +109,12 @@ static int by_start(const void *left, const void *right)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-static uint32_t pages_of(const struct stretch *stretch)
+/* A single piece is found without an index, however large it is. */
+static uint64_t pages_of(const struct stretch *stretch)
 {
-	return (uint32_t)(((stretch->end - 1) >> PAGE_SHIFT) -
-			  (stretch->start >> PAGE_SHIFT) + 1);
+	if (stretch->count == 1)
+		return 0;
+	return ((stretch->end - 1) >> PAGE_SHIFT) - (stretch->start >> PAGE_SHIFT) + 1;
 }
 
 static void index_stretch(struct chunks *chunks, const struct stretch *stretch)
@@ -120,7 +122,7 @@ static void index_stretch(struct chunks *chunks, const struct stretch *stretch)
 	uint64_t page = stretch->start >> PAGE_SHIFT;
 	uint32_t at = stretch->first;
 
-	for (uint32_t i = 0, count = pages_of(stretch); i < count; i++, page++) {
+	for (uint64_t i = 0, count = pages_of(stretch); i < count; i++, page++) {
 		while (at + 1 < stretch->first + stretch->count &&
 		       chunk_addr(chunks, at + 1) <= page << PAGE_SHIFT)
 			at++;
@@ -130,13 +132,15 @@ static void index_stretch(struct chunks *chunks, const struct stretch *stretch)
 
 static int make_index(struct chunks *chunks)
 {
-	uint32_t pages = 0;
+	uint64_t pages = 0;
 	int error;
 
 	qsort(chunks->stretch, chunks->stretch_count, sizeof(*chunks->stretch), by_start);
 	for (uint32_t i = 0; i < chunks->stretch_count; i++) {
-		chunks->stretch[i].page = pages;
+		chunks->stretch[i].page = (uint32_t)pages;
 		pages += pages_of(&chunks->stretch[i]);
+		if (pages > UINT32_MAX)
+			return -ENOSPC;
 	}
 	error = chunks_grow(chunks, (void **)&chunks->first_on, 0,
 			    (pages + 1) * sizeof(*chunks->first_on));
@@ -189,6 +193,8 @@ uint32_t chunks_at(const struct chunks *chunks, uint64_t addr)
 	stretch = stretch_at(chunks, addr);
 	if (!stretch)
 		return NO_CHUNK;
+	if (stretch->count == 1)
+		return stretch->first;
 	page = stretch->page +
 	       (uint32_t)((addr >> PAGE_SHIFT) - (stretch->start >> PAGE_SHIFT));
 	low = chunks->first_on[page];

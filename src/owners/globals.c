@@ -1,87 +1,145 @@
 #include "owners/globals.h"
 
+#include "base/apart.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-/* Variables of one kind, ascending. */
+enum {
+	SYMBOLS_MAX = 1 << 23,
+	NAME_MAX_BYTES = 4096,
+	FIRST_FREE_FD = 3,
+};
+
+#define NAMES_MAX_BYTES (UINT64_C(1) << 30)
+
+enum kind { DATA, THREAD, CODE, KINDS };
+
+/* What the child found, beside the tables. */
+struct found {
+	uint64_t bias; /* of the process's addresses over the file's */
+	uint64_t thread_bytes;
+	uint64_t data_end;
+	uint32_t count[KINDS];
+	uint64_t names_bytes;
+	int error;
+};
+
+/* IMAGE is what the child wrote: the tables, each ascending, and the names. */
+struct globals {
+	struct found found;
+	void *image;
+	size_t image_bytes;
+	const struct global *table[KINDS];
+	const char *names;
+};
+
+/* ---- in the child ---- */
+
+/* Variables of one kind. */
 struct table {
 	struct global *global;
 	uint32_t count, room;
 };
 
-struct globals {
-	int fd, debug_fd;
-	Elf *elf, *debug;
-	uint64_t bias; /* of the process's addresses over the file's */
-	uint64_t thread_bytes;
-	uint64_t data_end;
-	struct table data, thread, code;
+/* A file that is being read. What it says may be anything, and it may be cut short
+ * meanwhile, which ends the child. */
+struct reading {
+	const struct process *process;
+	const struct mapping *mapping;
+	int out;
+	int fd;
+	Elf *elf;
+	struct found *found;
+	struct table table[KINDS];
+	FILE *names;
 };
 
-static int add(struct table *table, const GElf_Sym *symbol, uint64_t bias,
-	       const char *name)
+static int make_room(struct table *table)
 {
-	if (table->count == table->room) {
-		uint32_t room = table->room ? table->room * 2 : 256;
-		struct global *grown =
-			realloc(table->global, room * sizeof(*table->global));
+	uint32_t room = table->room ? table->room * 2 : 256;
+	struct global *grown;
 
-		if (!grown)
-			return -ENOMEM;
-		table->global = grown;
-		table->room = room;
-	}
-	table->global[table->count++] = (struct global){
-		symbol->st_value + bias, symbol->st_value + bias + symbol->st_size, name};
+	if (table->count < table->room)
+		return 0;
+	if (room > SYMBOLS_MAX)
+		return -ENOSPC;
+	grown = realloc(table->global, room * sizeof(*table->global));
+	if (!grown)
+		return -ENOMEM;
+	table->global = grown;
+	table->room = room;
 	return 0;
 }
 
-static int take_symbol(struct globals *globals, Elf *elf, const GElf_Shdr *header,
+static int add(struct reading *reading, enum kind kind, const GElf_Sym *symbol,
+	       const char *name)
+{
+	struct table *table = &reading->table[kind];
+	uint64_t start = symbol->st_value + (kind == THREAD ? 0 : reading->found->bias);
+	size_t length = strnlen(name, NAME_MAX_BYTES);
+	int error = make_room(table);
+
+	if (!error && reading->found->names_bytes + length >= NAMES_MAX_BYTES)
+		error = -ENOSPC;
+	if (error)
+		return error;
+	if (fwrite(name, 1, length, reading->names) != length ||
+	    fputc('\0', reading->names) == EOF)
+		return -EIO;
+	table->global[table->count++] = (struct global){start, start + symbol->st_size,
+							reading->found->names_bytes};
+	reading->found->names_bytes += length + 1;
+	return 0;
+}
+
+static int take_symbol(struct reading *reading, Elf *elf, const GElf_Shdr *header,
 		       const GElf_Sym *symbol)
 {
-	int type = GELF_ST_TYPE(symbol->st_info);
+	static const int kinds[] = {
+		[STT_OBJECT] = DATA, [STT_FUNC] = CODE, [STT_TLS] = THREAD};
+	unsigned type = GELF_ST_TYPE(symbol->st_info);
 	const char *name;
 
 	if (!symbol->st_size || symbol->st_shndx == SHN_UNDEF ||
 	    (type != STT_OBJECT && type != STT_TLS && type != STT_FUNC))
 		return 0;
 	name = elf_strptr(elf, header->sh_link, symbol->st_name);
-	if (!name || !*name)
-		return 0;
-	if (type == STT_TLS)
-		return add(&globals->thread, symbol, 0, name);
-	return add(type == STT_FUNC ? &globals->code : &globals->data, symbol,
-		   globals->bias, name);
+	return name && *name ? add(reading, (enum kind)kinds[type], symbol, name) : 0;
 }
 
-/* The symbol table of TYPE in ELF. 0 when it has one, -ENOENT, -ENOMEM. */
-static int take_table(struct globals *globals, Elf *elf, unsigned type)
+static int take_symbols(struct reading *reading, Elf *elf, const GElf_Shdr *header,
+			Elf_Data *data)
+{
+	size_t bytes = gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT);
+	size_t count = data && bytes ? data->d_size / bytes : 0;
+	int error = 0;
+
+	for (size_t i = 0; i < count && i < SYMBOLS_MAX && !error; i++) {
+		GElf_Sym symbol;
+
+		if (gelf_getsym(data, (int)i, &symbol))
+			error = take_symbol(reading, elf, header, &symbol);
+	}
+	return error;
+}
+
+/* The symbol table of TYPE in ELF. -ENOENT when it has none. */
+static int take_table(struct reading *reading, Elf *elf, unsigned type)
 {
 	Elf_Scn *section = NULL;
 	GElf_Shdr header;
 
-	while ((section = elf_nextscn(elf, section))) {
-		Elf_Data *data;
-		size_t count;
-
-		if (!gelf_getshdr(section, &header) || header.sh_type != type)
-			continue;
-		data = elf_getdata(section, NULL);
-		count = data && header.sh_entsize ? data->d_size / header.sh_entsize : 0;
-		for (size_t i = 0; i < count; i++) {
-			GElf_Sym symbol;
-
-			if (gelf_getsym(data, (int)i, &symbol) &&
-			    take_symbol(globals, elf, &header, &symbol))
-				return -ENOMEM;
-		}
-		return 0;
-	}
+	while ((section = elf_nextscn(elf, section)))
+		if (gelf_getshdr(section, &header) && header.sh_type == type)
+			return take_symbols(reading, elf, &header,
+					    elf_getdata(section, NULL));
 	return -ENOENT;
 }
 
@@ -92,29 +150,30 @@ static int by_start(const void *left, const void *right)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-static void sort(struct table *table)
+/* 0 means 1; what is no power of two means nothing. */
+static uint64_t aligned(uint64_t bytes, uint64_t align)
 {
-	if (table->count)
-		qsort(table->global, table->count, sizeof(*table->global), by_start);
+	return align & (align - 1) || !align ? bytes : (bytes + align - 1) & ~(align - 1);
 }
 
-static bool read_headers(struct globals *globals, const struct mapping *mapping)
+static bool read_headers(struct reading *reading)
 {
+	const struct mapping *mapping = reading->mapping;
+	struct found *file = reading->found;
 	GElf_Phdr header;
 	size_t count;
 	bool found = false;
 
-	if (elf_getphdrnum(globals->elf, &count))
+	if (elf_getphdrnum(reading->elf, &count))
 		return false;
 	for (size_t i = 0; i < count; i++) {
-		if (!gelf_getphdr(globals->elf, (int)i, &header))
+		if (!gelf_getphdr(reading->elf, (int)i, &header))
 			continue;
 		if (header.p_type == PT_TLS)
-			globals->thread_bytes = (header.p_memsz + header.p_align - 1) &
-						~(header.p_align - 1);
+			file->thread_bytes = aligned(header.p_memsz, header.p_align);
 		if (header.p_type == PT_LOAD && header.p_flags & PF_W &&
-		    header.p_vaddr + header.p_memsz > globals->data_end)
-			globals->data_end = header.p_vaddr + header.p_memsz;
+		    header.p_vaddr + header.p_memsz > file->data_end)
+			file->data_end = header.p_vaddr + header.p_memsz;
 		if (header.p_type != PT_LOAD || found)
 			continue;
 		/* The kernel maps whole pages from the one that the segment begins on. */
@@ -122,145 +181,222 @@ static bool read_headers(struct globals *globals, const struct mapping *mapping)
 			    header.p_offset ||
 		    mapping->offset > header.p_offset + header.p_filesz)
 			continue;
-		globals->bias = mapping->start - mapping->offset -
-				(header.p_vaddr - header.p_offset);
+		file->bias = mapping->start - mapping->offset -
+			     (header.p_vaddr - header.p_offset);
 		found = true;
 	}
-	if (found && globals->data_end)
-		globals->data_end += globals->bias;
+	if (found && file->data_end)
+		file->data_end += file->bias;
 	return found;
 }
 
-/* The debug file by build-id, in the place where Debian and Fedora put it. */
-static void open_debug(struct globals *globals)
+/* Opens the debug file that the build-id of NOTE's section names, in the place where
+ * Debian and Fedora put it; -1: none. *IS_ID: it holds a build-id. */
+static int open_named(Elf_Data *data, bool *is_id)
 {
-	const char *root = "/usr/lib/debug/.build-id/";
-	Elf_Scn *section = NULL;
-	GElf_Shdr header;
+	size_t name, desc, used;
+	const uint8_t *id;
 	GElf_Nhdr note;
-	size_t name, desc;
-	char path[256];
+	char path[128];
 
-	while ((section = elf_nextscn(globals->elf, section))) {
-		Elf_Data *data;
-		const uint8_t *id;
-		int used;
-
-		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_NOTE)
-			continue;
-		data = elf_getdata(section, NULL);
-		if (!data || !gelf_getnote(data, 0, &note, &name, &desc) ||
-		    note.n_type != NT_GNU_BUILD_ID || note.n_descsz < 3 ||
-		    note.n_descsz > 32)
-			continue;
-		id = (const uint8_t *)data->d_buf + desc;
-		used = snprintf(path, sizeof(path), "%s%02x/", root, id[0]);
-		for (unsigned i = 1; i < note.n_descsz; i++)
-			used += snprintf(path + used, sizeof(path) - (size_t)used, "%02x",
-					 id[i]);
-		snprintf(path + used, sizeof(path) - (size_t)used, ".debug");
-		globals->debug_fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (globals->debug_fd >= 0)
-			globals->debug =
-				elf_begin(globals->debug_fd, ELF_C_READ_MMAP, NULL);
-		return;
-	}
+	*is_id = data && gelf_getnote(data, 0, &note, &name, &desc) &&
+		 note.n_type == NT_GNU_BUILD_ID && note.n_descsz >= 3 &&
+		 note.n_descsz <= 32;
+	if (!*is_id)
+		return -1;
+	id = (const uint8_t *)data->d_buf + desc;
+	used = (size_t)snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%02x/",
+				id[0]);
+	for (unsigned i = 1; i < note.n_descsz; i++)
+		used += (size_t)snprintf(path + used, sizeof(path) - used, "%02x", id[i]);
+	snprintf(path + used, sizeof(path) - used, ".debug");
+	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static int load(struct globals *globals, const struct mapping *mapping)
+/* The symbols of the debug file. -ENOENT: there is none, or it has none. */
+static int take_debug(struct reading *reading)
+{
+	Elf_Scn *section = NULL;
+	GElf_Shdr header;
+	bool is_id = false;
+	Elf *debug = NULL;
+	int fd = -1;
+
+	while (!is_id && (section = elf_nextscn(reading->elf, section)))
+		if (gelf_getshdr(section, &header) && header.sh_type == SHT_NOTE)
+			fd = open_named(elf_getdata(section, NULL), &is_id);
+	if (fd >= 0)
+		debug = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	return debug ? take_table(reading, debug, SHT_SYMTAB) : -ENOENT;
+}
+
+static int take_file(struct reading *reading)
 {
 	int error;
 
 	elf_version(EV_CURRENT);
-	globals->elf = elf_begin(globals->fd, ELF_C_READ_MMAP, NULL);
-	if (!globals->elf || elf_kind(globals->elf) != ELF_K_ELF ||
-	    !read_headers(globals, mapping))
+	reading->elf = elf_begin(reading->fd, ELF_C_READ_MMAP, NULL);
+	if (!reading->elf || elf_kind(reading->elf) != ELF_K_ELF ||
+	    !read_headers(reading))
 		return -ENOENT;
-	error = take_table(globals, globals->elf, SHT_SYMTAB);
+	error = take_table(reading, reading->elf, SHT_SYMTAB);
 	if (error == -ENOENT)
-		open_debug(globals);
-	if (error == -ENOENT && globals->debug)
-		error = take_table(globals, globals->debug, SHT_SYMTAB);
+		error = take_debug(reading);
 	if (error == -ENOENT)
-		error = take_table(globals, globals->elf, SHT_DYNSYM);
-	if (error)
-		return error;
-	sort(&globals->data);
-	sort(&globals->thread);
-	sort(&globals->code);
+		error = take_table(reading, reading->elf, SHT_DYNSYM);
+	return error;
+}
+
+/* The tables go before the names, which are there already. */
+static int write_out(struct reading *reading, char *names)
+{
+	FILE *out = fdopen(reading->out, "w");
+
+	if (!out)
+		return -errno;
+	for (unsigned kind = 0; kind < KINDS; kind++) {
+		struct table *table = &reading->table[kind];
+
+		reading->found->count[kind] = table->count;
+		if (!table->count)
+			continue;
+		qsort(table->global, table->count, sizeof(*table->global), by_start);
+		fwrite(table->global, sizeof(*table->global), table->count, out);
+	}
+	fwrite(names, 1, reading->found->names_bytes, out);
+	return fflush(out) || ferror(out) ? -EIO : 0;
+}
+
+/* Nothing is freed or closed: the child ends. */
+static void read_in_child(void *context, void *result)
+{
+	struct reading *reading = context;
+	size_t bytes;
+	char *names;
+
+	reading->found = result;
+	reading->names = open_memstream(&names, &bytes);
+	reading->fd = maps_open(reading->process, reading->mapping);
+	if (!reading->names || reading->fd < 0) {
+		reading->found->error = reading->names ? reading->fd : -ENOMEM;
+		return;
+	}
+	reading->found->error = take_file(reading);
+	if (!reading->found->error && !fflush(reading->names))
+		reading->found->error = write_out(reading, names);
+}
+
+/* ---- what it found ---- */
+
+static int take_image(struct globals *globals, int fd)
+{
+	struct found *found = &globals->found;
+	const struct global *at;
+	size_t count = 0;
+	off_t bytes = lseek(fd, 0, SEEK_END);
+
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		count += found->count[kind];
+	globals->image_bytes = count * sizeof(struct global) + found->names_bytes;
+	if (bytes < 0 || (size_t)bytes != globals->image_bytes)
+		return -EPROTO;
+	if (!bytes)
+		return -ENOENT;
+	globals->image = mmap(NULL, globals->image_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (globals->image == MAP_FAILED) {
+		globals->image = NULL;
+		return -ENOMEM;
+	}
+	at = globals->image;
+	for (unsigned kind = 0; kind < KINDS; at += found->count[kind++])
+		globals->table[kind] = at;
+	globals->names = (const char *)at;
 	return 0;
 }
 
 int globals_load(struct globals **globals, const struct process *process,
-		 const struct mapping *mapping)
+		 const struct mapping *mapping, atomic_ulong *beats)
 {
 	struct globals *new = calloc(1, sizeof(*new));
+	int low = memfd_create("symbols", MFD_CLOEXEC), error;
+	struct reading reading = {.process = process, .mapping = mapping};
 
 	*globals = new;
-	if (!new)
-		return -ENOMEM;
-	new->debug_fd = -1;
-	new->fd = maps_open(process, mapping);
-	return new->fd < 0 ? new->fd : load(new, mapping);
+	/* The child's first three are closed to it. */
+	reading.out = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+	error = reading.out < 0 ? -errno : new ? 0 : -ENOMEM;
+	if (low >= 0)
+		close(low);
+	if (!error)
+		error = apart_run(read_in_child, &reading, &new->found,
+				  sizeof(new->found), beats);
+	if (!error)
+		error = new->found.error;
+	if (!error)
+		error = take_image(new, reading.out);
+	if (error && new)
+		memset(new->found.count, 0, sizeof(new->found.count));
+	if (reading.out >= 0)
+		close(reading.out);
+	return error;
 }
 
 void globals_free(struct globals *globals)
 {
-	if (!globals)
-		return;
-	elf_end(globals->debug);
-	elf_end(globals->elf);
-	if (globals->debug_fd >= 0)
-		close(globals->debug_fd);
-	if (globals->fd >= 0)
-		close(globals->fd);
-	free(globals->data.global);
-	free(globals->thread.global);
-	free(globals->code.global);
+	if (globals && globals->image)
+		munmap(globals->image, globals->image_bytes);
 	free(globals);
 }
 
-static const struct global *find(const struct table *table, uint64_t addr)
+static const struct global *find(const struct globals *globals, enum kind kind,
+				 uint64_t addr)
 {
-	uint32_t low = 0, high = table->count;
+	const struct global *table = globals->table[kind];
+	uint32_t low = 0, high = globals->found.count[kind];
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (table->global[middle].start <= addr)
+		if (table[middle].start <= addr)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low && addr < table->global[low - 1].end ? &table->global[low - 1] : NULL;
+	return low && addr < table[low - 1].end ? &table[low - 1] : NULL;
+}
+
+const char *globals_name(const struct globals *globals, const struct global *global)
+{
+	return global->name < globals->found.names_bytes ? globals->names + global->name
+							 : "";
 }
 
 const struct global *globals_at(const struct globals *globals, uint64_t addr)
 {
-	return find(&globals->data, addr);
+	return find(globals, DATA, addr);
 }
 
 const struct global *globals_thread_at(const struct globals *globals, uint64_t offset)
 {
-	return find(&globals->thread, offset);
+	return find(globals, THREAD, offset);
 }
 
 const struct global *globals_function_at(const struct globals *globals, uint64_t addr)
 {
-	return find(&globals->code, addr);
+	return find(globals, CODE, addr);
 }
 
 uint64_t globals_thread_bytes(const struct globals *globals)
 {
-	return globals->thread_bytes;
+	return globals->found.thread_bytes;
 }
 
 uint64_t globals_data_end(const struct globals *globals)
 {
-	return globals->data_end;
+	return globals->found.data_end;
 }
 
 uint64_t globals_file_address(const struct globals *globals, uint64_t addr)
 {
-	return addr - globals->bias;
+	return addr - globals->found.bias;
 }

@@ -5,24 +5,29 @@
 
 #include "target/maps.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct global {
 	uint64_t start, end; /* addresses in the process; of a thread's variable: in
 				the file's block of thread-local storage */
-	const char *name;    /* the table's */
+	uint64_t name;	     /* for globals_name */
 };
 
 struct globals;
 
-/* The variables of the file that MAPPING of PROCESS is of. 0; -ENOENT when the file names
- * none; or -errno. What was made is the caller's to free, after any result. */
+/* The variables of the file that MAPPING of PROCESS is of. The file is the process's to
+ * choose: a child reads it, and BEATS moves as long as that makes headway. 0; -ENOENT
+ * when the file names none; or -errno. What was made is the caller's to free, after any
+ * result. */
 int globals_load(struct globals **globals, const struct process *process,
-		 const struct mapping *mapping);
+		 const struct mapping *mapping, atomic_ulong *beats);
 void globals_free(struct globals *globals);
 
 /* The variable that covers ADDR, or null. */
 const struct global *globals_at(const struct globals *globals, uint64_t addr);
+
+const char *globals_name(const struct globals *globals, const struct global *global);
 
 /* The function that covers ADDR, or null. */
 const struct global *globals_function_at(const struct globals *globals, uint64_t addr);

@@ -21,6 +21,7 @@ struct search {
 	const struct process *process;
 	struct memory *memory;
 	struct pages *pages;
+	atomic_ulong *beats;
 	struct chunks chunks;
 	struct roots *roots;
 	struct scan scan;
@@ -376,7 +377,7 @@ static int find(struct search *search, struct heap *heap, const struct regions *
 		return error;
 	ask(search);
 	error = roots_new(&search->roots, search->process, &search->chunks,
-			  search->memory, search->pages);
+			  search->memory, search->pages, search->beats);
 	search->scan = (struct scan){
 		.chunks = &search->chunks,
 		.roots = search->roots,
@@ -409,10 +410,12 @@ static int say(const struct search *search, int error, struct fault *fault)
 int owners_find(struct owners *owners, uint64_t chunk[OWNERS_MAX],
 		const struct owners_options *options, const struct process *process,
 		struct heap *heap, const struct regions *regions, struct memory *memory,
-		owners_progress_fn *progress, void *context, struct fault *fault)
+		atomic_ulong *beats, owners_progress_fn *progress, void *context,
+		struct fault *fault)
 {
 	struct search search = {
 		.owners = owners,
+		.beats = beats,
 		.options = options,
 		.process = process,
 		.memory = memory,

@@ -77,8 +77,10 @@ static int64_t group_of(struct reach *reach, uint32_t parent, uint32_t label,
 		    group->root == root)
 			return reach->hash[at] - 1;
 	}
-	if (reach->groups == GROUPS_MAX)
-		return parent == NO_GROUP ? -ENOSPC : (int64_t)parent;
+	/* A root and what it points to are told apart as long as there is memory. */
+	if (reach->groups >= GROUPS_MAX && parent != NO_GROUP &&
+	    reach->group[parent].parent != NO_GROUP)
+		return parent;
 	reach->hash[at] = reach->groups + 1;
 	reach->group[reach->groups] = (struct group){
 		.parent = parent,

@@ -68,6 +68,7 @@ struct roots {
 	uint32_t root_count, root_room;
 	uint32_t *hash; /* root + 1, by kind and key */
 	uint32_t hash_bits;
+	atomic_ulong *beats;
 	uint64_t previous_end; /* of the mapping before */
 	uint32_t previous_module;
 	int error;
@@ -174,7 +175,8 @@ static void load_module(struct roots *roots, uint32_t number)
 		return;
 	module->is_loaded = true;
 	/* Without names, places are told by the file and their offset in it. */
-	(void)globals_load(&module->globals, roots->process, &module->mapping);
+	(void)globals_load(&module->globals, roots->process, &module->mapping,
+			   roots->beats);
 }
 
 static int add_span(struct roots *roots, const struct root_span *span)
@@ -344,12 +346,12 @@ static uint64_t tls_start(const struct roots *roots, const uint8_t *buffer,
 {
 	const struct globals *globals =
 		roots->module_count ? roots->module[0].globals : NULL;
-	uint64_t own = tcb - (globals ? globals_thread_bytes(globals) : 0);
-	uint64_t at = own & ~UINT64_C(7), least = own - LIBRARIES_TLS;
+	uint64_t bytes = globals ? globals_thread_bytes(globals) : 0;
+	uint64_t own = bytes < tcb - start ? tcb - bytes : start;
+	uint64_t least = own - start > LIBRARIES_TLS ? own - LIBRARIES_TLS : start;
+	uint64_t at = own & ~UINT64_C(7);
 
-	if (least < start || own > tcb)
-		least = start;
-	while (at > least) {
+	while (at >= least + sizeof(uint64_t)) {
 		uint64_t value;
 
 		memcpy(&value, buffer + (at - sizeof(value) - start), sizeof(value));
@@ -428,7 +430,7 @@ static int find_all_tls(struct roots *roots)
 /* ---- opening ---- */
 
 int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,
-	      struct memory *memory, struct pages *pages)
+	      struct memory *memory, struct pages *pages, atomic_ulong *beats)
 {
 	struct roots *new = calloc(1, sizeof(*new));
 	int error;
@@ -440,6 +442,7 @@ int roots_new(struct roots **roots, const struct process *process, struct chunks
 	new->chunks = chunks;
 	new->memory = memory;
 	new->pages = pages;
+	new->beats = beats;
 	new->previous_module = NO_MODULE;
 	new->name_count = 1;
 	new->module = calloc(MODULES, sizeof(*new->module));
@@ -683,7 +686,7 @@ static void name_global(struct roots *roots, const struct root *root,
 								     root->key)
 					      : root->key - module->mapping.start));
 	if (global)
-		object_readable(global->name, name, OWNER_NAME);
+		object_readable(globals_name(module->globals, global), name, OWNER_NAME);
 	else
 		snprintf(name, OWNER_NAME, "data of %.120s", base_name(module->path));
 }
@@ -699,7 +702,8 @@ static void name_tls(struct roots *roots, const struct root *root, char name[OWN
 		global = globals_thread_at(roots->module[0].globals, bytes - root->key);
 	}
 	if (global)
-		object_readable(global->name, name, OWNER_NAME);
+		object_readable(globals_name(roots->module[0].globals, global), name,
+				OWNER_NAME);
 	else
 		snprintf(name, OWNER_NAME, "thread-local storage");
 	snprintf(where, OWNER_NAME, "%s of thread %s",
@@ -719,7 +723,9 @@ static void name_stack(struct roots *roots, const struct root *root,
 	if (function) {
 		char readable[OWNER_NAME - 16];
 
-		object_readable(function->name, readable, sizeof(readable));
+		object_readable(
+			globals_name(roots->module[range->module].globals, function),
+			readable, sizeof(readable));
 		snprintf(name, OWNER_NAME, "stack, near %s", readable);
 	} else {
 		snprintf(name, OWNER_NAME, "stack");

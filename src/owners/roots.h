@@ -7,6 +7,8 @@
 #include "sample/owners.h"
 #include "target/process.h"
 
+#include <stdatomic.h>
+
 /* A range of memory that is looked through for pointers. */
 struct root_span {
 	uint64_t start, end;
@@ -32,10 +34,11 @@ struct root {
 
 struct roots;
 
-/* Learns PROCESS's mappings and threads; everything that CHUNKS covers is left out. 0 or
- * -errno. What was made is the caller's to free, after any result. */
+/* Learns PROCESS's mappings and threads; everything that CHUNKS covers is left out.
+ * BEATS: see globals.h. 0 or -errno. What was made is the caller's to free, after any
+ * result. */
 int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,
-	      struct memory *memory, struct pages *pages);
+	      struct memory *memory, struct pages *pages, atomic_ulong *beats);
 void roots_free(struct roots *roots);
 
 uint32_t roots_span_count(const struct roots *roots);

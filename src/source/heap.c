@@ -473,8 +473,8 @@ static int find_owners(struct source *source, struct owners *owners,
 
 	return error ? error
 		     : owners_find(owners, chunk, options, &source->process, state->heap,
-				   &state->regions, &state->live.memory, progress,
-				   context, fault);
+				   &state->regions, &state->live.memory, &source->beats,
+				   progress, context, fault);
 }
 
 /* Paused, a search that takes longer than the pause may be of a target that runs again:

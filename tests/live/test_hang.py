@@ -235,6 +235,23 @@ def check_files(tap):
                 tap.equal(reader.process.returncode, -signal.SIGKILL, "it can be killed")
 
 
+def check_owners(tap):
+    """A file of the data that is looked through, opened for the names in it."""
+    with on_fuse(harness.program("oracle", "static")) as (server, program):
+        with Target([harness.program("elves"), "file", program]) as target:
+            target.line()
+            done = harness.fragscope("owners", "-p", target.pid, "--json")
+            tap.equal(done.returncode, 0, "before: it is looked through", done.stderr)
+            server.say("hold")
+            server.line()
+            with Reader("owners", "-p", target.pid) as reader:
+                tap.equal(server.line(), "held", "owners is caught")
+                _, said = reader.process.communicate(timeout=harness.PATIENCE_S)
+                tap.equal(reader.process.returncode, 1, "owners gives up", said)
+                tap.ok(f"process {target.pid} (elves-dynamic) is unreadable" in said,
+                       "owners says why", said)
+
+
 def main():
     tap = harness.Tap()
     for name, run in (
@@ -246,6 +263,7 @@ def main():
         ("top", check_top),
         ("report", check_report),
         ("files", check_files),
+        ("owners", check_owners),
     ):
         with tap.section(name):
             run(tap)

@@ -163,6 +163,24 @@ def check_maze(tap, kind, count, root, share):
         tap.ok(target.process.poll() is None, f"{kind}: the program lives on")
 
 
+def check_wide(tap):
+    """More paths than are told apart: what nobody points to is found all the same."""
+    with Target([harness.program("maze"), "wide", 4]) as target:
+        target.line()
+        found = owners(target.pid, "--live")
+        tap.ok(find(found, 1000, root="unreferenced"), "the ring is told", *found["owners"])
+
+
+def check_odd(tap, kind):
+    """Files and mappings that are not what they seem: nothing comes of it."""
+    with Target([harness.program("elves"), kind]) as target:
+        tap.equal(target.line(), "ready", f"{kind}: the program is ready")
+        found = owners(target.pid)
+        tap.ok(find(found, 498, name="held"), f"{kind}: the table is found",
+               *found["owners"])
+        tap.ok(target.process.poll() is None, f"{kind}: the program lives on")
+
+
 def check_usage(tap):
     for args, words in ((["-p", "1", "--size", "5"], "no range of sizes"),
                         (["-p", "1", "--at", "5"], "no address"),
@@ -201,6 +219,11 @@ def main():
     for kind, count, root, share in MAZES:
         with tap.section("maze"):
             check_maze(tap, kind, count, root, share)
+    with tap.section("wide"):
+        check_wide(tap)
+    for kind in ("tls", "sparse"):
+        with tap.section(kind):
+            check_odd(tap, kind)
     with tap.section("usage"):
         check_usage(tap)
     tap.done()

@@ -1,7 +1,7 @@
 /* maze.c: heaps that lead a search for owners astray. "maze KIND CHUNKS": ring, chunks
  * that point to each other and from nowhere else; garbage, each word of each chunk points
  * to some chunk; deep, a list of chunks of many sizes; churn, a garbage that changes all
- * the time. */
+ * the time; wide, a tree of CHUNKS levels and a ring. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +81,17 @@ static void garbage(size_t count, int changes)
 	free(all);
 }
 
+/* No two pointers of a node are at the same place, and no two levels of one size. */
+static void **wide(size_t levels)
+{
+	enum { CHILDREN = 32, WORDS = 80 };
+	void **node = make(levels ? WORDS + 2 * levels : 2);
+
+	for (size_t i = 0; levels && i < CHILDREN; i++)
+		node[2 * i] = wide(levels - 1);
+	return node;
+}
+
 int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "ring";
@@ -90,7 +101,10 @@ int main(int argc, char **argv)
 		ring(count);
 	else if (!strcmp(kind, "deep"))
 		deep(count);
-	else
+	else if (!strcmp(kind, "wide")) {
+		ring(1000);
+		root = wide(count);
+	} else
 		garbage(count, !strcmp(kind, "churn"));
 	puts("ready");
 	fflush(stdout);
