@@ -63,7 +63,9 @@ static void say_in_turn(const struct verdict_input *input, struct verdict *verdi
 	SAY(remedy,
 	    "MALLOC_ARENA_MAX=2 when it is started (or GLIBC_TUNABLES="
 	    "glibc.malloc.arena_max=2) makes it 2 arenas instead of %s; threads then "
-	    "wait for each other more often.",
+	    "wait for each other more often. It saves as much if they needed memory in "
+	    "turn from the start: what all of them once had at the same time, 2 arenas "
+	    "keep as well.",
 	    COUNT(count));
 }
 

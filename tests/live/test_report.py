@@ -181,6 +181,18 @@ def check_crowd(tap):
                 break
         tap.ok("cache" in verdicts(found), "most is free", found["answer"])
         tap.ok("arenas" not in verdicts(found), "seen at work", found["answer"])
+    with tap.section("a crowd that takes turns later"):
+        turns = [crowd, 100, "turns"]
+        for seconds in ("5s", "10s", "20s"):
+            with Ready(turns) as target:
+                found = report(target.pid, "--for", seconds, "--no-events")
+            if is_certain(found):
+                break
+        tap.ok(is_certain(found), "arenas are told", found["answer"])
+        remedy = find(found, "arenas")["remedy"]
+        tap.ok("in turn from the start" in remedy, "with what was not seen", remedy)
+        usual, few = resident(turns), resident(turns, MALLOC_ARENA_MAX="2")
+        tap.within(few, usual * 0.9, usual * 1.2, "which 2 arenas keep as well")
 
 
 HOLDS = """

@@ -1,7 +1,8 @@
-/* crowd.c: 32 threads that all need memory at the same time: `crowd PERCENT [again]`.
- * Each fills 4 MB with small blocks; when all have, each frees PERCENT of its neighbour's
- * blocks at random. It says READY then. With `again` they go on, and stay for a while as
- * they are after each step. Fewer arenas would need as much. */
+/* crowd.c: 32 threads that all need memory at the same time: `crowd PERCENT
+ * [again|turns]`. Each fills 4 MB with small blocks; when all have, each frees PERCENT of
+ * its neighbour's blocks at random. It says READY then. With `again` they go on, and stay
+ * for a while as they are after each step. Fewer arenas would need as much. With `turns`
+ * they have all needed it at once, and from then on need it one at a time. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,13 +16,15 @@ enum {
 	LEAST = 64,
 	MOST = 512,
 	STEP_US = 1500000,
+	TURN_US = 60000,
 	SECONDS = 600
 };
 
 static void *block[THREADS][BLOCKS], *last[THREADS];
 static pthread_barrier_t step;
 static unsigned percent;
-static int again;
+static int again, turns;
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 static unsigned random_next(uint64_t *state)
 {
@@ -59,6 +62,16 @@ static void drop(unsigned thread, uint64_t *random)
 	}
 }
 
+static void take_turn(unsigned thread, uint64_t *random)
+{
+	pthread_mutex_lock(&turn);
+	fill(thread, random);
+	usleep(TURN_US);
+	drop(thread, random);
+	pthread_mutex_unlock(&turn);
+	usleep(TURN_US);
+}
+
 static void *work(void *argument)
 {
 	unsigned thread = (unsigned)(uintptr_t)argument;
@@ -72,6 +85,8 @@ static void *work(void *argument)
 		drop((thread + 1) % THREADS, &random);
 		pthread_barrier_wait(&step);
 	} while (again);
+	while (turns)
+		take_turn(thread, &random);
 	for (;;)
 		pause();
 	return NULL;
@@ -92,7 +107,8 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 64;
 	percent = (unsigned)atoi(argv[1]);
-	again = argc > 2;
+	again = argc > 2 && !strcmp(argv[2], "again");
+	turns = argc > 2 && !strcmp(argv[2], "turns");
 	alarm(SECONDS);
 	pthread_barrier_init(&step, NULL, THREADS + 1);
 	for (uintptr_t i = 0; i < THREADS; i++)

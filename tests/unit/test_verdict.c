@@ -650,6 +650,7 @@ static void arenas(void **state)
 	assert_memory_equal(answer, "Too many arenas: ", 17);
 	assert_non_null(strstr(verdict[0].evidence, "never more than 60.0M together"));
 	assert_non_null(strstr(verdict[0].remedy, "MALLOC_ARENA_MAX=2"));
+	assert_non_null(strstr(verdict[0].remedy, "in turn from the start"));
 	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
 	/* No more than they keep. */
 	took(900 * M, 60 * M, 850 * M);
