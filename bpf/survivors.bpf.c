@@ -120,9 +120,12 @@ int malloc_returned(struct pt_regs *regs)
 	u32 key = 0;
 	struct survivor_counts *mine = bpf_map_lookup_elem(&counts, &key);
 
-	if (!mine || !watching || !regs->ax)
+	if (!mine)
 		return 0;
 	/* A thread can be preempted in here and another count on the same CPU. */
+	__sync_fetch_and_add(&mine->hits, 1);
+	if (!watching || !regs->ax)
+		return 0;
 	__sync_fetch_and_add(&mine->calls, 1);
 	if (bpf_map_lookup_elem(&followed, &chunk))
 		tell_again(chunk);

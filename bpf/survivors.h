@@ -20,6 +20,8 @@ struct survivor_again {
 
 /* A CPU's share. */
 struct survivor_counts {
+	u64 hits; /* of the probe: it comes before a burst begins, and goes after its end
+		   */
 	u64 calls;
 	u64 sent;
 	u64 lost; /* there was no room for the event, or to follow the chunk */

@@ -253,14 +253,18 @@ static int look(struct session *session, struct fault *fault)
 
 /* ---- the run ---- */
 
-/* A burst, a pause until the next is due, and a look just before it. */
-static int turn(struct session *session, int64_t due_ns, const sigset_t *mask,
-		struct fault *fault)
+/* A burst, a pause until the next is due and its price is paid off, but no longer than
+ * until END_NS, and a look just before it. */
+static int turn(struct session *session, int64_t due_ns, int64_t end_ns,
+		const sigset_t *mask, struct fault *fault)
 {
 	struct privilege before = privilege_raise();
 	int error = burst(session, fault);
+	int64_t paid_ns = survivors_due_ns(session->survivors);
 
 	privilege_restore(before);
+	due_ns = paid_ns > due_ns ? paid_ns : due_ns;
+	due_ns = due_ns > end_ns ? end_ns : due_ns;
 	while (!error && !verb_stop_asked() && clock_monotonic_ns() < due_ns)
 		clock_wait_until(due_ns, mask);
 	if (error)
@@ -295,7 +299,7 @@ static int loop(struct session *session, const sigset_t *mask, struct fault *fau
 
 		if (now_ns >= end_ns)
 			break;
-		error = turn(session, due_ns < end_ns ? due_ns : end_ns, mask, fault);
+		error = turn(session, due_ns, end_ns, mask, fault);
 	}
 	session->end_ns = clock_monotonic_ns();
 	/* Of a process that has ended, what was seen until then is told. */

@@ -101,6 +101,12 @@ int survivors_burst(struct survivors *survivors, unsigned samples,
 	return not_built(fault);
 }
 
+int64_t survivors_due_ns(const struct survivors *survivors)
+{
+	(void)survivors;
+	return INT64_MAX;
+}
+
 void survivors_forget(struct survivors *survivors, uint64_t chunk)
 {
 	(void)survivors;

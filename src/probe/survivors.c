@@ -29,6 +29,7 @@ enum {
 	RING_BYTES = 8 << 20,
 	CALIBRATE_SHARE = 50, /* of so many calls one is told, as of a busy program's */
 	MOST_DILATION = 10,
+	MOST_STRETCH = 20,
 	LONGEST = 4, /* of so many parts of the period, a burst takes one at most */
 };
 
@@ -51,11 +52,13 @@ struct survivors {
 	int link; /* while attached; else -1 */
 	const struct survivors_listener *listener;
 	double hit_ns;
-	double budget_ns;      /* that the calls of a burst may cost */
-	int64_t longest_ns;    /* of a burst */
-	uint64_t calls_before; /* bursts of all since the start */
-	uint64_t sent_before, lost_before;
-	double in_ns, in_calls; /* of all bursts */
+	double budget_ns;	     /* that the calls of a burst may cost */
+	int64_t longest_ns;	     /* of a burst */
+	double pause_ns;	     /* a burst */
+	struct survivor_counts seen; /* up to the end of the last burst */
+	int64_t begin_ns;	     /* of the first burst */
+	double spent_ns;	     /* by the process, on all bursts */
+	double in_ns, in_calls;	     /* of all bursts */
 	/* What its threads did in them; the last is the time of each that ran. */
 	double run_ns, wait_ns, thread_ns;
 	struct busy before, after;
@@ -123,6 +126,7 @@ static int read_counts(struct survivors *survivors, struct survivor_counts *tota
 	if (bpf_map_lookup_elem(map_fd, &key, survivors->per_cpu))
 		return -errno;
 	for (int cpu = 0; cpu < survivors->cpus; cpu++) {
+		total->hits += survivors->per_cpu[cpu].hits;
 		total->calls += survivors->per_cpu[cpu].calls;
 		total->sent += survivors->per_cpu[cpu].sent;
 		total->lost += survivors->per_cpu[cpu].lost;
@@ -245,7 +249,7 @@ static void describe(struct survivors *survivors, const struct calibration *cali
 	units_ns(&text, (uint64_t)options->period_ns);
 	text_string(&text, ", which ends when its calls have cost ");
 	units_ns(&text, (uint64_t)survivors->budget_ns);
-	text_string(&text, " or after ");
+	text_string(&text, ", waiting for a processor included, or after ");
 	units_ns(&text, (uint64_t)survivors->longest_ns);
 	text_string(&text, ": the process is slowed by ");
 	text_fixed(&text, 100 * options->share, 1);
@@ -279,9 +283,8 @@ static int set_price(struct survivors *survivors, struct fault *fault)
 		return multi_lacks("sees only a process's first thread: Linux 6.10 or "
 				   "later is needed",
 				   fault);
-	survivors->calls_before = total.calls;
-	survivors->sent_before = total.sent;
-	survivors->lost_before = total.lost;
+	survivors->seen = total;
+	survivors->pause_ns = (double)calibration.pause_ns;
 	survivors->hit_ns = calibration.hit_ns > 1 ? calibration.hit_ns : 1;
 	choose_budget(survivors, &calibration);
 	describe(survivors, &calibration);
@@ -358,11 +361,21 @@ static void note_threads(struct survivors *survivors, uint64_t watched_ns)
 	survivors->thread_ns += (double)sum.active * (double)watched_ns;
 }
 
+/* What a call costs the process's progress: where processors are short, what takes one
+ * for longer waits for it for longer, too. */
+static double cost_ns(const struct survivors *survivors)
+{
+	double stretch =
+		survivors->run_ns > 0 ? 1 + survivors->wait_ns / survivors->run_ns : 1;
+
+	return survivors->hit_ns * (stretch < MOST_STRETCH ? stretch : MOST_STRETCH);
+}
+
 /* So many of 2^32 calls that SAMPLES of them come in a burst like those before; of the
  * first, whose program is not known yet, one in CALIBRATE_SHARE. */
 static uint64_t share_of_calls(const struct survivors *survivors, unsigned samples)
 {
-	double most = survivors->budget_ns / survivors->hit_ns, expected;
+	double most = survivors->budget_ns / cost_ns(survivors), expected;
 
 	if (survivors->in_calls < 1)
 		return ALL_CALLS / CALIBRATE_SHARE;
@@ -376,6 +389,7 @@ static uint64_t share_of_calls(const struct survivors *survivors, unsigned sampl
 static int wait_out(struct survivors *survivors, int64_t start_ns)
 {
 	int64_t end_ns = start_ns + survivors->longest_ns, now_ns;
+	double most = survivors->budget_ns / cost_ns(survivors);
 
 	do {
 		struct survivor_counts total;
@@ -383,8 +397,7 @@ static int wait_out(struct survivors *survivors, int64_t start_ns)
 
 		if (error)
 			return error;
-		if ((double)(total.calls - survivors->calls_before) * survivors->hit_ns >=
-		    survivors->budget_ns)
+		if ((double)(total.hits - survivors->seen.hits) >= most)
 			return 0;
 		now_ns = clock_monotonic_ns();
 		clock_wait_until(now_ns + STEP_NS < end_ns ? now_ns + STEP_NS : end_ns,
@@ -400,12 +413,13 @@ static int count(struct survivors *survivors, struct survivors_watch *watch)
 
 	if (error)
 		return error;
-	watch->calls = total.calls - survivors->calls_before;
-	watch->sent = total.sent - survivors->sent_before;
-	watch->lost = total.lost - survivors->lost_before;
-	survivors->calls_before = total.calls;
-	survivors->sent_before = total.sent;
-	survivors->lost_before = total.lost;
+	watch->calls = total.calls - survivors->seen.calls;
+	watch->sent = total.sent - survivors->seen.sent;
+	watch->lost = total.lost - survivors->seen.lost;
+	survivors->spent_ns +=
+		(double)(total.hits - survivors->seen.hits) * cost_ns(survivors) +
+		survivors->pause_ns;
+	survivors->seen = total;
 	survivors->in_ns += (double)watch->watched_ns;
 	survivors->in_calls += (double)watch->calls;
 	return 0;
@@ -423,6 +437,8 @@ static int run_burst(struct survivors *survivors, struct survivors_watch *watch)
 	if (error)
 		return error;
 	watch->start_ns = clock_monotonic_ns();
+	if (!survivors->begin_ns)
+		survivors->begin_ns = watch->start_ns;
 	busy_look(&survivors->before, survivors->process->pid);
 	error = wait_out(survivors, watch->start_ns);
 	survivors->skeleton->bss->watching = 0;
@@ -463,6 +479,12 @@ int survivors_burst(struct survivors *survivors, unsigned samples,
 	ring_buffer__consume(survivors->ring);
 	survivors->listener = NULL;
 	return 0;
+}
+
+int64_t survivors_due_ns(const struct survivors *survivors)
+{
+	return survivors->begin_ns +
+	       (int64_t)(survivors->spent_ns / survivors->options.share);
 }
 
 void survivors_forget(struct survivors *survivors, uint64_t chunk)

@@ -60,6 +60,10 @@ int survivors_burst(struct survivors *survivors, unsigned samples,
 		    const struct survivors_listener *listener,
 		    struct survivors_watch *watch, struct fault *fault);
 
+/* The instant of CLOCK_MONOTONIC until which the bursts so far have used up the share:
+ * the next is not to come before. On a busy machine a burst ends late. */
+int64_t survivors_due_ns(const struct survivors *survivors);
+
 /* CHUNK is not to be followed any longer. */
 void survivors_forget(struct survivors *survivors, uint64_t chunk);
 
