@@ -1,18 +1,23 @@
 #include "owners/owners.h"
 
+#include "base/apart.h"
 #include "base/units.h"
 #include "owners/reach.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum {
 	PAGE_BLOCKS = 1024,
 	PLACES = MEMORY_SPANS, /* read again at once */
 	ROUNDS = 4,
 	CONTAINS = 20, /* times as many chunks below: a container */
+	NAMES_CPU_S = 2,
 };
+
+#define NAMES_BYTES (UINT64_C(256) << 20)
 
 /* One search. */
 struct search {
@@ -293,19 +298,66 @@ static void fill_path(const struct search *search, uint32_t number, struct owner
 			fill_step(search, path[i], &owner->step[--at]);
 }
 
-static void fill_root(struct search *search, uint32_t number, struct owner *owner)
+/* What the owners are called, by rank. */
+struct names {
+	struct {
+		char name[OWNER_NAME], where[OWNER_NAME];
+	} of[OWNERS_MAX];
+};
+
+static const struct group *root_of(const struct search *search, uint32_t number)
 {
 	const struct group *group = &search->reach.group[number];
 
 	while (group->parent != NO_GROUP)
 		group = &search->reach.group[group->parent];
-	owner->root = (enum owner_root)group->root;
-	if (group->label == NO_ROOT) {
-		memcpy(owner->name, "unreferenced", sizeof("unreferenced"));
-		return;
+	return group;
+}
+
+static void name_all(const struct search *search, struct names *names)
+{
+	for (unsigned i = 0; i < search->owners->count; i++) {
+		const struct group *root = root_of(search, search->rank[i]);
+
+		if (root->label == NO_ROOT)
+			memcpy(names->of[i].name, "unreferenced", sizeof("unreferenced"));
+		else
+			roots_name(search->roots, root->label, names->of[i].name,
+				   names->of[i].where);
 	}
-	owner->root_slots = roots_get(search->roots, group->label)->slots;
-	roots_name(search->roots, group->label, owner->name, owner->where);
+}
+
+/* A mangled name of a few hundred bytes can stand for gigabytes. */
+static void name_in_child(void *context, void *result)
+{
+	const struct search *search = context;
+	const struct rlimit time = {NAMES_CPU_S, NAMES_CPU_S}, core = {0, 0};
+	const rlim_t bytes = search->options->memory_bytes + NAMES_BYTES;
+	const struct rlimit data = {bytes, bytes};
+
+	setrlimit(RLIMIT_CPU, &time);
+	setrlimit(RLIMIT_CORE, &core);
+	setrlimit(RLIMIT_DATA, &data);
+	name_all(search, result);
+}
+
+/* Names that cannot be made readable are as the files have them. */
+static void find_names(struct search *search, struct names *names)
+{
+	if (!apart_run(name_in_child, search, names, sizeof(*names), search->beats))
+		return;
+	memset(names, 0, sizeof(*names));
+	roots_keep_mangled(search->roots);
+	name_all(search, names);
+}
+
+static void fill_root(struct search *search, uint32_t number, struct owner *owner)
+{
+	const struct group *root = root_of(search, number);
+
+	owner->root = (enum owner_root)root->root;
+	if (root->label != NO_ROOT)
+		owner->root_slots = roots_get(search->roots, root->label)->slots;
 }
 
 static int by_unlocked(const void *left, const void *right)
@@ -330,14 +382,17 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 {
 	struct owners *owners = search->owners;
 	struct pair *pair = calloc(OWNERS_MAX, sizeof(*pair));
+	struct names *names = calloc(1, sizeof(*names));
 	uint64_t now;
 
 	search->gone = calloc(search->chunks.count + 1, 1);
 	search->below = calloc(search->reach.groups + 1, 1);
-	if (!pair || !search->gone || !search->below) {
+	if (!pair || !names || !search->gone || !search->below) {
+		free(names);
 		free(pair);
 		return -ENOMEM;
 	}
+	find_names(search, names);
 	pages_forget(search->pages);
 	now = chunks_trimmable(&search->chunks, search->pages, search->memory->page_shift,
 			       NULL, NULL);
@@ -345,6 +400,8 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 		const struct group *group = &search->reach.group[search->rank[i]];
 		struct owner *owner = &pair[i].owner;
 
+		memcpy(owner->name, names->of[i].name, OWNER_NAME);
+		memcpy(owner->where, names->of[i].where, OWNER_NAME);
 		fill_root(search, search->rank[i], owner);
 		fill_path(search, search->rank[i], owner);
 		owner->is_interior = group->is_interior;
@@ -360,6 +417,7 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 		owners->owner[i] = pair[i].owner;
 		chunk[i] = pair[i].chunk;
 	}
+	free(names);
 	free(pair);
 	return 0;
 }

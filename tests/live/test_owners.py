@@ -181,6 +181,21 @@ def check_odd(tap, kind):
         tap.ok(target.process.poll() is None, f"{kind}: the program lives on")
 
 
+def check_long_name(tap):
+    """A mangled name that stands for a text of gigabytes."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    name = "_Z1f1A1PIS_S_E" + "".join(f"S0_IS{d}_S{d}_E" for d in digits[1:33])
+    with harness.scratch() as folder:
+        path = folder / "long"
+        subprocess.run([harness.need("objcopy"), "--redefine-sym", f"held={name}",
+                        harness.program("elves"), path], check=True)
+        with Target([path, "tls"]) as target:
+            target.line()
+            found = owners(target.pid)
+            tap.ok(any(owner["name"].startswith(name[:100]) for owner in found["owners"]),
+                   "it is told as it is", *found["owners"])
+
+
 def check_usage(tap):
     for args, words in ((["-p", "1", "--size", "5"], "no range of sizes"),
                         (["-p", "1", "--at", "5"], "no address"),
@@ -224,6 +239,8 @@ def main():
     for kind in ("tls", "sparse"):
         with tap.section(kind):
             check_odd(tap, kind)
+    with tap.section("long name"):
+        check_long_name(tap)
     with tap.section("usage"):
         check_usage(tap)
     tap.done()
