@@ -1,5 +1,6 @@
 /* names.c: what is known of an address of code, found once and kept; and the strings that
  * outlive it. */
+#include "unwind/demangle.h"
 #include "unwind/parts.h"
 
 #include <dwarf.h>
@@ -8,9 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The C++ runtime's, which has no header for C. */
-char *__cxa_demangle(const char *mangled, char *buffer, size_t *length, int *status);
 
 static int by_text(const void *left, const void *right)
 {
@@ -47,7 +45,7 @@ static const char *readable(struct unwinder *unwinder, const char *raw)
 	if (!plain)
 		return NULL;
 	if (strncmp(plain, "_Z", 2) == 0)
-		demangled = __cxa_demangle(plain, NULL, NULL, NULL);
+		demangled = demangle(plain);
 	name = names_intern(unwinder, demangled ? demangled : plain);
 	free(demangled);
 	free(plain);

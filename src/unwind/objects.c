@@ -1,6 +1,7 @@
 #include "unwind/objects.h"
 
 #include "target/maps.h"
+#include "unwind/demangle.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The C++ runtime's, which has no header for C. */
-char *__cxa_demangle(const char *mangled, char *buffer, size_t *length, int *status);
 
 /* The file that is mapped at ADDR, open, and where in it ADDR lies. */
 struct place {
@@ -110,8 +108,7 @@ static const char *name_by(Elf *elf, unsigned type, uint64_t addr)
 
 void object_readable(const char *raw, char *name, size_t size)
 {
-	char *demangled =
-		strncmp(raw, "_Z", 2) ? NULL : __cxa_demangle(raw, NULL, NULL, NULL);
+	char *demangled = strncmp(raw, "_Z", 2) ? NULL : demangle(raw);
 
 	snprintf(name, size, "%s", demangled ? demangled : raw);
 	free(demangled);
@@ -157,7 +154,7 @@ int object_class(const char *mangled, char *name, size_t size)
 	if (!isdigit((unsigned char)mangled[0]) && mangled[0] != 'N' &&
 	    strncmp(mangled, "St", 2) != 0)
 		return -ENOENT;
-	demangled = __cxa_demangle(mangled, NULL, NULL, NULL);
+	demangled = demangle(mangled);
 	if (!demangled)
 		return -ENOENT;
 	snprintf(name, size, "%s", demangled);

@@ -1,6 +1,7 @@
 /* test_unwind.c: real programs (tests/programs/stacks.c) are stopped on their way into
  * the kernel, and their stacks told from registers and a copy of the stack alone. */
 #include "target/maps.h"
+#include "unwind/demangle.h"
 #include "unwind/unwind.h"
 
 #include <elf.h>
@@ -884,6 +885,26 @@ static void other_libcs_have_their_return_addresses(void **state)
 		print_message("# no other libc was fetched\n");
 }
 
+/* Each step of the name says the one before it three times: 33 of them would be a text of
+ * more than 3^33 bytes. */
+static void a_name_that_stands_for_gigabytes_is_left_as_it_is(void **state)
+{
+	static const char digits[] = "123456789ABCDEFGHIJKLMNOPQRSTUVWX";
+	char name[1024] = "_Z1f1A1PIS_S_E", *text;
+
+	(void)state;
+	for (size_t i = 0; digits[i]; i++)
+		snprintf(name + strlen(name), sizeof(name) - strlen(name),
+			 "S0_IS%c_S%c_E", digits[i], digits[i]);
+	assert_null(demangle(name));
+	text = demangle("_ZN4shop6BasketIiE3addERKSt6vectorIiSaIiEE");
+	assert_non_null(text);
+	assert_string_equal(
+		text,
+		"shop::Basket<int>::add(std::vector<int, std::allocator<int> > const&)");
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -909,6 +930,7 @@ int main(void)
 		cmocka_unit_test(a_known_request_is_kept),
 		cmocka_unit_test(the_return_address_is_where_it_is_said_to_be),
 		cmocka_unit_test(other_libcs_have_their_return_addresses),
+		cmocka_unit_test(a_name_that_stands_for_gigabytes_is_left_as_it_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
