@@ -14,7 +14,7 @@ struct rest_range {
 	bool files_only;
 };
 
-enum { REST_RANGES = 1 << 16 };
+enum { REST_RANGES = 1 << 13 };
 
 struct rest {
 	unsigned count;
