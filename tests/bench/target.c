@@ -14,8 +14,8 @@
  *               chunk, at so many growths a second: the median
  *
  * As `target hog` it copies memory until it is ended. As `target copy PID` it answers
- * each line with "NS BYTES": CPU time that process_vm_readv alone takes, in windows as the
- * reader's, to copy all anonymous memory of PID that is resident. */
+ * each line with "NS BYTES": CPU time that process_vm_readv alone takes, in windows as
+ * the reader's, to copy all anonymous memory of PID that is resident. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
