@@ -138,14 +138,12 @@ static const char *limit_remedy(enum room_kind kind)
 			"Raise it (ulimit -v, LimitAS=, prlimit --as); each arena "
 			"reserves 64M of it, so that MALLOC_ARENA_MAX=2 saves some.",
 		[ROOM_DATA] = "Raise it (ulimit -d, LimitDATA=, prlimit --data).",
-		[ROOM_STACK] = "Raise it (ulimit -s) before the program starts, or look "
-			       "for a recursion without end.",
+		[ROOM_STACK] = "Look for a recursion without end.",
 		[ROOM_MAPPINGS] = "Raise it (sysctl vm.max_map_count), or have malloc "
 				  "map less: MALLOC_MMAP_THRESHOLD_ higher.",
-		[ROOM_COMMIT] = "Add swap, raise vm.overcommit_ratio, or see who on the "
-				"host promises itself so much.",
-		[ROOM_CGROUP_MAX] = "Raise memory.max, or free what can be freed first.",
-		[ROOM_CGROUP_HIGH] = "Raise memory.high, or free what can be freed.",
+		[ROOM_COMMIT] = "See who on the host promises itself so much.",
+		[ROOM_CGROUP_MAX] = "Raise memory.max.",
+		[ROOM_CGROUP_HIGH] = "See what else in the cgroup takes memory.",
 		[ROOM_HOST] = "See what else on the host takes memory.",
 	};
 

@@ -731,6 +731,43 @@ def check_cgroup(tap):
             tap.equal(one["max"], 300 << 20, "the limit")
             tap.within(one["used"], 0, 300 << 20, "what is used of it")
             tap.ok(found["cgroup"]["max_path"].endswith(path.name), "where it is set")
+    with tap.section("limit of a cgroup, raised"), memory_cgroup() as (path, file):
+        check_raised_cgroup(tap, path, file)
+
+
+# Takes 60 MB, and 60 more when it is told to.
+GROWS = """
+held = [bytearray(60 << 20)]
+print("READY", flush=True)
+input()
+held.append(bytearray(60 << 20))
+print("more", flush=True)
+input()
+"""
+
+
+def check_raised_cgroup(tap, path, file):
+    """Near the limit a report says to raise it; raised, the program goes on. The program
+    begins in the cgroup: one that is moved there does not bring its memory along."""
+    def enter():
+        (path / "cgroup.procs").write_text(str(os.getpid()), "ascii")
+
+    command = [harness.need("python3"), "-c", GROWS]
+    try:
+        file.write_text(str(300 << 20), "ascii")
+        target = Ready(command, preexec_fn=enter)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise harness.Skip(f"the cgroup cannot be used: {error}") from error
+    with target:
+        used = limit(report(target.pid, "--for", "0"), "cgroup_max")["used"]
+        file.write_text(str(used + (2 << 20)), "ascii")
+        told = find(report(target.pid, "--for", "0"), "near_limit")
+        tap.ok(told["remedy"].startswith("Raise memory.max"), "it is told", told)
+        file.write_text(str(300 << 20), "ascii")
+        target.say("")
+        tap.equal(target.line(), "more", "raised, it is no limit")
+        found = report(target.pid, "--for", "0")
+        tap.ok("near_limit" not in verdicts(found), "and none is near", found["limits"])
 
 
 def check_text(tap):
