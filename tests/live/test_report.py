@@ -736,7 +736,7 @@ def check_cgroup(tap):
 
 
 # Takes 60 MB, and 60 more when it is told to.
-GROWS = """
+TAKES_MORE = """
 held = [bytearray(60 << 20)]
 print("READY", flush=True)
 input()
@@ -752,7 +752,7 @@ def check_raised_cgroup(tap, path, file):
     def enter():
         (path / "cgroup.procs").write_text(str(os.getpid()), "ascii")
 
-    command = [harness.need("python3"), "-c", GROWS]
+    command = [harness.need("python3"), "-c", TAKES_MORE]
     try:
         file.write_text(str(300 << 20), "ascii")
         target = Ready(command, preexec_fn=enter)
