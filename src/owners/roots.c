@@ -649,11 +649,6 @@ int64_t roots_number(struct roots *roots, uint32_t span_number, uint64_t addr,
 	return intern(roots, &root);
 }
 
-uint32_t roots_count(const struct roots *roots)
-{
-	return roots->root_count;
-}
-
 const struct root *roots_get(const struct roots *roots, uint32_t number)
 {
 	return &roots->root[number];

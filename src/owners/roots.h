@@ -53,7 +53,6 @@ bool roots_is_code(const struct roots *roots, uint64_t addr);
 int64_t roots_number(struct roots *roots, uint32_t span, uint64_t addr, uint64_t code,
 		     uint64_t bytes);
 
-uint32_t roots_count(const struct roots *roots);
 const struct root *roots_get(const struct roots *roots, uint32_t number);
 
 /* From now on, names of C++ are as the files have them. */
