@@ -1,10 +1,11 @@
 /* top.c: `fragscope top`: the command line, the loop of the screen, and the signals. */
-#include "top.h"
+#include "top/top.h"
 
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/units.h"
 #include "help.h"
+#include "options.h"
 #include "targets.h"
 #include "verb.h"
 #include "verbs.h"
@@ -41,6 +42,13 @@ enum {
 /* clang-format off */
 static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
 
+struct top_request {
+	struct top_options top;
+	struct pid_list pids;
+	size_t pids_given; /* the rest were found by name */
+	struct name_list names;
+};
+
 #define FIELD(name) offsetof(struct top_request, name)
 
 static const struct option_spec options[] = {
@@ -50,24 +58,24 @@ static const struct option_spec options[] = {
 	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
 	 .offset = FIELD(names),
 	 .help = "Watch every process whose name or program file is NAME; may be repeated."},
-	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
+	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(top.replay),
 	 .help = "Show a recording that 'fragscope stat' wrote as CSV or JSON."},
 	{.name = "speed", .kind = OPTION_COUNT, .value = "N", .limit = SPEED_MAX,
-	 .offset = FIELD(speed),
+	 .offset = FIELD(top.speed),
 	 .help = "Play the recording N times as fast as it was made (1 unless given)."},
 	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
-	 .offset = FIELD(source),
+	 .offset = FIELD(top.source),
 	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
-	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
+	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(top.swap_in),
 	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages, at each reading that finds them out."},
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
-	 .offset = FIELD(max_cost_percent),
+	 .offset = FIELD(top.max_cost_percent),
 	 .help = "Take at most PERCENT of a processor (1 unless given): where readings take long there are fewer of them, whatever INTERVAL says."},
-	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
+	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(top.no_events),
 	 .help = "Put no eBPF probes in place: no growths, failures and kills."},
-	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(no_color),
+	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(top.no_color),
 	 .help = "Use no colours, as with NO_COLOR in the environment."},
-	{.name = "ascii", .kind = OPTION_FLAG, .offset = FIELD(ascii),
+	{.name = "ascii", .kind = OPTION_FLAG, .offset = FIELD(top.ascii),
 	 .help = "Draw with ASCII alone, as in a locale without UTF-8."},
 	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
 	 .help = "Print this help."},
@@ -108,7 +116,7 @@ static int check_pairs(const struct command *command, const struct top_request *
 	error = options_exclude(command, parsed, "replay", live, fault);
 	if (error)
 		return error;
-	if (!strcmp(request->replay, "-"))
+	if (!strcmp(request->top.replay, "-"))
 		return usage_fault(
 			fault, command,
 			"--replay needs a file: standard input is the keyboard");
@@ -132,31 +140,32 @@ static int read_request(const struct command *command, int argc, char **argv,
 	const char *interval;
 	int error;
 
-	*request = (struct top_request){
-		.interval_ns = DEFAULT_INTERVAL_NS,
-		.speed = 1,
-		.max_cost_percent = DEFAULT_PERCENT,
-	};
+	*request = (struct top_request){.top = {
+						.interval_ns = DEFAULT_INTERVAL_NS,
+						.speed = 1,
+						.max_cost_percent = DEFAULT_PERCENT,
+					}};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
 	interval = parsed->operand_count ? parsed->operand[0] : NULL;
-	if (interval &&
-	    (units_parse_ns(interval, &request->interval_ns) || !request->interval_ns))
+	if (interval && (units_parse_ns(interval, &request->top.interval_ns) ||
+			 !request->top.interval_ns))
 		return usage_fault(fault, command,
 				   "INTERVAL '%s' is not a time above 0: seconds, or a "
 				   "number with ns, us, ms, s, m or h",
 				   interval);
-	request->or_preload =
-		!options_given(command, parsed, "source") && !request->swap_in;
-	if (request->source != SOURCE_HEAP && request->swap_in)
+	request->top.or_preload =
+		!options_given(command, parsed, "source") && !request->top.swap_in;
+	if (request->top.source != SOURCE_HEAP && request->top.swap_in)
 		return usage_fault(fault, command,
 				   "--swap-in needs the heap, which --source %s does not "
 				   "read",
-				   source_choices[request->source]);
+				   source_choices[request->top.source]);
 	error = check_pairs(command, request, parsed, fault);
 	if (!error)
 		error = add_named(request, fault);
+	request->top.targets = request->pids.count;
 	if (!error && request->pids.count > TOP_TARGETS)
 		error = usage_fault(
 			fault, command,
@@ -401,38 +410,38 @@ static int out_of_memory(struct fault *fault)
 
 static int open_feed(struct top *top, struct fault *fault)
 {
-	const struct top_request *request = top->request;
-	double share = (double)request->max_cost_percent / 100;
+	const struct top_options *asked = top->options;
+	double share = (double)asked->max_cost_percent / 100;
 	const struct feed_options wanted = {
-		.source = {.source = request->source,
+		.source = {.source = asked->source,
 			   .arenas = true,
 			   .sizes = true,
 			   .survey = true,
-			   .or_preload = request->or_preload,
+			   .or_preload = asked->or_preload,
 			   .go_on = true,
-			   .swap_in = request->swap_in,
+			   .swap_in = asked->swap_in,
 			   .threads = 1,
 			   .unusable_for_bytes = DEFAULT_UNUSABLE},
-		.interval_ns = request->interval_ns,
+		.interval_ns = asked->interval_ns,
 		.share = share,
 	};
 	int error = feed_new(&top->feed, &wanted, fault);
 
 	account_open(&top->drawing, share * DRAWING_SHARE, clock_monotonic_ns());
-	if (!error && !request->no_events)
+	if (!error && !asked->no_events)
 		error = events_new(&top->events, top->feed, share * EVENTS_SHARE, fault);
 	return error;
 }
 
 /* A process found by name may end before it is opened; that is an error only when no
  * other is left. */
-static int open_targets(struct top *top, struct fault *fault)
+static int open_targets(struct top *top, const struct top_request *request,
+			struct fault *fault)
 {
-	const struct top_request *request = top->request;
 	size_t count = request->pids.count;
 	int error = open_feed(top, fault);
 
-	rules_add_defaults(&top->rules, request->interval_ns);
+	rules_add_defaults(&top->rules, request->top.interval_ns);
 	for (size_t i = 0; !error && i < count; i++) {
 		error = top_attach(top, request->pids.pid[i], fault);
 		if (error == -ESRCH && i >= request->pids_given &&
@@ -444,9 +453,9 @@ static int open_targets(struct top *top, struct fault *fault)
 
 static int open_replay(struct top *top, struct fault *fault)
 {
-	const struct top_request *request = top->request;
-	int error = replayer_open(&top->replay, request->replay, (double)request->speed,
-				  fault);
+	const struct top_options *asked = top->options;
+	int error =
+		replayer_open(&top->replay, asked->replay, (double)asked->speed, fault);
 
 	if (!error)
 		rules_add_defaults(&top->rules, replayer_interval_ns(top->replay));
@@ -457,17 +466,19 @@ static int open_replay(struct top *top, struct fault *fault)
 	return error;
 }
 
-static int open_all(struct top *top, struct fault *fault)
+static int open_all(struct top *top, const struct top_request *request,
+		    struct fault *fault)
 {
-	const struct term_options wanted = {.no_color = top->request->no_color,
-					    .ascii = top->request->ascii};
+	const struct term_options wanted = {.no_color = request->top.no_color,
+					    .ascii = request->top.ascii};
 	int error = term_check(fault);
 
 	if (error)
 		return error;
 	if (canvas_new(&top->canvas, CELLS_MAX))
 		return out_of_memory(fault);
-	error = top->request->replay ? open_replay(top, fault) : open_targets(top, fault);
+	error = request->top.replay ? open_replay(top, fault)
+				    : open_targets(top, request, fault);
 	if (error)
 		return error;
 	error = term_open(&top->term, &wanted, fault);
@@ -508,12 +519,12 @@ static int run_top(const struct top_request *request, struct fault *fault)
 
 	if (!top)
 		return out_of_memory(fault);
-	top->request = request;
+	top->options = &request->top;
 	top->time.zoom_ns = DEFAULT_ZOOM_NS;
 	top->ascending = true;
 	top->map.wish.target = -1;
 	catch_signals(&before);
-	error = open_all(top, fault);
+	error = open_all(top, request, fault);
 	if (!error)
 		loop(top, &before);
 	close_all(top);
@@ -527,7 +538,7 @@ static int run(const struct command *command, int argc, char **argv)
 	struct fault fault;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);
 
-	if (!error && request.replay)
+	if (!error && request.top.replay)
 		privilege_drop();
 	if (!error && parsed.help)
 		help_command(stdout, command);

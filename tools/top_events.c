@@ -1,4 +1,4 @@
-#include "top_events.h"
+#include "top/events.h"
 
 #include "analysis/explain.h"
 #include "base/account.h"
@@ -6,7 +6,7 @@
 #include "base/privilege.h"
 #include "base/take.h"
 #include "probe/kill.h"
-#include "top_feed.h"
+#include "top/feed.h"
 #include "tracer.h"
 #include "view/events.h"
 

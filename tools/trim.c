@@ -8,7 +8,7 @@
 #include "base/units.h"
 #include "help.h"
 #include "ipc/ring.h"
-#include "prediction.h"
+#include "analysis/prediction.h"
 #include "source/source.h"
 #include "target/usage.h"
 #include "verb.h"

@@ -1,8 +1,8 @@
-/* top_press.c: what keys and the mouse do to the state of `top`. */
+/* input.c: what keys and the mouse do to the state of `top`. */
+#include "analysis/prediction.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "prediction.h"
-#include "top.h"
+#include "top/top.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "top_feed.h"
+#include "top/feed.h"
 
 #include "base/account.h"
 #include "base/clock.h"

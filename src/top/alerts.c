@@ -1,7 +1,7 @@
-/* top_alerts.c: what the default rules of `alert` say of the readings, as events. */
-#include "analysis/watch.h"
-#include "top.h"
+/* alerts.c: what the default rules of `alert` say of the readings, as events. */
 #include "view/alerts.h"
+#include "analysis/watch.h"
+#include "top/top.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* top_map.c: the heap map of `top`: which range of which arena is looked at, and where
+/* map.c: the heap map of `top`: which range of which arena is looked at, and where
  * the cursor stands. */
-#include "top.h"
+#include "top/top.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* top_feed.h: reads the targets of `top` in a thread of its own, and hands whole samples
+/* feed.h: reads the targets of `top` in a thread of its own, and hands whole samples
  * over; as often as is asked for, or as what the whole process uses of a processor
  * allows.
  */

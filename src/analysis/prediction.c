@@ -1,4 +1,4 @@
-#include "prediction.h"
+#include "analysis/prediction.h"
 
 #include <unistd.h>
 

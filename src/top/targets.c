@@ -1,11 +1,11 @@
-/* top_targets.c: the processes that `top` watches, and what came of them so far. */
+/* targets.c: the processes that `top` watches, and what came of them so far. */
 #include "analysis/course.h"
 #include "analysis/watch.h"
 #include "base/clock.h"
 #include "base/take.h"
 #include "base/text.h"
 #include "target/process.h"
-#include "top.h"
+#include "top/top.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static int out_of_memory(struct fault *fault)
 /* A process with thousands of arenas needs more than its share, and gets it. */
 static int take_history(struct top *top, struct top_target *target)
 {
-	size_t asked = top->request->pids.count, there = top->target_count + 1;
+	size_t asked = top->options->targets, there = top->target_count + 1;
 	size_t share = HISTORY_BYTES / (asked > there ? asked : there);
 	struct history_options wanted = {
 		.budget_bytes = share > HISTORY_LEAST ? share : HISTORY_LEAST,

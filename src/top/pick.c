@@ -1,6 +1,6 @@
-/* top_pick.c: the list of processes in place of the panes: typed into, moved in, and what
+/* pick.c: the list of processes in place of the panes: typed into, moved in, and what
  * is chosen is attached to. */
-#include "top.h"
+#include "top/top.h"
 
 #include <limits.h>
 #include <stdio.h>

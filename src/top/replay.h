@@ -1,4 +1,4 @@
-/* top_replay.h: plays a recording that `stat` wrote, at any speed. */
+/* replay.h: plays a recording that `stat` wrote, at any speed. */
 #ifndef FRAGSCOPE_TOP_REPLAY_H
 #define FRAGSCOPE_TOP_REPLAY_H
 

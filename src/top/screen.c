@@ -1,6 +1,6 @@
-/* top_screen.c: what the state of `top` looks like: fills in the model of the screen. */
+/* screen.c: what the state of `top` looks like: fills in the model of the screen. */
 #include "base/clock.h"
-#include "top.h"
+#include "top/top.h"
 
 #include <string.h>
 
@@ -136,8 +136,8 @@ static void fill_facts(struct top *top, struct screen *screen)
 		facts->source = feed_describe(top->feed, (int)top->shown);
 		facts->interval_ns = target->interval_ns;
 		if (target->interval_ns >
-		    top->request->interval_ns + top->request->interval_ns / SLOWED_PARTS)
-			facts->slowed_by = (unsigned)top->request->max_cost_percent;
+		    top->options->interval_ns + top->options->interval_ns / SLOWED_PARTS)
+			facts->slowed_by = (unsigned)top->options->max_cost_percent;
 		facts->reading = target->reading;
 	}
 }

@@ -1,8 +1,8 @@
-/* top_write.c: the screen and what it is made of, as files in the current directory. */
+/* write.c: the screen and what it is made of, as files in the current directory. */
 #include "base/clock.h"
 #include "base/output.h"
 #include "base/text.h"
-#include "top.h"
+#include "top/top.h"
 #include "tui/svg.h"
 #include "view/view.h"
 

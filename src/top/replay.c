@@ -1,4 +1,4 @@
-#include "top_replay.h"
+#include "top/replay.h"
 
 #include "base/clock.h"
 #include "base/take.h"
@@ -6,7 +6,7 @@
 #include "base/units.h"
 #include "source/replay.h"
 #include "source/source.h"
-#include "top_feed.h"
+#include "top/feed.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "top_picker.h"
+#include "top/picker.h"
 
 #include "base/clock.h"
 #include "base/privilege.h"

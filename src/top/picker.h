@@ -1,4 +1,4 @@
-/* top_picker.h: the processes that `top` could watch, looked for and probed by a thread
+/* picker.h: the processes that `top` could watch, looked for and probed by a thread
  * of its own while there is somebody to choose. */
 #ifndef FRAGSCOPE_TOP_PICKER_H
 #define FRAGSCOPE_TOP_PICKER_H

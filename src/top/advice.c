@@ -1,7 +1,7 @@
-/* top_advice.c: what ails the process that `top` shows, out of what is known of it. */
+/* advice.c: what ails the process that `top` shows, out of what is known of it. */
 #include "analysis/others.h"
 #include "analysis/trend.h"
-#include "top.h"
+#include "top/top.h"
 
 #include <string.h>
 

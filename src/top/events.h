@@ -1,4 +1,4 @@
-/* top_events.h: the events of the targets of `top`, read from the probes in a thread of
+/* events.h: the events of the targets of `top`, read from the probes in a thread of
  * its own: following a stack takes memory and time, which the screen must not wait for.
  */
 #ifndef FRAGSCOPE_TOP_EVENTS_H

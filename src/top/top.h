@@ -9,13 +9,12 @@
 #include "analysis/trend.h"
 #include "analysis/verdict.h"
 #include "base/account.h"
-#include "options.h"
 #include "series/history.h"
 #include "source/source.h"
-#include "top_events.h"
-#include "top_feed.h"
-#include "top_picker.h"
-#include "top_replay.h"
+#include "top/events.h"
+#include "top/feed.h"
+#include "top/picker.h"
+#include "top/replay.h"
 #include "tui/canvas.h"
 #include "tui/keys.h"
 #include "tui/screen.h"
@@ -37,11 +36,9 @@ enum {
 
 struct watch;
 
-/* The command line. */
-struct top_request {
-	struct pid_list pids;
-	size_t pids_given;
-	struct name_list names;
+/* What was asked for. Lives as long as the state does. */
+struct top_options {
+	size_t targets; /* processes that will be attached to at the start */
 	bool no_color, ascii, no_events, swap_in;
 	bool or_preload; /* no source was given */
 	unsigned source;
@@ -125,7 +122,7 @@ enum top_prompt {
 };
 
 struct top {
-	const struct top_request *request;
+	const struct top_options *options;
 	struct term *term;
 	struct canvas *canvas;
 	struct feed *feed;	 /* null: a recording is replayed */
@@ -175,7 +172,7 @@ struct top {
 	struct screen_target screen_target[TOP_TARGETS];
 };
 
-/* ---- top_targets.c ---- */
+/* ---- targets.c ---- */
 
 /* Adds a live process. 0, or -errno and FAULT. */
 int top_attach(struct top *top, int pid, struct fault *fault);
@@ -206,21 +203,21 @@ void top_keep_event(struct top_target *target, const struct events_row *row);
 /* Its event I, the latest being 0. */
 const struct events_row *top_event(const struct top_target *target, size_t i);
 
-/* ---- top_alerts.c ---- */
+/* ---- alerts.c ---- */
 
 /* What the default rules say of the next SAMPLE becomes events; and the alerts that go
  * on when there are no more readings end. */
 void top_watch(struct top_target *target, const struct sample *sample);
 void top_end_alerts(struct top_target *target);
 
-/* ---- top_press.c ---- */
+/* ---- input.c ---- */
 
 /* Adds CODE to TYPED of TOP_TYPED bytes, or takes its last character away. */
 void top_type(char *typed, uint32_t code);
 
 void top_press(struct top *top, const struct term_input *input);
 
-/* ---- top_pick.c ---- */
+/* ---- pick.c ---- */
 
 /* Shows the list of processes. 0, or -errno and FAULT. */
 int top_pick(struct top *top, struct fault *fault);
@@ -229,12 +226,12 @@ void top_pick_press(struct top *top, uint32_t code);
 void top_pick_move(struct top *top, int64_t by);
 void top_pick_click(struct top *top, unsigned index);
 
-/* ---- top_screen.c ---- */
+/* ---- screen.c ---- */
 
 /* Makes top->screen of the state, and draws it. */
 void top_draw(struct top *top);
 
-/* ---- top_map.c ---- */
+/* ---- map.c ---- */
 
 /* Tells the feed what is to be looked at for what is shown. */
 void top_wish(struct top *top);
@@ -256,18 +253,18 @@ void top_map_set_arena(struct top *top, unsigned arena);
 unsigned top_map_across(const struct top *top);
 void top_map_put_cursor(struct top *top, unsigned cell);
 
-/* ---- top_advice.c ---- */
+/* ---- advice.c ---- */
 
 /* Judges the sample that is shown: top->advice. */
 void top_advise(struct top *top);
 
-/* ---- top_write.c ---- */
+/* ---- write.c ---- */
 
 /* Writes the screen as text, the target's samples as CSV and its graphs as SVG into the
  * current directory, and tells the names as the message. */
 void top_write(struct top *top);
 
-/* ---- top.c ---- */
+/* ---- tools/top.c ---- */
 
 __attribute__((format(printf, 3, 4))) void top_say(struct top *top, bool bad,
 						   const char *format, ...);
