@@ -1,12 +1,12 @@
 /* alert.c: `fragscope alert`: the command line and the rules. */
-#include "alert.h"
+#include "engine/alert.h"
 
 #include "base/file.h"
 #include "base/privilege.h"
 #include "base/units.h"
+#include "engine/verb.h"
 #include "help.h"
 #include "source/source.h"
-#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>

@@ -38,21 +38,6 @@ static int no_memory(struct fault *fault)
 	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 }
 
-int pid_list_add(struct pid_list *list, int pid)
-{
-	int *grown;
-
-	for (size_t i = 0; i < list->count; i++)
-		if (list->pid[i] == pid)
-			return 0;
-	grown = reallocarray(list->pid, list->count + 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	list->pid = grown;
-	list->pid[list->count++] = pid;
-	return 0;
-}
-
 /* Each kind's reader takes VALUE, null when the kind has none, into FIELD: 0, or -EINVAL
  * or -ERANGE when it is not what the kind is called, or -ENOMEM. */
 static int take_nothing(const struct option_spec *spec, const char *value, void *field)

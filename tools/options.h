@@ -4,6 +4,7 @@
 #define FRAGSCOPE_OPTIONS_H
 
 #include "base/fault.h"
+#include "engine/targets.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,16 +48,6 @@ struct command {
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
-struct name_list {
-	const char **name;
-	size_t count;
-};
-
-struct pid_list {
-	int *pid;
-	size_t count;
-};
-
 enum { OPERANDS_MAX = 2 };
 
 /* What a command line said besides the values. */
@@ -91,8 +82,5 @@ int options_interval(const struct command *command, const struct parsed *parsed,
 /* A usage error: fills FAULT with what is wrong, adds where to look, returns -EINVAL. */
 __attribute__((format(printf, 3, 4))) int
 usage_fault(struct fault *fault, const struct command *command, const char *format, ...);
-
-/* Adds PID unless it is there. 0 or -ENOMEM. */
-int pid_list_add(struct pid_list *list, int pid);
 
 #endif

@@ -1,10 +1,10 @@
 /* owners.c: `fragscope owners`: who holds the chunks that keep memory from going back. */
 #include "view/owners.h"
 #include "base/units.h"
+#include "engine/targets.h"
+#include "engine/verb.h"
 #include "help.h"
 #include "source/source.h"
-#include "targets.h"
-#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>

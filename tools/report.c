@@ -1,10 +1,10 @@
 /* report.c: `fragscope report`: what ails a process's memory, told once. */
 #include "view/report.h"
 #include "base/privilege.h"
+#include "engine/reporter.h"
+#include "engine/targets.h"
+#include "engine/verb.h"
 #include "help.h"
-#include "reporter.h"
-#include "targets.h"
-#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>

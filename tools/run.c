@@ -2,11 +2,11 @@
  * between it and who started it without being noticed, and writes its samples to a file.
  */
 #include "base/clock.h"
+#include "engine/loadable.h"
+#include "engine/sampler.h"
+#include "engine/verb.h"
 #include "help.h"
-#include "loadable.h"
-#include "sampler.h"
 #include "source/source.h"
-#include "verb.h"
 #include "verbs.h"
 #include "view/view.h"
 

@@ -1,10 +1,10 @@
 /* stat.c: `fragscope stat`: rows of figures at an interval, as vmstat prints them. */
 #include "base/clock.h"
 #include "base/units.h"
+#include "engine/targets.h"
+#include "engine/verb.h"
 #include "help.h"
 #include "source/source.h"
-#include "targets.h"
-#include "verb.h"
 #include "verbs.h"
 #include "view/view.h"
 

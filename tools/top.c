@@ -4,10 +4,10 @@
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/units.h"
+#include "engine/targets.h"
+#include "engine/verb.h"
 #include "help.h"
 #include "options.h"
-#include "targets.h"
-#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>

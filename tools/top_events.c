@@ -5,9 +5,9 @@
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/take.h"
+#include "engine/tracer.h"
 #include "probe/kill.h"
 #include "top/feed.h"
-#include "tracer.h"
 #include "view/events.h"
 
 #include <errno.h>

@@ -2,16 +2,16 @@
  * back what it can, tells what came of it and whether that lasted; or only predicts it.
  */
 #include "analysis/others.h"
+#include "analysis/prediction.h"
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "engine/verb.h"
 #include "help.h"
 #include "ipc/ring.h"
-#include "analysis/prediction.h"
 #include "source/source.h"
 #include "target/usage.h"
-#include "verb.h"
 #include "verbs.h"
 #include "view/json_text.h"
 

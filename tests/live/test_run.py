@@ -398,7 +398,7 @@ def check_installed(tap):
                   ("", "fragscope: cannot read the sampler /no/such, which FRAGSCOPE_PRELOAD "
                        "names: No such file or directory\n"), "which names nothing")
     make = [harness.need("make"), "-C", str(harness.BUILD), "-n", "-W", "Makefile", "V=1",
-            "tools/sampler.o"]
+            "src/engine/sampler.o"]
     done = subprocess.run(make, capture_output=True, text=True, check=False)
     tap.ok("PKGLIBDIR" in done.stdout, "another prefix makes another object", done.stderr)
 

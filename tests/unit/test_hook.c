@@ -1,6 +1,6 @@
 /* test_hook.c: the bounds of the commands that alerts run: how many at a time, how many a
  * minute, how many wait, and for how long one may run; by a clock of our own. */
-#include "hook.h"
+#include "engine/hook.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #include "preload/budget.h"
 #include "preload/info.h"
 #include "preload/settings.h"
-#include "sampler.h"
+#include "engine/sampler.h"
 
 #include <malloc.h>
 #include <setjmp.h>

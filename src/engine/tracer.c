@@ -1,10 +1,11 @@
-#include "tracer.h"
+#include "engine/tracer.h"
 
 #include "analysis/explain.h"
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/take.h"
 #include "base/units.h"
+#include "engine/verb.h"
 #include "probe/burst.h"
 #include "probe/probe.h"
 #include "source/source.h"
@@ -12,7 +13,6 @@
 #include "target/limits.h"
 #include "target/process.h"
 #include "unwind/unwind.h"
-#include "verb.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* alert_live.c: alerts of running processes: the targets, the loop, and what signals
  * ask for. */
-#include "alert.h"
 #include "base/clock.h"
 #include "base/privilege.h"
+#include "engine/alert.h"
+#include "engine/targets.h"
+#include "engine/verb.h"
 #include "source/source.h"
-#include "targets.h"
-#include "verb.h"
 #include "view/view.h"
 
 #include <errno.h>

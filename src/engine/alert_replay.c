@@ -1,10 +1,10 @@
 /* alert_replay.c: alerts in a recording. It is read twice: the end of a process's
  * readings is known only when the file was seen to its end, and live it is told at
  * once. */
-#include "alert.h"
+#include "engine/alert.h"
+#include "engine/verb.h"
 #include "source/replay.h"
 #include "source/source.h"
-#include "verb.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* alert_tell.c: where alerts go: standard output, the system log, a command. */
-#include "alert.h"
+/* alert_sink.c: where alerts go: standard output, the system log, a command. */
 #include "base/output.h"
+#include "engine/alert.h"
 
 #include <string.h>
 #include <syslog.h>

@@ -1,4 +1,4 @@
-#include "verb.h"
+#include "engine/verb.h"
 
 #include "base/text.h"
 
@@ -33,20 +33,13 @@ void verb_tell(const char *format, ...)
 	va_end(args);
 }
 
-__attribute__((format(printf, 2, 3))) static void tell_of(const char *verb,
-							  const char *format, ...)
+void verb_tell_as(const char *verb, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
 	tell(verb, format, args);
 	va_end(args);
-}
-
-int verb_failed(const struct command *command, const struct fault *fault)
-{
-	tell_of(fault->status == EXIT_USAGE ? command->name : "", "%s", fault->text);
-	return fault->status;
 }
 
 /* Whether ONE and OTHER differ in their digits at most: the sizes that they tell of

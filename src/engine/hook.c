@@ -1,10 +1,10 @@
-#include "hook.h"
+#include "engine/hook.h"
 
 #include "base/clock.h"
 #include "base/output.h"
 #include "base/take.h"
 #include "base/text.h"
-#include "verb.h"
+#include "engine/verb.h"
 #include "view/alerts.h"
 
 #include <errno.h>

@@ -1,8 +1,23 @@
-/* targets.h: finds processes by name. */
+/* targets.h: lists of processes, and finding them by name. */
 #ifndef FRAGSCOPE_TARGETS_H
 #define FRAGSCOPE_TARGETS_H
 
-#include "options.h"
+#include "base/fault.h"
+
+#include <stddef.h>
+
+struct name_list {
+	const char **name;
+	size_t count;
+};
+
+struct pid_list {
+	int *pid;
+	size_t count;
+};
+
+/* Adds PID unless it is there. 0 or -ENOMEM. */
+int pid_list_add(struct pid_list *list, int pid);
 
 /* Adds to LIST every process whose name in /proc (cut at 15 characters by the kernel) or
  * whose program file's name is NAME, this one left out. What has no program (kernel

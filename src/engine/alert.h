@@ -5,8 +5,8 @@
 
 #include "analysis/rule.h"
 #include "analysis/watch.h"
-#include "hook.h"
-#include "options.h"
+#include "engine/hook.h"
+#include "engine/targets.h"
 #include "view/alerts.h"
 
 #include <signal.h>

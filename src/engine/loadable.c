@@ -1,4 +1,4 @@
-#include "loadable.h"
+#include "engine/loadable.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "trace_survivors.h"
+#include "engine/trace_survivors.h"
 
 #include "analysis/survival.h"
 #include "base/clock.h"
@@ -6,12 +6,12 @@
 #include "base/privilege.h"
 #include "base/take.h"
 #include "base/units.h"
+#include "engine/verb.h"
 #include "glibc/pieces.h"
 #include "probe/survivors.h"
 #include "source/source.h"
 #include "target/process.h"
 #include "unwind/unwind.h"
-#include "verb.h"
 #include "view/fold.h"
 #include "view/json_text.h"
 

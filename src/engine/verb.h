@@ -3,7 +3,7 @@
 #ifndef FRAGSCOPE_VERB_H
 #define FRAGSCOPE_VERB_H
 
-#include "options.h"
+#include "base/fault.h"
 #include "sample/sample.h"
 
 #include <signal.h>
@@ -17,8 +17,9 @@ __attribute__((format(printf, 1, 2))) void verb_tell(const char *format, ...);
  * words: numbers in it may change with every row. */
 void verb_tell_missing(const struct sample *sample, char told[SAMPLE_TEXT]);
 
-/* Tells FAULT, which COMMAND ended with; returns the exit status. */
-int verb_failed(const struct command *command, const struct fault *fault);
+/* The same, with the name of VERB, or "", behind the program's. */
+__attribute__((format(printf, 2, 3))) void verb_tell_as(const char *verb,
+							const char *format, ...);
 
 /* Blocks SIGINT and SIGTERM and catches them. *BEFORE, the mask that was, lets them in: a
  * verb waits with it, and threads that it starts never take a signal in its place. The

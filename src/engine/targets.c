@@ -1,4 +1,4 @@
-#include "targets.h"
+#include "engine/targets.h"
 
 #include "base/privilege.h"
 #include "base/units.h"
@@ -8,8 +8,24 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+int pid_list_add(struct pid_list *list, int pid)
+{
+	int *grown;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (list->pid[i] == pid)
+			return 0;
+	grown = reallocarray(list->pid, list->count + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	list->pid = grown;
+	list->pid[list->count++] = pid;
+	return 0;
+}
 
 /* The kernel adds this to the name of a program file that is gone. */
 static void cut_deleted(char *path)

@@ -1,4 +1,4 @@
-#include "reporter.h"
+#include "engine/reporter.h"
 
 #include "analysis/course.h"
 #include "analysis/others.h"
@@ -7,11 +7,11 @@
 #include "base/privilege.h"
 #include "base/take.h"
 #include "base/units.h"
-#include "progress.h"
+#include "engine/progress.h"
+#include "engine/tracer.h"
+#include "engine/verb.h"
 #include "source/replay.h"
 #include "source/source.h"
-#include "tracer.h"
-#include "verb.h"
 
 #include <errno.h>
 #include <stdarg.h>
