@@ -11,6 +11,8 @@
  * MALLOC_ARENA_MAX would do about it; from one reading only that this may be, for had the
  * requests all come at the same time, fewer arenas would need as much. Try it:
  * MALLOC_ARENA_MAX=2 examples/arenas. */
+#include "help.h"
+
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdint.h>
@@ -78,10 +80,23 @@ static void *worker(void *argument)
 	return NULL;
 }
 
-int main(void)
+static const char help[] = "usage: arenas\n"
+			   "Shows too many arenas. 24 threads take turns with a request "
+			   "of 4 MB in small blocks.\n"
+			   "Each thread's arena keeps the memory of its last request, so "
+			   "the process holds 24\n"
+			   "requests although only one is served at a time.\n"
+			   "\n"
+			   "Prints READY and its PID when all threads have served once; "
+			   "ends after 10 minutes.\n"
+			   "Try:  fragscope report -p PID\n"
+			   "Cure: MALLOC_ARENA_MAX=2 examples/arenas\n";
+
+int main(int argc, char **argv)
 {
 	pthread_t thread;
 
+	example_arguments(argc, argv, help, "");
 	alarm(SECONDS);
 	pthread_barrier_init(&all_started, NULL, THREADS + 1);
 	sem_init(&all_served, 0, 0);

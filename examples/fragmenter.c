@@ -252,11 +252,28 @@ static void stay(void)
 		pause();
 }
 
+static const char help[] =
+	"usage: fragmenter [--seconds N] [--mb N] [--threads N] [--self-report]\n"
+	"                  [--stay] [--apart]\n"
+	"Shows a heap that breaks up: a cache whose new records do not fit the holes of "
+	"the\n"
+	"old ones. Prints its PID at once and ends when the time is over.\n"
+	"  --seconds N     how long that takes (15)\n"
+	"  --mb N          how large the heap is (96)\n"
+	"  --threads N     so many caches, each in its own arena (1; 64 at most, 4 MB "
+	"each)\n"
+	"  --self-report   print mallinfo2 once a second\n"
+	"  --stay          drop all records at the end, print READY and wait 10 minutes\n"
+	"  --apart         cure: small entries that stay have slabs of their own\n"
+	"\n"
+	"Try:  fragscope stat -p PID 1\n"
+	"      fragscope top -p PID\n";
+
 static void usage(void)
 {
-	fputs("usage: fragmenter [--seconds N] [--mb N] [--threads N] [--self-report]\n"
-	      "                  [--stay] [--apart]\n"
-	      "N is at least 1; at most 64 threads, at least 4 MB each\n",
+	fputs("fragmenter: wrong arguments: N is at least 1; 64 threads at most, at "
+	      "least "
+	      "4 MB each; see --help\n",
 	      stderr);
 	exit(64);
 }
@@ -282,6 +299,8 @@ int main(int argc, char **argv)
 			options.stay = true;
 		else if (strcmp(argv[i], "--apart") == 0)
 			options.apart = true;
+		else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return fputs(help, stdout) < 0;
 		else if (strcmp(argv[i], "--seconds") == 0)
 			options.seconds = number(argv[++i]);
 		else if (strcmp(argv[i], "--mb") == 0)

@@ -6,6 +6,8 @@
  *
  * What fragscope says: what the program holds grows, by how much a second, and how sure
  * that is; with probes, the call stack that asked for it. */
+#include "help.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +29,19 @@ __attribute__((noinline)) static void answer(void)
 	__asm__ volatile("" : : "r"(forgotten) : "memory");
 }
 
-int main(void)
+static const char help[] =
+	"usage: leak\n"
+	"Shows a leak. Serves a thousand requests a second and forgets 4 KB for each: it "
+	"grows by\n"
+	"about 4 MB a second, up to some 480 MB.\n"
+	"\n"
+	"Prints READY and its PID when it serves; ends after 2 minutes.\n"
+	"Try:  fragscope report -p PID\n"
+	"      fragscope trace -p PID --survivors --for 1m\n";
+
+int main(int argc, char **argv)
 {
+	example_arguments(argc, argv, help, "");
 	alarm(SECONDS);
 	for (int i = 0; i < 2000; i++)
 		answer();

@@ -7,6 +7,8 @@
  *
  * What fragscope says: near a limit, which, and how much is left; with probes also that
  * allocations fail. */
+#include "help.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +35,22 @@ static void work(void)
 	__asm__ volatile("" : : "r"(result) : "memory");
 }
 
-int main(void)
+static const char help[] = "usage: limited\n"
+			   "Shows a limit that is reached. May have 256 MB of address "
+			   "space (RLIMIT_AS), keeps all\n"
+			   "results until malloc fails, and goes on in a reserve that it "
+			   "took at the start.\n"
+			   "\n"
+			   "Prints READY and its PID when malloc has failed for the "
+			   "first time; ends after 10 minutes.\n"
+			   "Try:  fragscope report -p PID\n"
+			   "      fragscope trace -p PID --failures\n";
+
+int main(int argc, char **argv)
 {
 	const struct rlimit limit = {LIMIT * MEGABYTE, LIMIT * MEGABYTE};
 
+	example_arguments(argc, argv, help, "");
 	alarm(SECONDS);
 	reserve = malloc(RESULT);
 	if (!reserve || setrlimit(RLIMIT_AS, &limit) != 0)

@@ -11,6 +11,8 @@
  * which entries come and go. The price is the rest of each slot: a quarter at most.
  *
  * What fragscope says: nothing wrong was found. */
+#include "help.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,8 +93,18 @@ static void replace(unsigned which)
 	memset(entry[which].data, 1, entry[which].bytes);
 }
 
-int main(void)
+static const char help[] = "usage: pool\n"
+			   "Shows a cache of 40000 entries that does not fragment: "
+			   "entries lie in slots of their size\n"
+			   "class, in slabs of 64 KB. Compare with fragmenter.\n"
+			   "\n"
+			   "Prints READY and its PID when it has replaced its entries 20 "
+			   "times; ends after 10 minutes.\n"
+			   "Try:  fragscope report -p PID     (no known problem)\n";
+
+int main(int argc, char **argv)
 {
+	example_arguments(argc, argv, help, "");
 	alarm(SECONDS);
 	for (unsigned i = 0; i < ENTRIES; i++)
 		replace(i);

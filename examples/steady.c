@@ -6,6 +6,8 @@
  * while it serves.
  *
  * What fragscope says: nothing wrong was found. */
+#include "help.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +40,18 @@ static void give_room(int which)
 	free_room[free_count++] = (unsigned)which;
 }
 
-int main(void)
+static const char help[] =
+	"usage: steady\n"
+	"Shows a server that takes all its memory, 64 MB, at the start and allocates "
+	"nothing while\n"
+	"it serves.\n"
+	"\n"
+	"Prints READY and its PID when it serves; ends after 10 minutes.\n"
+	"Try:  fragscope report -p PID     (no known problem)\n";
+
+int main(int argc, char **argv)
 {
+	example_arguments(argc, argv, help, "");
 	alarm(SECONDS);
 	prepare();
 	printf("READY %d\n", (int)getpid());

@@ -9,6 +9,8 @@
  *
  * What fragscope says: a pinned tail, of how many chunks and bytes, and where they are.
  */
+#include "help.h"
+
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +40,25 @@ static void read_document(void)
 	}
 }
 
+static const char help[] =
+	"usage: tail [--before | --after | --trim]\n"
+	"Shows a pinned tail. Reads a document into 64 MB of small blocks, writes a line "
+	"of 60\n"
+	"bytes to its log, and frees the document: the line is the end of the heap and "
+	"keeps all\n"
+	"64 MB.\n"
+	"  --before   cure: writes the line before it reads the document\n"
+	"  --after    cure: writes it after it has freed the document\n"
+	"  --trim     cure: calls malloc_trim(0) at the end\n"
+	"\n"
+	"Prints READY and its PID when the document is freed; ends after 10 minutes.\n"
+	"Try:  fragscope report -p PID\n";
+
 int main(int argc, char **argv)
 {
 	const char *cure = argc > 1 ? argv[1] : "";
 
+	example_arguments(argc, argv, help, " --before --after --trim ");
 	alarm(SECONDS);
 	/* So that this is the main arena's: standard output has its buffer now. */
 	printf("reading\n");

@@ -9,6 +9,8 @@
  *
  * What fragscope says: the mmap threshold has drifted up, to how much, and what that
  * holds. Try it: MALLOC_MMAP_THRESHOLD_=131072 examples/threshold. */
+#include "help.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,10 +30,22 @@ static void *touched(size_t bytes)
 	return block;
 }
 
-int main(void)
+static const char help[] =
+	"usage: threshold\n"
+	"Shows an mmap threshold that has risen. Frees one block of 24 MB: from then on "
+	"its\n"
+	"buffers of 2 MB come from the heap, which keeps 40 MB of them when they are "
+	"freed.\n"
+	"\n"
+	"Prints READY and its PID when the buffers are freed; ends after 10 minutes.\n"
+	"Try:  fragscope report -p PID\n"
+	"Cure: MALLOC_MMAP_THRESHOLD_=131072 examples/threshold\n";
+
+int main(int argc, char **argv)
 {
 	void *buffer[BUFFERS];
 
+	example_arguments(argc, argv, help, "");
 	alarm(SECONDS);
 	printf("starting\n");
 	fflush(stdout);

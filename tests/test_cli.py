@@ -117,6 +117,30 @@ def check_help(tap):
               "help on a full disk: message")
 
 
+def check_examples(tap):
+    """What every example shows is what --help prints; it does nothing else then."""
+    makefile = (harness.SOURCE / "Makefile.am").read_text(encoding="utf-8")
+    names = re.search(r"^EXAMPLES = ((?:.*\\\n)*.*)", makefile, re.M).group(1)
+    for example in names.replace("\\", " ").split():
+        program = harness.BUILD / example
+        name = program.name
+        for option in ("--help", "-h"):
+            done = subprocess.run([program, option], capture_output=True, text=True,
+                                  timeout=60, check=False)
+            tap.equal((done.returncode, done.stderr), (0, ""), f"{name} {option}: status")
+            tap.ok(done.stdout.startswith(f"usage: {name}") and "\nTry:  fragscope" in done.stdout,
+                   f"{name} {option}: what it shows, and what to try", done.stdout)
+        done = subprocess.run([program, "--nonsense"], capture_output=True, text=True,
+                              timeout=60, check=False)
+        tap.equal((done.returncode, done.stdout), (64, ""), f"{name} --nonsense: status")
+        tap.ok("see --help" in done.stderr, f"{name} --nonsense: where to look", done.stderr)
+    for option in ("--help", "-h", "help"):
+        done = subprocess.run([harness.SOURCE / "bootstrap", option], capture_output=True,
+                              text=True, timeout=60, check=False)
+        tap.equal((done.returncode, done.stderr), (0, ""), f"bootstrap {option}: status")
+        tap.ok(done.stdout.startswith("usage: ./bootstrap"), f"bootstrap {option}", done.stdout)
+
+
 def complete(*words):
     """What bash offers after WORDS, the last of which is being typed."""
     script = (
@@ -224,7 +248,7 @@ def check_pause(tap, target):
 def main():
     tap = harness.Tap()
     for name, run in (("usage", check_usage), ("help", check_help),
-                      ("completion", check_completion)):
+                      ("completion", check_completion), ("examples", check_examples)):
         with tap.section(name):
             run(tap)
     with tap.section("rows"):

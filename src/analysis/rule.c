@@ -166,6 +166,15 @@ void quantity_name(struct text *text, const struct quantity *quantity)
 	text_string(text, figure_info[quantity->b].name);
 }
 
+bool quantity_same(const struct quantity *one, const struct quantity *other)
+{
+	if (one->kind != other->kind)
+		return false;
+	if (one->kind == QUANTITY_LIMIT)
+		return true;
+	return one->a == other->a && (one->kind == QUANTITY_FIGURE || one->b == other->b);
+}
+
 /* The text says all but what an ini file's other keys do. */
 bool rule_same(const struct rule *one, const struct rule *other)
 {

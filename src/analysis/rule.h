@@ -130,6 +130,8 @@ bool comparison_holds(enum comparison comparison, double value, double other);
 /* "largest_free_bytes / free_bytes", "limit". */
 void quantity_name(struct text *text, const struct quantity *quantity);
 
+bool quantity_same(const struct quantity *one, const struct quantity *other);
+
 /* Whether the two say the same of the same name, so that one can go on where the other
  * was. */
 bool rule_same(const struct rule *one, const struct rule *other);

@@ -416,8 +416,7 @@ static enum truth decide(const struct condition *condition,
 
 /* ---- alerts ---- */
 
-/* The terms of CONDITION that hold. Where none does (not, or an end that nothing but
- * absence made), all that are known. */
+/* The terms of CONDITION that hold. Where none does (not), all that are known. */
 static unsigned gather(const struct condition *condition, const struct rule_state *state,
 		       struct evidence *out)
 {
@@ -433,6 +432,26 @@ static unsigned gather(const struct condition *condition, const struct rule_stat
 		}
 		if (wanted == FALSE)
 			break;
+	}
+	return count;
+}
+
+/* All terms of CONDITION that have a value. A trend that did not have to be looked at has
+ * nothing but that. */
+static unsigned gather_last(const struct condition *condition,
+			    const struct rule_state *state, struct evidence *out)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < condition->count; i++) {
+		const struct step *step = &condition->step[i];
+		const struct term_state *term = &state->term[step->term];
+
+		if (step->kind != STEP_TERM || !term->known)
+			continue;
+		out[count] = term->evidence;
+		out[count].now = term->now;
+		out[count++].is_last = term->truth == UNKNOWN;
 	}
 	return count;
 }
@@ -457,10 +476,12 @@ static void tell(struct watch *watch, unsigned index, enum alert_kind kind,
 		.comm = watch->comm,
 		.sample = sample,
 	};
-	if (sample)
+	if (reason == ALERT_HOLDS || reason == ALERT_UNTIL)
 		alert->evidence_count =
 			gather(reason == ALERT_UNTIL ? &rule->until : &rule->when, state,
 			       alert->evidence);
+	else
+		alert->evidence_count = gather_last(&rule->when, state, alert->evidence);
 	fn(alert, context);
 }
 
@@ -619,7 +640,7 @@ void watch_sample(struct watch *watch, const struct sample *sample,
 	int64_t time_ns = sample->time_ns - sample->time_ns % NS_PER_MS;
 
 	if (watch->has_sample && watch->pid != sample->pid)
-		watch_end(watch, fn, context);
+		watch_end(watch, ALERT_NO_READINGS, fn, context);
 	if (watch->has_sample)
 		see_time(watch, time_ns);
 	else
@@ -635,11 +656,11 @@ void watch_sample(struct watch *watch, const struct sample *sample,
 	}
 }
 
-void watch_end(struct watch *watch, watch_fn *fn, void *context)
+void watch_end(struct watch *watch, enum alert_reason reason, watch_fn *fn, void *context)
 {
 	for (unsigned i = 0; i < watch->rules->count; i++) {
 		if (watch->state[i].since_ns != NEVER)
-			end_alert(watch, i, ALERT_NO_READINGS, NULL, fn, context);
+			end_alert(watch, i, reason, NULL, fn, context);
 		watch->state[i].pending_ns = NEVER;
 	}
 	watch->has_sample = false;

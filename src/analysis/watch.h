@@ -16,6 +16,7 @@
 struct evidence {
 	const struct term *term;
 	double now;
+	bool is_last;	    /* NOW is all that is known: the rest means nothing */
 	const char *limit;  /* of the nearest limit: which it is; else null */
 	double was;	    /* of drops and rises: the extreme in the window */
 	int64_t was_ns;	    /* when that was */
@@ -29,15 +30,19 @@ enum alert_kind {
 };
 
 enum alert_reason {
-	ALERT_HOLDS,	   /* of a begin: the condition holds, and did for long enough */
-	ALERT_HOLDS_NOT,   /* the condition ceased to hold */
-	ALERT_UNTIL,	   /* the rule's until holds */
-	ALERT_NO_READINGS, /* the process's readings end */
-	ALERT_RULES,	   /* the rule was changed or taken away */
+	ALERT_HOLDS,	 /* of a begin: the condition holds, and did for long enough */
+	ALERT_HOLDS_NOT, /* the condition ceased to hold */
+	ALERT_UNTIL,	 /* the rule's until holds */
+	ALERT_PROCESS_ENDED,
+	ALERT_READINGS_FAILED, /* the process can no longer be read */
+	ALERT_WATCH_ENDED,     /* by its user: a signal, the count, the window */
+	ALERT_NO_READINGS,     /* of the process in this recording */
+	ALERT_RULES,	       /* the rule was changed or taken away */
 };
 
-/* SAMPLE is the one that decided. The terms that held are EVIDENCE; none when there is no
- * more reading. SINCE_NS is when the alert began. */
+/* SAMPLE is the one that decided; null when there is none. EVIDENCE are the terms that
+ * held, of a begin and of ALERT_UNTIL; of other ends all terms of the rule's condition
+ * that have a value, with the last one. SINCE_NS is when the alert began. */
 struct alert {
 	enum alert_kind kind;
 	enum alert_reason reason;
@@ -66,8 +71,11 @@ void watch_free(struct watch *watch);
 void watch_sample(struct watch *watch, const struct sample *sample,
 		  const struct room *room, watch_fn *fn, void *context);
 
-/* The target's readings end: so do its alerts, at the time of the last reading. */
-void watch_end(struct watch *watch, watch_fn *fn, void *context);
+/* The target's readings end for REASON: so do its alerts, at the time of the last
+ * reading.
+ */
+void watch_end(struct watch *watch, enum alert_reason reason, watch_fn *fn,
+	       void *context);
 
 /* WATCH goes on where OLD is with each rule that is the same in both; the alerts of the
  * others end. OLD is good for watch_free only after that. */

@@ -264,10 +264,11 @@ static int record(struct session *session, const struct sample *sample,
 			 session->request->record, strerror(-error));
 }
 
-static void end_target(struct session *session, struct target *target,
+static void end_target(struct session *session, struct target *target, bool has_ended,
 		       const struct fault *fault)
 {
-	watch_end(target->watch, teller_alert, &session->teller);
+	watch_end(target->watch, has_ended ? ALERT_PROCESS_ENDED : ALERT_READINGS_FAILED,
+		  teller_alert, &session->teller);
 	verb_tell("%s", fault->text);
 	close_target(target);
 	session->search_ns = 0;
@@ -332,7 +333,7 @@ static int read_target(struct session *session, struct target *target,
 	if (result == SOURCE_UNREADABLE)
 		return record(session, target->sample, fault);
 	if (result != SOURCE_READ) {
-		end_target(session, target, fault);
+		end_target(session, target, result == SOURCE_ENDED, fault);
 		if (result != SOURCE_ENDED && !target->name)
 			session->status = fault->status;
 		return 0;
@@ -565,8 +566,8 @@ static void end_watches(struct session *session)
 {
 	for (size_t i = 0; i < session->count; i++)
 		if (session->target[i].watch)
-			watch_end(session->target[i].watch, teller_alert,
-				  &session->teller);
+			watch_end(session->target[i].watch, ALERT_WATCH_ENDED,
+				  teller_alert, &session->teller);
 }
 
 static int close_session(struct session *session, struct fault *fault)

@@ -133,7 +133,7 @@ static int see_row(struct playing *playing, const struct sample *sample)
 	watch_sample(player->watch, sample, NULL, teller_alert, &playing->teller);
 	if (--player->rows)
 		return 0;
-	watch_end(player->watch, teller_alert, &playing->teller);
+	watch_end(player->watch, ALERT_NO_READINGS, teller_alert, &playing->teller);
 	watch_free(player->watch);
 	player->watch = NULL;
 	return 0;

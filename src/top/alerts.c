@@ -47,5 +47,5 @@ void top_watch(struct top_target *target, const struct sample *sample)
 
 void top_end_alerts(struct top_target *target)
 {
-	watch_end(target->watch, on_alert, target);
+	watch_end(target->watch, ALERT_NO_READINGS, on_alert, target);
 }

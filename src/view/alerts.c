@@ -15,6 +15,9 @@ static const char *const reasons[] = {
 	[ALERT_HOLDS] = "holds",
 	[ALERT_HOLDS_NOT] = "holds no longer",
 	[ALERT_UNTIL] = "until",
+	[ALERT_PROCESS_ENDED] = "process ended",
+	[ALERT_READINGS_FAILED] = "readings failed",
+	[ALERT_WATCH_ENDED] = "watch ended",
 	[ALERT_NO_READINGS] = "no more readings",
 	[ALERT_RULES] = "the rules changed",
 };
@@ -147,15 +150,44 @@ static void after(struct text *text, const struct alert *alert)
 	text_string(text, ", ");
 }
 
+/* Whether one of the evidence before AT is about the same. */
+static bool is_repeated(const struct alert *alert, unsigned at)
+{
+	const struct quantity *of = &alert->evidence[at].term->quantity;
+
+	for (unsigned i = 0; i < at; i++)
+		if (quantity_same(&alert->evidence[i].term->quantity, of))
+			return true;
+	return false;
+}
+
+/* "; frag is 0.850; free_bytes is 12.3M": each quantity once. */
+static void last_values(struct text *text, const struct alert *alert)
+{
+	for (unsigned i = 0; i < alert->evidence_count; i++) {
+		const struct evidence *evidence = &alert->evidence[i];
+
+		if (is_repeated(alert, i))
+			continue;
+		text_string(text, "; ");
+		quantity_name(text, &evidence->term->quantity);
+		text_string(text, evidence->limit ? " " : "");
+		text_string(text, evidence->limit ? evidence->limit : "");
+		text_string(text, " is ");
+		limit_or_value(text, &evidence->term->quantity, evidence->now);
+	}
+}
+
 void alert_sentence(struct text *text, const struct alert *alert)
 {
 	if (alert->kind == ALERT_END) {
 		after(text, alert);
 		text_string(text, reasons[alert->reason]);
 	}
-	/* What no longer holds is no evidence for people. */
-	if (alert->reason == ALERT_HOLDS_NOT)
+	if (alert->kind == ALERT_END && alert->reason != ALERT_UNTIL) {
+		last_values(text, alert);
 		return;
+	}
 	for (unsigned i = 0; i < alert->evidence_count; i++) {
 		if (i || alert->kind == ALERT_END)
 			text_string(text, i ? "; " : ": ");
@@ -223,11 +255,12 @@ static void json_evidence(struct text *text, const struct evidence *evidence)
 	if (evidence->limit)
 		json_member_string(text, "limit", evidence->limit);
 	member_double(text, "now", evidence->now);
-	if (term->kind == TERM_DROPS || term->kind == TERM_RISES) {
+	if (!evidence->is_last &&
+	    (term->kind == TERM_DROPS || term->kind == TERM_RISES)) {
 		member_double(text, "was", evidence->was);
 		member_time(text, "was_time", evidence->was_ns);
 	}
-	if (term->kind >= TERM_RISING) {
+	if (!evidence->is_last && term->kind >= TERM_RISING) {
 		member_double(text, "median", evidence->median);
 		member_double(text, "per_second", evidence->trend.slope_per_s);
 		member_double(text, "low_per_second", evidence->trend.low_per_s);

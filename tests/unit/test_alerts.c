@@ -116,11 +116,31 @@ static void a_line_is_one_line(void **state)
 	alert.time_ns += INT64_C(65000000000);
 	assert_string_equal(written(alert_text),
 			    "22:14:25 END   critical a\"b\\x0a[4711] "
-			    "crumbs: after 65.0s, holds no longer\n");
+			    "crumbs: after 65.0s, holds no longer; frag is 0.950\n");
 	alert.gap_ns = INT64_C(380160000000000000);
 	alert.time_ns += alert.gap_ns;
-	assert_sentence("after 65.0s and 12 years without readings, holds no longer");
+	assert_sentence("after 65.0s and 12 years without readings, holds no longer; "
+			"frag is 0.950");
 	assert_non_null(strstr(written(alert_json), "\"gap_ns\":380160000000000000,"));
+}
+
+static void an_end_says_why_and_the_last_values(void **state)
+{
+	(void)state;
+	begin("largest / free drops 50% in 5m and largest / free < 0.5 and frag rising "
+	      "5m");
+	alert.kind = ALERT_END;
+	alert.reason = ALERT_PROCESS_ENDED;
+	alert.time_ns += INT64_C(65000000000);
+	add(0, 0.25);
+	add(1, 0.25);
+	add(2, 0.75)->is_last = true;
+	assert_sentence("after 65.0s, process ended; largest_free_bytes / free_bytes is "
+			"0.250; frag is 0.750");
+	assert_non_null(strstr(written(alert_json),
+			       "\"of\":\"frag\",\"now\":0.750000000,\"window_ns\":"));
+	alert.reason = ALERT_WATCH_ENDED;
+	assert_non_null(strstr(written(alert_json), "\"reason\":\"watch ended\""));
 }
 
 static void json_has_it_all(void **state)
@@ -180,6 +200,7 @@ int main(void)
 		cmocka_unit_test(a_change_tells_from_what),
 		cmocka_unit_test(a_trend_tells_how_sure_it_is),
 		cmocka_unit_test(a_line_is_one_line),
+		cmocka_unit_test(an_end_says_why_and_the_last_values),
 		cmocka_unit_test(json_has_it_all),
 		cmocka_unit_test(json_has_numbers_only),
 	};

@@ -275,11 +275,14 @@ static void the_end_of_readings_ends_alerts(void **state)
 	(void)state;
 	watch_by("free_chunks > 10");
 	see_many(10, 11);
-	watch_end(watch, keep, NULL);
+	watch_end(watch, ALERT_PROCESS_ENDED, keep, NULL);
 	assert_int_equal(told_count, 2);
 	assert_told(1, ALERT_END, 10);
+	assert_int_equal(told[1].reason, ALERT_PROCESS_ENDED);
+	assert_int_equal(told[1].evidence_count, 1);
+	assert_float_equal(told[1].evidence[0].now, 11, 0);
 	assert_int_equal(watch_active(watch), 0);
-	watch_end(watch, keep, NULL);
+	watch_end(watch, ALERT_PROCESS_ENDED, keep, NULL);
 	assert_int_equal(told_count, 2);
 	stop();
 }
