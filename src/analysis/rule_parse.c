@@ -376,17 +376,12 @@ static int parse_time(struct parser *parser, int64_t *ns)
 
 /* ---- what can hold at all ---- */
 
-static bool is_share_figure(enum figure f)
-{
-	return f == FIG_FRAG || f == FIG_UNUSABLE;
-}
-
 /* Between which values QUANTITY always is. */
 static void range_of(const struct quantity *quantity, double *low, double *high)
 {
 	bool is_share =
 		quantity->kind == QUANTITY_LIMIT ||
-		(quantity->kind == QUANTITY_FIGURE && is_share_figure(quantity->a));
+		(quantity->kind == QUANTITY_FIGURE && figure_info[quantity->a].is_share);
 
 	*low = quantity->kind == QUANTITY_DIFFERENCE ? -HUGE_VAL : 0;
 	*high = is_share ? 1 : HUGE_VAL;

@@ -89,23 +89,9 @@ static void add_totals(struct totals *sum, const struct totals *one)
 	sum->largest_hole_bytes = largest_hole;
 }
 
-static void set_ratios(struct figures *fig, const struct totals *totals,
-		       uint64_t live_bytes, uint64_t live_resident_bytes)
+static double share(uint64_t part, uint64_t whole)
 {
-	double free_bytes = totals->free_bytes;
-
-	if (totals->largest_free_bytes <= totals->free_bytes)
-		figure_set_ratio(
-			fig, FIG_FRAG,
-			free_bytes > 0 ? 1 - totals->largest_free_bytes / free_bytes : 0);
-	if (totals->unusable_bytes <= totals->free_bytes)
-		figure_set_ratio(fig, FIG_UNUSABLE,
-				 free_bytes > 0 ? totals->unusable_bytes / free_bytes
-						: 0);
-	if (live_bytes)
-		figure_set_ratio(fig, FIG_SLACK,
-				 (live_resident_bytes + totals->free_resident_bytes) /
-					 (double)live_bytes);
+	return whole ? (double)part / (double)whole : 0;
 }
 
 static void set_heap(struct figures *fig, const struct totals *totals)
@@ -152,20 +138,19 @@ static void set_live(struct figures *fig, const struct totals *totals,
 				     totals->own_resident_bytes +
 				     totals->foreign_resident_bytes;
 	uint64_t resident = resident_of(totals);
-	uint64_t live = 0, live_resident = 0;
 
 	figure_set(fig, FIG_TCACHE_CHUNKS, tcache->chunks);
 	figure_set(fig, FIG_TCACHE_BYTES, tcache->bytes);
 	figure_set(fig, FIG_UNUSABLE_FOR_BYTES, unusable_for_bytes);
-	if (totals->system_bytes >= not_live) {
-		live = totals->system_bytes - not_live;
-		figure_set(fig, FIG_LIVE_BYTES, live);
-	}
-	if (resident >= not_live_resident) {
-		live_resident = resident - not_live_resident;
-		figure_set(fig, FIG_LIVE_RESIDENT_BYTES, live_resident);
-		set_ratios(fig, totals, live, live_resident);
-	}
+	if (totals->system_bytes >= not_live)
+		figure_set(fig, FIG_LIVE_BYTES, totals->system_bytes - not_live);
+	if (resident < not_live_resident)
+		return;
+	figure_set(fig, FIG_LIVE_RESIDENT_BYTES, resident - not_live_resident);
+	if (totals->unusable_bytes <= totals->free_bytes)
+		figure_set_ratio(fig, FIG_UNUSABLE,
+				 share(totals->unusable_bytes, totals->free_bytes));
+	figures_derive(fig);
 }
 
 static void set_mallinfo2(struct figures *fig, const struct totals *totals,

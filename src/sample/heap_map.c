@@ -96,25 +96,31 @@ enum map_kind map_cell_most(const struct map_cell *cell)
 	return most;
 }
 
+/* A kind is called what the figure is called that counts it. */
 const char *map_kind_name(enum map_kind kind)
 {
-	static const char *const names[MAP_KINDS] = {
-		[MAP_LIVE] = "live",	     [MAP_CACHED] = "cached",
-		[MAP_PINNED] = "pinned",     [MAP_TRIMMABLE] = "trimmable",
-		[MAP_RETAINED] = "retained", [MAP_RETURNED] = "returned",
-		[MAP_OWN] = "malloc's own",  [MAP_FOREIGN] = "foreign",
-		[MAP_DOUBT] = "in doubt",    [MAP_UNREAD] = "swapped out",
+	static const enum figure figures[MAP_KINDS] = {
+		[MAP_LIVE] = FIG_LIVE_BYTES,
+		[MAP_CACHED] = FIG_TCACHE_BYTES,
+		[MAP_PINNED] = FIG_PINNED_BYTES,
+		[MAP_TRIMMABLE] = FIG_TRIMMABLE_BYTES,
+		[MAP_RETAINED] = FIG_RETAINED_BYTES,
+		[MAP_OWN] = FIG_ALLOCATOR_RESIDENT_BYTES,
+		[MAP_FOREIGN] = FIG_FOREIGN_BYTES,
+		[MAP_DOUBT] = FIG_IN_DOUBT_BYTES,
 	};
 
-	return names[kind];
+	if (kind == MAP_RETURNED)
+		return "returned";
+	return kind == MAP_UNREAD ? "swapped out" : figure_label(figures[kind]);
 }
 
 const char *map_chunk_kind_name(enum map_chunk_kind kind)
 {
 	static const char *const names[MAP_CHUNK_KINDS] = {
-		[MAP_CHUNK_LIVE] = "live",	 [MAP_CHUNK_CACHED] = "cached",
+		[MAP_CHUNK_LIVE] = "live",	 [MAP_CHUNK_CACHED] = "tcache",
 		[MAP_CHUNK_FREE] = "free",	 [MAP_CHUNK_FAST] = "fastbin",
-		[MAP_CHUNK_TOP] = "top",	 [MAP_CHUNK_OWN] = "malloc's own",
+		[MAP_CHUNK_TOP] = "top",	 [MAP_CHUNK_OWN] = "allocator",
 		[MAP_CHUNK_FOREIGN] = "foreign", [MAP_CHUNK_DOUBT] = "in doubt",
 	};
 

@@ -1,6 +1,6 @@
 /* sample.h: THE type that flows from the sources to the views: one target at one
  * instant, its figures, one row an arena, and how far they can be trusted.
- * Every figure is defined in the catalogue (sample.c); nothing else names them. */
+ * Every figure is defined in the catalogue (figures.def); nothing else names them. */
 #ifndef FRAGSCOPE_SAMPLE_H
 #define FRAGSCOPE_SAMPLE_H
 
@@ -8,79 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One entry a figure, in the order in which rows print them. The names and meanings
- * are released: they are never changed, only added to. */
+/* FIG_RSS_BYTES and so on: a figure for each row of the catalogue. */
 enum figure {
-	FIG_RSS_BYTES,
-	FIG_LIVE_RESIDENT_BYTES,
-	FIG_TRIMMABLE_BYTES,
-	FIG_PINNED_BYTES,
-	FIG_RETAINED_BYTES,
-	FIG_MMAPPED_RESIDENT_BYTES,
-	FIG_ALLOCATOR_RESIDENT_BYTES,
-	FIG_OTHER_RESIDENT_BYTES,
-	FIG_PSS_BYTES,
-	FIG_SWAP_BYTES,
-	FIG_MAPPINGS,
-	FIG_SYSTEM_BYTES,
-	FIG_LIVE_BYTES,
-	FIG_FREE_BYTES,
-	FIG_FREE_RESIDENT_BYTES,
-	FIG_FREE_CHUNKS,
-	FIG_LARGEST_FREE_BYTES,
-	FIG_LARGEST_HOLE_BYTES,
-	FIG_TOP_BYTES,
-	FIG_FAST_CHUNKS,
-	FIG_FAST_BYTES,
-	FIG_TCACHE_CHUNKS,
-	FIG_TCACHE_BYTES,
-	FIG_MMAPPED_CHUNKS,
-	FIG_MMAPPED_BYTES,
-	FIG_FOREIGN_BYTES,
-	FIG_ARENAS,
-	FIG_ATTACHED_THREADS,
-	FIG_FRAG,
-	FIG_UNUSABLE,
-	FIG_UNUSABLE_FOR_BYTES,
-	FIG_SLACK,
-	FIG_TRIM_THRESHOLD_BYTES,
-	FIG_MMAP_THRESHOLD_BYTES,
-	FIG_MALLINFO2_ARENA,
-	FIG_MALLINFO2_ORDBLKS,
-	FIG_MALLINFO2_SMBLKS,
-	FIG_MALLINFO2_HBLKS,
-	FIG_MALLINFO2_HBLKHD,
-	FIG_MALLINFO2_USMBLKS,
-	FIG_MALLINFO2_FSMBLKS,
-	FIG_MALLINFO2_UORDBLKS,
-	FIG_MALLINFO2_FORDBLKS,
-	FIG_MALLINFO2_KEEPCOST,
-	FIG_IN_DOUBT_BYTES,
-	FIG_PAUSE_NS,
-	FIG_READ_NS,
-	FIG_GROWTH_EVENTS,
-	FIG_GROWTH_BYTES,
-	FIG_FAILED_ALLOCATIONS,
-	FIG_SAMPLE_COST_NS,
-	FIG_SAMPLE_AGE_NS,
-	FIG_SAMPLE_INTERVAL_NS,
-	FIG_MISSED_SAMPLES,
-	FIG_ACTIVE_BYTES,
-	FIG_DIRTY_BYTES,
-	FIG_MUZZY_BYTES,
-	FIG_HEAP_RESIDENT_BYTES,
-	FIG_MAPPED_BYTES,
-	FIG_UNMAPPED_BYTES,
-	FIG_LARGEST_EXTENT_BYTES,
-	FIG_SLAB_BYTES,
-	FIG_SLAB_FREE_BYTES,
-	FIG_PEAK_MAPPED_BYTES,
-	FIG_RESERVED_BYTES,
-	FIG_HEAP_THREADS,
-	FIG_ANON_HUGE_BYTES,
-	FIG_HUGE_PAGE_BYTES,
-	FIG_SWAPPED_IN_BYTES,
-	FIG_SKEW_BYTES,
+#define FIGURE(id, ...) FIG_##id,
+#include "sample/figures.def"
+#undef FIGURE
 	FIG_COUNT
 };
 
@@ -98,18 +30,35 @@ enum figure_scope {
 	SCOPE_BOTH = 3,
 };
 
-/* One figure of the catalogue. NAME is the CSV header and JSON key; a name of the form
- * "mallinfo2.arena" is a key of a JSON object. HEADING is at most WIDTH columns. RANK
- * orders the figures for a narrow terminal: 1 is shown first, 0 never. */
+/* Which movement of a figure is a bad sign by itself. */
+enum figure_worse {
+	WORSE_NEITHER,
+	WORSE_UP,
+	WORSE_DOWN,
+};
+
+struct figures;
+
+/* One figure of the catalogue. The words are the same wherever people see the figure:
+ * each view takes the longest for which it has room. */
 struct figure_info {
-	const char *name;
-	const char *heading;
+	const char *name;    /* CSV header and JSON key; "mallinfo2.arena" is a key of a
+				JSON object */
+	const char *heading; /* of a column of figure_width(); null: in no text rows */
+	const char *label;   /* FIGURE_LABEL_COLUMNS at most; null: the name */
+	const char *title;   /* FIGURE_TITLE_COLUMNS at most; null: the label */
 	enum figure_unit unit;
 	enum figure_scope scope;
-	unsigned width;
-	unsigned rank;
-	const char *meaning;
+	unsigned rank; /* 1 is shown first where columns are few, 0 never */
+	enum figure_worse worse;
+	bool is_share; /* from 0 to 1 */
+	/* A ratio that follows from other figures: its formula. False when it is not
+	 * known. Null: measured. */
+	bool (*derive)(const struct figures *fig, double *ratio);
+	const char *meaning; /* sentences */
 };
+
+enum { FIGURE_LABEL_COLUMNS = 10, FIGURE_TITLE_COLUMNS = 32 };
 
 extern const struct figure_info figure_info[FIG_COUNT];
 
@@ -262,6 +211,28 @@ static inline void figure_drop(struct figures *fig, enum figure f)
 {
 	fig->have[f / 64] &= ~(UINT64_C(1) << f % 64);
 }
+
+/* Sets the figures that have a formula from those that FIG has. */
+void figures_derive(struct figures *fig);
+
+/* The columns that a value of F takes for people, at most. */
+static inline unsigned figure_width(enum figure f)
+{
+	return figure_info[f].unit == UNIT_NS ? 6 : 5;
+}
+
+static inline const char *figure_label(enum figure f)
+{
+	return figure_info[f].label ? figure_info[f].label : figure_info[f].name;
+}
+
+static inline const char *figure_title(enum figure f)
+{
+	return figure_info[f].title ? figure_info[f].title : figure_label(f);
+}
+
+/* The label, or where COLUMNS are too few for it, the heading. */
+const char *figure_heading(enum figure f, size_t columns);
 
 /* Counts one chunk of BYTES into BIN. */
 static inline void bin_total_add(struct bin_total *bin, uint64_t bytes)

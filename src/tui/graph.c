@@ -19,18 +19,18 @@ enum {
 
 /* The first of its row that the sample has stands in a place. */
 static const struct graph graphs[LAYOUT_GRAPHS][CHOICES] = {
-	{{FIG_LARGEST_FREE_BYTES, "largest free chunk", INK_TRIMMABLE},
-	 {FIG_PSS_BYTES, "proportional set size", INK_TRIMMABLE},
-	 {FIG_ACTIVE_BYTES, "active bytes", INK_TRIMMABLE}},
-	{{FIG_FREE_CHUNKS, "free chunks", INK_PINNED},
-	 {FIG_MAPPINGS, "mappings", INK_PINNED},
-	 {FIG_DIRTY_BYTES, "dirty bytes", INK_PINNED}},
-	{{FIG_FREE_RESIDENT_BYTES, "free and resident", INK_RETAINED},
-	 {FIG_FREE_BYTES, "free bytes", INK_RETAINED},
-	 {FIG_SWAP_BYTES, "in swap", INK_RETAINED}},
-	{{FIG_RSS_BYTES, "resident memory", INK_LIVE},
-	 {FIG_PSS_BYTES, "proportional set size", INK_LIVE},
-	 {FIG_SYSTEM_BYTES, "from the kernel", INK_LIVE}},
+	{{FIG_LARGEST_FREE_BYTES, INK_TRIMMABLE},
+	 {FIG_PSS_BYTES, INK_TRIMMABLE},
+	 {FIG_ACTIVE_BYTES, INK_TRIMMABLE}},
+	{{FIG_FREE_CHUNKS, INK_PINNED},
+	 {FIG_MAPPINGS, INK_PINNED},
+	 {FIG_DIRTY_BYTES, INK_PINNED}},
+	{{FIG_FREE_RESIDENT_BYTES, INK_RETAINED},
+	 {FIG_FREE_BYTES, INK_RETAINED},
+	 {FIG_SWAP_BYTES, INK_RETAINED}},
+	{{FIG_RSS_BYTES, INK_LIVE},
+	 {FIG_PSS_BYTES, INK_LIVE},
+	 {FIG_SYSTEM_BYTES, INK_LIVE}},
 };
 
 struct graph graph_of(const struct screen *screen, unsigned place)
@@ -146,7 +146,7 @@ static void title(const struct drawing *drawing, const struct area *area,
 	struct line line;
 	struct text *text = line_start(&line);
 
-	column = area_cut(area, 0, 0, columns, graph->title, INK_TITLE);
+	column = area_cut(area, 0, 0, columns, figure_title(graph->figure), INK_TITLE);
 	if (scale->is_log)
 		column = area_text(area, 0, column + 1, "(log)", INK_LABEL);
 	graph_slope(text, &trend, figure_info[graph->figure].unit);

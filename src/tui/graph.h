@@ -8,7 +8,6 @@
 
 struct graph {
 	enum figure figure;
-	const char *title;
 	enum ink ink;
 };
 

@@ -8,15 +8,21 @@
 enum { SQUARE = 0x25a0 };
 
 const struct memory_info memory_info[MEMORY_KINDS] = {
-	[MEMORY_LIVE] = {"in use", INK_LIVE, BLOCK_FULL},
-	[MEMORY_TRIMMABLE] = {"trimmable", INK_TRIMMABLE, 0x2591},
-	[MEMORY_PINNED] = {"pinned", INK_PINNED, 'x'},
-	[MEMORY_RETAINED] = {"retained", INK_RETAINED, 0x2592},
-	[MEMORY_MMAPPED] = {"mmapped", INK_MMAPPED, 'm'},
-	[MEMORY_OVERHEAD] = {"overhead", INK_ALLOCATOR, '+'},
-	[MEMORY_OTHER] = {"other", INK_OTHER, 'o'},
-	[MEMORY_RETURNED] = {"returned", INK_RETURNED, 0xb7},
+	[MEMORY_LIVE] = {FIG_LIVE_RESIDENT_BYTES, INK_LIVE, BLOCK_FULL},
+	[MEMORY_TRIMMABLE] = {FIG_TRIMMABLE_BYTES, INK_TRIMMABLE, 0x2591},
+	[MEMORY_PINNED] = {FIG_PINNED_BYTES, INK_PINNED, 'x'},
+	[MEMORY_RETAINED] = {FIG_RETAINED_BYTES, INK_RETAINED, 0x2592},
+	[MEMORY_MMAPPED] = {FIG_MMAPPED_RESIDENT_BYTES, INK_MMAPPED, 'm'},
+	[MEMORY_ALLOCATOR] = {FIG_ALLOCATOR_RESIDENT_BYTES, INK_ALLOCATOR, '+'},
+	[MEMORY_OTHER] = {FIG_OTHER_RESIDENT_BYTES, INK_OTHER, 'o'},
+	[MEMORY_RETURNED] = {FIG_COUNT, INK_RETURNED, 0xb7},
 };
+
+const char *memory_label(enum memory kind)
+{
+	return kind == MEMORY_RETURNED ? "returned"
+				       : figure_label(memory_info[kind].figure);
+}
 
 /* BLOCK where colours tell the kinds apart. */
 static uint32_t mark_of(const struct area *area, enum palette palette, enum memory kind,
@@ -157,37 +163,15 @@ struct screen_trend pane_trend(const struct screen *screen, enum figure f)
 	return screen->trend[f];
 }
 
-/* 1: bad when it rises; -1: bad when it falls; 0: neither by itself. */
-static int bad_direction(enum figure f)
-{
-	switch (f) {
-	case FIG_RSS_BYTES:
-	case FIG_LIVE_BYTES:
-	case FIG_PINNED_BYTES:
-	case FIG_FREE_CHUNKS:
-	case FIG_FREE_RESIDENT_BYTES:
-	case FIG_FRAG:
-	case FIG_UNUSABLE:
-	case FIG_SLACK:
-	case FIG_SWAP_BYTES:
-	case FIG_MAPPINGS:
-	case FIG_ARENAS:
-	case FIG_FAILED_ALLOCATIONS:
-		return 1;
-	case FIG_LARGEST_FREE_BYTES:
-	case FIG_LARGEST_HOLE_BYTES:
-		return -1;
-	default:
-		return 0;
-	}
-}
-
 void pane_arrow(const struct area *area, unsigned row, unsigned column, enum figure f,
 		const struct screen_trend *trend)
 {
 	int direction = trend->rising - trend->falling;
-	int bad = direction * bad_direction(f);
-	enum ink ink = bad > 0 ? INK_WARNING : bad < 0 ? INK_GOOD : INK_LABEL;
+	enum figure_worse worse = figure_info[f].worse;
+	int bad = worse == WORSE_DOWN ? -direction : direction;
+	enum ink ink = !bad || worse == WORSE_NEITHER ? INK_LABEL
+		       : bad > 0		      ? INK_WARNING
+						      : INK_GOOD;
 
 	if (!trend->known)
 		return;

@@ -33,19 +33,21 @@ enum memory {
 	MEMORY_PINNED,
 	MEMORY_RETAINED,
 	MEMORY_MMAPPED,
-	MEMORY_OVERHEAD,
+	MEMORY_ALLOCATOR,
 	MEMORY_OTHER,
 	MEMORY_RETURNED,
 	MEMORY_KINDS
 };
 
 struct memory_info {
-	const char *label;
+	enum figure figure; /* FIG_COUNT for MEMORY_RETURNED: free and not resident */
 	enum ink ink;
 	uint32_t mark;
 };
 
 extern const struct memory_info memory_info[MEMORY_KINDS];
+
+const char *memory_label(enum memory kind);
 
 /* A bar over the row AT, in which each kind takes its part of WHOLE; the rest stays
  * blank. With colours it is made of BLOCK, one of these: bars of neighbouring rows stay

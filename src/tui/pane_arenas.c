@@ -9,37 +9,37 @@
 /* The columns that can be sorted by come first, as enum arena_column has them. */
 enum { BAR = ARENA_COLUMNS, ADDRESS, SHOWN_COLUMNS, BAR_STRETCH = 40 };
 
-static const struct table_column columns[SHOWN_COLUMNS] = {
-	[ARENA_INDEX] = {"arena", 6, 1, false},
-	[ARENA_SYSTEM] = {"system", 6, 13, false},
-	[ARENA_LIVE] = {"live", 5, 2, false},
-	[ARENA_FREE] = {"free", 5, 3, false},
-	[ARENA_RESIDENT] = {"resid", 5, 8, false},
-	[ARENA_TRIMMABLE] = {"trim", 5, 9, false},
-	[ARENA_PINNED] = {"pinned", 6, 7, false},
-	[ARENA_CHUNKS] = {"chunks", 6, 4, false},
-	[ARENA_LARGEST] = {"largest", 7, 5, false},
-	[ARENA_FRAG] = {"frag", 5, 6, false},
-	[ARENA_THREADS] = {"thr", 5, 11, false},
-	[ARENA_TREND] = {"change", 6, 10, false},
-	[BAR] = {"memory", 7, 12, true},
-	[ADDRESS] = {"address", 14, 14, false},
+/* A figure's column is headed by the catalogue. */
+static const struct {
+	enum figure figure; /* FIG_COUNT: none */
+	struct table_column column;
+} columns[SHOWN_COLUMNS] = {
+	[ARENA_INDEX] = {FIG_COUNT, {"arena", 6, 1, false}},
+	[ARENA_SYSTEM] = {FIG_SYSTEM_BYTES, {NULL, 6, 13, false}},
+	[ARENA_LIVE] = {FIG_LIVE_BYTES, {NULL, 5, 2, false}},
+	[ARENA_FREE] = {FIG_FREE_BYTES, {NULL, 5, 3, false}},
+	[ARENA_RESIDENT] = {FIG_FREE_RESIDENT_BYTES, {NULL, 8, 8, false}},
+	[ARENA_TRIMMABLE] = {FIG_TRIMMABLE_BYTES, {NULL, 5, 9, false}},
+	[ARENA_PINNED] = {FIG_PINNED_BYTES, {NULL, 6, 7, false}},
+	[ARENA_CHUNKS] = {FIG_FREE_CHUNKS, {NULL, 6, 4, false}},
+	[ARENA_LARGEST] = {FIG_LARGEST_FREE_BYTES, {NULL, 7, 5, false}},
+	[ARENA_FRAG] = {FIG_FRAG, {NULL, 5, 6, false}},
+	[ARENA_THREADS] = {FIG_ATTACHED_THREADS, {NULL, 5, 11, false}},
+	[ARENA_TREND] = {FIG_COUNT, {"change", 6, 10, false}},
+	[BAR] = {FIG_COUNT, {"memory", 7, 12, true}},
+	[ADDRESS] = {FIG_COUNT, {"address", 14, 14, false}},
 };
 
-static const enum figure figures[ARENA_COLUMNS] = {
-	[ARENA_INDEX] = FIG_COUNT,
-	[ARENA_SYSTEM] = FIG_SYSTEM_BYTES,
-	[ARENA_LIVE] = FIG_LIVE_BYTES,
-	[ARENA_FREE] = FIG_FREE_BYTES,
-	[ARENA_RESIDENT] = FIG_FREE_RESIDENT_BYTES,
-	[ARENA_TRIMMABLE] = FIG_TRIMMABLE_BYTES,
-	[ARENA_PINNED] = FIG_PINNED_BYTES,
-	[ARENA_CHUNKS] = FIG_FREE_CHUNKS,
-	[ARENA_LARGEST] = FIG_LARGEST_FREE_BYTES,
-	[ARENA_FRAG] = FIG_FRAG,
-	[ARENA_THREADS] = FIG_ATTACHED_THREADS,
-	[ARENA_TREND] = FIG_COUNT,
-};
+static void columns_of(struct table_column out[SHOWN_COLUMNS])
+{
+	for (unsigned i = 0; i < SHOWN_COLUMNS; i++) {
+		enum figure f = columns[i].figure;
+
+		out[i] = columns[i].column;
+		if (f != FIG_COUNT)
+			out[i].heading = figure_heading(f, out[i].width);
+	}
+}
 
 /* ---- order ---- */
 
@@ -70,7 +70,7 @@ static bool change_of(const struct arena_row *row, const struct sample *since,
 static bool sort_value(const struct arena_row *row, const struct sample *since,
 		       enum arena_column column, double *value)
 {
-	enum figure f = figures[column];
+	enum figure f = columns[column].figure;
 
 	if (column == ARENA_TREND)
 		return change_of(row, since, value);
@@ -207,12 +207,13 @@ static void cell_text(struct text *text, const struct arena_row *arena,
 		else
 			text_char(text, '-');
 	} else {
-		view_figure(text, &arena->fig, figures[column]);
+		view_figure(text, &arena->fig, columns[column].figure);
 	}
 }
 
 static void row_draw(const struct drawing *drawing, const struct area *area, unsigned row,
-		     const struct table *table, unsigned i)
+		     const struct table *table, const struct table_column *shown,
+		     unsigned i)
 {
 	const struct screen *screen = drawing->screen;
 	const struct sample *since = screen->arenas.since;
@@ -224,7 +225,7 @@ static void row_draw(const struct drawing *drawing, const struct area *area, uns
 		if (column == BAR)
 			continue;
 		cell_text(line_start(&line), arena, since, column);
-		table_cell(area, row, table, columns, column, line.buf,
+		table_cell(area, row, table, shown, column, line.buf,
 			   column == screen->arenas.sort ? INK_VALUE : INK_TEXT);
 	}
 	if (arena->index == screen->arenas.selected)
@@ -232,6 +233,13 @@ static void row_draw(const struct drawing *drawing, const struct area *area, uns
 	if (table->width[BAR])
 		bar(drawing, area, row, table, arena);
 	area_spot(area, row, 0, area->rect.columns, SPOT_ROW, i);
+}
+
+static const char *sorted_by(enum arena_column column)
+{
+	enum figure f = columns[column].figure;
+
+	return f == FIG_COUNT ? columns[column].column.heading : figure_label(f);
 }
 
 static void summary(const struct drawing *drawing)
@@ -245,7 +253,7 @@ static void summary(const struct drawing *drawing)
 	text_u64(text, screen->sample->arena_count);
 	text_string(text, screen->sample->arena_count == 1 ? " arena" : " arenas");
 	text_string(text, ", sorted by ");
-	text_string(text, columns[arenas->sort].heading);
+	text_string(text, sorted_by(arenas->sort));
 	text_string(text, arenas->ascending ? ", least first" : ", most first");
 	if (arenas->filter && *arenas->filter) {
 		text_string(text, "; ");
@@ -271,8 +279,8 @@ void arenas_draw(const struct drawing *drawing)
 	const struct screen *screen = drawing->screen;
 	struct area area = area_of(drawing->canvas, &drawing->layout.main);
 	struct area body = area_of(drawing->canvas, &drawing->layout.body);
-	struct table table =
-		table_of(columns, SHOWN_COLUMNS, area.rect.columns, BAR, BAR_STRETCH);
+	struct table_column shown[SHOWN_COLUMNS];
+	struct table table;
 	unsigned first, visible = area.rect.rows - 1;
 
 	if (!pane_has_sample(&body, screen))
@@ -283,10 +291,12 @@ void arenas_draw(const struct drawing *drawing)
 		return;
 	}
 	summary(drawing);
-	table_headings(&area, 0, &table, columns, screen->arenas.sort);
+	columns_of(shown);
+	table = table_of(shown, SHOWN_COLUMNS, area.rect.columns, BAR, BAR_STRETCH);
+	table_headings(&area, 0, &table, shown, screen->arenas.sort);
 	if (!screen->arenas.count)
 		area_text(&area, 2, 2, "no arena matches the filter", INK_LABEL);
 	first = pane_first(screen->arenas.count, selected_row(screen), visible);
 	for (unsigned i = 0; i < visible && first + i < screen->arenas.count; i++)
-		row_draw(drawing, &area, i + 1, &table, first + i);
+		row_draw(drawing, &area, i + 1, &table, shown, first + i);
 }

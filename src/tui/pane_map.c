@@ -11,29 +11,28 @@
 enum { LIVE_BLOCK = 0x2588, LIVE_SHADE = '#' };
 
 struct look {
-	const char *label;
 	enum ink ink;
 	uint32_t mark;
 };
 
 /* The marks of enum memory, where the kinds are the same. */
 static const struct look looks[MAP_KINDS] = {
-	[MAP_LIVE] = {"live", INK_LIVE, LIVE_BLOCK},
-	[MAP_CACHED] = {"cached", INK_TCACHE, 'c'},
-	[MAP_PINNED] = {"pinned", INK_PINNED, 'x'},
-	[MAP_TRIMMABLE] = {"trimmable", INK_TRIMMABLE, 0x2591},
-	[MAP_RETAINED] = {"retained", INK_RETAINED, 0x2592},
-	[MAP_RETURNED] = {"returned", INK_RETURNED, 0xb7},
-	[MAP_OWN] = {"overhead", INK_ALLOCATOR, '+'},
-	[MAP_FOREIGN] = {"foreign", INK_OTHER, 'f'},
-	[MAP_DOUBT] = {"in doubt", INK_WARNING, '?'},
-	[MAP_UNREAD] = {"swapped out", INK_OTHER, 's'},
+	[MAP_LIVE] = {INK_LIVE, LIVE_BLOCK},
+	[MAP_CACHED] = {INK_TCACHE, 'c'},
+	[MAP_PINNED] = {INK_PINNED, 'x'},
+	[MAP_TRIMMABLE] = {INK_TRIMMABLE, 0x2591},
+	[MAP_RETAINED] = {INK_RETAINED, 0x2592},
+	[MAP_RETURNED] = {INK_RETURNED, 0xb7},
+	[MAP_OWN] = {INK_ALLOCATOR, '+'},
+	[MAP_FOREIGN] = {INK_OTHER, 'f'},
+	[MAP_DOUBT] = {INK_WARNING, '?'},
+	[MAP_UNREAD] = {INK_OTHER, 's'},
 };
 
-static const struct look top_look = {"top (t: not resident)", INK_TOP, 'T'};
+static const struct look top_look = {INK_TOP, 'T'};
 
 /* A top whose pages were given back, or never touched, costs nothing. */
-static const struct look top_returned_look = {"top", INK_RETURNED, 't'};
+static const struct look top_returned_look = {INK_RETURNED, 't'};
 
 static const struct look *look_of(const struct map_cell *cell)
 {
@@ -132,14 +131,15 @@ static void summary_line(const struct screen_map *shown, const struct area *area
 }
 
 static bool legend_entry(const struct area *area, enum palette palette, unsigned *row,
-			 unsigned *column, const struct look *look, uint64_t bytes)
+			 unsigned *column, const struct look *look, const char *label,
+			 uint64_t bytes)
 {
 	struct line line;
 	struct text *text = line_start(&line);
 	unsigned width;
 
 	text_char(text, ' ');
-	text_string(text, look->label);
+	text_string(text, label);
 	text_char(text, ' ');
 	units_bytes(text, bytes);
 	width = 1 + canvas_width(line.buf);
@@ -163,11 +163,12 @@ static void legend(const struct heap_map *map, const struct area *area,
 	for (unsigned kind = 0; kind < MAP_KINDS; kind++)
 		if (map->total.bytes[kind] &&
 		    !legend_entry(area, palette, &row, &column, &looks[kind],
+				  map_kind_name((enum map_kind)kind),
 				  map->total.bytes[kind]))
 			return;
 	if (map->total.top_bytes)
 		legend_entry(area, palette, &row, &column, &top_look,
-			     map->total.top_bytes);
+			     "top (t: not resident)", map->total.top_bytes);
 }
 
 /* ---- the grid ---- */
@@ -245,7 +246,7 @@ static void cell_chunks(const struct map_cell *cell, struct text *text)
 		text_string(text, "chunks that begin here");
 		count_of(text, cell->live_chunks, "live");
 		count_of(text, cell->free_chunks, "free");
-		count_of(text, cell->cached_chunks, "cached");
+		count_of(text, cell->cached_chunks, "tcache");
 	}
 	if (cell->largest_free_bytes) {
 		text_string(text, "; largest free one ");
@@ -260,7 +261,7 @@ static void cell_kinds(const struct map_cell *cell, struct text *text)
 			continue;
 		if (text->length)
 			text_string(text, ", ");
-		text_string(text, looks[kind].label);
+		text_string(text, map_kind_name((enum map_kind)kind));
 		text_char(text, ' ');
 		units_bytes(text, cell->bytes[kind]);
 	}

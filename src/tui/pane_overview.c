@@ -4,18 +4,7 @@
 #include "tui/pane.h"
 #include "view/view.h"
 
-enum { VALUE_WIDTH = 6 };
-
-static const enum figure kinds[MEMORY_KINDS] = {
-	[MEMORY_LIVE] = FIG_LIVE_RESIDENT_BYTES,
-	[MEMORY_TRIMMABLE] = FIG_TRIMMABLE_BYTES,
-	[MEMORY_PINNED] = FIG_PINNED_BYTES,
-	[MEMORY_RETAINED] = FIG_RETAINED_BYTES,
-	[MEMORY_MMAPPED] = FIG_MMAPPED_RESIDENT_BYTES,
-	[MEMORY_OVERHEAD] = FIG_ALLOCATOR_RESIDENT_BYTES,
-	[MEMORY_OTHER] = FIG_OTHER_RESIDENT_BYTES,
-	[MEMORY_RETURNED] = FIG_FREE_BYTES, /* less what is resident of it */
-};
+enum { VALUE_WIDTH = 6, KEY_LABEL = 9 };
 
 /* What the bar needs: RSS and its parts. */
 static bool has_parts(const struct figures *fig)
@@ -27,11 +16,13 @@ static bool has_parts(const struct figures *fig)
 
 static bool part(const struct figures *fig, enum memory kind, uint64_t *bytes)
 {
+	enum figure f =
+		kind == MEMORY_RETURNED ? FIG_FREE_BYTES : memory_info[kind].figure;
 	uint64_t resident;
 
-	if (!figure_has(fig, kinds[kind]))
+	if (!figure_has(fig, f))
 		return false;
-	*bytes = fig->v[kinds[kind]].u;
+	*bytes = fig->v[f].u;
 	if (kind != MEMORY_RETURNED)
 		return true;
 	if (!figure_has(fig, FIG_FREE_RESIDENT_BYTES))
@@ -112,7 +103,7 @@ static void legend_entry(const struct drawing *drawing, const struct area *area,
 	uint64_t bytes;
 
 	pane_swatch(area, at->row, at->column, drawing->screen->palette, kind);
-	area_text(area, at->row, at->column + 2, memory_info[kind].label, INK_LABEL);
+	area_text(area, at->row, at->column + 2, memory_label(kind), INK_LABEL);
 	if (part(fig, kind, &bytes))
 		units_bytes(text, bytes);
 	else
@@ -159,40 +150,37 @@ static void legend(const struct drawing *drawing)
 
 /* The most telling ones first; those that a source does not have leave their place to
  * others. */
-static const struct {
-	enum figure figure;
-	const char *label;
-} key_figures[] = {
-	{FIG_LIVE_BYTES, "live"},
-	{FIG_FREE_BYTES, "free"},
-	{FIG_FREE_CHUNKS, "chunks"},
-	{FIG_LARGEST_FREE_BYTES, "largest"},
-	{FIG_FRAG, "frag"},
-	{FIG_SLACK, "slack"},
-	{FIG_LARGEST_HOLE_BYTES, "hole"},
-	{FIG_ARENAS, "arenas"},
-	{FIG_SWAP_BYTES, "swap"},
-	{FIG_ANON_HUGE_BYTES, "huge"},
-	{FIG_TOP_BYTES, "top"},
-	{FIG_TCACHE_BYTES, "tcache"},
-	{FIG_MAPPINGS, "mappings"},
-	{FIG_SYSTEM_BYTES, "system"},
-	{FIG_PSS_BYTES, "pss"},
-	{FIG_ATTACHED_THREADS, "threads"},
-	{FIG_ACTIVE_BYTES, "active"},
-	{FIG_DIRTY_BYTES, "dirty"},
-	{FIG_MUZZY_BYTES, "muzzy"},
-	{FIG_HEAP_RESIDENT_BYTES, "heap"},
-	{FIG_MAPPED_BYTES, "mapped"},
-	{FIG_UNMAPPED_BYTES, "unmapped"},
-	{FIG_SAMPLE_COST_NS, "cost"},
-	{FIG_FAILED_ALLOCATIONS, "failed"},
+static const enum figure key_figures[] = {
+	FIG_LIVE_BYTES,
+	FIG_FREE_BYTES,
+	FIG_FREE_CHUNKS,
+	FIG_LARGEST_FREE_BYTES,
+	FIG_FRAG,
+	FIG_SLACK,
+	FIG_LARGEST_HOLE_BYTES,
+	FIG_ARENAS,
+	FIG_SWAP_BYTES,
+	FIG_ANON_HUGE_BYTES,
+	FIG_TOP_BYTES,
+	FIG_TCACHE_BYTES,
+	FIG_MAPPINGS,
+	FIG_SYSTEM_BYTES,
+	FIG_PSS_BYTES,
+	FIG_ATTACHED_THREADS,
+	FIG_ACTIVE_BYTES,
+	FIG_DIRTY_BYTES,
+	FIG_MUZZY_BYTES,
+	FIG_HEAP_RESIDENT_BYTES,
+	FIG_MAPPED_BYTES,
+	FIG_UNMAPPED_BYTES,
+	FIG_SAMPLE_COST_NS,
+	FIG_FAILED_ALLOCATIONS,
 };
 
 bool overview_tells(enum figure f)
 {
 	for (size_t i = 0; i < sizeof(key_figures) / sizeof(key_figures[0]); i++)
-		if (key_figures[i].figure == f)
+		if (key_figures[i] == f)
 			return true;
 	return graph_tells(f);
 }
@@ -201,12 +189,12 @@ static void figure(const struct drawing *drawing, const struct area *area, unsig
 		   unsigned place)
 {
 	struct rect at = grid_place(area, place, LAYOUT_FIGURE_COLUMNS);
-	enum figure f = key_figures[i].figure;
+	enum figure f = key_figures[i];
 	struct screen_trend trend = pane_trend(drawing->screen, f);
-	unsigned value_end = at.column + 9 + VALUE_WIDTH;
+	unsigned value_end = at.column + KEY_LABEL + VALUE_WIDTH;
 	struct line line;
 
-	area_text(area, at.row, at.column, key_figures[i].label, INK_LABEL);
+	area_text(area, at.row, at.column, figure_heading(f, KEY_LABEL), INK_LABEL);
 	view_figure(line_start(&line), &drawing->screen->sample->fig, f);
 	area_right(area, at.row, value_end, line.buf, INK_VALUE);
 	pane_arrow(area, at.row, value_end + 1, f, &trend);
@@ -225,7 +213,7 @@ static void figures(const struct drawing *drawing)
 
 	for (size_t i = 0; i < sizeof(key_figures) / sizeof(key_figures[0]); i++)
 		if (place < LAYOUT_FIGURES &&
-		    is_shown(&drawing->screen->sample->fig, key_figures[i].figure))
+		    is_shown(&drawing->screen->sample->fig, key_figures[i]))
 			figure(drawing, &area, (unsigned)i, place++);
 }
 

@@ -10,7 +10,7 @@ static const struct table_column columns[COLUMNS] = {
 	[COMM] = {"name", 16, 1, true},
 	[ALLOCATOR] = {"allocator", 12, 5, true},
 	[RSS] = {"rss", 5, 2, false},
-	[FREE] = {"free", 5, 3, false},
+	[FREE] = {"free res", 8, 3, false},
 	[FRAG] = {"frag", 5, 4, false},
 	[NOTE] = {"", 18, 6, true},
 };

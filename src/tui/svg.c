@@ -163,7 +163,7 @@ static void graph(struct text *text, const struct screen *screen, unsigned place
 
 	graph_points(screen, graph.figure, point, POINTS);
 	scale = plot_scale_of(point, POINTS, unit);
-	text_string(title, graph.title);
+	text_string(title, figure_title(graph.figure));
 	if (scale.is_log)
 		text_string(title, " (log)");
 	if (screen->sample) {

@@ -13,17 +13,12 @@
 
 static const struct {
 	enum figure f;
-	const char *words;
-	const char *class;
+	const char *class; /* of its colour in a page */
 } report_part[REPORT_PARTS] = {
-	{FIG_LIVE_RESIDENT_BYTES, "held by the program", "live"},
-	{FIG_TCACHE_BYTES, "free; kept in thread caches", "cached"},
-	{FIG_MMAPPED_RESIDENT_BYTES, "held, in mappings of their own", "mapped"},
-	{FIG_TRIMMABLE_BYTES, "free; a trim gives it back", "trimmable"},
-	{FIG_PINNED_BYTES, "free; pinned by what is held", "pinned"},
-	{FIG_RETAINED_BYTES, "free; a trim leaves it", "retained"},
-	{FIG_ALLOCATOR_RESIDENT_BYTES, "malloc's own records", "own"},
-	{FIG_OTHER_RESIDENT_BYTES, "not malloc's", "other"},
+	{FIG_LIVE_RESIDENT_BYTES, "live"},	{FIG_TCACHE_BYTES, "cached"},
+	{FIG_MMAPPED_RESIDENT_BYTES, "mapped"}, {FIG_TRIMMABLE_BYTES, "trimmable"},
+	{FIG_PINNED_BYTES, "pinned"},		{FIG_RETAINED_BYTES, "retained"},
+	{FIG_ALLOCATOR_RESIDENT_BYTES, "own"},	{FIG_OTHER_RESIDENT_BYTES, "other"},
 };
 
 /* ---- writing ---- */
@@ -92,12 +87,12 @@ unsigned report_parts(const struct figures *fig, struct report_share out[REPORT_
 
 		if (!figure_has(fig, f) || (f == FIG_TCACHE_BYTES && !has_cached))
 			continue;
-		*share = (struct report_share){fig->v[f].u, report_part[i].words,
+		*share = (struct report_share){fig->v[f].u, figure_title(f),
 					       report_part[i].class};
 		if (f == FIG_LIVE_RESIDENT_BYTES && has_cached)
 			share->bytes -= cached;
 		else if (f == FIG_LIVE_RESIDENT_BYTES)
-			share->words = "held, or in thread caches";
+			share->words = "live, or in thread caches";
 		count++;
 	}
 	return count;

@@ -220,15 +220,15 @@ enum { ARENA_FIGURES = sizeof(arena_figure) / sizeof(*arena_figure) };
 
 static void arenas(struct report_out *out, const struct sample *sample)
 {
-	static const char *const names[] = {
-		"arena", "live", "free",   "resident",	   "trimmable", "pinned",
-		"kept",	 "top",	 "chunks", "largest hole", "threads",	"frag"};
+	const char *names[ARENA_FIGURES + 1] = {"arena"};
 	unsigned order[ARENAS];
 	unsigned count = report_arenas(sample, order, ARENAS);
 
 	if (!count)
 		return;
 	element(out, "h2", NULL, "Arenas");
+	for (unsigned f = 0; f < ARENA_FIGURES; f++)
+		names[f + 1] = figure_label(arena_figure[f]);
 	headings(out, names, ARENA_FIGURES + 1);
 	for (unsigned i = 0; i < count; i++) {
 		const struct arena_row *row = &sample->arena[order[i]];

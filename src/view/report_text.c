@@ -179,19 +179,25 @@ static void others(struct report_out *out, const struct report *report)
 
 /* ---- how broken it is ---- */
 
+static const struct {
+	enum figure f;
+	int columns;
+} arena_figure[] = {
+	{FIG_LIVE_BYTES, 6},	      {FIG_FREE_BYTES, 6},
+	{FIG_FREE_RESIDENT_BYTES, 8}, {FIG_TRIMMABLE_BYTES, 6},
+	{FIG_PINNED_BYTES, 6},	      {FIG_TOP_BYTES, 6},
+	{FIG_FREE_CHUNKS, 6},	      {FIG_LARGEST_HOLE_BYTES, 6},
+	{FIG_ATTACHED_THREADS, 6},    {FIG_FRAG, 6},
+};
+
+enum { ARENA_FIGURES = sizeof(arena_figure) / sizeof(*arena_figure) };
+
 static void arena(struct report_out *out, const struct arena_row *row)
 {
-	static const enum figure columns[] = {
-		FIG_LIVE_BYTES,		 FIG_FREE_BYTES,
-		FIG_FREE_RESIDENT_BYTES, FIG_TRIMMABLE_BYTES,
-		FIG_PINNED_BYTES,	 FIG_TOP_BYTES,
-		FIG_FREE_CHUNKS,	 FIG_LARGEST_HOLE_BYTES,
-		FIG_ATTACHED_THREADS,	 FIG_FRAG,
-	};
-
 	report_say(out, "  %5u", row->index);
-	for (unsigned i = 0; i < sizeof(columns) / sizeof(*columns); i++)
-		report_say(out, " %6s", report_figure(&row->fig, columns[i]).s);
+	for (unsigned i = 0; i < ARENA_FIGURES; i++)
+		report_say(out, " %*s", arena_figure[i].columns,
+			   report_figure(&row->fig, arena_figure[i].f).s);
 	text_char(&out->text, '\n');
 }
 
@@ -202,8 +208,12 @@ static void arenas(struct report_out *out, const struct sample *sample)
 
 	if (!count)
 		return;
-	report_say(out, "  arena   live   free  frres   trim    pin    top  chunk   hole"
-			"    thr   frag\n");
+	report_say(out, "  arena");
+	for (unsigned i = 0; i < ARENA_FIGURES; i++)
+		report_say(out, " %*s", arena_figure[i].columns,
+			   figure_heading(arena_figure[i].f,
+					  (size_t)arena_figure[i].columns));
+	text_char(&out->text, '\n');
 	for (unsigned i = 0; i < count; i++)
 		arena(out, &sample->arena[order[i]]);
 	if (count < sample->arena_count)

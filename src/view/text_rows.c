@@ -33,7 +33,7 @@ static void choose(struct view *view, const struct row *row)
 
 		if (f == FIG_COUNT || !row_has(row, f))
 			continue;
-		used += 1 + figure_info[f].width;
+		used += 1 + figure_width(f);
 		if (used > view->options.columns)
 			return;
 		view->chosen[f] = true;
@@ -64,7 +64,7 @@ static void headings(struct view *view)
 	}
 	for (unsigned f = 0; f < FIG_COUNT; f++)
 		if (view->chosen[f])
-			right(text, figure_info[f].heading, 1 + figure_info[f].width);
+			right(text, figure_info[f].heading, 1 + figure_width(f));
 	text_string(text, " status\n");
 }
 
@@ -125,7 +125,7 @@ static void value(struct text *text, const struct row *row, enum figure f)
 	size_t from = text->length;
 
 	view_figure(text, row->fig, f);
-	text_align_right(text, from, figure_info[f].width);
+	text_align_right(text, from, figure_width(f));
 }
 
 static void status(struct text *text, const struct row *row)

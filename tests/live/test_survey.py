@@ -40,8 +40,8 @@ def survey(pid, *words):
 
 # A figure of an arena's row, and the kinds of a map that make it up.
 SAME = {
-    "live_bytes": ("live", "malloc's own", "foreign"),
-    "tcache_bytes": ("cached",),
+    "live_bytes": ("live", "allocator", "foreign"),
+    "tcache_bytes": ("tcache",),
     "free_bytes": ("pinned", "trimmable", "retained", "returned"),
     "pinned_bytes": ("pinned",),
     "trimmable_bytes": ("trimmable",),
@@ -85,7 +85,7 @@ def map_differences(target):
 
 
 KINDS = (
-    "live", "cached", "pinned", "trimmable", "retained", "returned", "malloc's own",
+    "live", "tcache", "pinned", "trimmable", "retained", "returned", "allocator",
     "foreign", "in doubt", "swapped out",
 )
 

@@ -290,6 +290,6 @@ bool world_next(struct world *world, struct sample *sample)
 	figure_set(fig, FIG_LARGEST_FREE_BYTES, (uint64_t)world->largest);
 	figure_set(fig, FIG_FREE_CHUNKS,
 		   (uint64_t)(world->crumbs / world->chunk_bytes) + 1);
-	figure_set_ratio(fig, FIG_FRAG, 1 - world->largest / free_bytes);
+	figures_derive(fig);
 	return true;
 }

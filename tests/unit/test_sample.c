@@ -18,14 +18,77 @@ static void every_figure_is_described(void **state)
 		const struct figure_info *info = &figure_info[f];
 
 		assert_non_null(info->name);
-		assert_non_null(info->heading);
-		assert_true(strlen(info->heading) <= info->width);
 		assert_in_range(info->scope, SCOPE_PROCESS, SCOPE_BOTH);
 		assert_true(info->meaning && *info->meaning);
 		assert_true(info->meaning[strlen(info->meaning) - 1] == '.');
 		if (info->rank)
-			assert_true(*info->heading);
+			assert_non_null(info->heading);
+		if (info->heading)
+			assert_in_range(strlen(info->heading), 1, figure_width(f));
+		if (info->label)
+			assert_in_range(strlen(info->label), 1, FIGURE_LABEL_COLUMNS);
+		if (info->title)
+			assert_in_range(strlen(info->title), 1, FIGURE_TITLE_COLUMNS);
+		assert_int_equal(!info->heading, !info->label);
 	}
+}
+
+/* A heading, a label or a title stands for one figure, in whichever view. */
+static void no_two_figures_share_a_word(void **state)
+{
+	(void)state;
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		for (unsigned g = 0; g < f; g++) {
+			assert_string_not_equal(figure_label(f), figure_label(g));
+			assert_string_not_equal(figure_title(f), figure_title(g));
+			if (figure_info[f].heading && figure_info[g].heading)
+				assert_string_not_equal(figure_info[f].heading,
+							figure_info[g].heading);
+		}
+}
+
+/* A column's heading is the label where that fits. */
+static void headings_fit(void **state)
+{
+	(void)state;
+	assert_string_equal(figure_heading(FIG_TRIMMABLE_BYTES, 9), "trimmable");
+	assert_string_equal(figure_heading(FIG_TRIMMABLE_BYTES, 8), "trim");
+	assert_string_equal(figure_heading(FIG_UNUSABLE_FOR_BYTES, 5),
+			    "unusable_for_bytes");
+	assert_string_equal(figure_title(FIG_FRAG), "frag");
+}
+
+static struct figures derived(uint64_t largest, uint64_t free_bytes, uint64_t live)
+{
+	struct figures fig = {0};
+
+	figure_set(&fig, FIG_LARGEST_FREE_BYTES, largest);
+	figure_set(&fig, FIG_FREE_BYTES, free_bytes);
+	figure_set(&fig, FIG_LIVE_BYTES, live);
+	figure_set(&fig, FIG_LIVE_RESIDENT_BYTES, 300);
+	figure_set(&fig, FIG_FREE_RESIDENT_BYTES, 100);
+	figures_derive(&fig);
+	return fig;
+}
+
+/* What cannot be known from what is there is absent. */
+static void formulas(void **state)
+{
+	struct figures fig = derived(100, 400, 200);
+
+	(void)state;
+	assert_true(fig.v[FIG_FRAG].d == 0.75);
+	assert_true(fig.v[FIG_SLACK].d == 2);
+	fig = derived(0, 0, 0);
+	assert_true(fig.v[FIG_FRAG].d == 0);
+	assert_false(figure_has(&fig, FIG_SLACK));
+	fig = derived(401, 400, 200);
+	assert_false(figure_has(&fig, FIG_FRAG));
+	fig = (struct figures){0};
+	figure_set(&fig, FIG_FREE_BYTES, 400);
+	figures_derive(&fig);
+	assert_false(figure_has(&fig, FIG_FRAG));
+	assert_false(figure_has(&fig, FIG_SLACK));
 }
 
 static void names_and_ranks_are_unique(void **state)
@@ -302,6 +365,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_figure_is_described),
+		cmocka_unit_test(no_two_figures_share_a_word),
+		cmocka_unit_test(headings_fit),
+		cmocka_unit_test(formulas),
 		cmocka_unit_test(names_and_ranks_are_unique),
 		cmocka_unit_test(names_are_words),
 		cmocka_unit_test(figures_come_and_go),

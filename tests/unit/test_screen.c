@@ -76,8 +76,7 @@ static void fill_arena(struct arena_row *row, unsigned i)
 	figure_set(fig, FIG_FREE_CHUNKS, part * 13369);
 	figure_set(fig, FIG_LARGEST_FREE_BYTES, 91443 - i * 4096);
 	figure_set(fig, FIG_TOP_BYTES, 40000);
-	figure_set_ratio(fig, FIG_FRAG,
-			 1 - (91443.0 - i * 4096) / (double)(part * 11000000));
+	figures_derive(fig);
 	figure_set(fig, FIG_ATTACHED_THREADS, i % 3);
 	if (row->bins)
 		fill_bins(row->bins, i);

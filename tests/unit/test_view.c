@@ -289,9 +289,18 @@ static void text_notes(void **state)
 	"muzzy_bytes,heap_resident_bytes,mapped_bytes,unmapped_bytes,"                   \
 	"largest_extent_bytes,slab_bytes,slab_free_bytes,peak_mapped_bytes,"             \
 	"reserved_bytes,heap_threads,anon_huge_bytes,huge_page_bytes,"                   \
-	"swapped_in_bytes,skew_bytes\n"
+	"swapped_in_bytes,skew_bytes"
 
-/* The names are released: this list changes by additions only. */
+/* What was released stays, in its order; figures that came later follow it. */
+static void begins(const char *row, const char *released)
+{
+	size_t length = strlen(released);
+
+	assert_true(strlen(row) > length);
+	assert_memory_equal(row, released, length);
+	assert_non_null(strchr(",}\n", row[length]));
+}
+
 static void csv_header(void **state)
 {
 	struct view_options options = csv;
@@ -302,7 +311,7 @@ static void csv_header(void **state)
 	view = open_view(options);
 	assert_int_equal(view_header(view), 0);
 	view_close(view);
-	assert_string_equal(written(), CSV_HEADER);
+	begins(written(), CSV_HEADER);
 	view = open_view(csv);
 	assert_int_equal(view_header(view), 0);
 	view_close(view);
@@ -313,19 +322,19 @@ static void csv_row_of_all(void **state)
 {
 	(void)state;
 	fill(&sample->fig);
-	assert_string_equal(rows(csv), "2026-11-21T05:17:43.123Z,4711,server,glibc-2.36,"
-				       "heap,complete,,,,0,1000,2000,"
-				       "3000,4000,5000,6000,7000,8000,9000,10000,11000,"
-				       "12000,13000,14000,15000,16000,"
-				       "17000,18000,19000,20000,21000,22000,23000,24000,"
-				       "25000,26000,27000,0.4375,"
-				       "0.4531,30000,0.4844,32000,33000,34000,35000,"
-				       "36000,37000,38000,39000,40000,"
-				       "41000,42000,43000,44000,45000,46000,"
-				       "47000,48000,49000,50000,51000,52000,"
-				       "53000,54000,55000,56000,57000,58000,59000,"
-				       "60000,61000,62000,63000,64000,65000,"
-				       "66000,67000,68000,69000\n");
+	begins(rows(csv), "2026-11-21T05:17:43.123Z,4711,server,glibc-2.36,"
+			  "heap,complete,,,,0,1000,2000,"
+			  "3000,4000,5000,6000,7000,8000,9000,10000,11000,"
+			  "12000,13000,14000,15000,16000,"
+			  "17000,18000,19000,20000,21000,22000,23000,24000,"
+			  "25000,26000,27000,0.4375,"
+			  "0.4531,30000,0.4844,32000,33000,34000,35000,"
+			  "36000,37000,38000,39000,40000,"
+			  "41000,42000,43000,44000,45000,46000,"
+			  "47000,48000,49000,50000,51000,52000,"
+			  "53000,54000,55000,56000,57000,58000,59000,"
+			  "60000,61000,62000,63000,64000,65000,"
+			  "66000,67000,68000,69000");
 }
 
 static size_t commas(const char *line)
@@ -395,41 +404,40 @@ static void json_row_of_all(void **state)
 {
 	(void)state;
 	fill(&sample->fig);
-	assert_string_equal(
-		rows(json),
-		"{\"time\":\"2026-11-21T05:17:43.123Z\",\"pid\":4711,\"comm\":\"server\","
-		"\"allocator\":\"glibc-2.36\",\"source\":\"heap\",\"status\":"
-		"\"complete\","
-		"\"rss_bytes\":0,\"live_resident_bytes\":1000,\"trimmable_bytes\":2000,"
-		"\"pinned_bytes\":3000,\"retained_bytes\":4000,\"mmapped_resident_"
-		"bytes\":5000,"
-		"\"allocator_resident_bytes\":6000,\"other_resident_bytes\":7000,"
-		"\"pss_bytes\":8000,\"swap_bytes\":9000,\"mappings\":10000,"
-		"\"system_bytes\":11000,\"live_bytes\":12000,\"free_bytes\":13000,"
-		"\"free_resident_bytes\":14000,\"free_chunks\":15000,"
-		"\"largest_free_bytes\":16000,\"largest_hole_bytes\":17000,\"top_bytes\":"
-		"18000,"
-		"\"fast_chunks\":19000,\"fast_bytes\":20000,\"tcache_chunks\":21000,"
-		"\"tcache_bytes\":22000,\"mmapped_chunks\":23000,\"mmapped_bytes\":24000,"
-		"\"foreign_bytes\":25000,\"arenas\":26000,\"attached_threads\":27000,"
-		"\"frag\":0.4375,\"unusable\":0.4531,\"unusable_for_bytes\":30000,"
-		"\"slack\":0.4844,\"trim_threshold_bytes\":32000,\"mmap_threshold_"
-		"bytes\":33000,"
-		"\"mallinfo2\":{\"arena\":34000,\"ordblks\":35000,\"smblks\":36000,"
-		"\"hblks\":37000,\"hblkhd\":38000,\"usmblks\":39000,\"fsmblks\":40000,"
-		"\"uordblks\":41000,\"fordblks\":42000,\"keepcost\":43000},"
-		"\"in_doubt_bytes\":44000,\"pause_ns\":45000,\"read_ns\":46000,"
-		"\"growth_events\":47000,\"growth_bytes\":48000,\"failed_allocations\":"
-		"49000,\"sample_cost_ns\":50000,\"sample_age_ns\":51000,"
-		"\"sample_interval_ns\":52000,\"missed_samples\":53000,"
-		"\"active_bytes\":54000,\"dirty_bytes\":55000,\"muzzy_bytes\":56000,"
-		"\"heap_resident_bytes\":57000,\"mapped_bytes\":58000,"
-		"\"unmapped_bytes\":59000,\"largest_extent_bytes\":60000,"
-		"\"slab_bytes\":61000,\"slab_free_bytes\":62000,"
-		"\"peak_mapped_bytes\":63000,\"reserved_bytes\":64000,"
-		"\"heap_threads\":65000,\"anon_huge_bytes\":66000,"
-		"\"huge_page_bytes\":67000,\"swapped_in_bytes\":68000,\"skew_bytes\":"
-		"69000}\n");
+	begins(rows(json),
+	       "{\"time\":\"2026-11-21T05:17:43.123Z\",\"pid\":4711,\"comm\":\"server\","
+	       "\"allocator\":\"glibc-2.36\",\"source\":\"heap\",\"status\":"
+	       "\"complete\","
+	       "\"rss_bytes\":0,\"live_resident_bytes\":1000,\"trimmable_bytes\":2000,"
+	       "\"pinned_bytes\":3000,\"retained_bytes\":4000,\"mmapped_resident_"
+	       "bytes\":5000,"
+	       "\"allocator_resident_bytes\":6000,\"other_resident_bytes\":7000,"
+	       "\"pss_bytes\":8000,\"swap_bytes\":9000,\"mappings\":10000,"
+	       "\"system_bytes\":11000,\"live_bytes\":12000,\"free_bytes\":13000,"
+	       "\"free_resident_bytes\":14000,\"free_chunks\":15000,"
+	       "\"largest_free_bytes\":16000,\"largest_hole_bytes\":17000,\"top_bytes\":"
+	       "18000,"
+	       "\"fast_chunks\":19000,\"fast_bytes\":20000,\"tcache_chunks\":21000,"
+	       "\"tcache_bytes\":22000,\"mmapped_chunks\":23000,\"mmapped_bytes\":24000,"
+	       "\"foreign_bytes\":25000,\"arenas\":26000,\"attached_threads\":27000,"
+	       "\"frag\":0.4375,\"unusable\":0.4531,\"unusable_for_bytes\":30000,"
+	       "\"slack\":0.4844,\"trim_threshold_bytes\":32000,\"mmap_threshold_"
+	       "bytes\":33000,"
+	       "\"mallinfo2\":{\"arena\":34000,\"ordblks\":35000,\"smblks\":36000,"
+	       "\"hblks\":37000,\"hblkhd\":38000,\"usmblks\":39000,\"fsmblks\":40000,"
+	       "\"uordblks\":41000,\"fordblks\":42000,\"keepcost\":43000},"
+	       "\"in_doubt_bytes\":44000,\"pause_ns\":45000,\"read_ns\":46000,"
+	       "\"growth_events\":47000,\"growth_bytes\":48000,\"failed_allocations\":"
+	       "49000,\"sample_cost_ns\":50000,\"sample_age_ns\":51000,"
+	       "\"sample_interval_ns\":52000,\"missed_samples\":53000,"
+	       "\"active_bytes\":54000,\"dirty_bytes\":55000,\"muzzy_bytes\":56000,"
+	       "\"heap_resident_bytes\":57000,\"mapped_bytes\":58000,"
+	       "\"unmapped_bytes\":59000,\"largest_extent_bytes\":60000,"
+	       "\"slab_bytes\":61000,\"slab_free_bytes\":62000,"
+	       "\"peak_mapped_bytes\":63000,\"reserved_bytes\":64000,"
+	       "\"heap_threads\":65000,\"anon_huge_bytes\":66000,"
+	       "\"huge_page_bytes\":67000,\"swapped_in_bytes\":68000,\"skew_bytes\":"
+	       "69000");
 }
 
 #define JSON_START "{\"time\":\"2026-11-21T05:17:43.123Z\",\"pid\":4711,\"comm\":"
