@@ -183,39 +183,91 @@ static const struct stretch *stretch_at(const struct chunks *chunks, uint64_t ad
 	return &chunks->stretch[low - 1];
 }
 
+/* Pieces [LOW, HIGH), of which one covers an address. */
+struct among {
+	uint32_t low, high;
+};
+
+static uint32_t page_of(const struct stretch *stretch, uint64_t addr)
+{
+	return stretch->page +
+	       (uint32_t)((addr >> PAGE_SHIFT) - (stretch->start >> PAGE_SHIFT));
+}
+
+static struct among among_of(const struct chunks *chunks, const struct stretch *stretch,
+			     uint64_t addr)
+{
+	uint32_t page, last;
+
+	if (stretch->count == 1)
+		return (struct among){stretch->first, stretch->first + 1};
+	page = page_of(stretch, addr);
+	last = stretch->page + (uint32_t)pages_of(stretch);
+	return (struct among){
+		.low = chunks->first_on[page],
+		.high = page + 1 < last ? chunks->first_on[page + 1] + 1
+					: stretch->first + stretch->count,
+	};
+}
+
+/* The last that begins at or below ADDR. */
+static uint32_t settle(const struct chunks *chunks, struct among among, uint64_t addr)
+{
+	while (among.high - among.low > 1) {
+		uint32_t middle = among.low + (among.high - among.low) / 2;
+
+		if (chunk_addr(chunks, middle) <= addr)
+			among.low = middle;
+		else
+			among.high = middle;
+	}
+	return among.low;
+}
+
 uint32_t chunks_at(const struct chunks *chunks, uint64_t addr)
 {
 	const struct stretch *stretch;
-	uint32_t page, low, high;
 
 	if (addr < chunks->low || addr >= chunks->high)
 		return NO_CHUNK;
 	stretch = stretch_at(chunks, addr);
-	if (!stretch)
-		return NO_CHUNK;
-	if (stretch->count == 1)
-		return stretch->first;
-	page = stretch->page +
-	       (uint32_t)((addr >> PAGE_SHIFT) - (stretch->start >> PAGE_SHIFT));
-	low = chunks->first_on[page];
-	high = page + 1 < stretch->page + pages_of(stretch)
-		       ? chunks->first_on[page + 1] + 1
-		       : stretch->first + stretch->count;
-	/* The last that begins at or below ADDR. */
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
+	return stretch ? settle(chunks, among_of(chunks, stretch, addr), addr) : NO_CHUNK;
+}
 
-		if (chunk_addr(chunks, middle) <= addr)
-			low = middle;
-		else
-			high = middle;
+/* Neighbours often point into one stretch. Its index is brought near. */
+static const struct stretch *approach(const struct chunks *chunks,
+				      const struct stretch *near, uint64_t addr)
+{
+	if (!near || addr < near->start || addr >= near->end)
+		near = stretch_at(chunks, addr);
+	if (near && near->count > 1)
+		__builtin_prefetch(&chunks->first_on[page_of(near, addr)]);
+	return near;
+}
+
+void chunks_at_all(const struct chunks *chunks, const uint64_t *addr, unsigned count,
+		   uint32_t *at)
+{
+	const struct stretch *stretch[CHUNKS_AT_ONCE], *near = NULL;
+	struct among among[CHUNKS_AT_ONCE];
+
+	/* Whatever is waited for is asked for some hundred addresses before. */
+	for (unsigned i = 0; i < count; i++)
+		near = stretch[i] = approach(chunks, near, addr[i]);
+	for (unsigned i = 0; i < count; i++) {
+		if (!stretch[i])
+			continue;
+		among[i] = among_of(chunks, stretch[i], addr[i]);
+		__builtin_prefetch(
+			&chunks->key[among[i].low + (among[i].high - among[i].low) / 2]);
 	}
-	return low;
+	for (unsigned i = 0; i < count; i++)
+		at[i] = stretch[i] ? settle(chunks, among[i], addr[i]) : NO_CHUNK;
 }
 
 /* ---- runs of free memory ---- */
 
-/* A run of pieces that are free, or meant to be. */
+/* A run of pieces that are free. */
 struct run {
 	uint64_t start, end;
 	bool has_top;
@@ -234,22 +286,21 @@ static struct free_parts parts_of(const struct stretch *stretch, unsigned page_s
 /* Called with each run of free pieces of STRETCH. */
 typedef void run_fn(const struct stretch *stretch, const struct run *run, void *context);
 
-static bool is_free(const struct chunks *chunks, uint32_t i, chunk_gone_fn *gone,
-		    void *context)
+static bool is_free(const struct chunks *chunks, uint32_t i)
 {
 	unsigned kind = chunk_kind(chunks, i);
 
-	return kind == CHUNK_FREE || kind == CHUNK_TOP ||
-	       (gone && kind == CHUNK_USED && gone(i, context));
+	return kind == CHUNK_FREE || kind == CHUNK_TOP;
 }
 
+/* Among pieces FIRST to LAST of STRETCH. */
 static void each_run(const struct chunks *chunks, const struct stretch *stretch,
-		     chunk_gone_fn *gone, void *gone_context, run_fn *fn, void *context)
+		     uint32_t first, uint32_t last, run_fn *fn, void *context)
 {
 	struct run run = {0};
 
-	for (uint32_t i = stretch->first; i < stretch->first + stretch->count; i++) {
-		if (!is_free(chunks, i, gone, gone_context)) {
+	for (uint32_t i = first; i <= last; i++) {
+		if (!is_free(chunks, i)) {
 			if (run.end)
 				fn(stretch, &run, context);
 			run = (struct run){0};
@@ -311,38 +362,86 @@ uint64_t chunks_ask_pinning(struct chunks *chunks, struct pages *pages,
 {
 	struct asker asker = {chunks, pages, page_shift, 0};
 
-	for (uint32_t i = 0; i < chunks->stretch_count; i++)
-		each_run(chunks, &chunks->stretch[i], NULL, NULL, ask_run, &asker);
+	for (uint32_t i = 0; i < chunks->stretch_count; i++) {
+		const struct stretch *stretch = &chunks->stretch[i];
+
+		each_run(chunks, stretch, stretch->first,
+			 stretch->first + stretch->count - 1, ask_run, &asker);
+	}
 	return asker.pinned_bytes;
 }
 
 /* ---- what a trim would give back ---- */
 
 struct adder {
+	const struct chunks *chunks;
 	struct pages *pages;
 	unsigned page_shift;
-	uint64_t bytes;
+	uint64_t now_bytes, then_bytes;
 };
 
-static void add_run(const struct stretch *stretch, const struct run *run, void *context)
+static uint64_t run_bytes(struct adder *adder, const struct stretch *stretch,
+			  const struct run *run)
 {
-	struct adder *adder = context;
 	struct free_parts parts = parts_of(stretch, adder->page_shift, run);
 
 	if (stretch->arena == (unsigned)PINS_ALL_ARENAS) {
 		parts.from = run->start;
 		parts.to = run->end;
 	}
-	if (parts.from < parts.to)
-		adder->bytes += pages_resident_bytes(adder->pages, parts.from, parts.to);
+	return parts.from < parts.to
+		       ? pages_resident_bytes(adder->pages, parts.from, parts.to)
+		       : 0;
 }
 
-uint64_t chunks_trimmable(const struct chunks *chunks, struct pages *pages,
-			  unsigned page_shift, chunk_gone_fn *gone, void *context)
+static void add_now(const struct stretch *stretch, const struct run *run, void *context)
 {
-	struct adder adder = {pages, page_shift, 0};
+	struct adder *adder = context;
+
+	adder->now_bytes += run_bytes(adder, stretch, run);
+}
+
+/* The run that pieces FIRST to LAST would be, and those that there are in it. */
+static void add_then(struct adder *adder, const struct stretch *stretch, uint32_t first,
+		     uint32_t last)
+{
+	const struct run run = {
+		.start = chunk_addr(adder->chunks, first),
+		.end = chunk_addr(adder->chunks, last + 1),
+		.has_top = chunk_kind(adder->chunks, last) == CHUNK_TOP,
+	};
+
+	adder->then_bytes += run_bytes(adder, stretch, &run);
+	each_run(adder->chunks, stretch, first, last, add_now, adder);
+}
+
+/* What is free already makes no difference but beside what is gone. */
+static void add_stretch(struct adder *adder, const struct stretch *stretch,
+			const uint8_t *gone)
+{
+	const struct chunks *chunks = adder->chunks;
+	uint32_t at = stretch->first, end = stretch->first + stretch->count;
+	const uint8_t *next;
+
+	while (at < end && (next = memchr(gone + at, 1, end - at))) {
+		uint32_t first = (uint32_t)(next - gone), last = first;
+
+		while (first > stretch->first && is_free(chunks, first - 1))
+			first--;
+		while (last + 1 < end && (gone[last + 1] || is_free(chunks, last + 1)))
+			last++;
+		add_then(adder, stretch, first, last);
+		at = last + 1;
+	}
+}
+
+uint64_t chunks_unlocked(const struct chunks *chunks, struct pages *pages,
+			 unsigned page_shift, const uint8_t *gone)
+{
+	struct adder adder = {chunks, pages, page_shift, 0, 0};
 
 	for (uint32_t i = 0; i < chunks->stretch_count; i++)
-		each_run(chunks, &chunks->stretch[i], gone, context, add_run, &adder);
-	return adder.bytes;
+		add_stretch(&adder, &chunks->stretch[i], gone);
+	return adder.then_bytes > adder.now_bytes ? adder.then_bytes - adder.now_bytes
+						  : 0;
 }

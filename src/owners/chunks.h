@@ -75,22 +75,24 @@ int chunks_read(struct chunks *chunks, struct heap *heap, const struct regions *
 		uint64_t *doubt_bytes, struct fault *fault);
 void chunks_free(struct chunks *chunks);
 
-enum { NO_CHUNK = UINT32_MAX };
+enum { NO_CHUNK = UINT32_MAX, CHUNKS_AT_ONCE = 256 };
 
 /* The piece that covers ADDR, or NO_CHUNK. */
 uint32_t chunks_at(const struct chunks *chunks, uint64_t addr);
+
+/* The same of COUNT addresses, CHUNKS_AT_ONCE at most, into AT: several times as fast
+ * where they lie all over a large heap. */
+void chunks_at_all(const struct chunks *chunks, const uint64_t *addr, unsigned count,
+		   uint32_t *at);
 
 /* Marks (CHUNK_ASKED) the live chunks that share a resident page with free bytes which a
  * trim leaves there; how many such bytes there are. */
 uint64_t chunks_ask_pinning(struct chunks *chunks, struct pages *pages,
 			    unsigned page_shift);
 
-/* Whether chunk I is meant to be gone. */
-typedef bool chunk_gone_fn(uint32_t i, void *context);
-
-/* What malloc_trim would give back if the live chunks that GONE names were freed, and
- * were in no cache; all of their mapping where they have one. */
-uint64_t chunks_trimmable(const struct chunks *chunks, struct pages *pages,
-			  unsigned page_shift, chunk_gone_fn *gone, void *context);
+/* What malloc_trim would give back more if the live chunks of which GONE, a byte a piece,
+ * is 1 were freed, and were in no cache; all of their mapping where they have one. */
+uint64_t chunks_unlocked(const struct chunks *chunks, struct pages *pages,
+			 unsigned page_shift, const uint8_t *gone);
 
 #endif

@@ -1,23 +1,17 @@
 #include "owners/owners.h"
 
-#include "base/apart.h"
 #include "base/units.h"
-#include "owners/reach.h"
+#include "owners/again.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum {
 	PAGE_BLOCKS = 1024,
-	PLACES = MEMORY_SPANS, /* read again at once */
 	ROUNDS = 4,
 	CONTAINS = 20, /* times as many chunks below: a container */
-	NAMES_CPU_S = 2,
 };
-
-#define NAMES_BYTES (UINT64_C(256) << 20)
 
 /* One search. */
 struct search {
@@ -83,15 +77,6 @@ static void ask(struct search *search)
 
 /* ---- the second look ---- */
 
-/* Places that are read again together. */
-struct places {
-	struct span span[PLACES];
-	uint64_t value[PLACES];
-	uint32_t chunk[PLACES];
-	bool ok[PLACES];
-	unsigned count;
-};
-
 static void count_chunk(struct search *search, uint32_t i)
 {
 	struct owners *owners = search->owners;
@@ -108,60 +93,20 @@ static void count_chunk(struct search *search, uint32_t i)
 }
 
 /* A pointer that does not point there any more was on its way, or the chunk is gone. */
-static int look_again(struct search *search, struct places *places)
+static void on_chunk(uint32_t i, bool is_there, void *context)
 {
-	const struct chunks *chunks = &search->chunks;
-	int error = memory_fetch_many(search->memory, search->pages, places->span,
-				      places->count, places->ok);
+	struct search *search = context;
 
-	for (unsigned i = 0; i < places->count && !error; i++) {
-		uint32_t chunk = places->chunk[i];
-		uint64_t value = places->value[i];
-
-		if (places->ok[i] && value > chunk_addr(chunks, chunk) &&
-		    value < chunk_addr(chunks, chunk + 1)) {
-			count_chunk(search, chunk);
-			continue;
-		}
-		search->owners->unsure_chunks++;
-		search->owners->asked_chunks--;
-		search->owners->asked_bytes -= chunk_bytes(chunks, chunk);
+	if (is_there) {
+		count_chunk(search, i);
+		return;
 	}
-	places->count = 0;
-	return error;
-}
-
-static int count_asked(struct search *search)
-{
-	struct chunks *chunks = &search->chunks;
-	struct places places = {.count = 0};
-	int error = 0;
-
-	pages_forget(search->pages);
-	for (uint32_t i = 0; i < chunks->count && !error; i++) {
-		unsigned at = places.count;
-		uint64_t addr;
-
-		if (!(chunks->key[i] & CHUNK_ASKED))
-			continue;
-		if (!reach_place(&search->reach, i, &addr)) {
-			count_chunk(search, i);
-			continue;
-		}
-		places.chunk[at] = i;
-		places.span[at] = (struct span){addr, &places.value[at], sizeof(addr)};
-		if (++places.count == PLACES)
-			error = look_again(search, &places);
-	}
-	return error || !places.count ? error : look_again(search, &places);
+	search->owners->unsure_chunks++;
+	search->owners->asked_chunks--;
+	search->owners->asked_bytes -= chunk_bytes(&search->chunks, i);
 }
 
 /* ---- what would come back ---- */
-
-static bool is_gone(uint32_t i, void *context)
-{
-	return ((const uint8_t *)context)[i];
-}
 
 /* What else points to a chunk keeps it, but for the group's own. One round; whether
  * anything changed. */
@@ -193,28 +138,37 @@ static bool spare_shared(struct search *search, uint32_t group)
 	return changed;
 }
 
-static void foretell(struct search *search, uint32_t group, struct owner *owner,
-		     uint64_t now_bytes)
+/* The chunks of GROUP, and those that only they lead to. */
+static void choose_gone(struct search *search, uint32_t group)
 {
-	struct chunks *chunks = &search->chunks;
-	unsigned shift = search->memory->page_shift;
-	uint64_t then;
+	const struct chunks *chunks = &search->chunks;
+	const struct group *of = &search->reach.group[group];
 
 	reach_below(&search->reach, group, search->below);
-	for (uint32_t i = 0; i < chunks->count; i++)
-		search->gone[i] =
-			chunk_is_live(chunks, i) && search->below[search->reach.of[i]];
-	for (unsigned round = 0; round < ROUNDS; round++)
+	for (uint32_t i = 0; i < chunks->count; i++) {
+		uint32_t its = search->reach.of[i];
+
+		search->gone[i] = its != NO_GROUP && search->below[its];
+	}
+	for (unsigned round = 0; of->below_chunks && round < ROUNDS; round++)
 		if (!spare_shared(search, group))
 			break;
-	for (uint32_t i = 0; i < chunks->count; i++) {
+}
+
+static void foretell(struct search *search, uint32_t group, struct owner *owner)
+{
+	struct chunks *chunks = &search->chunks;
+
+	choose_gone(search, group);
+	for (uint32_t i = 0; search->reach.group[group].below_chunks && i < chunks->count;
+	     i++) {
 		if (!search->gone[i] || search->reach.of[i] == group)
 			continue;
 		owner->below_chunks++;
 		owner->below_bytes += chunk_bytes(chunks, i);
 	}
-	then = chunks_trimmable(chunks, search->pages, shift, is_gone, search->gone);
-	owner->unlocked_bytes = then > now_bytes ? then - now_bytes : 0;
+	owner->unlocked_bytes = chunks_unlocked(chunks, search->pages,
+						search->memory->page_shift, search->gone);
 }
 
 /* ---- the answers ---- */
@@ -298,13 +252,6 @@ static void fill_path(const struct search *search, uint32_t number, struct owner
 			fill_step(search, path[i], &owner->step[--at]);
 }
 
-/* What the owners are called, by rank. */
-struct names {
-	struct {
-		char name[OWNER_NAME], where[OWNER_NAME];
-	} of[OWNERS_MAX];
-};
-
 static const struct group *root_of(const struct search *search, uint32_t number)
 {
 	const struct group *group = &search->reach.group[number];
@@ -314,50 +261,17 @@ static const struct group *root_of(const struct search *search, uint32_t number)
 	return group;
 }
 
-static void name_all(const struct search *search, struct names *names)
-{
-	for (unsigned i = 0; i < search->owners->count; i++) {
-		const struct group *root = root_of(search, search->rank[i]);
-
-		if (root->label == NO_ROOT)
-			memcpy(names->of[i].name, "unreferenced", sizeof("unreferenced"));
-		else
-			roots_name(search->roots, root->label, names->of[i].name,
-				   names->of[i].where);
-	}
-}
-
-/* A mangled name of a few hundred bytes can stand for gigabytes. */
-static void name_in_child(void *context, void *result)
-{
-	const struct search *search = context;
-	const struct rlimit time = {NAMES_CPU_S, NAMES_CPU_S}, core = {0, 0};
-	const rlim_t bytes = search->options->memory_bytes + NAMES_BYTES;
-	const struct rlimit data = {bytes, bytes};
-
-	setrlimit(RLIMIT_CPU, &time);
-	setrlimit(RLIMIT_CORE, &core);
-	setrlimit(RLIMIT_DATA, &data);
-	name_all(search, result);
-}
-
-/* Names that cannot be made readable are as the files have them. */
-static void find_names(struct search *search, struct names *names)
-{
-	if (!apart_run(name_in_child, search, names, sizeof(*names), search->beats))
-		return;
-	memset(names, 0, sizeof(*names));
-	roots_keep_mangled(search->roots);
-	name_all(search, names);
-}
-
 static void fill_root(struct search *search, uint32_t number, struct owner *owner)
 {
 	const struct group *root = root_of(search, number);
 
 	owner->root = (enum owner_root)root->root;
-	if (root->label != NO_ROOT)
-		owner->root_slots = roots_get(search->roots, root->label)->slots;
+	if (root->label == NO_ROOT) {
+		memcpy(owner->name, "unreferenced", sizeof("unreferenced"));
+		return;
+	}
+	owner->root_slots = roots_get(search->roots, root->label)->slots;
+	roots_name(search->roots, root->label, owner->name, owner->where);
 }
 
 static int by_unlocked(const void *left, const void *right)
@@ -382,33 +296,25 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 {
 	struct owners *owners = search->owners;
 	struct pair *pair = calloc(OWNERS_MAX, sizeof(*pair));
-	struct names *names = calloc(1, sizeof(*names));
-	uint64_t now;
 
 	search->gone = calloc(search->chunks.count + 1, 1);
 	search->below = calloc(search->reach.groups + 1, 1);
-	if (!pair || !names || !search->gone || !search->below) {
-		free(names);
+	if (!pair || !search->gone || !search->below) {
 		free(pair);
 		return -ENOMEM;
 	}
-	find_names(search, names);
 	pages_forget(search->pages);
-	now = chunks_trimmable(&search->chunks, search->pages, search->memory->page_shift,
-			       NULL, NULL);
 	for (unsigned i = 0; i < owners->count; i++) {
 		const struct group *group = &search->reach.group[search->rank[i]];
 		struct owner *owner = &pair[i].owner;
 
-		memcpy(owner->name, names->of[i].name, OWNER_NAME);
-		memcpy(owner->where, names->of[i].where, OWNER_NAME);
 		fill_root(search, search->rank[i], owner);
 		fill_path(search, search->rank[i], owner);
 		owner->is_interior = group->is_interior;
 		owner->asked_chunks = group->asked_chunks;
 		owner->asked_bytes = group->asked_bytes;
 		owner->shared_chunks = group->shared_chunks;
-		foretell(search, search->rank[i], owner, now);
+		foretell(search, search->rank[i], owner);
 		progress(1, context);
 		pair[i].chunk = chunk_addr(&search->chunks, group->sample);
 	}
@@ -417,7 +323,6 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 		owners->owner[i] = pair[i].owner;
 		chunk[i] = pair[i].chunk;
 	}
-	free(names);
 	free(pair);
 	return 0;
 }
@@ -447,7 +352,7 @@ static int find(struct search *search, struct heap *heap, const struct regions *
 	owners->scanned_bytes = search->scan.bytes;
 	if (!error)
 		error = reach_all(&search->reach, &search->scan, progress, context);
-	return error ? error : count_asked(search);
+	return error ? error : again_all(&search->reach, on_chunk, search);
 }
 
 static int say(const struct search *search, int error, struct fault *fault)

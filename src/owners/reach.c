@@ -13,6 +13,7 @@ enum {
 	ROOT_LABEL = INT32_MIN, /* keeps places in roots apart from those in chunks */
 	GROUPS_MAX = 1 << 20,
 	PROGRESS_CHUNKS = 1 << 16,
+	AHEAD = 16, /* of the queue is brought near */
 };
 
 /* ---- groups ---- */
@@ -190,6 +191,9 @@ static int go_on(struct reach *reach)
 	while (reach->next < reach->queued && !error) {
 		if (reach->next % PROGRESS_CHUNKS == 0)
 			reach->progress(1, reach->context);
+		if (reach->next + AHEAD < reach->queued)
+			__builtin_prefetch(
+				&reach->scan->first[reach->queue[reach->next + AHEAD]]);
 		error = go_on_from(reach, reach->queue[reach->next++]);
 	}
 	return error;
@@ -356,23 +360,6 @@ void reach_sum(struct reach *reach)
 		reach->group[group->parent].asked_below +=
 			group->asked_chunks + group->asked_below;
 	}
-}
-
-bool reach_place(const struct reach *reach, uint32_t i, uint64_t *addr)
-{
-	uint32_t parent = reach->parent[i];
-
-	if (parent == NO_PARENT)
-		return false;
-	if (parent & (uint32_t)PARENT_ROOT) {
-		*addr = reach->scan->root_edge[parent & ~(uint32_t)PARENT_ROOT].addr;
-	} else {
-		const struct edge *edge = &reach->scan->edge[parent];
-
-		*addr = chunk_addr(reach->scan->chunks, edge->from) + CHUNK_HEADER +
-			(uint64_t)edge->word * sizeof(uint64_t);
-	}
-	return true;
 }
 
 void reach_below(const struct reach *reach, uint32_t group, uint8_t *below)

@@ -58,9 +58,6 @@ void reach_count(struct reach *reach, uint32_t i);
 /* Adds up what lies below each group. */
 void reach_sum(struct reach *reach);
 
-/* The place that the way to chunk I last goes through. False: there is none. */
-bool reach_place(const struct reach *reach, uint32_t i, uint64_t *addr);
-
 /* Fills BELOW, a byte a group: 1 of GROUP and of all that are reached through it. */
 void reach_below(const struct reach *reach, uint32_t group, uint8_t *below);
 

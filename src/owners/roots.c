@@ -71,7 +71,6 @@ struct roots {
 	atomic_ulong *beats;
 	uint64_t previous_end; /* of the mapping before */
 	uint32_t previous_module;
-	bool keep_mangled;
 };
 
 /* Makes room for one more of *COUNT elements of SIZE bytes. 0 or -errno. */
@@ -663,19 +662,6 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-void roots_keep_mangled(struct roots *roots)
-{
-	roots->keep_mangled = true;
-}
-
-static void as_read(const struct roots *roots, const char *raw, char *name, size_t size)
-{
-	if (roots->keep_mangled)
-		snprintf(name, size, "%s", raw);
-	else
-		object_readable(raw, name, size);
-}
-
 static void name_global(struct roots *roots, const struct root *root,
 			char name[OWNER_NAME], char where[OWNER_NAME])
 {
@@ -694,7 +680,7 @@ static void name_global(struct roots *roots, const struct root *root,
 								     root->key)
 					      : root->key - module->mapping.start));
 	if (global)
-		as_read(roots, globals_name(module->globals, global), name, OWNER_NAME);
+		object_readable(globals_name(module->globals, global), name, OWNER_NAME);
 	else
 		snprintf(name, OWNER_NAME, "data of %.120s", base_name(module->path));
 }
@@ -710,8 +696,8 @@ static void name_tls(struct roots *roots, const struct root *root, char name[OWN
 		global = globals_thread_at(roots->module[0].globals, bytes - root->key);
 	}
 	if (global)
-		as_read(roots, globals_name(roots->module[0].globals, global), name,
-			OWNER_NAME);
+		object_readable(globals_name(roots->module[0].globals, global), name,
+				OWNER_NAME);
 	else
 		snprintf(name, OWNER_NAME, "thread-local storage");
 	snprintf(where, OWNER_NAME, "%s of thread %s",
@@ -731,7 +717,7 @@ static void name_stack(struct roots *roots, const struct root *root,
 	if (function) {
 		char readable[OWNER_NAME - 16];
 
-		as_read(roots,
+		object_readable(
 			globals_name(roots->module[range->module].globals, function),
 			readable, sizeof(readable));
 		snprintf(name, OWNER_NAME, "stack, near %s", readable);

@@ -55,9 +55,6 @@ int64_t roots_number(struct roots *roots, uint32_t span, uint64_t addr, uint64_t
 
 const struct root *roots_get(const struct roots *roots, uint32_t number);
 
-/* From now on, names of C++ are as the files have them. */
-void roots_keep_mangled(struct roots *roots);
-
 /* What root NUMBER is called, and where it is. */
 void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],
 		char where[OWNER_NAME]);

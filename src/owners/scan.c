@@ -25,11 +25,11 @@ static int grow(struct scan *scan, void **array, uint32_t count, uint32_t *room,
 	return error;
 }
 
-/* The live chunk that VALUE points to, or NO_CHUNK; with EDGE_INTERIOR as in an edge. */
-static uint32_t target_of(const struct scan *scan, uint64_t value)
+/* Piece TO as what VALUE, which lies in it, points to: a live chunk, with EDGE_INTERIOR
+ * as in an edge, or NO_CHUNK. */
+static uint32_t target_of(const struct scan *scan, uint64_t value, uint32_t to)
 {
 	const struct chunks *chunks = scan->chunks;
-	uint32_t to = chunks_at(chunks, value);
 	uint64_t data;
 
 	if (to == NO_CHUNK || !chunk_is_live(chunks, to))
@@ -83,76 +83,132 @@ static int add_edge(struct scan *scan, uint32_t from, uint32_t word, uint32_t to
 	return error;
 }
 
-static uint64_t word_at(const struct scan *scan, uint64_t start, uint64_t addr)
-{
-	uint64_t value;
+/* ---- what may be pointers ---- */
 
-	memcpy(&value, scan->window + (addr - start), sizeof(value));
-	return value;
+/* The words of the window, which begins at START, that lie between all chunks. */
+static unsigned sift(struct scan *scan, uint64_t start, uint64_t end)
+{
+	uint64_t low = scan->chunks->low, span = scan->chunks->high - low;
+	unsigned words = (unsigned)((end - start) / WORD), found = 0;
+	const uint64_t *word = scan->window;
+
+	/* Without a branch: there are many, and no telling which. */
+	for (unsigned i = 0; i < words; i++) {
+		scan->sifted[found] = (uint16_t)i;
+		found += word[i] - low < span;
+	}
+	return found;
+}
+
+/* A word of a window and what it points to. */
+typedef int pointer_fn(struct scan *scan, uint64_t addr, uint32_t to, void *context);
+
+/* Calls FN with each pointer to a live chunk in the window [START, END), in order. */
+static int each_pointer(struct scan *scan, uint64_t start, uint64_t end, pointer_fn *fn,
+			void *context)
+{
+	unsigned found = sift(scan, start, end), count;
+
+	for (unsigned first = 0; first < found; first += count) {
+		const uint16_t *word = scan->sifted + first;
+		uint64_t value[CHUNKS_AT_ONCE];
+		uint32_t to[CHUNKS_AT_ONCE];
+
+		count = found - first < CHUNKS_AT_ONCE ? found - first : CHUNKS_AT_ONCE;
+		for (unsigned i = 0; i < count; i++)
+			value[i] = scan->window[word[i]];
+		chunks_at_all(scan->chunks, value, count, to);
+		for (unsigned i = 0; i < count; i++) {
+			to[i] = target_of(scan, value[i], to[i]);
+			if (to[i] != NO_CHUNK)
+				__builtin_prefetch(&scan->refs[edge_to(to[i])], 1);
+		}
+		for (unsigned i = 0; i < count; i++) {
+			int error = to[i] == NO_CHUNK
+					    ? 0
+					    : fn(scan, start + (uint64_t)word[i] * WORD,
+						 to[i], context);
+			if (error)
+				return error;
+		}
+	}
+	return 0;
 }
 
 /* ---- roots ---- */
 
-static int scan_root_window(struct scan *scan, uint32_t span, uint64_t start,
-			    uint64_t end, uint64_t *code)
-{
-	const struct chunks *chunks = scan->chunks;
-	bool is_stack = roots_span(scan->roots, span)->kind == OWNER_STACK;
+struct root_window {
+	uint32_t span;
+	uint64_t code; /* of a stack: the last code address so far */
+};
 
+static int root_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *context)
+{
+	const struct root_window *window = context;
+
+	return add_root_edge(scan, window->span, addr, to, window->code);
+}
+
+/* Between two code addresses lies what one frame points to. */
+static int stack_window(struct scan *scan, uint64_t start, uint64_t end,
+			struct root_window *window)
+{
 	for (uint64_t at = start; at + WORD <= end; at += WORD) {
-		uint64_t value = word_at(scan, start, at);
-		uint32_t to;
+		uint64_t value = scan->window[(at - start) / WORD];
+		uint32_t to = target_of(scan, value, chunks_at(scan->chunks, value));
 		int error;
 
-		if (is_stack && roots_is_code(scan->roots, value))
-			*code = value;
-		if (value < chunks->low || value >= chunks->high)
-			continue;
-		to = target_of(scan, value);
-		error = to == NO_CHUNK ? 0 : add_root_edge(scan, span, at, to, *code);
+		if (roots_is_code(scan->roots, value))
+			window->code = value;
+		error = to == NO_CHUNK ? 0 : root_pointer(scan, at, to, window);
 		if (error)
 			return error;
 	}
 	return 0;
 }
 
+static int root_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
+{
+	struct root_window *window = context;
+
+	if (roots_span(scan->roots, window->span)->kind == OWNER_STACK)
+		return stack_window(scan, start, end, window);
+	return each_pointer(scan, start, end, root_pointer, window);
+}
+
 /* ---- chunks ---- */
 
-/* The words of the live chunks in a window: the last of a chunk is the first of the
- * header of the one behind it (malloc.c, "usable size"). */
-static int scan_heap_window(struct scan *scan, const struct stretch *stretch,
-			    uint64_t start, uint64_t end)
+/* The pieces of a stretch as its pointers come, from low to high addresses. */
+struct heap_cursor {
+	uint32_t at, last;
+};
+
+/* The last word of a chunk is the first of the header of the one behind it (malloc.c,
+ * "usable size"). */
+static int heap_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *context)
 {
 	const struct chunks *chunks = scan->chunks;
-	uint32_t last = stretch->first + stretch->count;
-	uint32_t i = chunks_at(chunks, start > stretch->start ? start - 1 : start);
+	struct heap_cursor *cursor = context;
+	uint64_t data;
 
-	for (; i < last && chunk_addr(chunks, i) < end; i++) {
-		uint64_t data = chunk_addr(chunks, i) + CHUNK_HEADER;
-		uint64_t to = chunk_addr(chunks, i + 1) + WORD;
+	while (cursor->at < cursor->last &&
+	       addr >= chunk_addr(chunks, cursor->at + 1) + WORD)
+		cursor->at++;
+	data = chunk_addr(chunks, cursor->at) + CHUNK_HEADER;
+	if (addr < data || !chunk_is_live(chunks, cursor->at))
+		return 0;
+	return add_edge(scan, cursor->at, (uint32_t)((addr - data) / WORD), to);
+}
 
-		if (!chunk_is_live(chunks, i))
-			continue;
-		to = to < end ? to : end;
-		for (uint64_t at = data > start ? data : start; at + WORD <= to;
-		     at += WORD) {
-			uint64_t value = word_at(scan, start, at);
-			uint32_t target;
-			int error;
+static int heap_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
+{
+	const struct stretch *stretch = context;
+	struct heap_cursor cursor = {
+		.at = chunks_at(scan->chunks, start > stretch->start ? start - 1 : start),
+		.last = stretch->first + stretch->count - 1,
+	};
 
-			if (value < chunks->low || value >= chunks->high)
-				continue;
-			target = target_of(scan, value);
-			error = target == NO_CHUNK
-					? 0
-					: add_edge(scan, i,
-						   (uint32_t)((at - data) / WORD),
-						   target);
-			if (error)
-				return error;
-		}
-	}
-	return 0;
+	return each_pointer(scan, start, end, heap_pointer, &cursor);
 }
 
 /* ---- windows ---- */
@@ -182,23 +238,6 @@ static int each_window(struct scan *scan, uint64_t start, uint64_t end, window_f
 		at += span.len;
 	}
 	return 0;
-}
-
-struct root_window {
-	uint32_t span;
-	uint64_t code;
-};
-
-static int root_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
-{
-	struct root_window *window = context;
-
-	return scan_root_window(scan, window->span, start, end, &window->code);
-}
-
-static int heap_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
-{
-	return scan_heap_window(scan, context, start, end);
 }
 
 static uint64_t all_bytes(const struct scan *scan)
@@ -270,7 +309,8 @@ int scan_all(struct scan *scan, owners_progress_fn *progress, void *context)
 		error = chunks_grow(scan->chunks, (void **)&scan->interior_refs, 0,
 				    count + 1);
 	scan->window = malloc(WALK_WINDOW);
-	if (!error && !scan->window)
+	scan->sifted = malloc((WALK_WINDOW / WORD + 1) * sizeof(*scan->sifted));
+	if (!error && (!scan->window || !scan->sifted))
 		error = -ENOMEM;
 	if (error)
 		return error;
@@ -289,6 +329,7 @@ void scan_free(struct scan *scan)
 	free(scan->refs);
 	free(scan->interior_refs);
 	free(scan->window);
+	free(scan->sifted);
 }
 
 uint32_t scan_edges_of(const struct scan *scan, uint32_t from, uint32_t *first)

@@ -30,6 +30,13 @@ static inline bool edge_is_interior(uint32_t to)
 	return to & (uint32_t)EDGE_INTERIOR;
 }
 
+/* Where the pointer is. */
+static inline uint64_t edge_addr(const struct chunks *chunks, const struct edge *edge)
+{
+	return chunk_addr(chunks, edge->from) + CHUNK_HEADER +
+	       (uint64_t)edge->word * sizeof(uint64_t);
+}
+
 struct scan {
 	struct chunks *chunks;
 	struct roots *roots;
@@ -44,7 +51,8 @@ struct scan {
 	uint32_t root_edges, root_edge_room;
 	uint8_t *refs, *interior_refs;
 	uint64_t bytes;
-	uint8_t *window;
+	uint64_t *window;
+	uint16_t *sifted; /* of its words, those that may be pointers */
 };
 
 /* Fills SCAN, of which the first four members are set. 0 or -errno; then scan_free. */

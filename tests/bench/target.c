@@ -69,6 +69,8 @@ struct shape {
 	unsigned freed_percent;
 	unsigned fast_percent; /* freed in the end, of what is left and fits a fastbin */
 	bool sorted; /* what was freed is in its bins, not on the unsorted list */
+	bool held; /* the list of chunks stays, and each begins with a pointer to another
+		    */
 };
 
 #define SMALL_MIX                              \
@@ -88,6 +90,7 @@ static const struct shape shapes[] = {
 	{"fastbins", 0, 4200000, SMALL_MIX, 30, 27, true},
 	{"mass-free", 0, 700000, {{100, 1100, 1200}}, 50, 0, false},
 	{"many-arenas", 63, 50000, SMALL_MIX, 30, 10, true},
+	{"held", 0, 4750000, SMALL_MIX, 30, 0, true, .held = true},
 };
 
 struct builder {
@@ -185,6 +188,17 @@ static void fill_fastbins(struct builder *builder, void **chunk)
 	}
 }
 
+/* A free chunk of the list points to nothing. */
+static void hold(struct builder *builder, void **chunk)
+{
+	unsigned chunks = builder->shape->chunks;
+
+	for (unsigned i = 0; i < chunks; i++)
+		if (chunk[i])
+			*(void **)chunk[i] =
+				chunk[random_next(&builder->random) % chunks];
+}
+
 /* The list of chunks has a mapping of its own, so that the heap is what SHAPE says. */
 static void build(struct builder *builder)
 {
@@ -208,7 +222,10 @@ static void build(struct builder *builder)
 	if (shape->sorted)
 		sort_bins(shape->chunks - builder->live);
 	fill_fastbins(builder, chunk);
-	munmap(chunk, list_bytes);
+	if (shape->held)
+		hold(builder, chunk);
+	else
+		munmap(chunk, list_bytes);
 }
 
 static void *builder_main(void *argument)
