@@ -4,9 +4,9 @@
 #include "base/file.h"
 #include "base/privilege.h"
 #include "base/units.h"
-#include "engine/verb.h"
 #include "help.h"
 #include "source/source.h"
+#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>
@@ -207,6 +207,52 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return error ? error : check(command, request, parsed, fault);
 }
 
+static atomic_bool reload_asked;
+
+static void ask_reload(int signal)
+{
+	(void)signal;
+	atomic_store(&reload_asked, true);
+}
+
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+/* SIGHUP and SIGCHLD are let in only while waiting. */
+static void catch_signals(struct alert_request *request, struct frontend *frontend)
+{
+	struct sigaction again = {.sa_handler = ask_reload};
+	struct sigaction child = {.sa_handler = wake, .sa_flags = SA_NOCLDSTOP};
+	sigset_t others;
+
+	*frontend = *verb_frontend();
+	request->frontend = frontend;
+	if (request->replay)
+		return;
+	request->reload = &reload_asked;
+	sigemptyset(&others);
+	sigaddset(&others, SIGHUP);
+	sigaddset(&others, SIGCHLD);
+	pthread_sigmask(SIG_BLOCK, &others, NULL);
+	sigaction(SIGHUP, &again, NULL);
+	sigaction(SIGCHLD, &child, NULL);
+	sigaddset(&frontend->reading, SIGHUP);
+	sigaddset(&frontend->reading, SIGCHLD);
+	sigdelset(&frontend->waiting, SIGHUP);
+	sigdelset(&frontend->waiting, SIGCHLD);
+}
+
+static int watch_all(struct alert_request *request, int *status, struct fault *fault)
+{
+	struct frontend frontend;
+
+	catch_signals(request, &frontend);
+	return request->replay ? alert_replay(request, status, fault)
+			       : alert_live(request, status, fault);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct alert_request request;
@@ -222,8 +268,7 @@ static int run(const struct command *command, int argc, char **argv)
 	else if (!error && request.check)
 		error = check_file(request.check, &fault);
 	else if (!error)
-		error = request.replay ? alert_replay(&request, &status, &fault)
-				       : alert_live(&request, &status, &fault);
+		error = watch_all(&request, &status, &fault);
 	free(request.pids.pid);
 	free(request.names.name);
 	free(request.rules.name);

@@ -1,15 +1,8 @@
 #include "help.h"
 
-#include "engine/verb.h"
 #include "sample/sample.h"
 
 #include <string.h>
-
-int verb_failed(const struct command *command, const struct fault *fault)
-{
-	verb_tell_as(fault->status == EXIT_USAGE ? command->name : "", "%s", fault->text);
-	return fault->status;
-}
 
 enum { LINE_WIDTH = 79, OPTION_INDENT = 28, MEANING_INDENT = 8 };
 

@@ -19,7 +19,4 @@ void help_option_spelling(struct text *text, const struct option_spec *spec);
 /* The bash completion for the COUNT verbs COMMANDS. */
 void completion_print(FILE *out, const struct command *const *commands, size_t count);
 
-/* Prints FAULT, which COMMAND ended with, on standard error; returns the exit status. */
-int verb_failed(const struct command *command, const struct fault *fault);
-
 #endif

@@ -2,9 +2,9 @@
 #include "view/owners.h"
 #include "base/units.h"
 #include "engine/targets.h"
-#include "engine/verb.h"
 #include "help.h"
 #include "source/source.h"
+#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
 #include "base/privilege.h"
 #include "engine/reporter.h"
 #include "engine/targets.h"
-#include "engine/verb.h"
 #include "help.h"
+#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>
@@ -169,6 +169,7 @@ static int write_report(const struct request *request, const struct report *repo
 static int make_report(const struct request *request, struct fault *fault)
 {
 	const struct reporter_options wanted = {
+		.frontend = verb_frontend(),
 		.pid = request->pids.count ? request->pids.pid[0] : 0,
 		.replay = request->replay,
 		.source = request->source,
@@ -178,11 +179,9 @@ static int make_report(const struct request *request, struct fault *fault)
 		.unusable_for_bytes = request->unusable_for_bytes,
 	};
 	struct reporter *reporter;
-	sigset_t before;
 	int error;
 
-	verb_catch_stop(&before);
-	error = reporter_new(&reporter, &wanted, &before, fault);
+	error = reporter_new(&reporter, &wanted, fault);
 	if (!error)
 		error = write_report(request, reporter_report(reporter), fault);
 	reporter_free(reporter);

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "engine/loadable.h"
 #include "engine/sampler.h"
-#include "engine/verb.h"
 #include "help.h"
 #include "source/source.h"
+#include "verb.h"
 #include "verbs.h"
 #include "view/view.h"
 
@@ -263,7 +263,7 @@ static void leave(struct watch *watch)
 /* No row is written from now on; the command goes on. */
 static void give_up(struct watch *watch)
 {
-	verb_tell("%s", watch->fault.text);
+	verb_message(watch->fault.text);
 	watch->broken = true;
 	leave(watch);
 }
@@ -353,11 +353,13 @@ static void close_rows(struct watch *watch)
 		return;
 	if (close(watch->fd) && !watch->broken) {
 		output_fault(watch->request, -errno, &watch->fault);
-		verb_tell("%s", watch->fault.text);
+		verb_message(watch->fault.text);
 	} else if (!watch->rows && !watch->broken) {
-		verb_tell("no sample of the command was had: %s",
-			  *watch->fault.text ? watch->fault.text
-					     : "it ended before the first");
+		const struct frontend frontend = {.message = verb_message};
+
+		frontend_message(&frontend, "no sample of the command was had: %s",
+				 *watch->fault.text ? watch->fault.text
+						    : "it ended before the first");
 	}
 }
 

@@ -2,9 +2,9 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "engine/targets.h"
-#include "engine/verb.h"
 #include "help.h"
 #include "source/source.h"
+#include "verb.h"
 #include "verbs.h"
 #include "view/view.h"
 
@@ -51,6 +51,7 @@ struct stopped {
 
 struct session {
 	const struct request *request;
+	const struct frontend *frontend;
 	struct target *target;
 	size_t target_count;
 	size_t alive;
@@ -245,9 +246,10 @@ static int out_of_memory(struct fault *fault)
 	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 }
 
-static int open_target(struct target *target, int pid, const struct request *request,
+static int open_target(const struct session *session, struct target *target, int pid,
 		       struct fault *fault)
 {
+	const struct request *request = session->request;
 	const struct source_options wanted = {
 		.source = request->source,
 		.residency = request->residency,
@@ -261,7 +263,7 @@ static int open_target(struct target *target, int pid, const struct request *req
 		.threads = (unsigned)request->threads,
 		.pause_ns = request->pause_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,
-		.hurry = verb_stop_flag(),
+		.hurry = session->frontend->stop,
 	};
 	int error = source_open(&target->source, pid, &wanted, fault);
 
@@ -288,7 +290,7 @@ static int open_targets(struct session *session, struct fault *fault)
 	for (size_t i = 0; !error && i < count; i++) {
 		struct target *target = &session->target[session->target_count];
 
-		error = open_target(target, request->pids.pid[i], request, fault);
+		error = open_target(session, target, request->pids.pid[i], fault);
 		if (!error)
 			session->target_count++;
 		else if (error == -ESRCH && i >= request->pids_given &&
@@ -364,17 +366,37 @@ static int open_view(struct session *session, struct fault *fault)
 static void end_target(struct session *session, struct target *target,
 		       const struct fault *fault)
 {
-	verb_tell("%s", fault->text);
+	frontend_message(session->frontend, "%s", fault->text);
 	source_close(target->source);
 	target->source = NULL;
 	session->alive--;
 }
 
+/* Whether ONE and OTHER differ in their digits at most: the sizes that they tell of
+ * change with every row. */
+static bool same_words(const char *one, const char *other)
+{
+	static const char digits[] = "0123456789";
+
+	for (;; one++, other++) {
+		one += strspn(one, digits);
+		other += strspn(other, digits);
+		if (*one != *other || !*one)
+			return *one == *other;
+	}
+}
+
 /* CSV and JSON say in each row what is missing; people are told when it changes. */
 static void tell_missing(const struct session *session, struct target *target)
 {
-	if (!session->request->csv && !session->request->json)
-		verb_tell_missing(target->sample, target->missing);
+	const struct sample *sample = target->sample;
+
+	if (session->request->csv || session->request->json || !*sample->missing ||
+	    same_words(target->missing, sample->missing))
+		return;
+	memcpy(target->missing, sample->missing, sizeof(target->missing));
+	frontend_message(session->frontend, "process %d (%s): the rows are partial: %s",
+			 sample->pid, sample->comm, sample->missing);
 }
 
 static void count_stop(struct stopped *stopped, const struct figures *fig)
@@ -416,7 +438,9 @@ static int read_all(struct session *session, struct fault *fault)
 {
 	int error = 0;
 
-	for (size_t i = 0; !error && !verb_stop_asked() && i < session->target_count; i++)
+	for (size_t i = 0;
+	     !error && !frontend_stops(session->frontend) && i < session->target_count;
+	     i++)
 		if (session->target[i].source)
 			error = read_target(session, &session->target[i], fault);
 	return error;
@@ -433,9 +457,9 @@ static int64_t next_due(int64_t due_ns, int64_t interval_ns)
 	return due_ns + (late_ns / interval_ns + 1) * interval_ns;
 }
 
-/* MASK is the signal mask that lets the stop signals in; outside the waits they are
- * blocked only between the test of STOP_ASKED and the wait, so that none is lost. */
-static int loop(struct session *session, const sigset_t *mask, struct fault *fault)
+/* Outside the waits the stop signals are blocked only between the test whether an end is
+ * asked for and the wait, so that none is lost. */
+static int loop(struct session *session, struct fault *fault)
 {
 	const struct request *request = session->request;
 	int64_t due_ns = clock_monotonic_ns();
@@ -443,21 +467,22 @@ static int loop(struct session *session, const sigset_t *mask, struct fault *fau
 	int error = 0;
 
 	for (uint64_t row = 1;; row++) {
-		pthread_sigmask(SIG_SETMASK, mask, &blocked);
+		pthread_sigmask(SIG_SETMASK, &session->frontend->reading, &blocked);
 		error = read_all(session, fault);
 		pthread_sigmask(SIG_SETMASK, &blocked, NULL);
-		if (error || verb_stop_asked() || !session->alive ||
+		if (error || frontend_stops(session->frontend) || !session->alive ||
 		    row == request->count)
 			return error;
 		due_ns = next_due(due_ns, request->interval_ns);
-		clock_wait_until(due_ns, mask);
-		if (verb_stop_asked())
+		clock_wait_until(due_ns, &session->frontend->waiting);
+		if (frontend_stops(session->frontend))
 			return 0;
 	}
 }
 
-static void tell_stopped(const struct stopped *stopped)
+static void tell_stopped(const struct session *session)
 {
+	const struct stopped *stopped = &session->stopped;
 	char longest[16], total[16];
 	struct text text;
 
@@ -465,8 +490,9 @@ static void tell_stopped(const struct stopped *stopped)
 	units_ns(&text, stopped->longest_ns);
 	text_init(&text, total, sizeof(total));
 	units_ns(&text, stopped->total_ns);
-	verb_tell("stopped for %llu reading(s): %s at the longest, %s in all",
-		  (unsigned long long)stopped->readings, longest, total);
+	frontend_message(session->frontend,
+			 "stopped for %llu reading(s): %s at the longest, %s in all",
+			 (unsigned long long)stopped->readings, longest, total);
 }
 
 static int close_session(struct session *session, struct fault *fault)
@@ -491,21 +517,20 @@ static int close_session(struct session *session, struct fault *fault)
  * with when all went well for the rows. */
 static int run_session(const struct request *request, int *status, struct fault *fault)
 {
-	struct session session = {.request = request, .fd = STDOUT_FILENO};
+	struct session session = {
+		.request = request, .frontend = verb_frontend(), .fd = STDOUT_FILENO};
 	struct fault at_close;
-	sigset_t before;
 	int error;
 
-	verb_catch_stop(&before);
 	error = open_targets(&session, fault);
 	if (!error)
 		error = open_output(&session, fault);
 	if (!error)
 		error = open_view(&session, fault);
 	if (!error)
-		error = loop(&session, &before, fault);
+		error = loop(&session, fault);
 	if (session.stopped.readings)
-		tell_stopped(&session.stopped);
+		tell_stopped(&session);
 	*status = session.status;
 	if (close_session(&session, &at_close) && !error) {
 		*fault = at_close;

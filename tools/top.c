@@ -5,9 +5,9 @@
 #include "base/privilege.h"
 #include "base/units.h"
 #include "engine/targets.h"
-#include "engine/verb.h"
 #include "help.h"
 #include "options.h"
+#include "verb.h"
 #include "verbs.h"
 
 #include <errno.h>

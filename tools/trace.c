@@ -8,10 +8,10 @@
 #include "engine/targets.h"
 #include "engine/trace_survivors.h"
 #include "engine/tracer.h"
-#include "engine/verb.h"
 #include "help.h"
 #include "probe/kill.h"
 #include "probe/preflight.h"
+#include "verb.h"
 #include "verbs.h"
 #include "view/events.h"
 #include "view/fold.h"
@@ -53,6 +53,7 @@ struct request {
 
 struct session {
 	const struct request *request;
+	const struct frontend *frontend;
 	struct tracer **tracer; /* null once it ended */
 	struct probe_counts *total;
 	size_t count;
@@ -211,6 +212,7 @@ static int open_tracers(struct session *session, struct fault *fault)
 		.reading_ns = request->reading_ns,
 		.bursts = request->bursts,
 		.latency = request->latency,
+		.frontend = session->frontend,
 	};
 	size_t count = request->pids.count;
 	int error = 0;
@@ -256,7 +258,7 @@ static int open_kills(struct session *session, struct fault *fault)
 	privilege_restore(before);
 	if (error != -ENOTSUP || session->request->oom)
 		return error;
-	verb_tell("%s; everything else is told", fault->text);
+	frontend_message(session->frontend, "%s; everything else is told", fault->text);
 	return 0;
 }
 
@@ -304,9 +306,10 @@ static int tell_header(struct session *session, struct fault *fault)
 
 		error = note(session, tracer_describe(session->tracer[i]));
 		if (price)
-			verb_tell("%s", price);
+			frontend_message(session->frontend, "%s", price);
 		if (tracer_waits(session->tracer[i]))
-			verb_tell("%s", tracer_waits(session->tracer[i]));
+			frontend_message(session->frontend, "%s",
+					 tracer_waits(session->tracer[i]));
 	}
 	if (!error && session->request->oom)
 		error = note(session, "kills for memory, of any process on this host");
@@ -408,7 +411,7 @@ static int poll_one(struct session *session, size_t i, struct fault *fault)
 		return 0;
 	if (result < 0 && !fault->text[0])
 		return write_fault(session->request->output, result, fault);
-	verb_tell("%s", fault->text);
+	frontend_message(session->frontend, "%s", fault->text);
 	if (fault->status != EXIT_DONE)
 		session->status = fault->status;
 	/* A kill of the process itself still needs what its last reading said. */
@@ -436,18 +439,19 @@ static int poll_all(struct session *session, struct fault *fault)
 
 static bool is_over(const struct session *session, int64_t end_ns)
 {
-	if (verb_stop_asked() || (end_ns && clock_monotonic_ns() >= end_ns))
+	if (frontend_stops(session->frontend) ||
+	    (end_ns && clock_monotonic_ns() >= end_ns))
 		return true;
 	return !session->alive && !(session->request->oom && !session->count);
 }
 
-static int loop(struct session *session, const sigset_t *mask, struct fault *fault)
+static int loop(struct session *session, struct fault *fault)
 {
 	int64_t due_ns = clock_monotonic_ns(), end_ns = 0;
 	int error;
 
 	/* What a stop signal asks for is seen within POLL_NS. */
-	pthread_sigmask(SIG_SETMASK, mask, NULL);
+	pthread_sigmask(SIG_SETMASK, &session->frontend->reading, NULL);
 	if (session->request->for_ns)
 		end_ns = due_ns + session->request->for_ns;
 	for (;;) {
@@ -458,7 +462,8 @@ static int loop(struct session *session, const sigset_t *mask, struct fault *fau
 		if (error || over || is_over(session, 0))
 			return error;
 		due_ns = clock_monotonic_ns() + POLL_NS;
-		clock_wait_until(end_ns && end_ns < due_ns ? end_ns : due_ns, mask);
+		clock_wait_until(end_ns && end_ns < due_ns ? end_ns : due_ns,
+				 &session->frontend->waiting);
 	}
 }
 
@@ -481,19 +486,22 @@ static void tell_total(const struct session *session, size_t i)
 
 	text_init(&text, grown, sizeof(grown));
 	units_bytes(&text, sum(total->bytes, 0, PROBE_FAILURE));
-	verb_tell("process %d: seen %llu growth(s) of %s, %llu failure(s), %llu moved "
-		  "threshold(s); told %llu, counted only: %llu over the rate, %llu lost",
-		  session->request->pids.pid[i],
-		  (unsigned long long)sum(total->events, 0, PROBE_FAILURE), grown,
-		  (unsigned long long)total->events[PROBE_FAILURE],
-		  (unsigned long long)total->events[PROBE_THRESHOLD],
-		  (unsigned long long)total->sent, (unsigned long long)total->limited,
-		  (unsigned long long)total->lost);
+	frontend_message(
+		session->frontend,
+		"process %d: seen %llu growth(s) of %s, %llu failure(s), %llu moved "
+		"threshold(s); told %llu, counted only: %llu over the rate, %llu lost",
+		session->request->pids.pid[i],
+		(unsigned long long)sum(total->events, 0, PROBE_FAILURE), grown,
+		(unsigned long long)total->events[PROBE_FAILURE],
+		(unsigned long long)total->events[PROBE_THRESHOLD],
+		(unsigned long long)total->sent, (unsigned long long)total->limited,
+		(unsigned long long)total->lost);
 	if (total->missed)
-		verb_tell("process %d: %llu system call(s) could not be followed: too "
-			  "many threads at once",
-			  session->request->pids.pid[i],
-			  (unsigned long long)total->missed);
+		frontend_message(
+			session->frontend,
+			"process %d: %llu system call(s) could not be followed: too "
+			"many threads at once",
+			session->request->pids.pid[i], (unsigned long long)total->missed);
 }
 
 /* What no stack is known of, so that the table's sums are those of the counts. */
@@ -546,8 +554,9 @@ static int finish(struct session *session, struct fault *fault)
 	for (size_t i = 0; i < session->count; i++)
 		tell_total(session, i);
 	if (session->kills && kills_lost(session->kills))
-		verb_tell("%llu kill(s) were lost: the ring was full",
-			  (unsigned long long)kills_lost(session->kills));
+		frontend_message(session->frontend,
+				 "%llu kill(s) were lost: the ring was full",
+				 (unsigned long long)kills_lost(session->kills));
 	return error;
 }
 
@@ -570,12 +579,11 @@ static int run_session(struct session *session, const struct request *request,
 		       struct fault *fault)
 {
 	struct fault at_close;
-	sigset_t before;
 	int error;
 
 	session->request = request;
 	session->fd = STDOUT_FILENO;
-	verb_catch_stop(&before);
+	session->frontend = verb_frontend();
 	preflight_verbose(request->verbose);
 	error = open_session(session, fault);
 	if (!error)
@@ -583,7 +591,7 @@ static int run_session(struct session *session, const struct request *request,
 	if (!error) {
 		int end;
 
-		error = loop(session, &before, fault);
+		error = loop(session, fault);
 		end = finish(session, error ? &at_close : fault);
 		error = error ? error : end;
 	}
@@ -598,6 +606,7 @@ static int run_survivors(const struct command *command, const struct request *re
 			 struct fault *fault)
 {
 	struct survivors_request wanted = {
+		.frontend = verb_frontend(),
 		.for_ns = request->for_ns,
 		.period_ns = request->survivors_ns,
 		.stack_bytes = request->stack_bytes,

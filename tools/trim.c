@@ -7,11 +7,11 @@
 #include "base/privilege.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "engine/verb.h"
 #include "help.h"
 #include "ipc/ring.h"
 #include "source/source.h"
 #include "target/usage.h"
+#include "verb.h"
 #include "verbs.h"
 #include "view/json_text.h"
 
@@ -101,6 +101,7 @@ static const struct {
 
 /* One trim, or the prediction of one. */
 struct session {
+	const struct frontend *frontend;
 	const struct request *request;
 	struct process process;
 	struct ring ring;
@@ -157,7 +158,7 @@ static int read_once(const struct session *session, enum sample_source kind,
 	const struct source_options wanted = {.source = kind,
 					      .threads = 1,
 					      .unusable_for_bytes = 65536,
-					      .hurry = verb_stop_flag()};
+					      .hurry = session->frontend->stop};
 	struct source *source;
 	int result = source_open(&source, session->request->pid, &wanted, fault);
 
@@ -181,9 +182,11 @@ static void predict(struct session *session, const struct sample *sample)
 
 	if (!predict_trim(sample, &prediction)) {
 		if (sample->missing[0])
-			verb_tell("process %d (%s): what a trim would give back is not "
-				  "known: %s",
-				  sample->pid, sample->comm, sample->missing);
+			frontend_message(
+				session->frontend,
+				"process %d (%s): what a trim would give back is not "
+				"known: %s",
+				sample->pid, sample->comm, sample->missing);
 		return;
 	}
 	set(session, PREDICTED, prediction.bytes);
@@ -377,13 +380,14 @@ static int trim_now(struct session *session, struct fault *fault)
 }
 
 /* A process that ends meanwhile has no faults to tell. */
-static void watch(struct session *session, const sigset_t *mask)
+static void watch(struct session *session)
 {
 	uint64_t after;
 
 	if (!session->counts)
 		return;
-	clock_wait_until(session->begin_ns + session->request->watch_ns, mask);
+	clock_wait_until(session->begin_ns + session->request->watch_ns,
+			 &session->frontend->waiting);
 	if (process_state(&session->process) != PROCESS_RUNS ||
 	    read_faults(session, &after))
 		return;
@@ -394,7 +398,6 @@ static void watch(struct session *session, const sigset_t *mask)
 static int work(struct session *session, struct fault *fault)
 {
 	const struct request *request = session->request;
-	sigset_t mask;
 	int error;
 
 	/* No file is opened from here on but what belongs to the process. */
@@ -404,7 +407,7 @@ static int work(struct session *session, struct fault *fault)
 	if (error)
 		return error;
 	session->open = true;
-	verb_catch_stop(&mask);
+	session->frontend = verb_frontend();
 	error = predict_all(session, fault);
 	if (!error && read_rss(session, RSS_BEFORE))
 		error = fault_set(fault, EXIT_FAILED, -ESRCH, "process %d is gone",
@@ -418,7 +421,7 @@ static int work(struct session *session, struct fault *fault)
 		if (!error && !request->json)
 			print_text(session, RSS_AFTER, WATCHED);
 		if (!error)
-			watch(session, &mask);
+			watch(session);
 		if (!error && !request->json)
 			print_text(session, WATCHED, RESULTS);
 	}

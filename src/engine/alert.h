@@ -5,16 +5,18 @@
 
 #include "analysis/rule.h"
 #include "analysis/watch.h"
+#include "engine/frontend.h"
 #include "engine/hook.h"
 #include "engine/targets.h"
 #include "view/alerts.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* The command line. */
 struct alert_request {
+	const struct frontend *frontend;
+	atomic_bool *reload; /* set when rules shall be read again; null: never */
 	struct pid_list pids;
 	struct name_list names, rules, files;
 	bool follow, json, once, to_syslog, quick, events, or_preload, swap_in;
@@ -34,9 +36,9 @@ struct teller {
 	char buf[ALERT_TEXT_BYTES];
 };
 
-/* 0, or -errno and FAULT. MASK is for commands. */
+/* 0, or -errno and FAULT. */
 int teller_open(struct teller *teller, const struct alert_request *request,
-		const sigset_t *mask, struct fault *fault);
+		struct fault *fault);
 
 /* Tells ALERT; the context is the teller. A watch_fn. */
 void teller_alert(const struct alert *alert, void *context);

@@ -4,7 +4,6 @@
 #include "base/privilege.h"
 #include "engine/alert.h"
 #include "engine/targets.h"
-#include "engine/verb.h"
 #include "source/source.h"
 #include "view/view.h"
 
@@ -54,10 +53,7 @@ struct session {
 	unsigned refusals;
 	int status;
 	uint64_t readings;
-	sigset_t before, waiting; /* masks: the caller's; while waiting */
 };
-
-static volatile sig_atomic_t reload_asked;
 
 static int out_of_memory(struct fault *fault)
 {
@@ -79,7 +75,7 @@ static int open_target(struct session *session, struct target *target, int pid,
 		.swap_in = request->swap_in,
 		.threads = 1,
 		.unusable_for_bytes = DEFAULT_UNUSABLE,
-		.hurry = verb_stop_flag(),
+		.hurry = frontend_stop_flag(request->frontend),
 	};
 	int error = source_open(&target->source, pid, &wanted, fault);
 
@@ -128,7 +124,8 @@ static int add_named(struct session *session, const char *name, struct fault *fa
 	int error = targets_named(name, &pids, fault);
 
 	if (error == -ESRCH && session->request->follow) {
-		verb_tell("no process is named '%s' yet: waiting for one", name);
+		frontend_message(session->request->frontend,
+				 "no process is named '%s' yet: waiting for one", name);
 		error = add_place(session, name, 0);
 	}
 	for (size_t i = 0; !error && i < pids.count; i++)
@@ -198,7 +195,7 @@ static void refuse(struct session *session, int pid, const struct fault *fault)
 	session->refusals = pid == session->refused_pid ? session->refusals + 1 : 1;
 	session->refused_pid = pid;
 	if (session->refusals == PATIENCE)
-		verb_tell("%s", fault->text);
+		frontend_message(session->request->frontend, "%s", fault->text);
 }
 
 static void search_for(struct session *session, struct target *target)
@@ -218,10 +215,12 @@ static void search_for(struct session *session, struct target *target)
 			continue;
 		}
 		if (before)
-			verb_tell("process %d (%s) takes the place of %d", pid,
-				  target->name, before);
+			frontend_message(session->request->frontend,
+					 "process %d (%s) takes the place of %d", pid,
+					 target->name, before);
 		else
-			verb_tell("process %d (%s) is watched", pid, target->name);
+			frontend_message(session->request->frontend,
+					 "process %d (%s) is watched", pid, target->name);
 	}
 	free(pids.pid);
 }
@@ -248,9 +247,11 @@ static void tell_absent(const struct session *session, const struct target *targ
 
 	for (unsigned f = 0; f < FIG_COUNT; f++)
 		if (rules_need(session->rules, f) && !figure_has(fig, f))
-			verb_tell("process %d (%s): these readings have no %s: rules "
-				  "about it are silent",
-				  target->pid, target->sample->comm, figure_info[f].name);
+			frontend_message(
+				session->request->frontend,
+				"process %d (%s): these readings have no %s: rules "
+				"about it are silent",
+				target->pid, target->sample->comm, figure_info[f].name);
 }
 
 static int record(struct session *session, const struct sample *sample,
@@ -269,7 +270,7 @@ static void end_target(struct session *session, struct target *target, bool has_
 {
 	watch_end(target->watch, has_ended ? ALERT_PROCESS_ENDED : ALERT_READINGS_FAILED,
 		  teller_alert, &session->teller);
-	verb_tell("%s", fault->text);
+	frontend_message(session->request->frontend, "%s", fault->text);
 	close_target(target);
 	session->search_ns = 0;
 }
@@ -292,18 +293,21 @@ static const struct room *room_at(const struct session *session,
 }
 
 /* What nobody can see raises no alert and ends none; that it is so is told, once. */
-static void tell_readable(struct target *target, int result, const struct fault *fault)
+static void tell_readable(const struct session *session, struct target *target,
+			  int result, const struct fault *fault)
 {
 	if (result == SOURCE_UNREADABLE && !target->is_unreadable)
-		verb_tell("%s: no rule is looked at until it does", fault->text);
+		frontend_message(session->request->frontend,
+				 "%s: no rule is looked at until it does", fault->text);
 	if (result == SOURCE_READ && target->is_unreadable)
-		verb_tell("process %d (%s) is readable again", target->pid,
-			  target->sample->comm);
+		frontend_message(session->request->frontend,
+				 "process %d (%s) is readable again", target->pid,
+				 target->sample->comm);
 	target->is_unreadable = result == SOURCE_UNREADABLE;
 }
 
 /* Nor must this, which may pass. */
-static void tell_unread(struct target *target)
+static void tell_unread(const struct session *session, struct target *target)
 {
 	const struct sample *sample = target->sample;
 	bool is_unread = sample->source == SOURCE_HEAP && sample->missing[0] &&
@@ -313,12 +317,15 @@ static void tell_unread(struct target *target)
 		return;
 	target->is_unread = is_unread;
 	if (is_unread)
-		verb_tell("process %d (%s): its heap cannot be read now, and rules "
-			  "about it are silent: %s",
-			  target->pid, sample->comm, sample->missing);
+		frontend_message(
+			session->request->frontend,
+			"process %d (%s): its heap cannot be read now, and rules "
+			"about it are silent: %s",
+			target->pid, sample->comm, sample->missing);
 	else
-		verb_tell("process %d (%s): its heap can be read again", target->pid,
-			  sample->comm);
+		frontend_message(session->request->frontend,
+				 "process %d (%s): its heap can be read again",
+				 target->pid, sample->comm);
 }
 
 static int read_target(struct session *session, struct target *target,
@@ -329,7 +336,7 @@ static int read_target(struct session *session, struct target *target,
 
 	if (result == SOURCE_NOTHING_NEW)
 		return 0;
-	tell_readable(target, result, fault);
+	tell_readable(session, target, result, fault);
 	if (result == SOURCE_UNREADABLE)
 		return record(session, target->sample, fault);
 	if (result != SOURCE_READ) {
@@ -338,7 +345,7 @@ static int read_target(struct session *session, struct target *target,
 			session->status = fault->status;
 		return 0;
 	}
-	tell_unread(target);
+	tell_unread(session, target);
 	watch_sample(target->watch, target->sample, room_at(session, target, &room),
 		     teller_alert, &session->teller);
 	if (!target->is_unread && ++target->readings == ABSENT_AFTER)
@@ -352,7 +359,8 @@ static int read_all(struct session *session, struct fault *fault)
 
 	search(session);
 	for (size_t i = 0; !error && i < session->count; i++)
-		if (session->target[i].source && !verb_stop_asked() &&
+		if (session->target[i].source &&
+		    !frontend_stops(session->request->frontend) &&
 		    !teller_done(&session->teller))
 			error = read_target(session, &session->target[i], fault);
 	session->readings++;
@@ -416,53 +424,25 @@ static void reload(struct session *session)
 	struct rules *rules = calloc(1, sizeof(*rules));
 	struct fault fault;
 
-	reload_asked = 0;
+	atomic_store(session->request->reload, false);
 	if (!rules) {
-		verb_tell("the rules stay as they were: out of memory");
+		frontend_message(session->request->frontend,
+				 "the rules stay as they were: out of memory");
 		return;
 	}
 	if (use_rules(session, rules, &fault)) {
-		verb_tell("the rules stay as they were: %s", fault.text);
+		frontend_message(session->request->frontend,
+				 "the rules stay as they were: %s", fault.text);
 		free(rules);
 		return;
 	}
 	free(session->rules);
 	session->rules = rules;
-	verb_tell("the rules were read again: %u", rules->count);
+	frontend_message(session->request->frontend, "the rules were read again: %u",
+			 rules->count);
 }
 
 /* ---- the loop ---- */
-
-static void ask_reload(int signal)
-{
-	(void)signal;
-	reload_asked = 1;
-}
-
-static void wake(int signal)
-{
-	(void)signal;
-}
-
-/* SIGHUP and SIGCHLD are let in only while waiting. All is blocked while sources start
- * threads, which then never take a signal in the waiting thread's place. */
-static void catch_signals(struct session *session)
-{
-	struct sigaction again = {.sa_handler = ask_reload};
-	struct sigaction child = {.sa_handler = wake, .sa_flags = SA_NOCLDSTOP};
-	sigset_t others;
-
-	verb_catch_stop(&session->before);
-	sigemptyset(&others);
-	sigaddset(&others, SIGHUP);
-	sigaddset(&others, SIGCHLD);
-	pthread_sigmask(SIG_BLOCK, &others, NULL);
-	sigaction(SIGHUP, &again, NULL);
-	sigaction(SIGCHLD, &child, NULL);
-	session->waiting = session->before;
-	sigdelset(&session->waiting, SIGHUP);
-	sigdelset(&session->waiting, SIGCHLD);
-}
 
 /* The next instant of the grid that began at DUE_NS; those that a long reading has let
  * pass are left out, not made up for. */
@@ -490,18 +470,19 @@ static void wait_until(struct session *session, int64_t due_ns)
 			if (hook_busy(hook) && now_ns + TEND_NS < due_ns)
 				until_ns = now_ns + TEND_NS;
 		}
-		clock_wait_until(until_ns, &session->waiting);
-		if (reload_asked)
+		clock_wait_until(until_ns, &session->request->frontend->waiting);
+		if (session->request->reload && atomic_load(session->request->reload))
 			reload(session);
-	} while (!verb_stop_asked() && clock_monotonic_ns() < due_ns);
+	} while (!frontend_stops(session->request->frontend) &&
+		 clock_monotonic_ns() < due_ns);
 }
 
 static bool is_over(const struct session *session)
 {
 	const struct alert_request *request = session->request;
 
-	return verb_stop_asked() || teller_done(&session->teller) ||
-	       (!alive(session) && !request->follow) ||
+	return frontend_stops(session->request->frontend) ||
+	       teller_done(&session->teller) || (!alive(session) && !request->follow) ||
 	       (request->count && session->readings == request->count);
 }
 
@@ -510,20 +491,19 @@ static bool is_over(const struct session *session)
 static int loop(struct session *session, struct fault *fault)
 {
 	int64_t due_ns = clock_monotonic_ns();
-	sigset_t reading = session->before, blocked;
+	const sigset_t *reading = &session->request->frontend->reading;
+	sigset_t blocked;
 	int error;
 
-	sigaddset(&reading, SIGHUP);
-	sigaddset(&reading, SIGCHLD);
 	for (;;) {
-		pthread_sigmask(SIG_SETMASK, &reading, &blocked);
+		pthread_sigmask(SIG_SETMASK, reading, &blocked);
 		error = read_all(session, fault);
 		pthread_sigmask(SIG_SETMASK, &blocked, NULL);
 		if (error || is_over(session))
 			return error;
 		due_ns = next_due(due_ns, session->request->interval_ns);
 		wait_until(session, due_ns);
-		if (verb_stop_asked())
+		if (frontend_stops(session->request->frontend))
 			return 0;
 	}
 }
@@ -617,8 +597,7 @@ int alert_live(const struct alert_request *request, int *status, struct fault *f
 		return out_of_memory(fault);
 	session->request = request;
 	session->record_fd = -1;
-	catch_signals(session);
-	error = teller_open(&session->teller, request, &session->before, fault);
+	error = teller_open(&session->teller, request, fault);
 	if (!error)
 		error = run_session(session, fault);
 	*status = session->teller.fired && request->once ? EXIT_ALERT : session->status;

@@ -2,7 +2,6 @@
  * readings is known only when the file was seen to its end, and live it is told at
  * once. */
 #include "engine/alert.h"
-#include "engine/verb.h"
 #include "source/replay.h"
 #include "source/source.h"
 
@@ -102,7 +101,8 @@ static int each_sample(struct playing *playing, bool is_first,
 
 	if (error)
 		return error;
-	while (!error && !verb_stop_asked() && !teller_done(&playing->teller)) {
+	while (!error && !frontend_stops(playing->request->frontend) &&
+	       !teller_done(&playing->teller)) {
 		result = replay_next(replay, &sample, fault);
 		if (result == -EINTR)
 			continue;
@@ -149,10 +149,12 @@ static int play(struct playing *playing, struct fault *fault)
 	if (error)
 		return error;
 	if (rules_need_limit(&playing->rules))
-		verb_tell("a recording does not have the limits of its processes: what "
-			  "rules say of 'limit' is not known");
+		frontend_message(
+			playing->request->frontend,
+			"a recording does not have the limits of its processes: what "
+			"rules say of 'limit' is not known");
 	error = each_sample(playing, false, see_row, fault);
-	if (!error && !playing->count && !verb_stop_asked())
+	if (!error && !playing->count && !frontend_stops(playing->request->frontend))
 		return fault_set(fault, EXIT_FAILED, -ENODATA,
 				 "%s has no rows: its header is all there is",
 				 playing->request->replay);
@@ -163,15 +165,13 @@ int alert_replay(const struct alert_request *request, int *status, struct fault 
 {
 	struct playing *playing = calloc(1, sizeof(*playing));
 	struct fault at_close;
-	sigset_t before;
 	int error;
 
 	if (!playing)
 		return out_of_memory(fault);
 	playing->request = request;
-	verb_catch_stop(&before);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	error = teller_open(&playing->teller, request, &before, fault);
+	pthread_sigmask(SIG_SETMASK, &request->frontend->reading, NULL);
+	error = teller_open(&playing->teller, request, fault);
 	if (!error) {
 		error = play(playing, fault);
 		*status = playing->teller.fired && request->once ? EXIT_ALERT : EXIT_DONE;

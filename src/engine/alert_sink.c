@@ -9,13 +9,14 @@
 #define FINISH_NS INT64_C(60000000000)
 
 int teller_open(struct teller *teller, const struct alert_request *request,
-		const sigset_t *mask, struct fault *fault)
+		struct fault *fault)
 {
 	teller->request = request;
 	text_init(&teller->text, teller->buf, sizeof(teller->buf));
 	if (request->to_syslog)
 		openlog("fragscope", LOG_NDELAY | LOG_PID, LOG_DAEMON);
-	return request->command ? hook_new(&teller->hook, request->command, mask, fault)
+	return request->command ? hook_new(&teller->hook, request->command,
+					   request->frontend, fault)
 				: 0;
 }
 

@@ -4,7 +4,6 @@
 #include "base/output.h"
 #include "base/take.h"
 #include "base/text.h"
-#include "engine/verb.h"
 #include "view/alerts.h"
 
 #include <errno.h>
@@ -57,7 +56,7 @@ struct hook {
 			 needed later */
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
-	sigset_t mask;
+	const struct frontend *frontend;
 	struct running running[RUNNING_MAX];
 	int64_t next_start_ns; /* of a bucket that holds BURST starts */
 	unsigned long long dropped;
@@ -133,7 +132,7 @@ static void end_groups(void)
 	}
 }
 
-int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
+int hook_new(struct hook **hook, const char *command, const struct frontend *frontend,
 	     struct fault *fault)
 {
 	struct hook *made = take(sizeof(*made));
@@ -141,15 +140,16 @@ int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
 
 	if (error)
 		return fault_set(fault, EXIT_FAILED, error, "out of memory");
-	made->mask = *mask;
-	verb_at_second_stop(end_groups);
+	made->frontend = frontend;
+	if (frontend->at_second_stop)
+		frontend->at_second_stop(end_groups);
 	made->argv[0] = "/bin/sh";
 	made->argv[1] = "-c";
 	made->argv[2] = (char *)command;
 	made->input_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	error = made->input_fd < 0 ? -errno : prepare_memory(made);
 	if (!error)
-		error = prepare_spawn(made, mask);
+		error = prepare_spawn(made, &frontend->before);
 	if (!error) {
 		*hook = made;
 		return 0;
@@ -265,8 +265,9 @@ static void start(struct hook *hook, struct job *job, struct running *running,
 				     &hook->attributes, hook->argv, hook->env);
 	if (error) {
 		running->pid = 0;
-		verb_tell("cannot run the command for alert '%s': %s", job->rule,
-			  strerror(-error));
+		frontend_message(hook->frontend,
+				 "cannot run the command for alert '%s': %s", job->rule,
+				 strerror(-error));
 		return;
 	}
 	atomic_store(&groups[running - hook->running], running->pid);
@@ -275,14 +276,16 @@ static void start(struct hook *hook, struct job *job, struct running *running,
 }
 
 /* One of RUNNING ended with STATUS, as waitpid tells it. */
-static void tell_end(const struct running *running, int status)
+static void tell_end(const struct hook *hook, const struct running *running, int status)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status))
-		verb_tell("the command for alert '%s' ended with status %d",
-			  running->rule, WEXITSTATUS(status));
+		frontend_message(hook->frontend,
+				 "the command for alert '%s' ended with status %d",
+				 running->rule, WEXITSTATUS(status));
 	else if (WIFSIGNALED(status))
-		verb_tell("the command for alert '%s' was ended by signal %d",
-			  running->rule, WTERMSIG(status));
+		frontend_message(hook->frontend,
+				 "the command for alert '%s' was ended by signal %d",
+				 running->rule, WTERMSIG(status));
 }
 
 static void reap(struct hook *hook, int64_t now_ns)
@@ -294,7 +297,7 @@ static void reap(struct hook *hook, int64_t now_ns)
 		if (!running->pid)
 			continue;
 		if (waitpid(running->pid, &status, WNOHANG) == running->pid) {
-			tell_end(running, status);
+			tell_end(hook, running, status);
 			running->pid = 0;
 			atomic_store(&groups[i], 0);
 		} else if (now_ns > running->until_ns) {
@@ -334,8 +337,10 @@ void hook_tend(struct hook *hook, int64_t now_ns)
 		take_out(hook, i);
 	}
 	if (hook->dropped && hook->waiting < QUEUE) {
-		verb_tell("%llu alert(s) had no command run: too many came at once",
-			  hook->dropped);
+		frontend_message(
+			hook->frontend,
+			"%llu alert(s) had no command run: too many came at once",
+			hook->dropped);
 		hook->dropped = 0;
 	}
 }
@@ -354,14 +359,16 @@ void hook_finish(struct hook *hook, int64_t wait_ns)
 
 	hook_tend(hook, now_ns);
 	while (hook_busy(hook) && now_ns < end_ns) {
-		clock_wait_until(now_ns + NS_PER_S / 50, &hook->mask);
+		clock_wait_until(now_ns + NS_PER_S / 50, &hook->frontend->before);
 		now_ns = clock_monotonic_ns();
 		hook_tend(hook, now_ns);
 	}
 	if (hook->waiting)
-		verb_tell("%zu alert(s) had no command run: those before them took too "
-			  "long",
-			  hook->waiting);
+		frontend_message(
+			hook->frontend,
+			"%zu alert(s) had no command run: those before them took too "
+			"long",
+			hook->waiting);
 	posix_spawn_file_actions_destroy(&hook->actions);
 	posix_spawnattr_destroy(&hook->attributes);
 	free_hook(hook);

@@ -5,16 +5,16 @@
 
 #include "analysis/watch.h"
 #include "base/fault.h"
+#include "engine/frontend.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct hook;
 
-/* COMMAND is for /bin/sh; MASK is the signal mask that it gets, and that of waiting in
- * hook_finish. Takes all memory that will be needed. 0, or -errno and FAULT. */
-int hook_new(struct hook **hook, const char *command, const sigset_t *mask,
+/* COMMAND is for /bin/sh; both stay the caller's. Takes all memory that will be needed.
+ * 0, or -errno and FAULT. */
+int hook_new(struct hook **hook, const char *command, const struct frontend *frontend,
 	     struct fault *fault);
 
 /* Queues a run for ALERT with JSON as its input. What does not fit is told and left

@@ -9,7 +9,6 @@
 #include "base/units.h"
 #include "engine/progress.h"
 #include "engine/tracer.h"
-#include "engine/verb.h"
 #include "source/replay.h"
 #include "source/source.h"
 
@@ -115,7 +114,7 @@ static int open_as(struct reporter *reporter, enum sample_source source,
 		.map_cells = MAP_CELLS,
 		.threads = 1,
 		.unusable_for_bytes = reporter->options->unusable_for_bytes,
-		.hurry = verb_stop_flag(),
+		.hurry = frontend_stop_flag(reporter->options->frontend),
 	};
 
 	return source_open(&reporter->source, reporter->pid, &wanted, fault);
@@ -136,7 +135,7 @@ static int open_source(struct reporter *reporter, struct fault *fault)
 		reporter->no_heap = error == -ENOENT || error == -ENODATA;
 		error = open_as(reporter, SOURCE_PROC, fault);
 		if (!error)
-			verb_tell("%s", at_heap.text);
+			frontend_message(reporter->options->frontend, "%s", at_heap.text);
 		if (!error)
 			snprintf(reporter->no_pins, sizeof(reporter->no_pins), "%s",
 				 at_heap.text);
@@ -157,6 +156,7 @@ static int open_tracer(struct reporter *reporter, struct fault *fault)
 		.events_per_second = EVENTS_PER_SECOND,
 		.stack_bytes = STACK_BYTES,
 		.kinds = (1U << EVENT_KILL) - 1,
+		.frontend = reporter->options->frontend,
 	};
 	struct fault why;
 
@@ -223,7 +223,7 @@ static int miss_reading(struct reporter *reporter, int result, struct fault *fau
 		return -ETIMEDOUT;
 	if (result == SOURCE_UNREADABLE && !reporter->is_unreadable)
 		progress_clear(reporter->progress);
-	verb_tell("%s", fault->text);
+	frontend_message(reporter->options->frontend, "%s", fault->text);
 	reporter->is_unreadable = result == SOURCE_UNREADABLE;
 	return 0;
 }
@@ -240,8 +240,10 @@ static void tell_swapped_in(const struct reporter *reporter)
 	text_init(&text, bytes, sizeof(bytes));
 	units_bytes(&text, fig->v[FIG_SWAPPED_IN_BYTES].u);
 	progress_clear(reporter->progress);
-	verb_tell("process %d (%s): pages with malloc's records were swapped in: %s",
-		  reporter->pid, reporter->sample->comm, bytes);
+	frontend_message(
+		reporter->options->frontend,
+		"process %d (%s): pages with malloc's records were swapped in: %s",
+		reporter->pid, reporter->sample->comm, bytes);
 }
 
 /* One reading. A process that ends while it is watched is reported on as it was. 0, or
@@ -254,7 +256,7 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 	if (result == SOURCE_ENDED && reporter->readings) {
 		reporter->has_ended = true;
 		progress_clear(reporter->progress);
-		verb_tell("%s", fault->text);
+		frontend_message(reporter->options->frontend, "%s", fault->text);
 		return 0;
 	}
 	if (result == SOURCE_ENDED) {
@@ -301,16 +303,16 @@ static void poll_tracer(struct reporter *reporter)
 			 why.text);
 }
 
-static void wait_until(struct reporter *reporter, int64_t due_ns, const sigset_t *mask)
+static void wait_until(struct reporter *reporter, int64_t due_ns)
 {
-	while (!verb_stop_asked()) {
+	while (!frontend_stops(reporter->options->frontend)) {
 		int64_t now_ns = clock_monotonic_ns();
 
 		poll_tracer(reporter);
 		if (now_ns >= due_ns)
 			return;
 		clock_wait_until(now_ns + POLL_NS < due_ns ? now_ns + POLL_NS : due_ns,
-				 mask);
+				 &reporter->options->frontend->waiting);
 	}
 }
 
@@ -337,7 +339,7 @@ static int64_t next_turn(int64_t due_ns, int64_t step_ns, int64_t for_ns)
 }
 
 /* The stop signals are let in from here on: what they ask for is seen within POLL_NS. */
-static int watch(struct reporter *reporter, const sigset_t *mask, struct fault *fault)
+static int watch(struct reporter *reporter, struct fault *fault)
 {
 	int64_t for_ns = reporter->options->for_ns;
 	int64_t step_ns = step_of(for_ns);
@@ -345,16 +347,17 @@ static int watch(struct reporter *reporter, const sigset_t *mask, struct fault *
 	int64_t due_ns = begin_ns;
 	int error;
 
-	pthread_sigmask(SIG_SETMASK, mask, NULL);
+	pthread_sigmask(SIG_SETMASK, &reporter->options->frontend->reading, NULL);
 	error = read_once(reporter, fault);
-	while (!error && !reporter->has_ended && !verb_stop_asked() &&
+	while (!error && !reporter->has_ended &&
+	       !frontend_stops(reporter->options->frontend) &&
 	       due_ns + step_ns <= begin_ns + for_ns) {
 		due_ns = next_turn(due_ns, step_ns, for_ns);
 		/* The last reading took all the time there was. */
 		if (due_ns > begin_ns + for_ns)
 			break;
-		wait_until(reporter, due_ns, mask);
-		if (!verb_stop_asked())
+		wait_until(reporter, due_ns);
+		if (!frontend_stops(reporter->options->frontend))
 			error = read_once(reporter, fault);
 	}
 	return error;
@@ -558,7 +561,9 @@ static int end_of_recording(struct reporter *reporter, int result, struct fault 
 	if (!reporter->readings)
 		return result;
 	if (result != SOURCE_ENDED)
-		verb_tell("%s; the report is of the rows before that", fault->text);
+		frontend_message(reporter->options->frontend,
+				 "%s; the report is of the rows before that",
+				 fault->text);
 	return 0;
 }
 
@@ -571,7 +576,7 @@ static int read_all(struct reporter *reporter, struct replay *replay, struct fau
 		result = replay_next(replay, &from, fault);
 		if (result == SOURCE_READ)
 			error = take_recorded(reporter, from, fault);
-	} while (!error && !verb_stop_asked() &&
+	} while (!error && !frontend_stops(reporter->options->frontend) &&
 		 (result == SOURCE_READ || result == -EINTR));
 	return error ? error : end_of_recording(reporter, result, fault);
 }
@@ -733,7 +738,7 @@ static void fill(struct reporter *reporter)
 	report->cost.cpu_ns = (uint64_t)clock_process_ns();
 }
 
-static int gather(struct reporter *reporter, const sigset_t *mask, struct fault *fault)
+static int gather(struct reporter *reporter, struct fault *fault)
 {
 	int error = course_new(&reporter->course);
 
@@ -747,7 +752,7 @@ static int gather(struct reporter *reporter, const sigset_t *mask, struct fault 
 	if (error)
 		return error;
 	reporter->progress = progress_begin("watching", reporter->options->for_ns);
-	error = watch(reporter, mask, fault);
+	error = watch(reporter, fault);
 	if (!error)
 		look_closer(reporter);
 	progress_end(reporter->progress);
@@ -756,7 +761,7 @@ static int gather(struct reporter *reporter, const sigset_t *mask, struct fault 
 }
 
 int reporter_new(struct reporter **reporter, const struct reporter_options *options,
-		 const sigset_t *mask, struct fault *fault)
+		 struct fault *fault)
 {
 	struct reporter *new = take(sizeof(*new));
 	int error;
@@ -766,7 +771,7 @@ int reporter_new(struct reporter **reporter, const struct reporter_options *opti
 		return out_of_memory(fault);
 	new->options = options;
 	new->pid = options->pid;
-	error = gather(new, mask, fault);
+	error = gather(new, fault);
 	if (error) {
 		reporter_free(new);
 		return error;

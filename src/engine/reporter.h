@@ -4,13 +4,14 @@
 #define FRAGSCOPE_REPORTER_H
 
 #include "base/fault.h"
+#include "engine/frontend.h"
 #include "view/report.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct reporter_options {
+	const struct frontend *frontend;
 	int pid;	    /* of a recording: 0 is the only one that is in it */
 	const char *replay; /* a recording; null: the process itself */
 	unsigned source;    /* enum sample_source */
@@ -22,10 +23,10 @@ struct reporter_options {
 
 struct reporter;
 
-/* Gathers all of it, until it is done or asked to stop; MASK lets the stop signals in. 0
- * and *REPORTER, or -errno and FAULT. */
+/* Gathers all of it, until it is done or asked to stop. 0 and *REPORTER, or -errno and
+ * FAULT. */
 int reporter_new(struct reporter **reporter, const struct reporter_options *options,
-		 const sigset_t *mask, struct fault *fault);
+		 struct fault *fault);
 void reporter_free(struct reporter *reporter);
 
 /* What was gathered. Owned by REPORTER. */

@@ -6,7 +6,6 @@
 #include "base/privilege.h"
 #include "base/take.h"
 #include "base/units.h"
-#include "engine/verb.h"
 #include "glibc/pieces.h"
 #include "probe/survivors.h"
 #include "source/source.h"
@@ -72,7 +71,7 @@ static int open_target(struct session *session, struct fault *fault)
 		.source = SOURCE_HEAP,
 		.survey = true,
 		.threads = 1,
-		.hurry = verb_stop_flag(),
+		.hurry = frontend_stop_flag(session->request->frontend),
 	};
 	const struct survivors_options options = {
 		.share = SHARE,
@@ -256,7 +255,7 @@ static int look(struct session *session, struct fault *fault)
 /* A burst, a pause until the next is due and its price is paid off, but no longer than
  * until END_NS, and a look just before it. */
 static int turn(struct session *session, int64_t due_ns, int64_t end_ns,
-		const sigset_t *mask, struct fault *fault)
+		struct fault *fault)
 {
 	struct privilege before = privilege_raise();
 	int error = burst(session, fault);
@@ -265,8 +264,9 @@ static int turn(struct session *session, int64_t due_ns, int64_t end_ns,
 	privilege_restore(before);
 	due_ns = paid_ns > due_ns ? paid_ns : due_ns;
 	due_ns = due_ns > end_ns ? end_ns : due_ns;
-	while (!error && !verb_stop_asked() && clock_monotonic_ns() < due_ns)
-		clock_wait_until(due_ns, mask);
+	while (!error && !frontend_stops(session->request->frontend) &&
+	       clock_monotonic_ns() < due_ns)
+		clock_wait_until(due_ns, &session->request->frontend->waiting);
 	if (error)
 		return error;
 	before = privilege_raise();
@@ -283,7 +283,7 @@ static int64_t spread(int64_t period_ns, unsigned *seed)
 	return period_ns / 2 + (int64_t)((double)period_ns * rand_r(seed) / RAND_MAX);
 }
 
-static int loop(struct session *session, const sigset_t *mask, struct fault *fault)
+static int loop(struct session *session, struct fault *fault)
 {
 	int64_t period_ns = survivors_period_ns(session->survivors);
 	int64_t for_ns = session->request->for_ns, end_ns = INT64_MAX;
@@ -293,18 +293,18 @@ static int loop(struct session *session, const sigset_t *mask, struct fault *fau
 	session->begin_ns = clock_monotonic_ns();
 	if (for_ns)
 		end_ns = session->begin_ns + for_ns;
-	while (!error && !verb_stop_asked()) {
+	while (!error && !frontend_stops(session->request->frontend)) {
 		int64_t now_ns = clock_monotonic_ns();
 		int64_t due_ns = now_ns + spread(period_ns, &seed);
 
 		if (now_ns >= end_ns)
 			break;
-		error = turn(session, due_ns, end_ns, mask, fault);
+		error = turn(session, due_ns, end_ns, fault);
 	}
 	session->end_ns = clock_monotonic_ns();
 	/* Of a process that has ended, what was seen until then is told. */
 	if (error == -ESRCH && fault->status == EXIT_DONE) {
-		verb_tell("%s", fault->text);
+		frontend_message(session->request->frontend, "%s", fault->text);
 		error = 0;
 	}
 	return error;
@@ -531,9 +531,11 @@ static int tell(struct session *session, struct fault *fault)
 	int error, fd;
 
 	if (!last)
-		verb_tell("process %d: no look at the heap came a second or more after "
-			  "a burst: nothing is known of what stays",
-			  request->pid);
+		frontend_message(
+			session->request->frontend,
+			"process %d: no look at the heap came a second or more after "
+			"a burst: nothing is known of what stays",
+			request->pid);
 	make_rows(session, last);
 	error = request->json	? put_json(session)
 		: request->fold ? put_folded(session, session->fd)
@@ -554,7 +556,6 @@ static int tell(struct session *session, struct fault *fault)
 int trace_survivors(const struct survivors_request *request, struct fault *fault)
 {
 	struct session *session = calloc(1, sizeof(*session));
-	sigset_t mask;
 	int error;
 
 	if (!session)
@@ -562,11 +563,11 @@ int trace_survivors(const struct survivors_request *request, struct fault *fault
 	session->request = request;
 	session->fd = STDOUT_FILENO;
 	session->dilation = 1;
-	verb_catch_stop(&mask);
 	error = open_session(session, fault);
 	if (!error) {
-		verb_tell("%s", survivors_describe(session->survivors));
-		error = loop(session, &mask, fault);
+		frontend_message(session->request->frontend, "%s",
+				 survivors_describe(session->survivors));
+		error = loop(session, fault);
 	}
 	if (!error)
 		error = tell(session, fault);

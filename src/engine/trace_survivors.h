@@ -3,11 +3,13 @@
 #define FRAGSCOPE_TRACE_SURVIVORS_H
 
 #include "base/fault.h"
+#include "engine/frontend.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct survivors_request {
+	const struct frontend *frontend;
 	int pid;
 	int64_t for_ns; /* 0: until it is stopped */
 	int64_t period_ns;

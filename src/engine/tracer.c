@@ -5,7 +5,6 @@
 #include "base/privilege.h"
 #include "base/take.h"
 #include "base/units.h"
-#include "engine/verb.h"
 #include "probe/burst.h"
 #include "probe/probe.h"
 #include "source/source.h"
@@ -77,7 +76,7 @@ static int open_source(struct tracer *tracer, struct fault *fault)
 		.go_on = true,
 		.threads = 1,
 		.unusable_for_bytes = 65536,
-		.hurry = verb_stop_flag(),
+		.hurry = frontend_stop_flag(tracer->options.frontend),
 	};
 	int error = source_open(&tracer->source, tracer->process.pid, &options, fault);
 
@@ -115,7 +114,7 @@ static int read_heap(struct tracer *tracer, struct fault *fault)
 	if (result < 0)
 		return result;
 	if (result == SOURCE_UNREADABLE && !tracer->is_unreadable)
-		verb_tell("%s", fault->text);
+		frontend_message(tracer->options.frontend, "%s", fault->text);
 	tracer->is_unreadable = result == SOURCE_UNREADABLE;
 	if (result == SOURCE_READ)
 		keep_reading(tracer);

@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "bpf/probe.h"
+#include "engine/frontend.h"
 #include "sample/bursts.h"
 #include "sample/event.h"
 
@@ -18,6 +19,7 @@ struct tracer_options {
 	int64_t reading_ns; /* between two full readings of the heap; 0: none */
 	bool bursts;	    /* count the calls of malloc in short bursts */
 	bool latency;	    /* and time them */
+	const struct frontend *frontend; /* null: nobody */
 };
 
 enum {

@@ -32,15 +32,14 @@ static char text[256]; /* the command: HOOK keeps it */
 
 static void run(const char *command)
 {
+	static const struct frontend frontend;
 	struct fault fault;
-	sigset_t mask;
 
-	sigemptyset(&mask);
 	assert_int_equal(pipe(out), 0);
 	assert_int_equal(fcntl(out[0], F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(fcntl(out[0], F_SETFD, FD_CLOEXEC), 0);
 	snprintf(text, sizeof(text), "printf . >&%d; %s", out[1], command);
-	if (hook_new(&hook, text, &mask, &fault))
+	if (hook_new(&hook, text, &frontend, &fault))
 		fail_msg("%s", fault.text);
 	started = 0;
 }
