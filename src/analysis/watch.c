@@ -55,6 +55,7 @@ struct watch {
 	bool has_sample;
 	int pid;
 	char comm[SAMPLE_TEXT];
+	struct origin origin;
 	int64_t begin_ns; /* the first sample of this pid: nothing before it counts */
 	int64_t last_ns;
 	int64_t usual_ns; /* from one sample to the next; 0: not known */
@@ -474,6 +475,7 @@ static void tell(struct watch *watch, unsigned index, enum alert_kind kind,
 		.gap_ns = state->gap_ns,
 		.pid = watch->pid,
 		.comm = watch->comm,
+		.origin = &watch->origin,
 		.sample = sample,
 	};
 	if (reason == ALERT_HOLDS || reason == ALERT_UNTIL)
@@ -646,6 +648,7 @@ void watch_sample(struct watch *watch, const struct sample *sample,
 	else
 		start_anew(watch, sample, time_ns);
 	memcpy(watch->comm, sample->comm, sizeof(watch->comm));
+	watch->origin = sample->origin;
 	for (unsigned i = 0; i < watch->rules->count; i++) {
 		const struct rule *rule = &watch->rules->rule[i];
 
@@ -700,6 +703,7 @@ void watch_adopt(struct watch *watch, struct watch *old, watch_fn *fn, void *con
 	watch->has_sample = old->has_sample;
 	watch->pid = old->pid;
 	memcpy(watch->comm, old->comm, sizeof(watch->comm));
+	watch->origin = old->origin;
 	watch->begin_ns = old->begin_ns;
 	watch->last_ns = old->last_ns;
 	watch->usual_ns = old->usual_ns;

@@ -52,6 +52,7 @@ struct alert {
 	int64_t gap_ns; /* of that time, without readings */
 	int pid;
 	const char *comm;
+	const struct origin *origin; /* null: not known */
 	const struct sample *sample; /* null: there is none */
 	unsigned evidence_count;
 	struct evidence evidence[RULE_TERMS];

@@ -24,6 +24,11 @@ int64_t clock_monotonic_ns(void)
 	return now_ns(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boottime_ns(void)
+{
+	return now_ns(CLOCK_BOOTTIME);
+}
+
 int64_t clock_thread_ns(void)
 {
 	return now_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -54,6 +59,20 @@ static void two_digits(struct text *text, char before, int value)
 	text_digits(text, (uint64_t)value, 2);
 }
 
+static void date(struct text *text, const struct tm *at)
+{
+	text_digits(text, (uint64_t)at->tm_year + 1900, 4);
+	two_digits(text, '-', at->tm_mon + 1);
+	two_digits(text, '-', at->tm_mday);
+}
+
+static void time_of_day(struct text *text, const struct tm *at)
+{
+	two_digits(text, '\0', at->tm_hour);
+	two_digits(text, ':', at->tm_min);
+	two_digits(text, ':', at->tm_sec);
+}
+
 void clock_rfc3339(struct text *text, int64_t realtime_ns)
 {
 	int64_t sub_ns;
@@ -61,12 +80,9 @@ void clock_rfc3339(struct text *text, int64_t realtime_ns)
 	struct tm utc;
 
 	gmtime_r(&seconds, &utc);
-	text_digits(text, (uint64_t)utc.tm_year + 1900, 4);
-	two_digits(text, '-', utc.tm_mon + 1);
-	two_digits(text, '-', utc.tm_mday);
-	two_digits(text, 'T', utc.tm_hour);
-	two_digits(text, ':', utc.tm_min);
-	two_digits(text, ':', utc.tm_sec);
+	date(text, &utc);
+	text_char(text, 'T');
+	time_of_day(text, &utc);
 	text_char(text, '.');
 	text_digits(text, (uint64_t)sub_ns / 1000000, 3);
 	text_char(text, 'Z');
@@ -79,9 +95,19 @@ void clock_local(struct text *text, int64_t realtime_ns)
 	struct tm local;
 
 	localtime_r(&seconds, &local);
-	two_digits(text, '\0', local.tm_hour);
-	two_digits(text, ':', local.tm_min);
-	two_digits(text, ':', local.tm_sec);
+	time_of_day(text, &local);
+}
+
+void clock_local_date(struct text *text, int64_t realtime_ns)
+{
+	int64_t sub_ns;
+	time_t seconds = floor_divide(realtime_ns, NS_PER_SECOND, &sub_ns);
+	struct tm local;
+
+	localtime_r(&seconds, &local);
+	date(text, &local);
+	text_char(text, ' ');
+	time_of_day(text, &local);
 }
 
 int clock_wait_until(int64_t monotonic_ns, const sigset_t *mask)

@@ -9,6 +9,7 @@
 
 int64_t clock_realtime_ns(void);
 int64_t clock_monotonic_ns(void);
+int64_t clock_boottime_ns(void);
 
 /* Processor time of the calling thread, and of all threads of this process. */
 int64_t clock_thread_ns(void);
@@ -20,6 +21,9 @@ void clock_rfc3339(struct text *text, int64_t realtime_ns);
 
 /* The same instant as the local "HH:MM:SS". */
 void clock_local(struct text *text, int64_t realtime_ns);
+
+/* The same with the date before it: "YYYY-MM-DD HH:MM:SS". */
+void clock_local_date(struct text *text, int64_t realtime_ns);
 
 /* Waits until MONOTONIC_NS; at once when it is past. MASK, when it is not null, is the
  * signal mask while waiting: a caller that keeps a signal blocked otherwise cannot lose

@@ -24,7 +24,7 @@ enum {
 	RUNNING_MAX = 4,
 	QUEUE = 32,
 	BURST = 10,
-	FACTS = 7,
+	FACTS = 9,
 	FACT_BYTES = 2304,
 };
 
@@ -171,15 +171,27 @@ static void set_fact(char *fact, const char *name, const char *value)
 	text_printable(&text, value, SIZE_MAX);
 }
 
+/* TIME_NS as RFC 3339, or nothing where it is not known. */
+static void set_time(char *fact, const char *name, int64_t time_ns)
+{
+	char time[48] = "";
+	struct text text;
+
+	text_init(&text, time, sizeof(time));
+	if (time_ns)
+		clock_rfc3339(&text, time_ns);
+	set_fact(fact, name, time);
+}
+
 static void set_facts(struct job *job, const struct alert *alert)
 {
-	char pid[16], time[48], message[2048];
+	static const struct origin unknown;
+	const struct origin *origin = alert->origin ? alert->origin : &unknown;
+	char pid[16], message[2048];
 	struct text text;
 
 	text_init(&text, pid, sizeof(pid));
 	text_i64(&text, alert->pid);
-	text_init(&text, time, sizeof(time));
-	clock_rfc3339(&text, alert->time_ns);
 	text_init(&text, message, sizeof(message));
 	alert_sentence(&text, alert);
 	set_fact(job->fact[0], "FRAGSCOPE_EVENT", alert_kind_name(alert->kind));
@@ -188,8 +200,10 @@ static void set_facts(struct job *job, const struct alert *alert)
 		 severity_name(alert->rule->severity));
 	set_fact(job->fact[3], "FRAGSCOPE_PID", pid);
 	set_fact(job->fact[4], "FRAGSCOPE_COMM", alert->comm);
-	set_fact(job->fact[5], "FRAGSCOPE_TIME", time);
+	set_time(job->fact[5], "FRAGSCOPE_TIME", alert->time_ns);
 	set_fact(job->fact[6], "FRAGSCOPE_MESSAGE", message);
+	set_fact(job->fact[7], "FRAGSCOPE_HOST", origin->host);
+	set_time(job->fact[8], "FRAGSCOPE_STARTED", origin->started_ns);
 }
 
 void hook_add(struct hook *hook, const struct alert *alert, const char *json)

@@ -141,10 +141,17 @@ struct arena_row {
 
 /* One reading of one target. ARENA has room for ARENA_CAPACITY rows, taken when the
  * sample was made; ARENA_COUNT are filled. No string is ever null. */
+/* Which process this is, beyond its PID: where it runs, and since when. */
+struct origin {
+	char host[SAMPLE_TEXT]; /* empty: not known */
+	int64_t started_ns;	/* CLOCK_REALTIME; 0: not known */
+};
+
 struct sample {
 	int64_t time_ns; /* CLOCK_REALTIME, when the reading began */
 	int pid;
 	char comm[SAMPLE_TEXT];
+	struct origin origin;
 	char allocator[SAMPLE_TEXT]; /* "glibc-2.36", or empty when not known */
 	enum sample_source source;
 	enum sample_status status;

@@ -28,6 +28,8 @@ enum field {
 	FIELD_MISSING,
 	FIELD_ARENA,
 	FIELD_ARENA_ADDR,
+	FIELD_HOST,
+	FIELD_STARTED,
 	FIELD_FIGURES,
 	FIELD_COUNT = FIELD_FIGURES + FIG_COUNT,
 	FIELD_UNKNOWN = FIELD_COUNT,
@@ -41,6 +43,7 @@ struct recorded {
 	int pid;
 	char comm[SAMPLE_TEXT];
 	char allocator[SAMPLE_TEXT];
+	struct origin origin;
 	enum sample_source source;
 	enum sample_status status;
 	char missing[SAMPLE_TEXT];

@@ -241,6 +241,7 @@ static int start_sample(struct replay *replay, const struct place *place)
 	sample->fig = row->fig;
 	memcpy(sample->comm, row->comm, sizeof(sample->comm));
 	memcpy(sample->allocator, row->allocator, sizeof(sample->allocator));
+	sample->origin = row->origin;
 	memcpy(sample->missing, row->missing, sizeof(sample->missing));
 	if (row->classes.count)
 		*sample->classes = row->classes;

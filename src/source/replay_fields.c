@@ -32,6 +32,8 @@ static const struct {
 	[FIELD_MISSING] = {"missing", true, false},
 	[FIELD_ARENA] = {"arena", false, false},
 	[FIELD_ARENA_ADDR] = {"arena_addr", true, false},
+	[FIELD_HOST] = {"host", true, false},
+	[FIELD_STARTED] = {"started", true, false},
 };
 
 void passed_over_init(struct passed_over *passed)
@@ -343,6 +345,10 @@ static bool parse_identity(struct recorded *row, enum field field, const char *v
 		return good;
 	case FIELD_ARENA_ADDR:
 		return parse_address(value, &row->arena_addr);
+	case FIELD_HOST:
+		return parse_text(value, row->origin.host);
+	case FIELD_STARTED:
+		return parse_time(value, &row->origin.started_ns);
 	default:
 		return false;
 	}

@@ -352,6 +352,8 @@ static void name_sample(const struct source *source, struct sample *sample)
 	sample->source = source->options.source;
 	snprintf(sample->comm, sizeof(sample->comm), "%s", source->process.comm);
 	memcpy(sample->allocator, source->allocator, sizeof(sample->allocator));
+	sample->origin.started_ns = source->process.started_ns;
+	(void)gethostname(sample->origin.host, sizeof(sample->origin.host) - 1);
 }
 
 static void read_sample(void *context)

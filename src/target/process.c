@@ -1,5 +1,6 @@
 #include "target/process.h"
 
+#include "base/clock.h"
 #include "target/denied.h"
 
 #include <errno.h>
@@ -88,6 +89,16 @@ static int parse_stat(char *text, struct stat_line *line)
 	return number >= 22 ? 0 : -EPROTO;
 }
 
+/* /proc counts from the boot, as CLOCK_BOOTTIME does. */
+static int64_t started_ns(uint64_t start_ticks)
+{
+	uint64_t a_second = (uint64_t)sysconf(_SC_CLK_TCK);
+	int64_t since_boot_ns = (int64_t)(start_ticks / a_second * 1000000000 +
+					  start_ticks % a_second * 1000000000 / a_second);
+
+	return clock_realtime_ns() - (clock_boottime_ns() - since_boot_ns);
+}
+
 static int gone(int pid, struct fault *fault)
 {
 	return fault_set(fault, EXIT_FAILED, -ESRCH,
@@ -107,6 +118,7 @@ static int check_kind(struct process *process, struct fault *fault)
 				 "cannot read /proc/%d/stat: its form is not known",
 				 process->pid);
 	process->start_ticks = line.start_ticks;
+	process->started_ns = started_ns(line.start_ticks);
 	if (line.flags & PF_KTHREAD)
 		return fault_set(fault, EXIT_NO_SOURCE, -EINVAL,
 				 "process %d (%s) is a kernel thread: it has no heap",

@@ -18,6 +18,8 @@ struct process {
 	int pagemap_fd;
 	int rollup_fd;
 	uint64_t start_ticks;
+	int64_t started_ns; /* CLOCK_REALTIME, to 10 ms; as the clock was at process_open
+			     */
 	char comm[PROCESS_COMM];
 };
 

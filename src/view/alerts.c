@@ -197,7 +197,11 @@ void alert_sentence(struct text *text, const struct alert *alert)
 
 void alert_text(struct text *text, const struct alert *alert)
 {
-	clock_local(text, alert->time_ns);
+	clock_local_date(text, alert->time_ns);
+	if (alert->origin && *alert->origin->host) {
+		text_char(text, ' ');
+		text_printable(text, alert->origin->host, SIZE_MAX);
+	}
 	text_string(text, alert->kind == ALERT_BEGIN ? " BEGIN " : " END   ");
 	text_string(text, severity_name(alert->rule->severity));
 	text_char(text, ' ');
@@ -208,6 +212,10 @@ void alert_text(struct text *text, const struct alert *alert)
 	text_string(text, alert->rule->name);
 	text_string(text, ": ");
 	alert_sentence(text, alert);
+	if (alert->origin && alert->origin->started_ns) {
+		text_string(text, "; process started ");
+		clock_local_date(text, alert->origin->started_ns);
+	}
 	text_char(text, '\n');
 }
 
@@ -226,14 +234,6 @@ static void member_double(struct text *text, const char *name, double value)
 		decimals--;
 	json_key(text, name, strlen(name));
 	text_fixed(text, value, decimals);
-}
-
-static void member_time(struct text *text, const char *name, int64_t time_ns)
-{
-	json_key(text, name, strlen(name));
-	text_char(text, '"');
-	clock_rfc3339(text, time_ns);
-	text_char(text, '"');
 }
 
 static void json_evidence(struct text *text, const struct evidence *evidence)
@@ -258,7 +258,7 @@ static void json_evidence(struct text *text, const struct evidence *evidence)
 	if (!evidence->is_last &&
 	    (term->kind == TERM_DROPS || term->kind == TERM_RISES)) {
 		member_double(text, "was", evidence->was);
-		member_time(text, "was_time", evidence->was_ns);
+		json_member_time(text, "was_time", evidence->was_ns);
 	}
 	if (!evidence->is_last && term->kind >= TERM_RISING) {
 		member_double(text, "median", evidence->median);
@@ -292,7 +292,9 @@ void alert_json(struct text *text, const struct alert *alert)
 	json_member_string(text, "severity", severity_name(alert->rule->severity));
 	json_member_i64(text, "pid", alert->pid);
 	json_member_string(text, "comm", alert->comm);
-	member_time(text, "since", alert->since_ns);
+	if (alert->origin)
+		json_origin(text, alert->origin);
+	json_member_time(text, "since", alert->since_ns);
 	if (alert->gap_ns)
 		json_member_i64(text, "gap_ns", alert->gap_ns);
 	json_member_string(text, "reason", reasons[alert->reason]);

@@ -36,6 +36,7 @@ static void csv_header(struct view *view)
 		text_char(text, ',');
 		text_string(text, figure_info[f].name);
 	}
+	text_string(text, ",host,started");
 	text_char(text, '\n');
 }
 
@@ -59,6 +60,19 @@ static void identity(struct text *text, const struct row *row)
 		field(text, sample->missing);
 }
 
+/* Behind the figures, where columns are added; of the process, not of its arenas. */
+static void origin(struct text *text, const struct row *row)
+{
+	const struct origin *of = &row->sample->origin;
+
+	text_char(text, ',');
+	if (!row->arena)
+		field(text, of->host);
+	text_char(text, ',');
+	if (!row->arena && of->started_ns)
+		clock_rfc3339(text, of->started_ns);
+}
+
 static void csv_row(struct view *view, const struct row *row)
 {
 	struct text *text = &view->text;
@@ -75,6 +89,7 @@ static void csv_row(struct view *view, const struct row *row)
 		if (row_has(row, f))
 			row_number(text, row, f);
 	}
+	origin(text, row);
 	text_char(text, '\n');
 }
 

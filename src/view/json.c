@@ -122,6 +122,8 @@ static void json_row(struct view *view, const struct row *row)
 	text_char(text, '{');
 	identity(text, row);
 	figures(text, row);
+	if (!row->arena)
+		json_origin(text, &row->sample->origin);
 	if (row->arena && row->arena->bins)
 		bins(text, row->arena->bins);
 	if (!row->arena && row->sample->classes && row->sample->classes->count)

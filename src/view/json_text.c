@@ -1,5 +1,7 @@
 #include "view/json_text.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 enum { ESCAPE_BYTES = 6 }; /* the longest that stands for one character: \uXXXX */
@@ -141,4 +143,20 @@ void json_element(struct text *text)
 	if (text->length && text->buf[text->length - 1] != '[')
 		text_char(text, ',');
 	text_char(text, '{');
+}
+
+void json_member_time(struct text *text, const char *name, int64_t realtime_ns)
+{
+	json_key(text, name, strlen(name));
+	text_char(text, '"');
+	clock_rfc3339(text, realtime_ns);
+	text_char(text, '"');
+}
+
+void json_origin(struct text *text, const struct origin *origin)
+{
+	if (*origin->host)
+		json_member_string(text, "host", origin->host);
+	if (origin->started_ns)
+		json_member_time(text, "started", origin->started_ns);
 }

@@ -4,6 +4,7 @@
 #define FRAGSCOPE_JSON_TEXT_H
 
 #include "base/text.h"
+#include "sample/sample.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,12 @@ void json_member_bool(struct text *text, const char *name, bool value);
 
 /* An address, as a string: "0x7f00dead0030". */
 void json_member_addr(struct text *text, const char *name, uint64_t value);
+
+/* An instant, as RFC 3339 in UTC. */
+void json_member_time(struct text *text, const char *name, int64_t realtime_ns);
+
+/* The members "host" and "started", as far as ORIGIN has them. */
+void json_origin(struct text *text, const struct origin *origin);
 
 /* Opens a member that is an object, or the next element of an array of objects; '}' is
  * the caller's to append. */

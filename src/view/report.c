@@ -1,6 +1,7 @@
 #include "view/report_parts.h"
 
 #include "analysis/free_sizes.h"
+#include "base/clock.h"
 #include "base/output.h"
 #include "base/take.h"
 
@@ -281,6 +282,28 @@ void report_unusable(const struct sample *sample, char *text, size_t size)
 			text_string(&to, " of the free memory is useless");
 	}
 	text_char(&to, '.');
+}
+
+void report_identity(const struct sample *sample, char *line, size_t size)
+{
+	const struct origin *origin = &sample->origin;
+	struct text text;
+
+	text_init(&text, line, size);
+	text_printable(&text, sample->comm, SIZE_MAX);
+	text_string(&text, " (PID ");
+	text_i64(&text, sample->pid);
+	text_char(&text, ')');
+	if (*origin->host) {
+		text_string(&text, " on ");
+		text_printable(&text, origin->host, SIZE_MAX);
+	}
+	text_string(&text, ", ");
+	clock_local_date(&text, sample->time_ns);
+	if (!origin->started_ns)
+		return;
+	text_string(&text, ", started ");
+	clock_local_date(&text, origin->started_ns);
 }
 
 void report_cost(const struct report *report, char *text, size_t size)

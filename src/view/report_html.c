@@ -109,16 +109,9 @@ static void end_table(struct report_out *out)
 
 /* ---- the head ---- */
 
-static void when(struct report_out *out, int64_t time_ns)
-{
-	text_string(&out->text, "<p class=\"note\">");
-	clock_rfc3339(&out->text, time_ns);
-	text_string(&out->text, "; ");
-}
-
 static void head(struct report_out *out, const struct report *report)
 {
-	char title[2 * SAMPLE_TEXT];
+	char title[2 * SAMPLE_TEXT], identity[8 * SAMPLE_TEXT];
 
 	snprintf(title, sizeof(title), "fragscope: process %d (%s)", report->sample->pid,
 		 report->sample->comm);
@@ -132,7 +125,9 @@ static void head(struct report_out *out, const struct report *report)
 	text_string(&out->text, "</style>\n</head>\n<body>\n");
 	element(out, "h1", NULL, title);
 	element(out, "p", "answer", report->answer);
-	when(out, report->sample->time_ns);
+	report_identity(report->sample, identity, sizeof(identity));
+	element(out, "p", "note", identity);
+	text_string(&out->text, "<p class=\"note\">");
 	report_escape(out, report->describe);
 	if (report->readings > 1)
 		report_say(out, "; %llu readings in %s",

@@ -366,6 +366,8 @@ static void whole(struct report_out *out, const struct report *report, struct vi
 	text_char(text, '{');
 	json_member_string(text, "answer", report->answer);
 	json_member_string(text, "described", report->describe);
+	json_member_time(text, "time", report->sample->time_ns);
+	json_origin(text, &report->sample->origin);
 	json_member_bool(text, "recorded", report->is_recorded);
 	member_double(text, "watched_s", report->watched_s);
 	verdicts(out, report);

@@ -67,6 +67,10 @@ void report_unusable(const struct sample *sample, char *text, size_t size);
 /* The last line: what the report cost. */
 void report_cost(const struct report *report, char *text, size_t size);
 
+/* Which process this is and when it was looked at, as a line: "sessiond (PID 4711) on
+ * web1, 2026-11-29 14:30:00, started 2026-11-28 03:00:12". */
+void report_identity(const struct sample *sample, char *text, size_t size);
+
 /* STRING in a page: what is no printable UTF-8 becomes '?'. */
 void report_escape(struct report_out *out, const char *string);
 

@@ -88,7 +88,7 @@ static void printable(const char *name, char *text, size_t size)
 
 static void head(struct report_out *out, const struct report *report)
 {
-	char line[512], clean[1024];
+	char line[512], clean[1024], identity[8 * SAMPLE_TEXT];
 	struct text text;
 
 	if (report->readings == 1)
@@ -99,6 +99,10 @@ static void head(struct report_out *out, const struct report *report)
 	text_init(&text, clean, sizeof(clean));
 	text_string(&text, "# ");
 	text_printable(&text, line, SIZE_MAX);
+	text_init(&text, identity, sizeof(identity));
+	text_string(&text, "# ");
+	report_identity(report->sample, identity + 2, sizeof(identity) - 2);
+	wrapped(out, 0, 2, identity);
 	wrapped(out, 0, 2, clean);
 	text_char(&out->text, '\n');
 	wrapped(out, 0, 0, report->answer);

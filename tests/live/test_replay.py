@@ -1,7 +1,11 @@
 """What `stat` and `run` record of real programs is replayed to the letter, whatever was
 asked for; and a recording that was cut says where."""
 
+import datetime
+import re
+import socket
 import subprocess
+import time
 
 import harness
 from harness import BUILD, FRAGSCOPE, Oracle, Skip, Tap
@@ -59,6 +63,26 @@ def check_converted(tap, directory, target):
     tap.ok(back.stdout == text, "CSV, JSON, CSV", back.stderr)
     rows = [reading.row for reading in harness.read_json(there.stdout)]
     tap.equal(len(rows), 3, "rows")
+    check_origin(tap, directory, text, rows[0], target)
+
+
+def check_origin(tap, directory, text, row, target):
+    """Where a process ran and since when is in recordings; older ones lack it."""
+    tap.equal(row["host"], socket.gethostname(), "the host is in the recording")
+    ticks = int(target.proc("stat").rsplit(")", 1)[1].split()[19])
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / 100
+    seen = datetime.datetime.fromisoformat(row["started"].replace("Z", "+00:00")).timestamp()
+    tap.ok(abs(seen - started) < 1, "and when the process started", seen, started)
+    local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seen))
+    line = f"# {row['comm']} (PID {row['pid']}) on {row['host']}, "
+    done = harness.fragscope("report", "--replay", directory / "one")
+    said = " ".join(done.stdout.split())
+    tap.ok(said.startswith(line) and f", started {local} " in said, "a report has both", said)
+    old = "".join(re.sub(r"(,host,started|,[^,\n]*,[^,\n]*)$", "", line, flags=re.M) for line in
+                  text.splitlines(keepends=True))
+    (directory / "old").write_text(old, encoding="utf-8")
+    done = harness.fragscope("report", "--replay", directory / "old")
+    tap.equal((done.returncode, ", started 2" in done.stdout), (0, False), "an older recording")
 
 
 def check_cut(tap, path, target):

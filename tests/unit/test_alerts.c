@@ -103,20 +103,26 @@ static void a_trend_tells_how_sure_it_is(void **state)
 
 static void a_line_is_one_line(void **state)
 {
+	static const struct origin origin = {"w\n1", START_NS - INT64_C(3000000000)};
+
 	(void)state;
 	setenv("TZ", "UTC", 1);
 	tzset();
 	begin("crumbs: frag > 0.9 severity critical");
 	add(0, 0.95);
 	assert_string_equal(written(alert_text),
-			    "22:13:20 BEGIN critical a\"b\\x0a[4711] "
+			    "2023-11-14 22:13:20 BEGIN critical a\"b\\x0a[4711] "
 			    "crumbs: frag is 0.950 (> 0.900)\n");
 	alert.kind = ALERT_END;
 	alert.reason = ALERT_HOLDS_NOT;
 	alert.time_ns += INT64_C(65000000000);
+	alert.origin = &origin;
 	assert_string_equal(written(alert_text),
-			    "22:14:25 END   critical a\"b\\x0a[4711] "
-			    "crumbs: after 65.0s, holds no longer; frag is 0.950\n");
+			    "2023-11-14 22:14:25 w\\x0a1 END   critical "
+			    "a\"b\\x0a[4711] crumbs: after 65.0s, holds no longer; "
+			    "frag is 0.950; process started 2023-11-14 22:13:17\n");
+	assert_non_null(strstr(written(alert_json),
+			       "\"host\":\"w\\n1\",\"started\":\"2023-11-14T22:13:17"));
 	alert.gap_ns = INT64_C(380160000000000000);
 	alert.time_ns += alert.gap_ns;
 	assert_sentence("after 65.0s and 12 years without readings, holds no longer; "

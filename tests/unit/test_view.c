@@ -364,14 +364,34 @@ static void csv_absent_is_empty(void **state)
 	assert_memory_equal(
 		line, "2026-11-21T05:17:43.123Z,4711,server,,proc,partial,pss,,,,5,,",
 		60);
-	assert_int_equal(commas(line), 8 + FIG_COUNT);
+	assert_int_equal(commas(line), 10 + FIG_COUNT);
 	assert_null(strstr(line, "nan"));
 	line = strchr(line, '\n') + 1;
 	assert_memory_equal(line,
 			    "2026-11-21T05:17:43.123Z,4711,server,,proc,complete,,3,"
 			    "0x7f00dead0030,,,",
 			    70);
-	assert_int_equal(commas(line), 8 + FIG_COUNT);
+	assert_int_equal(commas(line), 10 + FIG_COUNT);
+}
+
+/* A host may be called anything, as a process may. Rows of arenas do not repeat it. */
+static void origin_comes_last(void **state)
+{
+	struct view_options with_arenas = json;
+	const char *line;
+
+	(void)state;
+	strcpy(sample->origin.host, "web\x1b");
+	sample->origin.started_ns = INT64_C(1795132800500000000);
+	sample->arena_count = 1;
+	line = rows(csv);
+	assert_non_null(strstr(line, ",web\\x1b,2026-11-20T00:00:00.500Z\n"));
+	assert_non_null(strstr(line, ",,\n"));
+	with_arenas.arenas = true;
+	line = strstr(rows(with_arenas), ",\"host\":\"web\\u001b\","
+					 "\"started\":\"2026-11-20T00:00:00.500Z\"}\n");
+	assert_non_null(line);
+	assert_null(strstr(line + 1, "host"));
 }
 
 static void csv_quotes(void **state)
@@ -627,6 +647,7 @@ int main(void)
 		TEST(csv_header),
 		TEST(csv_row_of_all),
 		TEST(csv_absent_is_empty),
+		TEST(origin_comes_last),
 		TEST(csv_quotes),
 		TEST(json_row_of_all),
 		TEST(json_escapes),
