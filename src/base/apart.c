@@ -6,9 +6,11 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -66,6 +68,30 @@ static int wait_for(pid_t child, atomic_ulong *beats)
 	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	return 0;
+}
+
+/* What counts against RLIMIT_DATA by now. */
+static uint64_t data_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	if (file && fscanf(file, "%*u %*u %*u %*u %*u %llu", &pages) != 1)
+		pages = 0;
+	if (file)
+		fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void apart_bound(unsigned cpu_s, uint64_t memory_bytes)
+{
+	const struct rlimit time = {cpu_s, cpu_s}, core = {0, 0};
+	const rlim_t bytes = data_bytes() + memory_bytes;
+	const struct rlimit data = {bytes, bytes};
+
+	setrlimit(RLIMIT_CPU, &time);
+	setrlimit(RLIMIT_CORE, &core);
+	setrlimit(RLIMIT_DATA, &data);
 }
 
 int apart_run(void (*fn)(void *context, void *result), void *context, void *result,

@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Runs FN(CONTEXT, RESULT) in a child of this process: only what it writes to RESULT,
  * BYTES of zeroes, comes back. BEATS moves as long as the child makes headway. The child
@@ -13,5 +14,10 @@
  * to its end. */
 int apart_run(void (*fn)(void *context, void *result), void *context, void *result,
 	      size_t bytes, atomic_ulong *beats);
+
+/* For such a child, which is about to read what the target may have made to keep it busy:
+ * from now on it has CPU_S seconds of processor time and MEMORY_BYTES beside what its
+ * parent had, and ends beyond. */
+void apart_bound(unsigned cpu_s, uint64_t memory_bytes);
 
 #endif

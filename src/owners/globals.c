@@ -1,6 +1,7 @@
 #include "owners/globals.h"
 
 #include "base/apart.h"
+#include "owners/debugfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,9 +16,11 @@ enum {
 	SYMBOLS_MAX = 1 << 23,
 	NAME_MAX_BYTES = 4096,
 	FIRST_FREE_FD = 3,
+	CPU_S = 10,
 };
 
 #define NAMES_MAX_BYTES (UINT64_C(1) << 30)
+#define MEMORY_BYTES	(UINT64_C(2) << 30)
 
 enum kind { DATA, THREAD, CODE, KINDS };
 
@@ -190,43 +193,11 @@ static bool read_headers(struct reading *reading)
 	return found;
 }
 
-/* Opens the debug file that the build-id of NOTE's section names, in the place where
- * Debian and Fedora put it; -1: none. *IS_ID: it holds a build-id. */
-static int open_named(Elf_Data *data, bool *is_id)
-{
-	size_t name, desc, used;
-	const uint8_t *id;
-	GElf_Nhdr note;
-	char path[128];
-
-	*is_id = data && gelf_getnote(data, 0, &note, &name, &desc) &&
-		 note.n_type == NT_GNU_BUILD_ID && note.n_descsz >= 3 &&
-		 note.n_descsz <= 32;
-	if (!*is_id)
-		return -1;
-	id = (const uint8_t *)data->d_buf + desc;
-	used = (size_t)snprintf(path, sizeof(path), "/usr/lib/debug/.build-id/%02x/",
-				id[0]);
-	for (unsigned i = 1; i < note.n_descsz; i++)
-		used += (size_t)snprintf(path + used, sizeof(path) - used, "%02x", id[i]);
-	snprintf(path + used, sizeof(path) - used, ".debug");
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
 /* The symbols of the debug file. -ENOENT: there is none, or it has none. */
 static int take_debug(struct reading *reading)
 {
-	Elf_Scn *section = NULL;
-	GElf_Shdr header;
-	bool is_id = false;
-	Elf *debug = NULL;
-	int fd = -1;
+	Elf *debug = debugfile_of(reading->elf);
 
-	while (!is_id && (section = elf_nextscn(reading->elf, section)))
-		if (gelf_getshdr(section, &header) && header.sh_type == SHT_NOTE)
-			fd = open_named(elf_getdata(section, NULL), &is_id);
-	if (fd >= 0)
-		debug = elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	return debug ? take_table(reading, debug, SHT_SYMTAB) : -ENOENT;
 }
 
@@ -274,6 +245,7 @@ static void read_in_child(void *context, void *result)
 	size_t bytes;
 	char *names;
 
+	apart_bound(CPU_S, MEMORY_BYTES);
 	reading->found = result;
 	reading->names = open_memstream(&names, &bytes);
 	reading->fd = maps_open(reading->process, reading->mapping);

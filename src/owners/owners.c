@@ -2,6 +2,7 @@
 
 #include "base/units.h"
 #include "owners/again.h"
+#include "owners/path.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -209,71 +210,6 @@ static void rank_groups(struct search *search)
 	}
 }
 
-static void fill_step(const struct search *search, uint32_t number,
-		      struct owner_step *step)
-{
-	const struct group *group = &search->reach.group[number];
-
-	*step = (struct owner_step){
-		.chunks = group->chunks,
-		.bytes = group->bytes,
-		.from_bytes = group->from_bytes,
-		.to_bytes = group->to_bytes,
-		.pointers = group->pointers,
-		.is_array = group->label == LABEL_ARRAY,
-		.is_linked = group->is_linked,
-		.offset = (uint64_t)(group->label & INT32_MAX) * sizeof(uint64_t),
-	};
-	if (group->chunks == 1)
-		step->words = (group->bytes - sizeof(uint64_t)) / sizeof(uint64_t);
-}
-
-/* From the group back to the root; what does not fit is left out in the middle. */
-static void fill_path(const struct search *search, uint32_t number, struct owner *owner)
-{
-	uint32_t path[GROUP_DEPTH + 2];
-	unsigned length = 0, skip;
-
-	while (search->reach.group[number].parent != NO_GROUP) {
-		if (length < sizeof(path) / sizeof(*path))
-			path[length++] = number;
-		number = search->reach.group[number].parent;
-	}
-	skip = length > OWNER_STEPS ? length - OWNER_STEPS : 0;
-	owner->steps_left_out = skip;
-	for (unsigned i = 0; i < length; i++) {
-		/* PATH begins with the last step. */
-		if (i >= OWNER_STEPS / 2 && i < OWNER_STEPS / 2 + skip)
-			continue;
-		owner->step_count++;
-	}
-	for (unsigned i = 0, at = owner->step_count; i < length; i++)
-		if (i < OWNER_STEPS / 2 || i >= OWNER_STEPS / 2 + skip)
-			fill_step(search, path[i], &owner->step[--at]);
-}
-
-static const struct group *root_of(const struct search *search, uint32_t number)
-{
-	const struct group *group = &search->reach.group[number];
-
-	while (group->parent != NO_GROUP)
-		group = &search->reach.group[group->parent];
-	return group;
-}
-
-static void fill_root(struct search *search, uint32_t number, struct owner *owner)
-{
-	const struct group *root = root_of(search, number);
-
-	owner->root = (enum owner_root)root->root;
-	if (root->label == NO_ROOT) {
-		memcpy(owner->name, "unreferenced", sizeof("unreferenced"));
-		return;
-	}
-	owner->root_slots = roots_get(search->roots, root->label)->slots;
-	roots_name(search->roots, root->label, owner->name, owner->where);
-}
-
 static int by_unlocked(const void *left, const void *right)
 {
 	const struct owner *a = left, *b = right;
@@ -285,17 +221,49 @@ static int by_unlocked(const void *left, const void *right)
 						 : 0;
 }
 
-/* An answer and the chunk that stands for it, to be sorted together. */
+/* An answer and the group that it is about, to be sorted together. */
 struct pair {
 	struct owner owner; /* first: by_unlocked compares owners */
-	uint64_t chunk;
+	uint32_t group;
 };
+
+static void fill_owner(struct search *search, struct pair *pair)
+{
+	const struct group *group = &search->reach.group[pair->group];
+	struct owner *owner = &pair->owner;
+
+	path_fill(&search->reach, pair->group, owner);
+	owner->is_interior = group->is_interior;
+	owner->asked_chunks = group->asked_chunks;
+	owner->asked_bytes = group->asked_bytes;
+	owner->shared_chunks = group->shared_chunks;
+	foretell(search, pair->group, owner);
+}
+
+static int take_answers(struct search *search, const struct pair *pair,
+			uint64_t chunk[OWNERS_MAX])
+{
+	struct owners *owners = search->owners;
+	struct owner *owner[OWNERS_MAX];
+	uint32_t group[OWNERS_MAX];
+
+	for (unsigned i = 0; i < owners->count; i++) {
+		owners->owner[i] = pair[i].owner;
+		owner[i] = &owners->owner[i];
+		group[i] = pair[i].group;
+		chunk[i] =
+			chunk_addr(&search->chunks, search->reach.group[group[i]].sample);
+	}
+	return path_types(&search->reach, group, owner, owners->count, search->process,
+			  search->beats);
+}
 
 static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 		       owners_progress_fn *progress, void *context)
 {
 	struct owners *owners = search->owners;
 	struct pair *pair = calloc(OWNERS_MAX, sizeof(*pair));
+	int error;
 
 	search->gone = calloc(search->chunks.count + 1, 1);
 	search->below = calloc(search->reach.groups + 1, 1);
@@ -305,26 +273,14 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 	}
 	pages_forget(search->pages);
 	for (unsigned i = 0; i < owners->count; i++) {
-		const struct group *group = &search->reach.group[search->rank[i]];
-		struct owner *owner = &pair[i].owner;
-
-		fill_root(search, search->rank[i], owner);
-		fill_path(search, search->rank[i], owner);
-		owner->is_interior = group->is_interior;
-		owner->asked_chunks = group->asked_chunks;
-		owner->asked_bytes = group->asked_bytes;
-		owner->shared_chunks = group->shared_chunks;
-		foretell(search, search->rank[i], owner);
+		pair[i].group = search->rank[i];
+		fill_owner(search, &pair[i]);
 		progress(1, context);
-		pair[i].chunk = chunk_addr(&search->chunks, group->sample);
 	}
 	qsort(pair, owners->count, sizeof(*pair), by_unlocked);
-	for (unsigned i = 0; i < owners->count; i++) {
-		owners->owner[i] = pair[i].owner;
-		chunk[i] = pair[i].chunk;
-	}
+	error = take_answers(search, pair, chunk);
 	free(pair);
-	return 0;
+	return error;
 }
 
 /* ---- the search ---- */

@@ -756,3 +756,67 @@ void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],
 	*name = *where = '\0';
 	by_kind[root->kind](roots, root, name, where);
 }
+
+const struct mapping *roots_file(const struct roots *roots, uint32_t number)
+{
+	return number < roots->module_count ? &roots->module[number].mapping : NULL;
+}
+
+static bool global_variable(const struct roots *roots, const struct root *root,
+			    uint64_t addr, struct root_variable *variable)
+{
+	uint32_t number = roots->span[root->span].module;
+	const struct module *module;
+	const struct global *global;
+
+	if (number == NO_MODULE || !roots->module[number].globals)
+		return false;
+	module = &roots->module[number];
+	global = globals_at(module->globals, addr);
+	if (!global)
+		return false;
+	*variable = (struct root_variable){
+		.mapping = &module->mapping,
+		.variable = globals_file_address(module->globals, global->start),
+		.offset = addr - global->start,
+	};
+	return true;
+}
+
+static bool thread_variable(const struct roots *roots, uint64_t addr,
+			    struct root_variable *variable)
+{
+	const struct module *program = &roots->module[0];
+	uint64_t bytes = roots->module_count && program->globals
+				 ? globals_thread_bytes(program->globals)
+				 : 0;
+
+	for (uint32_t i = 0; i < roots->thread_count; i++) {
+		uint64_t below = roots->thread[i].tcb - addr;
+		const struct global *global =
+			below && below <= bytes
+				? globals_thread_at(program->globals, bytes - below)
+				: NULL;
+
+		if (!global)
+			continue;
+		*variable = (struct root_variable){
+			.mapping = &program->mapping,
+			.is_thread = true,
+			.variable = global->start,
+			.offset = bytes - below - global->start,
+		};
+		return true;
+	}
+	return false;
+}
+
+bool roots_variable(const struct roots *roots, uint32_t number, uint64_t addr,
+		    struct root_variable *variable)
+{
+	const struct root *root = &roots->root[number];
+
+	if (root->kind == OWNER_GLOBAL)
+		return global_variable(roots, root, addr, variable);
+	return root->kind == OWNER_TLS && thread_variable(roots, addr, variable);
+}

@@ -5,6 +5,7 @@
 
 #include "owners/chunks.h"
 #include "sample/owners.h"
+#include "target/maps.h"
 #include "target/process.h"
 
 #include <stdatomic.h>
@@ -58,5 +59,21 @@ const struct root *roots_get(const struct roots *roots, uint32_t number);
 /* What root NUMBER is called, and where it is. */
 void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],
 		char where[OWNER_NAME]);
+
+/* The files whose globals are roots, by number; null: there are no more. */
+const struct mapping *roots_file(const struct roots *roots, uint32_t number);
+
+/* A named variable of a file, as the file itself has it. */
+struct root_variable {
+	const struct mapping *mapping; /* as roots_file */
+	bool is_thread;
+	uint64_t variable; /* address; of a thread's variable, the offset in its block */
+	uint64_t offset;   /* of the place, from the variable's beginning */
+};
+
+/* Which variable root NUMBER is, of which ADDR is a place. False: it is none that has a
+ * name. */
+bool roots_variable(const struct roots *roots, uint32_t number, uint64_t addr,
+		    struct root_variable *variable);
 
 #endif

@@ -13,6 +13,7 @@ enum {
 	OWNERS_MAX = 32,
 	OWNER_STEPS = 8,
 	OWNER_NAME = 160,
+	OWNER_TYPE = 128,
 };
 
 /* Where a path begins, in the order in which roots are believed. */
@@ -34,7 +35,8 @@ struct owner_step {
 	uint64_t pointers; /* that these chunks hold to others of malloc's chunks */
 	bool is_array;	   /* it is pointed to from places all over the chunk before it */
 	bool is_linked;	   /* its chunks point to each other: a list, a tree */
-	uint64_t offset;   /* else: of the pointer, in what is before it */
+	uint64_t offset;   /* else: of the pointer, in the chunk before it */
+	char type[OWNER_TYPE]; /* by debug information, or empty */
 };
 
 /* One group of chunks and who holds it: the last step. */
@@ -42,6 +44,7 @@ struct owner {
 	enum owner_root root;
 	char name[OWNER_NAME];	/* of the root: "sessions", "stack of worker (4712)" */
 	char where[OWNER_NAME]; /* "sessiond+0x4040", or empty */
+	char type[OWNER_TYPE];	/* of that variable, by debug information, or empty */
 	uint64_t root_slots;	/* places in the root that point to chunks */
 	unsigned step_count;
 	unsigned steps_left_out; /* in the middle, of a longer path */

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME = 2 * OWNER_NAME };
+enum {
+	NAME = 2 * OWNER_NAME,
+	TYPE_WIDTH = 44, /* of a type on a line of a path */
+};
 
 static double share(uint64_t part, uint64_t whole)
 {
@@ -29,6 +32,20 @@ static void say_line(struct report_out *out, const char *lead, const char *line)
 	text_string(&out->text, lead);
 	text_printable(&out->text, line, SIZE_MAX);
 	text_char(&out->text, '\n');
+}
+
+/* LEAD and a type, which in C++ can be as long as a page: its beginning. */
+static void say_type(struct text *text, const char *lead, const char *type)
+{
+	size_t from;
+
+	if (!*type)
+		return;
+	text_string(text, lead);
+	from = text->length;
+	text_printable(text, type, TYPE_WIDTH);
+	if (strlen(type) > TYPE_WIDTH && text->length > from)
+		text_string(text, "...");
 }
 
 static unsigned count_of(const struct owners *owners, const struct owners_about *about)
@@ -77,7 +94,9 @@ static void say_step(struct report_out *out, const struct owner *owner, unsigned
 		snprintf(room, sizeof(room), ": %llu words, %llu pointers",
 			 (unsigned long long)step->words,
 			 (unsigned long long)step->pointers);
-	report_say(out, "      -> %s%s%s\n", chunks, way, room);
+	report_say(out, "      -> %s%s%s", chunks, way, room);
+	say_type(&out->text, "\n         type: ", step->type);
+	report_say(out, "\n");
 	if (owner->steps_left_out && i + 1 == owner->step_count - OWNER_STEPS / 2)
 		report_say(out, "      -> ... %u steps more ...\n",
 			   owner->steps_left_out);
@@ -92,6 +111,7 @@ static void say_root(struct report_out *out, const struct owner *owner)
 		report_say(out, " (%s)", printable(owner->where, where));
 	if (owner->root_slots > 1)
 		report_say(out, ", %s pointers", COUNT(owner->root_slots));
+	say_type(&out->text, "\n         type: ", owner->type);
 	report_say(out, "\n");
 }
 
@@ -119,6 +139,7 @@ void owners_line(const struct owner *owner, char *line, size_t size)
 		text_string(&text, chunks);
 		if (step->is_linked)
 			text_string(&text, ", linked");
+		say_type(&text, ", type ", step->type);
 	}
 }
 
@@ -225,7 +246,10 @@ static void json_steps(struct text *text, const struct owner *owner)
 		json_member_u64(text, "pointers", step->pointers);
 		json_member_bool(text, "table", step->is_array);
 		json_member_bool(text, "linked", step->is_linked);
-		if (!step->is_array)
+		if (step->type[0])
+			json_member_string(text, "type", step->type);
+		/* In a root pointers of many places can be one step. */
+		if (i && !step->is_array)
 			json_member_u64(text, "offset", step->offset);
 		text_char(text, '}');
 	}
@@ -239,6 +263,8 @@ static void json_owner(struct text *text, const struct owner *owner)
 	json_member_string(text, "name", owner->name);
 	if (owner->where[0])
 		json_member_string(text, "where", owner->where);
+	if (owner->type[0])
+		json_member_string(text, "type", owner->type);
 	json_member_u64(text, "root_pointers", owner->root_slots);
 	json_steps(text, owner);
 	json_member_u64(text, "steps_left_out", owner->steps_left_out);

@@ -2,6 +2,7 @@
 what nobody points to; the formats; bad command lines."""
 
 import json
+import random
 import subprocess
 
 import harness
@@ -82,6 +83,137 @@ def check_stripped(tap, pid):
         tap.ok(owner and owner["name"] == "data of holder-s" and owner["where"],
                f"{what} are told by file and place", owner)
     tap.ok(find(found, LEAKS, root="unreferenced"), "what nobody points to is said so")
+
+
+def check_types(tap, pid):
+    """What the debug information says, from the variables downwards."""
+    found = owners(pid)
+    for name, chunks, root, *steps in (
+            ("sessions", SESSIONS, "session *[3000]", "session"),
+            ("list_head", NODES, "node *", "node"),
+            ("shapes", ENTRIES, "std::vector<shape*,", "shape *", "shape"),
+            ("words[abi:cxx11]", ENTRIES, "std::vector<std::", "std::__cxx11::basic", "char"),
+            ("numbers", ENTRIES, "std::unordered_map<int, int,", "std::__detail::"),
+            ("ticket_table", TICKETS, "void **", "void *")):
+        owner = find(found, chunks, name=name) or {"path": [{}]}
+        told = [owner.get("type", "")] + [step.get("type", "") for step in owner["path"]]
+        tap.ok(all(text.startswith(start) for text, start in zip(told, (root, *steps))),
+               f"{name}: its types", told)
+    live = owners(pid, "--live")
+    owner = find(live, CACHED, root="tls", name="thread_cache") or {}
+    tap.equal(owner.get("type"), "char *[400]", "a thread's variable has its type")
+
+
+def types_in(found, file):
+    """All types that are told of what FILE holds: the C library may have a debug file."""
+    return [part["type"] for owner in found["owners"] for part in (owner, *owner["path"])
+            if "type" in part and owner.get("where", "").startswith(file)]
+
+
+def check_untyped(tap):
+    """Without debug information there are names, and no type is made up."""
+    with Target([holder("-g0")], env=ENV) as target:
+        target.line()
+        found = owners(target.pid)
+        tap.ok(find(found, SESSIONS, name="sessions"), "without types: the name")
+        tap.equal(types_in(found, "holder"), [], "without types: none is told")
+
+
+BOOKS, PAGES = 800, 3
+
+
+def shelf(library):
+    return Target([harness.program("shelf"), library], env=ENV)
+
+
+def library_of(*flags):
+    source = harness.SOURCE / "tests/programs/shelf.c"
+    return harness.compile_program(f"shelf{''.join(flags)}.so", harness.CC, source,
+                                   ["-DLIBRARY", "-shared", "-fPIC", "-Wl,--build-id", *flags])
+
+
+def check_shelf(tap, found, what):
+    """The books of a plugin's static table, their pages, and what is on these."""
+    tap.equal({owner["name"] for owner in found["owners"][:2]}, {"shelf"}, f"{what}: the root",
+              *found["owners"][:3])
+    for chunks, path in ((BOOKS, ["struct book"]),
+                         (BOOKS * PAGES, ["struct book", "struct page"]),
+                         (BOOKS * PAGES, ["struct book", "struct page", "words"])):
+        tap.ok(any([step.get("type") for step in owner["path"]] == path and
+                   owner["path"][-1]["chunks"] == chunks and owner["type"] == "struct shelf"
+                   for owner in found["owners"]), f"{what}: {path[-1]}", *found["owners"][:3])
+
+
+def run_plugin(tap):
+    with shelf(library_of()) as target:
+        target.line()
+        check_shelf(tap, owners(target.pid), "a plugin")
+    with shelf(library_of("-s")) as target:
+        target.line()
+        found = owners(target.pid)
+        owner = find(found, BOOKS, name="data of shelf-s.so")
+        tap.ok(owner and owner["where"].startswith("shelf-s.so+"), "a stripped plugin's table",
+               *found["owners"][:3])
+        tap.equal(types_in(found, "shelf"), [], "a stripped plugin: no types")
+
+
+SEPARATE = """
+mount -t tmpfs none /usr/lib/debug && mkdir -p "$(dirname "$2")" && cp "$1" "$2" || exit 99
+exec "$3" owners -p "$4" --json
+"""
+
+
+def run_debug_file(tap):
+    """What was stripped off is found where distributions put it, by the build-id."""
+    harness.need_root("a mount of its own over /usr/lib/debug")
+    unshare, objcopy = harness.need("unshare"), harness.need("objcopy")
+    notes = subprocess.run([harness.need("readelf"), "-n", library_of("-g")], text=True,
+                           capture_output=True, check=True).stdout
+    build_id = notes.split("Build ID: ")[1].split()[0]
+    with harness.scratch() as folder:
+        debug, stripped = folder / "shelf.debug", folder / "shelf.so"
+        subprocess.run([objcopy, "--only-keep-debug", library_of("-g"), debug], check=True)
+        subprocess.run([objcopy, "--strip-all", library_of("-g"), stripped], check=True)
+        with shelf(stripped) as target:
+            target.line()
+            done = subprocess.run(
+                [unshare, "--mount", "--propagation", "private", "sh", "-c", SEPARATE, "sh",
+                 debug, f"/usr/lib/debug/.build-id/{build_id[:2]}/{build_id[2:]}.debug",
+                 harness.FRAGSCOPE, str(target.pid)], text=True, capture_output=True,
+                check=False)
+            if done.returncode == 99 or done.stderr.startswith("unshare:"):
+                raise harness.Skip(f"no mounts can be made: {done.stderr.strip()}")
+            check_shelf(tap, json.loads(done.stdout), "a debug file")
+
+
+def damage(path, seed):
+    """Makes one byte in twenty of the debug information of PATH something else."""
+    dice = random.Random(seed)
+    with harness.scratch() as folder:
+        for section in (".debug_info", ".debug_abbrev"):
+            file = folder / "section"
+            subprocess.run([harness.need("objcopy"), "--dump-section", f"{section}={file}", path],
+                           check=True)
+            data = bytearray(file.read_bytes())
+            for _ in range(len(data) // 20):
+                data[dice.randrange(len(data))] = dice.randrange(256)
+            file.write_bytes(data)
+            subprocess.run([harness.need("objcopy"), "--update-section", f"{section}={file}",
+                            path], check=True)
+
+
+def run_damaged(tap):
+    """Debug information that is none: names, counts and forecasts are as ever."""
+    with harness.scratch() as folder:
+        for seed in range(4):
+            path = folder / f"shelf-{seed}.so"
+            path.write_bytes(library_of("-g").read_bytes())
+            damage(path, seed)
+            with shelf(path) as target:
+                target.line()
+                found = owners(target.pid)
+                tap.ok(find(found, BOOKS, name="shelf") and find(found, BOOKS * PAGES),
+                       f"seed {seed}: the owners", *found["owners"][:3])
 
 
 def trimmable(pid):
@@ -218,10 +350,16 @@ def main():
     with tap.section("roots"), Target([holder()], env=ENV) as target:
         target.line()
         check_roots(tap, target.pid)
+        check_types(tap, target.pid)
         check_formats(tap, target.pid)
         check_report(tap, target.pid)
         check_pause(tap, target.pid)
         check_memory(tap, target.pid)
+    with tap.section("without types"):
+        check_untyped(tap)
+    for run in (run_plugin, run_debug_file, run_damaged):
+        with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
+            run(tap)
     with tap.section("stripped"), Target([holder("-s")], env=ENV) as target:
         target.line()
         check_stripped(tap, target.pid)
