@@ -12,10 +12,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "live"), str(HERE / "schema")]
 
 import harness  # noqa: E402  pylint: disable=wrong-import-position
+import terminal  # noqa: E402  pylint: disable=wrong-import-position
 import schema  # noqa: E402  pylint: disable=wrong-import-position
 
 SEE = "; see 'fragscope --help'\n"
 SEE_STAT = "; see 'fragscope stat --help'\n"
+ASK = " See 'fragscope --help'\n"
+ASK_STAT = " See 'fragscope stat --help'\n"
 SEE_TOP = "; see 'fragscope top --help'\n"
 SIZE = "a size: bytes, or a whole number with K, M, G or T"
 TIME = "a time: seconds, or a number with ns, us, ms, s, m or h"
@@ -33,13 +36,36 @@ USAGE = (
     ("nonsense", f"fragscope: unknown verb 'nonsense'{SEE}"),
     ("--nonsense", f"fragscope: unknown option '--nonsense'{SEE}"),
     ("--help me", f"fragscope: unexpected argument 'me'{SEE}"),
-    ("help me", f"fragscope: no help on 'me': it is neither a verb nor 'figures'{SEE}"),
+    ("help me", f"fragscope: no help on 'me': it is no verb, no figure, and not 'figures'{SEE}"),
+    ("help fraq", f"fragscope: no help on 'fraq': did you mean 'frag'?{ASK}"),
+    ("stta", f"fragscope: unknown verb 'stta': did you mean 'stat'?{ASK}"),
+    ("--verison", f"fragscope: unknown option '--verison': did you mean '--version'?{ASK}"),
+    ("version me", f"fragscope: unexpected argument 'me'{SEE}"),
+    ("--completion ksh",
+     f"fragscope: no completion for 'ksh': there is one for bash, zsh and fish{SEE}"),
     ("help stat me", f"fragscope: unexpected argument 'me'{SEE}"),
     ("stat", f"fragscope stat: no process given: use -p PID or -n NAME{SEE_STAT}"),
-    ("stat 1234", f"fragscope stat: no process given: use -p PID or -n NAME{SEE_STAT}"),
+    ("stat 1234", f"fragscope stat: no process given: did you mean '-p 1234'?{ASK_STAT}"),
+    ("stat sshd", f"fragscope stat: no process given: did you mean '-n sshd'?{ASK_STAT}"),
+    ("stat --arean", f"fragscope stat: unknown option '--arean': did you mean '--arenas'?{ASK_STAT}"),
+    ("stat --sourc=heap",
+     f"fragscope stat: unknown option '--sourc': did you mean '--source'?{ASK_STAT}"),
     ("stat --foo", f"fragscope stat: unknown option '--foo'{SEE_STAT}"),
     ("stat -p 1 -x", f"fragscope stat: unknown option '-x'{SEE_STAT}"),
-    ("stat -p", f"fragscope stat: option '--pid' needs a value{SEE_STAT}"),
+    ("stat -p", f"fragscope stat: -p got no PID: is the program running?{ASK_STAT}"),
+    ("stat -p --json",
+     f"fragscope stat: -p got no PID but '--json': is the program running?{ASK_STAT}"),
+    ("stat --pid=", f"fragscope stat: -p got no PID: is the program running?{ASK_STAT}"),
+    ("stat -o", f"fragscope stat: option '--output' needs a value{SEE_STAT}"),
+    ("report 1234",
+     "fragscope report: unexpected argument '1234': did you mean '-p 1234'? See "
+     "'fragscope report --help'\n"),
+    ("run --max-cost 5 -- true",
+     "fragscope run: what samples may cost the command is --sampler-cost PERCENT; see "
+     "'fragscope run --help'\n"),
+    ("alert -p 1 -r larget_free>1M",
+     "fragscope alert: rule 'larget_free>1M', column 1: there is no figure 'larget_free': "
+     "did you mean 'largest_free_bytes'?\n"),
     ("stat -p 1 1 1 1", f"fragscope stat: unexpected argument '1'{SEE_STAT}"),
     ("stat -p 1 soon", f"fragscope stat: INTERVAL 'soon' is not {TIME}{SEE_STAT}"),
     ("stat -p 1 -- -1", f"fragscope stat: INTERVAL '-1' is not {TIME}{SEE_STAT}"),
@@ -97,7 +123,8 @@ def check_usage(tap):
 
 def check_help(tap):
     texts = {}
-    for line in ("--help", "-h", "help", "--version", "-V", "help figures", "help stat",
+    for line in ("--help", "-h", "help", "--version", "-V", "version", "help figures",
+                 "help frag", "help largest_free", "help stat",
                  "stat --help", "stat -h", "stat --json --help --whatever", "help trace",
                  "trace --help"):
         done = harness.fragscope(*line.split())
@@ -108,6 +135,12 @@ def check_help(tap):
     for verb in ("stat", "trace"):
         tap.equal(texts[f"help {verb}"], texts[f"{verb} --help"], f"help {verb} is {verb} --help")
     tap.ok("\nlibelf " in texts["--version"], "--version says what was built in")
+    tap.equal(texts["version"], texts["--version"], "version is --version")
+    tap.ok(texts["help frag"].startswith("frag (ratio; process and arena)\n"), "help frag",
+           texts["help frag"])
+    tap.ok(texts["help largest_free"].startswith("largest_free_bytes ("), "help largest_free",
+           texts["help largest_free"])
+    tap.ok(texts["help frag"] in texts["help figures"], "help frag is of help figures")
     with open("/dev/full", "w", encoding="ascii") as full:
         done = harness.fragscope("help", "figures", capture_output=False, stdout=full,
                                  stderr=subprocess.PIPE)
@@ -141,7 +174,7 @@ def check_examples(tap):
         tap.ok(done.stdout.startswith("usage: ./bootstrap"), f"bootstrap {option}", done.stdout)
 
 
-def complete(*words):
+def complete_bash(*words):
     """What bash offers after WORDS, the last of which is being typed."""
     script = (
         'eval "$(\"$FRAGSCOPE\" --completion)"; COMP_WORDS=("$@"); '
@@ -152,27 +185,92 @@ def complete(*words):
         env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )
-    return set(done.stdout.split()), done.stderr
+    return set(done.stdout.splitlines()) - {""}, done.stderr
 
 
-def check_completion(tap):
-    if not shutil.which("bash"):
-        raise harness.Skip("bash is not installed")
+def complete_fish(*words):
+    script = '$FRAGSCOPE --completion fish | source; complete -C "$argv"'
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script, "fragscope", *words],
+        env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE, "HOME": "/nonexistent"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )
+    return {line.split("\t")[0] for line in done.stdout.splitlines()}, done.stderr
+
+
+# What is offered where: all of it, or with PART at least this.
+PART = object()
+
+
+def offers():
     listed = harness.fragscope("--help").stdout
     verbs = re.findall(r"^  (\w+) ", listed.split("Verbs:")[1].split("\n\n")[0], re.M)
-    for words, want in (
+    here = str(HERE)
+    return (
         (("s",), {"stat"}),
-        (("help", ""), {*verbs, "figures"}),
+        (("help", ""), {*verbs, "figures", "frag", PART}),
         (("stat", "--re"), {"--residency"}),
         (("stat", "--source", ""), {"heap", "proc", "preload"}),
+        (("stat", "-p", ""), {"1", PART}),
+        (("alert", "-f", f"{here}/schema/colu"), {f"{here}/schema/columns.txt"}),
+        (("alert", "--exec", "mkfif"), {"mkfifo"}),
+        (("trim", ""), {"1", PART}),
+        (("run", "mkfif"), {"mkfifo"}),
+        (("run", "--sampler"), {"--sampler-cost"}),
+        (("trim", "--dry"), {"--dry-run"}),
+        (("--completion", ""), {"bash", "zsh", "fish"}),
+    )
+
+
+def check_bash(tap):
+    harness.need("bash")
+    for words, want in offers() + (
         (("stat", "--source", "=", "p"), {"proc", "preload"}),
         (("stat", "--residency", "="), {"auto", "scan", "pagemap"}),
         (("stat", "--pause", "--js"), {"--json"}),
         (("stat", "--threads", ""), set()),
+        (("run", "--max"), set()),
     ):
-        tap.equal(complete(*words), (want, ""), f"completion of '{' '.join(words)}'")
-    offered, _ = complete("stat", "-p", "")
-    tap.ok("1" in offered, "completion of -p offers processes")
+        found, errors = complete_bash(*words)
+        got = found & want if PART in want else found
+        tap.equal((got, errors), (want - {PART}, ""), f"bash completes '{' '.join(words)}'")
+
+
+def check_fish(tap):
+    harness.need("fish")
+    for words, want in offers():
+        found, errors = complete_fish(*words)
+        got = found & want if PART in want else found
+        tap.equal((got, errors), (want - {PART}, ""), f"fish completes '{' '.join(words)}'")
+
+
+def check_zsh(tap):
+    """As a user sees it: Tab on a terminal."""
+    harness.need("zsh")
+    with terminal.Terminal(["zsh", "-f"], columns=100) as screen:
+        def say(line, *keys):
+            screen.press("-l", line)
+            screen.press(*keys)
+
+        say("PS1='% '; cd /; autoload -U compinit; compinit -u -D", "Enter")
+        say(f"alias fragscope={harness.FRAGSCOPE}; "
+            f"source <({harness.FRAGSCOPE} --completion zsh); print rea''dy", "Enter")
+        screen.wait(r"^ready$")
+        for line, want in (
+            ("fragscope tra", r"fragscope trace"),
+            ("fragscope stat --resid", r"fragscope stat --residency"),
+            ("fragscope stat --source pro", r"fragscope stat --source proc"),
+            ("fragscope help larg", r"fragscope help largest_$"),
+            (f"fragscope alert -f {HERE}/schema/colu", r"fragscope alert -f \S+/columns.txt"),
+            ("fragscope run mkfif", r"fragscope run mkfifo"),
+            ("fragscope run --sampl", r"fragscope run --sampler-cost"),
+        ):
+            screen.press("C-l")
+            say(line, "Tab")
+            screen.wait(want)
+            screen.press("C-u")
+        say("exit", "Enter")
+        tap.equal(screen.status(), 0, "zsh completes what it was given")
 
 
 def check_rows(tap, target):
@@ -231,6 +329,12 @@ def check_names(tap, target):
     done = harness.fragscope("stat", "-n", name, "--json", "--once")
     pids = [json.loads(line)["pid"] for line in done.stdout.splitlines()]
     tap.ok(target.pid in pids, "-n finds a program by its file", pids, done.stderr)
+    done = harness.fragscope("stat", "-n", f"{name},no-such-name", "--once")
+    tap.ok("no process is named 'no-such-name'" in done.stderr, "-n takes a list", done.stderr)
+    done = harness.fragscope("stat", "-p", f"{target.pid} {target.pid},{target.pid}", "--json",
+                             "--once")
+    pids = [json.loads(line)["pid"] for line in done.stdout.splitlines()]
+    tap.equal(pids, [target.pid], "-p takes what pidof prints")
     done = harness.fragscope("stat", "-n", name, "-p", target.pid, "--json", "--once")
     pids = [json.loads(line)["pid"] for line in done.stdout.splitlines()]
     tap.equal(pids.count(target.pid), 1, "a process picked twice is read once")
@@ -248,7 +352,8 @@ def check_pause(tap, target):
 def main():
     tap = harness.Tap()
     for name, run in (("usage", check_usage), ("help", check_help),
-                      ("completion", check_completion), ("examples", check_examples)):
+                      ("completion: bash", check_bash),
+                      ("completion: fish", check_fish), ("completion: zsh", check_zsh), ("examples", check_examples)):
         with tap.section(name):
             run(tap)
     with tap.section("rows"):

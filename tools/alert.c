@@ -19,29 +19,22 @@
 enum { FILE_BYTES = 65536 };
 
 /* clang-format off */
-static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
-
 #define FIELD(name) offsetof(struct alert_request, name)
 
 static const struct option_spec options[] = {
-	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
-	 .offset = FIELD(pids),
-	 .help = "Watch these processes; may be repeated."},
-	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
-	 .offset = FIELD(names),
-	 .help = "Watch every process whose name or program file is NAME; may be repeated."},
+	ROW_PIDS("Watch"),
+	ROW_NAMES("Watch"),
 	{.name = "follow", .kind = OPTION_FLAG, .offset = FIELD(follow),
 	 .help = "Wait for processes of NAME that are not there yet, and when one ends, for another in its place."},
-	{.name = "rule", .letter = 'r', .kind = OPTION_NAMES, .value = "RULE",
+	{.name = "rule", .letter = 'r', .kind = OPTION_TEXTS, .value = "RULE",
 	 .offset = FIELD(rules),
 	 .help = "Alert by RULE, '[NAME:] CONDITION [for TIME] [until CONDITION] [severity S]'; may be repeated. See fragscope-rules(5)."},
-	{.name = "file", .letter = 'f', .kind = OPTION_NAMES, .value = "FILE",
+	{.name = "file", .letter = 'f', .kind = OPTION_FILES, .value = "FILE",
 	 .offset = FIELD(files),
 	 .help = "Alert by the rules in FILE, too, a section each; may be repeated. SIGHUP reads them again."},
 	{.name = "check", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(check),
 	 .help = "Only tell whether the rules in FILE are right, or the line and column where they are not."},
-	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
-	 .help = "Print JSON: one object an alert's begin or end, a line each."},
+	ROW_JSON("Print JSON: one object an alert's begin or end, a line each."),
 	{.name = "once", .kind = OPTION_FLAG, .offset = FIELD(once),
 	 .help = "End with exit status 2 when the first alert begins."},
 	{.name = "exec", .kind = OPTION_FILE, .value = "COMMAND", .offset = FIELD(command),
@@ -52,17 +45,13 @@ static const struct option_spec options[] = {
 	 .help = "Watch a recording that 'fragscope stat' or --record wrote, as CSV or JSON, instead of processes."},
 	{.name = "record", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(record),
 	 .help = "Write every sample to FILE as 'fragscope stat --json' does; what it held is lost."},
-	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
-	 .offset = FIELD(source),
-	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
+	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Rules about figures that need the walk stay silent, which is told."},
-	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
-	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages, at each reading that finds them out."},
+	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count growths and failed allocations by eBPF probes, also if no rule needs them yet."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	ROW_HELP,
 };
 
 const struct command command_alert;
@@ -175,8 +164,7 @@ static int check(const struct command *command, const struct alert_request *requ
 	if (request->follow && !request->names.count)
 		return usage_fault(fault, command, "--follow needs --name");
 	if (!request->pids.count && !request->names.count && !request->check)
-		return usage_fault(fault, command,
-				   "no process given: use -p PID or -n NAME");
+		return no_process_fault(fault, command, parsed);
 	return 0;
 }
 
@@ -270,8 +258,8 @@ static int run(const struct command *command, int argc, char **argv)
 	else if (!error)
 		error = watch_all(&request, &status, &fault);
 	free(request.pids.pid);
-	free(request.names.name);
-	free(request.rules.name);
-	free(request.files.name);
+	name_list_free(&request.names);
+	name_list_free(&request.rules);
+	name_list_free(&request.files);
 	return error ? verb_failed(command, &fault) : status;
 }

@@ -1,4 +1,5 @@
 /* fragscope.c: the table of verbs, and what the program does without one. */
+#include "base/near.h"
 #include "base/privilege.h"
 #include "help.h"
 #include "probe/preflight.h"
@@ -45,9 +46,11 @@ static void print_help(void)
 		printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 	fputs("\n"
 	      "  fragscope VERB --help    a verb's options\n"
-	      "  fragscope help figures   what every figure means\n"
-	      "  fragscope --version      the version, and what was built in\n"
-	      "  fragscope --completion   a completion for bash\n",
+	      "  fragscope help figures   what every figure means; help FIGURE: one of "
+	      "them\n"
+	      "  fragscope version        the version, and what was built in\n"
+	      "  fragscope --completion SHELL\n"
+	      "                           a completion for bash, zsh or fish\n",
 	      stdout);
 }
 
@@ -63,26 +66,51 @@ static void print_version(void)
 	       preflight_probes());
 }
 
-static void print_completion(void)
-{
-	completion_print(stdout, verbs, VERB_COUNT);
-}
-
 __attribute__((format(printf, 1, 2))) static int usage(const char *format, ...)
 {
+	char what[FAULT_TEXT];
 	va_list args;
 
-	fputs("fragscope: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	fputs("; see 'fragscope --help'\n", stderr);
+	fprintf(stderr, "fragscope: %s%s 'fragscope --help'\n", what,
+		what[strlen(what) - 1] == '?' ? " See" : "; see");
 	return EXIT_USAGE;
+}
+
+static int unknown_verb(const char *word)
+{
+	struct near near = near_of(word, strlen(word));
+	char question[NEAR_TEXT];
+
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		near_offer(&near, verbs[i]->name);
+	near_offer(&near, "help");
+	near_offer(&near, "version");
+	return usage("unknown verb '%s'%s", word, near_question(&near, "", question));
+}
+
+static int no_help(const char *topic)
+{
+	struct near near = near_of(topic, strlen(topic));
+	char question[NEAR_TEXT];
+
+	near_offer(&near, "figures");
+	for (size_t i = 0; i < VERB_COUNT; i++)
+		near_offer(&near, verbs[i]->name);
+	figures_near(SCOPE_BOTH, &near);
+	if (near.best)
+		return usage("no help on '%s'%s", topic,
+			     near_question(&near, "", question));
+	return usage("no help on '%s': it is no verb, no figure, and not 'figures'",
+		     topic);
 }
 
 static int help(const char *topic)
 {
 	const struct command *verb = topic ? find_verb(topic) : NULL;
+	enum figure f = topic ? figure_named(topic) : FIG_COUNT;
 
 	if (!topic)
 		print_help();
@@ -90,9 +118,10 @@ static int help(const char *topic)
 		help_command(stdout, verb);
 	else if (!strcmp(topic, "figures"))
 		help_figures(stdout);
+	else if (f != FIG_COUNT)
+		help_figure(stdout, f);
 	else
-		return usage("no help on '%s': it is neither a verb nor 'figures'",
-			     topic);
+		return no_help(topic);
 	return EXIT_DONE;
 }
 
@@ -106,27 +135,47 @@ static int finish(int status)
 	return EXIT_FAILED;
 }
 
-/* The options that stand in a verb's place. */
-static int global_option(const char *word)
+/* ARGV holds a shell's name, or nothing. */
+static int completion(char **argv)
+{
+	const char *shell = *argv ? *argv : "bash";
+
+	if (*argv && argv[1])
+		return usage("unexpected argument '%s'", argv[1]);
+	if (!completion_print(stdout, shell, verbs, VERB_COUNT))
+		return usage(
+			"no completion for '%s': there is one for bash, zsh and fish",
+			shell);
+	return EXIT_DONE;
+}
+
+/* What may stand in a verb's place. */
+static int in_place_of_verb(const char *word, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*print)(void);
-	} options[] = {
-		{"--help", print_help},
-		{"-h", print_help},
-		{"--version", print_version},
-		{"-V", print_version},
-		{"--completion", print_completion},
+	} words[] = {
+		{"--help", print_help},	      {"-h", print_help},
+		{"--version", print_version}, {"-V", print_version},
+		{"version", print_version},
 	};
+	struct near near = near_of(word, strlen(word));
+	char question[NEAR_TEXT];
 
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		if (strcmp(options[i].name, word) != 0)
+	if (!strcmp(word, "--completion"))
+		return completion(argv);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		near_offer(&near, words[i].name);
+		if (strcmp(words[i].name, word) != 0)
 			continue;
-		options[i].print();
+		if (*argv)
+			return usage("unexpected argument '%s'", *argv);
+		words[i].print();
 		return EXIT_DONE;
 	}
-	return usage("unknown option '%s'", word);
+	near_offer(&near, "--completion");
+	return usage("unknown option '%s'%s", word, near_question(&near, "", question));
 }
 
 int main(int argc, char **argv)
@@ -141,14 +190,11 @@ int main(int argc, char **argv)
 	}
 	if (argc < 2)
 		return usage("no verb given");
-	if (argv[1][0] == '-')
-		return finish(argc > 2 ? usage("unexpected argument '%s'", argv[2])
-				       : global_option(argv[1]));
+	if (argv[1][0] == '-' || !strcmp(argv[1], "version"))
+		return finish(in_place_of_verb(argv[1], argv + 2));
 	if (!strcmp(argv[1], "help"))
 		return finish(argc > 3 ? usage("unexpected argument '%s'", argv[3])
 				       : help(argv[2]));
 	verb = find_verb(argv[1]);
-	if (!verb)
-		return usage("unknown verb '%s'", argv[1]);
-	return finish(verb->run(verb, argc - 2, argv + 2));
+	return finish(verb ? verb->run(verb, argc - 2, argv + 2) : unknown_verb(argv[1]));
 }

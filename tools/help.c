@@ -79,10 +79,11 @@ void help_command(FILE *out, const struct command *command)
 	wrapped(out, command->description, 0, 0);
 	fputs("\nOptions:\n", out);
 	for (unsigned i = 0; i < command->option_count; i++)
-		option(out, &command->options[i]);
+		if (command->options[i].kind != OPTION_GONE)
+			option(out, &command->options[i]);
 }
 
-void help_figures(FILE *out)
+void help_figure(FILE *out, enum figure f)
 {
 	static const char *const units[] = {
 		[UNIT_BYTES] = "bytes",
@@ -95,12 +96,14 @@ void help_figures(FILE *out)
 		[SCOPE_ARENA] = "arena",
 		[SCOPE_BOTH] = "process and arena",
 	};
+	const struct figure_info *info = &figure_info[f];
 
-	for (unsigned f = 0; f < FIG_COUNT; f++) {
-		const struct figure_info *info = &figure_info[f];
+	fprintf(out, "%s (%s; %s)\n", info->name, units[info->unit], scopes[info->scope]);
+	wrapped(out, info->meaning, MEANING_INDENT, 0);
+}
 
-		fprintf(out, "%s (%s; %s)\n", info->name, units[info->unit],
-			scopes[info->scope]);
-		wrapped(out, info->meaning, MEANING_INDENT, 0);
-	}
+void help_figures(FILE *out)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		help_figure(out, f);
 }

@@ -1,22 +1,26 @@
-/* help.h: what the tables say, printed: a verb's help, the figures, the completion. */
+/* help.h: what the tables say, printed: a verb's help, the figures, the completions. */
 #ifndef FRAGSCOPE_HELP_H
 #define FRAGSCOPE_HELP_H
 
 #include "base/text.h"
 #include "options.h"
+#include "sample/sample.h"
 
 #include <stdio.h>
 
 /* `fragscope VERB --help`. */
 void help_command(FILE *out, const struct command *command);
 
-/* `fragscope help figures`: name, unit, scope and meaning of each. */
+/* `fragscope help figures`: name, unit, scope and meaning of each; of F alone. */
 void help_figures(FILE *out);
+void help_figure(FILE *out, enum figure f);
 
 /* One option as the help spells it, e.g. "-p, --pid PID[,PID...]", into TEXT. */
 void help_option_spelling(struct text *text, const struct option_spec *spec);
 
-/* The bash completion for the COUNT verbs COMMANDS. */
-void completion_print(FILE *out, const struct command *const *commands, size_t count);
+/* The completion for the COUNT verbs COMMANDS, in the language of SHELL: bash, zsh or
+ * fish. False, and nothing printed: it is none of these. */
+bool completion_print(FILE *out, const char *shell, const struct command *const *commands,
+		      size_t count);
 
 #endif

@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "base/near.h"
 #include "base/units.h"
 
 #include <errno.h>
@@ -29,9 +30,11 @@ int usage_fault(struct fault *fault, const struct command *command, const char *
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	return fault_set(fault, EXIT_USAGE, -EINVAL, "%s; see 'fragscope %s --help'",
-			 what, command->name);
+	return fault_set(fault, EXIT_USAGE, -EINVAL, "%s%s 'fragscope %s --help'", what,
+			 what[strlen(what) - 1] == '?' ? " See" : "; see", command->name);
 }
+
+const char *const source_choices[] = {"heap", "proc", "preload", NULL};
 
 static int no_memory(struct fault *fault)
 {
@@ -96,44 +99,63 @@ static int take_file(const struct option_spec *spec, const char *value, void *fi
 	return *value ? 0 : -EINVAL;
 }
 
-static int take_name(const struct option_spec *spec, const char *value, void *field)
+static int take_text(const struct option_spec *spec, const char *value, void *field)
 {
-	struct name_list *list = field;
-	const char **grown;
-
 	(void)spec;
-	if (!*value)
-		return -EINVAL;
-	grown = reallocarray(list->name, list->count + 1, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	list->name = grown;
-	list->name[list->count++] = value;
-	return 0;
+	return *value ? name_list_add(field, value, strlen(value)) : -EINVAL;
 }
 
-static int take_pids(const struct option_spec *spec, const char *value, void *field)
+/* What parts the words of a list: blanks too, as pidof(1) prints them. */
+#define SEPARATORS ", \t\n"
+
+static int take_names(const struct option_spec *spec, const char *value, void *field)
 {
-	char word[16];
-	uint64_t pid;
 	int error;
 
 	(void)spec;
 	for (;;) {
 		size_t length = strcspn(value, ",");
 
-		if (length >= sizeof(word))
-			return -EINVAL;
-		memcpy(word, value, length);
-		word[length] = '\0';
-		error = units_parse_count(word, &pid);
-		if (error || !pid || pid > INT_MAX)
-			return -EINVAL;
-		error = pid_list_add(field, (int)pid);
+		error = length ? name_list_add(field, value, length) : -EINVAL;
 		if (error || !value[length])
 			return error;
 		value += length + 1;
 	}
+}
+
+static int take_pid(const char *value, size_t length, struct pid_list *list)
+{
+	char word[16];
+	uint64_t pid;
+
+	if (length >= sizeof(word))
+		return -EINVAL;
+	memcpy(word, value, length);
+	word[length] = '\0';
+	if (units_parse_count(word, &pid) || !pid || pid > INT_MAX)
+		return -EINVAL;
+	return pid_list_add(list, (int)pid);
+}
+
+static int take_pids(const struct option_spec *spec, const char *value, void *field)
+{
+	int error = -EINVAL;
+
+	(void)spec;
+	value += strspn(value, SEPARATORS + 1);
+	while (*value) {
+		size_t length = strcspn(value, SEPARATORS);
+
+		error = take_pid(value, length, field);
+		value += length;
+		value += strspn(value, SEPARATORS + 1);
+		if (error || !*value)
+			return error;
+		if (*value == ',' && !*++value)
+			return -EINVAL;
+		value += strspn(value, SEPARATORS + 1);
+	}
+	return error;
 }
 
 static const struct {
@@ -150,8 +172,11 @@ static const struct {
 	[OPTION_COUNT] = {take_count, false, NULL},
 	[OPTION_CHOICE] = {take_choice, false, NULL},
 	[OPTION_FILE] = {take_file, false, "a file name"},
-	[OPTION_NAMES] = {take_name, false, "a name"},
+	[OPTION_NAMES] = {take_names, false, "a name"},
+	[OPTION_FILES] = {take_text, false, "a file name"},
+	[OPTION_TEXTS] = {take_text, false, "a text"},
 	[OPTION_PIDS] = {take_pids, false, "a list of process IDs, as in 4711,4712"},
+	[OPTION_GONE] = {take_nothing, true, NULL},
 };
 
 static void join_choices(const struct option_spec *spec, struct text *text)
@@ -163,12 +188,26 @@ static void join_choices(const struct option_spec *spec, struct text *text)
 	}
 }
 
+/* As after -p $(pidof server) when there is no server. */
+static int no_pid(const struct cursor *cursor, const char *value)
+{
+	if (value && value[strspn(value, SEPARATORS)])
+		return usage_fault(cursor->fault, cursor->command,
+				   "-p got no PID but '%s': is the program running?",
+				   value);
+	return usage_fault(cursor->fault, cursor->command,
+			   "-p got no PID: is the program running?");
+}
+
 static int wrong_value(const struct cursor *cursor, const struct option_spec *spec,
 		       const char *value)
 {
 	char buf[FAULT_TEXT / 4];
 	struct text what;
 
+	if (spec->kind == OPTION_PIDS &&
+	    (*value == '-' || !value[strspn(value, SEPARATORS)]))
+		return no_pid(cursor, value);
 	text_init(&what, buf, sizeof(buf));
 	if (spec->kind == OPTION_CHOICE) {
 		join_choices(spec, &what);
@@ -186,8 +225,11 @@ static int wrong_value(const struct cursor *cursor, const struct option_spec *sp
 static int set(struct cursor *cursor, const struct option_spec *spec, const char *value)
 {
 	void *field = (char *)cursor->values + spec->offset;
-	int error = kinds[spec->kind].take(spec, value, field);
+	int error;
 
+	if (spec->kind == OPTION_GONE)
+		return usage_fault(cursor->fault, cursor->command, "%s", spec->help);
+	error = kinds[spec->kind].take(spec, value, field);
 	cursor->parsed->given |= UINT64_C(1) << (spec - cursor->command->options);
 	if (spec->kind == OPTION_HELP)
 		cursor->parsed->help = true;
@@ -201,12 +243,26 @@ static int set_detached(struct cursor *cursor, const struct option_spec *spec)
 {
 	const char *value = spec->fallback;
 
+	if (!value && cursor->next == cursor->argc && spec->kind == OPTION_PIDS)
+		return no_pid(cursor, NULL);
 	if (!value && cursor->next == cursor->argc)
 		return usage_fault(cursor->fault, cursor->command,
 				   "option '--%s' needs a value", spec->name);
 	if (!value)
 		value = cursor->argv[cursor->next++];
 	return set(cursor, spec, value);
+}
+
+static int unknown_option(struct cursor *cursor, const char *word, size_t length)
+{
+	struct near near = near_of(word, length);
+	char question[NEAR_TEXT];
+
+	for (unsigned i = 0; i < cursor->command->option_count; i++)
+		if (cursor->command->options[i].kind != OPTION_GONE)
+			near_offer(&near, cursor->command->options[i].name);
+	return usage_fault(cursor->fault, cursor->command, "unknown option '--%.*s'%s",
+			   (int)length, word, near_question(&near, "--", question));
 }
 
 static int long_option(struct cursor *cursor, const char *word)
@@ -221,8 +277,7 @@ static int long_option(struct cursor *cursor, const char *word)
 			spec = s;
 	}
 	if (!spec)
-		return usage_fault(cursor->fault, cursor->command,
-				   "unknown option '--%.*s'", (int)length, word);
+		return unknown_option(cursor, word, length);
 	if (!kinds[spec->kind].bare)
 		return word[length] ? set(cursor, spec, word + length + 1)
 				    : set_detached(cursor, spec);
@@ -255,19 +310,41 @@ static int short_options(struct cursor *cursor, const char *letters)
 	return error;
 }
 
+static bool is_number(const char *word)
+{
+	return *word && !word[strspn(word, "0123456789")];
+}
+
 static int operand(struct cursor *cursor, const char *word)
 {
+	const struct command *command = cursor->command;
 	struct parsed *parsed = cursor->parsed;
 
-	if (cursor->command->takes_command) {
+	if (command->takes_command) {
 		parsed->words = cursor->argv + cursor->next - 1;
 		return 0;
 	}
-	if (parsed->operand_count == cursor->command->max_operands)
-		return usage_fault(cursor->fault, cursor->command,
-				   "unexpected argument '%s'", word);
+	if (!command->max_operands && is_number(word))
+		return usage_fault(cursor->fault, command,
+				   "unexpected argument '%s': did you mean '-p %s'?",
+				   word, word);
+	if (parsed->operand_count == command->max_operands)
+		return usage_fault(cursor->fault, command, "unexpected argument '%s'",
+				   word);
 	parsed->operand[parsed->operand_count++] = word;
 	return 0;
+}
+
+int no_process_fault(struct fault *fault, const struct command *command,
+		     const struct parsed *parsed)
+{
+	const char *word = parsed->operand_count ? parsed->operand[0] : NULL;
+
+	if (!word)
+		return usage_fault(fault, command,
+				   "no process given: use -p PID or -n NAME");
+	return usage_fault(fault, command, "no process given: did you mean '-%c %s'?",
+			   is_number(word) ? 'p' : 'n', word);
 }
 
 int options_parse(const struct command *command, int argc, char **argv, void *values,

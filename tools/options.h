@@ -1,5 +1,5 @@
 /* options.h: a verb's options as a table, and the parser that it drives. The help, the
- * bash completion and the check of the man pages come from the same tables. */
+ * completions and the check of the man pages come from the same tables. */
 #ifndef FRAGSCOPE_OPTIONS_H
 #define FRAGSCOPE_OPTIONS_H
 
@@ -19,8 +19,11 @@ enum option_kind {
 	OPTION_COUNT,  /* uint64_t, 1 to LIMIT */
 	OPTION_CHOICE, /* unsigned: an index in CHOICES */
 	OPTION_FILE,   /* const char *, of argv */
-	OPTION_NAMES,  /* struct name_list; adds one each time */
+	OPTION_NAMES,  /* struct name_list; adds all, parted by commas */
+	OPTION_FILES,  /* struct name_list; adds one each time */
+	OPTION_TEXTS,  /* the same, of any text */
 	OPTION_PIDS,   /* struct pid_list; adds all, each once */
+	OPTION_GONE,   /* no longer there: HELP says what to use; in no list of options */
 };
 
 struct option_spec {
@@ -45,10 +48,93 @@ struct command {
 	unsigned option_count; /* 64 at most */
 	unsigned max_operands; /* OPERANDS_MAX at most */
 	bool takes_command;    /* the first operand and all behind it are a command's */
+	bool takes_pid;	       /* the operand is a process: for completions */
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
 enum { OPERANDS_MAX = 2 };
+
+/* ---- rows that several verbs have: FIELD(name) is the offset of a verb's field ---- */
+
+#define ROW_PIDS(does)                                             \
+	{                                                          \
+		.name = "pid", .letter = 'p', .kind = OPTION_PIDS, \
+		.value = "PID[,PID...]", .offset = FIELD(pids),    \
+		.help = does " these processes; may be repeated."  \
+	}
+
+#define ROW_NAMES(does)                                                              \
+	{                                                                            \
+		.name = "name", .letter = 'n', .kind = OPTION_NAMES,                 \
+		.value = "NAME[,NAME...]", .offset = FIELD(names),                   \
+		.help = does                                                         \
+			" every process whose name or program file is NAME; may be " \
+			"repeated."                                                  \
+	}
+
+/* Of a verb for one process. */
+#define ROW_PID(does)                                                              \
+	{                                                                          \
+		.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID", \
+		.offset = FIELD(pids), .help = does " this process."               \
+	}
+
+#define ROW_NAME(does)                                                                \
+	{                                                                             \
+		.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME", \
+		.offset = FIELD(names),                                               \
+		.help = does " the one process whose name or program file is NAME."   \
+	}
+
+/* The field is an index of source_choices. */
+#define ROW_SOURCE(field, by_default)                                                   \
+	{                                                                               \
+		.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,     \
+		.offset = FIELD(field),                                                 \
+		.help = "Where figures come from: the heap itself, /proc alone, which " \
+			"works "                                                        \
+			"for any process, or the sampler of 'fragscope run'. Unless "   \
+			"given: " by_default                                            \
+	}
+
+#define SOURCE_BY_DEFAULT \
+	"the heap, or the sampler where that is there and the heap cannot be read."
+
+#define ROW_SWAP_IN(field, when)                                                       \
+	{                                                                              \
+		.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(field),        \
+		.help = "Where the pages with malloc's records are swapped out, have " \
+			"them "                                                        \
+			"swapped in: a few pages" when                                 \
+	}
+
+#define ROW_UNUSABLE                                                                 \
+	{                                                                            \
+		.name = "unusable", .kind = OPTION_BYTES, .value = "SIZE",           \
+		.offset = FIELD(unusable_for_bytes),                                 \
+		.help = "The request size that the figure 'unusable' is about (64K " \
+			"unless "                                                    \
+			"given)."                                                    \
+	}
+
+#define ROW_CSV(does)                                                                  \
+	{                                                                              \
+		.name = "csv", .kind = OPTION_FLAG, .offset = FIELD(csv), .help = does \
+	}
+
+#define ROW_JSON(does)                                                                   \
+	{                                                                                \
+		.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json), .help = does \
+	}
+
+#define ROW_HELP                                                    \
+	{                                                           \
+		.name = "help", .letter = 'h', .kind = OPTION_HELP, \
+		.help = "Print this help."                          \
+	}
+
+/* Of ROW_SOURCE; in the order of enum sample_source. */
+extern const char *const source_choices[];
 
 /* What a command line said besides the values. */
 struct parsed {
@@ -78,6 +164,11 @@ int options_exclude(const struct command *command, const struct parsed *parsed,
  * -EINVAL and FAULT. */
 int options_interval(const struct command *command, const struct parsed *parsed,
 		     int64_t *interval_ns, uint64_t *count, struct fault *fault);
+
+/* The usage error that no process was given; if an operand looks like one, it says how to
+ * give it. */
+int no_process_fault(struct fault *fault, const struct command *command,
+		     const struct parsed *parsed);
 
 /* A usage error: fills FAULT with what is wrong, adds where to look, returns -EINVAL. */
 __attribute__((format(printf, 3, 4))) int

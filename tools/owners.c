@@ -33,10 +33,8 @@ struct request {
 #define FIELD(name) offsetof(struct request, name)
 
 static const struct option_spec options[] = {
-	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID",
-	 .offset = FIELD(pids), .help = "The process to look at."},
-	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
-	 .offset = FIELD(names), .help = "The process of that name."},
+	ROW_PID("Look at"),
+	ROW_NAME("Look at"),
 	{.name = "live", .kind = OPTION_FLAG, .offset = FIELD(live),
 	 .help = "All chunks in use, not only those that pin free memory."},
 	{.name = "arena", .kind = OPTION_FILE, .value = "N", .offset = FIELD(arena),
@@ -53,14 +51,12 @@ static const struct option_spec options[] = {
 	{.name = "memory", .kind = OPTION_BYTES, .value = "SIZE",
 	 .offset = FIELD(memory_bytes),
 	 .help = "Use at most SIZE for tables (512M unless given)."},
-	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
-	 .help = "Write JSON: one object, unscaled."},
+	ROW_JSON("Write JSON: one object, unscaled."),
 	{.name = "dot", .kind = OPTION_FLAG, .offset = FIELD(dot),
 	 .help = "Write a graph for dot(1)."},
 	{.name = "folded", .kind = OPTION_FLAG, .offset = FIELD(folded),
 	 .help = "Write paths for a flame graph, weighted by what would come back."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	ROW_HELP,
 };
 /* clang-format on */
 
@@ -147,8 +143,7 @@ static int read_request(const struct command *command, int argc, char **argv,
 				   "--json, --dot and --folded exclude each other");
 	error = read_selection(command, request, fault);
 	if (!error && !request->pids.count && !request->names.count)
-		return usage_fault(fault, command,
-				   "no process given: use -p PID or -n NAME");
+		return no_process_fault(fault, command, parsed);
 	if (!error)
 		error = targets_all_named(&request->names, &request->pids, fault);
 	if (!error && request->pids.count != 1)
@@ -234,7 +229,7 @@ static int run(const struct command *command, int argc, char **argv)
 	else if (!error)
 		error = search(&request, owners, &fault);
 	free(request.pids.pid);
-	free(request.names.name);
+	name_list_free(&request.names);
 	free(owners);
 	return error ? verb_failed(command, &fault) : EXIT_DONE;
 }

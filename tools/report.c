@@ -14,8 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_FOR_NS	INT64_C(10000000000)
-#define DEFAULT_REQUEST (UINT64_C(1) << 20)
+#define DEFAULT_FOR_NS INT64_C(10000000000)
 
 /* The command line. */
 struct request {
@@ -29,37 +28,24 @@ struct request {
 };
 
 /* clang-format off */
-static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
-
 #define FIELD(name) offsetof(struct request, name)
 
 static const struct option_spec options[] = {
-	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID",
-	 .offset = FIELD(pids),
-	 .help = "Report on this process."},
-	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
-	 .offset = FIELD(names),
-	 .help = "Report on the one process whose name or program file is NAME."},
+	ROW_PID("Report on"),
+	ROW_NAME("Report on"),
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
 	 .help = "Watch it for TIME (10s unless given) to tell where it is heading; 0: one reading."},
-	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
-	 .help = "Print one JSON object, unscaled."},
+	ROW_JSON("Print one JSON object, unscaled."),
 	{.name = "html", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(html),
 	 .help = "Write the report as a page for a browser to FILE, too; what it held is lost."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
 	 .help = "Report on what 'fragscope stat' recorded in FILE as CSV or JSON ('-': standard input); -p chooses one process of several."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Use no eBPF probes: who made the heap grow is not told."},
-	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
-	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages. Without it the report then has the kernel's figures alone."},
-	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
-	 .offset = FIELD(source),
-	 .help = "Where figures come from, as for stat. Unless given: the heap, else the sampler, else /proc alone."},
-	{.name = "unusable", .kind = OPTION_BYTES, .value = "SIZE",
-	 .offset = FIELD(unusable_for_bytes),
-	 .help = "The request size for which the share of useless free memory is told (1M unless given)."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	ROW_SWAP_IN(swap_in, ". Without it the report then has the kernel's figures alone."),
+	ROW_SOURCE(source, "the heap, else the sampler, else /proc alone."),
+	ROW_UNUSABLE,
+	ROW_HELP,
 };
 
 const struct command command_report;
@@ -94,16 +80,15 @@ static int check_replay(const struct command *command, const struct parsed *pars
 	return options_exclude(command, parsed, "replay", of_live, fault);
 }
 
-static int find_target(const struct command *command, struct request *request,
-		       struct fault *fault)
+static int find_target(const struct command *command, const struct parsed *parsed,
+		       struct request *request, struct fault *fault)
 {
 	int error = targets_all_named(&request->names, &request->pids, fault);
 
 	if (error)
 		return error;
 	if (!request->pids.count && !request->replay)
-		return usage_fault(fault, command,
-				   "no process given: use -p PID or -n NAME");
+		return no_process_fault(fault, command, parsed);
 	if (request->pids.count > 1)
 		return usage_fault(fault, command,
 				   "a report is on one process, and there are %zu: %d, "
@@ -119,10 +104,7 @@ static int read_request(const struct command *command, int argc, char **argv,
 {
 	int error;
 
-	*request = (struct request){
-		.for_ns = DEFAULT_FOR_NS,
-		.unusable_for_bytes = DEFAULT_REQUEST,
-	};
+	*request = (struct request){.for_ns = DEFAULT_FOR_NS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -133,7 +115,7 @@ static int read_request(const struct command *command, int argc, char **argv,
 				    "--swap-in needs the heap, which --source %s does "
 				    "not read",
 				    source_choices[request->source]);
-	return error ? error : find_target(command, request, fault);
+	return error ? error : find_target(command, parsed, request, fault);
 }
 
 static int write_fault(const char *file, int error, struct fault *fault)
@@ -202,6 +184,6 @@ static int run(const struct command *command, int argc, char **argv)
 	else if (!error)
 		error = make_report(&request, &fault);
 	free(request.pids.pid);
-	free(request.names.name);
+	name_list_free(&request.names);
 	return error ? verb_failed(command, &fault) : EXIT_DONE;
 }

@@ -37,7 +37,7 @@ struct request {
 	bool arenas, csv, json, no_header, no_children;
 	const char *output;
 	int64_t interval_ns, detail_ns;
-	uint64_t max_cost_percent;
+	uint64_t sampler_cost_percent;
 	char settings[128]; /* of what was given: what was not stays as it is set already
 			     */
 	char **words;
@@ -66,24 +66,23 @@ static const struct option_spec options[] = {
 	 .help = "Take a sample every TIME (1s unless given, 1ms at least)."},
 	{.name = "detail", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(detail_ns),
 	 .help = "Ask for arenas and bins every TIME at most (with every sample unless given): that takes longest."},
-	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
-	 .offset = FIELD(max_cost_percent),
+	{.name = "sampler-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
+	 .offset = FIELD(sampler_cost_percent),
 	 .help = "Spend at most PERCENT of the time on samples (1 unless given); fewer are taken where they are dear."},
 	{.name = "no-children", .kind = OPTION_FLAG, .offset = FIELD(no_children),
 	 .help = "Take no samples of the command's children, whatever they execute."},
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
 	 .help = "Write every sample of the command as a row to FILE; what it held is lost."},
-	{.name = "csv", .kind = OPTION_FLAG, .offset = FIELD(csv),
-	 .help = "Write CSV; needs --output."},
-	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
-	 .help = "Write JSON, one object a line; needs --output."},
+	ROW_CSV("Write CSV; needs --output."),
+	ROW_JSON("Write JSON, one object a line; needs --output."),
 	{.name = "arenas", .kind = OPTION_FLAG, .offset = FIELD(arenas),
 	 .help = "Write a row for each arena after that of the process; needs --output."},
 	{.name = "no-header", .kind = OPTION_FLAG, .offset = FIELD(no_header),
 	 .help = "Write rows only: no header, no headings, no '#' lines; needs --output."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	{.name = "max-cost", .kind = OPTION_GONE,
+	 .help = "what samples may cost the command is --sampler-cost PERCENT"},
+	ROW_HELP,
 };
 
 const struct command command_run;
@@ -147,8 +146,9 @@ static void set_settings(const struct command *command, struct request *request,
 		add_setting(&text, "interval", request->interval_ns, "ns");
 	if (options_given(command, parsed, "detail"))
 		add_setting(&text, "detail", request->detail_ns, "ns");
-	if (options_given(command, parsed, "max-cost"))
-		add_setting(&text, "max_cost", (int64_t)request->max_cost_percent, "%");
+	if (options_given(command, parsed, "sampler-cost"))
+		add_setting(&text, "max_cost", (int64_t)request->sampler_cost_percent,
+			    "%");
 	if (request->no_children)
 		text_string(&text, text.length ? ",children=no" : "children=no");
 }
@@ -276,7 +276,6 @@ static void look(struct watch *watch)
 		.follow = true,
 		.quick = true,
 		.arenas = watch->request->arenas,
-		.unusable_for_bytes = 65536,
 	};
 
 	if (source_open(&watch->source, watch->pid, &wanted, &watch->fault)) {

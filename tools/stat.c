@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define DEFAULT_INTERVAL_NS INT64_C(1000000000)
-#define DEFAULT_UNUSABLE    UINT64_C(65536)
 #define DEFAULT_COLUMNS	    80
 
 enum { THREADS_MAX = 64 };
@@ -62,26 +61,19 @@ struct session {
 };
 
 /* clang-format off */
-static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
 static const char *const residency_choices[] = {"auto", "scan", "pagemap", NULL};
 
 #define FIELD(name) offsetof(struct request, name)
 
 static const struct option_spec options[] = {
-	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
-	 .offset = FIELD(pids),
-	 .help = "Read these processes; may be repeated."},
-	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
-	 .offset = FIELD(names),
-	 .help = "Read every process whose name or program file is NAME; may be repeated."},
+	ROW_PIDS("Read"),
+	ROW_NAMES("Read"),
 	{.name = "arenas", .kind = OPTION_FLAG, .offset = FIELD(arenas),
 	 .help = "Print a row for each arena after that of the process."},
 	{.name = "bins", .kind = OPTION_FLAG, .offset = FIELD(bins),
 	 .help = "Add each arena's bins, as malloc_info reports them, or an allocator's size classes; needs --json, implies --arenas."},
-	{.name = "csv", .kind = OPTION_FLAG, .offset = FIELD(csv),
-	 .help = "Print CSV: a header, then every figure, unscaled."},
-	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
-	 .help = "Print JSON: one object a line, unscaled."},
+	ROW_CSV("Print CSV: a header, then every figure, unscaled."),
+	ROW_JSON("Print JSON: one object a line, unscaled."),
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
 	 .help = "Write the rows to FILE instead of standard output; what it held is lost."},
@@ -93,25 +85,19 @@ static const struct option_spec options[] = {
 	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count by eBPF probes how often the heap grew and allocations failed since the row before; see fragscope-trace(1)."},
-	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(swap_in),
-	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages, at each reading that finds them out."},
+	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
 	 .offset = FIELD(pause_ns),
 	 .help = "Stop the process while its heap is read, for TIME at most (100ms unless given), so that it cannot change meanwhile."},
 	{.name = "threads", .kind = OPTION_COUNT, .value = "N", .limit = THREADS_MAX,
 	 .offset = FIELD(threads),
 	 .help = "Read with N threads (1 unless given)."},
-	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
-	 .offset = FIELD(source),
-	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
+	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
 	{.name = "residency", .kind = OPTION_CHOICE, .choices = residency_choices,
 	 .offset = FIELD(residency),
 	 .help = "How resident pages are learned: PAGEMAP_SCAN (scan), /proc/PID/pagemap, or the best that the kernel has (auto, the default)."},
-	{.name = "unusable", .kind = OPTION_BYTES, .value = "SIZE",
-	 .offset = FIELD(unusable_for_bytes),
-	 .help = "The request size that the figure 'unusable' is about (64K unless given)."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	ROW_UNUSABLE,
+	ROW_HELP,
 };
 
 const struct command command_stat;
@@ -192,18 +178,18 @@ static int check(const struct command *command, const struct request *request,
 				   "--once takes no INTERVAL and no COUNT");
 	if (options_given(command, parsed, "pause") && !request->pause_ns)
 		return usage_fault(fault, command, "option '--pause': 0 stops nothing");
-	if (!request->pids.count && !request->names.count)
-		return usage_fault(fault, command,
-				   "no process given: use -p PID or -n NAME");
 	return 0;
 }
 
 static int take_operands(const struct command *command, struct request *request,
 			 const struct parsed *parsed, struct fault *fault)
 {
-	int error = options_interval(command, parsed, &request->interval_ns,
-				     &request->count, fault);
+	int error;
 
+	if (!request->pids.count && !request->names.count)
+		return no_process_fault(fault, command, parsed);
+	error = options_interval(command, parsed, &request->interval_ns, &request->count,
+				 fault);
 	if (error)
 		return error;
 	if (request->once)
@@ -230,7 +216,6 @@ static int read_request(const struct command *command, int argc, char **argv,
 	*request = (struct request){
 		.interval_ns = DEFAULT_INTERVAL_NS,
 		.threads = 1,
-		.unusable_for_bytes = DEFAULT_UNUSABLE,
 	};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
@@ -552,7 +537,7 @@ static int run(const struct command *command, int argc, char **argv)
 	else if (!error)
 		error = run_session(&request, &status, &fault);
 	free(request.pids.pid);
-	free(request.names.name);
+	name_list_free(&request.names);
 	if (!error)
 		return status;
 	return verb_failed(command, &fault);

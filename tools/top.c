@@ -40,8 +40,6 @@ enum {
 };
 
 /* clang-format off */
-static const char *const source_choices[] = {"heap", "proc", "preload", NULL};
-
 struct top_request {
 	struct top_options top;
 	struct pid_list pids;
@@ -52,22 +50,15 @@ struct top_request {
 #define FIELD(name) offsetof(struct top_request, name)
 
 static const struct option_spec options[] = {
-	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
-	 .offset = FIELD(pids),
-	 .help = "Watch these processes; may be repeated."},
-	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
-	 .offset = FIELD(names),
-	 .help = "Watch every process whose name or program file is NAME; may be repeated."},
+	ROW_PIDS("Watch"),
+	ROW_NAMES("Watch"),
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(top.replay),
 	 .help = "Show a recording that 'fragscope stat' wrote as CSV or JSON."},
 	{.name = "speed", .kind = OPTION_COUNT, .value = "N", .limit = SPEED_MAX,
 	 .offset = FIELD(top.speed),
 	 .help = "Play the recording N times as fast as it was made (1 unless given)."},
-	{.name = "source", .kind = OPTION_CHOICE, .choices = source_choices,
-	 .offset = FIELD(top.source),
-	 .help = "Where figures come from: the heap itself, /proc alone, which works for any process, or the sampler of 'fragscope run'. Unless given: the heap, or the sampler where that is there and the heap cannot be read."},
-	{.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(top.swap_in),
-	 .help = "Where the pages with malloc's records are swapped out, have them swapped in: a few pages, at each reading that finds them out."},
+	ROW_SOURCE(top.source, SOURCE_BY_DEFAULT),
+	ROW_SWAP_IN(top.swap_in, ", at each reading that finds them out."),
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(top.max_cost_percent),
 	 .help = "Take at most PERCENT of a processor (1 unless given): where readings take long there are fewer of them, whatever INTERVAL says."},
@@ -77,8 +68,7 @@ static const struct option_spec options[] = {
 	 .help = "Use no colours, as with NO_COLOR in the environment."},
 	{.name = "ascii", .kind = OPTION_FLAG, .offset = FIELD(top.ascii),
 	 .help = "Draw with ASCII alone, as in a locale without UTF-8."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	ROW_HELP,
 };
 
 static int run(const struct command *command, int argc, char **argv);
@@ -420,8 +410,7 @@ static int open_feed(struct top *top, struct fault *fault)
 			   .or_preload = asked->or_preload,
 			   .go_on = true,
 			   .swap_in = asked->swap_in,
-			   .threads = 1,
-			   .unusable_for_bytes = DEFAULT_UNUSABLE},
+			   .threads = 1},
 		.interval_ns = asked->interval_ns,
 		.share = share,
 	};
@@ -545,6 +534,6 @@ static int run(const struct command *command, int argc, char **argv)
 	else if (!error)
 		error = run_top(&request, &fault);
 	free(request.pids.pid);
-	free(request.names.name);
+	name_list_free(&request.names);
 	return error ? verb_failed(command, &fault) : EXIT_DONE;
 }

@@ -71,12 +71,8 @@ struct session {
 #define FIELD(name) offsetof(struct request, name)
 
 static const struct option_spec options[] = {
-	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
-	 .offset = FIELD(pids),
-	 .help = "Trace these processes; may be repeated."},
-	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME",
-	 .offset = FIELD(names),
-	 .help = "Trace every process whose name or program file is NAME; may be repeated."},
+	ROW_PIDS("Trace"),
+	ROW_NAMES("Trace"),
 	{.name = "failures", .kind = OPTION_FLAG, .offset = FIELD(failures),
 	 .help = "Tell failed allocations only, each with the limit that it met."},
 	{.name = "oom", .kind = OPTION_FLAG, .offset = FIELD(oom),
@@ -84,7 +80,7 @@ static const struct option_spec options[] = {
 	{.name = "fold", .kind = OPTION_FLAG, .offset = FIELD(fold),
 	 .help = "Tell no events; at the end print a table of stacks by bytes grown and failures. With --survivors: print folded stacks instead of the table."},
 	{.name = "folded", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(folded),
-	 .help = "With --fold or --survivors: also write the stacks to FILE in the form that flame graph tools read; overwrites FILE."},
+	 .help = "Also write the stacks to FILE, in the form that flame graph tools read; overwrites FILE. Implies --fold, but with --survivors."},
 	{.name = "bursts", .kind = OPTION_FLAG, .offset = FIELD(bursts),
 	 .help = "Also count every call of malloc by size for 20ms every 5s, by a probe on it; costs each such call 1us to some 10us: what it is here is measured and told at the start."},
 	{.name = "latency", .kind = OPTION_FLAG, .offset = FIELD(latency),
@@ -94,8 +90,7 @@ static const struct option_spec options[] = {
 	 .help = "Print no events, but who allocates what stays. Every TIME (2s unless given) a short burst of a probe on malloc samples calls with their stacks; later readings of the heap show which of those chunks are still in use. At the end, print a table by surviving bytes a second. Costs about 1% of a program that calls malloc a million times a second; the price here is measured and printed at the start."},
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
 	 .help = "End after TIME."},
-	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
-	 .help = "Print JSON: one object an event, a line each."},
+	ROW_JSON("Print JSON: one object an event, a line each."),
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
 	 .help = "Write events to FILE instead of standard output; what it held is lost."},
@@ -111,8 +106,7 @@ static const struct option_spec options[] = {
 	 .help = "Read the whole heap every TIME (30s unless given), to tell with each event what was free; 0: never."},
 	{.name = "verbose", .kind = OPTION_FLAG, .offset = FIELD(verbose),
 	 .help = "Show libbpf's and the kernel's messages about the probes on standard error."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	ROW_HELP,
 };
 
 const struct command command_trace;
@@ -139,10 +133,8 @@ const struct command command_trace = {
 /* ---- the command line ---- */
 
 static int check(const struct command *command, const struct request *request,
-		 struct fault *fault)
+		 const struct parsed *parsed, struct fault *fault)
 {
-	if (request->folded && !request->fold && !request->survivors_ns)
-		return usage_fault(fault, command, "--folded needs --fold");
 	if (request->survivors_ns &&
 	    (request->failures || request->oom || request->bursts))
 		return usage_fault(fault, command,
@@ -162,8 +154,7 @@ static int check(const struct command *command, const struct request *request,
 			fault, command,
 			"option '--stack-bytes': a multiple of 4K, from 4K to 64K");
 	if (!request->pids.count && !request->names.count && !request->oom)
-		return usage_fault(fault, command,
-				   "no process given: use -p PID or -n NAME");
+		return no_process_fault(fault, command, parsed);
 	return 0;
 }
 
@@ -180,9 +171,11 @@ static int read_request(const struct command *command, int argc, char **argv,
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
+	if (request->folded && !request->survivors_ns)
+		request->fold = true;
 	if (!request->rate)
 		request->rate = request->fold ? RATE_OF_FOLD : RATE;
-	error = check(command, request, fault);
+	error = check(command, request, parsed, fault);
 	for (size_t i = 0; !error && i < request->names.count; i++)
 		error = targets_named(request->names.name[i], &request->pids, fault);
 	return error;
@@ -646,7 +639,7 @@ static int run(const struct command *command, int argc, char **argv)
 		status = session ? session->status : EXIT_FAILED;
 	}
 	free(request.pids.pid);
-	free(request.names.name);
+	name_list_free(&request.names);
 	free(session);
 	return error ? verb_failed(command, &fault) : status;
 }

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_WATCH_NS INT64_C(60000000000)
@@ -25,30 +26,31 @@
 
 /* The command line. */
 struct request {
+	struct pid_list pids;
 	bool dry_run, json;
 	int64_t watch_ns;
-	int pid;
 };
 
 /* clang-format off */
 #define FIELD(name) offsetof(struct request, name)
 
 static const struct option_spec options[] = {
-	{.name = "dry-run", .letter = 'n', .kind = OPTION_FLAG, .offset = FIELD(dry_run),
+	ROW_PID("Trim"),
+	{.name = "dry-run", .kind = OPTION_FLAG, .offset = FIELD(dry_run),
 	 .help = "Predict from outside; touch nothing."},
 	{.name = "watch", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(watch_ns),
 	 .help = "Count the page faults of TIME after the trim (1m unless given; 0: none)."},
-	{.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json),
-	 .help = "Write JSON: one object, unscaled."},
-	{.name = "help", .letter = 'h', .kind = OPTION_HELP,
-	 .help = "Print this help."},
+	ROW_JSON("Write JSON: one object, unscaled."),
+	{.name = "", .letter = 'n', .kind = OPTION_GONE,
+	 .help = "-n is no longer short for --dry-run: write --dry-run"},
+	ROW_HELP,
 };
 
 static int run(const struct command *command, int argc, char **argv);
 
 const struct command command_trim = {
 	.name = "trim",
-	.synopsis = "[OPTION...] PID",
+	.synopsis = "-p PID [OPTION...]",
 	.summary = "free memory given back, and whether that was worth it",
 	.description =
 		"Has the sampler in process PID, which 'fragscope run' put there, call "
@@ -58,6 +60,7 @@ const struct command command_trim = {
 	.options = options,
 	.option_count = sizeof(options) / sizeof(options[0]),
 	.max_operands = 1,
+	.takes_pid = true,
 	.run = run,
 };
 
@@ -126,26 +129,43 @@ static bool has(const struct session *session, enum result result)
 
 /* ---- the command line ---- */
 
+/* The process may be given without -p, too. */
+static int read_operand(const struct command *command, const struct parsed *parsed,
+			struct pid_list *pids, struct fault *fault)
+{
+	uint64_t pid;
+
+	if (!parsed->operand_count)
+		return 0;
+	if (units_parse_count(parsed->operand[0], &pid) || !pid || pid > INT_MAX)
+		return usage_fault(fault, command, "'%s' is not a PID",
+				   parsed->operand[0]);
+	if (pid_list_add(pids, (int)pid))
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	return 0;
+}
+
 static int read_request(const struct command *command, int argc, char **argv,
 			struct request *request, struct parsed *parsed,
 			struct fault *fault)
 {
-	uint64_t pid;
 	int error;
 
 	*request = (struct request){.watch_ns = DEFAULT_WATCH_NS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
-	if (!parsed->operand_count)
-		return usage_fault(fault, command, "no PID given");
-	if (units_parse_count(parsed->operand[0], &pid) || !pid || pid > INT_MAX)
-		return usage_fault(fault, command, "'%s' is not a PID",
-				   parsed->operand[0]);
+	error = read_operand(command, parsed, &request->pids, fault);
+	if (error)
+		return error;
+	if (!request->pids.count)
+		return usage_fault(fault, command, "no process given: use -p PID");
+	if (request->pids.count > 1)
+		return usage_fault(fault, command, "%zu processes: trim acts on one",
+				   request->pids.count);
 	if (request->dry_run && options_given(command, parsed, "watch"))
 		return usage_fault(fault, command,
 				   "--watch and --dry-run exclude each other");
-	request->pid = (int)pid;
 	return 0;
 }
 
@@ -155,12 +175,10 @@ static int read_request(const struct command *command, int argc, char **argv,
 static int read_once(const struct session *session, enum sample_source kind,
 		     struct sample **sample, struct fault *fault)
 {
-	const struct source_options wanted = {.source = kind,
-					      .threads = 1,
-					      .unusable_for_bytes = 65536,
-					      .hurry = session->frontend->stop};
+	const struct source_options wanted = {
+		.source = kind, .threads = 1, .hurry = session->frontend->stop};
 	struct source *source;
-	int result = source_open(&source, session->request->pid, &wanted, fault);
+	int result = source_open(&source, session->request->pids.pid[0], &wanted, fault);
 
 	*sample = NULL;
 	if (result)
@@ -402,7 +420,7 @@ static int work(struct session *session, struct fault *fault)
 
 	/* No file is opened from here on but what belongs to the process. */
 	privilege_raise();
-	error = process_open(&session->process, request->pid, fault);
+	error = process_open(&session->process, request->pids.pid[0], fault);
 
 	if (error)
 		return error;
@@ -411,7 +429,7 @@ static int work(struct session *session, struct fault *fault)
 	error = predict_all(session, fault);
 	if (!error && read_rss(session, RSS_BEFORE))
 		error = fault_set(fault, EXIT_FAILED, -ESRCH, "process %d is gone",
-				  request->pid);
+				  request->pids.pid[0]);
 	if (error)
 		return error;
 	if (!request->json)
@@ -455,5 +473,6 @@ static int run(const struct command *command, int argc, char **argv)
 		ring_detach(&session.ring);
 	if (session.open)
 		process_close(&session.process);
+	free(request.pids.pid);
 	return error ? verb_failed(command, &fault) : EXIT_DONE;
 }

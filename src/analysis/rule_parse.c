@@ -1,6 +1,7 @@
 /* rule_parse.c: the language of rules: a descent over words, which knows at each of them
  * the line and the column. */
 #include "analysis/rule.h"
+#include "base/near.h"
 #include "base/units.h"
 
 #include <errno.h>
@@ -157,35 +158,28 @@ static bool copy_word(const struct parser *parser, char word[WORD])
 
 /* ---- figures ---- */
 
-/* Names that people say; the suffixes _bytes and _ns may be left out besides. */
-static const struct {
-	const char *name;
-	enum figure figure;
-} aliases[] = {
-	{"failed_allocs", FIG_FAILED_ALLOCATIONS},
-	{"largest", FIG_LARGEST_FREE_BYTES},
-};
-
-static bool is_name_of(const char *word, const char *name)
+/* FIG_COUNT: no row of a process has one of that name. */
+static enum figure process_figure(const char *word)
 {
-	size_t length = strlen(word);
+	enum figure f = FIG_FAILED_ALLOCATIONS;
 
-	return !strncmp(word, name, length) &&
-	       (!name[length] || !strcmp(name + length, "_bytes") ||
-		!strcmp(name + length, "_ns"));
+	if (strcmp(word, "failed_allocs") != 0)
+		f = figure_named(word);
+	return f < FIG_COUNT && figure_info[f].scope & SCOPE_PROCESS ? f : FIG_COUNT;
 }
 
-/* FIG_COUNT: there is none of that name. */
-static enum figure figure_named(const char *word)
+static int no_figure(struct parser *parser)
 {
-	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
-		if (!strcmp(aliases[i].name, word))
-			return aliases[i].figure;
-	for (unsigned f = 0; f < FIG_COUNT; f++)
-		if (figure_info[f].scope & SCOPE_PROCESS &&
-		    is_name_of(word, figure_info[f].name))
-			return f;
-	return FIG_COUNT;
+	struct near near = near_of(parser->token, parser->length);
+	char question[NEAR_TEXT];
+
+	figures_near(SCOPE_PROCESS, &near);
+	if (near.best)
+		return wrong(parser, "there is no figure '%.*s'%s", (int)parser->length,
+			     parser->token, near_question(&near, "", question));
+	return wrong(parser,
+		     "there is no figure '%.*s'; 'fragscope help figures' lists them",
+		     (int)parser->length, parser->token);
 }
 
 static int parse_figure(struct parser *parser, enum figure *f)
@@ -194,12 +188,9 @@ static int parse_figure(struct parser *parser, enum figure *f)
 
 	if (!parser->length || !is_word(*parser->token))
 		return expected(parser, "a figure");
-	*f = copy_word(parser, word) ? figure_named(word) : FIG_COUNT;
+	*f = copy_word(parser, word) ? process_figure(word) : FIG_COUNT;
 	if (*f == FIG_COUNT)
-		return wrong(parser,
-			     "there is no figure '%.*s'; 'fragscope help figures' tells "
-			     "which there are",
-			     (int)parser->length, parser->token);
+		return no_figure(parser);
 	advance(parser);
 	return 0;
 }

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define NS_PER_S	 INT64_C(1000000000)
-#define DEFAULT_UNUSABLE UINT64_C(65536)
 #define SEARCH_NS	 NS_PER_S
 #define TEND_NS		 (NS_PER_S / 20)
 
@@ -74,7 +73,6 @@ static int open_target(struct session *session, struct target *target, int pid,
 		.go_on = true,
 		.swap_in = request->swap_in,
 		.threads = 1,
-		.unusable_for_bytes = DEFAULT_UNUSABLE,
 		.hurry = frontend_stop_flag(request->frontend),
 	};
 	int error = source_open(&target->source, pid, &wanted, fault);

@@ -27,6 +27,27 @@ int pid_list_add(struct pid_list *list, int pid)
 	return 0;
 }
 
+int name_list_add(struct name_list *list, const char *name, size_t length)
+{
+	char **grown = reallocarray(list->name, list->count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	list->name = grown;
+	grown[list->count] = strndup(name, length);
+	if (!grown[list->count])
+		return -ENOMEM;
+	list->count++;
+	return 0;
+}
+
+void name_list_free(struct name_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->name[i]);
+	free(list->name);
+}
+
 /* The kernel adds this to the name of a program file that is gone. */
 static void cut_deleted(char *path)
 {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct name_list {
-	const char **name;
+	char **name;
 	size_t count;
 };
 
@@ -18,6 +18,10 @@ struct pid_list {
 
 /* Adds PID unless it is there. 0 or -ENOMEM. */
 int pid_list_add(struct pid_list *list, int pid);
+
+/* Adds a copy of the LENGTH bytes at NAME. 0 or -ENOMEM. */
+int name_list_add(struct name_list *list, const char *name, size_t length);
+void name_list_free(struct name_list *list);
 
 /* Adds to LIST every process whose name in /proc (cut at 15 characters by the kernel) or
  * whose program file's name is NAME, this one left out. What has no program (kernel

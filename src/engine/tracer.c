@@ -75,7 +75,6 @@ static int open_source(struct tracer *tracer, struct fault *fault)
 		.source = SOURCE_HEAP,
 		.go_on = true,
 		.threads = 1,
-		.unusable_for_bytes = 65536,
 		.hurry = frontend_stop_flag(tracer->options.frontend),
 	};
 	int error = source_open(&tracer->source, tracer->process.pid, &options, fault);

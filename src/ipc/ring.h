@@ -21,7 +21,7 @@ struct process;
 enum {
 	/* Another number is another layout; a reader knows one only. Figures are added
 	 * without a new one, for each has a bit that tells whether it is there. */
-	RING_VERSION = 2,
+	RING_VERSION = 3,
 	RING_SLOTS = 32,
 	RING_ARENAS = 128,
 	RING_CLASSES = 128,
@@ -136,7 +136,6 @@ struct ring_header {
 	int32_t pid;	    /* in its own PID namespace */
 	uint32_t allocator; /* of enum ring_allocator */
 	int64_t asked_interval_ns;
-	uint64_t max_cost_ppm; /* the share of time that samples may take */
 	/* Who wants a trim adds one to ASKED and wakes its waiters; the sampler fills
 	 * what follows and sets DONE to the ASKED that it saw. */
 	uint32_t trim_asked;
@@ -156,7 +155,7 @@ _Static_assert(offsetof(struct ring_sample, arena) == 64 + 8 * RING_FIGURES,
 	       "the arenas come after all that is always there");
 _Static_assert(sizeof(struct ring_slot) == 16 + sizeof(struct ring_sample), "no padding");
 _Static_assert(sizeof(struct ring_slot) <= RING_SLOT_BYTES, "a slot has room");
-_Static_assert(sizeof(struct ring_header) == 80 + RING_NAME, "no padding");
+_Static_assert(sizeof(struct ring_header) == 72 + RING_NAME, "no padding");
 _Static_assert(sizeof(struct ring_header) <= RING_HEADER_BYTES, "the header has room");
 
 /* ---- both ends ---- */

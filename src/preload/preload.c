@@ -124,7 +124,6 @@ static void write_header(struct ring_header *header)
 	header->pid = (int32_t)syscall(SYS_getpid);
 	header->allocator = self.asker->kind;
 	header->asked_interval_ns = self.settings.interval_ns;
-	header->max_cost_ppm = self.settings.max_cost_ppm;
 	for (unsigned i = 0; i < RING_NAME; i++)
 		header->name[i] = self.name[i];
 	__atomic_store_n(&header->magic, RING_MAGIC, __ATOMIC_RELEASE);

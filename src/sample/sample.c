@@ -1,5 +1,6 @@
 #include "sample/sample.h"
 
+#include "base/near.h"
 #include "base/take.h"
 
 #include <errno.h>
@@ -54,6 +55,51 @@ const char *figure_heading(enum figure f, size_t columns)
 
 	return strlen(label) > columns && figure_info[f].heading ? figure_info[f].heading
 								 : label;
+}
+
+/* The length of NAME without the suffix that may be left out. */
+static size_t stem_length(const char *name)
+{
+	static const char *const suffixes[] = {"_bytes", "_ns"};
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		size_t less = strlen(suffixes[i]);
+
+		if (length > less && !strcmp(name + length - less, suffixes[i]))
+			return length - less;
+	}
+	return length;
+}
+
+static bool is_name_of(const char *word, const char *name)
+{
+	size_t length = strlen(word);
+
+	return !strcmp(word, name) ||
+	       (length == stem_length(name) && !memcmp(word, name, length));
+}
+
+enum figure figure_named(const char *word)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (is_name_of(word, figure_info[f].name))
+			return f;
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (!strcmp(word, figure_label(f)))
+			return f;
+	return FIG_COUNT;
+}
+
+void figures_near(enum figure_scope scope, struct near *near)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (figure_info[f].scope & scope) {
+			const char *name = figure_info[f].name;
+
+			near_offer(near, name);
+			near_offer_part(near, name, stem_length(name));
+		}
 }
 
 void figures_derive(struct figures *fig)

@@ -238,6 +238,14 @@ static inline const char *figure_title(enum figure f)
 	return figure_info[f].title ? figure_info[f].title : figure_label(f);
 }
 
+/* The figure that WORD names: by its name, with or without _bytes or _ns, or by its
+ * label. FIG_COUNT: none. */
+enum figure figure_named(const char *word);
+
+/* Offers NEAR the names of all figures of SCOPE. */
+struct near;
+void figures_near(enum figure_scope scope, struct near *near);
+
 /* The label, or where COLUMNS are too few for it, the heading. */
 const char *figure_heading(enum figure f, size_t columns);
 

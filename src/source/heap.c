@@ -139,6 +139,7 @@ static int find_malloc(struct source *source, struct attached *attached,
 static int open_reader(struct source *source, struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
+	uint64_t unusable_for = source->options.unusable_for_bytes;
 	const struct heap_options options = {
 		.bins = source->options.bins,
 		.sizes = source->options.sizes,
@@ -148,7 +149,8 @@ static int open_reader(struct source *source, struct fault *fault)
 		.patient = source->options.go_on,
 		.swap_in = source->options.swap_in,
 		.threads = source->options.threads ? source->options.threads : 1,
-		.unusable_for_bytes = source->options.unusable_for_bytes,
+		.unusable_for_bytes =
+			unusable_for ? unusable_for : DEFAULT_UNUSABLE_FOR_BYTES,
 	};
 	enum pagemap_method method;
 	struct attached attached = {0};

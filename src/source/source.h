@@ -40,9 +40,11 @@ struct source_options {
 	unsigned map_cells, map_chunks; /* the most that source_map is asked for */
 	unsigned threads;		/* readers, 1 at least */
 	int64_t pause_ns; /* stop the target for at most this long; 0: never */
-	uint64_t unusable_for_bytes;
+	uint64_t unusable_for_bytes; /* 0: DEFAULT_UNUSABLE_FOR_BYTES */
 	const atomic_bool *hurry; /* null, or set when no more time is to be lost */
 };
+
+enum { DEFAULT_UNUSABLE_FOR_BYTES = 64 << 10 };
 
 struct source;
 struct heap_piece_visitor; /* of glibc/pieces.h */

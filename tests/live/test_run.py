@@ -129,7 +129,7 @@ def check_settings(tap):
     tap.equal(done.stderr, "", "and loads")
     tap.equal(settings, "interval=7s", "settings stay")
     script = "echo $$ $FRAGSCOPE"
-    done = shell(script, "-i", "0.5", "--detail", "10s", "--max-cost", "5", env=env)
+    done = shell(script, "-i", "0.5", "--detail", "10s", "--sampler-cost", "5", env=env)
     tap.equal(done.stdout.split()[1], "interval=500000000ns,detail=10000000000ns,max_cost=5%,"
               "interval=7s", "what is given comes before them")
     done = shell(script, "--no-children", env=unset())
@@ -265,7 +265,7 @@ def rows_of(path):
 
 def rows_until(path, enough, *words):
     """Runs a command that ends as soon as ENOUGH is true of what is in PATH."""
-    with start("-i", "20ms", "--max-cost", "100", "-o", path, *words,
+    with start("-i", "20ms", "--sampler-cost", "100", "-o", path, *words,
                stderr=subprocess.PIPE) as one:
         until(lambda: enough(path), f"rows in {path}")
         return *one.process.communicate(), one.process.returncode

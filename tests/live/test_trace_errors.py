@@ -221,7 +221,7 @@ def table(text):
 def run_fold(tap):
     with harness.scratch() as directory, Grower() as target:
         folded = directory / "folded"
-        with Trace(target, "--fold", "--folded", folded, form=()) as trace:
+        with Trace(target, "--folded", folded, form=()) as trace:  # implies --fold
             want = target.orders(["calloc 40 50000", "malloc 300 50000", "malloc 60 300000"])
             target.limit(resource.RLIMIT_AS, 0)
             want += target.order("rush malloc 200 400000")
@@ -314,7 +314,7 @@ def run_just_enough(tap):
 def run_usage(tap):
     with Grower() as target:
         pid = str(target.pid)
-        for words in ([], ["-p", pid, "--json", "--fold"], ["-p", pid, "--folded", "x"],
+        for words in ([], ["-p", pid, "--json", "--fold"],
                       ["-p", pid, "--stack-bytes", "5000"], ["--oom", "--fold"],
                       ["-p", pid, "--for", "soon"], ["-p", pid, "--rate", "100000"]):
             done = harness.fragscope("trace", *words)

@@ -18,7 +18,7 @@ CRUMBLED = "--threads 2 --chunks 40000 --max 3000 --free-pattern keep:50"
 
 
 def trim(pid, *words):
-    return harness.fragscope("trim", pid, *words)
+    return harness.fragscope("trim", "-p", pid, *words)
 
 
 def result(pid, *words):
@@ -133,7 +133,9 @@ def check_refusals(tap):
                    "not started by 'fragscope run'\n"), "no sampler")
     see = "; see 'fragscope trim --help'\n"
     for words, want in (
-        ((), f"fragscope trim: no PID given{see}"),
+        ((), f"fragscope trim: no process given: use -p PID{see}"),
+        (("-p", "1,2"), f"fragscope trim: 2 processes: trim acts on one{see}"),
+        (("-n", "1"), f"fragscope trim: -n is no longer short for --dry-run: write --dry-run{see}"),
         (("x",), f"fragscope trim: 'x' is not a PID{see}"),
         (("0",), f"fragscope trim: '0' is not a PID{see}"),
         (("1", "2"), f"fragscope trim: unexpected argument '2'{see}"),
@@ -144,7 +146,7 @@ def check_refusals(tap):
         tap.equal((done.returncode, done.stderr), (64, want), " ".join(("trim", *words)))
     if os.path.exists("/dev/full"):
         with Oracle("--chunks 10") as target, open("/dev/full", "w", encoding="ascii") as full:
-            done = subprocess.run([FRAGSCOPE, "trim", "-n", str(target.pid)], stdout=full,
+            done = subprocess.run([FRAGSCOPE, "trim", "--dry-run", str(target.pid)], stdout=full,
                                   stderr=subprocess.PIPE, text=True, check=False)
             tap.equal(done.returncode, 1, "a full disk is an error", done.stderr)
 

@@ -23,7 +23,7 @@ struct values {
 	int64_t pause_ns;
 	unsigned source;
 	const char *output;
-	struct name_list names;
+	struct name_list names, rules;
 	struct pid_list pids;
 };
 
@@ -47,6 +47,8 @@ static const struct option_spec specs[] = {
 	 .offset = FIELD(names)},
 	{.name = "pid", .letter = 'p', .kind = OPTION_PIDS, .value = "PID[,PID...]",
 	 .offset = FIELD(pids)},
+	{.name = "rule", .kind = OPTION_TEXTS, .value = "RULE", .offset = FIELD(rules)},
+	{.name = "old", .letter = 'O', .kind = OPTION_GONE, .help = "--old is --size now"},
 	{.name = "help", .letter = 'h', .kind = OPTION_HELP},
 };
 /* clang-format on */
@@ -64,7 +66,8 @@ static struct fault fault;
 
 static void forget(void)
 {
-	free(values.names.name);
+	name_list_free(&values.names);
+	name_list_free(&values.rules);
 	free(values.pids.pid);
 	memset(&values, 0, sizeof(values));
 }
@@ -197,6 +200,27 @@ static void lists(void **state)
 	assert_int_equal(values.names.count, 2);
 	assert_string_equal(values.names.name[0], "a");
 	assert_string_equal(values.names.name[1], "b");
+	assert_int_equal(parse("-n a,bc -nd --rule a,b"), 0);
+	assert_int_equal(values.names.count, 3);
+	assert_string_equal(values.names.name[0], "a");
+	assert_string_equal(values.names.name[1], "bc");
+	assert_string_equal(values.names.name[2], "d");
+	assert_int_equal(values.rules.count, 1);
+	assert_string_equal(values.rules.name[0], "a,b");
+}
+
+/* As pidof(1) and pgrep(1) print them. */
+static void pids_of_pidof(void **state)
+{
+	static char list[] = "12 7\n 3, 4\n", option[] = "-p";
+	char *argv[] = {option, list, NULL};
+
+	(void)state;
+	forget();
+	assert_int_equal(options_parse(&command, 2, argv, &values, &parsed, &fault), 0);
+	assert_int_equal(values.pids.count, 4);
+	assert_int_equal(values.pids.pid[1], 7);
+	assert_int_equal(values.pids.pid[3], 4);
 }
 
 /* Help is help, whatever follows it. */
@@ -211,12 +235,23 @@ static void help_ends_parsing(void **state)
 static void messages(void **state)
 {
 #define SEE "; see 'fragscope verb --help'"
+#define ASK "? See 'fragscope verb --help'"
 	static const struct {
 		const char *line, *want;
 	} cases[] = {
 		{"--foo", "unknown option '--foo'" SEE},
 		{"--foo=3", "unknown option '--foo'" SEE},
-		{"--al", "unknown option '--al'" SEE},
+		{"--al", "unknown option '--al': did you mean '--all'" ASK},
+		{"--thraeds=3",
+		 "unknown option '--thraeds': did you mean '--threads'" ASK},
+		{"--old", "--old is --size now" SEE},
+		{"-aO", "--old is --size now" SEE},
+		{"--ol", "unknown option '--ol'" SEE},
+		{"-p", "-p got no PID: is the program running" ASK},
+		{"-p --all", "-p got no PID but '--all': is the program running" ASK},
+		{"--pid=", "-p got no PID: is the program running" ASK},
+		{"-n a,,b", "option '--name': 'a,,b' is not a name" SEE},
+		{"-n a,", "option '--name': 'a,' is not a name" SEE},
 		{"--=x", "unknown option '--'" SEE},
 		{"-x", "unknown option '-x'" SEE},
 		{"-axb", "unknown option '-x'" SEE},
@@ -261,13 +296,36 @@ static void messages(void **state)
 	}
 }
 
+static void processes_that_were_not_given(void **state)
+{
+	static const struct {
+		const char *line, *want;
+	} cases[] = {
+		{"-a", "no process given: use -p PID or -n NAME" SEE},
+		{"5360", "no process given: did you mean '-p 5360'" ASK},
+		{"nginx 1", "no process given: did you mean '-n nginx'" ASK},
+	};
+	struct command bare = command;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(parse(cases[i].line), 0);
+		assert_int_equal(no_process_fault(&fault, &command, &parsed), -EINVAL);
+		assert_string_equal(fault.text, cases[i].want);
+	}
+	bare.max_operands = 0;
+	assert_int_equal(parse_of(&bare, "5360"), -EINVAL);
+	assert_string_equal(fault.text,
+			    "unexpected argument '5360': did you mean '-p 5360'" ASK);
+}
+
 static void spellings(void **state)
 {
 	static const char *const want[] = {
 		"-a, --all",	     "-b, --brief",	   "    --size SIZE",
 		"-t, --threads N",   "    --pause[=TIME]", "    --source heap|proc|both",
 		"-o, --output FILE", "-n, --name NAME",	   "-p, --pid PID[,PID...]",
-		"-h, --help",
+		"    --rule RULE",   "-O, --old",	   "-h, --help",
 	};
 	char buf[64];
 	struct text text;
@@ -289,6 +347,8 @@ int main(void)
 		cmocka_unit_test_teardown(operands_mix_with_options, teardown),
 		cmocka_unit_test_teardown(commands, teardown),
 		cmocka_unit_test_teardown(lists, teardown),
+		cmocka_unit_test_teardown(pids_of_pidof, teardown),
+		cmocka_unit_test(processes_that_were_not_given),
 		cmocka_unit_test_teardown(help_ends_parsing, teardown),
 		cmocka_unit_test_teardown(messages, teardown),
 		cmocka_unit_test(spellings),
