@@ -72,3 +72,37 @@ size_t sort_lower_bound(const uint64_t *value, size_t count, uint64_t key)
 	}
 	return low;
 }
+
+/* The position that comes last goes to the root of the heap below AT. */
+static void sift(unsigned *order, size_t at, size_t count, sort_before_fn *before,
+		 const void *context)
+{
+	for (;;) {
+		size_t last = at;
+		unsigned moved = order[at];
+
+		for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count;
+		     child++)
+			if (before(order[last], order[child], context))
+				last = child;
+		if (last == at)
+			return;
+		order[at] = order[last];
+		order[last] = moved;
+		at = last;
+	}
+}
+
+void sort_order(unsigned *order, size_t count, sort_before_fn *before,
+		const void *context)
+{
+	for (size_t i = count / 2; i-- > 0;)
+		sift(order, i, count, before, context);
+	for (size_t left = count; left > 1;) {
+		unsigned last = order[0];
+
+		order[0] = order[--left];
+		order[left] = last;
+		sift(order, 0, left, before, context);
+	}
+}

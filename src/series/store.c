@@ -5,13 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-size_t store_bytes(const struct sample *sample, bool bins)
-{
-	size_t unit = _Alignof(max_align_t);
-
-	return (sample_packed_bytes(sample, bins) + unit - 1) / unit * unit;
-}
-
 int store_open(struct store *store, size_t bytes, bool bins, struct thinned *older)
 {
 	*store = (struct store){
@@ -55,7 +48,7 @@ static void make_room(struct store *store, size_t at, size_t bytes)
 
 int store_add(struct store *store, const struct sample *sample)
 {
-	size_t bytes = store_bytes(sample, store->bins);
+	size_t bytes = packed_bytes(sample, store->bins);
 	size_t at = store->used_to;
 
 	if (bytes > store->bytes)

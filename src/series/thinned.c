@@ -1,11 +1,19 @@
+#include "series/thinned.h"
+
 #include "base/take.h"
-#include "series/store.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_SPACING_NS INT64_C(10000000000)
+
+size_t packed_bytes(const struct sample *sample, bool bins)
+{
+	size_t unit = _Alignof(max_align_t);
+
+	return (sample_packed_bytes(sample, bins) + unit - 1) / unit * unit;
+}
 
 int thinned_open(struct thinned *thinned, size_t bytes, int64_t keep_ns)
 {
@@ -46,7 +54,7 @@ static bool is_after(int64_t later_ns, int64_t earlier_ns, int64_t span_ns)
 static void move(struct thinned *thinned, size_t from, size_t to)
 {
 	struct sample *sample = nth(thinned, from);
-	size_t bytes = store_bytes(sample, true);
+	size_t bytes = packed_bytes(sample, true);
 
 	memmove(thinned->memory + thinned->used, sample, bytes);
 	thinned->place[to] = thinned->used;
@@ -94,7 +102,7 @@ static void make_room(struct thinned *thinned, size_t bytes, int64_t now_ns)
 
 void thinned_offer(struct thinned *thinned, const struct sample *sample)
 {
-	size_t bytes = store_bytes(sample, true);
+	size_t bytes = packed_bytes(sample, true);
 
 	if (bytes > thinned->bytes ||
 	    (thinned->count && !is_after(sample->time_ns, thinned_at(thinned, 0)->time_ns,

@@ -1,7 +1,6 @@
-/* advice.c: what ails the process that `top` shows, out of what is known of it. */
+#include "top/advice.h"
 #include "analysis/others.h"
 #include "analysis/trend.h"
-#include "top/top.h"
 
 #include <string.h>
 
@@ -56,8 +55,8 @@ static bool largest(const struct sample *sample, double *value)
 
 /* The trend of VALUE over the readings that are kept whole, up to the one that is BACK;
  * of those evenly chosen ones that there is room for. */
-static void trend_up_to(struct top_advice *advice, const struct history *history,
-			size_t back, value_fn *value, struct verdict_trend *out)
+static void trend_up_to(struct advice *advice, const struct history *history, size_t back,
+			value_fn *value, struct verdict_trend *out)
 {
 	size_t count = history_count(history), step, used = 0;
 	struct trend trend;
@@ -92,21 +91,8 @@ static void trend_up_to(struct top_advice *advice, const struct history *history
 	out->high_per_s = trend.high_per_s;
 }
 
-static uint64_t failures(const struct top *top, const struct top_target *target)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < target->event_count; i++) {
-		const struct events_row *row = top_event(target, i);
-
-		count += row->mark == MARK_FAILURE &&
-			 (!top->time.paused_ns || row->time_ns <= top->time.paused_ns);
-	}
-	return count;
-}
-
 /* Of the limits, only what they move by up to the present is kept. */
-static void see_trends(struct top_advice *advice, const struct top_target *target,
+static void see_trends(struct advice *advice, const struct top_target *target,
 		       const struct sample *sample)
 {
 	size_t back = history_back(target->history, sample->time_ns);
@@ -128,39 +114,48 @@ static double watched_s(const struct history *history, const struct sample *samp
 	return (double)(sample->time_ns - first->time_ns) / SECOND;
 }
 
-void top_advise(struct top *top)
+static void fill_around(const struct advice_input *in, struct verdict_input *input,
+			struct verdict_others *others, struct verdict_huge *huge)
 {
-	struct top_advice *advice = &top->advice;
-	const struct top_target *target = top_shown(top);
-	struct verdict_input input = {.sample = top_sample(top), .pins = top_pins(top)};
-	const struct feed_look *around = top_around(top);
+	const struct feed_look *around = in->around;
+
+	if (!around || !around->has_smaps)
+		return;
+	others_of(&around->smaps, &in->sample->fig, others);
+	input->others = others;
+	others_huge(&around->smaps, around->has_huge ? &around->huge : NULL, huge);
+	input->huge = huge;
+}
+
+void advice_judge(struct advice *advice, const struct advice_input *in)
+{
+	const struct top_target *target = in->target;
 	struct verdict_others others;
 	struct verdict_huge huge;
+	struct verdict_input input = {
+		.sample = in->sample,
+		.pins = in->pins,
+		.has_failures = in->has_events,
+	};
 
-	advice->known = input.sample != NULL;
-	if (!input.sample)
+	advice->known = in->sample != NULL;
+	if (!in->sample)
 		return;
-	if (advice->time_ns != input.sample->time_ns || advice->target != top->shown)
-		see_trends(advice, target, input.sample);
-	advice->time_ns = input.sample->time_ns;
-	advice->target = top->shown;
+	if (advice->time_ns != in->sample->time_ns || advice->target != target)
+		see_trends(advice, target, in->sample);
+	advice->time_ns = in->sample->time_ns;
+	advice->target = target;
 	input.live = advice->live;
 	input.rss = advice->rss;
 	input.other = advice->other;
 	input.pinned = advice->pinned;
 	input.chunks = advice->chunks;
 	input.largest = advice->largest;
-	input.watched_s = watched_s(target->history, input.sample);
-	input.has_failures = top->events != NULL;
-	input.failures = failures(top, target);
-	if (around && around->has_smaps) {
-		others_of(&around->smaps, &input.sample->fig, &others);
-		input.others = &others;
-		others_huge(&around->smaps, around->has_huge ? &around->huge : NULL,
-			    &huge);
-		input.huge = &huge;
-	}
-	if (target->has_room && !top->time.paused_ns) {
+	input.watched_s = watched_s(target->history, in->sample);
+	input.failures =
+		target_failures(target, in->is_past ? in->sample->time_ns : INT64_MAX);
+	fill_around(in, &input, &others, &huge);
+	if (target->has_room && !in->is_past) {
 		course_arenas(target->limits, &input.arenas);
 		input.room = &target->room;
 		input.reach = advice->reach;

@@ -51,7 +51,7 @@ struct events {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	struct watch watch[FEED_TARGETS];
-	struct events_row row[ROWS]; /* a ring */
+	struct event_row row[ROWS]; /* a ring */
 	size_t first, count;
 	uint64_t lost;
 	struct feed *feed;
@@ -68,7 +68,7 @@ struct events {
 
 /* The first line goes without its time, which the screen shows in its own way; the rest
  * is cut at the end of a line. */
-static void fill_row(struct events_row *row, const char *text)
+static void fill_row(struct event_row *row, const char *text)
 {
 	const char *end = strchr(text, '\n');
 	const char *begin = strchr(text, ' ');
@@ -105,7 +105,7 @@ static enum mark_kind mark_of(enum event_kind kind)
 
 static void push(struct events *events, const struct event *event, int target)
 {
-	struct events_row *row;
+	struct event_row *row;
 	struct text text;
 
 	text_init(&text, events->text, sizeof(events->text));
@@ -342,7 +342,7 @@ void events_watch(struct events *events, int target, int pid)
 
 /* ---- what the taker asks ---- */
 
-bool events_take(struct events *events, struct events_row *row)
+bool events_take(struct events *events, struct event_row *row)
 {
 	bool has;
 

@@ -5,27 +5,11 @@
 #define FRAGSCOPE_TOP_EVENTS_H
 
 #include "base/fault.h"
-#include "sample/event.h"
-#include "series/history.h"
+#include "top/event_row.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum {
-	EVENTS_LINE = 200,
-	EVENTS_DETAIL = 4096,
-};
-
-/* One event as text. */
-struct events_row {
-	int64_t time_ns;     /* CLOCK_REALTIME */
-	enum mark_kind mark; /* how it stands on the axis of time */
-	int target;
-	uint64_t bytes; /* 0: it has none */
-	char line[EVENTS_LINE];
-	char detail[EVENTS_DETAIL]; /* lines; empty: nothing more is known */
-};
 
 struct events;
 struct feed;
@@ -43,7 +27,7 @@ void events_free(struct events *events);
 void events_watch(struct events *events, int target, int pid);
 
 /* The oldest event that was not taken yet. False: there is none. */
-bool events_take(struct events *events, struct events_row *row);
+bool events_take(struct events *events, struct event_row *row);
 
 /* Why TARGET has no events, into WHY of FAULT_TEXT bytes. False: probes are at work. */
 bool events_missing(struct events *events, int target, char *why);

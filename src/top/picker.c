@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/privilege.h"
+#include "base/sort.h"
 #include "base/take.h"
 #include "base/text.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +37,7 @@ struct picker {
 	struct census_row *copy, *seen;
 	size_t seen_count;
 	struct screen_candidate *candidate;
+	unsigned *order; /* of SEEN, as they are listed */
 	unsigned listed;
 };
 
@@ -135,7 +138,8 @@ static int take_rows(struct picker *picker)
 	picker->copy = take(CENSUS_MAX * sizeof(*picker->copy));
 	picker->seen = take(CENSUS_MAX * sizeof(*picker->seen));
 	picker->candidate = take(CENSUS_MAX * sizeof(*picker->candidate));
-	if (!picker->copy || !picker->seen || !picker->candidate)
+	picker->order = take(CENSUS_MAX * sizeof(*picker->order));
+	if (!picker->copy || !picker->seen || !picker->candidate || !picker->order)
 		return -ENOMEM;
 	return census_new(&picker->census);
 }
@@ -196,6 +200,7 @@ void picker_free(struct picker *picker)
 	free(picker->copy);
 	free(picker->seen);
 	free(picker->candidate);
+	free(picker->order);
 	free(picker);
 }
 
@@ -236,6 +241,56 @@ static bool is_done(const struct picker *picker)
 	return true;
 }
 
+/* Below 0: A comes before B in the column's own order; 0: they are the same there. */
+static int compare(const struct census_row *a, const struct census_row *b,
+		   enum candidate_column column)
+{
+	uint64_t of_a = 0, of_b = 0;
+
+	if (column == CANDIDATE_COMM)
+		return strcasecmp(a->comm, b->comm);
+	if (column == CANDIDATE_ALLOCATOR)
+		return strcmp(a->allocator, b->allocator);
+	if (column == CANDIDATE_RSS) {
+		of_a = figure_has(&a->fig, FIG_RSS_BYTES) ? a->fig.v[FIG_RSS_BYTES].u : 0;
+		of_b = figure_has(&b->fig, FIG_RSS_BYTES) ? b->fig.v[FIG_RSS_BYTES].u : 0;
+	}
+	return of_a < of_b ? -1 : of_a > of_b;
+}
+
+struct candidate_order {
+	const struct census_row *seen;
+	const struct screen_picker *list;
+};
+
+static bool is_before(unsigned one, unsigned other, const void *context)
+{
+	const struct candidate_order *of = context;
+	const struct census_row *a = &of->seen[one], *b = &of->seen[other];
+	int order = compare(a, b, of->list->sort);
+
+	/* Whose allocator is not known comes last, whichever way. */
+	if (of->list->sort == CANDIDATE_ALLOCATOR && !*a->allocator != !*b->allocator)
+		return *a->allocator;
+	if (!order)
+		return of->list->ascending ? a->pid < b->pid : a->pid > b->pid;
+	return of->list->ascending ? order < 0 : order > 0;
+}
+
+/* What others have published, filtered and in the order of LIST. */
+static void fill_order(struct picker *picker, const char *filter,
+		       const struct screen_picker *list)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < picker->seen_count; i++)
+		if (passes(&picker->seen[i], filter))
+			picker->order[count++] = (unsigned)i;
+	sort_order(picker->order, count, is_before,
+		   &(struct candidate_order){picker->seen, list});
+	picker->listed = count;
+}
+
 void picker_list(struct picker *picker, const char *filter, struct screen_picker *list)
 {
 	bool scanned;
@@ -245,13 +300,11 @@ void picker_list(struct picker *picker, const char *filter, struct screen_picker
 	memcpy(picker->seen, picker->copy, picker->count * sizeof(*picker->seen));
 	scanned = picker->scanned;
 	pthread_mutex_unlock(&picker->lock);
-	picker->listed = 0;
-	for (size_t i = 0; i < picker->seen_count; i++) {
-		const struct census_row *row = &picker->seen[i];
+	fill_order(picker, filter, list);
+	for (unsigned i = 0; i < picker->listed; i++) {
+		const struct census_row *row = &picker->seen[picker->order[i]];
 
-		if (!passes(row, filter))
-			continue;
-		picker->candidate[picker->listed++] = (struct screen_candidate){
+		picker->candidate[i] = (struct screen_candidate){
 			.pid = row->pid,
 			.comm = row->comm,
 			.allocator = row->allocator,

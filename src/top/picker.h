@@ -21,8 +21,8 @@ void picker_free(struct picker *picker);
  * seconds, and longer while there are processes to probe. */
 void picker_search(struct picker *picker, bool on);
 
-/* The processes whose PID begins, or whose name or allocator goes, with FILTER, the
- * largest first. Valid until the next call. */
+/* The processes whose PID begins, or whose name or allocator goes, with FILTER, sorted as
+ * LIST says. Valid until the next call. */
 void picker_list(struct picker *picker, const char *filter, struct screen_picker *list);
 
 /* Which of the last list are seen: these are probed first, and only such. */

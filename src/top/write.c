@@ -1,8 +1,7 @@
-/* write.c: the screen and what it is made of, as files in the current directory. */
+#include "top/write.h"
 #include "base/clock.h"
 #include "base/output.h"
 #include "base/text.h"
-#include "top/top.h"
 #include "tui/svg.h"
 #include "view/view.h"
 
@@ -62,7 +61,7 @@ static int write_samples(struct top *top, int fd)
 {
 	const struct view_options wanted = {
 		.format = VIEW_CSV, .header = true, .arenas = true};
-	const struct history *history = top_shown(top)->history;
+	const struct history *history = top_target(top)->history;
 	struct view *view;
 	int error = view_open(&view, fd, &wanted);
 
@@ -124,12 +123,10 @@ void top_write(struct top *top)
 	struct text text;
 	size_t stem;
 
-	if (!top_shown(top))
+	if (!top_target(top))
 		return;
-	/* What was pressed just before shall be on it. */
-	top_draw(top);
 	text_init(&text, name, sizeof(name));
-	name_files(top_shown(top), &text);
+	name_files(top_target(top), &text);
 	stem = text.length;
 	for (unsigned i = 0; i < FILES; i++) {
 		int error;

@@ -15,9 +15,9 @@ enum spot {
 	SPOT_NONE,
 	SPOT_TAB,     /* the index is an enum pane */
 	SPOT_TARGET,  /* of screen.target */
-	SPOT_KEY,     /* of key_bindings */
+	SPOT_KEY,     /* of screen.actions */
 	SPOT_HEADING, /* a column of the pane's table */
-	SPOT_ROW,     /* of the pane's list: of the arena order, events, picker rows */
+	SPOT_ROW,     /* of the pane's list: of its order, events, picker rows */
 	SPOT_CELL,    /* of the heap map */
 	SPOT_INSTANT, /* of a graph: thousandths of the time that it spans, from its left
 		       */

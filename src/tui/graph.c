@@ -67,7 +67,8 @@ static void join(struct plot_point *point, unsigned left, unsigned right, double
 	for (unsigned i = left + 1; i < right; i++) {
 		double value = from + (to - from) * (i - left) / (right - left);
 
-		point[i] = (struct plot_point){true, value, value};
+		point[i] =
+			(struct plot_point){.known = true, .low = value, .high = value};
 	}
 }
 
@@ -90,7 +91,8 @@ void graph_points(const struct screen *screen, enum figure f, struct plot_point 
 	for (unsigned i = 0; i < count; i++) {
 		if (!found[i].count)
 			continue;
-		point[i] = (struct plot_point){true, found[i].min, found[i].max};
+		point[i] = (struct plot_point){
+			.known = true, .low = found[i].min, .high = found[i].max};
 		if (before < i && !found[i].gap)
 			join(point, before, i, found[before].last, found[i].first);
 		before = i;
@@ -255,7 +257,7 @@ static void graph_draw(const struct drawing *drawing, unsigned place)
 	if (count > PLOT_POINTS)
 		count = PLOT_POINTS;
 	graph_points(drawing->screen, graph.figure, point, count);
-	scale = plot_scale_of(point, count, unit);
+	scale = plot_scale_of(point, count, unit, drawing->screen->is_log);
 	title(drawing, &area, &graph, &scale);
 	scale_labels(&area, &scale, unit);
 	plot_draw(&plot, point, count, &scale, scale.low <= 0, graph.ink);

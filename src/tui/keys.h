@@ -1,8 +1,12 @@
-/* keys.h: what can be pressed and what it does: one table, which the terminal, the
- * footer, the help and the verb share. No terminal library here. */
+/* keys.h: what can be pressed, and the shape of the table that says what it does. The
+ * footer, the help and the man page show the same rows that keys and the mouse act by. */
 #ifndef FRAGSCOPE_TUI_KEYS_H
 #define FRAGSCOPE_TUI_KEYS_H
 
+#include "tui/canvas.h"
+#include "tui/layout.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,77 +27,57 @@ enum key_code {
 	PRESS_BACKSPACE,
 	PRESS_DELETE,
 	PRESS_BACK_TAB,
+	PRESS_WHEEL_UP,
+	PRESS_WHEEL_DOWN,
 	PRESS_F1, /* F2 to F12 follow */
+	PRESS_F2,
+	PRESS_F10 = PRESS_F1 + 9,
 	PRESS_F12 = PRESS_F1 + 11,
 };
 
-enum action {
-	ACTION_NONE,
-	ACTION_PANE, /* ARGUMENT: which, from 0 */
-	ACTION_NEXT_TARGET,
-	ACTION_PREVIOUS_TARGET,
-	ACTION_PICK, /* back to the list of processes */
-	ACTION_PAUSE,
-	ACTION_EARLIER, /* one reading */
-	ACTION_LATER,
-	ACTION_MUCH_EARLIER, /* ten */
-	ACTION_MUCH_LATER,
-	ACTION_LIVE, /* to the latest reading */
-	ACTION_ZOOM_IN,
-	ACTION_ZOOM_OUT,
-	ACTION_UP,
-	ACTION_DOWN,
-	ACTION_LEFT,
-	ACTION_RIGHT,
-	ACTION_PAGE_UP,
-	ACTION_PAGE_DOWN,
-	ACTION_FIRST,
-	ACTION_LAST,
-	ACTION_ENTER,
-	ACTION_SORT,
-	ACTION_REVERSE,
-	ACTION_FILTER,
-	ACTION_NEXT_ARENA,
-	ACTION_PREVIOUS_ARENA,
-	ACTION_CHANGES, /* show which cells of the map changed */
-	ACTION_TRIM,
-	ACTION_WRITE,
-	ACTION_HELP,
-	ACTION_LEAVE, /* close what is open, drop the filter */
-	ACTION_QUIT,
-};
+/* Where an action is possible; bits. */
+#define PLACE(pane)  (1U << (pane))
+#define PLACE_PANES  (PLACE(PANE_COUNT) - 1)
+#define PLACE_PICKER PLACE(PANE_COUNT)
+#define PLACE_ANY    (PLACE_PANES | PLACE_PICKER)
 
-/* Where a key does something; bits. */
-enum key_place {
-	PLACE_OVERVIEW = 1 << 0,
-	PLACE_ARENAS = 1 << 1,
-	PLACE_MAP = 1 << 2,
-	PLACE_SIZES = 1 << 3,
-	PLACE_EVENTS = 1 << 4,
-	PLACE_ADVICE = 1 << 5,
-	PLACE_PICKER = 1 << 6,
-	PLACE_PANES = (1 << 6) - 1,
-	PLACE_ANY = (1 << 7) - 1,
-};
+enum { ACTION_KEYS = 3 };
 
-/* One key. Several may do the same; those without NAME are not shown: a neighbour stands
- * for them. LABEL is one short word for the footer, null where it is not shown there;
- * HELP is half a sentence for the help, null where a neighbour's tells of it. */
-struct key_binding {
-	uint32_t code;
-	enum action action;
-	unsigned argument;
+/* Whoever acts: not known here. */
+struct top;
+typedef void action_fn(struct top *top, int argument);
+
+/* One thing that can be done. KEYS do it, and with a SPAN the SPAN - 1 codes behind the
+ * first key too: how far behind it is added to ARGUMENT. A click on SPOT does it with the
+ * spot's index. Several rows may do the same; those without NAME are not shown: a
+ * neighbour stands for them. LABEL is one short word for the footer, null where it is not
+ * shown there; HELP is half a sentence for the help, null where a neighbour's says it. */
+struct action {
+	uint32_t keys[ACTION_KEYS];
+	unsigned span;
+	enum spot spot;
 	unsigned places;
-	const char *name;
-	const char *label;
-	const char *help;
+	bool always; /* also while something stands over the panes */
+	const char *name, *label, *help;
+	action_fn *act;
+	int argument;
 };
 
-extern const struct key_binding key_bindings[];
-extern const size_t key_binding_count;
+struct actions {
+	const struct action *action;
+	size_t count;
+};
 
-/* What CODE does at PLACE, one of the bits; null: nothing. The first of the table holds.
- */
-const struct key_binding *key_find(uint32_t code, unsigned place);
+/* What CODE does at PLACE, one of the bits, and with which *ARGUMENT; null: nothing. The
+ * first of the table holds. */
+const struct action *action_of_key(const struct actions *actions, uint32_t code,
+				   unsigned place, int *argument);
+
+/* The same for a click on SPOT. */
+const struct action *action_of_spot(const struct actions *actions, enum spot spot,
+				    unsigned place);
+
+/* Whether ACTION is explained at PLACE. */
+bool action_is_told(const struct action *action, unsigned place);
 
 #endif

@@ -203,9 +203,9 @@ static void advice(struct layout *layout)
 
 void layout_of(unsigned rows, unsigned columns, enum pane pane, struct layout *layout)
 {
+	/* All others are a table. */
 	static void (*const of_pane[PANE_COUNT])(struct layout *) = {
-		[PANE_OVERVIEW] = overview, [PANE_ARENAS] = table,
-		[PANE_MAP] = map,	    [PANE_SIZES] = sizes,
+		[PANE_OVERVIEW] = overview, [PANE_MAP] = map,	    [PANE_SIZES] = sizes,
 		[PANE_EVENTS] = events,	    [PANE_ADVICE] = advice,
 	};
 	struct rect left = {0, 0, rows, columns};
@@ -220,7 +220,10 @@ void layout_of(unsigned rows, unsigned columns, enum pane pane, struct layout *l
 	if (rows >= STATUS_FROM_ROWS)
 		layout->status = take_bottom(&left, 1);
 	layout->body = left;
-	of_pane[pane](layout);
+	if (of_pane[pane])
+		of_pane[pane](layout);
+	else
+		table(layout);
 }
 
 unsigned layout_map_rows(const struct layout *layout)

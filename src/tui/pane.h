@@ -18,6 +18,7 @@ void map_draw(const struct drawing *drawing);
 void sizes_draw(const struct drawing *drawing);
 void events_draw(const struct drawing *drawing);
 void advice_draw(const struct drawing *drawing);
+void processes_draw(const struct drawing *drawing);
 void graphs_draw(const struct drawing *drawing);
 void picker_draw(const struct drawing *drawing);
 void help_draw(const struct drawing *drawing);

@@ -1,4 +1,5 @@
 /* pane_arenas.c: an arena a row: sorted, filtered, with what its memory is as a bar. */
+#include "base/sort.h"
 #include "base/units.h"
 #include "tui/pane.h"
 #include "tui/table.h"
@@ -9,11 +10,7 @@
 /* The columns that can be sorted by come first, as enum arena_column has them. */
 enum { BAR = ARENA_COLUMNS, ADDRESS, SHOWN_COLUMNS, BAR_STRETCH = 40 };
 
-/* A figure's column is headed by the catalogue. */
-static const struct {
-	enum figure figure; /* FIG_COUNT: none */
-	struct table_column column;
-} columns[SHOWN_COLUMNS] = {
+static const struct figure_column columns[SHOWN_COLUMNS] = {
 	[ARENA_INDEX] = {FIG_COUNT, {"arena", 6, 1, false}},
 	[ARENA_SYSTEM] = {FIG_SYSTEM_BYTES, {NULL, 6, 13, false}},
 	[ARENA_LIVE] = {FIG_LIVE_BYTES, {NULL, 5, 2, false}},
@@ -29,17 +26,6 @@ static const struct {
 	[BAR] = {FIG_COUNT, {"memory", 7, 12, true}},
 	[ADDRESS] = {FIG_COUNT, {"address", 14, 14, false}},
 };
-
-static void columns_of(struct table_column out[SHOWN_COLUMNS])
-{
-	for (unsigned i = 0; i < SHOWN_COLUMNS; i++) {
-		enum figure f = columns[i].figure;
-
-		out[i] = columns[i].column;
-		if (f != FIG_COUNT)
-			out[i].heading = figure_heading(f, out[i].width);
-	}
-}
 
 /* ---- order ---- */
 
@@ -115,25 +101,16 @@ static bool passes(const struct arena_row *row, const char *filter)
 	return strstr(buf, filter);
 }
 
-/* A heap of positions, the one that comes last at its root: sorted in place without
- * memory of its own, whatever the order was. */
-static void sift(const struct sample *sample, const struct screen_arenas *arenas,
-		 unsigned *order, unsigned at, unsigned count)
-{
-	for (;;) {
-		unsigned last = at, moved = order[at];
+struct arena_order {
+	const struct sample *sample;
+	const struct screen_arenas *arenas;
+};
 
-		for (unsigned child = 2 * at + 1; child <= 2 * at + 2 && child < count;
-		     child++)
-			if (comes_before(&sample->arena[order[last]],
-					 &sample->arena[order[child]], arenas))
-				last = child;
-		if (last == at)
-			return;
-		order[at] = order[last];
-		order[last] = moved;
-		at = last;
-	}
+static bool is_before(unsigned a, unsigned b, const void *context)
+{
+	const struct arena_order *of = context;
+
+	return comes_before(&of->sample->arena[a], &of->sample->arena[b], of->arenas);
 }
 
 unsigned arenas_order(const struct sample *sample, const struct screen_arenas *arenas,
@@ -144,15 +121,7 @@ unsigned arenas_order(const struct sample *sample, const struct screen_arenas *a
 	for (unsigned i = 0; i < sample->arena_count; i++)
 		if (passes(&sample->arena[i], arenas->filter))
 			order[count++] = i;
-	for (unsigned i = count / 2; i-- > 0;)
-		sift(sample, arenas, order, i, count);
-	for (unsigned left = count; left > 1;) {
-		unsigned last = order[0];
-
-		order[0] = order[--left];
-		order[left] = last;
-		sift(sample, arenas, order, 0, left);
-	}
+	sort_order(order, count, is_before, &(struct arena_order){sample, arenas});
 	return count;
 }
 
@@ -235,13 +204,6 @@ static void row_draw(const struct drawing *drawing, const struct area *area, uns
 	area_spot(area, row, 0, area->rect.columns, SPOT_ROW, i);
 }
 
-static const char *sorted_by(enum arena_column column)
-{
-	enum figure f = columns[column].figure;
-
-	return f == FIG_COUNT ? columns[column].column.heading : figure_label(f);
-}
-
 static void summary(const struct drawing *drawing)
 {
 	const struct screen *screen = drawing->screen;
@@ -253,7 +215,7 @@ static void summary(const struct drawing *drawing)
 	text_u64(text, screen->sample->arena_count);
 	text_string(text, screen->sample->arena_count == 1 ? " arena" : " arenas");
 	text_string(text, ", sorted by ");
-	text_string(text, sorted_by(arenas->sort));
+	text_string(text, table_label(&columns[arenas->sort]));
 	text_string(text, arenas->ascending ? ", least first" : ", most first");
 	if (arenas->filter && *arenas->filter) {
 		text_string(text, "; ");
@@ -291,7 +253,7 @@ void arenas_draw(const struct drawing *drawing)
 		return;
 	}
 	summary(drawing);
-	columns_of(shown);
+	table_columns(columns, SHOWN_COLUMNS, shown);
 	table = table_of(shown, SHOWN_COLUMNS, area.rect.columns, BAR, BAR_STRETCH);
 	table_headings(&area, 0, &table, shown, screen->arenas.sort);
 	if (!screen->arenas.count)

@@ -228,10 +228,12 @@ static void curve(const struct drawing *drawing)
 	count = plot.rect.columns * plot_points_per_column(drawing->canvas);
 	if (count > PLOT_POINTS)
 		count = PLOT_POINTS;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		point[i] = (struct plot_point){0};
 		point[i].known = free_sizes_unusable(screen->sample, screen->sizes_arena,
 						     request_at(i, count), &point[i].low,
 						     &point[i].high);
+	}
 	area_cut(&whole, 0, 0, whole.rect.columns, "share too small for a request",
 		 INK_TITLE);
 	area_text(&whole, 1, 0, "100%", INK_LABEL);

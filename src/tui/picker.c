@@ -3,13 +3,14 @@
 #include "tui/table.h"
 #include "view/view.h"
 
-enum { PID, COMM, ALLOCATOR, RSS, FREE, FRAG, NOTE, COLUMNS, NOTE_STRETCH = 64 };
+/* The columns that can be sorted by come first, as enum candidate_column has them. */
+enum { FREE = CANDIDATE_SORTS, FRAG, NOTE, COLUMNS, NOTE_STRETCH = 64 };
 
 static const struct table_column columns[COLUMNS] = {
-	[PID] = {"pid", 7, 1, false},
-	[COMM] = {"name", 16, 1, true},
-	[ALLOCATOR] = {"allocator", 12, 5, true},
-	[RSS] = {"rss", 5, 2, false},
+	[CANDIDATE_PID] = {"pid", 7, 1, false},
+	[CANDIDATE_COMM] = {"name", 16, 1, true},
+	[CANDIDATE_ALLOCATOR] = {"allocator", 12, 5, true},
+	[CANDIDATE_RSS] = {"rss", 5, 2, false},
 	[FREE] = {"free res", 8, 3, false},
 	[FRAG] = {"frag", 5, 4, false},
 	[NOTE] = {"", 18, 6, true},
@@ -19,7 +20,7 @@ static void row_draw(const struct drawing *drawing, const struct area *area, uns
 		     const struct table *table, unsigned i)
 {
 	static const enum figure figures[COLUMNS] = {
-		[RSS] = FIG_RSS_BYTES,
+		[CANDIDATE_RSS] = FIG_RSS_BYTES,
 		[FREE] = FIG_FREE_RESIDENT_BYTES,
 		[FRAG] = FIG_FRAG,
 	};
@@ -28,14 +29,16 @@ static void row_draw(const struct drawing *drawing, const struct area *area, uns
 	struct line line;
 
 	text_i64(line_start(&line), candidate->pid);
-	table_cell(area, row, table, columns, PID, line.buf, ink);
-	table_cell(area, row, table, columns, COMM, candidate->comm, ink);
-	table_cell(area, row, table, columns, ALLOCATOR,
+	table_cell(area, row, table, columns, CANDIDATE_PID, line.buf, ink);
+	table_cell(area, row, table, columns, CANDIDATE_COMM, candidate->comm, ink);
+	table_cell(area, row, table, columns, CANDIDATE_ALLOCATOR,
 		   *candidate->allocator ? candidate->allocator : "-", ink);
-	for (unsigned column = RSS; column <= FRAG; column++) {
+	for (unsigned column = CANDIDATE_RSS; column <= FRAG; column++) {
 		view_figure(line_start(&line), &candidate->fig, figures[column]);
 		table_cell(area, row, table, columns, column, line.buf,
-			   column == RSS && !candidate->why_not ? INK_VALUE : ink);
+			   column == drawing->screen->picker.sort && !candidate->why_not
+				   ? INK_VALUE
+				   : ink);
 	}
 	if (candidate->why_not)
 		table_cell(area, row, table, columns, NOTE, candidate->why_not, ink);
@@ -55,7 +58,9 @@ static void summary(const struct drawing *drawing, const struct area *area)
 		text_string(text, " of ");
 		text_u64(text, picker->found);
 	}
-	text_string(text, " processes with a heap, by resident memory");
+	text_string(text, " processes with a heap, sorted by ");
+	text_string(text, columns[picker->sort].heading);
+	text_string(text, picker->ascending ? ", ascending" : ", descending");
 	if (picker->searching)
 		text_string(text, "; still looking");
 	area_cut(area, 0, 0, area->rect.columns, line.buf, INK_LABEL);
@@ -82,7 +87,7 @@ void picker_draw(const struct drawing *drawing)
 		return;
 	}
 	summary(drawing, &body);
-	table_headings(&list, 0, &table, columns, RSS);
+	table_headings(&list, 0, &table, columns, picker->sort);
 	if (!picker->count)
 		pane_nothing(&list, "no process matches what was typed", NULL);
 	for (unsigned i = 0; i < visible && first + i < picker->count; i++)

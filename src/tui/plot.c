@@ -4,7 +4,13 @@
 
 #include <math.h>
 
-enum { BRAILLE_ROWS = 4, BRAILLE_COLUMNS = 2, ASCII_ROWS = 3, LOG_RATIO = 64 };
+enum {
+	BRAILLE_ROWS = 4,
+	BRAILLE_COLUMNS = 2,
+	ASCII_ROWS = 3,
+	STEPS = 10,
+	LEAST_PARTS = 25
+};
 
 unsigned plot_points_per_column(const struct canvas *canvas)
 {
@@ -13,16 +19,22 @@ unsigned plot_points_per_column(const struct canvas *canvas)
 
 /* ---- the scale ---- */
 
-/* The least round number that is not below VALUE, which is above 0: for bytes a power of
- * two, else 1, 2 or 5 times a power of ten. */
-static double round_up(double value, enum figure_unit unit)
+/* What the labels of values about HIGH count in: of bytes "1.00M" is one. */
+static double label_unit(double high, enum figure_unit unit)
+{
+	double one = 1;
+
+	while (unit == UNIT_BYTES && high >= 1024 * one)
+		one *= 1024;
+	return one;
+}
+
+/* 1, 2 or 5 times a power of ten, and not below VALUE, which is above 0. */
+static double round_up(double value)
 {
 	static const double steps[] = {1, 2, 5, 10};
-	double power;
+	double power = pow(10, floor(log10(value)));
 
-	if (unit == UNIT_BYTES)
-		return exp2(ceil(log2(value)));
-	power = pow(10, floor(log10(value)));
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if (value <= steps[i] * power * (1 + 1e-9))
 			return steps[i] * power;
@@ -33,12 +45,15 @@ static double round_up(double value, enum figure_unit unit)
 static struct plot_scale log_scale(double low, double high, enum figure_unit unit)
 {
 	double base = unit == UNIT_BYTES ? 2 : 10;
-
-	return (struct plot_scale){
+	struct plot_scale scale = {
 		.low = pow(base, floor(log2(low) / log2(base))),
 		.high = pow(base, ceil(log2(high) / log2(base))),
 		.is_log = true,
 	};
+
+	if (scale.high <= scale.low)
+		scale.high = scale.low * base;
+	return scale;
 }
 
 double plot_value(const struct plot_scale *scale, double part)
@@ -57,39 +72,72 @@ double plot_part(const struct plot_scale *scale, double value)
 	return (value - scale->low) / (scale->high - scale->low);
 }
 
-struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
-				enum figure_unit unit)
+/* The least that the labels of values about HIGH, which have three digits, can differ by.
+ */
+static double label_step(double high, enum figure_unit unit)
 {
-	double low = INFINITY, high = -INFINITY, step;
-	struct plot_scale scale = {0};
+	double one = label_unit(high, unit);
+	double step = one * pow(10, floor(log10(high / one)) - 2);
 
+	return unit == UNIT_COUNT || unit == UNIT_BYTES ? fmax(step, 1) : step;
+}
+
+/* Between the ends lies an even number of steps: the label in the middle is exact too. */
+static struct plot_scale linear_scale(double low, double high, enum figure_unit unit)
+{
+	double one = label_unit(high, unit);
+	double step = round_up(fmax(high - low, high / LEAST_PARTS) / STEPS / one) * one;
+	struct plot_scale scale;
+
+	step = fmax(step, label_step(high + high / LEAST_PARTS, unit));
+	scale.low = fmax(floor(low / step) * step, 0);
+	scale.high = ceil(high / step) * step;
+	if (scale.high <= scale.low)
+		scale.high = scale.low + step;
+	if (fmod(round((scale.high - scale.low) / step), 2) == 0)
+		return scale;
+	if (scale.low >= step && low - scale.low < scale.high - high)
+		scale.low -= step;
+	else
+		scale.high += step;
+	return scale;
+}
+
+/* The ends of POINT, and of those values that are above 0 the least. */
+static bool ends_of(const struct plot_point *point, unsigned count, double *low,
+		    double *high, double *positive)
+{
+	*low = *positive = INFINITY;
+	*high = -INFINITY;
 	for (unsigned i = 0; i < count; i++) {
+		double from = point[i].low, to = point[i].high;
+
 		if (!point[i].known)
 			continue;
-		low = fmin(low, point[i].low);
-		high = fmax(high, point[i].high);
+		if (point[i].is_band) {
+			from = fmin(from, point[i].least);
+			to = fmax(to, point[i].most);
+		}
+		*low = fmin(*low, from);
+		*high = fmax(*high, to);
+		*positive = fmin(*positive, from > 0 ? from : INFINITY);
+		*positive = fmin(*positive, to > 0 ? to : INFINITY);
 	}
-	if (!(high > 0) || !isfinite(high))
+	return *high > 0 && isfinite(*high);
+}
+
+struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
+				enum figure_unit unit, bool is_log)
+{
+	double low, high, positive;
+
+	if (!ends_of(point, count, &low, &high, &positive))
 		return (struct plot_scale){.high = unit == UNIT_RATIO	? 1
 						   : unit == UNIT_BYTES ? 4096
 									: 4};
-	if (low > 0 && high >= LOG_RATIO * low && unit != UNIT_RATIO)
-		return log_scale(low, high, unit);
-	/* What varies by less than an eighth is flat, more or less, and shall look so;
-	 * and labels of three digits tell the ends apart. */
-	step = round_up(fmax(high - low, high / 8) / 4, unit);
-	scale.low = fmax(floor(low / step) * step, 0);
-	scale.high = ceil(high / step) * step;
-	if (scale.high - scale.low < 2 * step)
-		scale.low = fmax(scale.low - step, 0);
-	if (scale.low < scale.high / 2 || low >= high) {
-		step = round_up(high / 4, unit);
-		scale.low = 0;
-		scale.high = ceil(high / step) * step;
-	}
-	if (unit == UNIT_COUNT && scale.high - scale.low < 4)
-		scale.high = scale.low + 4;
-	return scale;
+	if (is_log && unit != UNIT_RATIO)
+		return log_scale(positive, high, unit);
+	return linear_scale(low, high, unit);
 }
 
 void plot_label(struct text *text, double value, enum figure_unit unit)
@@ -184,25 +232,51 @@ static uint32_t ascii_dots(const struct span *span, unsigned row, bool filled)
 	return (unsigned char)(filled ? fill : line)[set];
 }
 
+/* The dots of column I of AREA that SPAN covers. */
+static void column_draw(const struct area *area, unsigned i, const struct span *span,
+			bool filled, enum ink ink)
+{
+	unsigned rows = area->rect.rows;
+	unsigned each = plot_points_per_column(area->canvas);
+
+	for (unsigned row = 0; row < rows; row++) {
+		unsigned y = rows - 1 - row;
+
+		if (!area->canvas->ascii)
+			area_dots(area, row, i / each, braille_bits(span, y, i % each),
+				  ink);
+		else if (ascii_dots(span, y, filled) != ' ')
+			area_put(area, row, i, ascii_dots(span, y, filled), ink);
+	}
+}
+
+/* What POINT may have been. */
+static struct span band_of(const struct plot_point *point, const struct plot_scale *scale,
+			   unsigned dots)
+{
+	return (struct span){
+		.known = point->known && point->is_band,
+		.from = dot_of(point->least, scale, dots),
+		.to = dot_of(point->most, scale, dots),
+	};
+}
+
 void plot_draw(const struct area *area, const struct plot_point *point, unsigned count,
 	       const struct plot_scale *scale, bool filled, enum ink ink)
 {
-	bool ascii = area->canvas->ascii;
-	unsigned rows = area->rect.rows;
-	unsigned dots = rows * (ascii ? ASCII_ROWS : BRAILLE_ROWS);
-	unsigned each = plot_points_per_column(area->canvas);
+	unsigned dots =
+		area->rect.rows * (area->canvas->ascii ? ASCII_ROWS : BRAILLE_ROWS);
 
 	for (unsigned i = 0; dots && i < count; i++) {
-		struct span span = span_of(point, i, scale, dots, filled);
+		struct span band = band_of(&point[i], scale, dots);
 
-		for (unsigned row = 0; row < rows; row++) {
-			unsigned y = rows - 1 - row;
+		if (band.known)
+			column_draw(area, i, &band, true, INK_FAINT);
+	}
+	for (unsigned i = 0; dots && i < count; i++) {
+		struct span span =
+			span_of(point, i, scale, dots, filled && !point[i].is_band);
 
-			if (!ascii)
-				area_dots(area, row, i / each,
-					  braille_bits(&span, y, i % each), ink);
-			else if (ascii_dots(&span, y, filled) != ' ')
-				area_put(area, row, i, ascii_dots(&span, y, filled), ink);
-		}
+		column_draw(area, i, &span, filled, ink);
 	}
 }

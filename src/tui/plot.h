@@ -8,10 +8,12 @@
 
 #include <stdbool.h>
 
-/* What one column of dots has; nothing where it is not KNOWN: a gap. */
+/* What one column of dots has; nothing where it is not KNOWN: a gap. Of values that were
+ * estimated IS_BAND says that LEAST and MOST bound them: a band behind the line. */
 struct plot_point {
-	bool known;
+	bool known, is_band;
 	double low, high;
+	double least, most;
 };
 
 /* From LOW, at the bottom, to HIGH; HIGH is above LOW, which is above 0 when the scale is
@@ -26,10 +28,11 @@ enum { PLOT_POINTS = 1024 };
 /* How many columns of dots a cell has on CANVAS: 2 or 1. */
 unsigned plot_points_per_column(const struct canvas *canvas);
 
-/* A scale with round ends for POINT, in UNIT: from 0 unless the values vary so little
- * that nothing would be seen. */
+/* A scale with round ends that fits POINT, in UNIT. What varies by less than its labels
+ * can tell apart, some hundredths, lies flat. IS_LOG: a logarithmic one, where the values
+ * have one: above 0, and no ratios. */
 struct plot_scale plot_scale_of(const struct plot_point *point, unsigned count,
-				enum figure_unit unit);
+				enum figure_unit unit, bool is_log);
 
 /* The value PART of the way up, 0 to 1; and the part of the way at which VALUE stands,
  * which may lie outside. */

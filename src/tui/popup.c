@@ -1,6 +1,5 @@
 /* popup.c: boxes over all else: the help, and what a key was answered with. */
 #include "tui/graph.h"
-#include "tui/keys.h"
 #include "tui/pane.h"
 
 enum { NAME_COLUMNS = 8, HELP_COLUMNS = 74, MARGIN = 2 };
@@ -71,21 +70,14 @@ void popup_draw(const struct drawing *drawing)
 
 /* ---- the help ---- */
 
-static bool is_told(const struct drawing *drawing, const struct key_binding *key)
-{
-	unsigned place =
-		drawing->screen->picking ? PLACE_PICKER : 1U << drawing->screen->pane;
-
-	return key->name && key->help && key->places & place;
-}
-
 static unsigned help_rows(const struct drawing *drawing, unsigned columns)
 {
-	unsigned rows = 0;
+	const struct actions *actions = drawing->screen->actions;
+	unsigned place = screen_place(drawing->screen), rows = 0;
 
-	for (size_t i = 0; i < key_binding_count; i++)
-		if (is_told(drawing, &key_bindings[i]))
-			rows += rows_of(drawing, key_bindings[i].help,
+	for (size_t i = 0; actions && i < actions->count; i++)
+		if (action_is_told(&actions->action[i], place))
+			rows += rows_of(drawing, actions->action[i].help,
 					columns - NAME_COLUMNS);
 	return rows;
 }
@@ -112,6 +104,7 @@ static unsigned marks(const struct area *area, unsigned row)
 
 void help_draw(const struct drawing *drawing)
 {
+	const struct actions *actions = drawing->screen->actions;
 	unsigned columns = drawing->canvas->columns - 2 * MARGIN, row = 0;
 	struct area area;
 
@@ -121,10 +114,10 @@ void help_draw(const struct drawing *drawing)
 		   columns,
 		   drawing->screen->picking ? "Keys of the list of processes"
 					    : "Keys: any key closes this");
-	for (size_t i = 0; i < key_binding_count; i++) {
-		const struct key_binding *key = &key_bindings[i];
+	for (size_t i = 0; actions && i < actions->count; i++) {
+		const struct action *key = &actions->action[i];
 
-		if (!is_told(drawing, key))
+		if (!action_is_told(key, screen_place(drawing->screen)))
 			continue;
 		area_text(&area, row, 0, key->name, INK_KEY);
 		row = pane_wrap(&area, row, NAME_COLUMNS, key->help, INK_TEXT);

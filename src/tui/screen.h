@@ -1,5 +1,5 @@
-/* screen.h: THE model: everything that the screen shows, as plain data. Drawing is a pure
- * function of it: it changes nothing, reads nothing else and allocates nothing. */
+/* screen.h: THE model: everything that the screen shows, as plain data. Drawing (frame.h)
+ * is a pure function of it. */
 #ifndef FRAGSCOPE_SCREEN_H
 #define FRAGSCOPE_SCREEN_H
 
@@ -7,6 +7,7 @@
 #include "series/history.h"
 #include "tui/canvas.h"
 #include "tui/ink.h"
+#include "tui/keys.h"
 #include "tui/layout.h"
 
 #include <stdbool.h>
@@ -21,6 +22,30 @@ struct screen_target {
 	int pid;
 	const char *comm;
 	bool ended;
+	const struct sample *sample; /* of the instant that is looked at; null: none */
+	const struct sample *since;  /* what PROCESSES_CHANGE compares with; or null */
+};
+
+/* Columns of the table of processes, in their order. */
+enum process_column {
+	PROCESSES_PID,
+	PROCESSES_COMM,
+	PROCESSES_RSS,
+	PROCESSES_LIVE,
+	PROCESSES_FREE,
+	PROCESSES_PINNED,
+	PROCESSES_LARGEST,
+	PROCESSES_FRAG,
+	PROCESSES_CHANGE, /* of the resident memory over the time that is shown */
+	PROCESSES_COLUMNS
+};
+
+struct screen_processes {
+	enum process_column sort;
+	bool ascending;
+	const char *filter;    /* empty: all */
+	const unsigned *order; /* what processes_order made of these */
+	unsigned count;
 };
 
 /* How a figure moves over the time that is shown. KNOWN: there were enough readings to
@@ -43,7 +68,7 @@ enum arena_column {
 	ARENA_LARGEST,
 	ARENA_FRAG,
 	ARENA_THREADS,
-	ARENA_TREND, /* what its live bytes changed by over the time that is shown */
+	ARENA_TREND, /* by how much its live bytes changed over the time that is shown */
 	ARENA_COLUMNS
 };
 
@@ -93,12 +118,23 @@ struct screen_candidate {
 	const char *why_not;   /* null: it can be attached to */
 };
 
+/* What the list of processes can be sorted by. */
+enum candidate_column {
+	CANDIDATE_PID,
+	CANDIDATE_COMM,
+	CANDIDATE_ALLOCATOR,
+	CANDIDATE_RSS,
+	CANDIDATE_SORTS
+};
+
 struct screen_picker {
 	const struct screen_candidate *candidate;
 	unsigned count;
 	unsigned selected;
 	unsigned found; /* before the filter */
 	bool searching; /* more may come */
+	enum candidate_column sort;
+	bool ascending;
 };
 
 /* What watching costs, and how the last reading was. */
@@ -118,6 +154,7 @@ struct screen {
 	enum pane pane;
 	bool picking; /* the picker stands in place of the panes */
 	bool help;
+	const struct actions *actions; /* what can be done */
 
 	const struct screen_target *target;
 	unsigned target_count;
@@ -129,8 +166,10 @@ struct screen {
 	int64_t now_ns;	   /* CLOCK_REALTIME, when drawn; of a replay or a pause, then */
 	int64_t paused_ns; /* the instant that is looked at; 0: the present */
 	int64_t zoom_ns;   /* what the graphs span */
+	bool is_log;	   /* their scales */
 	const char *ended; /* how the target ended; null: it lives */
 
+	struct screen_processes processes;
 	struct screen_arenas arenas;
 	int sizes_arena; /* whose free sizes: an arena's index; -1: all together */
 	struct screen_map map;
@@ -151,14 +190,23 @@ struct screen {
 	const char *popup;	 /* its lines */
 };
 
-/* Draws SCREEN on all of CANVAS, whose size and charset are the terminal's. */
-void screen_draw(struct canvas *canvas, const struct screen *screen);
+/* Where SCREEN is, as a bit of struct action. */
+static inline unsigned screen_place(const struct screen *screen)
+{
+	return screen->picking ? PLACE_PICKER : PLACE(screen->pane);
+}
 
 /* The arenas of SAMPLE that FILTER lets through, sorted, as positions in sample->arena:
  * ORDER has room for all. A filter is the beginning of an index or a part of an address.
  * Returns how many. */
 unsigned arenas_order(const struct sample *sample, const struct screen_arenas *arenas,
 		      unsigned *order);
+
+/* The targets of SCREEN that the filter of PROCESSES lets through, sorted, as positions:
+ * ORDER has room for all. A filter is the beginning of a PID or a part of a name. Returns
+ * how many. */
+unsigned processes_order(const struct screen *screen,
+			 const struct screen_processes *processes, unsigned *order);
 
 /* Whether F over time is needed for what is drawn. */
 bool screen_tells(enum figure f);
@@ -167,8 +215,5 @@ bool screen_tells(enum figure f);
  * when a sample came, not for each drawing. */
 void screen_trends(const struct history *history, int64_t from_ns, int64_t to_ns,
 		   struct screen_trend trend[FIG_COUNT]);
-
-/* The words of the panes' tabs. */
-const char *pane_name(enum pane pane);
 
 #endif

@@ -162,7 +162,7 @@ static void graph(struct text *text, const struct screen *screen, unsigned place
 	struct text *title = line_start(&line);
 
 	graph_points(screen, graph.figure, point, POINTS);
-	scale = plot_scale_of(point, POINTS, unit);
+	scale = plot_scale_of(point, POINTS, unit, screen->is_log);
 	text_string(title, figure_title(graph.figure));
 	if (scale.is_log)
 		text_string(title, " (log)");

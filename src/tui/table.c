@@ -33,6 +33,22 @@ struct table table_of(const struct table_column *column, unsigned count, unsigne
 	return table;
 }
 
+void table_columns(const struct figure_column *column, unsigned count,
+		   struct table_column *out)
+{
+	for (unsigned i = 0; i < count; i++) {
+		out[i] = column[i].column;
+		if (column[i].figure != FIG_COUNT)
+			out[i].heading = figure_heading(column[i].figure, out[i].width);
+	}
+}
+
+const char *table_label(const struct figure_column *column)
+{
+	return column->figure == FIG_COUNT ? column->column.heading
+					   : figure_label(column->figure);
+}
+
 void table_cell(const struct area *area, unsigned row, const struct table *table,
 		const struct table_column *column, unsigned i, const char *string,
 		enum ink ink)

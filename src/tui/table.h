@@ -2,6 +2,7 @@
 #ifndef FRAGSCOPE_TABLE_H
 #define FRAGSCOPE_TABLE_H
 
+#include "sample/sample.h"
 #include "tui/canvas.h"
 
 #include <stdbool.h>
@@ -14,6 +15,20 @@ struct table_column {
 	unsigned rank; /* 1 is kept longest when there is no room for all */
 	bool left;     /* aligned to the left */
 };
+
+/* A column of the values of FIGURE (FIG_COUNT: of something else), which the catalogue
+ * heads. */
+struct figure_column {
+	enum figure figure;
+	struct table_column column;
+};
+
+/* The headings of COUNT columns, into OUT. */
+void table_columns(const struct figure_column *column, unsigned count,
+		   struct table_column *out);
+
+/* What the column is in words. */
+const char *table_label(const struct figure_column *column);
 
 /* Where the columns stand: AT[i] is the first column of i, WIDTH[i] is 0 when it did not
  * fit. */

@@ -4,8 +4,8 @@
 #include "sample/heap_map.h"
 #include "sample/pins.h"
 #include "source/replay.h"
-#include "tui/keys.h"
-#include "tui/screen.h"
+#include "top/actions.h"
+#include "tui/frame.h"
 #include "tui/svg.h"
 
 #include <setjmp.h>
@@ -185,6 +185,7 @@ static int setup(void **state)
 	fill_sample(sample, READINGS - 1);
 	screen = (struct screen){
 		.palette = PALETTE_256,
+		.actions = &top_actions,
 		.target = targets,
 		.target_count = 1,
 		.sample = sample,
@@ -305,6 +306,9 @@ static void overview(void **state)
 	assert_golden("overview-80x24", 80, 24);
 	figure_set(&sample->fig, FIG_ANON_HUGE_BYTES, 268435456);
 	assert_golden("overview-huge-120x40", 120, 40);
+	screen.is_log = true;
+	assert_golden("overview-log-80x24", 80, 24);
+	screen.is_log = false;
 	figure_drop(&sample->fig, FIG_ANON_HUGE_BYTES);
 	canvas->ascii = true;
 	screen.palette = PALETTE_MONO;
@@ -462,6 +466,45 @@ static void events(void **state)
 	assert_golden("events-stack-80x24", 80, 24);
 }
 
+/* Side by side, whatever one of them lacks. */
+static void processes(void **state)
+{
+	static const char *const names[] = {"sessiond", "postgres", "b", "a"};
+	struct screen_target list[4];
+	struct sample *other = sample_new(0, false);
+	unsigned process_order[4];
+
+	(void)state;
+	assert_non_null(other);
+	other->status = STATUS_TORN;
+	figure_set(&other->fig, FIG_RSS_BYTES, 12 << 20);
+	for (unsigned i = 0; i < 4; i++)
+		list[i] = (struct screen_target){.pid = 100 - (int)i, .comm = names[i]};
+	list[0].sample = sample;
+	list[0].since = list[1].sample = list[2].sample = other;
+	list[2].ended = true;
+	screen.pane = PANE_PROCESSES;
+	screen.target = list;
+	screen.target_count = 4;
+	screen.target_shown = 1;
+	screen.processes = (struct screen_processes){
+		.sort = PROCESSES_RSS, .filter = "", .order = process_order};
+	screen.processes.count =
+		processes_order(&screen, &screen.processes, process_order);
+	assert_golden("processes-80x24", 80, 24);
+	assert_golden("processes-40x10", 40, 10);
+	screen.processes.sort = PROCESSES_COMM;
+	screen.processes.ascending = true;
+	assert_int_equal(processes_order(&screen, &screen.processes, process_order), 4);
+	assert_int_equal(process_order[0], 3);
+	assert_int_equal(process_order[3], 0);
+	screen.processes.filter = "9";
+	assert_int_equal(processes_order(&screen, &screen.processes, process_order), 3);
+	screen.processes.filter = "post";
+	assert_int_equal(processes_order(&screen, &screen.processes, process_order), 1);
+	sample_free(other);
+}
+
 static void picker(void **state)
 {
 	static struct screen_candidate list[] = {
@@ -480,7 +523,7 @@ static void picker(void **state)
 		figure_set_ratio(&list[i].fig, FIG_FRAG, 0.75);
 	}
 	screen.picking = true;
-	screen.picker = (struct screen_picker){list, 3, 1, 5, true};
+	screen.picker = (struct screen_picker){list, 3, 1, 5, true, CANDIDATE_RSS, false};
 	screen.prompt = "filter: ";
 	screen.typed = "s";
 	assert_golden("picker-80x24", 80, 24);
@@ -499,12 +542,6 @@ static void draw(unsigned columns, unsigned rows)
 	assert_false(text.overflow);
 }
 
-/* Where KEY belongs, on a screen with PLACE shown. */
-static bool is_told(const struct key_binding *key, unsigned place)
-{
-	return key->name && key->help && key->places & place;
-}
-
 static void help_tells_of_every_key(void **state)
 {
 	(void)state;
@@ -512,13 +549,13 @@ static void help_tells_of_every_key(void **state)
 	for (unsigned pane = 0; pane < PANE_COUNT; pane++) {
 		screen.pane = pane;
 		draw(300, 100);
-		for (size_t i = 0; i < key_binding_count; i++) {
+		for (size_t i = 0; i < top_actions.count; i++) {
 			char words[16] = "";
 
-			if (!is_told(&key_bindings[i], 1U << pane))
+			if (!action_is_told(&top_actions.action[i], PLACE(pane)))
 				continue;
 			/* The line may be broken behind them. */
-			strncat(words, key_bindings[i].help, 12);
+			strncat(words, top_actions.action[i].help, 12);
 			assert_non_null(strstr(drawn, words));
 		}
 		draw(40, 10);
@@ -534,9 +571,12 @@ static void footer_has_the_keys_in_their_order(void **state)
 
 		screen.pane = pane;
 		draw(300, 24);
-		for (size_t i = 0; i < key_binding_count; i++)
-			if (key_bindings[i].label && key_bindings[i].places & 1U << pane)
-				assert_non_null(strstr(drawn, key_bindings[i].label));
+		for (size_t i = 0; i < top_actions.count; i++) {
+			const struct action *action = &top_actions.action[i];
+
+			if (action->label && action->places & PLACE(pane))
+				assert_non_null(strstr(drawn, action->label));
+		}
 		for (unsigned column = 0; column < 300; column++) {
 			const struct cell *cell = canvas_at(canvas, 23, column);
 
@@ -863,6 +903,7 @@ int main(void)
 		TEST(sizes),
 		TEST(heap_map),
 		TEST(events),
+		TEST(processes),
 		TEST(picker),
 		TEST(advice),
 		TEST(help_tells_of_every_key),

@@ -1,12 +1,12 @@
-/* alerts.c: what the default rules of `alert` say of the readings, as events. */
-#include "view/alerts.h"
+#include "top/event_row.h"
+
 #include "analysis/watch.h"
-#include "top/top.h"
+#include "view/alerts.h"
 
 #include <string.h>
 
 /* What held first stands in the line, and the rest a line each below. */
-static void split(struct events_row *row, const char *sentence)
+static void split(struct event_row *row, const char *sentence)
 {
 	const char *end = strstr(sentence, "; ");
 	struct text line, detail;
@@ -24,28 +24,16 @@ static void split(struct events_row *row, const char *sentence)
 	}
 }
 
-static void on_alert(const struct alert *alert, void *context)
+void event_row_of_alert(const struct alert *alert, struct event_row *row)
 {
-	struct events_row row = {.time_ns = alert->time_ns, .mark = MARK_ALERT};
-	char sentence[EVENTS_DETAIL];
+	char sentence[EVENT_ROW_DETAIL];
 	struct text text;
 
-	text_init(&text, row.line, sizeof(row.line));
+	*row = (struct event_row){.time_ns = alert->time_ns, .mark = MARK_ALERT};
+	text_init(&text, row->line, sizeof(row->line));
 	text_string(&text, alert->rule->name);
 	text_string(&text, alert->kind == ALERT_BEGIN ? " begins: " : " ends: ");
 	text_init(&text, sentence, sizeof(sentence));
 	alert_sentence(&text, alert);
-	split(&row, sentence);
-	top_keep_event(context, &row);
-}
-
-/* No rule of these is about a limit: there is no room to tell. */
-void top_watch(struct top_target *target, const struct sample *sample)
-{
-	watch_sample(target->watch, sample, NULL, on_alert, target);
-}
-
-void top_end_alerts(struct top_target *target)
-{
-	watch_end(target->watch, ALERT_NO_READINGS, on_alert, target);
+	split(row, sentence);
 }

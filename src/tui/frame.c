@@ -1,29 +1,17 @@
-#include "tui/screen.h"
+#include "tui/frame.h"
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "tui/keys.h"
-#include "tui/pane.h"
+#include "tui/panes.h"
 
 #include <string.h>
 
 enum {
 	COMM_CHARACTERS = 32,
 	PIECE_GAP = 2,	   /* columns between what the header says */
-	TABS_COLUMNS = 58, /* of all tabs with their words */
+	TABS_COLUMNS = 67, /* of all tabs with their words */
 	NS_PER_S = 1000000000,
 };
-
-const char *pane_name(enum pane pane)
-{
-	static const char *const names[PANE_COUNT] = {
-		[PANE_OVERVIEW] = "Overview", [PANE_ARENAS] = "Arenas",
-		[PANE_MAP] = "Map",	      [PANE_SIZES] = "Sizes",
-		[PANE_EVENTS] = "Events",     [PANE_ADVICE] = "Advice",
-	};
-
-	return names[pane];
-}
 
 /* ---- the header ---- */
 
@@ -191,7 +179,7 @@ static unsigned tab(const struct drawing *drawing, const struct area *area,
 	text_u64(text, (uint64_t)pane + 1);
 	if (worded) {
 		text_char(text, ' ');
-		text_string(text, pane_name(pane));
+		text_string(text, panes[pane].name);
 	}
 	text_char(text, ' ');
 	end = area_text(area, 0, column, line.buf, ink);
@@ -330,12 +318,11 @@ static void status(const struct drawing *drawing)
 
 static void keys(const struct drawing *drawing, const struct area *area)
 {
-	unsigned place =
-		drawing->screen->picking ? PLACE_PICKER : 1U << drawing->screen->pane;
-	unsigned column = 0;
+	const struct actions *actions = drawing->screen->actions;
+	unsigned place = screen_place(drawing->screen), column = 0;
 
-	for (size_t i = 0; i < key_binding_count; i++) {
-		const struct key_binding *key = &key_bindings[i];
+	for (size_t i = 0; actions && i < actions->count; i++) {
+		const struct action *key = &actions->action[i];
 		unsigned end, width;
 
 		if (!key->label || !(key->places & place))
@@ -384,11 +371,6 @@ static void too_small(const struct area *all)
 
 void screen_draw(struct canvas *canvas, const struct screen *screen)
 {
-	static void (*const panes[PANE_COUNT])(const struct drawing *) = {
-		[PANE_OVERVIEW] = overview_draw, [PANE_ARENAS] = arenas_draw,
-		[PANE_MAP] = map_draw,		 [PANE_SIZES] = sizes_draw,
-		[PANE_EVENTS] = events_draw,	 [PANE_ADVICE] = advice_draw,
-	};
 	struct area all =
 		area_of(canvas, &(struct rect){0, 0, canvas->rows, canvas->columns});
 	struct drawing drawing = {.canvas = canvas, .screen = screen};
@@ -404,7 +386,7 @@ void screen_draw(struct canvas *canvas, const struct screen *screen)
 	if (screen->picking)
 		picker_draw(&drawing);
 	else
-		panes[screen->pane](&drawing);
+		panes[screen->pane].draw(&drawing);
 	status(&drawing);
 	footer(&drawing);
 	if (screen->help)

@@ -1,0 +1,44 @@
+/* session.h: what `top` is connected to: processes that are attached to, or a recording;
+ * and what came from these. */
+#ifndef FRAGSCOPE_TOP_SESSION_H
+#define FRAGSCOPE_TOP_SESSION_H
+
+#include "base/fault.h"
+#include "top/top.h"
+
+/* Takes the threads that read live processes; none is attached to yet. 0, or -errno and
+ * FAULT. */
+int session_open_live(struct top *top, struct fault *fault);
+
+/* Opens the recording that is asked for, with all its processes. 0, or -errno and FAULT.
+ */
+int session_open_replay(struct top *top, struct fault *fault);
+
+/* Ends the threads and frees what they use. False: a reading is under way and is not
+ * waited for; what TOP has must stay. */
+bool session_close(struct top *top);
+
+/* Adds the live process PID. 0, or -errno and FAULT. */
+int session_attach(struct top *top, int pid, struct fault *fault);
+
+/* Shows the list of processes. 0, or -errno and FAULT. */
+int session_pick(struct top *top, struct fault *fault);
+void session_pick_no_more(struct top *top);
+
+/* Takes what the threads, or the recording, have. */
+void session_take(struct top *top);
+
+/* Takes the next reading of the process that is shown from a recording, whether its time
+ * has come or not. False: there is none. */
+bool session_step(struct top *top);
+
+/* The recording, if it is one, stands still or goes on. */
+void session_hold(struct top *top, bool hold);
+
+/* Has the feed look at what is shown. */
+void session_wish(struct top *top);
+
+/* How long until something is due from a recording; -1: nothing is. */
+int64_t session_wait_ns(const struct top *top);
+
+#endif
