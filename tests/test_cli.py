@@ -190,11 +190,12 @@ def complete_bash(*words):
 
 def complete_fish(*words):
     script = '$FRAGSCOPE --completion fish | source; complete -C "$argv"'
-    done = subprocess.run(
-        ["fish", "--no-config", "-c", script, "fragscope", *words],
-        env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE, "HOME": "/nonexistent"},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )
+    with harness.scratch() as home:
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", script, "fragscope", *words],
+            env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE, "HOME": str(home)},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )
     return {line.split("\t")[0] for line in done.stdout.splitlines()}, done.stderr
 
 
