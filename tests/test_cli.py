@@ -190,12 +190,11 @@ def complete_bash(*words):
 
 def complete_fish(*words):
     script = '$FRAGSCOPE --completion fish | source; complete -C "$argv"'
-    with harness.scratch() as home:
-        done = subprocess.run(
-            ["fish", "--no-config", "-c", script, "fragscope", *words],
-            env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE, "HOME": str(home)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script, "fragscope", *words],
+        env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE, "HOME": "/nonexistent"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )
     return {line.split("\t")[0] for line in done.stdout.splitlines()}, done.stderr
 
 
@@ -210,7 +209,7 @@ def offers():
     return (
         (("s",), {"stat"}),
         (("help", ""), {*verbs, "figures", "frag", PART}),
-        (("stat", "--re"), {"--residency"}),
+        (("stat", "--re"), {"--residency", "--replay"}),
         (("stat", "--source", ""), {"heap", "proc", "preload"}),
         (("stat", "-p", ""), {"1", PART}),
         (("alert", "-f", f"{here}/schema/colu"), {f"{here}/schema/columns.txt"}),

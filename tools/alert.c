@@ -1,7 +1,6 @@
 /* alert.c: `fragscope alert`: the command line and the rules. */
 #include "engine/alert.h"
 
-#include "base/file.h"
 #include "base/privilege.h"
 #include "base/units.h"
 #include "help.h"
@@ -15,8 +14,6 @@
 #include <string.h>
 
 #define DEFAULT_INTERVAL_NS INT64_C(1000000000)
-
-enum { FILE_BYTES = 65536 };
 
 /* clang-format off */
 #define FIELD(name) offsetof(struct alert_request, name)
@@ -42,7 +39,7 @@ static const struct option_spec options[] = {
 	{.name = "syslog", .kind = OPTION_FLAG, .offset = FIELD(to_syslog),
 	 .help = "Also send each line to the system log."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
-	 .help = "Watch a recording that 'fragscope stat' or --record wrote, as CSV or JSON, instead of processes."},
+	 .help = "Watch a recording that 'fragscope stat' or --record wrote, as CSV or JSON, instead of processes; -p and -n choose among those in it."},
 	{.name = "record", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(record),
 	 .help = "Write every sample to FILE as 'fragscope stat --json' does; what it held is lost."},
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
@@ -76,46 +73,10 @@ const struct command command_alert = {
 
 /* ---- rules ---- */
 
-static int add_file(struct rules *rules, const char *file, struct fault *fault)
-{
-	char *text = malloc(FILE_BYTES);
-	size_t length = 0;
-	int error = text ? file_bytes(file, text, FILE_BYTES, &length) : -ENOMEM;
-
-	if (error)
-		fault_set(fault, EXIT_FAILED, error, "cannot read rules from %s: %s",
-			  file, strerror(-error));
-	else if (length == FILE_BYTES - 1)
-		error = fault_set(fault, EXIT_USAGE, -EFBIG,
-				  "%s is too large: rules take less than %d bytes", file,
-				  FILE_BYTES);
-	else
-		error = rules_add_file(rules, file, text, length, fault);
-	free(text);
-	return error;
-}
-
-int alert_rules(const struct alert_request *request, int64_t interval_ns,
-		struct rules *rules, struct fault *fault)
-{
-	int error = 0;
-
-	rules->count = 0;
-	for (size_t i = 0; !error && i < request->rules.count; i++)
-		error = rules_add(rules, request->rules.name[i], fault);
-	for (size_t i = 0; !error && i < request->files.count; i++)
-		error = add_file(rules, request->files.name[i], fault);
-	if (error)
-		return error;
-	if (!rules->count)
-		rules_add_defaults(rules, interval_ns);
-	return request->replay ? 0 : rules_fit(rules, interval_ns, fault);
-}
-
 static int check_file(const char *file, struct fault *fault)
 {
 	static struct rules rules;
-	int error = add_file(&rules, file, fault);
+	int error = alert_rules_add_file(&rules, file, fault);
 
 	if (error)
 		return error;
@@ -131,8 +92,7 @@ static int check_file(const char *file, struct fault *fault)
 static int check_replay(const struct command *command, const char *file,
 			const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const live[] = {"pid",    "name",	"follow",
-					   "record", "source",	"quick",
+	static const char *const live[] = {"follow", "record",	"source", "quick",
 					   "events", "swap-in", NULL};
 	int error = options_exclude(command, parsed, "replay", live, fault);
 
@@ -237,8 +197,7 @@ static int watch_all(struct alert_request *request, int *status, struct fault *f
 	struct frontend frontend;
 
 	catch_signals(request, &frontend);
-	return request->replay ? alert_replay(request, status, fault)
-			       : alert_live(request, status, fault);
+	return alert_run(request, status, fault);
 }
 
 static int run(const struct command *command, int argc, char **argv)

@@ -39,7 +39,7 @@ static const struct option_spec options[] = {
 	{.name = "html", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(html),
 	 .help = "Write the report as a page for a browser to FILE, too; what it held is lost."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
-	 .help = "Report on what 'fragscope stat' recorded in FILE as CSV or JSON ('-': standard input); -p chooses one process of several."},
+	 .help = "Report on what 'fragscope stat' recorded in FILE as CSV or JSON ('-': standard input); -p or -n chooses one process of several."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Use no eBPF probes: who made the heap grow is not told."},
 	ROW_SWAP_IN(swap_in, ". Without it the report then has the kernel's figures alone."),
@@ -74,8 +74,8 @@ const struct command command_report = {
 static int check_replay(const struct command *command, const struct parsed *parsed,
 			struct fault *fault)
 {
-	static const char *const of_live[] = {
-		"name", "for", "no-events", "source", "swap-in", "unusable", NULL};
+	static const char *const of_live[] = {"for",	 "no-events", "source",
+					      "swap-in", "unusable",  NULL};
 
 	return options_exclude(command, parsed, "replay", of_live, fault);
 }
@@ -83,8 +83,10 @@ static int check_replay(const struct command *command, const struct parsed *pars
 static int find_target(const struct command *command, const struct parsed *parsed,
 		       struct request *request, struct fault *fault)
 {
-	int error = targets_all_named(&request->names, &request->pids, fault);
+	int error = 0;
 
+	if (!request->replay)
+		error = targets_all_named(&request->names, &request->pids, fault);
 	if (error)
 		return error;
 	if (!request->pids.count && !request->replay)
@@ -154,6 +156,8 @@ static int make_report(const struct request *request, struct fault *fault)
 		.frontend = verb_frontend(),
 		.pid = request->pids.count ? request->pids.pid[0] : 0,
 		.replay = request->replay,
+		.pids = request->pids,
+		.names = request->names,
 		.source = request->source,
 		.events = !request->no_events,
 		.swap_in = request->swap_in,

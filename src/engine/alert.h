@@ -1,5 +1,4 @@
-/* alert.h: the parts of `fragscope alert`: what was asked, where alerts go, and the two
- * ways to see samples: live, and in a recording. */
+/* alert.h: what `fragscope alert` does: what was asked, and where alerts go. */
 #ifndef FRAGSCOPE_ALERT_H
 #define FRAGSCOPE_ALERT_H
 
@@ -27,7 +26,7 @@ struct alert_request {
 };
 
 /* Where alerts go. TEXT is over BUF. */
-struct teller {
+struct alert_sink {
 	const struct alert_request *request;
 	struct hook *hook; /* null without --exec */
 	bool fired;	   /* an alert began */
@@ -37,27 +36,30 @@ struct teller {
 };
 
 /* 0, or -errno and FAULT. */
-int teller_open(struct teller *teller, const struct alert_request *request,
-		struct fault *fault);
+int alert_sink_open(struct alert_sink *sink, const struct alert_request *request,
+		    struct fault *fault);
 
-/* Tells ALERT; the context is the teller. A watch_fn. */
-void teller_alert(const struct alert *alert, void *context);
+/* Hands ALERT out; the context is the sink. A watch_fn. */
+void alert_sink_take(const struct alert *alert, void *context);
 
 /* Whether there is no more to do: --once and an alert began, or nothing can be written.
  */
-bool teller_done(const struct teller *teller);
+bool alert_sink_done(const struct alert_sink *sink);
 
 /* Waits for commands that were not started yet. 0, or -errno and FAULT: an alert could
  * not be written. */
-int teller_close(struct teller *teller, struct fault *fault);
+int alert_sink_close(struct alert_sink *sink, struct fault *fault);
 
 /* The rules of REQUEST, or the default ones for readings every INTERVAL_NS, into RULES.
  * 0, or -errno and FAULT. */
 int alert_rules(const struct alert_request *request, int64_t interval_ns,
 		struct rules *rules, struct fault *fault);
 
-/* Both return 0, or -errno and FAULT; *STATUS is then what to exit with. */
-int alert_live(const struct alert_request *request, int *status, struct fault *fault);
-int alert_replay(const struct alert_request *request, int *status, struct fault *fault);
+/* Adds the rules in FILE. 0, or -errno and FAULT. */
+int alert_rules_add_file(struct rules *rules, const char *file, struct fault *fault);
+
+/* Until all targets have ended, the recording has, or an end is asked for. 0 and *STATUS,
+ * what to exit with; or -errno and FAULT. */
+int alert_run(const struct alert_request *request, int *status, struct fault *fault);
 
 #endif

@@ -8,19 +8,19 @@
 
 #define FINISH_NS INT64_C(60000000000)
 
-int teller_open(struct teller *teller, const struct alert_request *request,
-		struct fault *fault)
+int alert_sink_open(struct alert_sink *sink, const struct alert_request *request,
+		    struct fault *fault)
 {
-	teller->request = request;
-	text_init(&teller->text, teller->buf, sizeof(teller->buf));
+	sink->request = request;
+	text_init(&sink->text, sink->buf, sizeof(sink->buf));
 	if (request->to_syslog)
 		openlog("fragscope", LOG_NDELAY | LOG_PID, LOG_DAEMON);
-	return request->command ? hook_new(&teller->hook, request->command,
-					   request->frontend, fault)
-				: 0;
+	return request->command
+		       ? hook_new(&sink->hook, request->command, request->frontend, fault)
+		       : 0;
 }
 
-static void to_syslog(struct teller *teller, const struct alert *alert)
+static void to_syslog(struct alert_sink *sink, const struct alert *alert)
 {
 	static const int priorities[] = {
 		[SEVERITY_NOTE] = LOG_NOTICE,
@@ -28,60 +28,60 @@ static void to_syslog(struct teller *teller, const struct alert *alert)
 		[SEVERITY_CRITICAL] = LOG_CRIT,
 	};
 
-	text_clear(&teller->text);
-	text_printable(&teller->text, alert->comm, SIZE_MAX);
-	text_char(&teller->text, '[');
-	text_i64(&teller->text, alert->pid);
-	text_string(&teller->text, "] ");
-	text_string(&teller->text, alert->rule->name);
-	text_string(&teller->text, ": ");
-	alert_sentence(&teller->text, alert);
+	text_clear(&sink->text);
+	text_printable(&sink->text, alert->comm, SIZE_MAX);
+	text_char(&sink->text, '[');
+	text_i64(&sink->text, alert->pid);
+	text_string(&sink->text, "] ");
+	text_string(&sink->text, alert->rule->name);
+	text_string(&sink->text, ": ");
+	alert_sentence(&sink->text, alert);
 	syslog(priorities[alert->rule->severity], "alert %s: %s",
-	       alert_kind_name(alert->kind), teller->buf);
+	       alert_kind_name(alert->kind), sink->buf);
 }
 
-static void to_output(struct teller *teller, const struct alert *alert)
+static void to_output(struct alert_sink *sink, const struct alert *alert)
 {
-	text_clear(&teller->text);
-	if (teller->request->json)
-		alert_json(&teller->text, alert);
+	text_clear(&sink->text);
+	if (sink->request->json)
+		alert_json(&sink->text, alert);
 	else
-		alert_text(&teller->text, alert);
-	teller->error = output_write(STDOUT_FILENO, teller->buf, teller->text.length);
+		alert_text(&sink->text, alert);
+	sink->error = output_write(STDOUT_FILENO, sink->buf, sink->text.length);
 }
 
-void teller_alert(const struct alert *alert, void *context)
+void alert_sink_take(const struct alert *alert, void *context)
 {
-	struct teller *teller = context;
+	struct alert_sink *sink = context;
 
 	/* What begins in the same reading as the first is told by none. */
-	if (teller_done(teller))
+	if (alert_sink_done(sink))
 		return;
-	to_output(teller, alert);
-	teller->fired |= alert->kind == ALERT_BEGIN;
-	if (teller->request->to_syslog)
-		to_syslog(teller, alert);
-	if (!teller->hook)
+	to_output(sink, alert);
+	sink->fired |= alert->kind == ALERT_BEGIN;
+	if (sink->request->to_syslog)
+		to_syslog(sink, alert);
+	if (!sink->hook)
 		return;
-	text_clear(&teller->text);
-	alert_json(&teller->text, alert);
-	hook_add(teller->hook, alert, teller->buf);
+	text_clear(&sink->text);
+	alert_json(&sink->text, alert);
+	hook_add(sink->hook, alert, sink->buf);
 }
 
-bool teller_done(const struct teller *teller)
+bool alert_sink_done(const struct alert_sink *sink)
 {
-	return teller->error || (teller->fired && teller->request->once);
+	return sink->error || (sink->fired && sink->request->once);
 }
 
-int teller_close(struct teller *teller, struct fault *fault)
+int alert_sink_close(struct alert_sink *sink, struct fault *fault)
 {
-	if (teller->hook)
-		hook_finish(teller->hook, FINISH_NS);
-	if (teller->request->to_syslog)
+	if (sink->hook)
+		hook_finish(sink->hook, FINISH_NS);
+	if (sink->request->to_syslog)
 		closelog();
-	if (!teller->error)
+	if (!sink->error)
 		return 0;
-	return fault_set(fault, EXIT_FAILED, teller->error,
+	return fault_set(fault, EXIT_FAILED, sink->error,
 			 "cannot write alerts to standard output: %s",
-			 strerror(-teller->error));
+			 strerror(-sink->error));
 }

@@ -8,8 +8,8 @@
 #include "base/take.h"
 #include "base/units.h"
 #include "engine/progress.h"
+#include "engine/stream.h"
 #include "engine/tracer.h"
-#include "source/replay.h"
 #include "source/source.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ enum {
 struct reporter {
 	const struct reporter_options *options;
 	int pid;
-	struct source *source;
+	struct source *source;	   /* of a live process */
+	struct stream *stream;	   /* of a recording: SAMPLE is its own */
 	struct progress *progress; /* null: nobody sees it */
 	struct sample *sample;	   /* the latest */
 	struct sample *next;	   /* the one that is being read */
@@ -501,16 +502,6 @@ static void look_closer(struct reporter *reporter)
 
 /* ---- a recording ---- */
 
-/* Keeps a copy of FROM, in more room if need be. */
-static int keep(struct reporter *reporter, const struct sample *from)
-{
-	if (reporter->sample && !sample_copy(reporter->sample, from))
-		return 0;
-	sample_free(reporter->sample);
-	reporter->sample = sample_new(2 * from->arena_count + 1, true);
-	return reporter->sample ? sample_copy(reporter->sample, from) : -ENOMEM;
-}
-
 /* Events that rows count are of the time since the row before. */
 static void count_events(struct reporter *reporter, const struct figures *fig)
 {
@@ -525,66 +516,65 @@ static void count_events(struct reporter *reporter, const struct figures *fig)
 	total->events[PROBE_FAILURE] += fig->v[FIG_FAILED_ALLOCATIONS].u;
 }
 
-/* Takes the sample FROM unless it is of another process than the one that was chosen;
- * when none was, there must be one only. */
-static int take_recorded(struct reporter *reporter, const struct sample *from,
-			 struct fault *fault)
+/* The one process of the recording, or that was chosen of several. */
+static int choose_one(const struct reporter *reporter, struct fault *fault)
 {
-	if (!reporter->pid)
-		reporter->pid = from->pid;
-	if (from->pid != reporter->pid)
-		return reporter->options->pid
-			       ? 0
-			       : fault_set(fault, EXIT_USAGE, -EINVAL,
-					   "%s has rows of several processes, %d and %d "
-					   "among them: choose one with -p",
-					   reporter->options->replay, reporter->pid,
-					   from->pid);
-	if (keep(reporter, from))
-		return out_of_memory(fault);
-	count_events(reporter, &from->fig);
-	take_sample(reporter, reporter->sample);
-	return 0;
+	if (stream_targets(reporter->stream) <= 1)
+		return 0;
+	return contents_several(stream_contents(reporter->stream),
+				reporter->options->replay, "choose one with -p or -n",
+				fault);
 }
 
 /* A line that is wrong ends a recording; what is before it is reported on. */
-static int end_of_recording(struct reporter *reporter, int result, struct fault *fault)
+static int end_of_recording(const struct reporter *reporter, int news,
+			    struct fault *fault)
 {
-	if (!reporter->readings && result == SOURCE_ENDED && !reporter->pid)
-		return fault_set(fault, EXIT_FAILED, -ENODATA,
-				 "%s has no rows: its header is all there is",
-				 reporter->options->replay);
-	if (!reporter->readings && result == SOURCE_ENDED)
-		return fault_set(fault, EXIT_FAILED, -ENODATA,
-				 "%s has no rows of process %d",
-				 reporter->options->replay, reporter->options->pid);
+	if (!reporter->readings && news >= 0)
+		return fault_set(fault, EXIT_FAILED, -EINTR,
+				 "stopped before the first reading");
 	if (!reporter->readings)
-		return result;
-	if (result != SOURCE_ENDED)
+		return news;
+	if (news < 0)
 		frontend_message(reporter->options->frontend,
 				 "%s; the report is of the rows before that",
 				 fault->text);
 	return 0;
 }
 
-static int read_all(struct reporter *reporter, struct replay *replay, struct fault *fault)
+static int read_all(struct reporter *reporter, struct fault *fault)
 {
-	const struct sample *from;
-	int result, error = 0;
+	struct stream_target *target;
+	int news, error = choose_one(reporter, fault);
 
-	do {
-		result = replay_next(replay, &from, fault);
-		if (result == SOURCE_READ)
-			error = take_recorded(reporter, from, fault);
-	} while (!error && !frontend_stops(reporter->options->frontend) &&
-		 (result == SOURCE_READ || result == -EINTR));
-	return error ? error : end_of_recording(reporter, result, fault);
+	if (error)
+		return error;
+	while ((news = stream_next(reporter->stream, &target, fault)) >= 0 &&
+	       news != STREAM_OVER) {
+		if (news != STREAM_SAMPLE)
+			continue;
+		error = choose_one(reporter, fault);
+		if (error)
+			return error;
+		reporter->pid = target->pid;
+		reporter->sample = target->sample;
+		count_events(reporter, &target->sample->fig);
+		take_sample(reporter, target->sample);
+	}
+	return end_of_recording(reporter, news, fault);
 }
 
+/* The stream stays open: its sample is that of the report. */
 static int read_recording(struct reporter *reporter, struct fault *fault)
 {
-	struct replay *replay;
-	int error = replay_open(&replay, reporter->options->replay, fault);
+	const struct reporter_options *options = reporter->options;
+	const struct stream_options wanted = {
+		.frontend = options->frontend,
+		.recording = options->replay,
+		.pids = options->pids,
+		.names = options->names,
+	};
+	int error = stream_open(&reporter->stream, &wanted, fault);
 
 	if (error)
 		return error;
@@ -592,15 +582,14 @@ static int read_recording(struct reporter *reporter, struct fault *fault)
 	reporter->report.is_recorded = true;
 	because(reporter->no_pins, "a recording does not have single chunks");
 	because(reporter->no_limits, "a recording does not have limits");
-	error = read_all(reporter, replay, fault);
+	error = read_all(reporter, fault);
 	if (!error)
 		snprintf(reporter->describe, sizeof(reporter->describe),
 			 "process %d (%s), %s, from %s", reporter->pid,
 			 reporter->sample->comm, reporter->sample->allocator,
-			 replay_describe(replay));
+			 stream_describe(reporter->stream, NULL));
 	if (!reporter->has_counts)
 		because(reporter->no_events, "the recording was made without --events");
-	replay_close(replay);
 	return error;
 }
 
@@ -790,8 +779,10 @@ void reporter_free(struct reporter *reporter)
 	fold_free(reporter->fold);
 	course_free(reporter->course);
 	heap_map_free(reporter->map);
-	sample_free(reporter->sample);
+	if (!reporter->stream)
+		sample_free(reporter->sample);
 	sample_free(reporter->next);
+	stream_close(reporter->stream);
 	source_close(reporter->source);
 	free(reporter);
 }

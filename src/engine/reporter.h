@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "engine/frontend.h"
+#include "engine/targets.h"
 #include "view/report.h"
 
 #include <stdbool.h>
@@ -12,11 +13,13 @@
 
 struct reporter_options {
 	const struct frontend *frontend;
-	int pid;	    /* of a recording: 0 is the only one that is in it */
-	const char *replay; /* a recording; null: the process itself */
-	unsigned source;    /* enum sample_source */
-	bool events;	    /* use probes, where they are to be had */
-	bool swap_in;	    /* see source.h */
+	int pid;
+	const char *replay;	/* a recording; null: the process itself */
+	struct pid_list pids;	/* of a recording: which of its processes */
+	struct name_list names; /* or what it is called */
+	unsigned source;	/* enum sample_source */
+	bool events;		/* use probes, where they are to be had */
+	bool swap_in;		/* see source.h */
 	int64_t for_ns;
 	uint64_t unusable_for_bytes;
 };

@@ -158,8 +158,18 @@ void sample_free(struct sample *sample)
 	free(sample);
 }
 
+/* The bins of the first row: they lie behind the rows, of sample_new and of sample_grow.
+ */
+static struct arena_bins *first_bins(const struct sample *sample)
+{
+	void *behind_rows = sample->arena + sample->arena_capacity;
+
+	return sample->classes ? behind_rows : NULL;
+}
+
 void sample_clear(struct sample *sample)
 {
+	struct arena_bins *bins = first_bins(sample);
 	struct sample empty = {
 		.arena = sample->arena,
 		.arena_capacity = sample->arena_capacity,
@@ -172,7 +182,7 @@ void sample_clear(struct sample *sample)
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		struct arena_row *row = &sample->arena[i];
 
-		*row = (struct arena_row){.bins = row->bins};
+		*row = (struct arena_row){.bins = bins ? &bins[i] : row->bins};
 		if (row->bins)
 			memset(row->bins, 0, sizeof(*row->bins));
 	}
@@ -186,11 +196,10 @@ static int copy_row(struct arena_row *into, const struct arena_row *from)
 	if (from->bins && !bins)
 		return -ENOSPC;
 	*into = *from;
-	into->bins = bins;
 	if (from->bins)
 		*bins = *from->bins;
-	else if (bins)
-		memset(bins, 0, sizeof(*bins));
+	if (from->bins)
+		into->bins = bins;
 	return 0;
 }
 

@@ -178,8 +178,7 @@ void sample_clear(struct sample *sample);
 
 /* Makes INTO say what FROM says; its own memory and capacity stay. 0, or -ENOSPC when
  * FROM has more arenas, or bins or classes for which INTO has no room: INTO is empty
- * then. Where INTO has room for bins and FROM none, they are as if they could not be
- * split. */
+ * then. A row of FROM without bins has none in INTO. */
 int sample_copy(struct sample *into, const struct sample *from);
 
 /* A copy of FROM with its rows, and their bins if WITH_BINS, without classes, in MEMORY

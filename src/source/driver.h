@@ -18,8 +18,9 @@ struct source {
 	void *state;		  /* the driver's own */
 	struct probe *probe;	  /* null unless events are counted */
 	struct probe_counts seen; /* up to the last row */
-	struct worker *worker;	  /* makes every call about the process */
-	atomic_ulong beats;	  /* of the worker's call */
+	struct worker
+		*worker;    /* makes every call about the process; a recording has none */
+	atomic_ulong beats; /* of the worker's call */
 	struct asked *asked;
 	bool is_unread; /* the last reading could not read the heap */
 };
@@ -32,6 +33,8 @@ struct driver {
 	int (*read)(struct source *source, struct sample *sample, struct fault *fault);
 	void (*close)(struct source *source);
 	unsigned (*arenas)(const struct source *source);
+	/* Null: the description that OPEN wrote. */
+	const char *(*describe)(const struct source *source);
 	/* Null: this source cannot tell. */
 	int (*map)(struct source *source, struct heap_map *map, struct fault *fault);
 	int (*pins)(struct source *source, struct pins *pins, struct fault *fault);
@@ -53,6 +56,7 @@ struct driver {
 int guess_chunk(struct source *source, uint64_t chunk, char guess[PIN_GUESS]);
 
 extern const struct driver heap_driver;
+extern const struct driver recording_driver;
 extern const struct driver preload_driver;
 extern const struct driver proc_driver;
 

@@ -200,11 +200,36 @@ static int cannot_open(struct source *source, int result, struct fault *fault)
 	return result;
 }
 
+/* A file keeps nobody waiting who does not want to: there is no thread. */
+static int open_recording(struct source **source, int pid,
+			  const struct source_options *options, struct fault *fault)
+{
+	struct source *new = take(sizeof(*new));
+	int error;
+
+	if (!new)
+		return no_memory(NULL, fault);
+	new->options = *options;
+	new->driver = &recording_driver;
+	new->process.pid = pid;
+	new->process.pidfd = -1;
+	error = new->driver->open(new, fault);
+	if (error)
+		source_close(new);
+	else
+		*source = new;
+	return error;
+}
+
 int source_open(struct source **source, int pid, const struct source_options *options,
 		struct fault *fault)
 {
-	struct source *new = take(sizeof(*new));
+	struct source *new;
 	int result;
+
+	if (options->recording)
+		return open_recording(source, pid, options, fault);
+	new = take(sizeof(*new));
 
 	if (new)
 		new->asked = take(sizeof(*new->asked));
@@ -224,8 +249,12 @@ int source_open(struct source **source, int pid, const struct source_options *op
 
 void source_close(struct source *source)
 {
-	if (source)
+	if (source && source->worker) {
 		worker_end(source->worker, close_all, source);
+	} else if (source) {
+		source->driver->close(source);
+		free(source);
+	}
 }
 
 /* ---- readings ---- */
@@ -400,8 +429,11 @@ static int tell_unreadable(const struct source *source, struct sample *sample,
 
 int source_read(struct source *source, struct sample *sample, struct fault *fault)
 {
-	int result = ask(source, read_sample, fault);
+	int result;
 
+	if (!source->worker)
+		return source->driver->read(source, sample, fault);
+	result = ask(source, read_sample, fault);
 	if (result == SOURCE_UNREADABLE)
 		return tell_unreadable(source, sample, fault);
 	if (result == SOURCE_READ) {
@@ -586,7 +618,7 @@ static void read_smaps(void *context)
 
 int source_smaps(struct source *source, struct smaps *smaps)
 {
-	int result = ask(source, read_smaps, NULL);
+	int result = source->worker ? ask(source, read_smaps, NULL) : -ENOTSUP;
 
 	if (!result)
 		*smaps = source->asked->smaps;
@@ -595,7 +627,7 @@ int source_smaps(struct source *source, struct smaps *smaps)
 
 int64_t source_cpu_ns(const struct source *source)
 {
-	return worker_cpu_ns(source->worker);
+	return source->worker ? worker_cpu_ns(source->worker) : 0;
 }
 
 /* A search computes for longer than it reads: this is headway, too. Who gave it up does
@@ -708,7 +740,8 @@ int source_pieces(struct source *source, const struct heap_piece_visitor *visito
 struct sample *source_sample(const struct source *source)
 {
 	return sample_new(source->driver->arenas(source),
-			  source->options.bins || source->options.sizes);
+			  source->options.bins || source->options.sizes ||
+				  source->options.recording);
 }
 
 int source_exit_fd(const struct source *source)
@@ -718,7 +751,8 @@ int source_exit_fd(const struct source *source)
 
 const char *source_describe(const struct source *source)
 {
-	return source->description;
+	return source->driver->describe ? source->driver->describe(source)
+					: source->description;
 }
 
 const char *source_comm(const struct source *source)

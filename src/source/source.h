@@ -25,6 +25,7 @@ enum residency {
 };
 
 struct source_options {
+	const char *recording; /* a file, "-": standard input; null: the process */
 	enum sample_source source;
 	enum residency residency;
 	bool arenas;	 /* tell what belongs to which arena */
@@ -61,17 +62,21 @@ enum {
 };
 
 /* Attaches to PID and takes all the memory that readings will need. 0 and *SOURCE, or
- * -errno and FAULT. Changes nothing in the target. */
+ * -errno and FAULT. Changes nothing in the target. Of a recording PID is whose samples
+ * are wanted, 0: of all its processes; no other of OPTIONS matters, and memory is taken
+ * as samples need it. */
 int source_open(struct source **source, int pid, const struct source_options *options,
 		struct fault *fault);
 
-/* One reading into SAMPLE, which source_sample made. SOURCE_READ, SOURCE_NOTHING_NEW;
- * SOURCE_UNREADABLE with FAULT, and a SAMPLE without figures that says so too;
- * SOURCE_ENDED or -errno with FAULT. With GO_ON a heap that cannot be read for now (its
- * records are swapped out, damaged for an instant, or of more arenas than there is room
- * for) is SOURCE_READ too: SAMPLE is partial, says why and has the kernel's figures.
- * Allocates nothing, except when the target has got more arenas than there was room for:
- * the reading after that takes more. */
+/* One reading into SAMPLE, which source_sample made; of a recording the next sample,
+ * whose PID says of which process. SOURCE_READ, SOURCE_NOTHING_NEW; SOURCE_UNREADABLE
+ * with FAULT, and a SAMPLE without figures that says so too; SOURCE_ENDED or -errno with
+ * FAULT. With GO_ON a heap that cannot be read for now (its records are swapped out,
+ * damaged for an instant, or of more arenas than there is room for) is SOURCE_READ too:
+ * SAMPLE is partial, says why and has the kernel's figures. Allocates nothing, except
+ * when the target has got more arenas than there was room for: the reading after that
+ * takes more. What is wrong in a recording is -errno, after all samples before it;
+ * -EINTR, which may be tried again: a signal came while a pipe was waited for. */
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
 
 /* What lies where in the arena and range that MAP names: one look, beside the readings
@@ -117,7 +122,8 @@ int64_t source_cpu_ns(const struct source *source);
 /* A sample with room for what SOURCE can find; the caller frees it. Null: no memory. */
 struct sample *source_sample(const struct source *source);
 
-/* A descriptor that polls as readable once the process has exited. Owned by SOURCE. */
+/* A descriptor that polls as readable once the process has exited; -1 of a recording.
+ * Owned by SOURCE. */
 int source_exit_fd(const struct source *source);
 
 /* One line for the header: the target, its allocator, the source and the rule that chose

@@ -352,7 +352,6 @@ def what_is_wrong(tap, folder, oracle):
          "column 20: '30': 30% or 30M?"),
         ("too short a window", ["-p", oracle.pid, "-r", "rss rising 5s"], "fewer than 9"),
         ("--replay of -", ["--replay", "-"], "reads its file twice"),
-        ("--replay and -p", ["--replay", "x", "-p", oracle.pid], "exclude each other"),
         ("--quick elsewhere", ["-p", oracle.pid, "--quick", "--source", "proc"], "needs the"),
     ):
         done = harness.fragscope("alert", *args)

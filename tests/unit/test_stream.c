@@ -1,0 +1,383 @@
+/* test_stream.c: recordings by the calls that also read processes: whose sample comes
+ * next, when a process ends, who is chosen, and at which interval it was recorded; and
+ * what `stat`, `alert` and `report` make of that. */
+#include "engine/alert.h"
+#include "engine/reporter.h"
+#include "engine/stat.h"
+#include "engine/stream.h"
+#include "view/view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define NS_PER_S INT64_C(1000000000)
+#define START_NS (1700000000 * NS_PER_S)
+
+enum { TEXT = 1 << 20, WEB = 11, DB = 12 };
+
+static const struct frontend nobody;
+static struct fault fault;
+static char text[TEXT], other[TEXT];
+
+/* ---- recordings ---- */
+
+struct recording {
+	int fd;
+	char name[64];
+	struct view *view;
+	struct sample *sample;
+};
+
+static void begin(struct recording *recording)
+{
+	const struct view_options wanted = {.format = VIEW_JSON};
+
+	recording->fd = memfd_create("recording", 0);
+	assert_true(recording->fd >= 0);
+	snprintf(recording->name, sizeof(recording->name), "/proc/self/fd/%d",
+		 recording->fd);
+	recording->sample = sample_new(1, false);
+	assert_int_equal(view_open(&recording->view, recording->fd, &wanted), 0);
+}
+
+/* A row of PID after MS milliseconds, with so many bytes free. */
+static void add(struct recording *recording, int pid, int64_t ms, uint64_t free_bytes)
+{
+	struct sample *sample = recording->sample;
+
+	sample_clear(sample);
+	sample->time_ns = START_NS + ms * 1000000;
+	sample->pid = pid;
+	snprintf(sample->comm, sizeof(sample->comm), "%s", pid == WEB ? "web" : "db");
+	figure_set(&sample->fig, FIG_RSS_BYTES, 100 << 20);
+	figure_set(&sample->fig, FIG_FREE_BYTES, free_bytes);
+	assert_int_equal(view_sample(recording->view, sample), 0);
+}
+
+static void end(struct recording *recording)
+{
+	view_close(recording->view);
+	sample_free(recording->sample);
+	close(recording->fd);
+}
+
+/* Of WEB from the start, of DB from halfway on, every 2 seconds each. */
+static void make_two(struct recording *recording)
+{
+	begin(recording);
+	for (int i = 0; i < 10; i++) {
+		add(recording, WEB, i * 2000, 1000);
+		if (i >= 5)
+			add(recording, DB, i * 2000 + 3, i < 8 ? 1000 : 5000);
+	}
+}
+
+static size_t take_text(int fd, char *to)
+{
+	ssize_t length = pread(fd, to, TEXT - 1, 0);
+
+	assert_true(length >= 0 && length < TEXT - 1);
+	to[length] = '\0';
+	return (size_t)length;
+}
+
+/* ---- what comes ---- */
+
+/* "s11 s11 e11 ." for samples, ends and the end of PIDs; or the error behind them. */
+static void hear(struct stream *stream, char *heard, size_t room)
+{
+	struct stream_target *target;
+	size_t used = 0;
+	int news;
+
+	do {
+		news = stream_next(stream, &target, &fault);
+		assert_true(used < room);
+		if (news == STREAM_SAMPLE || news == STREAM_ENDED)
+			used += (size_t)snprintf(heard + used, room - used, "%c%d ",
+						 news == STREAM_SAMPLE ? 's' : 'e',
+						 target->pid);
+		if (news == STREAM_SAMPLE)
+			assert_int_equal(target->sample->pid, target->pid);
+	} while (news == STREAM_SAMPLE || news == STREAM_ENDED);
+	if (news == STREAM_OVER)
+		snprintf(heard + used, room - used, ".");
+	else
+		snprintf(heard + used, room - used, "%d", news);
+}
+
+/* What is heard of FILE with OPTIONS. */
+static const char *heard_of(const char *file, struct stream_options options)
+{
+	static char heard[512];
+	struct stream *stream;
+
+	options.recording = file;
+	if (stream_open(&stream, &options, &fault))
+		return fault.text;
+	hear(stream, heard, sizeof(heard));
+	stream_close(stream);
+	return heard;
+}
+
+static void an_end_is_heard_at_once(void **state)
+{
+	struct recording recording;
+
+	(void)state;
+	begin(&recording);
+	add(&recording, WEB, 0, 1);
+	add(&recording, DB, 1, 1);
+	add(&recording, WEB, 2, 1);
+	add(&recording, DB, 3, 1);
+	add(&recording, DB, 5, 1);
+	assert_string_equal(heard_of(recording.name, (struct stream_options){0}),
+			    "s11 s12 s11 e11 s12 s12 e12 .");
+	end(&recording);
+}
+
+static void some_are_chosen(void **state)
+{
+	int db[] = {DB}, both[] = {DB, WEB}, none[] = {13};
+	char *web[] = {"web"};
+	struct recording recording;
+
+	(void)state;
+	begin(&recording);
+	add(&recording, WEB, 0, 1);
+	add(&recording, DB, 1, 1);
+	assert_string_equal(
+		heard_of(recording.name, (struct stream_options){.pids = {db, 1}}),
+		"s12 e12 .");
+	assert_string_equal(
+		heard_of(recording.name, (struct stream_options){.names = {web, 1}}),
+		"s11 e11 .");
+	assert_string_equal(
+		heard_of(recording.name,
+			 (struct stream_options){.pids = {db, 1}, .names = {web, 1}}),
+		"s11 e11 s12 e12 .");
+	assert_string_equal(
+		heard_of(recording.name, (struct stream_options){.pids = {both, 2}}),
+		"s11 e11 s12 e12 .");
+	assert_non_null(strstr(
+		heard_of(recording.name, (struct stream_options){.pids = {none, 1}}),
+		"has no rows of process 13; it has those of 11 web (1 "
+		"reading), 12 db (1 reading)"));
+	end(&recording);
+}
+
+static void a_name_is_as_the_kernel_cuts_it(void **state)
+{
+	struct contents contents = {0};
+	struct sample *sample = sample_new(0, false);
+	char *name[] = {"a-name-that-is-longer-than-fifteen"};
+
+	(void)state;
+	sample->pid = 1;
+	snprintf(sample->comm, sizeof(sample->comm), "%.15s", name[0]);
+	assert_int_equal(contents_add(&contents, sample), 0);
+	assert_int_equal(contents_choose(&contents, "x", NULL, 0, name, 1, &fault), 0);
+	name[0] = "a-name";
+	assert_int_equal(contents_choose(&contents, "x", NULL, 0, name, 1, &fault),
+			 -ESRCH);
+	contents_free(&contents);
+	sample_free(sample);
+}
+
+/* The second process joins halfway: the mean of both would be 2.6 seconds. */
+static void the_interval_is_that_of_each_process(void **state)
+{
+	struct recording recording;
+	struct stream *stream;
+	struct stream_options options = {0};
+
+	(void)state;
+	make_two(&recording);
+	options.recording = recording.name;
+	assert_int_equal(stream_open(&stream, &options, &fault), 0);
+	assert_int_equal(stream_interval_ns(stream), 2 * NS_PER_S);
+	assert_int_equal(stream_targets(stream), 2);
+	assert_true(stream_is_several(stream));
+	stream_close(stream);
+	end(&recording);
+}
+
+static void what_is_wrong_comes_last(void **state)
+{
+	struct recording recording;
+
+	(void)state;
+	begin(&recording);
+	add(&recording, WEB, 0, 1);
+	add(&recording, WEB, 1, 1);
+	assert_int_equal(write(recording.fd, "{", 1), 1);
+	assert_string_equal(heard_of(recording.name, (struct stream_options){0}),
+			    "s11 s11 e11 -71");
+	assert_non_null(strstr(fault.text, "line 3: it is cut short"));
+	end(&recording);
+}
+
+/* What cannot be read twice is read as it comes. */
+static void a_pipe_is_read_once(void **state)
+{
+	struct recording recording;
+	char name[64];
+	int ends[2], db[] = {DB};
+	size_t length;
+
+	(void)state;
+	make_two(&recording);
+	length = take_text(recording.fd, text);
+	assert_int_equal(pipe(ends), 0);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", ends[0]);
+	assert_int_equal(write(ends[1], text, length), length);
+	assert_non_null(strstr(heard_of(name, (struct stream_options){.twice = true}),
+			       "reads its file twice"));
+	close(ends[1]);
+	assert_string_equal(heard_of(name, (struct stream_options){.pids = {db, 1}}),
+			    "s12 s12 s12 s12 s12 .");
+	close(ends[0]);
+	end(&recording);
+}
+
+static void a_stop_ends_it(void **state)
+{
+	const atomic_bool stop = true;
+	const struct frontend frontend = {.stop = &stop};
+	struct recording recording;
+
+	(void)state;
+	make_two(&recording);
+	assert_string_equal(
+		heard_of(recording.name, (struct stream_options){.frontend = &frontend}),
+		".");
+	end(&recording);
+}
+
+/* ---- what the engines make of it ---- */
+
+static void stat_prints_what_was_recorded(void **state)
+{
+	struct stat_options options = {.view = {.format = VIEW_JSON}};
+	struct recording recording;
+	char name[64];
+	int fd = memfd_create("rows", 0), status;
+
+	(void)state;
+	make_two(&recording);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	options.output = name;
+	options.stream.recording = recording.name;
+	options.stream.frontend = &nobody;
+	assert_int_equal(stat_run(&options, &status, &fault), 0);
+	assert_int_equal(status, 0);
+	take_text(recording.fd, text);
+	take_text(fd, other);
+	assert_string_equal(text, other);
+	close(fd);
+	end(&recording);
+}
+
+/* What alert_run of FILE writes to standard output, in TEXT. */
+static int alerts_of(const char *file, char *rule, char **name, int *status)
+{
+	struct alert_request request = {
+		.frontend = &nobody,
+		.replay = file,
+		.rules = {&rule, 1},
+		.names = {name, name ? 1 : 0},
+	};
+	int fd = memfd_create("alerts", 0), before = dup(STDOUT_FILENO), error;
+
+	fflush(stdout);
+	dup2(fd, STDOUT_FILENO);
+	error = alert_run(&request, status, &fault);
+	dup2(before, STDOUT_FILENO);
+	close(before);
+	take_text(fd, text);
+	close(fd);
+	return error;
+}
+
+static unsigned count(const char *word)
+{
+	unsigned found = 0;
+
+	for (const char *at = text; (at = strstr(at, word)); at++)
+		found++;
+	return found;
+}
+
+static void alerts_are_of_their_process(void **state)
+{
+	char *rule = "much: free > 2000", *web[] = {"web"};
+	struct recording recording;
+	int status;
+
+	(void)state;
+	make_two(&recording);
+	assert_int_equal(alerts_of(recording.name, rule, NULL, &status), 0);
+	assert_int_equal(count("BEGIN"), 1);
+	assert_int_equal(count("db[12] much: free_bytes"), 1);
+	assert_int_equal(count("END"), 1);
+	assert_non_null(strstr(text, "no more readings"));
+	assert_int_equal(alerts_of(recording.name, rule, web, &status), 0);
+	assert_string_equal(text, "");
+	end(&recording);
+}
+
+static void a_report_is_on_one(void **state)
+{
+	int db[] = {DB};
+	struct reporter_options options = {.frontend = &nobody};
+	struct recording recording;
+	struct reporter *reporter;
+	const struct report *report;
+
+	(void)state;
+	make_two(&recording);
+	options.replay = recording.name;
+	assert_int_equal(reporter_new(&reporter, &options, &fault), -EINVAL);
+	assert_non_null(strstr(fault.text, "11 web (10 readings), 12 db (5 readings)"));
+	assert_non_null(strstr(fault.text, "choose one with -p or -n"));
+	options.pids = (struct pid_list){db, 1};
+	assert_int_equal(reporter_new(&reporter, &options, &fault), 0);
+	report = reporter_report(reporter);
+	assert_true(report->is_recorded);
+	assert_int_equal(report->readings, 5);
+	assert_int_equal(report->sample->pid, DB);
+	assert_int_equal(report->sample->fig.v[FIG_FREE_BYTES].u, 5000);
+	assert_non_null(strstr(report->describe, "process 12 (db)"));
+	assert_null(report->pins);
+	assert_non_null(report->why_no_limits);
+	reporter_free(reporter);
+	end(&recording);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_end_is_heard_at_once),
+		cmocka_unit_test(some_are_chosen),
+		cmocka_unit_test(a_name_is_as_the_kernel_cuts_it),
+		cmocka_unit_test(the_interval_is_that_of_each_process),
+		cmocka_unit_test(what_is_wrong_comes_last),
+		cmocka_unit_test(a_pipe_is_read_once),
+		cmocka_unit_test(a_stop_ends_it),
+		cmocka_unit_test(stat_prints_what_was_recorded),
+		cmocka_unit_test(alerts_are_of_their_process),
+		cmocka_unit_test(a_report_is_on_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
