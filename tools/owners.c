@@ -50,7 +50,8 @@ static const struct option_spec options[] = {
 	 .help = "Stop the process while it is looked through, for TIME at most (2s)."},
 	{.name = "memory", .kind = OPTION_BYTES, .value = "SIZE",
 	 .offset = FIELD(memory_bytes),
-	 .help = "Use at most SIZE for tables (512M unless given)."},
+	 .help = "Use at most SIZE for tables (512M unless given); beyond it, take a "
+		 "random sample."},
 	ROW_JSON("Write JSON: one object, unscaled."),
 	{.name = "dot", .kind = OPTION_FLAG, .offset = FIELD(dot),
 	 .help = "Write a graph for dot(1)."},
@@ -154,14 +155,22 @@ static int read_request(const struct command *command, int argc, char **argv,
 
 /* ---- the search ---- */
 
+/* How far it is, on a terminal: SHOWN is less than 0 elsewhere. */
+struct progress {
+	int shown;
+	uint64_t memory_bytes;
+};
+
 static void show_progress(double done, void *context)
 {
-	int *shown = context, percent = (int)(done * 100);
+	struct progress *progress = context;
+	int percent = (int)(done * 100);
 
-	if (*shown < 0 || percent < *shown + PROGRESS_LEAST_PERCENT)
+	if (progress->shown < 0 || percent < progress->shown + PROGRESS_LEAST_PERCENT)
 		return;
-	*shown = percent;
-	fprintf(stderr, "\rlooking for pointers: %d%%", percent);
+	progress->shown = percent;
+	fprintf(stderr, "\rlooking for pointers, with tables of %s at most: %d%%",
+		units_bytes_text(progress->memory_bytes).s, percent);
 	fflush(stderr);
 }
 
@@ -177,13 +186,14 @@ static int search(const struct request *request, struct owners *owners,
 	};
 	struct source *source;
 	int error = source_open(&source, request->pids.pid[0], &wanted, fault);
-	int shown = isatty(STDERR_FILENO) ? 0 : -1;
+	struct progress progress = {isatty(STDERR_FILENO) ? 0 : -1,
+				    request->memory_bytes};
 
 	if (error)
 		return error;
-	error = source_owners(source, owners, &request->options, show_progress, &shown,
+	error = source_owners(source, owners, &request->options, show_progress, &progress,
 			      fault);
-	if (shown > 0)
+	if (progress.shown > 0)
 		fputs("\r\033[K", stderr);
 	if (error == SOURCE_ENDED) {
 		fault->status = EXIT_FAILED;

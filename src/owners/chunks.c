@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 1 << 16, PAGE_SHIFT = 12 };
+enum { FIRST_ROOM = 1 << 12, PAGE_SHIFT = 12 };
 
 int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t bytes)
 {
@@ -20,6 +20,14 @@ int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t byt
 	return 0;
 }
 
+void chunks_drop(struct chunks *chunks, void **from, size_t bytes)
+{
+	if (*from)
+		chunks->used_bytes -= bytes;
+	free(*from);
+	*from = NULL;
+}
+
 void chunks_free(struct chunks *chunks)
 {
 	free(chunks->key);
@@ -30,15 +38,26 @@ void chunks_free(struct chunks *chunks)
 
 /* ---- filling the table ---- */
 
+static int grow_keys(struct chunks *chunks, uint32_t room)
+{
+	size_t size = sizeof(*chunks->key);
+
+	return room >> 30 ? -ENOSPC
+			  : chunks_grow(chunks, (void **)&chunks->key,
+					chunks->room * size, room * size);
+}
+
 static int add_key(struct chunks *chunks, uint64_t key)
 {
 	if (chunks->count == chunks->room) {
-		size_t size = sizeof(*chunks->key);
 		uint32_t room = chunks->room ? chunks->room * 2 : FIRST_ROOM;
-		int error = room >> 30 ? -ENOSPC
-				       : chunks_grow(chunks, (void **)&chunks->key,
-						     chunks->room * size, room * size);
+		int error = grow_keys(chunks, room);
 
+		/* The last of the memory that is allowed comes in smaller pieces. */
+		if (error == -ENOSPC && chunks->room) {
+			room = chunks->room + chunks->room / 8;
+			error = grow_keys(chunks, room);
+		}
 		if (error)
 			return error;
 		chunks->room = room;

@@ -68,6 +68,9 @@ static inline bool chunk_is_live(const struct chunks *chunks, uint32_t i)
  * -ENOSPC, or -ENOMEM: then it stays as it was. */
 int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t bytes);
 
+/* Frees *FROM, which takes BYTES of that. */
+void chunks_drop(struct chunks *chunks, void **from, size_t bytes);
+
 /* Fills CHUNKS, of which only LIMIT_BYTES is set, after heap_look. As heap_pieces;
  * -ENOSPC when the limit does not suffice. */
 int chunks_read(struct chunks *chunks, struct heap *heap, const struct regions *regions,

@@ -3,10 +3,14 @@
 #include "base/units.h"
 #include "owners/again.h"
 #include "owners/path.h"
+#include "owners/sampled.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TWO_SIDED 1.96 /* 95% of a normal distribution */
 
 enum {
 	PAGE_BLOCKS = 1024,
@@ -23,6 +27,8 @@ struct search {
 	struct pages *pages;
 	atomic_ulong *beats;
 	struct chunks chunks;
+	struct chunks sampled; /* of these, where all are too many */
+	uint8_t *is_far;       /* of SAMPLED */
 	struct roots *roots;
 	struct scan scan;
 	struct reach reach;
@@ -30,6 +36,12 @@ struct search {
 	uint8_t *gone;		   /* a byte a chunk: what a forecast is about */
 	uint8_t *below;		   /* a byte a group */
 };
+
+/* Those that are searched for: all, or a sample's. */
+static const struct chunks *sought(const struct search *search)
+{
+	return search->scan.chunks;
+}
 
 /* ---- what is asked for ---- */
 
@@ -82,10 +94,10 @@ static void count_chunk(struct search *search, uint32_t i)
 {
 	struct owners *owners = search->owners;
 	const struct group *group = &search->reach.group[search->reach.of[i]];
-	uint64_t bytes = chunk_bytes(&search->chunks, i);
+	uint64_t bytes = chunk_bytes(sought(search), i);
 
 	reach_count(&search->reach, i);
-	if (group->root == OWNER_UNREFERENCED)
+	if (group->root >= OWNER_FAR)
 		return;
 	owners->rooted_chunks++;
 	owners->rooted_bytes += bytes;
@@ -103,8 +115,12 @@ static void on_chunk(uint32_t i, bool is_there, void *context)
 		return;
 	}
 	search->owners->unsure_chunks++;
+	if (search->owners->sampled_chunks) {
+		search->owners->sampled_chunks--;
+		return;
+	}
 	search->owners->asked_chunks--;
-	search->owners->asked_bytes -= chunk_bytes(&search->chunks, i);
+	search->owners->asked_bytes -= chunk_bytes(sought(search), i);
 }
 
 /* ---- what would come back ---- */
@@ -227,6 +243,19 @@ struct pair {
 	uint32_t group;
 };
 
+/* The interval by Wilson's score, which holds for the few and the many, too. */
+static void estimate(const struct search *search, struct owner *owner)
+{
+	double all = (double)search->owners->sampled_chunks;
+	double part = (double)owner->asked_chunks / all, z = TWO_SIDED;
+	double middle = part + z * z / (2 * all), scale = 1 + z * z / all;
+	double half = z * sqrt(part * (1 - part) / all + z * z / (4 * all * all));
+
+	owner->share = part;
+	owner->share_low = middle > half ? (middle - half) / scale : 0;
+	owner->share_high = (middle + half) / scale;
+}
+
 static void fill_owner(struct search *search, struct pair *pair)
 {
 	const struct group *group = &search->reach.group[pair->group];
@@ -237,7 +266,10 @@ static void fill_owner(struct search *search, struct pair *pair)
 	owner->asked_chunks = group->asked_chunks;
 	owner->asked_bytes = group->asked_bytes;
 	owner->shared_chunks = group->shared_chunks;
-	foretell(search, pair->group, owner);
+	if (search->owners->sampled_chunks)
+		estimate(search, owner);
+	else
+		foretell(search, pair->group, owner);
 }
 
 static int take_answers(struct search *search, const struct pair *pair,
@@ -252,7 +284,7 @@ static int take_answers(struct search *search, const struct pair *pair,
 		owner[i] = &owners->owner[i];
 		group[i] = pair[i].group;
 		chunk[i] =
-			chunk_addr(&search->chunks, search->reach.group[group[i]].sample);
+			chunk_addr(sought(search), search->reach.group[group[i]].sample);
 	}
 	return path_types(&search->reach, group, owner, owners->count, search->process,
 			  search->beats);
@@ -277,13 +309,58 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 		fill_owner(search, &pair[i]);
 		progress(1, context);
 	}
-	qsort(pair, owners->count, sizeof(*pair), by_unlocked);
+	if (!owners->sampled_chunks)
+		qsort(pair, owners->count, sizeof(*pair), by_unlocked);
 	error = take_answers(search, pair, chunk);
 	free(pair);
 	return error;
 }
 
 /* ---- the search ---- */
+
+/* Of all chunks. */
+static struct scan scan_of(struct search *search)
+{
+	return (struct scan){
+		.chunks = &search->chunks,
+		.roots = search->roots,
+		.memory = search->memory,
+		.pages = search->pages,
+	};
+}
+
+/* The ways to all chunks of SEARCH->scan. */
+static int find_ways(struct search *search, owners_progress_fn *progress, void *context)
+{
+	int error = scan_all(&search->scan, progress, context);
+
+	search->owners->scanned_bytes = search->scan.bytes;
+	return error ? error
+		     : reach_all(&search->reach, &search->scan, progress, context);
+}
+
+/* The same of a sample, for which there is memory. */
+static int find_some(struct search *search, owners_progress_fn *progress, void *context)
+{
+	struct owners *owners = search->owners;
+	struct scan *scan = &search->scan;
+	int error;
+
+	reach_free(&search->reach);
+	scan_free(scan);
+	*scan = scan_of(search);
+	roots_renumber(search->roots);
+	search->sampled.limit_bytes = search->chunks.limit_bytes;
+	search->sampled.used_bytes = search->chunks.used_bytes;
+	error = sampled_take(&search->sampled, &search->is_far, scan,
+			     owners->asked_chunks, &owners->sampled_chunks, progress,
+			     context);
+	if (error)
+		return error;
+	scan->chunks = &search->sampled;
+	scan->is_far = search->is_far;
+	return find_ways(search, progress, context);
+}
 
 static int find(struct search *search, struct heap *heap, const struct regions *regions,
 		owners_progress_fn *progress, void *context, struct fault *fault)
@@ -297,17 +374,11 @@ static int find(struct search *search, struct heap *heap, const struct regions *
 	ask(search);
 	error = roots_new(&search->roots, search->process, &search->chunks,
 			  search->memory, search->pages, search->beats);
-	search->scan = (struct scan){
-		.chunks = &search->chunks,
-		.roots = search->roots,
-		.memory = search->memory,
-		.pages = search->pages,
-	};
+	search->scan = scan_of(search);
 	if (!error)
-		error = scan_all(&search->scan, progress, context);
-	owners->scanned_bytes = search->scan.bytes;
-	if (!error)
-		error = reach_all(&search->reach, &search->scan, progress, context);
+		error = find_ways(search, progress, context);
+	if (error == -ENOSPC && owners->asked_chunks)
+		error = find_some(search, progress, context);
 	return error ? error : again_all(&search->reach, on_chunk, search);
 }
 
@@ -351,12 +422,16 @@ int owners_find(struct owners *owners, uint64_t chunk[OWNERS_MAX],
 		rank_groups(&search);
 		error = fill_owners(&search, chunk, progress, context);
 	}
-	owners->table_bytes = search.chunks.used_bytes;
+	owners->table_bytes = search.sampled.used_bytes > search.chunks.used_bytes
+				      ? search.sampled.used_bytes
+				      : search.chunks.used_bytes;
 	free(search.gone);
 	free(search.below);
 	reach_free(&search.reach);
 	scan_free(&search.scan);
 	roots_free(search.roots);
+	free(search.is_far);
+	chunks_free(&search.sampled);
 	chunks_free(&search.chunks);
 	pages_free(search.pages);
 	return say(&search, error, fault);

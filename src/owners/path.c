@@ -3,6 +3,7 @@
 #include "owners/types.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,9 @@ static void fill_root(const struct reach *reach, uint32_t number, struct owner *
 
 	owner->root = (enum owner_root)root->root;
 	if (root->label == NO_ROOT) {
-		memcpy(owner->name, "unreferenced", sizeof("unreferenced"));
+		snprintf(owner->name, OWNER_NAME, "%s",
+			 root->root == OWNER_FAR ? "something further up"
+						 : "unreferenced");
 		return;
 	}
 	owner->root_slots = roots_get(reach->scan->roots, root->label)->slots;

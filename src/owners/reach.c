@@ -5,10 +5,11 @@
 #include <string.h>
 
 enum {
-	ROOT_ARRAY = 64,       /* places in one root from which it is a table */
-	CHUNK_ARRAY = 32,      /* the same of a chunk */
-	DENSE_LEAST = 8,       /* pointers that fill half of a chunk make a table, too */
-	LINK_BYTES = 64 << 10, /* larger chunks are no links of a list */
+	ROOT_ARRAY = 64,  /* places in one root from which it is a table */
+	CHUNK_ARRAY = 32, /* the same of a chunk */
+	DENSE_LEAST = 8,  /* pointers that fill half of a chunk make a table, too */
+	SAMPLED_TABLE = 1 << 10, /* bytes */
+	LINK_BYTES = 64 << 10,	 /* larger chunks are no links of a list */
 	SAME_LABEL_DEPTH = 6,
 	ROOT_LABEL = INT32_MIN, /* keeps places in roots apart from those in chunks */
 	GROUPS_MAX = 1 << 20,
@@ -153,7 +154,10 @@ static bool is_table(const struct reach *reach, uint32_t from, uint32_t pointers
 {
 	return pointers > CHUNK_ARRAY ||
 	       (pointers >= DENSE_LEAST &&
-		pointers * 2 * sizeof(uint64_t) >= bytes_of(reach, from) - CHUNK_HEADER);
+		pointers * 2 * sizeof(uint64_t) >=
+			bytes_of(reach, from) - CHUNK_HEADER) ||
+	       /* A sample has few of its pointers. */
+	       (reach->scan->is_far && bytes_of(reach, from) >= SAMPLED_TABLE);
 }
 
 static int go_on_from(struct reach *reach, uint32_t from)
@@ -244,8 +248,36 @@ static int through_interior(struct reach *reach)
 
 	reach->interior = true;
 	reach->next = 0;
-	for (unsigned kind = 0; kind < OWNER_UNREFERENCED && !error; kind++)
+	for (unsigned kind = 0; kind < OWNER_FAR && !error; kind++)
 		error = from_roots(reach, (enum owner_root)kind);
+	return error;
+}
+
+/* From chunk I, to which no way leads. */
+static int from_chunk(struct reach *reach, uint32_t i, enum owner_root root)
+{
+	int64_t group = group_of(reach, NO_GROUP, NO_ROOT, root);
+
+	/* By size: there is nothing else to tell them apart by. */
+	if (group >= 0)
+		group = group_of(
+			reach, (uint32_t)group,
+			(uint32_t)ROOT_LABEL | (uint32_t)(bytes_of(reach, i) / 16), root);
+	if (group < 0)
+		return (int)group;
+	reach_chunk(reach, i, (uint32_t)group, NO_PARENT);
+	return go_on(reach);
+}
+
+/* What a sample was not followed beyond: FAR says which. */
+static int from_far(struct reach *reach, uint8_t far)
+{
+	const struct scan *scan = reach->scan;
+	int error = 0;
+
+	for (uint32_t i = 0; scan->is_far && i < scan->chunks->count && !error; i++)
+		if (scan->is_far[i] == far && !is_reached(reach, i))
+			error = from_chunk(reach, i, OWNER_FAR);
 	return error;
 }
 
@@ -256,31 +288,22 @@ static int from_nowhere(struct reach *reach, bool rings)
 	const struct chunks *chunks = reach->scan->chunks;
 	int error = 0;
 
-	for (uint32_t i = 0; i < chunks->count && !error; i++) {
-		int64_t group;
-
-		if (!chunk_is_live(chunks, i) || is_reached(reach, i) ||
-		    (!rings && reach->scan->refs[i]))
-			continue;
-		group = group_of(reach, NO_GROUP, NO_ROOT, OWNER_UNREFERENCED);
-		/* By size: there is nothing else to tell them apart by. */
-		if (group >= 0)
-			group = group_of(reach, (uint32_t)group,
-					 (uint32_t)ROOT_LABEL |
-						 (uint32_t)(bytes_of(reach, i) / 16),
-					 OWNER_UNREFERENCED);
-		if (group < 0)
-			return (int)group;
-		reach_chunk(reach, i, (uint32_t)group, NO_PARENT);
-		error = go_on(reach);
-	}
+	for (uint32_t i = 0; i < chunks->count && !error; i++)
+		if (chunk_is_live(chunks, i) && !is_reached(reach, i) &&
+		    (rings || !reach->scan->refs[i]))
+			error = from_chunk(reach, i, OWNER_UNREFERENCED);
 	return error;
+}
+
+static size_t table_bytes(const struct chunks *chunks)
+{
+	return ((size_t)chunks->count + 1) * sizeof(uint32_t);
 }
 
 static int take_tables(struct reach *reach)
 {
 	struct chunks *chunks = reach->scan->chunks;
-	size_t bytes = (chunks->count + 1) * sizeof(uint32_t);
+	size_t bytes = table_bytes(chunks);
 	int error = chunks_grow(chunks, (void **)&reach->parent, 0, bytes);
 
 	if (!error)
@@ -310,11 +333,15 @@ int reach_all(struct reach *reach, const struct scan *scan, owners_progress_fn *
 
 	*reach = (struct reach){.scan = scan, .progress = progress, .context = context};
 	error = take_tables(reach);
-	for (unsigned kind = 0; kind < OWNER_UNREFERENCED && !error; kind++)
+	for (unsigned kind = 0; kind < OWNER_FAR && !error; kind++)
 		error = from_roots(reach, (enum owner_root)kind);
 	if (!error)
 		error = through_interior(reach);
 	reach->interior = false;
+	if (!error)
+		error = from_far(reach, FAR_LAST);
+	if (!error)
+		error = from_far(reach, FAR_PERHAPS);
 	if (!error)
 		error = from_nowhere(reach, false);
 	if (!error)
@@ -326,11 +353,17 @@ int reach_all(struct reach *reach, const struct scan *scan, owners_progress_fn *
 
 void reach_free(struct reach *reach)
 {
-	free(reach->group);
-	free(reach->hash);
-	free(reach->parent);
-	free(reach->of);
-	free(reach->queue);
+	struct chunks *chunks = reach->scan ? reach->scan->chunks : NULL;
+
+	if (!chunks)
+		return;
+	chunks_drop(chunks, (void **)&reach->group,
+		    reach->group_room * sizeof(*reach->group));
+	chunks_drop(chunks, (void **)&reach->hash,
+		    2 * (size_t)reach->group_room * sizeof(uint32_t));
+	chunks_drop(chunks, (void **)&reach->parent, table_bytes(chunks));
+	chunks_drop(chunks, (void **)&reach->of, table_bytes(chunks));
+	chunks_drop(chunks, (void **)&reach->queue, table_bytes(chunks));
 }
 
 /* ---- sums ---- */

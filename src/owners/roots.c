@@ -475,6 +475,15 @@ void roots_free(struct roots *roots)
 	free(roots);
 }
 
+void roots_renumber(struct roots *roots)
+{
+	chunks_drop(roots->chunks, (void **)&roots->root,
+		    roots->root_room * sizeof(*roots->root));
+	chunks_drop(roots->chunks, (void **)&roots->hash,
+		    roots->hash_bits ? sizeof(uint32_t) << roots->hash_bits : 0);
+	roots->root_count = roots->root_room = roots->hash_bits = 0;
+}
+
 uint32_t roots_span_count(const struct roots *roots)
 {
 	return roots->span_count;

@@ -42,6 +42,9 @@ int roots_new(struct roots **roots, const struct process *process, struct chunks
 	      struct memory *memory, struct pages *pages, atomic_ulong *beats);
 void roots_free(struct roots *roots);
 
+/* Forgets all numbers. */
+void roots_renumber(struct roots *roots);
+
 uint32_t roots_span_count(const struct roots *roots);
 const struct root_span *roots_span(const struct roots *roots, uint32_t i);
 

@@ -9,12 +9,13 @@ enum {
 	KEPT = 12,	   /* edges to one chunk */
 	INTERIOR_KEPT = 4, /* of them, interior ones apart */
 	MANY = 255,
+	FIRST_ROOM = 1 << 12,
 };
 
 static int grow(struct scan *scan, void **array, uint32_t count, uint32_t *room,
 		size_t size)
 {
-	uint32_t want = *room ? *room * 2 : 1 << 16;
+	uint32_t want = *room ? *room * 2 : FIRST_ROOM;
 	int error;
 
 	if (count < *room)
@@ -51,8 +52,8 @@ static bool count_ref(struct scan *scan, uint32_t to)
 	return *refs <= (is_interior ? INTERIOR_KEPT : KEPT);
 }
 
-static int add_root_edge(struct scan *scan, uint32_t span, uint64_t addr, uint32_t to,
-			 uint64_t code)
+static int keep_root_edge(struct scan *scan, uint32_t span, uint64_t addr, uint32_t to,
+			  uint64_t code)
 {
 	int error = grow(scan, (void **)&scan->root_edge, scan->root_edges,
 			 &scan->root_edge_room, sizeof(*scan->root_edge));
@@ -70,7 +71,7 @@ static int add_root_edge(struct scan *scan, uint32_t span, uint64_t addr, uint32
 	return 0;
 }
 
-static int add_edge(struct scan *scan, uint32_t from, uint32_t word, uint32_t to)
+static int keep_edge(struct scan *scan, uint32_t from, uint32_t word, uint32_t to)
 {
 	int error;
 
@@ -120,7 +121,7 @@ static int each_pointer(struct scan *scan, uint64_t start, uint64_t end, pointer
 		chunks_at_all(scan->chunks, value, count, to);
 		for (unsigned i = 0; i < count; i++) {
 			to[i] = target_of(scan, value[i], to[i]);
-			if (to[i] != NO_CHUNK)
+			if (to[i] != NO_CHUNK && scan->refs)
 				__builtin_prefetch(&scan->refs[edge_to(to[i])], 1);
 		}
 		for (unsigned i = 0; i < count; i++) {
@@ -146,7 +147,7 @@ static int root_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *con
 {
 	const struct root_window *window = context;
 
-	return add_root_edge(scan, window->span, addr, to, window->code);
+	return scan->visitor->root(scan, window->span, addr, to, window->code);
 }
 
 /* Between two code addresses lies what one frame points to. */
@@ -197,7 +198,8 @@ static int heap_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *con
 	data = chunk_addr(chunks, cursor->at) + CHUNK_HEADER;
 	if (addr < data || !chunk_is_live(chunks, cursor->at))
 		return 0;
-	return add_edge(scan, cursor->at, (uint32_t)((addr - data) / WORD), to);
+	return scan->visitor->heap(scan, cursor->at, (uint32_t)((addr - data) / WORD),
+				   to);
 }
 
 static int heap_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
@@ -284,11 +286,16 @@ static int scan_both(struct scan *scan, owners_progress_fn *progress, void *cont
 	return error;
 }
 
+static size_t first_bytes(const struct scan *scan)
+{
+	return ((size_t)scan->chunks->count + 2) * sizeof(*scan->first);
+}
+
 static int index_edges(struct scan *scan)
 {
 	uint32_t count = scan->chunks->count, chunk = 0;
-	int error = chunks_grow(scan->chunks, (void **)&scan->first, 0,
-				((size_t)count + 2) * sizeof(*scan->first));
+	int error =
+		chunks_grow(scan->chunks, (void **)&scan->first, 0, first_bytes(scan));
 
 	if (error)
 		return error;
@@ -300,34 +307,48 @@ static int index_edges(struct scan *scan)
 	return 0;
 }
 
+int scan_pass(struct scan *scan, const struct scan_visitor *visitor,
+	      owners_progress_fn *progress, void *context)
+{
+	scan->visitor = visitor;
+	scan->window = malloc(WALK_WINDOW);
+	scan->sifted = malloc((WALK_WINDOW / WORD + 1) * sizeof(*scan->sifted));
+	if (!scan->window || !scan->sifted)
+		return -ENOMEM;
+	pages_forget(scan->pages);
+	return scan_both(scan, progress, context);
+}
+
 int scan_all(struct scan *scan, owners_progress_fn *progress, void *context)
 {
+	static const struct scan_visitor keep = {keep_root_edge, keep_edge, NULL};
 	uint32_t count = scan->chunks->count;
 	int error = chunks_grow(scan->chunks, (void **)&scan->refs, 0, count + 1);
 
 	if (!error)
 		error = chunks_grow(scan->chunks, (void **)&scan->interior_refs, 0,
 				    count + 1);
-	scan->window = malloc(WALK_WINDOW);
-	scan->sifted = malloc((WALK_WINDOW / WORD + 1) * sizeof(*scan->sifted));
-	if (!error && (!scan->window || !scan->sifted))
-		error = -ENOMEM;
 	if (error)
 		return error;
 	memset(scan->refs, 0, count + 1);
 	memset(scan->interior_refs, 0, count + 1);
-	pages_forget(scan->pages);
-	error = scan_both(scan, progress, context);
+	error = scan_pass(scan, &keep, progress, context);
 	return error ? error : index_edges(scan);
 }
 
 void scan_free(struct scan *scan)
 {
-	free(scan->first);
-	free(scan->edge);
-	free(scan->root_edge);
-	free(scan->refs);
-	free(scan->interior_refs);
+	struct chunks *chunks = scan->chunks;
+
+	if (!chunks)
+		return;
+	chunks_drop(chunks, (void **)&scan->first, first_bytes(scan));
+	chunks_drop(chunks, (void **)&scan->edge,
+		    (size_t)scan->edge_room * sizeof(*scan->edge));
+	chunks_drop(chunks, (void **)&scan->root_edge,
+		    (size_t)scan->root_edge_room * sizeof(*scan->root_edge));
+	chunks_drop(chunks, (void **)&scan->refs, (size_t)chunks->count + 1);
+	chunks_drop(chunks, (void **)&scan->interior_refs, (size_t)chunks->count + 1);
 	free(scan->window);
 	free(scan->sifted);
 }

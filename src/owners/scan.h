@@ -37,11 +37,34 @@ static inline uint64_t edge_addr(const struct chunks *chunks, const struct edge 
 	       (uint64_t)edge->word * sizeof(uint64_t);
 }
 
+/* What of a chunk of a sample is known that no way from a root leads to. */
+enum {
+	FAR_NOT,     /* nothing points to it */
+	FAR_PERHAPS, /* something does, which may not be of the sample */
+	FAR_LAST,    /* nobody has looked for that */
+};
+
+struct scan;
+
+/* Told of each pointer to a live chunk: TO is as in an edge. 0, or -errno to end it. */
+struct scan_visitor {
+	/* At ADDR in span SPAN of the roots; CODE is the last code address before it on a
+	 * stack, or 0. */
+	int (*root)(struct scan *scan, uint32_t span, uint64_t addr, uint32_t to,
+		    uint64_t code);
+	/* In live chunk FROM, WORD words behind its beginning. */
+	int (*heap)(struct scan *scan, uint32_t from, uint32_t word, uint32_t to);
+	void *context;
+};
+
 struct scan {
 	struct chunks *chunks;
 	struct roots *roots;
 	struct memory *memory;
 	struct pages *pages;
+	/* Of a sample: a byte a chunk, 1: what points to it was not looked for. Or null.
+	 */
+	const uint8_t *is_far;
 	/* Filled in. EDGE is in order of FROM. Of a chunk that many places point to, some
 	 * edges are kept, and REFS (255: or more) counts all, but for interior ones. */
 	struct edge *edge;
@@ -51,9 +74,15 @@ struct scan {
 	uint32_t root_edges, root_edge_room;
 	uint8_t *refs, *interior_refs;
 	uint64_t bytes;
+	const struct scan_visitor *visitor;
 	uint64_t *window;
 	uint16_t *sifted; /* of its words, those that may be pointers */
 };
+
+/* One pass, for VISITOR alone: of SCAN the first four members are set. Pointers in chunks
+ * come in order of the chunks' numbers. 0 or -errno; then scan_free. */
+int scan_pass(struct scan *scan, const struct scan_visitor *visitor,
+	      owners_progress_fn *progress, void *context);
 
 /* Fills SCAN, of which the first four members are set. 0 or -errno; then scan_free. */
 int scan_all(struct scan *scan, owners_progress_fn *progress, void *context);

@@ -22,6 +22,7 @@ enum owner_root {
 	OWNER_TLS,	    /* thread-local storage */
 	OWNER_STACK,	    /* a thread's stack */
 	OWNER_MAPPING,	    /* other writable memory, which is not malloc's */
+	OWNER_FAR,	    /* of a sample: further up than it was followed */
 	OWNER_UNREFERENCED, /* no pointer to it was found anywhere */
 	OWNER_ROOTS
 };
@@ -59,6 +60,8 @@ struct owner {
 	/* What malloc_trim could give back more if the chunks of the last step, and those
 	 * below, were freed: the change of trimmable_bytes, to the byte. */
 	uint64_t unlocked_bytes;
+	/* Of a sample instead: the share of the chunks that are asked about, 95%. */
+	double share, share_low, share_high;
 };
 
 /* Which chunks are asked about, and how much memory that may take. */
@@ -68,7 +71,7 @@ struct owners_options {
 	uint64_t from_bytes; /* chunk sizes */
 	uint64_t to_bytes;
 	uint64_t at;	       /* 0, or an address in the one chunk that is meant */
-	uint64_t memory_bytes; /* for tables; beyond it -ENOSPC */
+	uint64_t memory_bytes; /* for tables; beyond it a sample, or -ENOSPC */
 };
 
 struct owners {
@@ -83,6 +86,10 @@ struct owners {
 	uint64_t live_bytes;
 	uint64_t asked_chunks; /* those that were asked for, and were there at the end */
 	uint64_t asked_bytes;
+	/* 0, or the chunks of a random sample of these, where tables of all would take
+	 * too much: what follows, and asked_chunks and asked_bytes of an owner, are of
+	 * it. */
+	uint64_t sampled_chunks;
 	uint64_t rooted_chunks; /* of these: a path from a root leads there */
 	uint64_t rooted_bytes;
 	uint64_t interior_chunks; /* of those: only by pointers into the middle */

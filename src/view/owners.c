@@ -10,6 +10,7 @@
 enum {
 	NAME = 2 * OWNER_NAME,
 	TYPE_WIDTH = 44, /* of a type on a line of a path */
+	SHARE_DECIMALS = 6,
 };
 
 static double share(uint64_t part, uint64_t whole)
@@ -46,6 +47,12 @@ static void say_type(struct text *text, const char *lead, const char *type)
 	text_printable(text, type, TYPE_WIDTH);
 	if (strlen(type) > TYPE_WIDTH && text->length > from)
 		text_string(text, "...");
+}
+
+/* The chunks whose owners were searched for. */
+static uint64_t sought(const struct owners *owners)
+{
+	return owners->sampled_chunks ? owners->sampled_chunks : owners->asked_chunks;
 }
 
 static unsigned count_of(const struct owners *owners, const struct owners_about *about)
@@ -143,15 +150,43 @@ void owners_line(const struct owner *owner, char *line, size_t size)
 	}
 }
 
-static void say_owner(struct report_out *out, const struct owner *owner, unsigned number)
+/* How many of all chunks that are asked about OWNER is estimated to have. */
+static uint64_t estimated(const struct owners *owners, const struct owner *owner)
+{
+	return (uint64_t)(owner->share * (double)owners->asked_chunks + 0.5);
+}
+
+/* Of what there is an estimate only. */
+static void say_share(struct report_out *out, const struct owners *owners,
+		      const struct owner *owner, unsigned number)
+{
+	report_say(out, "%2u. %s of these chunks (%.2f to %.2f%%), some %s\n", number,
+		   SHARE(owner->share), 100 * owner->share_low, 100 * owner->share_high,
+		   COUNT(estimated(owners, owner)));
+}
+
+static void say_forecast(struct report_out *out, const struct owner *owner,
+			 unsigned number)
 {
 	const struct owner_step *last = &owner->step[owner->step_count - 1];
-	char chunks[96], guess[NAME];
+	char chunks[96];
 
 	say_chunks(last->chunks, last->from_bytes, last->to_bytes, chunks,
 		   sizeof(chunks));
 	report_say(out, "%2u. %s would come back: %s, %s in all\n", number,
 		   BYTES(owner->unlocked_bytes), chunks, BYTES(last->bytes));
+}
+
+static void say_owner(struct report_out *out, const struct owners *owners,
+		      const struct owner *owner, unsigned number)
+{
+	const struct owner_step *last = &owner->step[owner->step_count - 1];
+	char guess[NAME];
+
+	if (owners->sampled_chunks)
+		say_share(out, owners, owner, number);
+	else
+		say_forecast(out, owner, number);
 	say_root(out, owner);
 	for (unsigned i = 0; i < owner->step_count; i++)
 		say_step(out, owner, i);
@@ -195,8 +230,13 @@ static void say_head(struct report_out *out, const struct owners *owners,
 			   "back.\n",
 			   COUNT(owners->asked_chunks), BYTES(owners->asked_bytes),
 			   BYTES(owners->pinned_bytes));
+	if (owners->sampled_chunks)
+		report_say(out,
+			   "A random sample of %s of them: the tables of all would take "
+			   "more memory.\n",
+			   COUNT(owners->sampled_chunks));
 	report_say(out, "%s of them have an owner%s",
-		   SHARE(share(owners->rooted_chunks, owners->asked_chunks)),
+		   SHARE(share(owners->rooted_chunks, sought(owners))),
 		   owners->unsure_chunks ? "" : ".\n\n");
 	if (owners->unsure_chunks)
 		report_say(out, "; %s more are unsure: their pointers changed.\n\n",
@@ -210,7 +250,7 @@ static void write_text(struct report_out *out, const struct owners *owners,
 
 	say_head(out, owners, about);
 	for (unsigned i = 0; i < count; i++)
-		say_owner(out, &owners->owner[i], i + 1);
+		say_owner(out, owners, &owners->owner[i], i + 1);
 	if (owners->count + owners->left_out > count)
 		report_say(out, "%u groups more, which hold less.\n",
 			   owners->count + owners->left_out - count);
@@ -225,6 +265,7 @@ static const char *root_name(enum owner_root root)
 		[OWNER_TLS] = "tls",
 		[OWNER_STACK] = "stack",
 		[OWNER_MAPPING] = "mapping",
+		[OWNER_FAR] = "far",
 		[OWNER_UNREFERENCED] = "unreferenced",
 	};
 
@@ -256,7 +297,28 @@ static void json_steps(struct text *text, const struct owner *owner)
 	text_char(text, ']');
 }
 
-static void json_owner(struct text *text, const struct owner *owner)
+static void json_share(struct text *text, const char *name, double value)
+{
+	json_key(text, name, strlen(name));
+	text_fixed(text, value, SHARE_DECIMALS);
+}
+
+static void json_weight(struct text *text, const struct owners *owners,
+			const struct owner *owner)
+{
+	if (owners->sampled_chunks) {
+		json_share(text, "share", owner->share);
+		json_share(text, "share_low", owner->share_low);
+		json_share(text, "share_high", owner->share_high);
+		return;
+	}
+	json_member_u64(text, "below_chunks", owner->below_chunks);
+	json_member_u64(text, "below_bytes", owner->below_bytes);
+	json_member_u64(text, "unlocked_bytes", owner->unlocked_bytes);
+}
+
+static void json_owner(struct text *text, const struct owners *owners,
+		       const struct owner *owner)
 {
 	json_element(text);
 	json_member_string(text, "root", root_name(owner->root));
@@ -274,9 +336,7 @@ static void json_owner(struct text *text, const struct owner *owner)
 	json_member_u64(text, "asked_chunks", owner->asked_chunks);
 	json_member_u64(text, "asked_bytes", owner->asked_bytes);
 	json_member_u64(text, "shared_chunks", owner->shared_chunks);
-	json_member_u64(text, "below_chunks", owner->below_chunks);
-	json_member_u64(text, "below_bytes", owner->below_bytes);
-	json_member_u64(text, "unlocked_bytes", owner->unlocked_bytes);
+	json_weight(text, owners, owner);
 	text_char(text, '}');
 }
 
@@ -285,7 +345,7 @@ void owners_member(struct text *text, const struct owners *owners, unsigned coun
 	json_key(text, "owners", 6);
 	text_char(text, '[');
 	for (unsigned i = 0; i < count && i < owners->count; i++)
-		json_owner(text, &owners->owner[i]);
+		json_owner(text, owners, &owners->owner[i]);
 	text_char(text, ']');
 }
 
@@ -320,6 +380,8 @@ static void write_json(struct report_out *out, const struct owners *owners,
 	json_member_string(text, "status", sample_status_name(owners->status));
 	if (owners->missing[0])
 		json_member_string(text, "missing", owners->missing);
+	if (owners->sampled_chunks)
+		json_member_u64(text, "sampled_chunks", owners->sampled_chunks);
 	for (unsigned i = 0; i < sizeof(figures) / sizeof(*figures); i++)
 		json_member_u64(text, figures[i].name, figures[i].value);
 	owners_member(text, owners, about->top);
@@ -348,7 +410,8 @@ static void say_label(struct report_out *out, const struct owner_step *step)
 	report_say(out, "%s%s", chunks, step->is_linked ? " linked" : "");
 }
 
-/* One line an owner: the path, and what would come back. */
+/* One line an owner: the path, and what would come back; of a sample, how many chunks
+ * there are about. */
 static void write_folded(struct report_out *out, const struct owners *owners,
 			 const struct owners_about *about)
 {
@@ -360,7 +423,10 @@ static void write_folded(struct report_out *out, const struct owners *owners,
 			report_say(out, ";");
 			say_label(out, &owner->step[at]);
 		}
-		report_say(out, " %llu\n", (unsigned long long)owner->unlocked_bytes);
+		report_say(out, " %llu\n",
+			   (unsigned long long)(owners->sampled_chunks
+							? estimated(owners, owner)
+							: owner->unlocked_bytes));
 		report_flush(out);
 	}
 }
@@ -386,7 +452,8 @@ static void write_dot(struct report_out *out, const struct owners *owners,
 				report_say(out, "  r%u -> s%u_0;\n", i, i);
 		}
 		report_say(out, "  b%u [shape=plaintext, label=\"%s\"];\n", i,
-			   BYTES(owner->unlocked_bytes));
+			   owners->sampled_chunks ? SHARE(owner->share)
+						  : BYTES(owner->unlocked_bytes));
 		report_say(out, "  s%u_%u -> b%u [style=dotted];\n", i,
 			   owner->step_count - 1, i);
 		report_flush(out);

@@ -295,6 +295,15 @@ def check_maze(tap, kind, count, root, share):
         tap.ok(target.process.poll() is None, f"{kind}: the program lives on")
 
 
+def check_far(tap):
+    """A sample of a ring: nobody says that nothing points to it."""
+    with Target([harness.program("maze"), "ring", 100000]) as target:
+        target.line()
+        found = owners(target.pid, "--live", "--memory", "3M")
+        tap.ok(found["owners"][0]["root"] == "far" and found["owners"][0]["share"] > 0.99,
+               "a sampled ring is held further up", *found["owners"])
+
+
 def check_wide(tap):
     """More paths than are told apart: what nobody points to is found all the same."""
     with Target([harness.program("maze"), "wide", 4]) as target:
@@ -345,6 +354,28 @@ def check_memory(tap, pid):
     tap.ok("--memory" in done.stderr, "and says what helps", done.stderr)
 
 
+def check_sample(tap, pid):
+    """Where the tables do not fit, a sample has the shares that all have."""
+    every, some = owners(pid), owners(pid, "--memory", "1M")
+    tap.ok(100 <= some.get("sampled_chunks", 0) < every["asked_chunks"], "a sample is taken",
+           some)
+    tap.ok(some["table_bytes"] <= 1 << 20, "a sample: the tables keep to their bound", some)
+    for name in ("sessions", "shapes", "words[abi:cxx11]"):
+        true = next(o for o in every["owners"] if o["name"] == name)
+        true = true["asked_chunks"] / every["asked_chunks"]
+        told = next((o for o in some["owners"] if o["name"] == name), {"share": 0})
+        # Three times as wide as 95%.
+        more = told.get("share_high", 0) - told.get("share_low", 0)
+        tap.within(true, told.get("share_low", 1) - more, told.get("share_high", 0) + more,
+                   f"a sample: the share of {name}")
+        tap.ok("unlocked_bytes" not in told, f"a sample: nothing is foretold of {name}")
+    text = harness.fragscope("owners", "-p", pid, "--memory", "1M").stdout
+    tap.ok("A random sample of" in text and "of these chunks (" in text, "a sample: it is said",
+           text)
+    text = harness.fragscope("owners", "-p", pid, "--memory", "1M", "--folded").stdout
+    tap.ok("\nsessions;" in "\n" + text, "a sample: folded", text)
+
+
 def main():
     tap = Tap()
     with tap.section("roots"), Target([holder()], env=ENV) as target:
@@ -355,6 +386,7 @@ def main():
         check_report(tap, target.pid)
         check_pause(tap, target.pid)
         check_memory(tap, target.pid)
+        check_sample(tap, target.pid)
     with tap.section("without types"):
         check_untyped(tap)
     for run in (run_plugin, run_debug_file, run_damaged):
@@ -372,6 +404,8 @@ def main():
     for kind, count, root, share in MAZES:
         with tap.section("maze"):
             check_maze(tap, kind, count, root, share)
+    with tap.section("far"):
+        check_far(tap)
     with tap.section("wide"):
         check_wide(tap)
     for kind in ("tls", "sparse"):
