@@ -43,6 +43,19 @@ void chain_reader_free(struct chain_reader *reader)
 	free(reader);
 }
 
+uint32_t chain_find_note(const struct links *links, struct chain *chain)
+{
+	if (chain->guessed != chain->at)
+		chain_guess_note(links, chain, chain->at);
+	return links_find_near(links, chain->at, chain->guess);
+}
+
+void chain_guess_note(const struct links *links, struct chain *chain, uint64_t next)
+{
+	chain->guessed = next;
+	chain->guess = links_guess(links, next);
+}
+
 static bool has_node(const struct slot *slot)
 {
 	uint64_t at = slot->chain.at;

@@ -4,10 +4,13 @@
 #ifndef FRAGSCOPE_CHAIN_H
 #define FRAGSCOPE_CHAIN_H
 
+#include "glibc/links.h"
 #include "target/memory.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+enum { CHAIN_PATH = 16 };
 
 struct chain {
 	uint64_t at;   /* the chunk to visit next; 0: the list has ended */
@@ -25,6 +28,7 @@ struct chain {
 	uint64_t home;	/* of the structure that it begins in; so, too */
 	unsigned arena; /* for the visitor */
 	unsigned bin;
+	uint64_t path[CHAIN_PATH]; /* so, too */
 };
 
 /* Called with each node and its size field; false breaks the list. */
@@ -41,6 +45,11 @@ typedef bool chain_ended_fn(struct chain *chain, void *context);
  * NEXT (0: the list ends). False: it has to be read. */
 typedef bool chain_known_fn(struct chain *chain, uint64_t *size_field, uint64_t *next,
 			    void *context);
+
+/* The note of the chunk that CHAIN is at; and a guess at that of the one after it, which
+ * has it fetched from memory. */
+uint32_t chain_find_note(const struct links *links, struct chain *chain);
+void chain_guess_note(const struct links *links, struct chain *chain, uint64_t next);
 
 struct chain_reader;
 

@@ -3,12 +3,14 @@
 #include "glibc/parts.h"
 
 #include "base/sort.h"
+#include "glibc/tcache.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum {
 	FAST_ATTEMPTS = 64,
+	FAST_MAX_BYTES = GLIBC_MIN_CHUNK + (GLIBC_FASTBINS - 1) * GLIBC_ALIGN,
 	NOT_NOTED = 1 << 17, /* what may be put on a list while the walks go by */
 };
 
@@ -138,7 +140,8 @@ static void tell_walks(struct heap *heap)
 
 		walk->links = NULL;
 		walk->fast_sizes = 0;
-		walk->note_binned = false;
+		walk->note_binned = walk->note_cached = false;
+		walk->listed_max_bytes = 0;
 		walk->fast = heap->fast;
 		walk->fast_count = heap->fast_count;
 	}
@@ -202,6 +205,16 @@ static bool has_unsorted(const struct arena *arena)
 	return arena->used && arena_bin_forward(arena, 0) != arena_bin_self(arena, 0);
 }
 
+/* The largest chunk that a list may hold of which its header does not say so. Where an
+ * arena's chunks may lie anywhere, too much looks like a cached one. */
+static void set_listed(struct walk_arena *walk)
+{
+	walk->note_cached = walk->layout->safe_linking && walk->low;
+	walk->listed_max_bytes = walk->note_cached  ? tcache_small_max(walk->layout)
+				 : walk->fast_sizes ? FAST_MAX_BYTES
+						    : 0;
+}
+
 /* Without safe-linking, links are plain pointers as a program's own data has them: too
  * much would look like a fastbin's chunk. */
 bool heap_note_fastbins(struct heap *heap)
@@ -222,21 +235,9 @@ bool heap_note_fastbins(struct heap *heap)
 		walk->fast_count = 0;
 		walk->fast_sizes = fast_sizes(&heap->arena[i]);
 		walk->note_binned = heap->options.bins && has_unsorted(&heap->arena[i]);
+		set_listed(walk);
 	}
 	return true;
-}
-
-uint32_t heap_find_note(const struct links *links, struct chain *chain)
-{
-	if (chain->guessed != chain->at)
-		heap_guess_note(links, chain, chain->at);
-	return links_find_near(links, chain->at, chain->guess);
-}
-
-void heap_guess_note(const struct links *links, struct chain *chain, uint64_t next)
-{
-	chain->guessed = next;
-	chain->guess = links_guess(links, next);
 }
 
 /* ---- without following them ---- */
@@ -263,9 +264,11 @@ static void leave_out_cached(struct heap *heap)
 	struct link link;
 
 	for (uint32_t i = 0; i < heap->cached.count; i++) {
-		uint32_t number = links_find(links, tcache_met_chunk(&heap->cached, i));
+		uint32_t number = LINKS_NONE;
 		struct arena_work *work;
 
+		if (tcache_met_bytes(&heap->cached, i) <= FAST_MAX_BYTES)
+			number = links_find(links, tcache_met_chunk(&heap->cached, i));
 		if (number == LINKS_NONE)
 			continue;
 		links_get(links, number, &link);
@@ -282,11 +285,9 @@ static void weigh_lists(struct heap *heap)
 	struct links *links = heap->links;
 	struct link link;
 
-	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
-	     i = links_next(links, i)) {
+	for (uint32_t i = LINKS_NONE; links_each(links, &i, &link);) {
 		struct arena_work *work;
 
-		links_get(links, i, &link);
 		if (link.kind != LINK_FAST)
 			continue;
 		work = &heap->work[links_arena(links, i)];
@@ -316,9 +317,7 @@ static void mark_balanced(struct heap *heap)
 	struct links *links = heap->links;
 	struct link link;
 
-	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
-	     i = links_next(links, i)) {
-		links_get(links, i, &link);
+	for (uint32_t i = LINKS_NONE; links_each(links, &i, &link);) {
 		if (link.kind != LINK_FAST)
 			continue;
 		if (links_is_marked(links, i))
@@ -349,7 +348,7 @@ static bool known_fast(struct chain *chain, uint64_t *size_field, uint64_t *next
 		       void *context)
 {
 	const struct links *links = ((struct fast_search *)context)->heap->links;
-	uint32_t number = heap_find_note(links, chain);
+	uint32_t number = chain_find_note(links, chain);
 	struct link link;
 
 	chain->note = number;
@@ -358,7 +357,7 @@ static bool known_fast(struct chain *chain, uint64_t *size_field, uint64_t *next
 	links_get(links, number, &link);
 	*size_field = link.bytes;
 	*next = link.way == LINK_END ? 0 : link.to;
-	heap_guess_note(links, chain, *next);
+	chain_guess_note(links, chain, *next);
 	return link.kind == LINK_FAST && link.way != LINK_FAR;
 }
 
@@ -379,9 +378,7 @@ static void unmark(struct heap *heap, const struct chain *chain)
 	struct links *links = heap->links;
 	struct link link;
 
-	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
-	     i = links_next(links, i)) {
-		links_get(links, i, &link);
+	for (uint32_t i = LINKS_NONE; links_each(links, &i, &link);) {
 		if (link.kind == LINK_FAST && link.bin == chain->bin &&
 		    links_arena(links, i) == chain->arena)
 			links_unmark(links, i);
@@ -511,9 +508,7 @@ static void settle_all(struct heap *heap)
 	struct links *links = heap->links;
 	struct link link;
 
-	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
-	     i = links_next(links, i)) {
-		links_get(links, i, &link);
+	for (uint32_t i = LINKS_NONE; links_each(links, &i, &link);) {
 		if (link.kind == LINK_RUN || link.kind == LINK_TOP_RUN)
 			settle_run(heap, i, &link);
 		else if (link.kind == LINK_FAST && links_is_marked(links, i))
@@ -528,7 +523,6 @@ int heap_settle_fastbins(struct heap *heap)
 
 	if (!heap->arena_count || !heap->work[0].walk.links)
 		return 0;
-	links_sort(heap->links);
 	/* A list that leads in a circle is not followed for long. */
 	if (!links_overflowed(heap->links))
 		search.limit = links_count(heap->links) + NOT_NOTED;

@@ -274,7 +274,8 @@ static int take_room(struct heap *heap)
 	if (!heap->tcaches.address || !heap->cached.chunk || !heap->seed ||
 	    !heap->walks || !heap->places || !heap->window)
 		return -ENOMEM;
-	return walk_pool_new(&heap->pool, heap->memory, heap->options.threads);
+	return walk_pool_new(&heap->pool, heap->memory, heap->pages,
+			     heap->options.threads);
 }
 
 static int open_heap(struct heap *heap, struct fault *fault)
@@ -397,10 +398,21 @@ static void begin_arenas(struct heap *heap, const struct regions *regions)
 /* The caches were noted by walks of several threads, some of them twice. All are read by
  * the first glibc's layout: where there are several, dlmopen loads the same file again.
  */
-int heap_read_tcaches(struct heap *heap, bool by_arena, tcache_owner_fn *owner,
-		      void *context)
+int heap_read_tcaches(struct heap *heap, bool by_arena, bool by_notes,
+		      tcache_owner_fn *owner, void *context)
 {
 	uint32_t count = heap->tcaches.count;
+	struct tcache_search search = {
+		.reader = heap->chains,
+		.memory = heap->memory,
+		.pages = heap->pages,
+		.layout = heap->instance[0].layout,
+		.par = &heap->par[0],
+		.links = by_notes && heap->arena_count ? heap->work[0].walk.links : NULL,
+		.address = heap->tcaches.address,
+		.owner = owner,
+		.context = context,
+	};
 
 	if (count > heap->tcaches.capacity) {
 		heap_miss(heap, "there are more than %u thread caches",
@@ -408,16 +420,14 @@ int heap_read_tcaches(struct heap *heap, bool by_arena, tcache_owner_fn *owner,
 		count = heap->tcaches.capacity;
 	}
 	sort_addresses(heap->tcaches.address, count);
-	count = sort_unique(heap->tcaches.address, count);
+	search.count = sort_unique(heap->tcaches.address, count);
 	heap->tcache = (struct tcache_totals){0};
 	heap->cached.count = 0;
 	if (by_arena)
 		memset(heap->tcache_by_arena, 0,
 		       heap->arena_count * sizeof(*heap->tcache_by_arena));
-	return tcache_read(heap->chains, heap->memory, heap->pages,
-			   heap->instance[0].layout, &heap->par[0], heap->tcaches.address,
-			   count, &heap->tcache, by_arena ? heap->tcache_by_arena : NULL,
-			   &heap->cached, owner, context);
+	return tcache_read(&search, &heap->tcache,
+			   by_arena ? heap->tcache_by_arena : NULL, &heap->cached);
 }
 
 /* A chunk is on one list at a time. One that goes from thread to thread may be met on
@@ -429,7 +439,8 @@ static int read_tcaches(struct heap *heap)
 	int error = 0;
 
 	for (unsigned i = 0; i < TCACHE_ATTEMPTS && twice && !error; i++) {
-		error = heap_read_tcaches(heap, heap->options.arenas, heap_owner, heap);
+		error = heap_read_tcaches(heap, heap->options.arenas, !i, heap_owner,
+					  heap);
 		twice = tcache_met_twice(&heap->cached, &mark);
 		if (i && mark != before)
 			return error;
@@ -484,6 +495,8 @@ int heap_walk(struct heap *heap, const struct regions *regions)
 	if (error)
 		return error;
 	heap_find_mapped(heap, regions);
+	if (heap->arena_count && heap->work[0].walk.links)
+		links_sort(heap->links);
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].used)
 			check_size(heap, i);

@@ -11,8 +11,11 @@
 enum {
 	PLACE_BITS = 24, /* a block's chunks lie within 256 MB */
 	KIND_SHIFT = PLACE_BITS,
-	BIN_SHIFT = KIND_SHIFT + 2,
-	MARK_BIT = BIN_SHIFT + 4,
+	KIND_BITS = 3, /* with CACHED_KIND the upper bits of a list's index, too */
+	BIN_SHIFT = KIND_SHIFT + KIND_BITS,
+	BIN_BITS = 4,
+	MARK_BIT = BIN_SHIFT + BIN_BITS,
+	CACHED_KIND = 4,
 	INDEX_BITS = 12,
 	LINKS_MOST_BLOCKS = 1 << INDEX_BITS,
 	NUMBER_SHIFT = 8, /* a note's number: its block's place in order, and its own */
@@ -124,6 +127,31 @@ static struct block *block_of(const struct links *links, uint32_t block)
 	return &links->block[block - 1];
 }
 
+/* KIND_BITS and BIN_BITS. */
+static uint32_t packed_kind(const struct link *link)
+{
+	uint32_t kind = (uint32_t)link->kind, bin = link->bin;
+
+	if (link->kind == LINK_CACHED)
+		kind = CACHED_KIND | bin >> BIN_BITS;
+	return kind | (bin & ((1 << BIN_BITS) - 1)) << KIND_BITS;
+}
+
+static enum link_kind kind_of(const struct note *note)
+{
+	uint32_t kind = note->place >> KIND_SHIFT & ((1 << KIND_BITS) - 1);
+
+	return kind & CACHED_KIND ? LINK_CACHED : (enum link_kind)kind;
+}
+
+static unsigned bin_of(const struct note *note)
+{
+	uint32_t kind = note->place >> KIND_SHIFT & ((1 << KIND_BITS) - 1);
+	unsigned bin = note->place >> BIN_SHIFT & ((1 << BIN_BITS) - 1);
+
+	return kind & CACHED_KIND ? bin | (kind & (CACHED_KIND - 1)) << BIN_BITS : bin;
+}
+
 static uint32_t place_of(const struct note *note)
 {
 	return note->place & ((1 << PLACE_BITS) - 1);
@@ -131,12 +159,14 @@ static uint32_t place_of(const struct note *note)
 
 /* ---- noting ---- */
 
-static uint32_t take_block(struct links *links)
+static uint32_t take_block(struct links *links, bool is_needed)
 {
 	uint32_t block = 0;
 
 	pthread_mutex_lock(&links->lock);
-	if (links->spare) {
+	if (!is_needed && links->fresh >= links->capacity / 2) {
+		/* The other half is for what is needed. */
+	} else if (links->spare) {
 		block = links->spare;
 		links->spare = block_of(links, block)->before;
 	} else if (links->fresh < links->capacity) {
@@ -150,9 +180,9 @@ static uint32_t take_block(struct links *links)
 
 /* A block that is left before it is full says so itself. */
 static bool begin_block(struct links *links, struct link_chain *chain, unsigned arena,
-			uint64_t base)
+			uint64_t base, bool is_needed)
 {
-	uint32_t taken = take_block(links);
+	uint32_t taken = take_block(links, is_needed);
 	struct block *block;
 
 	if (!taken)
@@ -193,7 +223,7 @@ bool links_note(struct links *links, struct link_chain *chain, unsigned arena,
 		return false;
 	if (!block || chain->used == LINKS_IN_BLOCK || at < block->base ||
 	    (at - block->base) / GLIBC_ALIGN >> PLACE_BITS) {
-		if (!begin_block(links, chain, arena, at))
+		if (!begin_block(links, chain, arena, at, link->kind != LINK_CACHED))
 			return false;
 		block = block_of(links, chain->block);
 	}
@@ -204,9 +234,7 @@ bool links_note(struct links *links, struct link_chain *chain, unsigned arena,
 				? 0
 				: (uint32_t)(link->bytes / GLIBC_ALIGN);
 	block->note[chain->used++] =
-		(struct note){place | (uint32_t)link->kind << KIND_SHIFT |
-				      (uint32_t)link->bin << BIN_SHIFT,
-			      packed_way(link)};
+		(struct note){place | packed_kind(link) << KIND_SHIFT, packed_way(link)};
 	return true;
 }
 
@@ -392,7 +420,7 @@ static uint64_t bytes_of(const struct links *links, uint32_t number, enum link_k
 	uint64_t index = links->order[number >> NUMBER_SHIFT] * LINKS_IN_BLOCK +
 			 (number & ((1 << NUMBER_SHIFT) - 1));
 
-	if (kind == LINK_FAST)
+	if (kind == LINK_FAST || kind == LINK_CACHED)
 		return GLIBC_MIN_CHUNK + (uint64_t)bin * GLIBC_ALIGN;
 	return links->size ? (uint64_t)links->size[index] * GLIBC_ALIGN : 0;
 }
@@ -403,8 +431,8 @@ void links_get(const struct links *links, uint32_t number, struct link *link)
 	uint64_t at =
 		block_at(links, number)->base + (uint64_t)place_of(note) * GLIBC_ALIGN;
 
-	link->kind = note->place >> KIND_SHIFT & 3;
-	link->bin = note->place >> BIN_SHIFT & 15;
+	link->kind = kind_of(note);
+	link->bin = bin_of(note);
 	link->at = at;
 	if (link->kind == LINK_RUN || link->kind == LINK_TOP_RUN) {
 		link->at = at + GLIBC_ALIGN;
@@ -416,6 +444,15 @@ void links_get(const struct links *links, uint32_t number, struct link *link)
 		    : note->to == TO_FAR ? LINK_FAR
 					 : LINK_NEXT;
 	link->to = at + (uint64_t)((int64_t)note->to * GLIBC_ALIGN);
+}
+
+bool links_each(const struct links *links, uint32_t *number, struct link *link)
+{
+	*number = links_next(links, *number);
+	if (*number == LINKS_NONE)
+		return false;
+	links_get(links, *number, link);
+	return true;
 }
 
 unsigned links_arena(const struct links *links, uint32_t number)
@@ -495,8 +532,7 @@ uint32_t links_to_addresses(struct links *links)
 		for (unsigned i = 0; i < used; i++) {
 			struct note note = block->note[i];
 
-			if (note.place >> MARK_BIT & 1 &&
-			    (note.place >> KIND_SHIFT & 3) == LINK_FAST)
+			if (note.place >> MARK_BIT & 1 && kind_of(&note) == LINK_FAST)
 				to[count++] =
 					base + (uint64_t)place_of(&note) * GLIBC_ALIGN;
 		}

@@ -15,6 +15,7 @@ enum link_kind {
 	 * before it. LINK_TOP_RUN ends with the top chunk. */
 	LINK_RUN,
 	LINK_TOP_RUN,
+	LINK_CACHED, /* looks in use, and like a chunk of a thread's cache */
 };
 
 enum link_way {
@@ -27,7 +28,7 @@ struct link {
 	enum link_kind kind;
 	uint64_t at;
 	uint64_t bytes;
-	unsigned bin; /* of LINK_FAST: index of the fastbin */
+	unsigned bin; /* of LINK_FAST and LINK_CACHED: index of the list of its size */
 	enum link_way way;
 	uint64_t to; /* of LINK_NEXT */
 };
@@ -54,7 +55,8 @@ void links_reset(struct links *links);
 uint64_t *links_room(struct links *links, uint32_t *capacity);
 
 /* Notes LINK, of ARENA, behind CHAIN. Several threads may do so with chains of their own,
- * each in order of address. False: there is no room. */
+ * each in order of address. False: there is no room. LINK_CACHED, without which lists are
+ * read instead, leaves room for others. */
 bool links_note(struct links *links, struct link_chain *chain, unsigned arena,
 		const struct link *link);
 
@@ -81,6 +83,9 @@ uint32_t links_find(const struct links *links, uint64_t addr);
 uint32_t links_guess(const struct links *links, uint64_t addr);
 uint32_t links_find_near(const struct links *links, uint64_t addr, uint32_t guess);
 uint32_t links_next(const struct links *links, uint32_t number);
+
+/* Sets NUMBER to links_next's, and LINK to that note. False: there is none. */
+bool links_each(const struct links *links, uint32_t *number, struct link *link);
 uint32_t links_previous(const struct links *links, uint32_t number);
 void links_get(const struct links *links, uint32_t number, struct link *link);
 unsigned links_arena(const struct links *links, uint32_t number);

@@ -123,7 +123,7 @@ static bool known_unsorted(struct chain *chain, uint64_t *size_field, uint64_t *
 {
 	const struct unsorted_search *search = context;
 	const struct links *links = search->heap->links;
-	uint32_t number = heap_find_note(links, chain);
+	uint32_t number = chain_find_note(links, chain);
 	struct link link;
 
 	if (number == LINKS_NONE)
@@ -131,7 +131,7 @@ static bool known_unsorted(struct chain *chain, uint64_t *size_field, uint64_t *
 	links_get(links, number, &link);
 	*size_field = link.bytes;
 	*next = link.to;
-	heap_guess_note(links, chain, *next);
+	chain_guess_note(links, chain, *next);
 	return link.kind == LINK_BINNED && link.way == LINK_NEXT && link.bytes;
 }
 

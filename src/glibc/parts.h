@@ -111,11 +111,10 @@ __attribute__((format(printf, 2, 3))) void heap_miss(struct heap *heap,
 
 /* heap.c: goes over everything that heap_look found, up to the sums; the thread caches'
  * lists, once, each chunk of which OWNER is asked about with CONTEXT when they are read
- * BY_ARENA.
- */
+ * BY_ARENA. BY_NOTES of the walks where these hold. */
 int heap_walk(struct heap *heap, const struct regions *regions);
-int heap_read_tcaches(struct heap *heap, bool by_arena, tcache_owner_fn *owner,
-		      void *context);
+int heap_read_tcaches(struct heap *heap, bool by_arena, bool by_notes,
+		      tcache_owner_fn *owner, void *context);
 int heap_cannot_read(const struct heap *heap, int error, struct fault *fault);
 
 /* stretches.c: lists the stretches of heap; the mapped ones of main arenas are not known
@@ -146,10 +145,6 @@ void heap_read_quick(struct heap *heap);
  * what looks like their chunks (false: it cannot be told), and settles then which of them
  * are, by what was noted. heap_list_fastbins leaves their addresses in heap->fast after
  * that. */
-/* Of the chunk that CHAIN is at, and a guess at that of the one after it. */
-uint32_t heap_find_note(const struct links *links, struct chain *chain);
-void heap_guess_note(const struct links *links, struct chain *chain, uint64_t next);
-
 int heap_read_fastbins(struct heap *heap);
 bool heap_note_fastbins(struct heap *heap);
 int heap_settle_fastbins(struct heap *heap);

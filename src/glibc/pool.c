@@ -167,10 +167,10 @@ int walk_pool_run(struct walk_pool *pool, struct walk *walks, unsigned count)
 	return atomic_load(&pool->error);
 }
 
-static int worker_init(struct walk_pool *pool, struct worker *worker)
+static int worker_init(struct walk_pool *pool, struct worker *worker, struct pages *pages)
 {
 	worker->pool = pool;
-	worker->pages = pages_new(pool->memory, POOL_BLOCKS);
+	worker->pages = pages ? pages : pages_new(pool->memory, POOL_BLOCKS);
 	worker->buffers = take(LANES * WALK_WINDOW);
 	if (!worker->pages || !worker->buffers)
 		return -ENOMEM;
@@ -182,7 +182,8 @@ static int worker_init(struct walk_pool *pool, struct worker *worker)
 	return worker->started ? 0 : -EAGAIN;
 }
 
-int walk_pool_new(struct walk_pool **pool, struct memory *memory, unsigned threads)
+int walk_pool_new(struct walk_pool **pool, struct memory *memory, struct pages *pages,
+		  unsigned threads)
 {
 	struct walk_pool *new = take(sizeof(*new) + threads * sizeof(struct worker));
 	int error = 0;
@@ -195,7 +196,7 @@ int walk_pool_new(struct walk_pool **pool, struct memory *memory, unsigned threa
 	pthread_cond_init(&new->wake, NULL);
 	pthread_cond_init(&new->idle, NULL);
 	for (unsigned i = 0; i < threads && !error; i++)
-		error = worker_init(new, &new->worker[i]);
+		error = worker_init(new, &new->worker[i], i ? NULL : pages);
 	if (error)
 		walk_pool_free(new);
 	else
@@ -214,7 +215,8 @@ void walk_pool_free(struct walk_pool *pool)
 	for (unsigned i = 0; i < pool->threads; i++) {
 		if (pool->worker[i].started)
 			pthread_join(pool->worker[i].thread, NULL);
-		pages_free(pool->worker[i].pages);
+		if (i)
+			pages_free(pool->worker[i].pages);
 		free(pool->worker[i].buffers);
 	}
 	pthread_cond_destroy(&pool->wake);
@@ -225,6 +227,6 @@ void walk_pool_free(struct walk_pool *pool)
 
 void walk_pool_forget(struct walk_pool *pool)
 {
-	for (unsigned i = 0; i < pool->threads; i++)
+	for (unsigned i = 1; i < pool->threads; i++)
 		pages_forget(pool->worker[i].pages);
 }

@@ -8,12 +8,13 @@
 
 struct walk_pool;
 
-/* A pool of THREADS readers, the caller's own thread among them. All memory is taken
- * here. 0 or -errno. */
-int walk_pool_new(struct walk_pool **pool, struct memory *memory, unsigned threads);
+/* A pool of THREADS readers, the caller's own thread among them, which goes by the
+ * caller's PAGES. All memory is taken here. 0 or -errno. */
+int walk_pool_new(struct walk_pool **pool, struct memory *memory, struct pages *pages,
+		  unsigned threads);
 void walk_pool_free(struct walk_pool *pool);
 
-/* Forgets page flags: a new reading begins. */
+/* Forgets the page flags of other threads: a new reading begins. */
 void walk_pool_forget(struct walk_pool *pool);
 
 /* Runs COUNT walks, begun by walk_begin, until all are done; the readers lend them their

@@ -79,7 +79,7 @@ int survey_begin(struct heap *heap, const struct regions *regions)
 
 	survey->cached_count = 0;
 	if (!error)
-		error = heap_read_tcaches(heap, true, note_cached, heap);
+		error = heap_read_tcaches(heap, true, true, note_cached, heap);
 	if (!error)
 		error = heap_settle_fastbins(heap);
 	if (!error)

@@ -5,6 +5,7 @@
 
 #include "glibc/arena.h"
 #include "glibc/chain.h"
+#include "glibc/links.h"
 
 struct tcache_totals {
 	uint64_t chunks;
@@ -27,6 +28,9 @@ enum {
 unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
 			  const uint8_t *raw);
 
+/* The largest chunk of a list whose chunks are all of one size. */
+uint64_t tcache_small_max(const struct layout *layout);
+
 /* What the tcache at RAW counts in lists of one size each. */
 uint64_t tcache_counted_bytes(const struct layout *layout, unsigned count_max,
 			      const uint8_t *raw);
@@ -40,6 +44,7 @@ struct tcache_met {
 };
 
 uint64_t tcache_met_chunk(const struct tcache_met *met, uint32_t i);
+uint64_t tcache_met_bytes(const struct tcache_met *met, uint32_t i);
 
 /* The bytes of chunks that were met more than once; MARK tells such chunks from others.
  * Sorts MET. */
@@ -48,15 +53,27 @@ uint64_t tcache_met_twice(struct tcache_met *met, uint64_t *mark);
 /* Finds the arena that owns the chunk at an address; negative when none does. */
 typedef int tcache_owner_fn(uint64_t chunk, void *context);
 
-/* Adds up the COUNT structures at ADDRESS, all of the one glibc that LAYOUT and PAR are
- * of. A list that again and again does not hold as many chunks as its structure counts is
- * in doubt. With BY_ARENA (one entry an arena, else null) what a list holds is put to the
- * arena that OWNER names; chunks that a moving list hid go to the arena of the list's
- * head, as in doubt. 0 or -errno. */
-int tcache_read(struct chain_reader *reader, struct memory *memory, struct pages *pages,
-		const struct layout *layout, const struct malloc_par *par,
-		const uint64_t *address, unsigned count, struct tcache_totals *totals,
-		struct tcache_totals *by_arena, struct tcache_met *met,
-		tcache_owner_fn *owner, void *context);
+/* What is read, and by what. */
+struct tcache_search {
+	struct chain_reader *reader;
+	struct memory *memory;
+	struct pages *pages;
+	const struct layout *layout;
+	const struct malloc_par *par;
+	const struct links *links; /* what the walks noted, in order; or null */
+	const uint64_t *address;   /* of COUNT structures */
+	unsigned count;
+	tcache_owner_fn *owner;
+	void *context;
+};
+
+/* Adds up the structures of SEARCH, all of one glibc. Lists are followed in the notes;
+ * one that does not hold what is counted has changed since, and is read. A list that
+ * again and again does not hold as many chunks as its structure counts is in doubt. With
+ * BY_ARENA (one entry an arena, else null) what a list holds is put to the arena that
+ * OWNER names; chunks that a moving list hid go to the arena of the list's head, as in
+ * doubt. 0 or -errno. */
+int tcache_read(const struct tcache_search *search, struct tcache_totals *totals,
+		struct tcache_totals *by_arena, struct tcache_met *met);
 
 #endif

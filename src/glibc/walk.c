@@ -8,17 +8,18 @@
 #include <string.h>
 
 enum {
-	HEADER = 16,	      /* prev_size and size */
-	LIST_HEADER = 48,     /* what mtrim leaves of a free chunk: struct malloc_chunk */
-	FENCE = 16,	      /* the size of a fencepost */
-	SEEK_STEPS = 16,      /* chunks in a row that must hold before one is believed */
-	JUMP = 64,	      /* bytes read of a chunk that is jumped to */
-	LINKED = 24,	      /* header and link */
-	FAST_MAX = 0xb0,      /* the largest chunk that mallopt lets into a fastbin */
-	SAVE_EVERY = 4096,    /* bytes between two places to go back to */
+	HEADER = 16,	  /* prev_size and size */
+	LIST_HEADER = 48, /* what mtrim leaves of a free chunk: struct malloc_chunk */
+	FENCE = 16,	  /* the size of a fencepost */
+	SEEK_STEPS = 16,  /* chunks in a row that must hold before one is believed */
+	JUMP = 64,	  /* bytes read of a chunk that is jumped to */
+	LINKED = 24,	  /* header and link */
+	FAST_MAX = 0xb0,  /* the largest chunk that mallopt lets into a fastbin */
+	SAVE_EVERY = 16 << 10, /* bytes between two places to go back to */
 	BELIEVED = 256 << 10, /* how far the chain of a chunk that was sought must hold */
 	LOSSES = 4096,	      /* breaks of the chain, before it is no longer read again */
 	CANDIDATES = 256,
+	PASS_AHEAD = 512,	/* bytes fetched into the first-level cache */
 	TOP_MOVES = 4096,	/* how often a top may move while it is walked to */
 	TOP_GROWTH = 256 << 20, /* and how far */
 };
@@ -205,6 +206,25 @@ static bool note_fast(struct walk *walk, uint64_t at)
 	return true;
 }
 
+/* The chunk before AT looked like one of a thread's cache. What is not noted for want of
+ * room is read. */
+static void note_cached(struct walk *walk, uint64_t at)
+{
+	struct walk_place *place = &walk->place;
+	uint64_t to = reveal(place->before, place->before_to);
+	struct link link = {
+		.kind = LINK_CACHED,
+		.at = place->before,
+		.bytes = at - place->before,
+		.bin = (unsigned)((at - place->before) / GLIBC_ALIGN -
+				  GLIBC_MIN_CHUNK / GLIBC_ALIGN),
+		.way = to ? LINK_NEXT : LINK_END,
+		.to = to - HEADER,
+	};
+
+	(void)links_note(walk->arena->links, &place->linked, walk->arena->number, &link);
+}
+
 static bool read_link(const struct walk *walk, uint64_t at, uint64_t *link)
 {
 	if (at < walk->window || at + LINKED > walk->window + walk->window_bytes)
@@ -261,6 +281,8 @@ static void settle(struct walk *walk, uint64_t at, uint64_t field)
 		count_hole(walk, at - before);
 	} else {
 		note(walk, at - before == FENCE ? PIECE_OWN : PIECE_USED, before, at);
+		if (place->before_is_cached)
+			note_cached(walk, at);
 		if (place->run)
 			close_run(walk, before);
 		return;
@@ -340,7 +362,7 @@ static void seek(struct walk *walk, bool is_doubt)
 	}
 	count_resident(walk, place->at);
 	place->before = 0;
-	place->before_is_fast = false;
+	place->before_is_fast = place->before_is_cached = false;
 	place->fences = 0;
 	place->seeking = true;
 	place->seek_is_doubt = is_doubt;
@@ -618,16 +640,18 @@ static bool is_tcache_size(const struct walk *walk, uint64_t bytes)
 	return more == 0 || more == 16;
 }
 
+/* Whether TO, where a chunk's link leads, may be the next one of a list, or its end. */
+static inline bool leads_on(const struct walk_arena *arena, uint64_t to)
+{
+	return (to == 0) |
+	       (!(to & (GLIBC_ALIGN - 1)) & (to - arena->low < arena->high - arena->low));
+}
+
 static inline bool may_be_fast(const struct walk_arena *arena, uint64_t at,
 			       uint64_t bytes, uint64_t link)
 {
-	uint64_t to;
-
-	if (bytes > FAST_MAX || !(arena->fast_sizes >> (bytes / GLIBC_ALIGN) & 1))
-		return false;
-	to = reveal(at, link);
-	return !to ||
-	       (!(to & (GLIBC_ALIGN - 1)) && to - arena->low < arena->high - arena->low);
+	return bytes <= FAST_MAX && arena->fast_sizes >> (bytes / GLIBC_ALIGN) & 1 &&
+	       leads_on(arena, reveal(at, link));
 }
 
 bool walk_may_be_fast(const struct walk_arena *arena, uint64_t at, uint64_t bytes,
@@ -655,13 +679,26 @@ static bool take_fast(struct walk *walk, uint64_t at, uint64_t bytes)
 	return true;
 }
 
+/* Whether the chunk at AT may lie on a list that its own header does not tell of. */
+static void take_listed(struct walk *walk, uint64_t at, uint64_t bytes)
+{
+	const struct walk_arena *arena = walk->arena;
+	struct walk_place *place = &walk->place;
+
+	place->before_is_fast = take_fast(walk, at, bytes);
+	place->before_is_cached = !place->before_is_fast && arena->note_cached &&
+				  bytes <= arena->listed_max_bytes &&
+				  place->has_before_to &&
+				  leads_on(arena, reveal(at, place->before_to));
+}
+
 static void take_fence(struct walk *walk, uint64_t at)
 {
 	struct walk_place *place = &walk->place;
 
 	walk->totals.fence_bytes += FENCE;
 	place->before = at;
-	place->before_is_fast = place->has_before_to = false;
+	place->before_is_fast = place->before_is_cached = place->has_before_to = false;
 	place->at = at + FENCE;
 	place->fences++;
 	if (place->fences < 2 || walk->arena->non_main ||
@@ -753,52 +790,160 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* How far the chain may be followed without a look at anything but sizes. */
+/* What is passed of the chain, and what does not change meanwhile. */
+struct passing {
+	uint64_t at;
+	uint64_t before;
+	uint64_t chunks;
+	uint64_t free_chunks;
+	uint64_t free_bytes;
+	uint64_t largest_bytes;
+	uint64_t unusable_bytes;
+
+	uintptr_t base; /* where address 0 of the target would be, by the window */
+	uint64_t until;
+	uint64_t room_end; /* no chunk ends behind it */
+	uint64_t forbidden;
+	uint64_t unusable_for_bytes;
+	uint64_t listed_max_bytes;
+	uint64_t low, span_units; /* of the arena */
+	uint64_t tcache_bytes;
+	uint64_t other_page; /* the bits in which addresses on two pages differ */
+};
+
+static inline uint64_t in_units(uint64_t bytes)
+{
+	return bytes / GLIBC_ALIGN | bytes << 60;
+}
+
+/* Whether more has to be known of the chunk of SIZE_FIELD, or of the one before it where
+ * IS_FREE has all bits set. All of it at once: which of it is so is nothing that a
+ * processor could foresee. */
+static inline bool is_special(const struct passing *passing, const uint8_t *header,
+			      uint64_t size_field, uint64_t is_free)
+{
+	uint64_t at = passing->at, bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
+	uint64_t crossing = (passing->before ^ (at - 1)) & passing->other_page;
+	uint64_t unlike = bytes_u64(header) ^ (at - passing->before);
+	uint64_t to = reveal(at, bytes_u64(header + HEADER));
+
+	return (is_free & (crossing | unlike)) | (size_field & passing->forbidden) |
+	       (bytes - GLIBC_MIN_CHUNK > passing->room_end - at) |
+	       !((bytes - passing->tcache_bytes) & ~(uint64_t)16) |
+	       ((bytes <= passing->listed_max_bytes) &
+		((to == 0) | (in_units(to - passing->low) < passing->span_units)));
+}
+
+static void pass_some(struct passing *result)
+{
+	struct passing passing = *result;
+
+	while (passing.at < passing.until) {
+		const uint8_t *header = (const uint8_t *)(passing.base + passing.at);
+		uint64_t field = bytes_u64(header + 8);
+		uint64_t is_free = (field & CHUNK_PREV_INUSE) - 1;
+		uint64_t hole = (passing.at - passing.before) & is_free;
+
+		if (is_special(&passing, header, field, is_free))
+			break;
+		__builtin_prefetch(header + PASS_AHEAD);
+		passing.chunks++;
+		passing.free_chunks -= is_free;
+		passing.free_bytes += hole;
+		passing.largest_bytes =
+			hole > passing.largest_bytes ? hole : passing.largest_bytes;
+		passing.unusable_bytes +=
+			hole & -(uint64_t)(hole < passing.unusable_for_bytes);
+		passing.before = passing.at;
+		passing.at += field & ~(uint64_t)CHUNK_FLAGS;
+	}
+	*result = passing;
+}
+
+/* How far the chain may be passed without a look at what else is known. */
 static uint64_t plain_until(const struct walk *walk, uint64_t end)
 {
 	const struct walk_arena *arena = walk->arena;
-	uint64_t until = least(least(end - LINKED + 1, walk->until),
-			       last_saved(walk) + SAVE_EVERY);
+	uint64_t until = least(end - LINKED + 1, walk->until);
 
+	until = least(until, last_saved(walk) + SAVE_EVERY);
+	until = least(until, walk->area.stop - GLIBC_MIN_CHUNK + 1);
 	if (walk->place.next_fast < arena->fast_count)
 		until = least(until, arena->fast[walk->place.next_fast]);
 	return until;
 }
 
-/* Passes ordinary chunks in use, of which nothing is wanted: most of a heap. What is not
- * so ordinary is left to follow, which this only makes fast. */
-static void pass_live(struct walk *walk, uint64_t end, uint64_t forbidden)
+static void take_passed(struct walk *walk, const struct passing *passed)
+{
+	struct walk_place *place = &walk->place;
+	struct walk_totals *totals = &walk->totals;
+
+	if (!passed->chunks)
+		return;
+	place->before = passed->before;
+	place->has_before_to = false;
+	place->at = passed->at;
+	place->fences = 0;
+	totals->chunks += passed->chunks;
+	totals->free_chunks += passed->free_chunks;
+	totals->free_bytes += passed->free_bytes;
+	totals->free_resident_bytes += passed->free_bytes;
+	totals->pinned_bytes += passed->free_bytes;
+	totals->unusable_bytes += passed->unusable_bytes;
+	if (passed->largest_bytes > totals->largest_bytes)
+		totals->largest_bytes = passed->largest_bytes;
+}
+
+/* Ends the run of free chunks if the chunk before AT is in use. */
+static bool end_run(struct walk *walk, uint64_t until)
+{
+	const struct walk_place *place = &walk->place;
+
+	if (place->at >= until ||
+	    !(bytes_u64(walk->buffer + (place->at - walk->window) + 8) &
+	      CHUNK_PREV_INUSE))
+		return false;
+	close_run(walk, place->before);
+	return true;
+}
+
+static struct passing passing_of(const struct walk *walk, uint64_t forbidden)
 {
 	const struct walk_arena *arena = walk->arena;
-	struct walk_place *place = &walk->place;
-	const uint8_t *buffer = walk->buffer;
-	uint64_t window = walk->window, stop = walk->area.stop, chunks = 0;
-	uint64_t at = place->at, before = place->before, until;
+	bool wants_free = arena->bins | arena->note_binned;
 
-	if (place->run || place->before_is_fast || walk->log || end - window < LINKED)
-		return;
-	until = plain_until(walk, end);
-	while (at < until) {
-		uint64_t field = bytes_u64(buffer + (at - window) + 8);
-		uint64_t bytes = field & ~(uint64_t)CHUNK_FLAGS;
+	return (struct passing){
+		.at = walk->place.at,
+		.before = walk->place.before,
+		.base = (uintptr_t)walk->buffer - walk->window,
+		.room_end = walk->area.stop - GLIBC_MIN_CHUNK,
+		.forbidden = forbidden,
+		.unusable_for_bytes = arena->unusable_for_bytes,
+		.listed_max_bytes = arena->listed_max_bytes,
+		.low = arena->low,
+		.span_units = (arena->high - arena->low) / GLIBC_ALIGN,
+		.tcache_bytes = arena->layout->tcache.chunk_bytes,
+		.other_page = wants_free ? UINT64_MAX : -page_bytes(walk),
+	};
+}
 
-		if ((field & (forbidden | CHUNK_PREV_INUSE)) != CHUNK_PREV_INUSE ||
-		    bytes < GLIBC_MIN_CHUNK || bytes > stop - at ||
-		    is_tcache_size(walk, bytes) ||
-		    may_be_fast(arena, at, bytes,
-				bytes_u64(buffer + (at - window) + HEADER)))
-			break;
-		before = at;
-		at += bytes;
-		chunks++;
-	}
-	if (!chunks)
+/* Passes ordinary chunks: those in use of which nothing is wanted, and free ones that lie
+ * on one page, which is all that most heaps have. What is not so ordinary is left to
+ * follow, which this only makes fast. */
+static void pass_plain(struct walk *walk, uint64_t end, uint64_t forbidden)
+{
+	const struct walk_place *place = &walk->place;
+	struct passing passing;
+
+	if (place->before_is_fast || place->before_is_cached || walk->log ||
+	    end - walk->window < LINKED)
 		return;
-	place->before = before;
-	place->has_before_to = false;
-	place->at = at;
-	place->fences = 0;
-	walk->totals.chunks += chunks;
+	passing = passing_of(walk, forbidden);
+	passing.until = plain_until(walk, end);
+	if (place->run && !end_run(walk, passing.until))
+		return;
+	pass_some(&passing);
+	take_passed(walk, &passing);
 }
 
 /* Follows the chain through the window. */
@@ -813,7 +958,7 @@ static void follow(struct walk *walk)
 	for (;;) {
 		uint64_t at, bytes;
 
-		pass_live(walk, end, forbidden);
+		pass_plain(walk, end, forbidden);
 		at = place->at;
 		if (at + HEADER > end)
 			return;
@@ -846,7 +991,7 @@ static void follow(struct walk *walk)
 			save_here(walk);
 		settle(walk, at, header.field);
 		place->before = at;
-		place->before_is_fast = take_fast(walk, at, bytes);
+		take_listed(walk, at, bytes);
 		place->fences = 0;
 		place->at = at + bytes;
 		walk->totals.chunks++;

@@ -72,6 +72,8 @@ struct walk_arena {
 	uint32_t fast_sizes; /* bit N: the bin of chunks of 16 N bytes is not empty */
 	uint64_t low, high;  /* where its chunks lie */
 	bool note_binned;    /* in LINKS, too */
+	bool note_cached;    /* in LINKS, what looks like a chunk of a thread's cache */
+	uint64_t listed_max_bytes; /* no larger chunk may be fast, or cached */
 	/* Addresses of chunks known to be free, ascending: nothing that a seek believes
 	 * may reach over one. Empty but where an arena has memory of others in it. */
 	const uint64_t *known;
@@ -124,12 +126,13 @@ struct walk_totals {
 
 /* Where a walk stands; what is put back when it has to begin again. */
 struct walk_place {
-	uint64_t at;	     /* the chunk whose header is read next */
-	uint64_t before;     /* the chunk before it, or 0 when that is not known */
-	uint64_t run;	     /* where the run of free chunks before AT begins, or 0 */
-	uint64_t counted;    /* resident bytes are added up to here */
-	uint64_t next_fast;  /* index in walk_arena.fast */
-	bool before_is_fast; /* or may be, if there are LINKS */
+	uint64_t at;	       /* the chunk whose header is read next */
+	uint64_t before;       /* the chunk before it, or 0 when that is not known */
+	uint64_t run;	       /* where the run of free chunks before AT begins, or 0 */
+	uint64_t counted;      /* resident bytes are added up to here */
+	uint64_t next_fast;    /* index in walk_arena.fast */
+	bool before_is_fast;   /* or may be, if there are LINKS */
+	bool before_is_cached; /* or may be */
 	bool has_before_to;
 	uint64_t before_to;	  /* the link of the chunk before, as it is stored */
 	uint64_t run_fast_bytes;  /* of RUN: what is free only if it is in a fastbin */

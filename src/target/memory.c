@@ -9,6 +9,7 @@
 enum {
 	WIDE_BITS = 9,
 	NARROW_BITS = 2,
+	HEAP_BITS = 3, /* blocks of a heap of some size */
 };
 
 _Static_assert(PAGES_BLOCK == 1 << WIDE_BITS, "a block has room for its flags");
@@ -79,10 +80,19 @@ static uint64_t page_mask(const struct pages *pages)
 	return (UINT64_C(1) << pages->block_bits) - 1;
 }
 
+/* Where the flags of block NUMBER are kept: neighbours apart, and heaps of arenas, which
+ * begin at multiples of 64 MB, not on top of each other. */
+static struct block *slot_of(struct pages *pages, uint64_t number)
+{
+	uint64_t upper = number >> __builtin_popcount(pages->mask);
+
+	return &pages->slot[(number ^ upper << HEAP_BITS) & pages->mask];
+}
+
 const uint8_t *pages_block(struct pages *pages, uint64_t addr)
 {
 	uint64_t number = addr >> block_shift(pages);
-	struct block *block = &pages->slot[number & pages->mask];
+	struct block *block = slot_of(pages, number);
 
 	if (block->tag != number + 1) {
 		if (pages->memory->pages(pages->memory, number << block_shift(pages),
@@ -216,7 +226,7 @@ static void forget_range(struct pages *pages, uint64_t addr, uint64_t len)
 	unsigned shift = block_shift(pages);
 
 	for (uint64_t at = addr >> shift; at <= (addr + len - 1) >> shift; at++)
-		pages->slot[at & pages->mask].tag = 0;
+		slot_of(pages, at)->tag = 0;
 }
 
 int memory_fetch(struct memory *memory, struct pages *pages, uint64_t addr, void *to,

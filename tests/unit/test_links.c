@@ -1,11 +1,13 @@
 /* test_links.c: notes of listed chunks: found where they are, in any order of stretches,
  * and room that ends is told. */
 #include "glibc/links.h"
+#include "glibc/tcache.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -172,6 +174,167 @@ static void room_ends_and_comes_back(void **state)
 	assert_false(links_overflowed(links));
 }
 
+static void cached_chunks_leave_room_for_others(void **state)
+{
+	struct link_chain chain = {0};
+	unsigned noted = 0;
+
+	(void)state;
+	for (struct link link = {.kind = LINK_CACHED, .bin = 63, .bytes = 0x410};;
+	     noted++) {
+		link.at = LOW + (uint64_t)noted * 0x410;
+		if (!links_note(links, &chain, 0, &link))
+			break;
+	}
+	assert_int_equal(noted, BLOCKS / 2 * LINKS_IN_BLOCK);
+	assert_false(links_overflowed(links));
+	for (unsigned i = 0; i < noted; i++) {
+		struct link link = fast(HIGH + (uint64_t)i * 0x40, 0);
+
+		assert_true(links_note(links, &chain, 0, &link));
+	}
+}
+
+/* ---- a thread's cache, followed in the notes ---- */
+
+enum { LISTED = 3, LIST_BYTES = 0x410, PAGE = 4096 };
+
+#define CACHE (HIGH + 0x10)
+
+/* A page with a cache's structure, one with the chunks of its list. */
+struct cache_memory {
+	struct memory memory;
+	uint8_t structure[PAGE];
+	uint8_t list[PAGE];
+	unsigned list_reads;
+};
+
+static int read_cache(struct memory *memory, const struct span *spans, unsigned count)
+{
+	struct cache_memory *cache = (struct cache_memory *)memory;
+
+	for (unsigned i = 0; i < count; i++) {
+		bool in_list = spans[i].addr >= LOW && spans[i].addr < LOW + PAGE;
+
+		if (!in_list && (spans[i].addr < HIGH || spans[i].addr >= HIGH + PAGE))
+			return (int)i;
+		cache->list_reads += in_list;
+		memcpy(spans[i].to,
+		       (in_list ? cache->list : cache->structure) + spans[i].addr % PAGE,
+		       spans[i].len);
+	}
+	return (int)count;
+}
+
+static int all_resident(struct memory *memory, uint64_t start, unsigned count,
+			uint8_t *flags)
+{
+	(void)memory;
+	(void)start;
+	memset(flags, PAGE_RESIDENT, count);
+	return 0;
+}
+
+static uint64_t listed_at(unsigned i)
+{
+	return LOW + (uint64_t)i * LIST_BYTES / GLIBC_ALIGN * GLIBC_ALIGN;
+}
+
+static void put(uint8_t *at, uint64_t word)
+{
+	memcpy(at, &word, sizeof(word));
+}
+
+/* What the target has: a list of the largest chunks. */
+static void make_cache(struct cache_memory *cache, const struct layout *layout)
+{
+	unsigned bin = layout->tcache.small_bins - 1U;
+	uint8_t *raw = cache->structure + CACHE % PAGE;
+
+	memset(cache, 0, sizeof(*cache));
+	cache->memory = (struct memory){read_cache, all_resident, 12};
+	raw[2 * bin] = LISTED;
+	put(raw + layout->tcache.entries + 8 * bin, listed_at(0) + 16);
+	for (unsigned i = 0; i < LISTED; i++) {
+		uint64_t at = listed_at(i);
+		uint64_t to = i + 1 < LISTED ? listed_at(i + 1) + 16 : 0;
+
+		put(cache->list + at % PAGE + 8, LIST_BYTES | CHUNK_PREV_INUSE);
+		put(cache->list + at % PAGE + 16, to ^ (at + 16) >> 12);
+	}
+}
+
+/* What a walk noted: as it is, or as it was when the list went elsewhere. */
+static void note_cache(const struct layout *layout, bool is_right)
+{
+	struct link_chain chain = {0};
+
+	for (unsigned i = 0; i < LISTED; i++) {
+		bool ends = i + 1 == LISTED || (!is_right && i == 1);
+		struct link link = {.kind = LINK_CACHED,
+				    .at = listed_at(i),
+				    .bytes = LIST_BYTES,
+				    .bin = layout->tcache.small_bins - 1U,
+				    .way = ends ? LINK_END : LINK_NEXT,
+				    .to = listed_at(i + 1)};
+
+		assert_true(links_note(links, &chain, 0, &link));
+	}
+	links_keep(links, chain);
+	links_sort(links);
+}
+
+static const struct layout *layout_of(unsigned minor)
+{
+	for (unsigned i = 0; i < layout_count; i++)
+		if (layouts[i].first_minor <= minor && minor <= layouts[i].last_minor)
+			return &layouts[i];
+	return NULL;
+}
+
+/* A list is read only where it is no longer what was noted. */
+static void check_cache(bool is_right)
+{
+	static struct cache_memory memory;
+	const struct layout *layout = layout_of(36);
+	uint64_t address = CACHE, chunk[2 * LISTED], mark;
+	struct malloc_par par = {.tcache_count = 7};
+	struct tcache_search search = {.memory = &memory.memory,
+				       .layout = layout,
+				       .par = &par,
+				       .links = links,
+				       .address = &address,
+				       .count = 1};
+	struct tcache_met met = {chunk, 2 * LISTED, 0};
+	struct tcache_totals totals = {0};
+
+	assert_non_null(layout);
+	make_cache(&memory, layout);
+	note_cache(layout, is_right);
+	search.pages = pages_new(&memory.memory, 8);
+	search.reader = chain_reader_new(&memory.memory, search.pages);
+	assert_int_equal(tcache_read(&search, &totals, NULL, &met), 0);
+	assert_int_equal(totals.chunks, LISTED);
+	assert_int_equal(totals.in_doubt_bytes, 0);
+	assert_int_equal(met.count, LISTED);
+	assert_int_equal(tcache_met_twice(&met, &mark), 0);
+	assert_int_equal(memory.list_reads != 0, !is_right);
+	chain_reader_free(search.reader);
+	pages_free(search.pages);
+}
+
+static void a_cache_is_followed_in_the_notes(void **state)
+{
+	(void)state;
+	check_cache(true);
+}
+
+static void a_cache_that_changed_is_read(void **state)
+{
+	(void)state;
+	check_cache(false);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -181,6 +344,9 @@ int main(void)
 		TEST(a_run_comes_behind_its_chunks),
 		TEST(what_is_marked_is_left_as_addresses),
 		TEST(room_ends_and_comes_back),
+		TEST(cached_chunks_leave_room_for_others),
+		TEST(a_cache_is_followed_in_the_notes),
+		TEST(a_cache_that_changed_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
