@@ -56,6 +56,16 @@ static int write_graphs(struct top *top, int fd)
 	return write_text(top, fd, SVG_BYTES, fill_graphs);
 }
 
+static void fill_picture(const struct top *top, struct text *text)
+{
+	canvas_svg(text, top->canvas);
+}
+
+static int write_picture(struct top *top, int fd)
+{
+	return write_text(top, fd, canvas_svg_bytes(top->canvas), fill_picture);
+}
+
 /* All readings that are kept whole, the earliest first. */
 static int write_samples(struct top *top, int fd)
 {
@@ -81,6 +91,7 @@ static const struct {
 	{"txt", write_screen},
 	{"csv", write_samples},
 	{"svg", write_graphs},
+	{"screen.svg", write_picture},
 };
 
 enum { FILES = sizeof(files) / sizeof(files[0]) };
@@ -140,5 +151,5 @@ void top_write(struct top *top)
 		}
 	}
 	name[stem - 1] = '\0';
-	top_say(top, false, "written: %s.txt, .csv, .svg", name);
+	top_say(top, false, "written: %s.txt, .csv, .svg, .screen.svg", name);
 }

@@ -126,7 +126,7 @@ unsigned canvas_width(const char *string)
 	return columns;
 }
 
-static void append(struct text *text, uint32_t c)
+void canvas_character(struct text *text, uint32_t c)
 {
 	char bytes[4];
 	size_t length = 0;
@@ -159,7 +159,7 @@ void canvas_text(const struct canvas *canvas, struct text *text)
 		while (end && cell_at(canvas, row, end - 1)->character == ' ')
 			end--;
 		for (unsigned column = 0; column < end; column++)
-			append(text, cell_at(canvas, row, column)->character);
+			canvas_character(text, cell_at(canvas, row, column)->character);
 		text_char(text, '\n');
 	}
 }

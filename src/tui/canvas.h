@@ -50,6 +50,9 @@ void canvas_resize(struct canvas *canvas, unsigned rows, unsigned columns);
 /* The cell there; null outside. */
 const struct cell *canvas_at(const struct canvas *canvas, unsigned row, unsigned column);
 
+/* The code point C as UTF-8. */
+void canvas_character(struct text *text, uint32_t c);
+
 /* All rows as lines of UTF-8, without the spaces at their ends. */
 void canvas_text(const struct canvas *canvas, struct text *text);
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "tui/graph.h"
 #include "tui/pane.h"
+#include "tui/svg_parts.h"
 #include "view/view.h"
 
 #include <string.h>
@@ -21,63 +22,18 @@ enum {
 	MARKS_MAX = 512,
 };
 
-/* U+FFFE and U+FFFF are no characters to XML. */
-static bool is_no_character(const char *c)
-{
-	return !strncmp(c, "\xef\xbf\xbe", 3) || !strncmp(c, "\xef\xbf\xbf", 3);
-}
-
-static void escaped(struct text *text, const char *string)
-{
-	char buf[4 * SAMPLE_TEXT + 1];
-	struct text printable;
-
-	text_init(&printable, buf, sizeof(buf));
-	text_printable(&printable, string, SAMPLE_TEXT);
-	for (const char *c = buf; *c; c++) {
-		if (*c == '<')
-			text_string(text, "&lt;");
-		else if (*c == '>')
-			text_string(text, "&gt;");
-		else if (*c == '&')
-			text_string(text, "&amp;");
-		else if (!is_no_character(c))
-			text_char(text, *c);
-		else
-			c += 2;
-	}
-}
-
-static void attribute(struct text *text, const char *name, double value)
-{
-	text_char(text, ' ');
-	text_string(text, name);
-	text_string(text, "=\"");
-	text_fixed(text, value, 1);
-	text_char(text, '"');
-}
-
-static void colour(struct text *text, enum ink ink)
-{
-	int32_t rgb = ink_look(ink, PALETTE_TRUE).foreground;
-
-	text_char(text, '#');
-	for (int shift = 20; shift >= 0; shift -= 4)
-		text_char(text, "0123456789abcdef"[rgb >> shift & 15]);
-}
-
 /* <text> at X, Y, anchored at "start", "middle" or "end"; STRING follows, then the end.
  */
 static void words(struct text *text, double x, double y, const char *anchor,
 		  const char *string)
 {
 	text_string(text, "<text");
-	attribute(text, "x", x);
-	attribute(text, "y", y);
+	svg_attribute(text, "x", x);
+	svg_attribute(text, "y", y);
 	text_string(text, " text-anchor=\"");
 	text_string(text, anchor);
 	text_string(text, "\">");
-	escaped(text, string);
+	svg_escaped(text, string);
 	text_string(text, "</text>\n");
 }
 
@@ -98,10 +54,10 @@ static void grid(struct text *text, const struct plot_scale *scale, double top,
 		struct line line;
 
 		text_string(text, "<line stroke=\"#ddd\"");
-		attribute(text, "x1", PLOT_LEFT);
-		attribute(text, "x2", PLOT_LEFT + PLOT_WIDTH);
-		attribute(text, "y1", y);
-		attribute(text, "y2", y);
+		svg_attribute(text, "x1", PLOT_LEFT);
+		svg_attribute(text, "x2", PLOT_LEFT + PLOT_WIDTH);
+		svg_attribute(text, "y1", y);
+		svg_attribute(text, "y2", y);
 		text_string(text, "/>\n");
 		plot_label(line_start(&line), plot_value(scale, 1 - (double)i / LINES),
 			   unit);
@@ -123,9 +79,9 @@ static void stretch(struct text *text, const struct plot_point *point, unsigned 
 {
 	text_string(text,
 		    "<polygon stroke-width=\"1.5\" stroke-linejoin=\"round\" fill=\"");
-	colour(text, ink);
+	svg_colour(text, ink_look(ink, PALETTE_TRUE).foreground);
 	text_string(text, "\" stroke=\"");
-	colour(text, ink);
+	svg_colour(text, ink_look(ink, PALETTE_TRUE).foreground);
 	text_string(text, "\" points=\"");
 	for (unsigned i = from; i < to; i++)
 		corner(text, i, y_of(point[i].high, scale, top));
@@ -196,12 +152,14 @@ static void marks(struct text *text, const struct screen *screen, double bottom)
 			(double)(mark[i].time_ns - from_ns) / (double)(to_ns - from_ns);
 
 		text_string(text, "<line stroke-width=\"2\" stroke=\"");
-		colour(text, mark_look(mark[i].kind).ink);
+		svg_colour(
+			text,
+			ink_look(mark_look(mark[i].kind).ink, PALETTE_TRUE).foreground);
 		text_char(text, '"');
-		attribute(text, "x1", PLOT_LEFT + part * PLOT_WIDTH);
-		attribute(text, "x2", PLOT_LEFT + part * PLOT_WIDTH);
-		attribute(text, "y1", bottom - 8);
-		attribute(text, "y2", bottom);
+		svg_attribute(text, "x1", PLOT_LEFT + part * PLOT_WIDTH);
+		svg_attribute(text, "x2", PLOT_LEFT + part * PLOT_WIDTH);
+		svg_attribute(text, "y1", bottom - 8);
+		svg_attribute(text, "y2", bottom);
 		text_string(text, "><title>");
 		text_string(text, mark_look(mark[i].kind).label);
 		text_string(text, "</title></line>\n");

@@ -268,8 +268,9 @@ def check_written(tap, path):
             sum(len(row.arenas) for row in want),
             "and every arena",
         )
-        picture = xml.etree.ElementTree.parse(terminal.scratch / f"{name}.svg").getroot()
-        tap.ok(picture.tag.endswith("svg"), "the SVG is one", picture.tag)
+        for picture in (f"{name}.svg", f"{name}.screen.svg"):
+            root = xml.etree.ElementTree.parse(terminal.scratch / picture).getroot()
+            tap.ok(root.tag.endswith("svg"), "the SVG is one", root.tag)
         terminal.leave(tap, "written")
 
 

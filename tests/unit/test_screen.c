@@ -770,6 +770,23 @@ static void graphs_as_svg(void **state)
 	assert_false(text.overflow);
 }
 
+/* What a terminal shows, as a picture: blocks, dots, frames, grounds and text. */
+static void a_screen_as_svg(void **state)
+{
+	struct text text;
+
+	(void)state;
+	strcpy(sample->comm, "a<b>&\"");
+	screen.popup_title = "a frame";
+	screen.popup = "<&>  two blanks";
+	draw(80, 24);
+	text_init(&text, drawn, TEXT_BYTES);
+	canvas_svg(&text, canvas);
+	assert_false(text.overflow);
+	assert_true(text.length < canvas_svg_bytes(canvas));
+	assert_drawn("screen.svg");
+}
+
 /* ---- a recording of a real program ---- */
 
 /* Of the recording: all of it as a history, its last sample, and the trends. */
@@ -837,6 +854,11 @@ static void all_of(const char *what)
 				screen_draw(canvas, &screen);
 				text_init(&text, drawn, TEXT_BYTES);
 				canvas_text(canvas, &text);
+				if (!text.overflow &&
+				    canvas_svg_bytes(canvas) < TEXT_BYTES) {
+					text_init(&text, drawn, TEXT_BYTES);
+					canvas_svg(&text, canvas);
+				}
 				if (text.overflow || strchr(drawn, '\x1b'))
 					fail_msg("%s at %ux%u", what, columns, rows);
 			}
@@ -914,6 +936,7 @@ int main(void)
 		TEST(arenas_without_the_figure_come_last),
 		TEST(arenas_are_filtered),
 		TEST(graphs_as_svg),
+		TEST(a_screen_as_svg),
 		TEST(a_recording),
 		TEST(extremes),
 		TEST(nothing_to_show),
