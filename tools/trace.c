@@ -1,30 +1,16 @@
 /* trace.c: `fragscope trace`: heap growth, failed allocations, moved thresholds and
  * kills, as they happen, with stacks. */
-#include "analysis/explain.h"
-#include "base/clock.h"
-#include "base/output.h"
-#include "base/privilege.h"
-#include "base/units.h"
-#include "engine/targets.h"
+#include "engine/trace.h"
+#include "bpf/probe.h"
 #include "engine/trace_survivors.h"
-#include "engine/tracer.h"
 #include "help.h"
-#include "probe/kill.h"
 #include "probe/preflight.h"
 #include "verb.h"
 #include "verbs.h"
-#include "view/events.h"
-#include "view/fold.h"
-#include "view/histogram.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#define POLL_NS		   INT64_C(100000000)
 #define DEFAULT_READING_NS INT64_C(30000000000)
 #define DEFAULT_STACK	   UINT64_C(16384)
 #define STACK_MAX	   UINT64_C(65536)
@@ -34,41 +20,10 @@ enum {
 	RATE = 20,
 	RATE_OF_FOLD = 100, /* no block an event is printed, so more can be looked at */
 	RATE_MAX = 1000,
-	STACKS = 4096, /* that --fold tells apart */
-};
-
-/* The command line. */
-struct request {
-	struct pid_list pids;
-	struct name_list names;
-	bool failures, oom, fold, bursts, latency, json, no_header, verbose;
-	const char *folded;
-	const char *output;
-	int64_t for_ns; /* 0: until it is stopped */
-	int64_t reading_ns;
-	int64_t survivors_ns; /* from burst to burst; 0: not asked for */
-	uint64_t rate;
-	uint64_t stack_bytes;
-};
-
-struct session {
-	const struct request *request;
-	const struct frontend *frontend;
-	struct tracer **tracer; /* null once it ended */
-	struct probe_counts *total;
-	size_t count;
-	size_t alive;
-	struct kills *kills;
-	struct fold *fold;
-	struct event kill; /* too large for a stack */
-	int fd;
-	int status;
-	uint64_t told, kills_told;
-	char buf[EVENT_TEXT_BYTES];
 };
 
 /* clang-format off */
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct trace_request, name)
 
 static const struct option_spec options[] = {
 	ROW_PIDS("Trace"),
@@ -132,7 +87,7 @@ const struct command command_trace = {
 
 /* ---- the command line ---- */
 
-static int check(const struct command *command, const struct request *request,
+static int check(const struct command *command, const struct trace_request *request,
 		 const struct parsed *parsed, struct fault *fault)
 {
 	if (request->survivors_ns &&
@@ -159,12 +114,12 @@ static int check(const struct command *command, const struct request *request,
 }
 
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct trace_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){
+	*request = (struct trace_request){
 		.reading_ns = DEFAULT_READING_NS,
 		.stack_bytes = DEFAULT_STACK,
 	};
@@ -181,425 +136,11 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return error;
 }
 
-/* ---- opening ---- */
-
-static int out_of_memory(struct fault *fault)
-{
-	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
-}
-
-static uint32_t kinds_told(const struct request *request)
-{
-	if (!request->failures && !request->oom)
-		return (1U << EVENT_KILL) - 1;
-	return request->failures ? 1U << EVENT_FAILURE : 0;
-}
-
-static int open_tracers(struct session *session, struct fault *fault)
-{
-	const struct request *request = session->request;
-	const struct tracer_options wanted = {
-		.events_per_second = request->rate,
-		.stack_bytes = request->stack_bytes,
-		.kinds = kinds_told(request),
-		.reading_ns = request->reading_ns,
-		.bursts = request->bursts,
-		.latency = request->latency,
-		.frontend = session->frontend,
-	};
-	size_t count = request->pids.count;
-	int error = 0;
-
-	session->tracer = calloc(count + 1, sizeof(struct tracer *));
-	session->total = calloc(count + 1, sizeof(*session->total));
-	if (!session->tracer || !session->total)
-		return out_of_memory(fault);
-	for (size_t i = 0; !error && i < count; i++) {
-		error = tracer_open(&session->tracer[i], request->pids.pid[i], &wanted,
-				    fault);
-		if (!error)
-			session->count++;
-	}
-	session->alive = session->count;
-	return error;
-}
-
-static int write_fault(const char *file, int error, struct fault *fault)
-{
-	return fault_set(fault, EXIT_FAILED, error, "cannot write events to %s: %s",
-			 file ? file : "standard output", strerror(-error));
-}
-
-static int open_file(const char *file, int *fd, struct fault *fault)
-{
-	*fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	return *fd < 0 ? write_fault(file, -errno, fault) : 0;
-}
-
-static bool watches_kills(const struct request *request)
-{
-	return request->oom || (!request->failures && !request->fold);
-}
-
-/* Growth and failures can be told by kernels that do not tell kills: unless it was kills
- * that were asked for, that is said, and no error. */
-static int open_kills(struct session *session, struct fault *fault)
-{
-	struct privilege before = privilege_raise();
-	int error = kills_open(&session->kills, fault);
-
-	privilege_restore(before);
-	if (error != -ENOTSUP || session->request->oom)
-		return error;
-	frontend_message(session->frontend, "%s; everything else is told", fault->text);
-	return 0;
-}
-
-static int open_session(struct session *session, struct fault *fault)
-{
-	const struct request *request = session->request;
-	int error = open_tracers(session, fault);
-
-	if (!error && watches_kills(request))
-		error = open_kills(session, fault);
-	if (!error && request->fold && fold_new(&session->fold, STACKS))
-		error = out_of_memory(fault);
-	if (!error && request->output)
-		error = open_file(request->output, &session->fd, fault);
-	return error;
-}
-
-/* ---- telling ---- */
-
-static int put(struct session *session, const struct text *text)
-{
-	return text->overflow ? -EOVERFLOW
-			      : output_write(session->fd, text->buf, text->length);
-}
-
-static int note(struct session *session, const char *line)
-{
-	struct text text;
-
-	if (session->request->json || session->request->no_header)
-		return 0;
-	text_init(&text, session->buf, sizeof(session->buf));
-	text_string(&text, "# ");
-	text_printable(&text, line, SIZE_MAX);
-	text_char(&text, '\n');
-	return put(session, &text);
-}
-
-static int tell_header(struct session *session, struct fault *fault)
-{
-	int error = 0;
-
-	for (size_t i = 0; !error && i < session->count; i++) {
-		const char *price = tracer_price(session->tracer[i]);
-
-		error = note(session, tracer_describe(session->tracer[i]));
-		if (price)
-			frontend_message(session->frontend, "%s", price);
-		if (tracer_waits(session->tracer[i]))
-			frontend_message(session->frontend, "%s",
-					 tracer_waits(session->tracer[i]));
-	}
-	if (!error && session->request->oom)
-		error = note(session, "kills for memory, of any process on this host");
-	return error ? write_fault(session->request->output, error, fault) : 0;
-}
-
-static int tell_event(struct event *event, void *context)
-{
-	struct session *session = context;
-	struct text text;
-
-	if (session->fold) {
-		fold_add(session->fold, event);
-		return 0;
-	}
-	session->told++;
-	text_init(&text, session->buf, sizeof(session->buf));
-	if (session->request->json)
-		events_json(&text, event);
-	else
-		events_text(&text, event);
-	return put(session, &text);
-}
-
-/* What a poll of the kills needs to know. */
-struct kill_poll {
-	struct session *session;
-	int error;
-};
-
-static void on_kill(const struct kill_event *raw, void *context)
-{
-	struct kill_poll *poll = context;
-	struct session *session = poll->session;
-	struct event *event = &session->kill;
-	bool concerns = session->request->oom;
-
-	explain_kill(raw, clock_realtime_ns() - clock_monotonic_ns(), event);
-	for (size_t i = 0; i < session->count; i++) {
-		if (!session->tracer[i])
-			continue;
-		concerns |= tracer_concerns(session->tracer[i], raw);
-		tracer_add_reading(session->tracer[i], event);
-	}
-	if (!concerns || poll->error)
-		return;
-	session->kills_told++;
-	poll->error = tell_event(event, session);
-}
-
-static int poll_kills(struct session *session)
-{
-	struct kill_poll poll = {.session = session};
-	int error = kills_poll(session->kills, on_kill, &poll);
-
-	return error ? error : poll.error;
-}
-
-/* ---- the run ---- */
-
-static int tell_bursts(struct session *session, const struct tracer *tracer)
-{
-	struct bursts bursts;
-	struct text text;
-	int error = tracer_bursts(tracer, &bursts);
-
-	if (error)
-		return error == -ENODATA ? 0 : error;
-	text_init(&text, session->buf, sizeof(session->buf));
-	if (session->request->json)
-		histogram_json(&text, &bursts);
-	else
-		histogram_text(&text, &bursts);
-	return put(session, &text);
-}
-
-/* What was seen stays, for the end. 0 or -errno of the output. */
-static int end_tracer(struct session *session, size_t i)
-{
-	struct tracer *tracer = session->tracer[i];
-	int error = tracer_finish(tracer, tell_event, session, &session->total[i]);
-
-	error = error ? error : tell_bursts(session, tracer);
-	tracer_close(session->tracer[i]);
-	session->tracer[i] = NULL;
-	session->alive--;
-	return error;
-}
-
-/* One poll of tracer I. A process that ends is left out from then on; only an output that
- * cannot be written ends the run. */
-static int poll_one(struct session *session, size_t i, struct fault *fault)
-{
-	int result, error = 0;
-
-	fault->text[0] = '\0';
-	result = tracer_poll(session->tracer[i], tell_event, session, fault);
-	if (result == TRACER_RUNS)
-		return 0;
-	if (result < 0 && !fault->text[0])
-		return write_fault(session->request->output, result, fault);
-	frontend_message(session->frontend, "%s", fault->text);
-	if (fault->status != EXIT_DONE)
-		session->status = fault->status;
-	/* A kill of the process itself still needs what its last reading said. */
-	if (session->kills)
-		error = poll_kills(session);
-	result = end_tracer(session, i);
-	error = error ? error : result;
-	return error ? write_fault(session->request->output, error, fault) : 0;
-}
-
-static int poll_all(struct session *session, struct fault *fault)
-{
-	int error = 0;
-
-	if (session->kills) {
-		error = poll_kills(session);
-		if (error)
-			return write_fault(session->request->output, error, fault);
-	}
-	for (size_t i = 0; !error && i < session->count; i++)
-		if (session->tracer[i])
-			error = poll_one(session, i, fault);
-	return error;
-}
-
-static bool is_over(const struct session *session, int64_t end_ns)
-{
-	if (frontend_stops(session->frontend) ||
-	    (end_ns && clock_monotonic_ns() >= end_ns))
-		return true;
-	return !session->alive && !(session->request->oom && !session->count);
-}
-
-static int loop(struct session *session, struct fault *fault)
-{
-	int64_t due_ns = clock_monotonic_ns(), end_ns = 0;
-	int error;
-
-	/* What a stop signal asks for is seen within POLL_NS. */
-	pthread_sigmask(SIG_SETMASK, &session->frontend->reading, NULL);
-	if (session->request->for_ns)
-		end_ns = due_ns + session->request->for_ns;
-	for (;;) {
-		/* Asked before the poll: what came until then is told. */
-		bool over = is_over(session, end_ns);
-
-		error = poll_all(session, fault);
-		if (error || over || is_over(session, 0))
-			return error;
-		due_ns = clock_monotonic_ns() + POLL_NS;
-		clock_wait_until(end_ns && end_ns < due_ns ? end_ns : due_ns,
-				 &session->frontend->waiting);
-	}
-}
-
-/* ---- the end ---- */
-
-static uint64_t sum(const uint64_t *values, unsigned from, unsigned to)
-{
-	uint64_t all = 0;
-
-	for (unsigned i = from; i < to; i++)
-		all += values[i];
-	return all;
-}
-
-static void tell_total(const struct session *session, size_t i)
-{
-	const struct probe_counts *total = &session->total[i];
-	char grown[16];
-	struct text text;
-
-	text_init(&text, grown, sizeof(grown));
-	units_bytes(&text, sum(total->bytes, 0, PROBE_FAILURE));
-	frontend_message(
-		session->frontend,
-		"process %d: seen %llu growth(s) of %s, %llu failure(s), %llu moved "
-		"threshold(s); told %llu, counted only: %llu over the rate, %llu lost",
-		session->request->pids.pid[i],
-		(unsigned long long)sum(total->events, 0, PROBE_FAILURE), grown,
-		(unsigned long long)total->events[PROBE_FAILURE],
-		(unsigned long long)total->events[PROBE_THRESHOLD],
-		(unsigned long long)total->sent, (unsigned long long)total->limited,
-		(unsigned long long)total->lost);
-	if (total->missed)
-		frontend_message(
-			session->frontend,
-			"process %d: %llu system call(s) could not be followed: too "
-			"many threads at once",
-			session->request->pids.pid[i], (unsigned long long)total->missed);
-}
-
-/* What no stack is known of, so that the table's sums are those of the counts. */
-static void fold_unseen(struct session *session)
-{
-	uint64_t events = 0, bytes = 0, failures = 0;
-
-	for (size_t i = 0; i < session->count; i++) {
-		events += sum(session->total[i].events, 0, PROBE_FAILURE);
-		bytes += sum(session->total[i].bytes, 0, PROBE_FAILURE);
-		failures += session->total[i].events[PROBE_FAILURE];
-	}
-	fold_add_unseen(session->fold, events, bytes, failures);
-}
-
-static int tell_fold(struct session *session, struct fault *fault)
-{
-	const struct request *request = session->request;
-	int error, fd;
-
-	fold_unseen(session);
-	error = fold_table(session->fold, session->fd);
-	if (!error)
-		error = note(session, fold_caveat);
-	if (error)
-		return write_fault(request->output, error, fault);
-	if (!request->folded)
-		return 0;
-	error = open_file(request->folded, &fd, fault);
-	if (error)
-		return error;
-	error = fold_folded(session->fold, fd);
-	if (close(fd) && !error)
-		error = -errno;
-	return error ? write_fault(request->folded, error, fault) : 0;
-}
-
-static int finish(struct session *session, struct fault *fault)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < session->count; i++) {
-		int end = session->tracer[i] ? end_tracer(session, i) : 0;
-
-		if (end)
-			error = write_fault(session->request->output, end, fault);
-	}
-	if (!error && session->fold)
-		error = tell_fold(session, fault);
-	for (size_t i = 0; i < session->count; i++)
-		tell_total(session, i);
-	if (session->kills && kills_lost(session->kills))
-		frontend_message(session->frontend,
-				 "%llu kill(s) were lost: the ring was full",
-				 (unsigned long long)kills_lost(session->kills));
-	return error;
-}
-
-static int close_session(struct session *session, struct fault *fault)
-{
-	int error = 0;
-
-	for (size_t i = 0; session->tracer && i < session->count; i++)
-		tracer_close(session->tracer[i]);
-	kills_close(session->kills);
-	fold_free(session->fold);
-	if (session->request->output && session->fd >= 0 && close(session->fd))
-		error = write_fault(session->request->output, -errno, fault);
-	free(session->tracer);
-	free(session->total);
-	return error;
-}
-
-static int run_session(struct session *session, const struct request *request,
-		       struct fault *fault)
-{
-	struct fault at_close;
-	int error;
-
-	session->request = request;
-	session->fd = STDOUT_FILENO;
-	session->frontend = verb_frontend();
-	preflight_verbose(request->verbose);
-	error = open_session(session, fault);
-	if (!error)
-		error = tell_header(session, fault);
-	if (!error) {
-		int end;
-
-		error = loop(session, fault);
-		end = finish(session, error ? &at_close : fault);
-		error = error ? error : end;
-	}
-	if (close_session(session, &at_close) && !error) {
-		*fault = at_close;
-		error = -EIO;
-	}
-	return error;
-}
-
-static int run_survivors(const struct command *command, const struct request *request,
-			 struct fault *fault)
+static int run_survivors(const struct command *command,
+			 const struct trace_request *request, struct fault *fault)
 {
 	struct survivors_request wanted = {
-		.frontend = verb_frontend(),
+		.frontend = request->frontend,
 		.for_ns = request->for_ns,
 		.period_ns = request->survivors_ns,
 		.stack_bytes = request->stack_bytes,
@@ -619,27 +160,27 @@ static int run_survivors(const struct command *command, const struct request *re
 	return trace_survivors(&wanted, fault);
 }
 
+static int trace(const struct command *command, struct trace_request *request,
+		 int *status, struct fault *fault)
+{
+	request->frontend = verb_frontend();
+	return request->survivors_ns ? run_survivors(command, request, fault)
+				     : trace_run(request, status, fault);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request = {0};
-	struct session *session = NULL;
+	struct trace_request request = {0};
 	struct parsed parsed = {0};
 	struct fault fault;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);
 	int status = EXIT_DONE;
 
-	if (!error && parsed.help) {
+	if (!error && parsed.help)
 		help_command(stdout, command);
-	} else if (!error && request.survivors_ns) {
-		error = run_survivors(command, &request, &fault);
-	} else if (!error) {
-		session = calloc(1, sizeof(*session));
-		error = session ? run_session(session, &request, &fault)
-				: out_of_memory(&fault);
-		status = session ? session->status : EXIT_FAILED;
-	}
+	else if (!error)
+		error = trace(command, &request, &status, &fault);
 	free(request.pids.pid);
 	name_list_free(&request.names);
-	free(session);
 	return error ? verb_failed(command, &fault) : status;
 }
