@@ -280,8 +280,8 @@ static enum sample_status status_of(const struct totals *totals, bool misses,
 }
 
 /* mp_'s figures: of the first glibc where there are several. */
-static void set_par(struct heap *heap, struct figures *fig, uint64_t *mmaps,
-		    uint64_t *mmapped_bytes)
+void heap_set_par(const struct heap *heap, struct figures *fig, uint64_t *mmaps,
+		  uint64_t *mmapped_bytes)
 {
 	*mmaps = *mmapped_bytes = 0;
 	for (unsigned i = 0; i < heap->instance_count; i++) {
@@ -297,8 +297,8 @@ static void set_par(struct heap *heap, struct figures *fig, uint64_t *mmaps,
 		   most(heap->par[0].thp_page_bytes, heap->par[0].huge_page_bytes));
 }
 
-static void set_mapped(struct heap *heap, struct figures *fig, uint64_t mmaps,
-		       uint64_t mmapped_bytes)
+void heap_set_mapped(struct heap *heap, struct figures *fig, uint64_t mmaps,
+		     uint64_t mmapped_bytes)
 {
 	if (heap->mmapped_exact)
 		figure_set(fig, FIG_MMAPPED_RESIDENT_BYTES, heap->mmapped_resident_bytes);
@@ -368,7 +368,7 @@ static void quick_figures(struct heap *heap, struct sample *sample)
 		largest = most(largest, most(work->quick_bytes, work->quick_top_bytes));
 		has_all &= work->has_quick;
 	}
-	set_par(heap, &sample->fig, &mmaps, &mmapped_bytes);
+	heap_set_par(heap, &sample->fig, &mmaps, &mmapped_bytes);
 	figure_set(&sample->fig, FIG_SYSTEM_BYTES, system);
 	if (!has_all)
 		return;
@@ -391,11 +391,11 @@ static void walked_figures(struct heap *heap, struct sample *sample)
 		add_totals(&sum, &one);
 	}
 	sum.in_doubt_bytes += heap->tcache.in_doubt_bytes;
-	set_par(heap, &sample->fig, &mmaps, &mmapped_bytes);
+	heap_set_par(heap, &sample->fig, &mmaps, &mmapped_bytes);
 	set_heap(&sample->fig, &sum);
 	set_live(&sample->fig, &sum, &heap->tcache, heap->options.unusable_for_bytes);
 	set_mallinfo2(&sample->fig, &sum, heap->arena_count, mmaps, mmapped_bytes);
-	set_mapped(heap, &sample->fig, mmaps, mmapped_bytes);
+	heap_set_mapped(heap, &sample->fig, mmaps, mmapped_bytes);
 	miss_unread(heap, &sum);
 	sum.skew_bytes = heap->skew_bytes;
 	is_torn = is_skewed(&sum, &heap->tcache, sum.system_bytes + mmapped_bytes);

@@ -2,7 +2,9 @@
 
 #include "base/sort.h"
 #include "base/take.h"
+#include "base/clock.h"
 #include "glibc/parts.h"
+#include "glibc/sampled.h"
 #include "glibc/survey.h"
 
 #include <errno.h>
@@ -21,6 +23,7 @@ enum {
 	LINKS_SPARE = 128,
 	LINKS_FACTOR = 4,
 	TCACHE_ATTEMPTS = 3,
+	HUGE_LOOK_NS = 12000, /* at the pages of 2 MB */
 };
 
 void heap_miss(struct heap *heap, const char *format, ...)
@@ -274,6 +277,8 @@ static int take_room(struct heap *heap)
 	if (!heap->tcaches.address || !heap->cached.chunk || !heap->seed ||
 	    !heap->walks || !heap->places || !heap->window)
 		return -ENOMEM;
+	if (heap->options.budget_ns && sampler_new(&heap->sampler, heap))
+		return -ENOMEM;
 	return walk_pool_new(&heap->pool, heap->memory, heap->pages,
 			     heap->options.threads);
 }
@@ -330,6 +335,7 @@ void heap_free(struct heap *heap)
 	if (!heap)
 		return;
 	survey_free(heap->survey);
+	sampler_free(heap->sampler);
 	walk_pool_free(heap->pool);
 	chain_reader_free(heap->chains);
 	pages_free(heap->pages);
@@ -590,6 +596,69 @@ int heap_look(struct heap *heap, struct fault *fault)
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }
 
+/* Mmapped chunks are found where a look at all their pages is within the budget. A main
+ * arena in mapped stretches would have to be walked to be found. */
+static bool find_some_mapped(struct heap *heap, const struct regions *regions)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		if (heap->arena[i].used && heap->arena[i].is_main &&
+		    !arena_is_contiguous(&heap->arena[i]) &&
+		    heap->work[i].area_bytes < arena_system_bytes(&heap->arena[i])) {
+			heap->work[i].lacks = true;
+			return false;
+		}
+	for (unsigned i = 0; i < heap->instance_count; i++)
+		bytes += heap->par[i].mmapped_bytes;
+	if ((int64_t)(bytes >> 21) * HUGE_LOOK_NS > heap->options.budget_ns / 8)
+		return false;
+	heap_find_mapped(heap, regions);
+	return true;
+}
+
+/* By the sampler, which looks at few places far apart: flags of pages are learned a few
+ * at a time for it. */
+static int read_sampled(struct heap *heap, const struct regions *regions,
+			struct sample *sample)
+{
+	struct sampled_rest rest = {0};
+	int error;
+
+	pages_narrow(heap->pages);
+	begin_arenas(heap, regions);
+	error = heap_find_stretches(heap, regions);
+	if (!error)
+		error = sampler_read(heap->sampler, heap, heap->options.budget_ns);
+	if (!error) {
+		heap_index_stretches(heap);
+		rest.lost_caches = sampler_find_caches(heap->sampler, heap, regions,
+						       heap->options.budget_ns);
+		error = read_tcaches(heap);
+	}
+	pages_widen(heap->pages);
+	if (!error)
+		rest.has_mapped = find_some_mapped(heap, regions);
+	if (!error)
+		sampled_figures(heap, heap->sampler, &rest, sample);
+	return error;
+}
+
+static int read_whole(struct heap *heap, const struct regions *regions,
+		      struct sample *sample)
+{
+	int64_t start_ns = clock_process_ns();
+	int error = walk_heap(heap, regions, sample);
+
+	if (error)
+		return error;
+	heap_figures(heap, sample);
+	heap->has_walked = true;
+	if (heap->sampler)
+		sampler_note_walk(heap->sampler, heap, clock_process_ns() - start_ns);
+	return 0;
+}
+
 int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
 	      struct fault *fault)
 {
@@ -600,17 +669,23 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 		return fault_set(fault, EXIT_FAILED, -ENOSPC,
 				 "there is no memory left for the rows of %u arenas",
 				 heap->arena_count);
+	heap->is_estimated = heap->sampler && sampler_pays(heap->sampler, heap,
+							   heap->options.budget_ns);
 	if (heap->options.quick) {
 		memset(heap->work, 0, heap->arena_count * sizeof(*heap->work));
 		heap_read_quick(heap);
+		heap_figures(heap, sample);
+	} else if (heap->is_estimated) {
+		error = read_sampled(heap, regions, sample);
 	} else {
-		error = walk_heap(heap, regions, sample);
+		error = read_whole(heap, regions, sample);
 	}
-	if (error)
-		return heap_cannot_read(heap, error, fault);
-	heap_figures(heap, sample);
-	heap->has_walked = !heap->options.quick;
-	return 0;
+	return error ? heap_cannot_read(heap, error, fault) : 0;
+}
+
+bool heap_is_estimated(const struct heap *heap)
+{
+	return heap->is_estimated;
 }
 
 uint64_t heap_swapped_in(struct heap *heap)

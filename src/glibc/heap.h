@@ -23,6 +23,10 @@ struct heap_options {
 	bool swap_in; /* read them all the same, which swaps them in */
 	unsigned threads;
 	uint64_t unusable_for_bytes;
+	/* What a reading may cost, in processor time: a heap for which that is not enough
+	 * is estimated from a random sample. 0: it is always read whole. */
+	int64_t budget_ns;
+	unsigned cells_least; /* that are drawn, whatever that costs; for tests */
 };
 
 struct heap;
@@ -58,6 +62,9 @@ bool heap_is_locked(const struct heap *heap);
  * got the room for all arenas that this heap has: then it gets it. */
 int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
 	      struct fault *fault);
+
+/* Whether the last heap_read was a random sample. */
+bool heap_is_estimated(const struct heap *heap);
 
 /* Go on after heap_look in place of heap_read: what lies where in one arena, and what
  * pins free memory in one or all. 0, or -errno and FAULT; -ENOENT when there is no such

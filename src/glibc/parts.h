@@ -91,8 +91,10 @@ struct heap {
 
 	struct chain_reader *chains;
 	uint8_t *window;
-	struct survey *survey; /* null unless options.survey */
-	bool has_walked;       /* what the last reading found is there to be looked at */
+	struct survey *survey;	 /* null unless options.survey */
+	struct sampler *sampler; /* null unless options.budget_ns */
+	bool is_estimated;	 /* the last reading was a sample */
+	bool has_walked; /* what the last reading found is there to be looked at */
 	struct mapped_place *places;
 	unsigned place_count;
 	unsigned place_capacity;
@@ -123,6 +125,9 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions);
 int heap_walk_stretches(struct heap *heap);
 void heap_find_mapped(struct heap *heap, const struct regions *regions);
 
+/* Makes heap_owner know all stretches that are listed. */
+void heap_index_stretches(struct heap *heap);
+
 /* The last chunk of AREA up to ADDR at which a walk can begin. */
 uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,
 			  const struct walk_area *area, uint64_t addr);
@@ -152,5 +157,13 @@ void heap_list_fastbins(struct heap *heap);
 
 /* figures.c: turns what was read into the sample. */
 void heap_figures(struct heap *heap, struct sample *sample);
+
+/* Sets mp_'s figures: of the first glibc where there are several. */
+void heap_set_par(const struct heap *heap, struct figures *fig, uint64_t *mmaps,
+		  uint64_t *mmapped_bytes);
+
+/* Sets what is resident of mmapped chunks, or misses them. */
+void heap_set_mapped(struct heap *heap, struct figures *fig, uint64_t mmaps,
+		     uint64_t mmapped_bytes);
 
 #endif

@@ -469,7 +469,7 @@ static uint64_t area_key(uint64_t addr, unsigned index)
 }
 
 /* Makes heap_owner know all stretches found so far. */
-static void index_areas(struct heap *heap)
+void heap_index_stretches(struct heap *heap)
 {
 	for (unsigned i = 0; i < heap->area_count; i++)
 		heap->area_key[i] = area_key(heap->area[i].area.start, i);
@@ -528,7 +528,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		.context = heap,
 	};
 
-	index_areas(heap);
+	heap_index_stretches(heap);
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].is_main) {
 			main_arena[heap->arena[i].instance] = i;
@@ -539,7 +539,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		search.wanted_bytes += heap->par[i].mmapped_bytes;
 	}
 	mapped_find(&search);
-	index_areas(heap);
+	heap_index_stretches(heap);
 	for (unsigned i = 0; i < heap->instance_count; i++)
 		if (part[i].wanted_bytes) {
 			heap->work[main_arena[i]].lacks = true;

@@ -111,6 +111,63 @@ void figures_derive(struct figures *fig)
 			figure_set_ratio(fig, f, ratio);
 }
 
+/* 1 and up; 0: never estimated. */
+static const uint8_t range_place[FIG_COUNT] = {
+	[FIG_LIVE_RESIDENT_BYTES] = 1,
+	[FIG_TRIMMABLE_BYTES] = 2,
+	[FIG_PINNED_BYTES] = 3,
+	[FIG_RETAINED_BYTES] = 4,
+	[FIG_MMAPPED_RESIDENT_BYTES] = 5,
+	[FIG_OTHER_RESIDENT_BYTES] = 6,
+	[FIG_LIVE_BYTES] = 7,
+	[FIG_FREE_BYTES] = 8,
+	[FIG_FREE_RESIDENT_BYTES] = 9,
+	[FIG_FREE_CHUNKS] = 10,
+	[FIG_FAST_CHUNKS] = 11,
+	[FIG_FAST_BYTES] = 12,
+	[FIG_TCACHE_CHUNKS] = 13,
+	[FIG_TCACHE_BYTES] = 14,
+	[FIG_FRAG] = 15,
+	[FIG_UNUSABLE] = 16,
+	[FIG_SLACK] = 17,
+	[FIG_ALLOCATOR_RESIDENT_BYTES] = 18,
+};
+
+bool figure_can_be_estimated(enum figure f)
+{
+	return range_place[f] != 0;
+}
+
+double figure_number(const struct figures *fig, enum figure f)
+{
+	return figure_info[f].unit == UNIT_RATIO ? fig->v[f].d : (double)fig->v[f].u;
+}
+
+void figure_set_range(struct figures *fig, enum figure f, double low, double high)
+{
+	double number = figure_number(fig, f);
+	unsigned place = range_place[f] - 1U;
+
+	fig->reach[place] = (struct figure_reach){
+		.below = low < number ? (float)(number - low) : 0,
+		.above = high > number ? (float)(high - number) : 0,
+	};
+	fig->estimated |= UINT32_C(1) << place;
+}
+
+bool figure_range(const struct figures *fig, enum figure f, double *low, double *high)
+{
+	unsigned place = range_place[f] - 1U;
+	bool is_estimated = range_place[f] && fig->estimated >> place & 1;
+
+	*low = *high = figure_number(fig, f);
+	if (!is_estimated)
+		return false;
+	*low -= (double)fig->reach[place].below;
+	*high += (double)fig->reach[place].above;
+	return true;
+}
+
 /* The sample, its rows, their bins and its classes lie in one block, in this order. */
 struct sample *sample_new(unsigned arenas, bool with_bins)
 {
@@ -365,6 +422,7 @@ const char *sample_status_name(enum sample_status status)
 		[STATUS_COMPLETE] = "complete",
 		[STATUS_TORN] = "torn",
 		[STATUS_PARTIAL] = "partial",
+		[STATUS_ESTIMATED] = "estimated",
 	};
 
 	return names[status];

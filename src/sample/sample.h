@@ -67,10 +67,21 @@ union figure_value {
 	double d;
 };
 
+enum { FIGURE_RANGES = 18 }; /* figures that a random sample of the heap can estimate */
+
+/* How far below and above the estimate the 95% interval reaches. */
+struct figure_reach {
+	float below;
+	float above;
+};
+
 /* A set of figures. A figure whose bit in HAVE is clear could not be had: it is absent,
- * and its value must not be read. */
+ * and its value must not be read. One whose bit in ESTIMATED is set (by its place among
+ * those that can be) has a REACH. */
 struct figures {
 	uint64_t have[(FIG_COUNT + 63) / 64];
+	uint32_t estimated;
+	struct figure_reach reach[FIGURE_RANGES];
 	union figure_value v[FIG_COUNT];
 };
 
@@ -85,6 +96,7 @@ enum sample_status {
 	STATUS_TORN,	 /* the target changed under the reader: FIG_IN_DOUBT_BYTES,
 			  * FIG_SKEW_BYTES */
 	STATUS_PARTIAL,	 /* MISSING says what */
+	STATUS_ESTIMATED, /* of a random sample: some figures have an interval */
 };
 
 /* One bin of an arena, as malloc_info reports it; bytes are chunk sizes. */
@@ -211,12 +223,25 @@ static inline void figures_clear(struct figures *fig)
 {
 	for (unsigned i = 0; i < sizeof(fig->have) / sizeof(fig->have[0]); i++)
 		fig->have[i] = 0;
+	fig->estimated = 0;
 }
 
 static inline void figure_drop(struct figures *fig, enum figure f)
 {
 	fig->have[f / 64] &= ~(UINT64_C(1) << f % 64);
 }
+
+/* Whether figure F can be estimated. */
+bool figure_can_be_estimated(enum figure f);
+
+/* Says of F, which FIG has and which can be estimated, that it is, and that the truth is
+ * from LOW to HIGH with 95% confidence. */
+void figure_set_range(struct figures *fig, enum figure f, double low, double high);
+
+/* The value of F, which FIG has; and where it can be: from LOW to HIGH, which are the
+ * value itself unless it was estimated. Whether it was. */
+double figure_number(const struct figures *fig, enum figure f);
+bool figure_range(const struct figures *fig, enum figure f, double *low, double *high);
 
 /* Sets the figures that have a formula from those that FIG has. */
 void figures_derive(struct figures *fig);

@@ -151,6 +151,7 @@ static int open_reader(struct source *source, struct fault *fault)
 		.threads = source->options.threads ? source->options.threads : 1,
 		.unusable_for_bytes =
 			unusable_for ? unusable_for : DEFAULT_UNUSABLE_FOR_BYTES,
+		.budget_ns = source->options.quick ? 0 : source->options.budget_ns,
 	};
 	enum pagemap_method method;
 	struct attached attached = {0};
@@ -255,7 +256,7 @@ static int set_rest(struct source *source, struct sample *sample, struct fault *
 	uint64_t bytes;
 	int error;
 
-	if (!state->scans) {
+	if (!state->scans || heap_is_estimated(state->heap)) {
 		rest_set_remainder(&sample->fig);
 		return 0;
 	}
@@ -278,8 +279,10 @@ static int read_rest(struct source *source, struct sample *sample, struct fault 
 
 	if (!error)
 		error = heap_read(state->heap, &state->regions, sample, fault);
+	/* The exact figures of the kernel cost a walk over all page tables. */
 	if (!error)
-		error = source_usage(source, sample, fault);
+		error = source_usage_by(source, sample,
+					quick || heap_is_estimated(state->heap), fault);
 	if (error)
 		return error;
 	if (source->options.swap_in)

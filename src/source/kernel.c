@@ -14,8 +14,13 @@ int source_unreadable(const struct source *source, const char *name, int error,
 
 int source_usage(struct source *source, struct sample *sample, struct fault *fault)
 {
+	return source_usage_by(source, sample, source->options.quick, fault);
+}
+
+int source_usage_by(struct source *source, struct sample *sample, bool quick,
+		    struct fault *fault)
+{
 	struct usage usage;
-	bool quick = source->options.quick;
 	int error = quick ? usage_quick(&source->process, &usage)
 			  : usage_exact(&source->process, &usage);
 

@@ -118,10 +118,36 @@ bool rest_set(const struct rest *rest, struct figures *fig, uint64_t bytes)
 	return skew > sample_skew_limit(rss);
 }
 
+/* How far estimated parts may be off, together: what is taken from one for the other
+ * leaves the sum, so that this is more than it is. */
+static bool sum_reach(const struct figures *fig, double *below, double *above)
+{
+	static const enum figure parts[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_MMAPPED_RESIDENT_BYTES};
+	bool is_estimated = false;
+
+	*below = *above = 0;
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		double low, high, value = figure_number(fig, parts[i]);
+
+		is_estimated |= figure_range(fig, parts[i], &low, &high);
+		*below += value - low;
+		*above += high - value;
+	}
+	return is_estimated;
+}
+
 void rest_set_remainder(struct figures *fig)
 {
+	double below, above, rest;
 	uint64_t sum;
 
-	if (sum_parts(fig, &sum) && sum <= fig->v[FIG_RSS_BYTES].u)
-		figure_set(fig, FIG_OTHER_RESIDENT_BYTES, fig->v[FIG_RSS_BYTES].u - sum);
+	if (!sum_parts(fig, &sum) || sum > fig->v[FIG_RSS_BYTES].u)
+		return;
+	figure_set(fig, FIG_OTHER_RESIDENT_BYTES, fig->v[FIG_RSS_BYTES].u - sum);
+	rest = figure_number(fig, FIG_OTHER_RESIDENT_BYTES);
+	if (sum_reach(fig, &below, &above))
+		figure_set_range(fig, FIG_OTHER_RESIDENT_BYTES,
+				 rest > above ? rest - above : 0, rest + below);
 }

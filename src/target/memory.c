@@ -46,6 +46,12 @@ void pages_narrow(struct pages *pages)
 	pages_forget(pages);
 }
 
+void pages_widen(struct pages *pages)
+{
+	pages->block_bits = WIDE_BITS;
+	pages_forget(pages);
+}
+
 void pages_free(struct pages *pages)
 {
 	free(pages);

@@ -45,6 +45,9 @@ void pages_free(struct pages *pages);
 /* Learns flags a few pages at a time from now on: quicker where reads lie far apart. */
 void pages_narrow(struct pages *pages);
 
+/* Undoes that. */
+void pages_widen(struct pages *pages);
+
 /* Forgets all flags: a new reading begins. */
 void pages_forget(struct pages *pages);
 

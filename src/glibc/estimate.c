@@ -1,0 +1,156 @@
+#include "glibc/estimate.h"
+
+#include <math.h>
+#include <stddef.h>
+
+/* Of none in N drawn, 3 in N of all is the most that there is (95%). */
+#define RULE_OF_THREE 3.0
+
+/* Where few strata hold all there is their number is the uncertainty, and it is as of
+ * Poisson: the logarithm's interval with these is the exact one from one hit on. */
+#define HITS	      2.0
+#define FREEDOM_LEAST 3.0
+
+enum { T_TABLE = 30 };
+
+double estimate_t(double freedom)
+{
+	static const double table[T_TABLE + 1] = {
+		12.706, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365,
+		2.306,	2.262,	2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+		2.120,	2.110,	2.101, 2.093, 2.086, 2.080, 2.074, 2.069,
+		2.064,	2.060,	2.056, 2.052, 2.048, 2.045, 2.042};
+	int below = (int)freedom;
+
+	if (freedom < 1)
+		return table[1];
+	if (freedom >= T_TABLE)
+		return 1.960 + 2.46 / freedom;
+	return table[below] + (freedom - below) * (table[below + 1] - table[below]);
+}
+
+static double weigh(const struct estimate_weights *weights,
+		    const struct estimate_cell *cell)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < ESTIMATE_SUMS; i++)
+		sum += weights->of[i] * (double)cell->sum[i];
+	return sum;
+}
+
+/* Mean and variance of the drawn cells of one stratum. */
+static void measure(const struct estimate_cell *cell, uint32_t drawn,
+		    const struct estimate_weights *weights, double *mean,
+		    double *variance)
+{
+	double squares = 0;
+
+	*mean = *variance = 0;
+	for (uint32_t i = 0; i < drawn; i++) {
+		double y = weigh(weights, &cell[i]), from = y - *mean;
+
+		*mean += from / (i + 1);
+		squares += from * (y - *mean);
+	}
+	if (drawn > 1)
+		*variance = squares / (drawn - 1);
+}
+
+struct estimate estimate_total(const struct estimate_draw *draw, int group,
+			       const struct estimate_weights *weights)
+{
+	struct estimate estimate = {0};
+	double variance = 0, quarters = 0, unsure = 0;
+
+	for (uint32_t i = 0; i < draw->strata; i++) {
+		const struct estimate_stratum *stratum = &draw->stratum[i];
+		double cells = (double)stratum->cells, mean, spread, part;
+
+		if (!stratum->drawn ||
+		    (group != ESTIMATE_ALL && stratum->group != (uint32_t)group))
+			continue;
+		measure(&draw->cell[stratum->first], stratum->drawn, weights, &mean,
+			&spread);
+		estimate.total += cells * mean;
+		if (stratum->drawn >= stratum->cells)
+			continue;
+		unsure += cells;
+		estimate.drawn += stratum->drawn;
+		part = cells * (cells - stratum->drawn) * spread / stratum->drawn;
+		variance += part;
+		if (stratum->drawn > 1)
+			quarters += part * part / (stratum->drawn - 1);
+	}
+	estimate.deviation = sqrt(variance);
+	estimate.freedom = quarters > 0 ? variance * variance / quarters : 0;
+	estimate.share = unsure > 0 ? estimate.drawn / unsure : 1;
+	return estimate;
+}
+
+/* Nothing differed: what could have been missed. */
+static struct range missed(const struct estimate *estimate, double cell_most)
+{
+	double most = estimate->drawn ? RULE_OF_THREE * cell_most / estimate->share : 0;
+	double low = estimate->total - most;
+
+	return (struct range){low > 0 ? low : 0, estimate->total, estimate->total + most};
+}
+
+struct range estimate_positive(const struct estimate *estimate, double cell_most)
+{
+	double ratio, spread;
+
+	if (estimate->deviation <= 0 || estimate->total <= 0)
+		return missed(estimate, cell_most);
+	ratio = estimate->deviation / estimate->total;
+	spread = exp(estimate_t(HITS * estimate->freedom + FREEDOM_LEAST) *
+		     sqrt(log1p(ratio * ratio)));
+	return (struct range){estimate->total / spread, estimate->total,
+			      estimate->total * spread};
+}
+
+struct range estimate_symmetric(const struct estimate *estimate)
+{
+	double half = estimate->deviation > 0
+			      ? estimate_t(estimate->freedom) * estimate->deviation
+			      : 0;
+
+	return (struct range){estimate->total - half, estimate->total,
+			      estimate->total + half};
+}
+
+uint64_t estimate_random(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+uint64_t estimate_below(uint64_t *state, uint64_t below)
+{
+	return (uint64_t)((unsigned __int128)estimate_random(state) * below >> 64);
+}
+
+/* Floyd's way: a number that is taken already stands for the last one. */
+void estimate_draw_numbers(uint64_t *state, uint64_t from, uint64_t cells, uint32_t drawn,
+			   uint64_t *number)
+{
+	for (uint32_t i = 0; i < drawn; i++) {
+		uint64_t last = cells - drawn + i;
+		uint64_t one = estimate_below(state, last + 1);
+		uint32_t at = 0;
+
+		while (at < i && number[at] < from + one)
+			at++;
+		if (at < i && number[at] == from + one) {
+			one = last;
+			at = i;
+		}
+		for (uint32_t k = i; k > at; k--)
+			number[k] = number[k - 1];
+		number[at] = from + one;
+	}
+}

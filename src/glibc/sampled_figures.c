@@ -1,0 +1,594 @@
+/* sampled_figures.c: the figures of a reading at a bounded cost: what is known for sure,
+ * and to it or from it the totals of the drawn cells, each with its interval. */
+#include "glibc/caches.h"
+#include "glibc/sampled.h"
+
+#include <string.h>
+
+/* The most that one cell can hold of something that none of the drawn cells had. */
+#define CELL_BYTES  ((double)SAMPLED_CELL)
+#define CELL_CHUNKS 16.0
+#define PAGE_BYTES  4096.0
+
+/* Of one arena or all of them: what is known for sure. */
+struct sure {
+	uint64_t system_bytes;
+	uint64_t chunks, bytes;		  /* binned */
+	uint64_t fast_chunks, fast_bytes; /* of fastbins */
+	uint64_t top_bytes, main_top_bytes;
+	uint64_t unusable_bytes;
+	uint64_t trimmable_bytes, pinned_bytes, retained_bytes;
+	uint64_t cell_bytes; /* that are drawn from */
+	uint64_t own_bytes, fence_bytes;
+	uint64_t largest_free_bytes, largest_hole_bytes;
+	uint64_t attached_threads;
+	bool has_largest;
+	bool has_fast;	 /* chunks of fastbins in cells, too */
+	bool has_binned; /* or binned ones */
+	bool has_dark;	 /* or large ones that no list told of */
+	bool has_pages;	 /* or pages of known ones */
+	bool has_pieces; /* large free chunks of which parts are drawn */
+	bool lacks;
+	uint64_t swapped_bytes;
+	uint64_t tops_near_fast; /* tops of arenas that have fastbin chunks */
+};
+
+/* A figure that is SURE and what the cells say of SUMS, or SURE less that. */
+struct linear {
+	enum figure figure;
+	double sure;
+	bool is_less;
+	struct estimate_weights weights;
+	double cell_most;
+};
+
+static const struct estimate_weights free_bytes_of = {
+	.of = {[SUM_BYTES] = 1, [SUM_FAST_BYTES] = 1}};
+
+static const struct estimate_weights free_resident_of = {
+	.of = {[SUM_TRIMMABLE_BYTES] = 1,
+	       [SUM_PINNED_BYTES] = 1,
+	       [SUM_RETAINED_BYTES] = 1}};
+
+static double most(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+/* All cells are known, or none of them can hold any. */
+static bool is_sure(const struct estimate *estimate, double cell_most)
+{
+	return !estimate->drawn || (estimate->deviation <= 0 && cell_most <= 0);
+}
+
+static void set_linear(struct figures *fig, const struct estimate_draw *draw, int group,
+		       const struct linear *linear)
+{
+	struct estimate estimate = estimate_total(draw, group, &linear->weights);
+	struct range range = estimate_positive(&estimate, linear->cell_most);
+	double value = linear->sure + range.value, low = linear->sure + range.low,
+	       high = linear->sure + range.high;
+
+	if (linear->is_less) {
+		value = linear->sure - range.value;
+		low = linear->sure - range.high;
+		high = linear->sure - range.low;
+	}
+	figure_set(fig, linear->figure, (uint64_t)(most(value, 0) + 0.5));
+	if (!is_sure(&estimate, linear->cell_most))
+		figure_set_range(fig, linear->figure, most(low, 0), most(high, 0));
+}
+
+/* ---- what is sure ---- */
+
+static void arena_sure(const struct heap *heap, const struct sampler *sampler, unsigned i,
+		       struct sure *sure)
+{
+	const struct sampled_arena *arena = sampler_arena(sampler, i);
+	const struct known_arena *known = &arena->known;
+	uint64_t large_fast = 0;
+
+	for (uint64_t k = 0; k < GLIBC_FASTBINS; k++)
+		if (known->fast_bin[k])
+			large_fast = GLIBC_MIN_CHUNK + GLIBC_ALIGN * k;
+	*sure = (struct sure){
+		.system_bytes = arena_system_bytes(&heap->arena[i]),
+		.chunks = known->chunks,
+		.bytes = known->bytes,
+		.fast_chunks = known->fast_chunks,
+		.fast_bytes = known->fast_bytes,
+		.top_bytes = arena->top,
+		.main_top_bytes = heap->arena[i].is_main ? arena->top : 0,
+		.unusable_bytes = arena->unusable,
+		.trimmable_bytes = arena->trimmable,
+		.pinned_bytes = arena->pinned + known->fast_bytes,
+		.retained_bytes = arena->retained,
+		.cell_bytes = arena->cell_bytes,
+		.own_bytes = heap->work[i].own_resident_bytes + arena->fences,
+		.fence_bytes = arena->fences,
+		.largest_hole_bytes = known->largest_bytes > large_fast
+					      ? known->largest_bytes
+					      : large_fast,
+		.attached_threads = arena_attached_threads(&heap->arena[i]),
+		.has_largest = known->has_largest,
+		.has_fast = known->fast_open != 0,
+		.has_binned = known->open_bin != 0,
+		.has_dark = !known->has_unsorted,
+		.has_pages = arena->pages,
+		.has_pieces = arena->pieces,
+		.lacks = arena->lacks || arena->spoilt || heap->work[i].lacks,
+		.swapped_bytes = arena->swapped,
+		.tops_near_fast = known->fast_chunks != 0,
+	};
+	sure->largest_free_bytes = sure->largest_hole_bytes > arena->top
+					   ? sure->largest_hole_bytes
+					   : arena->top;
+	if (arena->top < heap->options.unusable_for_bytes)
+		sure->unusable_bytes += arena->top;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void add_sure(struct sure *sum, const struct sure *one)
+{
+	sum->system_bytes += one->system_bytes;
+	sum->chunks += one->chunks;
+	sum->bytes += one->bytes;
+	sum->fast_chunks += one->fast_chunks;
+	sum->fast_bytes += one->fast_bytes;
+	sum->top_bytes += one->top_bytes;
+	sum->main_top_bytes += one->main_top_bytes;
+	sum->unusable_bytes += one->unusable_bytes;
+	sum->trimmable_bytes += one->trimmable_bytes;
+	sum->pinned_bytes += one->pinned_bytes;
+	sum->retained_bytes += one->retained_bytes;
+	sum->cell_bytes += one->cell_bytes;
+	sum->own_bytes += one->own_bytes;
+	sum->fence_bytes += one->fence_bytes;
+	sum->attached_threads += one->attached_threads;
+	sum->tops_near_fast += one->tops_near_fast;
+	sum->swapped_bytes += one->swapped_bytes;
+	sum->largest_free_bytes =
+		larger(sum->largest_free_bytes, one->largest_free_bytes);
+	sum->largest_hole_bytes =
+		larger(sum->largest_hole_bytes, one->largest_hole_bytes);
+	sum->has_largest &= one->has_largest;
+	sum->has_fast |= one->has_fast;
+	sum->has_binned |= one->has_binned;
+	sum->has_dark |= one->has_dark;
+	sum->has_pages |= one->has_pages;
+	sum->has_pieces |= one->has_pieces;
+	sum->lacks |= one->lacks;
+}
+
+/* ---- figures ---- */
+
+static void set_sure(struct figures *fig, const struct sure *sure)
+{
+	figure_set(fig, FIG_SYSTEM_BYTES, sure->system_bytes);
+	figure_set(fig, FIG_TOP_BYTES, sure->top_bytes);
+	figure_set(fig, FIG_ATTACHED_THREADS, sure->attached_threads);
+	figure_set(fig, FIG_ALLOCATOR_RESIDENT_BYTES, sure->own_bytes);
+	if (!sure->has_largest)
+		return;
+	figure_set(fig, FIG_LARGEST_FREE_BYTES, sure->largest_free_bytes);
+	figure_set(fig, FIG_LARGEST_HOLE_BYTES, sure->largest_hole_bytes);
+}
+
+static double total_of(const struct estimate_draw *draw, int group, enum estimate_sum sum)
+{
+	struct estimate_weights weights = {{0}};
+
+	weights.of[sum] = 1;
+	return estimate_total(draw, group, &weights).total;
+}
+
+/* Some of the fastbins' chunks in the cells may be none; and before a top they merge with
+ * it, so that a page more of that may be retained. */
+static void widen_fast(struct figures *fig, const struct estimate_draw *draw, int group,
+		       const struct sure *sure)
+{
+	static const enum figure figures[] = {FIG_FAST_CHUNKS, FIG_FAST_BYTES};
+	double chunks = total_of(draw, group, SUM_FAST_CHUNKS), low, high;
+	double loose = total_of(draw, group, SUM_LOOSE_CHUNKS);
+
+	for (unsigned i = 0; chunks > 0 && i < 2; i++)
+		if (figure_range(fig, figures[i], &low, &high))
+			figure_set_range(fig, figures[i], low * (1 - loose / chunks),
+					 high);
+	figure_range(fig, FIG_RETAINED_BYTES, &low, &high);
+	if (sure->tops_near_fast)
+		figure_set_range(fig, FIG_RETAINED_BYTES, low,
+				 high + (double)sure->tops_near_fast * PAGE_BYTES);
+}
+
+/* What of the heap is free, and where its pages are. */
+static void set_free(struct figures *fig, const struct estimate_draw *draw, int group,
+		     const struct sure *sure)
+{
+	bool has_free = sure->has_fast || sure->has_binned;
+	double chunks_most = has_free ? CELL_CHUNKS : 0;
+	double bytes_most = has_free ? CELL_BYTES : 0;
+	double page_most = sure->has_pieces		 ? SAMPLED_PIECE
+			   : has_free || sure->has_pages ? CELL_BYTES
+							 : 0;
+	const struct linear table[] = {
+		{FIG_FREE_BYTES,
+		 (double)(sure->bytes + sure->fast_bytes + sure->top_bytes), false,
+		 free_bytes_of, bytes_most},
+		{FIG_FREE_CHUNKS,
+		 (double)(sure->chunks + sure->fast_chunks),
+		 false,
+		 {.of = {[SUM_CHUNKS] = 1, [SUM_FAST_CHUNKS] = 1}},
+		 chunks_most},
+		{FIG_FAST_CHUNKS,
+		 (double)sure->fast_chunks,
+		 false,
+		 {.of = {[SUM_FAST_CHUNKS] = 1}},
+		 sure->has_fast ? CELL_CHUNKS : 0},
+		{FIG_FAST_BYTES,
+		 (double)sure->fast_bytes,
+		 false,
+		 {.of = {[SUM_FAST_BYTES] = 1}},
+		 sure->has_fast ? CELL_BYTES : 0},
+		{FIG_TRIMMABLE_BYTES,
+		 (double)sure->trimmable_bytes,
+		 false,
+		 {.of = {[SUM_TRIMMABLE_BYTES] = 1}},
+		 page_most},
+		{FIG_PINNED_BYTES,
+		 (double)sure->pinned_bytes,
+		 false,
+		 {.of = {[SUM_PINNED_BYTES] = 1}},
+		 page_most},
+		{FIG_RETAINED_BYTES,
+		 (double)sure->retained_bytes,
+		 false,
+		 {.of = {[SUM_RETAINED_BYTES] = 1}},
+		 sure->has_pieces ? page_most : 0},
+		{FIG_FREE_RESIDENT_BYTES,
+		 (double)(sure->trimmable_bytes + sure->pinned_bytes +
+			  sure->retained_bytes),
+		 false, free_resident_of, page_most},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		set_linear(fig, draw, group, &table[i]);
+	widen_fast(fig, draw, group, sure);
+}
+
+/* What the program holds, by what is left. */
+static void set_live(struct figures *fig, const struct estimate_draw *draw, int group,
+		     const struct sure *sure, uint64_t cached_bytes)
+{
+	const struct linear table[] = {
+		{FIG_LIVE_BYTES,
+		 (double)sure->system_bytes - (double)(sure->bytes + sure->fast_bytes +
+						       sure->top_bytes + cached_bytes),
+		 true, free_bytes_of,
+		 sure->has_fast || sure->has_binned ? CELL_BYTES : 0},
+		{FIG_LIVE_RESIDENT_BYTES,
+		 (double)sure->cell_bytes -
+			 (double)(sure->fence_bytes + sure->fast_bytes),
+		 true,
+		 {.of = {[SUM_ABSENT_BYTES] = 1,
+			 [SUM_TRIMMABLE_BYTES] = 1,
+			 [SUM_PINNED_BYTES] = 1,
+			 [SUM_RETAINED_BYTES] = 1}},
+		 CELL_BYTES},
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		set_linear(fig, draw, group, &table[i]);
+}
+
+static double clamp(double value, double low, double high)
+{
+	return value < low ? low : value > high ? high : value;
+}
+
+/* TOP / BOTTOM, of two linear figures of the cells. */
+struct ratio {
+	enum figure figure;
+	double top, bottom; /* what is sure of them */
+	struct estimate_weights of_top, of_bottom;
+};
+
+/* The total by which RATIO, whose value is VALUE, is wrong: linearised, a cell counts by
+ * how far its own ratio is from that. */
+static struct estimate ratio_error(const struct estimate_draw *draw, int group,
+				   const struct ratio *ratio, double value, double bottom)
+{
+	struct estimate_weights weights;
+
+	for (unsigned i = 0; i < ESTIMATE_SUMS; i++)
+		weights.of[i] =
+			(ratio->of_top.of[i] - value * ratio->of_bottom.of[i]) / bottom;
+	return estimate_total(draw, group, &weights);
+}
+
+/* By how much the total of WEIGHTS can be more than it seems when no drawn cell had any
+ * of it. */
+static double unseen(const struct estimate_draw *draw, int group,
+		     const struct estimate_weights *weights, double cell_most)
+{
+	struct estimate estimate = estimate_total(draw, group, weights);
+
+	if (estimate.deviation > 0)
+		return 0;
+	return estimate_positive(&estimate, cell_most).high - estimate.total;
+}
+
+static void set_share(struct figures *fig, const struct estimate_draw *draw, int group,
+		      const struct ratio *ratio, double cell_most)
+{
+	struct estimate upper = estimate_total(draw, group, &ratio->of_top);
+	struct estimate lower = estimate_total(draw, group, &ratio->of_bottom);
+	double bottom = ratio->bottom + lower.total, value;
+	struct estimate_weights smaller = ratio->of_top;
+	struct estimate error, part;
+	struct range range;
+	bool is_most;
+
+	if (bottom <= 0)
+		return;
+	value = clamp((ratio->top + upper.total) / bottom, 0, 1);
+	is_most = value > 0.5;
+	error = ratio_error(draw, group, ratio, value, bottom);
+	/* The smaller of the share and the rest cannot be negative, and may be of few. */
+	part = error;
+	part.total = is_most ? 1 - value : value;
+	range = estimate_positive(&part, 0);
+	for (unsigned i = 0; is_most && i < ESTIMATE_SUMS; i++)
+		smaller.of[i] = ratio->of_bottom.of[i] - ratio->of_top.of[i];
+	range.high += unseen(draw, group, &smaller, cell_most) / bottom;
+	figure_set_ratio(fig, ratio->figure, value);
+	if (!is_sure(&error, cell_most))
+		figure_set_range(fig, ratio->figure,
+				 clamp(is_most ? 1 - range.high : range.low, 0, 1),
+				 clamp(is_most ? 1 - range.low : range.high, 0, 1));
+}
+
+static void set_slack(struct figures *fig, const struct estimate_draw *draw, int group,
+		      const struct ratio *ratio)
+{
+	struct estimate upper = estimate_total(draw, group, &ratio->of_top);
+	struct estimate lower = estimate_total(draw, group, &ratio->of_bottom);
+	double bottom = ratio->bottom + lower.total, value;
+	struct estimate error;
+	struct range range;
+
+	if (bottom <= 0)
+		return;
+	value = (ratio->top + upper.total) / bottom;
+	error = ratio_error(draw, group, ratio, value, bottom);
+	error.total = value;
+	range = estimate_symmetric(&error);
+	range.low -= unseen(draw, group, &ratio->of_top, CELL_BYTES) / bottom;
+	figure_set_ratio(fig, FIG_SLACK, value);
+	if (!is_sure(&error, 1))
+		figure_set_range(fig, FIG_SLACK, most(range.low, 0), range.high);
+}
+
+static void set_frag(struct figures *fig, const struct sure *sure)
+{
+	double largest = (double)sure->largest_free_bytes, low, high;
+	bool is_estimated = figure_range(fig, FIG_FREE_BYTES, &low, &high);
+	double value = figure_number(fig, FIG_FREE_BYTES);
+
+	if (!sure->has_largest)
+		return;
+	figure_set_ratio(fig, FIG_FRAG, value > 0 ? clamp(1 - largest / value, 0, 1) : 0);
+	if (is_estimated)
+		figure_set_range(fig, FIG_FRAG,
+				 low > 0 ? clamp(1 - largest / low, 0, 1) : 0,
+				 high > 0 ? clamp(1 - largest / high, 0, 1) : 0);
+}
+
+static void set_shares(struct figures *fig, const struct estimate_draw *draw, int group,
+		       const struct sure *sure)
+{
+	const struct ratio unusable = {
+		.figure = FIG_UNUSABLE,
+		.top = (double)sure->unusable_bytes,
+		.bottom = (double)(sure->bytes + sure->fast_bytes + sure->top_bytes),
+		.of_top = {.of = {[SUM_UNUSABLE_BYTES] = 1}},
+		.of_bottom = free_bytes_of,
+	};
+
+	set_share(fig, draw, group, &unusable,
+		  sure->has_fast || sure->has_binned ? CELL_BYTES : 0);
+	set_frag(fig, sure);
+}
+
+static void set_heap_slack(struct figures *fig, const struct estimate_draw *draw,
+			   int group, const struct sure *sure, uint64_t cached_bytes)
+{
+	double free_bytes = (double)(sure->bytes + sure->fast_bytes + sure->top_bytes);
+	const struct ratio slack = {
+		.top = (double)(sure->cell_bytes + sure->trimmable_bytes +
+				sure->pinned_bytes + sure->retained_bytes) -
+		       (double)(sure->fence_bytes + sure->fast_bytes),
+		.bottom = (double)sure->system_bytes - free_bytes - (double)cached_bytes,
+		.of_top = {.of = {[SUM_ABSENT_BYTES] = -1}},
+		.of_bottom = {.of = {[SUM_BYTES] = -1, [SUM_FAST_BYTES] = -1}},
+	};
+
+	set_slack(fig, draw, group, &slack);
+}
+
+/* Large free chunks that no list told of may lie where no chunk was found. */
+static void widen_dark(struct figures *fig, const struct estimate_draw *draw, int group)
+{
+	static const enum figure more[] = {FIG_FREE_BYTES, FIG_FREE_RESIDENT_BYTES,
+					   FIG_TRIMMABLE_BYTES};
+	static const enum figure less[] = {FIG_LIVE_BYTES, FIG_LIVE_RESIDENT_BYTES};
+	const struct estimate_weights weights = {.of = {[SUM_DARK_BYTES] = 1}};
+	struct estimate estimate = estimate_total(draw, group, &weights);
+	double dark = estimate_positive(&estimate, CELL_BYTES).high, low, high;
+
+	for (unsigned i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		figure_range(fig, more[i], &low, &high);
+		figure_set_range(fig, more[i], low, high + dark);
+	}
+	for (unsigned i = 0; i < sizeof(less) / sizeof(*less); i++) {
+		if (!figure_has(fig, less[i]))
+			continue;
+		figure_range(fig, less[i], &low, &high);
+		figure_set_range(fig, less[i], most(low - dark, 0), high);
+	}
+	/* What of the ratios would be left is no figure any more. */
+	if (dark > 0.02 * figure_number(fig, FIG_SYSTEM_BYTES)) {
+		figure_drop(fig, FIG_UNUSABLE);
+		figure_drop(fig, FIG_SLACK);
+	}
+}
+
+static void drop_estimated(struct figures *fig)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (figure_can_be_estimated(f) && f != FIG_MMAPPED_RESIDENT_BYTES)
+			figure_drop(fig, f);
+	fig->estimated = 0;
+}
+
+/* What threads have in their caches: of LOST ones it is not known; each holds something
+ * from nothing to the most that there can be, and as much as the others on the average.
+ */
+struct cached {
+	const struct tcache_totals *totals;
+	uint64_t lost, found;
+	uint64_t most_bytes, most_chunks; /* of one; 0 bytes: there is no telling */
+};
+
+static double of_lost(const struct cached *cached, uint64_t of_found,
+		      uint64_t most_of_one)
+{
+	double mean = cached->found ? (double)of_found / (double)cached->found : 0;
+
+	return clamp(mean, 0, (double)most_of_one) * (double)cached->lost;
+}
+
+static void set_cached(struct figures *fig, const struct cached *cached,
+		       double lost_bytes)
+{
+	const struct tcache_totals *totals = cached->totals;
+	double lost_chunks = of_lost(cached, totals->chunks, cached->most_chunks);
+
+	figure_set(fig, FIG_TCACHE_CHUNKS, totals->chunks + (uint64_t)lost_chunks);
+	figure_set(fig, FIG_TCACHE_BYTES, totals->bytes + (uint64_t)lost_bytes);
+	if (!cached->lost)
+		return;
+	figure_set_range(fig, FIG_TCACHE_CHUNKS, (double)totals->chunks,
+			 (double)(totals->chunks + cached->lost * cached->most_chunks));
+	figure_set_range(fig, FIG_TCACHE_BYTES, (double)totals->bytes,
+			 (double)(totals->bytes + cached->lost * cached->most_bytes));
+}
+
+/* Figure F is less what is in lost caches, which may be LESS more or MORE less. */
+static void widen(struct figures *fig, enum figure f, double less, double more)
+{
+	double low, high;
+
+	figure_range(fig, f, &low, &high);
+	if (less > 0 || more > 0)
+		figure_set_range(fig, f, most(low - less, 0), high + more);
+}
+
+static void set_held(struct figures *fig, const struct estimate_draw *draw, int group,
+		     const struct sure *sure, const struct cached *cached)
+{
+	double lost = of_lost(cached, cached->totals->bytes, cached->most_bytes), less;
+	uint64_t bytes = cached->totals->bytes + (uint64_t)lost;
+	double live;
+
+	if (cached->lost && !cached->most_bytes)
+		return;
+	less = (double)(cached->lost * cached->most_bytes) - lost;
+	set_cached(fig, cached, lost);
+	set_live(fig, draw, group, sure, bytes);
+	set_heap_slack(fig, draw, group, sure, bytes);
+	widen(fig, FIG_LIVE_BYTES, less, lost);
+	live = figure_number(fig, FIG_LIVE_BYTES);
+	if (live > less && figure_has(fig, FIG_SLACK))
+		widen(fig, FIG_SLACK, fig->v[FIG_SLACK].d * lost / live,
+		      fig->v[FIG_SLACK].d * less / (live - less));
+}
+
+static void set_row(struct heap *heap, const struct sampler *sampler, int group,
+		    const struct sure *sure, const struct cached *cached,
+		    struct figures *fig)
+{
+	const struct estimate_draw *draw = sampler_draw(sampler);
+
+	set_sure(fig, sure);
+	set_free(fig, draw, group, sure);
+	figure_set(fig, FIG_UNUSABLE_FOR_BYTES, heap->options.unusable_for_bytes);
+	set_shares(fig, draw, group, sure);
+	if (cached)
+		set_held(fig, draw, group, sure, cached);
+	if (sure->has_dark)
+		widen_dark(fig, draw, group);
+	if (sure->lacks || sure->swapped_bytes)
+		drop_estimated(fig);
+}
+
+/* Which arena the chunks of a lost cache are of is not known. */
+static void set_arena(struct heap *heap, const struct sampler *sampler, unsigned i,
+		      const struct sure *sure, bool lost, struct sample *sample)
+{
+	struct arena_row *row = &sample->arena[i];
+	const struct cached cached = {.totals = &heap->tcache_by_arena[i]};
+	int group = sampler_group(sampler, i);
+
+	row->index = i;
+	row->addr = heap->arena[i].addr;
+	row->status =
+		sure->lacks || sure->swapped_bytes ? STATUS_PARTIAL : STATUS_ESTIMATED;
+	if (group != ESTIMATE_ALL)
+		set_row(heap, sampler, group, sure,
+			heap->options.arenas && !lost ? &cached : NULL, &row->fig);
+	else
+		set_sure(&row->fig, sure);
+}
+
+void sampled_figures(struct heap *heap, const struct sampler *sampler,
+		     const struct sampled_rest *rest, struct sample *sample)
+{
+	const struct cached cached = {
+		.totals = &heap->tcache,
+		.lost = rest->lost_caches,
+		.found = heap->tcaches.count,
+		.most_bytes = caches_most_bytes(heap),
+		.most_chunks = caches_most_chunks(heap),
+	};
+	struct sure sum = {.has_largest = true};
+	uint64_t mmaps, mmapped_bytes;
+
+	sample->arena_count = heap->arena_count;
+	for (unsigned i = 0; i < heap->arena_count; i++) {
+		struct sure one = {.has_largest = true};
+
+		if (heap->arena[i].used)
+			arena_sure(heap, sampler, i, &one);
+		set_arena(heap, sampler, i, &one, rest->lost_caches != 0, sample);
+		add_sure(&sum, &one);
+	}
+	heap_set_par(heap, &sample->fig, &mmaps, &mmapped_bytes);
+	if (rest->has_mapped)
+		heap_set_mapped(heap, &sample->fig, mmaps, mmapped_bytes);
+	set_row(heap, sampler, ESTIMATE_ALL, &sum, &cached, &sample->fig);
+	figure_set(&sample->fig, FIG_MALLINFO2_HBLKS, mmaps);
+	figure_set(&sample->fig, FIG_MALLINFO2_HBLKHD, mmapped_bytes);
+	figure_set(&sample->fig, FIG_MALLINFO2_ARENA, sum.system_bytes);
+	figure_set(&sample->fig, FIG_MALLINFO2_KEEPCOST, sum.main_top_bytes);
+	if (sum.swapped_bytes)
+		heap_miss(heap, "part of the heap is swapped out");
+	else if (sum.lacks)
+		heap_miss(heap, "the heap is none that a random sample can tell of");
+	sample->status = heap->missing[0] ? STATUS_PARTIAL : STATUS_ESTIMATED;
+	memcpy(sample->missing, heap->missing, sizeof(sample->missing));
+}
