@@ -1,8 +1,8 @@
 #include "glibc/heap.h"
 
+#include "base/clock.h"
 #include "base/sort.h"
 #include "base/take.h"
-#include "base/clock.h"
 #include "glibc/parts.h"
 #include "glibc/sampled.h"
 #include "glibc/survey.h"
@@ -626,6 +626,9 @@ static int read_sampled(struct heap *heap, const struct regions *regions,
 	int error;
 
 	pages_narrow(heap->pages);
+	/* Nothing is noted, and what is read one by one is not looked up. */
+	links_reset(heap->links);
+	links_sort(heap->links);
 	begin_arenas(heap, regions);
 	error = heap_find_stretches(heap, regions);
 	if (!error)
@@ -669,8 +672,8 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 		return fault_set(fault, EXIT_FAILED, -ENOSPC,
 				 "there is no memory left for the rows of %u arenas",
 				 heap->arena_count);
-	heap->is_estimated = heap->sampler && sampler_pays(heap->sampler, heap,
-							   heap->options.budget_ns);
+	heap->is_estimated = heap->sampler &&
+			     sampler_pays(heap->sampler, heap, heap->options.budget_ns);
 	if (heap->options.quick) {
 		memset(heap->work, 0, heap->arena_count * sizeof(*heap->work));
 		heap_read_quick(heap);

@@ -264,25 +264,29 @@ static void set_free(struct figures *fig, const struct estimate_draw *draw, int 
 static void set_live(struct figures *fig, const struct estimate_draw *draw, int group,
 		     const struct sure *sure, uint64_t cached_bytes)
 {
-	const struct linear table[] = {
-		{FIG_LIVE_BYTES,
-		 (double)sure->system_bytes - (double)(sure->bytes + sure->fast_bytes +
-						       sure->top_bytes + cached_bytes),
-		 true, free_bytes_of,
-		 sure->has_fast || sure->has_binned ? CELL_BYTES : 0},
-		{FIG_LIVE_RESIDENT_BYTES,
-		 (double)sure->cell_bytes -
-			 (double)(sure->fence_bytes + sure->fast_bytes),
-		 true,
-		 {.of = {[SUM_ABSENT_BYTES] = 1,
-			 [SUM_TRIMMABLE_BYTES] = 1,
-			 [SUM_PINNED_BYTES] = 1,
-			 [SUM_RETAINED_BYTES] = 1}},
-		 CELL_BYTES},
-	};
+	uint64_t not_live =
+		sure->bytes + sure->fast_bytes + sure->top_bytes + cached_bytes;
+	const struct linear live = {
+		FIG_LIVE_BYTES, (double)sure->system_bytes - (double)not_live, true,
+		free_bytes_of, sure->has_fast || sure->has_binned ? CELL_BYTES : 0};
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
-		set_linear(fig, draw, group, &table[i]);
+	set_linear(fig, draw, group, &live);
+}
+
+static void set_live_resident(struct figures *fig, const struct estimate_draw *draw,
+			      int group, const struct sure *sure)
+{
+	const struct linear resident = {
+		FIG_LIVE_RESIDENT_BYTES,
+		(double)sure->cell_bytes - (double)(sure->fence_bytes + sure->fast_bytes),
+		true,
+		{.of = {[SUM_ABSENT_BYTES] = 1,
+			[SUM_TRIMMABLE_BYTES] = 1,
+			[SUM_PINNED_BYTES] = 1,
+			[SUM_RETAINED_BYTES] = 1}},
+		CELL_BYTES};
+
+	set_linear(fig, draw, group, &resident);
 }
 
 static double clamp(double value, double low, double high)
@@ -527,6 +531,7 @@ static void set_row(struct heap *heap, const struct sampler *sampler, int group,
 	set_sure(fig, sure);
 	set_free(fig, draw, group, sure);
 	figure_set(fig, FIG_UNUSABLE_FOR_BYTES, heap->options.unusable_for_bytes);
+	set_live_resident(fig, draw, group, sure);
 	set_shares(fig, draw, group, sure);
 	if (cached)
 		set_held(fig, draw, group, sure, cached);

@@ -92,10 +92,10 @@ enum sample_source {
 };
 
 enum sample_status {
-	STATUS_COMPLETE, /* every check held */
-	STATUS_TORN,	 /* the target changed under the reader: FIG_IN_DOUBT_BYTES,
-			  * FIG_SKEW_BYTES */
-	STATUS_PARTIAL,	 /* MISSING says what */
+	STATUS_COMPLETE,  /* every check held */
+	STATUS_TORN,	  /* the target changed under the reader: FIG_IN_DOUBT_BYTES,
+			   * FIG_SKEW_BYTES */
+	STATUS_PARTIAL,	  /* MISSING says what */
 	STATUS_ESTIMATED, /* of a random sample: some figures have an interval */
 };
 

@@ -10,8 +10,8 @@
  * RSS and swap alone. 0, or -errno and FAULT. */
 int source_usage(struct source *source, struct sample *sample, struct fault *fault);
 
-/* The same, QUICK or exact whatever SOURCE's options say: exact figures take a walk of all
- * page tables. */
+/* The same, QUICK or exact whatever SOURCE's options say: exact figures take a walk of
+ * all page tables. */
 int source_usage_by(struct source *source, struct sample *sample, bool quick,
 		    struct fault *fault);
 

@@ -122,9 +122,9 @@ bool rest_set(const struct rest *rest, struct figures *fig, uint64_t bytes)
  * leaves the sum, so that this is more than it is. */
 static bool sum_reach(const struct figures *fig, double *below, double *above)
 {
-	static const enum figure parts[] = {
-		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
-		FIG_MMAPPED_RESIDENT_BYTES};
+	static const enum figure parts[] = {FIG_LIVE_RESIDENT_BYTES,
+					    FIG_FREE_RESIDENT_BYTES,
+					    FIG_MMAPPED_RESIDENT_BYTES};
 	bool is_estimated = false;
 
 	*below = *above = 0;

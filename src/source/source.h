@@ -40,9 +40,9 @@ struct source_options {
 	bool swap_in;	 /* read malloc's records though it swaps them in */
 	unsigned map_cells, map_chunks; /* the most that source_map is asked for */
 	unsigned threads;		/* readers, 1 at least */
-	int64_t pause_ns; /* stop the target for at most this long; 0: never */
+	int64_t pause_ns;	     /* stop the target for at most this long; 0: never */
 	uint64_t unusable_for_bytes; /* 0: DEFAULT_UNUSABLE_FOR_BYTES */
-	int64_t budget_ns; /* processor time for a reading; 0: whatever it takes */
+	int64_t budget_ns;	  /* processor time for a reading; 0: whatever it takes */
 	const atomic_bool *hurry; /* null, or set when no more time is to be lost */
 };
 
