@@ -39,7 +39,7 @@ static const struct option_spec options[] = {
 	ROW_PIDS("Watch"),
 	ROW_NAMES("Watch"),
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(top.replay),
-	 .help = "Show a recording that 'fragscope stat' wrote as CSV or JSON."},
+	 .help = "Show a recording that 'fragscope stat' wrote as CSV or JSON; -p and -n choose among its processes."},
 	{.name = "speed", .kind = OPTION_COUNT, .value = "N", .limit = SPEED_MAX,
 	 .offset = FIELD(top.speed),
 	 .help = "Play the recording N times as fast as it was made (1 unless given)."},
@@ -81,8 +81,8 @@ const struct command command_top = {
 static int check_pairs(const struct command *command, const struct top_request *request,
 		       const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const live[] = {"pid",	"name",	   "source", "max-cost",
-					   "no-events", "swap-in", NULL};
+	static const char *const live[] = {"source", "max-cost", "no-events", "swap-in",
+					   NULL};
 	int error;
 
 	if (!options_given(command, parsed, "replay"))
@@ -103,8 +103,14 @@ static int check_pairs(const struct command *command, const struct top_request *
 	return 0;
 }
 
+/* Of a recording, its own processes are chosen from. */
 static int add_named(struct top_request *request, struct fault *fault)
 {
+	if (request->top.replay) {
+		request->top.replay_pids = request->pids;
+		request->top.replay_names = request->names;
+		return 0;
+	}
 	request->pids_given = request->pids.count;
 	return targets_all_named(&request->names, &request->pids, fault);
 }

@@ -3,9 +3,7 @@
 #include "base/clock.h"
 #include "base/take.h"
 #include "base/text.h"
-#include "base/units.h"
-#include "source/replay.h"
-#include "source/source.h"
+#include "engine/stream.h"
 #include "top/feed.h"
 
 #include <errno.h>
@@ -13,86 +11,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_NS INT64_C(100000000)
-
 enum { DESCRIPTION = 256 };
-
-struct replayed {
-	int pid;
-	char comm[SAMPLE_TEXT];
-	unsigned arenas; /* in its largest sample */
-};
 
 /* AT_NS is the instant of the recording that was reached at the monotonic SINCE_NS; from
  * there time runs SPEED times as fast as outside, unless it is held. */
 struct replayer {
-	struct replay *replay;
-	const struct sample *pending; /* read, and not handed out yet */
+	struct stream *stream;
+	struct stream_target *pending; /* its sample was read, and not handed out yet */
 	bool ended, cut, held;
 	char why[FAULT_TEXT];
 	double speed;
 	int64_t at_ns, since_ns;
 	int64_t first_ns, last_ns;
 	uint64_t samples;
-	unsigned count;
-	struct replayed target[FEED_TARGETS];
 	char description[DESCRIPTION];
 };
 
-/* ---- the first look ---- */
+/* ---- opening ---- */
 
-/* The target that SAMPLE is of, or FEED_TARGETS. */
-static unsigned target_of(const struct replayer *replayer, const struct sample *sample)
+static int open_stream(struct replayer *replayer, const char *file,
+		       const struct pid_list *pids, const struct name_list *names,
+		       struct fault *fault)
 {
-	for (unsigned i = 0; i < replayer->count; i++)
-		if (replayer->target[i].pid == sample->pid)
-			return i;
-	return FEED_TARGETS;
+	const struct stream_options wanted = {
+		.recording = file,
+		.pids = *pids,
+		.names = *names,
+		.twice = true,
+	};
+	int error = stream_open(&replayer->stream, &wanted, fault);
+
+	if (!error && stream_targets(replayer->stream) > FEED_TARGETS)
+		error = contents_several(stream_contents(replayer->stream), file,
+					 "no more than 16 can be shown at once: choose "
+					 "with -p or -n",
+					 fault);
+	return error;
 }
 
-static int note(struct replayer *replayer, const struct sample *sample, const char *file,
-		struct fault *fault)
+static const struct contents *contents(const struct replayer *replayer)
 {
-	unsigned index = target_of(replayer, sample);
-	struct replayed *target;
-
-	if (index == FEED_TARGETS && replayer->count == FEED_TARGETS)
-		return fault_set(fault, EXIT_FAILED, -E2BIG,
-				 "%s holds more than %d processes, and no more can be "
-				 "shown at once",
-				 file, FEED_TARGETS);
-	if (index == FEED_TARGETS)
-		index = replayer->count++;
-	target = &replayer->target[index];
-	target->pid = sample->pid;
-	memcpy(target->comm, sample->comm, sizeof(target->comm));
-	if (sample->arena_count > target->arenas)
-		target->arenas = sample->arena_count;
-	if (!replayer->samples++)
-		replayer->first_ns = sample->time_ns;
-	replayer->last_ns = sample->time_ns;
-	return 0;
-}
-
-/* A file that ends within a line is played up to there: why it ends is told then. */
-static int look_through(struct replayer *replayer, const char *file, struct fault *fault)
-{
-	const struct sample *sample;
-	int result = replay_open(&replayer->replay, file, fault), error = 0;
-
-	if (result)
-		return result;
-	while (!error && !(result = replay_next(replayer->replay, &sample, fault)))
-		error = note(replayer, sample, file, fault);
-	replay_close(replayer->replay);
-	replayer->replay = NULL;
-	if (error)
-		return error;
-	if (replayer->samples)
-		return 0;
-	return result < 0 ? result
-			  : fault_set(fault, EXIT_FAILED, -ENODATA,
-				      "there is no reading in %s", file);
+	return stream_contents(replayer->stream);
 }
 
 static void describe(struct replayer *replayer, const char *file)
@@ -109,21 +68,24 @@ static void describe(struct replayer *replayer, const char *file)
 	text_string(&text, " on");
 }
 
-int replayer_open(struct replayer **replayer, const char *file, double speed,
-		  struct fault *fault)
+int replayer_open(struct replayer **replayer, const char *file,
+		  const struct pid_list *pids, const struct name_list *names,
+		  double speed, struct fault *fault)
 {
 	struct replayer *new = take(sizeof(*new));
 	int error;
 
 	if (!new)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
-	error = look_through(new, file, fault);
-	if (!error)
-		error = replay_open(&new->replay, file, fault);
+	error = open_stream(new, file, pids, names, fault);
 	if (error) {
 		replayer_close(new);
 		return error;
 	}
+	for (size_t i = 0; i < stream_targets(new->stream); i++)
+		new->samples += stream_target(new->stream, i)->left;
+	new->first_ns = contents(new)->first_ns;
+	new->last_ns = contents(new)->last_ns;
 	new->speed = speed;
 	new->at_ns = new->first_ns;
 	new->since_ns = clock_monotonic_ns();
@@ -134,31 +96,34 @@ int replayer_open(struct replayer **replayer, const char *file, double speed,
 
 void replayer_close(struct replayer *replayer)
 {
-	if (!replayer)
-		return;
-	if (replayer->replay)
-		replay_close(replayer->replay);
+	if (replayer)
+		stream_close(replayer->stream);
 	free(replayer);
 }
 
 unsigned replayer_targets(const struct replayer *replayer)
 {
-	return replayer->count;
+	return (unsigned)stream_targets(replayer->stream);
 }
 
 int replayer_pid(const struct replayer *replayer, unsigned target)
 {
-	return replayer->target[target].pid;
+	return stream_target(replayer->stream, target)->pid;
 }
 
 const char *replayer_comm(const struct replayer *replayer, unsigned target)
 {
-	return replayer->target[target].comm;
+	return contents_find(contents(replayer), replayer_pid(replayer, target))->comm;
 }
 
 unsigned replayer_arenas(const struct replayer *replayer, unsigned target)
 {
-	return replayer->target[target].arenas;
+	return contents_find(contents(replayer), replayer_pid(replayer, target))->arenas;
+}
+
+bool replayer_is_last(const struct replayer *replayer, unsigned target)
+{
+	return !stream_target(replayer->stream, target)->left;
 }
 
 /* ---- playing ---- */
@@ -186,36 +151,39 @@ static void stand_at(struct replayer *replayer, int64_t at_ns)
 static bool fetch(struct replayer *replayer)
 {
 	struct fault fault = {0};
-	int result;
+	int news;
 
 	if (replayer->pending)
 		return true;
 	if (replayer->ended)
 		return false;
-	result = replay_next(replayer->replay, &replayer->pending, &fault);
-	if (!result)
+	do
+		news = stream_next(replayer->stream, &replayer->pending, &fault);
+	while (news == STREAM_ENDED);
+	if (news == STREAM_SAMPLE)
 		return true;
 	replayer->pending = NULL;
 	replayer->ended = true;
-	replayer->cut = result < 0;
+	replayer->cut = news < 0;
 	snprintf(replayer->why, sizeof(replayer->why), "%s",
-		 result < 0 ? fault.text : "the recording ends here");
+		 news < 0 ? fault.text : "the recording ends here");
 	return false;
 }
 
 static const struct sample *hand_out(struct replayer *replayer, unsigned *target)
 {
-	const struct sample *sample = replayer->pending;
+	const struct stream_target *pending = replayer->pending;
 
 	replayer->pending = NULL;
-	*target = target_of(replayer, sample);
-	return sample;
+	for (*target = 0; stream_target(replayer->stream, *target) != pending;)
+		++*target;
+	return pending->sample;
 }
 
 const struct sample *replayer_take(struct replayer *replayer, unsigned *target)
 {
 	if (!fetch(replayer) || replayer->held ||
-	    replayer->pending->time_ns > position_ns(replayer))
+	    replayer->pending->sample->time_ns > position_ns(replayer))
 		return NULL;
 	return hand_out(replayer, target);
 }
@@ -224,7 +192,7 @@ const struct sample *replayer_step(struct replayer *replayer, unsigned *target)
 {
 	if (!fetch(replayer))
 		return NULL;
-	stand_at(replayer, replayer->pending->time_ns);
+	stand_at(replayer, replayer->pending->sample->time_ns);
 	return hand_out(replayer, target);
 }
 
@@ -234,19 +202,14 @@ int64_t replayer_wait_ns(const struct replayer *replayer)
 
 	if (!replayer->pending || replayer->held)
 		return -1;
-	ahead_ns = (double)(replayer->pending->time_ns - position_ns(replayer)) /
+	ahead_ns = (double)(replayer->pending->sample->time_ns - position_ns(replayer)) /
 		   replayer->speed;
 	return ahead_ns > 0 ? (int64_t)ahead_ns : 0;
 }
 
 int64_t replayer_interval_ns(const struct replayer *replayer)
 {
-	uint64_t gaps = replayer->samples / replayer->count;
-	int64_t mean_ns = INT64_C(1000000000);
-
-	if (gaps > 1)
-		mean_ns = (replayer->last_ns - replayer->first_ns) / (int64_t)(gaps - 1);
-	return (mean_ns + STEP_NS / 2) / STEP_NS * STEP_NS;
+	return stream_interval_ns(replayer->stream);
 }
 
 void replayer_hold(struct replayer *replayer, bool hold)

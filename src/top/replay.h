@@ -3,6 +3,7 @@
 #define FRAGSCOPE_TOP_REPLAY_H
 
 #include "base/fault.h"
+#include "engine/targets.h"
 #include "sample/sample.h"
 
 #include <stdbool.h>
@@ -10,10 +11,12 @@
 
 struct replayer;
 
-/* Looks through FILE for what it holds, and stands at its beginning. 0, or -errno and
- * FAULT, also when there is no sample in it, or more processes than FEED_TARGETS. */
-int replayer_open(struct replayer **replayer, const char *file, double speed,
-		  struct fault *fault);
+/* Looks through FILE for the processes PIDS and NAMES, or all, and stands at its
+ * beginning. 0, or -errno and FAULT, also when there is no sample in it, or one of them
+ * is not, or there are more than FEED_TARGETS. */
+int replayer_open(struct replayer **replayer, const char *file,
+		  const struct pid_list *pids, const struct name_list *names,
+		  double speed, struct fault *fault);
 void replayer_close(struct replayer *replayer);
 
 /* The processes of the recording. */
@@ -22,8 +25,7 @@ int replayer_pid(const struct replayer *replayer, unsigned target);
 const char *replayer_comm(const struct replayer *replayer, unsigned target);
 unsigned replayer_arenas(const struct replayer *replayer, unsigned target);
 
-/* From one reading of a process to its next, on average, to a tenth of
- * a second: what INTERVAL most likely was. */
+/* From one reading of a process to its next: see contents_interval_ns. */
 int64_t replayer_interval_ns(const struct replayer *replayer);
 
 /* The next sample whose time has come, and whose it is; null: none has. It is valid until
@@ -32,6 +34,9 @@ const struct sample *replayer_take(struct replayer *replayer, unsigned *target);
 
 /* The next one, whether its time has come or not; null: there is none. */
 const struct sample *replayer_step(struct replayer *replayer, unsigned *target);
+
+/* Whether TARGET has no further sample behind the last one. */
+bool replayer_is_last(const struct replayer *replayer, unsigned target);
 
 /* How long until there is something to take; -1: there will be nothing. */
 int64_t replayer_wait_ns(const struct replayer *replayer);

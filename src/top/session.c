@@ -73,8 +73,8 @@ static int add(struct top *top, int pid, const char *comm, unsigned arenas,
 int session_open_replay(struct top *top, struct fault *fault)
 {
 	const struct top_options *options = top->options;
-	int error = replayer_open(&top->replay, options->replay, (double)options->speed,
-				  fault);
+	int error = replayer_open(&top->replay, options->replay, &options->replay_pids,
+				  &options->replay_names, (double)options->speed, fault);
 
 	if (error)
 		return error;
@@ -172,7 +172,11 @@ static void take_events(struct top *top)
 
 static void keep_replayed(struct top *top, unsigned index, const struct sample *sample)
 {
-	target_keep(&top->targets.target[index], sample, NULL);
+	struct top_target *target = &top->targets.target[index];
+
+	target_keep(target, sample, NULL);
+	if (replayer_is_last(top->replay, index))
+		target_end_alerts(target);
 	top->dirty = true;
 }
 

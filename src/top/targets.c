@@ -133,11 +133,16 @@ void target_keep(struct top_target *target, const struct sample *sample,
 	watch_sample(target->watch, sample, NULL, on_alert, target);
 }
 
+void target_end_alerts(struct top_target *target)
+{
+	watch_end(target->watch, ALERT_NO_READINGS, on_alert, target);
+}
+
 void target_end(struct top_target *target, const char *why)
 {
 	if (target->over)
 		return;
 	target->over = true;
 	snprintf(target->why_over, sizeof(target->why_over), "%s", why);
-	watch_end(target->watch, ALERT_NO_READINGS, on_alert, target);
+	target_end_alerts(target);
 }

@@ -62,6 +62,9 @@ void target_keep(struct top_target *target, const struct sample *sample,
 		 const struct bounds *bounds);
 void target_keep_event(struct top_target *target, const struct event_row *row);
 
+/* There are no more readings of it for now: its alerts end. */
+void target_end_alerts(struct top_target *target);
+
 /* No more readings come: WHY. Its alerts end. */
 void target_end(struct top_target *target, const char *why);
 

@@ -33,6 +33,8 @@ struct top_options {
 	bool or_preload; /* no source was given */
 	unsigned source;
 	const char *replay;
+	struct pid_list replay_pids; /* of its processes; without either all */
+	struct name_list replay_names;
 	uint64_t speed, max_cost_percent;
 	int64_t interval_ns;
 };

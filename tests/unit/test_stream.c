@@ -1,10 +1,14 @@
 /* test_stream.c: recordings by the calls that also read processes: whose sample comes
  * next, when a process ends, who is chosen, and at which interval it was recorded; and
  * what `stat`, `alert` and `report` make of that. */
+#include "base/clock.h"
 #include "engine/alert.h"
 #include "engine/reporter.h"
 #include "engine/stat.h"
 #include "engine/stream.h"
+#include "source/replay.h"
+#include "top/session.h"
+#include "top/top.h"
 #include "view/view.h"
 
 #include <errno.h>
@@ -23,7 +27,7 @@
 #define NS_PER_S INT64_C(1000000000)
 #define START_NS (1700000000 * NS_PER_S)
 
-enum { TEXT = 1 << 20, WEB = 11, DB = 12 };
+enum { TEXT = 1 << 20, WEB = 11, DB = 12, DECAY = 30 };
 
 static const struct frontend nobody;
 static struct fault fault;
@@ -294,7 +298,8 @@ static int alerts_of(const char *file, char *rule, char **name, int *status)
 	struct alert_request request = {
 		.frontend = &nobody,
 		.replay = file,
-		.rules = {&rule, 1},
+		.rules = {&rule, rule ? 1 : 0},
+		.json = !rule,
 		.names = {name, name ? 1 : 0},
 	};
 	int fd = memfd_create("alerts", 0), before = dup(STDOUT_FILENO), error;
@@ -364,6 +369,105 @@ static void a_report_is_on_one(void **state)
 	end(&recording);
 }
 
+/* ---- the same by all verbs ---- */
+
+/* What the two processes of tests/recordings would be, were the second started halfway: a
+ * copy of the first, under another number. */
+static void make_decays(struct recording *recording)
+{
+	const char *tree = getenv("FRAGSCOPE_BUILDDIR");
+	const struct sample *from;
+	struct sample *sample[DECAY];
+	struct replay *replay;
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/tests/recordings/fragmenter.json",
+		 tree ? tree : ".");
+	assert_int_equal(replay_open(&replay, path, &fault), 0);
+	for (unsigned i = 0; i < DECAY; i++) {
+		assert_int_equal(replay_next(replay, &from, &fault), 0);
+		sample[i] = sample_new(from->arena_count, true);
+		assert_int_equal(sample_copy(sample[i], from), 0);
+	}
+	replay_close(replay);
+	begin(recording);
+	for (unsigned i = 0; i < DECAY + DECAY / 2; i++) {
+		if (i < DECAY)
+			assert_int_equal(view_sample(recording->view, sample[i]), 0);
+		if (i < DECAY / 2)
+			continue;
+		from = sample[i - DECAY / 2];
+		sample[i - DECAY / 2]->pid = DB;
+		sample[i - DECAY / 2]->time_ns += DECAY / 2 * NS_PER_S + 3000000;
+		assert_int_equal(view_sample(recording->view, from), 0);
+		sample_free(sample[i - DECAY / 2]);
+	}
+}
+
+/* Whether TEXT, what `alert --json` wrote, has the event ROW of process PID. */
+static bool is_alert(const struct event_row *row, int pid)
+{
+	char time[64], begin[128];
+	struct text out;
+	size_t name = strcspn(row->line, " ");
+
+	text_init(&out, time, sizeof(time));
+	clock_rfc3339(&out, row->time_ns);
+	snprintf(begin, sizeof(begin), "{\"time\":\"%s\",\"event\":\"%s\"", time,
+		 strstr(row->line, " begins: ") ? "begin" : "end");
+	for (const char *at = text; (at = strstr(at, begin)); at++) {
+		char line[4096], wanted[128];
+
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(at, "\n"), at);
+		snprintf(wanted, sizeof(wanted), "\"rule\":\"%.*s\"", (int)name,
+			 row->line);
+		if (!strstr(line, wanted))
+			continue;
+		snprintf(wanted, sizeof(wanted), "\"pid\":%d,", pid);
+		if (strstr(line, wanted))
+			return true;
+	}
+	return false;
+}
+
+/* `alert` and `top` judge by the same windows, and know the same ends. */
+static void all_verbs_give_the_same_alerts(void **state)
+{
+	struct top_options options = {.speed = 1};
+	struct top *top = calloc(1, sizeof(*top));
+	struct recording recording;
+	unsigned alerts, found = 0;
+	int status;
+
+	(void)state;
+	make_decays(&recording);
+	assert_int_equal(alerts_of(recording.name, NULL, NULL, &status), 0);
+	alerts = count("\"event\":");
+	assert_true(count("\"pid\":12,") >= 2);
+	assert_int_equal(count("\"pid\":12,"), alerts / 2);
+	options.replay = recording.name;
+	top->options = &options;
+	timeline_open(&top->time);
+	selection_open(&top->selection);
+	inspection_open(&top->inspection);
+	assert_int_equal(session_open_replay(top, &fault), 0);
+	assert_int_equal(top->targets.count, 2);
+	while (session_step(top))
+		;
+	for (unsigned t = 0; t < top->targets.count; t++) {
+		const struct top_target *target = &top->targets.target[t];
+
+		for (size_t i = 0; i < target->event_count; i++)
+			found += is_alert(target_event(target, i), target->pid);
+		for (size_t i = 0; i < target->event_count; i++)
+			assert_true(is_alert(target_event(target, i), target->pid));
+	}
+	assert_int_equal(found, alerts);
+	session_close(top);
+	free(top);
+	end(&recording);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +481,7 @@ int main(void)
 		cmocka_unit_test(stat_prints_what_was_recorded),
 		cmocka_unit_test(alerts_are_of_their_process),
 		cmocka_unit_test(a_report_is_on_one),
+		cmocka_unit_test(all_verbs_give_the_same_alerts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
