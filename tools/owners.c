@@ -1,6 +1,7 @@
 /* owners.c: `fragscope owners`: who holds the chunks that keep memory from going back. */
 #include "view/owners.h"
 #include "base/units.h"
+#include "engine/owners_stacks.h"
 #include "engine/targets.h"
 #include "help.h"
 #include "source/source.h"
@@ -23,11 +24,15 @@ struct request {
 	struct pid_list pids;
 	struct name_list names;
 	bool live, json, dot, folded;
+	unsigned by; /* of ways */
 	int64_t pause_ns;
-	const char *arena, *size, *at;
+	const char *arena, *size, *at, *pprof;
 	uint64_t memory_bytes, top;
 	struct owners_options options;
 };
+
+enum { BY_PATH, BY_STACK };
+static const char *const ways[] = {"path", "stack", NULL};
 
 /* clang-format off */
 #define FIELD(name) offsetof(struct request, name)
@@ -35,6 +40,8 @@ struct request {
 static const struct option_spec options[] = {
 	ROW_PID("Look at"),
 	ROW_NAME("Look at"),
+	{.name = "by", .kind = OPTION_CHOICE, .choices = ways, .offset = FIELD(by),
+	 .help = "Who points to the chunks (path, unless given), or whose stack allocated them: of a program under 'run --stacks', with any allocator."},
 	{.name = "live", .kind = OPTION_FLAG, .offset = FIELD(live),
 	 .help = "All chunks in use, not only those that pin free memory."},
 	{.name = "arena", .kind = OPTION_FILE, .value = "N", .offset = FIELD(arena),
@@ -57,6 +64,8 @@ static const struct option_spec options[] = {
 	 .help = "Write a graph for dot(1)."},
 	{.name = "folded", .kind = OPTION_FLAG, .offset = FIELD(folded),
 	 .help = "Write paths for a flame graph, weighted by what would come back."},
+	{.name = "pprof", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(pprof),
+	 .help = "Write a profile for pprof to FILE; needs --by stack."},
 	ROW_HELP,
 };
 /* clang-format on */
@@ -129,6 +138,24 @@ static int read_selection(const struct command *command, struct request *request
 	return request->size ? read_size(command, request, fault) : 0;
 }
 
+/* The stacks are of a sample of all blocks: no chunks are chosen, and no paths found. */
+static int check_way(const struct command *command, const struct request *request,
+		     const struct parsed *parsed, struct fault *fault)
+{
+	static const char *const of_paths[] = {"arena", "size", "at",
+					       "pause", "dot",	NULL};
+
+	if (request->by == BY_STACK)
+		for (size_t i = 0; of_paths[i]; i++)
+			if (options_given(command, parsed, of_paths[i]))
+				return usage_fault(fault, command,
+						   "--%s is not for --by stack",
+						   of_paths[i]);
+	if (request->by != BY_STACK && request->pprof)
+		return usage_fault(fault, command, "--pprof needs --by stack");
+	return 0;
+}
+
 static int read_request(const struct command *command, int argc, char **argv,
 			struct request *request, struct parsed *parsed,
 			struct fault *fault)
@@ -142,7 +169,9 @@ static int read_request(const struct command *command, int argc, char **argv,
 	if (request->json + request->dot + request->folded > 1)
 		return usage_fault(fault, command,
 				   "--json, --dot and --folded exclude each other");
-	error = read_selection(command, request, fault);
+	error = check_way(command, request, parsed, fault);
+	if (!error)
+		error = read_selection(command, request, fault);
 	if (!error && !request->pids.count && !request->names.count)
 		return no_process_fault(fault, command, parsed);
 	if (!error)
@@ -222,6 +251,22 @@ static int search(const struct request *request, struct owners *owners,
 	return error;
 }
 
+static int search_stacks(const struct request *request, struct fault *fault)
+{
+	const struct stacks_request wanted = {
+		.pid = request->pids.pid[0],
+		.top = (unsigned)request->top,
+		.live = request->live,
+		.memory_bytes = request->memory_bytes,
+		.format = request->json	    ? STACKS_JSON
+			  : request->folded ? STACKS_FOLDED
+					    : STACKS_TEXT,
+		.pprof = request->pprof,
+	};
+
+	return owners_by_stack(&wanted, fault);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct owners *owners = calloc(1, sizeof(*owners));
@@ -237,7 +282,8 @@ static int run(const struct command *command, int argc, char **argv)
 	if (!error && parsed.help)
 		help_command(stdout, command);
 	else if (!error)
-		error = search(&request, owners, &fault);
+		error = request.by == BY_STACK ? search_stacks(&request, &fault)
+					       : search(&request, owners, &fault);
 	free(request.pids.pid);
 	name_list_free(&request.names);
 	free(owners);

@@ -25,7 +25,7 @@ struct request {
 	bool arenas, csv, json, no_header, no_children;
 	const char *output;
 	int64_t interval_ns, detail_ns;
-	uint64_t sampler_cost_percent;
+	uint64_t sampler_cost_percent, stacks_bytes;
 	char settings[128]; /* of what was given: what was not stays as it is set already
 			     */
 	char **words;
@@ -43,6 +43,9 @@ static const struct option_spec options[] = {
 	{.name = "sampler-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(sampler_cost_percent),
 	 .help = "Spend at most PERCENT of the time on samples (1 unless given); fewer are taken where they are dear."},
+	{.name = "stacks", .kind = OPTION_BYTES, .value = "SIZE", .fallback = "512K",
+	 .offset = FIELD(stacks_bytes),
+	 .help = "Sample allocations with their stacks as well, one every SIZE allocated on average (512K): for 'owners --by stack'."},
 	{.name = "no-children", .kind = OPTION_FLAG, .offset = FIELD(no_children),
 	 .help = "Take no samples of the command's children, whatever they execute."},
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
@@ -94,6 +97,8 @@ static int check(const struct command *command, const struct request *request,
 	if (request->interval_ns < SHORTEST_NS)
 		return usage_fault(fault, command,
 				   "option '--interval': the shortest is 1ms");
+	if (options_given(command, parsed, "stacks") && !request->stacks_bytes)
+		return usage_fault(fault, command, "option '--stacks': 0 is no size");
 	if (!parsed->words)
 		return usage_fault(fault, command, "no command given");
 	return 0;
@@ -123,6 +128,8 @@ static void set_settings(const struct command *command, struct request *request,
 	if (options_given(command, parsed, "sampler-cost"))
 		add_setting(&text, "max_cost", (int64_t)request->sampler_cost_percent,
 			    "%");
+	if (options_given(command, parsed, "stacks"))
+		add_setting(&text, "stacks", (int64_t)request->stacks_bytes, "");
 	if (request->no_children)
 		text_string(&text, text.length ? ",children=no" : "children=no");
 }
@@ -173,11 +180,15 @@ static int set_variable(const struct request *request)
 	return error;
 }
 
-static int set_environment(const struct request *request, struct fault *fault)
+/* The sampler's library, and behind it the one that stands before malloc. */
+static int find_libraries(const struct request *request, char paths[2 * PATH_MAX],
+			  struct fault *fault)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], stacks[PATH_MAX] = "";
 	int error = sampler_find(path, fault);
 
+	if (!error && request->stacks_bytes)
+		error = sampler_find_stacks(path, stacks, fault);
 	if (error)
 		return error;
 	if (strpbrk(path, ": "))
@@ -185,7 +196,18 @@ static int set_environment(const struct request *request, struct fault *fault)
 				 "the loader cannot preload '%s': it takes spaces and "
 				 "colons for separators",
 				 path);
-	error = put_before("LD_PRELOAD", path, ':');
+	snprintf(paths, 2 * PATH_MAX, "%s%s%s", path, *stacks ? ":" : "", stacks);
+	return 0;
+}
+
+static int set_environment(const struct request *request, struct fault *fault)
+{
+	char paths[2 * PATH_MAX];
+	int error = find_libraries(request, paths, fault);
+
+	if (error)
+		return error;
+	error = put_before("LD_PRELOAD", paths, ':');
 	if (!error)
 		error = set_variable(request);
 	if (error)

@@ -1,5 +1,7 @@
 #include "analysis/survival.h"
 
+#include "analysis/estimate.h"
+
 #include "base/take.h"
 
 #include <errno.h>
@@ -7,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_S    1e9
-#define TWO_SIDED   1.96 /* 95% of a normal distribution */
-#define NEVER_COUNT 3.69 /* of events of which none was seen: less than these, 97.5% */
+#define NS_PER_S 1e9
 
 enum {
 	BURSTS = 1024, /* that are younger than the greatest age */
@@ -309,23 +309,6 @@ void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
 bool survival_reached(const struct survival *survival, unsigned age)
 {
 	return survival->counted[age] > 0;
-}
-
-/* The bounds of the mean of a Poisson distribution of which COUNT was seen, which need be
- * no whole number (Wilson and Hilferty). */
-static double poisson_low(double count)
-{
-	double root = 1 - 1 / (9 * count) - TWO_SIDED / (3 * sqrt(count));
-
-	return count > 0 && root > 0 ? count * root * root * root : 0;
-}
-
-static double poisson_high(double count)
-{
-	double more = count + 1;
-	double root = 1 - 1 / (9 * more) + TWO_SIDED / (3 * sqrt(more));
-
-	return count > 0 ? more * root * root * root : NEVER_COUNT;
 }
 
 /* By how many independent samples of equal weight the sum of BYTES is as sure: by what

@@ -9,6 +9,7 @@
 
 #define VARIABLE "FRAGSCOPE_PRELOAD"
 #define SAMPLER	 "libfragscope-preload.so"
+#define STACKS	 "libfragscope-stacks.so"
 
 /* How much of FROM and TO are the same directories. */
 static size_t common_length(const char *from, const char *to)
@@ -88,4 +89,20 @@ int sampler_find(char path[PATH_MAX], struct fault *fault)
 			 " is neither in %s nor in %s/../lib/fragscope "
 			 "nor in %s; " VARIABLE " may name another place",
 			 base, base, PKGLIBDIR);
+}
+
+int sampler_find_stacks(const char *sampler, char path[PATH_MAX], struct fault *fault)
+{
+	const char *slash = strrchr(sampler, '/');
+	struct text text;
+
+	text_init(&text, path, PATH_MAX);
+	for (const char *at = sampler; slash && at <= slash; at++)
+		text_char(&text, *at);
+	text_string(&text, STACKS);
+	if (!text.overflow && !access(path, R_OK))
+		return 0;
+	return fault_set(fault, EXIT_NO_SOURCE, -ENOENT,
+			 "the library " STACKS " for --stacks is not beside %s: %s",
+			 sampler, strerror(errno));
 }

@@ -17,4 +17,8 @@ bool sampler_relative(const char *from, const char *to, char *path, size_t room)
  * was to be installed. 0, or -errno and FAULT. */
 int sampler_find(char path[PATH_MAX], struct fault *fault);
 
+/* The library beside the sampler at SAMPLER that samples stacks. 0, or -errno and FAULT.
+ */
+int sampler_find_stacks(const char *sampler, char path[PATH_MAX], struct fault *fault);
+
 #endif

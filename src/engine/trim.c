@@ -291,7 +291,7 @@ int trim_open(struct trim **trim, int pid, bool dry_run, const struct frontend *
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	new->frontend = frontend;
 	new->dry_run = dry_run;
-	new->ring.fd = -1;
+	new->ring.memory.fd = -1;
 	error = open_trim(new, pid, fault);
 	if (error)
 		trim_close(new);

@@ -43,147 +43,33 @@ bool ring_is_whole(const struct ring_slot *slot, uint64_t sequence_after, uint64
 	       ring_check(sample) == slot->check;
 }
 
-static int from_process(const struct ring *ring, uint64_t offset, void *to, size_t bytes)
-{
-	struct iovec here = {to, bytes};
-	struct iovec there = {(void *)(uintptr_t)(ring->addr + offset), bytes};
-	ssize_t got = process_vm_readv(ring->pid, &here, 1, &there, 1, 0);
-
-	if (got < 0)
-		return -errno;
-	return (size_t)got == bytes ? 0 : -EFAULT;
-}
-
-static int from_file(const struct ring *ring, uint64_t offset, void *to, size_t bytes)
-{
-	ssize_t got = pread(ring->fd, to, bytes, (off_t)offset);
-
-	if (got < 0)
-		return -errno;
-	return (size_t)got == bytes ? 0 : -EFAULT;
-}
-
-static int read_bytes(const struct ring *ring, uint64_t offset, void *to, size_t bytes)
-{
-	return ring->fd >= 0 ? from_file(ring, offset, to, bytes)
-			     : from_process(ring, offset, to, bytes);
-}
-
-static bool is_file(int fd, uint64_t inode)
-{
-	struct stat file;
-
-	return !fstat(fd, &file) && file.st_ino == inode && S_ISREG(file.st_mode);
-}
-
-/* The file at NAME of PROCESS's directory in /proc if it is that of INODE, or -1. */
-static int open_file(const struct process *process, const char *name, uint64_t inode)
-{
-	char path[320];
-	int fd, file;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", process->pid, name);
-	/* No other kind of file is opened, which might wait or do something by that. */
-	fd = open(path, O_PATH | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	if (!is_file(fd, inode)) {
-		close(fd);
-		return -1;
-	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	close(fd);
-	return file;
-}
-
-static int from_descriptors(const struct process *process, uint64_t inode)
-{
-	char name[280];
-	struct dirent *entry;
-	DIR *dir;
-	int fd = -1;
-
-	snprintf(name, sizeof(name), "/proc/%d/fd", process->pid);
-	dir = opendir(name);
-	while (dir && fd < 0 && (entry = readdir(dir))) {
-		snprintf(name, sizeof(name), "fd/%s", entry->d_name);
-		fd = open_file(process, name, inode);
-	}
-	if (dir)
-		closedir(dir);
-	return fd;
-}
-
-/* By whichever way the kernel allows: each has rules of its own. */
-static int open_memory(const struct process *process, const struct mapping *mapping)
-{
-	char name[64];
-	int fd;
-
-	snprintf(name, sizeof(name), "map_files/%" PRIx64 "-%" PRIx64, mapping->start,
-		 mapping->end);
-	fd = open_file(process, name, mapping->inode);
-	return fd >= 0 ? fd : from_descriptors(process, mapping->inode);
-}
-
-/* The header of the ring at MAPPING. What the process may do to the file, as to cut it
+/* The header of the ring in MEMORY. What the process may do to the file, as to cut it
  * off, is an error of a later read at worst. */
-static int read_header(struct ring *ring, const struct process *process,
-		       const struct mapping *mapping)
+static int judge_memory(const struct shared *memory, uint64_t bytes, void *context)
 {
-	int error;
+	struct ring_header *header = context;
+	int error = shared_read(memory, 0, header, sizeof(*header));
 
-	ring->addr = mapping->start;
-	ring->fd = open_memory(process, mapping);
-	error = read_bytes(ring, 0, &ring->header, sizeof(ring->header));
-	if (!error)
-		error = ring_judge(&ring->header, mapping->end - mapping->start);
-	if (error)
-		ring_detach(ring);
-	return error;
-}
-
-/* A program may map memory of this name as it likes: the first that is a ring counts. */
-struct search {
-	struct ring *ring;
-	const struct process *process;
-	int result;
-};
-
-static int look_at(const struct mapping *mapping, void *context)
-{
-	struct search *search = context;
-
-	if (strcmp(mapping->name, RING_MAPPING) != 0 || mapping->offset ||
-	    !(mapping->flags & MAP_IS_SHARED))
-		return 0;
-	search->result = read_header(search->ring, search->process, mapping);
-	return !search->result;
+	return error ? error : ring_judge(header, bytes);
 }
 
 int ring_attach(struct ring *ring, const struct process *process)
 {
-	struct search search = {.ring = ring, .process = process, .result = -ENOENT};
-	int result;
-
-	*ring = (struct ring){.pid = process->pid, .fd = -1};
-	result = maps_scan(process, look_at, &search);
-	return result < 0 ? result : search.result;
+	*ring = (struct ring){.memory.fd = -1};
+	return shared_find(&ring->memory, process, RING_MAPPING, judge_memory,
+			   &ring->header);
 }
 
 void ring_detach(struct ring *ring)
 {
-	if (ring->fd >= 0)
-		close(ring->fd);
-	ring->fd = -1;
+	shared_close(&ring->memory);
 }
 
 /* 0 and how many samples there have been, or -errno. */
 static int published(const struct ring *ring, uint64_t *count)
 {
-	return read_bytes(ring, offsetof(struct ring_header, published), count,
-			  sizeof(*count));
+	return shared_read(&ring->memory, offsetof(struct ring_header, published), count,
+			   sizeof(*count));
 }
 
 /* 0, -EAGAIN: it was being overwritten, -EPROTO: it is not there though nothing came in
@@ -194,10 +80,10 @@ static int read_slot(const struct ring *ring, uint64_t number, struct ring_sampl
 		RING_HEADER_BYTES + number % RING_SLOTS * (uint64_t)RING_SLOT_BYTES;
 	struct ring_slot slot;
 	uint64_t after, count;
-	int error = read_bytes(ring, offset, &slot, sizeof(slot));
+	int error = shared_read(&ring->memory, offset, &slot, sizeof(slot));
 
 	if (!error)
-		error = read_bytes(ring, offset, &after, sizeof(after));
+		error = shared_read(&ring->memory, offset, &after, sizeof(after));
 	if (!error)
 		error = published(ring, &count);
 	if (error)
@@ -256,9 +142,9 @@ static struct ring_header *map_header(const struct ring *ring)
 	char path[64];
 	int fd, seals;
 
-	if (ring->fd < 0)
+	if (ring->memory.fd < 0)
 		return NULL;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", ring->fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ring->memory.fd);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return NULL;
@@ -276,11 +162,12 @@ static int write_request(const struct ring *ring, uint32_t number)
 {
 	struct iovec here = {&number, sizeof(number)};
 	struct iovec there = {
-		(void *)(uintptr_t)(ring->addr +
+		(void *)(uintptr_t)(ring->memory.addr +
 				    offsetof(struct ring_header, trim_asked)),
 		sizeof(number)};
 
-	return process_vm_writev(ring->pid, &here, 1, &there, 1, 0) < 0 ? -errno : 0;
+	return process_vm_writev(ring->memory.pid, &here, 1, &there, 1, 0) < 0 ? -errno
+									       : 0;
 }
 
 /* 0 and the *NUMBER of the request, or -errno. */
@@ -295,7 +182,7 @@ static int request_trim(const struct ring *ring, uint32_t *number)
 		munmap(header, RING_HEADER_BYTES);
 		return 0;
 	}
-	error = read_bytes(ring, 0, &now, sizeof(now));
+	error = shared_read(&ring->memory, 0, &now, sizeof(now));
 	if (error)
 		return error;
 	*number = now.trim_asked + 1;
@@ -311,10 +198,10 @@ int ring_trim(struct ring *ring, int64_t timeout_ns, int64_t *took_ns)
 	int error = request_trim(ring, &number);
 
 	while (!error) {
-		error = read_bytes(ring, 0, &now, sizeof(now));
+		error = shared_read(&ring->memory, 0, &now, sizeof(now));
 		if (!error && (int32_t)(now.trim_done - number) >= 0)
 			break;
-		if (!error && kill(ring->pid, 0) && errno == ESRCH)
+		if (!error && kill(ring->memory.pid, 0) && errno == ESRCH)
 			return -ESRCH;
 		if (!error && clock_monotonic_ns() > end_ns)
 			return -ETIMEDOUT;

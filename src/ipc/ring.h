@@ -7,11 +7,11 @@
 #ifndef FRAGSCOPE_RING_H
 #define FRAGSCOPE_RING_H
 
+#include "ipc/shared.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct process;
 
 #define RING_MEMFD "fragscope-ring"
 /* As /proc/PID/maps names it. */
@@ -178,9 +178,7 @@ void ring_publish(void *ring, struct ring_sample *sample);
 
 /* A ring in another process. The owner of the process must outlive it. */
 struct ring {
-	int pid;
-	int fd; /* of the memory itself, which then outlives the process; -1: not had */
-	uint64_t addr;
+	struct shared memory;
 	struct ring_header header; /* checked when it was attached; PUBLISHED is old */
 	uint64_t next;		   /* the number that ring_next looks for */
 };

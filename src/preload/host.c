@@ -62,11 +62,17 @@ static struct object object_of(const void *addr)
 	return object;
 }
 
+/* Of the library that `run --stacks` puts before malloc, which knows what is behind it;
+ * null where malloc does not come by there. */
+const void *fragscope_stacks_malloc(void);
+#pragma weak fragscope_stacks_malloc
+
 static const void *serving_malloc(void)
 {
 	void *(*volatile function)(size_t) = malloc;
+	const void *behind = fragscope_stacks_malloc ? fragscope_stacks_malloc() : NULL;
 
-	return (const void *)function;
+	return behind ? behind : (const void *)function;
 }
 
 bool host_malloc_is_beside(const void *function)

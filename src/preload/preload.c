@@ -2,6 +2,7 @@
  * one thread with no signals, and a life of its own in every forked child. */
 #include "preload/asker.h"
 #include "preload/budget.h"
+#include "preload/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -32,15 +32,10 @@ int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)
 extern char **environ;
 #pragma weak environ
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8U
-#endif
-
 #define SECOND_NS INT64_C(1000000000)
 
 enum {
 	STACK_BYTES = 64 << 10,
-	DESCRIPTOR = 900,
 	LOOK_NS = 20000000,	      /* between looks whether the program has ended */
 	STACK_LIMIT_BYTES = 16 << 20, /* of a host with much thread-local data */
 };
@@ -52,8 +47,7 @@ static struct {
 	struct budget budget;
 	char name[RING_NAME];
 	void *ring;
-	int fd; /* of the ring's memory, while FILE says that it still is; -1: none */
-	struct stat file;
+	struct memory_fd kept;
 	struct ring_sample sample;
 	pthread_key_t main_thread;    /* set in that alone, so that its end is told */
 	const volatile int *main_tid; /* null: not known */
@@ -86,35 +80,6 @@ static int64_t now_ns(clockid_t clock)
 
 /* ---- the ring ---- */
 
-static int open_memory(void)
-{
-	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-	long fd = syscall(SYS_memfd_create, RING_MEMFD, flags | MFD_NOEXEC_SEAL);
-
-	if (fd < 0) /* a kernel before 6.3 */
-		fd = syscall(SYS_memfd_create, RING_MEMFD, flags);
-	return (int)fd;
-}
-
-/* Nobody can change its size: a reader that maps it comes to no harm. */
-static void *map_memory(int fd)
-{
-	long ring;
-
-	if (syscall(SYS_ftruncate, fd, (long)RING_BYTES))
-		return NULL;
-	ring = syscall(SYS_mmap, NULL, (size_t)RING_BYTES, PROT_READ | PROT_WRITE,
-		       MAP_SHARED, fd, 0L);
-	if (ring == -1)
-		return NULL;
-	if (syscall(SYS_madvise, ring, (size_t)RING_BYTES, MADV_DONTFORK)) {
-		syscall(SYS_munmap, ring, (size_t)RING_BYTES);
-		return NULL;
-	}
-	syscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-	return (void *)ring;
-}
-
 static void write_header(struct ring_header *header)
 {
 	header->version = RING_VERSION;
@@ -129,40 +94,12 @@ static void write_header(struct ring_header *header)
 	__atomic_store_n(&header->magic, RING_MAGIC, __ATOMIC_RELEASE);
 }
 
-/* For readers, at a number where no host looks for its own; nothing here uses it. */
-static void keep_descriptor(int fd)
-{
-	self.fd = (int)syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, (long)DESCRIPTOR);
-	if (self.fd >= 0)
-		syscall(SYS_fstat, self.fd, &self.file);
-}
-
 static bool make_ring(void)
 {
-	int fd = open_memory();
-
-	self.ring = NULL;
-	self.fd = -1;
-	if (fd < 0)
-		return false;
-	self.ring = map_memory(fd);
-	if (self.ring) {
-		keep_descriptor(fd);
+	self.ring = memory_make(RING_MEMFD, RING_BYTES, &self.kept);
+	if (self.ring)
 		write_header(self.ring);
-	}
-	syscall(SYS_close, fd);
 	return self.ring;
-}
-
-/* The parent's, in a forked child; the host may have put something else in its place. */
-static void drop_descriptor(void)
-{
-	struct stat file;
-
-	if (self.fd >= 0 && !syscall(SYS_fstat, self.fd, &file) &&
-	    file.st_ino == self.file.st_ino && file.st_dev == self.file.st_dev)
-		syscall(SYS_close, self.fd);
-	self.fd = -1;
 }
 
 /* ---- the thread ---- */
@@ -393,7 +330,7 @@ static void begin_in_child(void)
 {
 	int saved = errno;
 
-	drop_descriptor();
+	memory_drop(&self.kept);
 	if (self.asker->forked)
 		self.asker->forked();
 	if (self.settings.children)

@@ -89,6 +89,8 @@ static void set(struct settings *settings, struct piece name, struct piece value
 	else if (is(name, "max_cost") && amount(value, share_units, &number) &&
 		 number > 1)
 		settings->max_cost_ppm = number > PPM ? PPM : (uint64_t)number;
+	else if (is(name, "stacks") && amount(value, no_units, &number))
+		settings->stacks_bytes = (uint64_t)number;
 	else if (is(name, "pid") && amount(value, no_units, &number))
 		settings->pid = number;
 }

@@ -1,8 +1,8 @@
 /* settings.h: what the environment variable FRAGSCOPE asks of the sampler:
- * "interval=500ms,detail=10s,max_cost=1%,children=no". Of a word that stands twice the
- * first counts, for `run` puts its own before what it found.
- * "pid=4711" is written by the sampler itself where children are left alone: programs
- * that inherit it in another process have no sampler. */
+ * "interval=500ms,detail=10s,max_cost=1%,children=no,stacks=524288". Of a word that
+ * stands twice the first counts, for `run` puts its own before what it found. "pid=4711"
+ * is written by the sampler itself where children are left alone: programs that inherit
+ * it in another process have no sampler. */
 #ifndef FRAGSCOPE_PRELOAD_SETTINGS_H
 #define FRAGSCOPE_PRELOAD_SETTINGS_H
 
@@ -17,6 +17,7 @@ struct settings {
 	int64_t detail_ns;     /* arenas are asked for no more often than this */
 	uint64_t max_cost_ppm; /* share of time, of 1000000, that asking may take */
 	bool children;	       /* a child has a sampler of its own */
+	uint64_t stacks_bytes; /* between two sampled allocations; 0: none are */
 	int64_t pid;	       /* the process that is meant; 0: any */
 };
 

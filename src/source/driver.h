@@ -43,6 +43,8 @@ struct driver {
 	int (*owners)(struct source *source, struct owners *owners,
 		      uint64_t chunk[OWNERS_MAX], const struct owners_options *options,
 		      owners_progress_fn *progress, void *context, struct fault *fault);
+	int (*shares)(struct source *source, struct pin_shares *shares,
+		      uint64_t memory_bytes, struct fault *fault);
 	int (*pieces)(struct source *source, const struct heap_piece_visitor *visitor,
 		      bool *is_whole, struct fault *fault);
 	/* Where a read of memory goes on now; null, or false: nowhere. Any thread asks.

@@ -6,6 +6,7 @@
 #include "base/take.h"
 #include "glibc/attach.h"
 #include "owners/owners.h"
+#include "owners/shares.h"
 #include "source/driver.h"
 #include "source/kernel.h"
 #include "source/rest.h"
@@ -512,6 +513,17 @@ static int heap_source_owners(struct source *source, struct owners *owners,
 	return error;
 }
 
+static int heap_source_shares(struct source *source, struct pin_shares *shares,
+			      uint64_t memory_bytes, struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	int error = look(source, fault);
+
+	return error ? error
+		     : shares_find(shares, memory_bytes, &source->process, state->heap,
+				   &state->regions, &state->live.memory, fault);
+}
+
 static int heap_source_pieces(struct source *source,
 			      const struct heap_piece_visitor *visitor, bool *is_whole,
 			      struct fault *fault)
@@ -549,6 +561,7 @@ const struct driver heap_driver = {
 	.pins = heap_source_pins,
 	.closer = heap_source_closer,
 	.owners = heap_source_owners,
+	.shares = heap_source_shares,
 	.pieces = heap_source_pieces,
 	.reads = heap_source_reads,
 	.peek = heap_source_peek,

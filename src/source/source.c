@@ -83,6 +83,8 @@ struct asked {
 	struct smaps smaps;
 	struct owners owners;
 	struct owners_options owners_options;
+	struct pin_shares *shares;
+	uint64_t memory_bytes;
 	owners_progress_fn *progress;
 	void *listener; /* PROGRESS's */
 	struct heap_piece_visitor visitor;
@@ -680,6 +682,30 @@ int source_owners(struct source *source, struct owners *owners,
 	if (result == SOURCE_READ)
 		*owners = asked->owners;
 	return result;
+}
+
+static void find_shares(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+	int error = source->driver->shares(source, asked->shares, asked->memory_bytes,
+					   &asked->fault);
+
+	asked->result = settle(source, error, &asked->fault);
+}
+
+int source_shares(struct source *source, struct pin_shares *shares, uint64_t memory_bytes,
+		  struct fault *fault)
+{
+	struct asked *asked = source->asked;
+
+	if (!can_survey(source, source->driver->shares, fault))
+		return -ENOTSUP;
+	if (worker_is_busy(source->worker))
+		return unreadable(source, fault);
+	asked->shares = shares;
+	asked->memory_bytes = memory_bytes;
+	return ask(source, find_shares, fault);
 }
 
 /* Who gave the look up may be gone. */

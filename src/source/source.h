@@ -9,6 +9,7 @@
 #include "sample/owners.h"
 #include "sample/pins.h"
 #include "sample/sample.h"
+#include "sample/shares.h"
 #include "target/smaps.h"
 
 #include <stdatomic.h>
@@ -101,6 +102,12 @@ int source_look_closer(struct source *source, struct pins *pins, struct heap_map
 int source_owners(struct source *source, struct owners *owners,
 		  const struct owners_options *options, owners_progress_fn *progress,
 		  void *context, struct fault *fault);
+
+/* The share that blocks have in what pins free memory; tables of MEMORY_BYTES at most are
+ * allocated for the time of the call. After SOURCE_UNREADABLE SHARES and what it points
+ * to are SOURCE's, and stay. Otherwise as source_map. */
+int source_shares(struct source *source, struct pin_shares *shares, uint64_t memory_bytes,
+		  struct fault *fault);
 
 /* Tells VISITOR of everything that lies in the heap, in order of address within a
  * stretch; it is called by SOURCE's thread while the caller waits, and no more once this

@@ -172,7 +172,7 @@ static void memory_will_do_without_a_file(void **state)
 
 	(void)state;
 	both_open(&both);
-	assert_true(both.ring.fd >= 0);
+	assert_true(both.ring.memory.fd >= 0);
 	ring_detach(&both.ring);
 	fill(&both.sample, 0, 7);
 	ring_publish(both.memory, &both.sample);

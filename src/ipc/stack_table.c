@@ -1,0 +1,136 @@
+#include "ipc/stack_table.h"
+
+/* The library in the program is linked with this file: nothing here may call libc. */
+
+static struct stack_header *header_of(void *table)
+{
+	return table;
+}
+
+static uint64_t *cells_of(void *table)
+{
+	return (void *)((char *)table + STACK_CELLS_AT);
+}
+
+static struct stack_entry *entries_of(void *table)
+{
+	return (void *)((char *)table + STACK_ENTRIES_AT);
+}
+
+static struct stack_slot *slot_at(void *table, uint32_t number)
+{
+	return (void *)((char *)table + STACK_SLOTS_AT +
+			(size_t)number * STACK_SLOT_BYTES);
+}
+
+void stack_table_begin(void *table, const struct stack_header *header)
+{
+	struct stack_header *to = header_of(table);
+
+	*to = *header;
+	to->magic = 0;
+	to->version = STACK_TABLE_VERSION;
+	to->header_bytes = STACK_HEADER_BYTES;
+	to->cells = STACK_CELLS;
+	to->slots = STACK_SLOTS;
+	to->slot_bytes = STACK_SLOT_BYTES;
+	__atomic_store_n(&to->magic, STACK_TABLE_MAGIC, __ATOMIC_RELEASE);
+}
+
+/* The tag makes a list that was changed and changed back another one. */
+static bool take_freed(void *table, uint32_t *number)
+{
+	struct stack_header *header = header_of(table);
+	uint64_t first = __atomic_load_n(&header->free_slot, __ATOMIC_ACQUIRE), next;
+
+	do {
+		if (!(uint32_t)first)
+			return false;
+		*number = (uint32_t)first - 1;
+		next = ((first >> 32) + 1) << 32 |
+		       __atomic_load_n(&slot_at(table, *number)->next, __ATOMIC_RELAXED);
+	} while (!__atomic_compare_exchange_n(&header->free_slot, &first, next, false,
+					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	return true;
+}
+
+/* Slots that were never taken have no memory yet: those are the last to be. */
+struct stack_slot *stack_table_slot(void *table, uint32_t *number)
+{
+	struct stack_header *header = header_of(table);
+	uint64_t used;
+
+	if (take_freed(table, number))
+		return slot_at(table, *number);
+	used = __atomic_load_n(&header->used, __ATOMIC_RELAXED);
+	do {
+		if (used >= STACK_SLOTS) {
+			__atomic_fetch_add(&header->dropped, 1, __ATOMIC_RELAXED);
+			return NULL;
+		}
+	} while (!__atomic_compare_exchange_n(&header->used, &used, used + 1, false,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	*number = (uint32_t)used;
+	return slot_at(table, *number);
+}
+
+void stack_table_free_slot(void *table, uint32_t number)
+{
+	struct stack_header *header = header_of(table);
+	uint64_t first = __atomic_load_n(&header->free_slot, __ATOMIC_RELAXED), next;
+
+	do {
+		__atomic_store_n(&slot_at(table, number)->next, (uint32_t)first,
+				 __ATOMIC_RELAXED);
+		next = ((first >> 32) + 1) << 32 | (number + 1);
+	} while (!__atomic_compare_exchange_n(&header->free_slot, &first, next, false,
+					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+/* Changes a cell of ADDR's window from what it is to another; the cell, or STACK_CELLS
+ * when none was. */
+static uint32_t change(void *table, uint64_t addr, uint64_t from, uint64_t to)
+{
+	uint64_t *cell = cells_of(table);
+
+	for (uint32_t i = 0, at = stack_cell(addr); i < STACK_WINDOW;
+	     i++, at = (at + 1) & (STACK_CELLS - 1)) {
+		uint64_t expected = from;
+
+		if (__atomic_load_n(&cell[at], __ATOMIC_RELAXED) == from &&
+		    __atomic_compare_exchange_n(&cell[at], &expected, to, false,
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return at;
+	}
+	return STACK_CELLS;
+}
+
+bool stack_table_take(void *table, uint64_t addr, struct stack_entry *entry)
+{
+	uint32_t at = change(table, addr, addr, STACK_CELL_BUSY);
+
+	if (at == STACK_CELLS)
+		return false;
+	*entry = entries_of(table)[at];
+	__atomic_store_n(&cells_of(table)[at], STACK_CELL_FREE, __ATOMIC_RELEASE);
+	return true;
+}
+
+bool stack_table_put(void *table, uint64_t addr, struct stack_entry *entry)
+{
+	struct stack_header *header = header_of(table);
+	uint32_t at;
+
+	entry->serial = __atomic_fetch_add(&header->serial, 1, __ATOMIC_RELAXED);
+	entry->reserved = 0;
+	entry->check = stack_check(addr, entry);
+	at = change(table, addr, STACK_CELL_FREE, STACK_CELL_BUSY);
+	if (at == STACK_CELLS) {
+		__atomic_fetch_add(&header->dropped, 1, __ATOMIC_RELAXED);
+		stack_table_free_slot(table, entry->slot);
+		return false;
+	}
+	entries_of(table)[at] = *entry;
+	__atomic_store_n(&cells_of(table)[at], addr, __ATOMIC_RELEASE);
+	return true;
+}
