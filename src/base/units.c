@@ -114,6 +114,41 @@ struct units_text units_ns_text(uint64_t ns)
 	return out;
 }
 
+/* "process" and "branch" take "es", "entry" becomes "entries". */
+struct units_words units_counted_text(uint64_t count, const char *noun)
+{
+	struct units_words out = {""};
+	size_t length = strlen(noun);
+	struct text text;
+	char last = length ? noun[length - 1] : '\0';
+	bool ies = last == 'y' && length > 1 && !strchr("aeiou", noun[length - 2]);
+
+	text_init(&text, out.s, sizeof(out.s));
+	units_count(&text, count);
+	text_char(&text, ' ');
+	text_bytes(&text, noun, count != 1 && ies ? length - 1 : length);
+	if (count == 1)
+		return out;
+	if (ies)
+		text_string(&text, "ies");
+	else
+		text_string(&text, last && strchr("shx", last) ? "es" : "s");
+	return out;
+}
+
+struct units_text units_ordinal_text(uint64_t number)
+{
+	static const char *const endings[] = {"th", "st", "nd", "rd"};
+	bool is_teen = number / 10 % 10 == 1;
+	struct units_text out = {""};
+	struct text text;
+
+	text_init(&text, out.s, sizeof(out.s));
+	text_u64(&text, number);
+	text_string(&text, endings[is_teen || number % 10 > 3 ? 0 : number % 10]);
+	return out;
+}
+
 struct units_text units_share_text(double share)
 {
 	double percent = share * 100;

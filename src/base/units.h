@@ -29,6 +29,17 @@ struct units_text units_bytes_text(uint64_t bytes);
 struct units_text units_count_text(uint64_t count);
 struct units_text units_ns_text(uint64_t ns);
 
+/* COUNT things: "1 chunk", "12 chunks", "152k chunks". NOUN
+ * is the singular, of 40 bytes at most; its plural is regular. */
+struct units_words {
+	char s[64];
+};
+
+struct units_words units_counted_text(uint64_t count, const char *noun);
+
+/* "1st", "2nd", "11th". */
+struct units_text units_ordinal_text(uint64_t number);
+
 /* A share of 0 to 1 in percent: "97%", "0.4%". */
 struct units_text units_share_text(double share);
 

@@ -379,10 +379,24 @@ static void look_at_pins(struct reporter *reporter)
 		snprintf(reporter->no_pins, sizeof(reporter->no_pins), "%s", fault.text);
 }
 
+/* The most that one would release first; who needs fewer chunks for it, of equals. */
+static int by_release(const void *a, const void *b)
+{
+	const struct pin *x = a, *y = b;
+
+	if (x->unlocked_bytes != y->unlocked_bytes)
+		return x->unlocked_bytes < y->unlocked_bytes ? 1 : -1;
+	if (x->chunks != y->chunks)
+		return x->chunks < y->chunks ? -1 : 1;
+	return (x->addr > y->addr) - (x->addr < y->addr);
+}
+
 static void guess_pins(struct reporter *reporter)
 {
 	if (reporter->no_pins[0])
 		return;
+	qsort(reporter->pins.best, reporter->pins.best_count,
+	      sizeof(reporter->pins.best[0]), by_release);
 	for (unsigned i = 0; i < reporter->pins.best_count; i++) {
 		char *guess = reporter->guess_text[i];
 

@@ -90,8 +90,7 @@ static const char *const malloc_functions[] = {
 	"tcache_init",
 };
 
-/* A compiler's variant of a function ("sysmalloc.isra.0") is the function. */
-static bool is_malloc(const char *function)
+bool unwind_is_malloc(const char *function)
 {
 	size_t length = strcspn(function, ".");
 
@@ -148,7 +147,7 @@ static void fill(struct unwinder *unwinder, struct name *name)
 	if (!name->function)
 		return;
 	name->start = symbol->start;
-	name->is_malloc = is_malloc(name->function);
+	name->is_malloc = unwind_is_malloc(name->function);
 	if (name->is_malloc)
 		name->place = request_find(name->module, name->addr);
 }

@@ -39,6 +39,11 @@ void unwind_free(struct unwinder *unwinder);
 int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 		 struct event *event);
 
+/* Whether FUNCTION is one of malloc's own, by any of its names; a compiler's variant of
+ * one
+ * ("sysmalloc.isra.0") is. */
+bool unwind_is_malloc(const char *function);
+
 /* How far above the stack pointer the return address lies when the exported FUNCTION of
  * the file mapped at ADDR is in its system call: *OFFSET, in bytes. 0, or -ENOENT when
  * there is no such function, system call, or frame information. */

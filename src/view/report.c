@@ -291,9 +291,9 @@ void report_identity(const struct sample *sample, char *line, size_t size)
 
 	text_init(&text, line, size);
 	text_printable(&text, sample->comm, SIZE_MAX);
-	text_string(&text, " (PID ");
+	text_char(&text, '[');
 	text_i64(&text, sample->pid);
-	text_char(&text, ')');
+	text_char(&text, ']');
 	if (*origin->host) {
 		text_string(&text, " on ");
 		text_printable(&text, origin->host, SIZE_MAX);
@@ -317,25 +317,22 @@ void report_cost(const struct report *report, char *text, size_t size)
 			 "from a recording.");
 		return;
 	}
-	used = snprintf(text, size,
-			"What this cost: %llu reading%s of %s at the longest, %s in all, "
-			"and %s of "
-			"closer looks; %s of processor time, none of it the process's. "
-			"It was never "
-			"stopped.",
-			(unsigned long long)report->readings,
-			report->readings == 1 ? "" : "s",
-			units_ns_text(cost->longest_ns).s, units_ns_text(cost->read_ns).s,
-			units_ns_text(cost->survey_ns).s, units_ns_text(cost->cpu_ns).s);
-	if (!report->growth.missing && used > 0 && (size_t)used < size)
+	used = snprintf(
+		text, size,
+		"What this cost: %s (%s, %s at most) and closer looks (%s); %s of "
+		"processor time, none of it the process's. It was never stopped.",
+		COUNTED(report->readings, "reading"), units_ns_text(cost->read_ns).s,
+		units_ns_text(cost->longest_ns).s, units_ns_text(cost->survey_ns).s,
+		units_ns_text(cost->cpu_ns).s);
+	if (!report->growth.missing && cost->events && used > 0 && (size_t)used < size)
 		snprintf(text + used, size - (size_t)used,
-			 " The probes cost it 5 to 15us for each of %llu events.",
-			 (unsigned long long)cost->events);
+			 " The probes cost it 5 to 15us for each of %s.",
+			 COUNTED(cost->events, "event"));
 }
 
 const char *report_nothing(const struct report *report)
 {
 	if (report->sample->missing[0])
 		return "Not known: some figures are missing.";
-	return "Nothing: no figure is one of an illness that is known here.";
+	return "Nothing: no known problem was found.";
 }

@@ -246,7 +246,7 @@ static void broken(struct report_out *out, const struct sample *sample)
 
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
-	element(out, "h2", NULL, "How broken the free memory is");
+	element(out, "h2", NULL, "How fragmented the free memory is");
 	report_say(out,
 		   "<p>%s free in %s chunks; the largest %s, below the tops %s; frag "
 		   "%s.",

@@ -67,8 +67,8 @@ void report_unusable(const struct sample *sample, char *text, size_t size);
 /* The last line: what the report cost. */
 void report_cost(const struct report *report, char *text, size_t size);
 
-/* Which process this is and when it was looked at, as a line: "sessiond (PID 4711) on
- * web1, 2026-11-29 14:30:00, started 2026-11-28 03:00:12". */
+/* Which process this is and when it was looked at, as a line: "sessiond[4711] on web1,
+ * 2026-11-29 14:30:00, started 2026-11-28 03:00:12". */
 void report_identity(const struct sample *sample, char *text, size_t size);
 
 /* STRING in a page: what is no printable UTF-8 becomes '?'. */
@@ -80,10 +80,11 @@ void report_svg_course(struct report_out *out, const struct report_course *cours
 void report_svg_map(struct report_out *out, const struct heap_map *map);
 void report_svg_sizes(struct report_out *out, const struct sample *sample);
 
-#define BYTES(value) units_bytes_text(value).s
-#define COUNT(value) units_count_text(value).s
-#define SHARE(value) units_share_text(value).s
-#define SPAN(value)  units_span_text(value).s
+#define BYTES(value)	     units_bytes_text(value).s
+#define COUNT(value)	     units_count_text(value).s
+#define SHARE(value)	     units_share_text(value).s
+#define COUNTED(value, noun) units_counted_text(value, noun).s
+#define SPAN(value)	     units_span_text(value).s
 
 /* What stands where there is no verdict. */
 const char *report_nothing(const struct report *report);

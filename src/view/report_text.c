@@ -1,6 +1,7 @@
 /* report_text.c: a report for people, in 80 columns. */
 #include "analysis/trend.h"
 #include "base/fault.h"
+#include "view/callers.h"
 #include "view/owners.h"
 #include "view/report_parts.h"
 
@@ -8,13 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WAITED 0.1 /* percent: less is not worth a line */
+
 enum {
 	WIDTH = 79,
 	BAR = 20,
 	NAME_CHARACTERS = 40,
 	GUESS_CHARACTERS = 29,
-	BEST_SHOWN = 6,
-	NAMES_SHOWN = 5
+	BEST_SHOWN = 3,
+	NAMES_SHOWN = 3,
+	STACKS_SHOWN = 3,
+	ARENAS_SHOWN = 4,
+	NOTABLE = 100, /* what is less than this part of the resident memory is not */
+	LARGE = 10,
+	EVIDENCE_SHOWN = 2,
 };
 
 /* The word at STRING, LENGTH bytes, with escapes for what is not plain. */
@@ -86,16 +94,29 @@ static void printable(const char *name, char *text, size_t size)
 
 /* ---- the head ---- */
 
+/* The source's own line without its beginning, which the line above says. */
+static const char *without_name(const struct report *report)
+{
+	char name[2 * SAMPLE_TEXT];
+	int length = snprintf(name, sizeof(name), "process %d (%s), ",
+			      report->sample->pid, report->sample->comm);
+
+	return strncmp(report->describe, name, (size_t)length) == 0
+		       ? report->describe + length
+		       : report->describe;
+}
+
 static void head(struct report_out *out, const struct report *report)
 {
 	char line[512], clean[1024], identity[8 * SAMPLE_TEXT];
 	struct text text;
 
 	if (report->readings == 1)
-		snprintf(line, sizeof(line), "%s; one reading", report->describe);
+		snprintf(line, sizeof(line), "%s; one reading", without_name(report));
 	else
-		snprintf(line, sizeof(line), "%s; %llu readings in %s", report->describe,
-			 (unsigned long long)report->readings, SPAN(report->watched_s));
+		snprintf(line, sizeof(line), "%s; %llu readings in %s",
+			 without_name(report), (unsigned long long)report->readings,
+			 SPAN(report->watched_s));
 	text_init(&text, clean, sizeof(clean));
 	text_string(&text, "# ");
 	text_printable(&text, line, SIZE_MAX);
@@ -128,6 +149,42 @@ static void part(struct report_out *out, const struct report_share *part, uint64
 	text_char(&out->text, '\n');
 }
 
+/* A part of 0 bytes has no line of its own, but is named: it is known. */
+static void empty_parts(struct report_out *out, const struct report_share *share,
+			unsigned shares)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < shares; i++) {
+		if (share[i].bytes)
+			continue;
+		text_string(&out->text, count++ ? ", " : "  no ");
+		text_bytes(&out->text, share[i].words, strcspn(share[i].words, ":"));
+	}
+	if (count)
+		text_char(&out->text, '\n');
+}
+
+/* What is no part of the sum above. */
+static void besides(struct report_out *out, const struct figures *fig, uint64_t rss)
+{
+	uint64_t away = 0;
+
+	if (figure_has(fig, FIG_ANON_HUGE_BYTES) && fig->v[FIG_ANON_HUGE_BYTES].u)
+		report_say(out, "  %-32s %6s %5s\n", "of all that, in huge pages",
+			   BYTES(fig->v[FIG_ANON_HUGE_BYTES].u),
+			   SHARE((double)fig->v[FIG_ANON_HUGE_BYTES].u / (double)rss));
+	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_RESIDENT_BYTES) &&
+	    fig->v[FIG_FREE_BYTES].u > fig->v[FIG_FREE_RESIDENT_BYTES].u)
+		away = fig->v[FIG_FREE_BYTES].u - fig->v[FIG_FREE_RESIDENT_BYTES].u;
+	if (away > rss / NOTABLE)
+		report_say(out, "  %-32s %6s  costs nothing\n", "free, but not resident",
+			   BYTES(away));
+	if (figure_has(fig, FIG_SWAP_BYTES) && fig->v[FIG_SWAP_BYTES].u)
+		report_say(out, "  %-32s %6s\n", "in swap",
+			   BYTES(fig->v[FIG_SWAP_BYTES].u));
+}
+
 static void where(struct report_out *out, const struct figures *fig)
 {
 	struct report_share share[REPORT_PARTS];
@@ -140,31 +197,24 @@ static void where(struct report_out *out, const struct figures *fig)
 	title(out, "Where the resident memory is");
 	report_say(out, "  %-32s %6s\n", "resident, in all", BYTES(rss));
 	for (unsigned i = 0; i < shares; i++)
-		part(out, &share[i], rss);
-	if (figure_has(fig, FIG_ANON_HUGE_BYTES) && fig->v[FIG_ANON_HUGE_BYTES].u)
-		report_say(out, "  %-32s %6s %5s\n", "of all that, in huge pages",
-			   BYTES(fig->v[FIG_ANON_HUGE_BYTES].u),
-			   SHARE((double)fig->v[FIG_ANON_HUGE_BYTES].u / (double)rss));
-	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_RESIDENT_BYTES) &&
-	    fig->v[FIG_FREE_BYTES].u > fig->v[FIG_FREE_RESIDENT_BYTES].u)
-		report_say(out, "  %-32s %6s  costs nothing\n", "free, but not resident",
-			   BYTES(fig->v[FIG_FREE_BYTES].u -
-				 fig->v[FIG_FREE_RESIDENT_BYTES].u));
-	if (figure_has(fig, FIG_SWAP_BYTES) && fig->v[FIG_SWAP_BYTES].u)
-		report_say(out, "  %-32s %6s\n", "in swap",
-			   BYTES(fig->v[FIG_SWAP_BYTES].u));
+		if (share[i].bytes)
+			part(out, &share[i], rss);
+	empty_parts(out, share, shares);
+	besides(out, fig, rss);
 }
 
 static void others(struct report_out *out, const struct report *report)
 {
+	const struct figures *fig = &report->sample->fig;
 	const struct smaps *smaps = report->smaps;
 
-	if (!smaps)
+	if (!smaps ||
+	    (figure_has(fig, FIG_OTHER_RESIDENT_BYTES) &&
+	     fig->v[FIG_OTHER_RESIDENT_BYTES].u < fig->v[FIG_RSS_BYTES].u / LARGE))
 		return;
 	report_say(out, "  %s: anonymous %s, shared %s, files %s, the stack %s.\n",
-		   figure_has(&report->sample->fig, FIG_OTHER_RESIDENT_BYTES)
-			   ? "Not malloc's"
-			   : "By mappings",
+		   figure_has(fig, FIG_OTHER_RESIDENT_BYTES) ? "Not malloc's"
+							     : "By mappings",
 		   BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
 		   BYTES(smaps->rss_bytes[SMAPS_FILE]),
 		   BYTES(smaps->rss_bytes[SMAPS_STACK]));
@@ -205,12 +255,20 @@ static void arena(struct report_out *out, const struct arena_row *row)
 	text_char(&out->text, '\n');
 }
 
+static bool has_much_free(const struct figures *fig)
+{
+	return !figure_has(fig, FIG_RSS_BYTES) ||
+	       !figure_has(fig, FIG_FREE_RESIDENT_BYTES) ||
+	       fig->v[FIG_FREE_RESIDENT_BYTES].u >= fig->v[FIG_RSS_BYTES].u / LARGE;
+}
+
 static void arenas(struct report_out *out, const struct sample *sample)
 {
 	unsigned order[REPORT_ARENAS];
-	unsigned count = report_arenas(sample, order, REPORT_ARENAS);
+	unsigned count = report_arenas(sample, order, ARENAS_SHOWN);
 
-	if (!count)
+	/* The figures of a single one stand above; little free memory is no matter. */
+	if (sample->arena_count < 2 || !count || !has_much_free(&sample->fig))
 		return;
 	report_say(out, "  arena");
 	for (unsigned i = 0; i < ARENA_FIGURES; i++)
@@ -221,8 +279,8 @@ static void arenas(struct report_out *out, const struct sample *sample)
 	for (unsigned i = 0; i < count; i++)
 		arena(out, &sample->arena[order[i]]);
 	if (count < sample->arena_count)
-		report_say(out, "  and %u arenas more, with less free\n",
-			   sample->arena_count - count);
+		report_say(out, "  and %s with less free\n",
+			   COUNTED(sample->arena_count - count, "more arena"));
 }
 
 static void broken(struct report_out *out, const struct sample *sample)
@@ -232,13 +290,13 @@ static void broken(struct report_out *out, const struct sample *sample)
 
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
-	title(out, "How broken the free memory is");
+	title(out, "How fragmented the free memory is");
 	if (figure_has(fig, FIG_FREE_CHUNKS))
 		report_say(out,
-			   "  %s free in %s chunks; the largest %s, below the tops %s; "
+			   "  %s free in %s; the largest %s, below the tops %s; "
 			   "frag %s\n",
 			   report_figure(fig, FIG_FREE_BYTES).s,
-			   report_figure(fig, FIG_FREE_CHUNKS).s,
+			   COUNTED(fig->v[FIG_FREE_CHUNKS].u, "chunk"),
 			   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
 			   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
 			   report_figure(fig, FIG_FRAG).s);
@@ -270,27 +328,77 @@ static void too_few(struct report_out *out, const struct report *report)
 	wrapped(out, 2, 2, line);
 }
 
+/* Whether it is worth a section: not while it is less than what is notable. */
+static bool has_growth(const struct report *report)
+{
+	const struct report_growth *of = &report->growth;
+	const struct figures *fig = &report->sample->fig;
+	uint64_t rss = figure_has(fig, FIG_RSS_BYTES) ? fig->v[FIG_RSS_BYTES].u : 0;
+
+	return of->missing || of->failures || of->bytes > rss / NOTABLE;
+}
+
+static void little_growth(struct report_out *out, const struct report_growth *of)
+{
+	if (!of->growths)
+		report_say(out, "  The heap did not grow, and no allocation failed.\n");
+	else
+		report_say(out, "  The heap grew %s, by %s; no allocation failed.\n",
+			   COUNTED(of->growths, "time"), BYTES(of->bytes));
+}
+
+static bool is_still(const struct report_course *course)
+{
+	char words[64];
+
+	report_trend(course, words, sizeof(words));
+	return !strcmp(words, "still") || !strcmp(words, "hardly moves");
+}
+
+static void one_course(struct report_out *out, const struct report_course *course)
+{
+	struct figures first = {0}, last = {0};
+	char words[64];
+
+	figure_set(&first, course->f, (uint64_t)course->trend.first);
+	figure_set(&last, course->f, (uint64_t)course->trend.last);
+	report_trend(course, words, sizeof(words));
+	report_say(out, "  %-22s %6s -> %6s  %s\n", figure_info[course->f].name,
+		   report_figure(&first, course->f).s, report_figure(&last, course->f).s,
+		   words);
+}
+
+/* Figures that move have a line each; those that do not share one. */
 static void heading(struct report_out *out, const struct report *report)
 {
+	char line[1024];
+	struct text still;
+	unsigned stills = 0;
+
 	title(out, "Where it is heading");
+	if (!has_growth(report))
+		little_growth(out, &report->growth);
 	if (!report->courses || !report->course[0].trend.is_known) {
 		too_few(out, report);
 		return;
 	}
+	text_init(&still, line, sizeof(line));
+	text_string(&still, "Still, or nearly:");
 	for (unsigned i = 0; i < report->courses; i++) {
 		const struct report_course *course = &report->course[i];
-		struct figures first = {0}, last = {0};
-		char words[64];
 
 		if (!course->trend.is_known)
 			continue;
-		figure_set(&first, course->f, (uint64_t)course->trend.first);
-		figure_set(&last, course->f, (uint64_t)course->trend.last);
-		report_trend(course, words, sizeof(words));
-		report_say(out, "  %-22s %6s -> %6s  %s\n", figure_info[course->f].name,
-			   report_figure(&first, course->f).s,
-			   report_figure(&last, course->f).s, words);
+		if (!is_still(course)) {
+			one_course(out, course);
+			continue;
+		}
+		text_string(&still, stills++ ? ", " : " ");
+		text_string(&still, figure_info[course->f].name);
 	}
+	text_char(&still, '.');
+	if (stills)
+		wrapped(out, 2, 2, line);
 }
 
 /* ---- who did it ---- */
@@ -306,42 +414,72 @@ static void not_known(struct report_out *out, const char *why)
 	wrapped(out, 2, 2, line);
 }
 
-/* "outermost;...;innermost", in lines; a very long one is cut at its inner end. */
-static void stack(struct report_out *out, const char *frames)
+static void stacks(struct report_out *out, const struct report_growth *of)
 {
+	unsigned count = of->rows < STACKS_SHOWN ? of->rows : STACKS_SHOWN;
+	unsigned shared = callers_shared(of->row, count);
 	char line[2048];
 	struct text text;
 
 	text_init(&text, line, sizeof(line));
-	for (; *frames; frames++)
-		if (*frames == ';')
-			text_string(&text, " > ");
-		else
-			text_char(&text, *frames);
-	wrapped(out, 9, 9, line);
+	text_string(&text, "By whom, the innermost function first");
+	if (shared) {
+		text_string(&text, "; all below ");
+		callers_last_shared(&text, of->row[0].stack, shared);
+	}
+	text_char(&text, ':');
+	wrapped(out, 2, 4, line);
+	for (unsigned i = 0; i < count; i++) {
+		const struct fold_row *row = &of->row[i];
+
+		text_init(&text, line, sizeof(line));
+		text_string(&text, BYTES(row->bytes));
+		text_string(&text, " in ");
+		text_string(&text, COUNT(row->growths));
+		if (row->failures) {
+			text_string(&text, ", failed ");
+			text_string(&text, COUNT(row->failures));
+		}
+		text_string(&text, ": ");
+		callers_text(&text, row->stack, shared);
+		wrapped(out, 4, 6, line);
+	}
 }
 
+/* Little or none is told where the memory is heading. */
 static void growth(struct report_out *out, const struct report *report)
 {
 	const struct report_growth *of = &report->growth;
 
+	if (!has_growth(report))
+		return;
 	title(out, "Who made it grow");
 	if (of->missing) {
 		not_known(out, of->missing);
 		return;
 	}
-	report_say(out, "  The heap grew %s times, by %s; %s allocations failed.\n",
-		   COUNT(of->growths), BYTES(of->bytes), COUNT(of->failures));
-	for (unsigned i = 0; i < of->rows; i++) {
-		report_say(out, "  %6s in %s, failed %s\n", BYTES(of->row[i].bytes),
-			   COUNT(of->row[i].growths), COUNT(of->row[i].failures));
-		stack(out, of->row[i].stack);
-	}
-	if (of->rows)
-		wrapped(out, 2, 2, fold_caveat);
+	report_say(out, "  The heap grew %s, by %s; %s failed.\n",
+		   COUNTED(of->growths, "time"), BYTES(of->bytes),
+		   COUNTED(of->failures, "allocation"));
+	if (!of->rows)
+		return;
+	stacks(out, of);
+	wrapped(out, 2, 2, fold_caveat);
 }
 
 /* ---- limits ---- */
+
+/* Whether a limit is near enough for a line: the nearest is, and what is half used up or
+ * will be reached. */
+static bool is_near(const struct report *report, unsigned kind)
+{
+	const struct room_row *row = &report->room->row[kind];
+
+	if (report->reach && (report->reach[kind].when == ROOM_WHEN_IN ||
+			      report->reach[kind].when == ROOM_WHEN_REACHED))
+		return true;
+	return report->room->nearest == (int)kind || row->left_share < 0.5;
+}
 
 static void limit(struct report_out *out, const struct report *report,
 		  enum room_kind kind)
@@ -352,55 +490,112 @@ static void limit(struct report_out *out, const struct report *report,
 
 	report_when(report->reach ? &report->reach[kind] : NULL, when, sizeof(when));
 	when[strcspn(when, "(")] = '\0';
-	report_say(out, "%c %-29s %6s %6s %5s  %s\n",
-		   report->room->nearest == (int)kind ? '>' : ' ', room_info[kind].limit,
+	report_say(out, "  %-29s %6s %6s %5s  %s%s\n", room_info[kind].limit,
 		   is_count ? COUNT(row->used) : BYTES(row->used),
 		   is_count ? COUNT(row->limit) : BYTES(row->limit),
-		   SHARE(row->left_share), when);
+		   SHARE(row->left_share), when,
+		   report->room->nearest == (int)kind ? " (nearest)" : "");
+}
+
+static unsigned limits_near(const struct report *report, unsigned *far)
+{
+	unsigned near = 0;
+
+	*far = 0;
+	for (unsigned i = 0; i < ROOM_KINDS; i++) {
+		if (!report->room->row[i].is_set)
+			continue;
+		near += is_near(report, i);
+		*far += !is_near(report, i);
+	}
+	return near;
+}
+
+static bool is_far(const struct report *report, unsigned kind)
+{
+	return report->room->row[kind].left_share >= 0.5 &&
+	       (!report->reach || report->reach[kind].when == ROOM_WHEN_NEVER ||
+		report->reach[kind].when == ROOM_WHEN_UNKNOWN);
+}
+
+/* The table has what is near; where nothing is, one sentence says so. */
+static void limit_table(struct report_out *out, const struct report *report)
+{
+	int nearest = report->room->nearest;
+	unsigned far, near = limits_near(report, &far);
+	char line[256];
+
+	if (near == 1 && nearest >= 0 && is_far(report, (unsigned)nearest)) {
+		const struct room_row *row = &report->room->row[nearest];
+		bool is_count = room_info[nearest].is_count;
+
+		snprintf(line, sizeof(line),
+			 "No limit is near. Nearest: %s, %s of %s used, %s left.",
+			 room_info[nearest].limit,
+			 is_count ? COUNT(row->used) : BYTES(row->used),
+			 is_count ? COUNT(row->limit) : BYTES(row->limit),
+			 SHARE(row->left_share));
+		wrapped(out, 2, 2, line);
+		return;
+	}
+	report_say(out, "  %-29s %6s %6s %5s  %s\n", "limit", "used", "limit", "left",
+		   "reached");
+	for (unsigned i = 0; i < ROOM_KINDS; i++)
+		if (report->room->row[i].is_set && is_near(report, i))
+			limit(out, report, (enum room_kind)i);
+	if (far)
+		report_say(out, "  Of %s less than half is used.\n",
+			   COUNTED(far, "other limit"));
 }
 
 static void oom(struct report_out *out, const struct oom_rank *rank)
 {
-	char name[4 * OOM_COMM];
+	char name[4 * OOM_COMM], line[5 * OOM_COMM + 128], adjusted[48] = "";
 
 	printable(rank->first_comm, name, sizeof(name));
+	if (rank->score_adj)
+		snprintf(adjusted, sizeof(adjusted), " (oom_score_adj is %d)",
+			 rank->score_adj);
 	if (!rank->place)
-		report_say(out,
-			   "  The kernel does not kill it for memory (oom_score 0, "
-			   "adjusted by %d).\n",
-			   rank->score_adj);
+		snprintf(line, sizeof(line), "Never chosen by the OOM killer%s.",
+			 adjusted);
+	else if (rank->place == 1)
+		snprintf(line, sizeof(line), "1st of %s for the OOM killer%s.",
+			 COUNTED(rank->candidates, "candidate"), adjusted);
 	else
-		report_say(out,
-			   "  For memory of the host the kernel kills it as no. %u of "
-			   "%u (score %d,\n  adjusted by %d); first process %d (%s), "
-			   "score %d.\n",
-			   rank->place, rank->candidates, rank->score, rank->score_adj,
-			   rank->first_pid, name, rank->first_score);
+		snprintf(line, sizeof(line),
+			 "%s of %s for the OOM killer%s; the first is process %d (%s).",
+			 units_ordinal_text(rank->place).s,
+			 COUNTED(rank->candidates, "candidate"), adjusted,
+			 rank->first_pid, name);
+	wrapped(out, 2, 2, line);
 }
 
 static void pressure(struct report_out *out, const struct bounds *bounds)
 {
-	if (bounds->has & BOUNDS_HAS_CGROUP && bounds->cgroup.has_pressure)
+	if (bounds->has & BOUNDS_HAS_CGROUP && bounds->cgroup.has_pressure &&
+	    bounds->cgroup.pressure.some_10s >= WAITED)
 		report_say(out,
 			   "  In its cgroup tasks waited for memory %.1f%% of the "
 			   "last 10 s.\n",
 			   bounds->cgroup.pressure.some_10s);
-	if (bounds->has & BOUNDS_HAS_PRESSURE)
+	if (bounds->has & BOUNDS_HAS_PRESSURE && bounds->pressure.some_10s >= WAITED)
 		report_say(out,
 			   "  On the host tasks waited for memory %.1f%% of the last "
 			   "10 s.\n",
 			   bounds->pressure.some_10s);
 }
 
+/* Said where it is not the usual mode, which refuses only single requests above all
+ * memory. */
 static void overcommit(struct report_out *out, const struct limits *host)
 {
 	static const char *const modes[] = {
-		[OVERCOMMIT_GUESS] = "refuses only single requests above all memory (0)",
 		[OVERCOMMIT_ALWAYS] = "refuses nothing (1)",
 		[OVERCOMMIT_NEVER] = "refuses what is above CommitLimit (2)",
 	};
 
-	if (host->has & LIMITS_HAS_OVERCOMMIT)
+	if (host->has & LIMITS_HAS_OVERCOMMIT && host->overcommit != OVERCOMMIT_GUESS)
 		report_say(out, "  Overcommit: the host %s.\n", modes[host->overcommit]);
 }
 
@@ -425,11 +620,7 @@ static void limits(struct report_out *out, const struct report *report)
 		not_known(out, report->why_no_limits);
 		return;
 	}
-	report_say(out, "  %-29s %6s %6s %5s  %s\n", "limit", "used", "limit", "left",
-		   "reached");
-	for (unsigned i = 0; i < ROOM_KINDS; i++)
-		if (report->room->row[i].is_set)
-			limit(out, report, (enum room_kind)i);
+	limit_table(out, report);
 	sureness(out, report);
 	overcommit(out, &report->bounds->host);
 	pressure(out, report->bounds);
@@ -473,7 +664,7 @@ static void tail(struct report_out *out, const struct pins *pins)
 		return;
 	report_say(out,
 		   "  Below the top of arena %u (%s), the last at 0x%llx:\n  %7s %6s   "
-		   "gone, and this comes back by itself\n",
+		   "freed: this goes back by itself\n",
 		   pins->tail_arena, BYTES(pins->tail_top_bytes),
 		   (unsigned long long)pins->tail[0].addr, "chunks", "bytes");
 	for (unsigned i = 0; i < pins->step_count && i < BEST_SHOWN; i++)
@@ -495,8 +686,8 @@ static void owners(struct report_out *out, const struct report *report)
 	if (!report->owners || !report->owners->count)
 		return;
 	report_say(out,
-		   "  Who holds them ('fragscope owners -p %d' has all), and what "
-		   "would come back:\n",
+		   "  Who holds them ('fragscope owners -p %d' lists all), and what "
+		   "that keeps:\n",
 		   report->sample->pid);
 	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
 		const struct owner *owner = &report->owners->owner[i];
@@ -508,41 +699,69 @@ static void owners(struct report_out *out, const struct report *report)
 	}
 }
 
+static bool has_verdict(const struct report *report, enum verdict_kind kind)
+{
+	for (unsigned i = 0; i < report->verdicts; i++)
+		if (report->verdict[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* Single chunks are worth a look where they keep much. */
+static bool is_worth_it(const struct report *report)
+{
+	const struct figures *fig = &report->sample->fig;
+
+	return has_verdict(report, VERDICT_PINNED_TAIL) ||
+	       has_verdict(report, VERDICT_FRAGMENTATION) ||
+	       has_verdict(report, VERDICT_BREAKING) || !figure_has(fig, FIG_RSS_BYTES) ||
+	       report->pins->pinned_bytes >= fig->v[FIG_RSS_BYTES].u / LARGE;
+}
+
+/* Of the tail the verdict says as much. */
 static void pins(struct report_out *out, const struct report *report)
 {
 	const struct pins *pins = report->pins;
 
 	if (!pins && !report->why_no_pins)
 		return;
+	if (pins && !is_worth_it(report) && !report->owners)
+		return;
 	title(out, "What keeps it from going back");
 	if (!pins) {
 		not_known(out, report->why_no_pins);
 		return;
 	}
-	report_say(out, "  %s chunks in use (%s) share pages with %s of free memory.\n",
-		   COUNT(pins->pinning_chunks), BYTES(pins->pinning_bytes),
+	report_say(out, "  %s in use (%s) %s pages with %s of free memory.\n",
+		   COUNTED(pins->pinning_chunks, "chunk"), BYTES(pins->pinning_bytes),
+		   pins->pinning_chunks == 1 ? "shares" : "share",
 		   BYTES(pins->pinned_bytes));
 	if (pins->best_count)
-		report_say(out,
-			   "  Those whose going would free most:\n  %-16s %5s %7s %6s "
-			   "%8s\n",
-			   "address", "arena", "chunks", "bytes", "unlocks");
+		report_say(out, "  %-16s %5s %7s %6s  %s\n", "address", "arena", "chunks",
+			   "bytes", "would release, if freed");
 	for (unsigned i = 0; i < pins->best_count && i < BEST_SHOWN; i++)
 		one_pin(out, &pins->best[i], report->guess ? report->guess[i] : NULL);
-	tail(out, pins);
+	if (!has_verdict(report, VERDICT_PINNED_TAIL))
+		tail(out, pins);
 	owners(out, report);
 }
 
 /* ---- verdicts ---- */
 
-static void verdict(struct report_out *out, const struct verdict *of, unsigned number)
+/* The answer above is the first one's headline; the evidence of more than two would fill
+ * another page. */
+static void verdict(struct report_out *out, const struct report *report, unsigned at)
 {
+	const struct verdict *of = &report->verdict[at];
+	bool is_answer = !at && strstr(report->answer, of->headline);
 	char line[VERDICT_REMEDY + 8];
 
-	snprintf(line, sizeof(line), "%u. %s (%s): %s.", number, verdict_title(of),
-		 severity_name(of->severity), of->headline);
+	snprintf(line, sizeof(line), "%u. %s (%s)%s%s.", at + 1, verdict_title(of),
+		 severity_name(of->severity), is_answer ? "" : ": ",
+		 is_answer ? "" : of->headline);
 	wrapped(out, 2, 5, line);
-	wrapped(out, 5, 5, of->evidence);
+	if (at < EVIDENCE_SHOWN)
+		wrapped(out, 5, 5, of->evidence);
 	snprintf(line, sizeof(line), "-> %s", of->remedy);
 	wrapped(out, 5, 8, line);
 }
@@ -553,7 +772,7 @@ static void verdicts(struct report_out *out, const struct report *report)
 	if (!report->verdicts)
 		wrapped(out, 2, 2, report_nothing(report));
 	for (unsigned i = 0; i < report->verdicts; i++)
-		verdict(out, &report->verdict[i], i + 1);
+		verdict(out, report, i);
 }
 
 int report_text(const struct report *report, int fd)
@@ -566,12 +785,12 @@ int report_text(const struct report *report, int fd)
 	head(out, report);
 	where(out, &report->sample->fig);
 	others(out, report);
-	broken(out, report->sample);
+	verdicts(out, report);
 	heading(out, report);
+	broken(out, report->sample);
 	growth(out, report);
 	limits(out, report);
 	pins(out, report);
-	verdicts(out, report);
 	text_char(&out->text, '\n');
 	report_cost(report, cost, sizeof(cost));
 	wrapped(out, 0, 0, cost);

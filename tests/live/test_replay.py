@@ -74,7 +74,7 @@ def check_origin(tap, directory, text, row, target):
     seen = datetime.datetime.fromisoformat(row["started"].replace("Z", "+00:00")).timestamp()
     tap.ok(abs(seen - started) < 1, "and when the process started", seen, started)
     local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seen))
-    line = f"# {row['comm']} (PID {row['pid']}) on {row['host']}, "
+    line = f"# {row['comm']}[{row['pid']}] on {row['host']}, "
     done = harness.fragscope("report", "--replay", directory / "one")
     said = " ".join(done.stdout.split())
     tap.ok(said.startswith(line) and f", started {local} " in said, "a report has both", said)

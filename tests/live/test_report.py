@@ -24,12 +24,10 @@ EXAMPLES = harness.BUILD / "examples"
 SURROUNDINGS = ("host", "cgroup_max", "cgroup_high", "commit_limit")
 SECTIONS = (
     "Where the resident memory is",
-    "How broken the free memory is",
-    "Where it is heading",
-    "Who made it grow",
-    "What is about to happen",
-    "What keeps it from going back",
     "What to do",
+    "Where it is heading",
+    "How fragmented the free memory is",
+    "What is about to happen",
 )
 
 
@@ -282,7 +280,8 @@ def check_drift(tap):
         large = sum((130 + i * 97 % 260) << 10 for i in range(400))
         off = abs(facts["large_free_bytes"] - large)
         tap.ok(off < 2 << 20, "all that they left", (facts, large))
-        said = re.search(r"For a request of .*?%\.", " ".join(text.split()))
+        words = " ".join(text.split())
+        said = re.search(r"For a request of .*?%\.", words[words.index("How fragmented"):])
         tap.ok(said and "% to " not in said.group(), "useless for a request: one share", said)
         env = {**harness.CLEAN_ENV, "MALLOC_MMAP_THRESHOLD_": "131072"}
         with Example(drift, env=env) as target:
@@ -594,6 +593,7 @@ def check_breaking(tap):
 def check_requests(tap, text):
     """What is useless for which request: in order, and no bound that says nothing."""
     words = " ".join(text.split())
+    words = words[words.index("How fragmented"):]
     said = re.search(r"For a request of .*?%\.", words)
     tap.ok(said, "what is useless for which request", words[:1500])
     units = {"K": 1 << 10, "M": 1 << 20}
@@ -777,9 +777,10 @@ def check_text(tap):
         done = harness.fragscope("report", "-p", target.pid, "--for", "1s")
         tap.equal(done.returncode, 0, "exit status", done.stderr)
         lines = done.stdout.splitlines()
-        tap.ok(f"process {target.pid} (arenas)" in " ".join(lines[:2]), "whose it is")
-        for words in SECTIONS:
-            tap.ok(words in lines, f"'{words}' is there")
+        tap.ok(lines[0].startswith(f"# arenas[{target.pid}] on "), "whose it is")
+        told = tuple(line for line in lines if line in SECTIONS)
+        tap.equal(told, SECTIONS, "the sections, what to do being the second")
+        tap.ok(len(lines) <= 60, "60 lines are enough", len(lines))
         wide = [
             line for line in lines if len(line) > 80 and not line.startswith("         ")
         ]
@@ -789,6 +790,23 @@ def check_text(tap):
         last = " ".join(done.stdout.split("\n\n")[-1].split())
         tap.ok(last.startswith("What this cost: "), "the cost comes last", last)
         tap.ok("It was never stopped." in last, "no pause", last)
+    check_stacks(tap)
+
+
+def check_stacks(tap):
+    """Who made it grow: the program's own functions, the innermost first."""
+    with tap.section("text of a leak"), Example("leak") as target:
+        done = harness.fragscope("report", "-p", target.pid, "--for", "3s")
+        if "Who made it grow\n  Not known" in done.stdout:
+            raise harness.Skip("no probes")
+        grown = done.stdout.split("\nWho made it grow\n")[1].split("\n\n")[0]
+        tap.ok(re.search(r"The heap grew \d+ times, by .*; 0 allocations failed\.", grown),
+               "in numbers", grown)
+        tap.ok(re.search(r": answer <- main$", grown, re.M), "innermost first", grown)
+        tap.ok(not re.search("malloc|brk", grown), "without malloc's own functions", grown)
+        tap.ok(grown.count(" in ") <= 3 + 1, "three at most", grown)
+        lines = done.stdout.splitlines()
+        tap.ok(len(lines) <= 60, "60 lines are enough", len(lines))
 
 
 def check_page(tap):
@@ -959,12 +977,12 @@ def check_cached(tap):
             raise harness.Skip("something of the program is in swap")
         text = harness.fragscope("report", "-p", target.pid, "--for", "0").stdout
         tap.ok(row["tcache_bytes"] > 0, "there is something in them", row)
-        found = re.search(r"^  free; kept in thread caches +(\S+)", text, re.M)
+        found = re.search(r"^  tcache: free, in thread caches +(\S+)", text, re.M)
         tap.ok(found, "a part of its own", text[:1500])
         tap.within(
             scaled(found.group(1)) / row["tcache_bytes"], 0.99, 1.01, "their bytes"
         )
-        held = re.search(r"^  held by the program +(\S+)", text, re.M)
+        held = re.search(r"^  live: held by the program +(\S+)", text, re.M)
         want = row["live_resident_bytes"] - row["tcache_bytes"]
         tap.within(scaled(held.group(1)) / want, 0.99, 1.01, "held without them", text)
 
@@ -1069,7 +1087,7 @@ def check_replay(tap):
         tap.ok("choose one with -p" in done.stderr, "so it says", done.stderr)
         done = harness.fragscope("report", "--replay", "-", "-p", 77, stdin=None, input=both)
         tap.equal(done.returncode, 0, "one of two", done.stderr)
-        tap.ok("process 77 (threshold)" in done.stdout, "the one that was chosen")
+        tap.ok(done.stdout.startswith("# threshold[77] "), "the one that was chosen")
         cut = text[: text.index("\n", len(text) // 2) - 9]
         done = harness.fragscope("report", "--replay", "-", stdin=None, input=cut)
         tap.equal(done.returncode, 0, "a recording that is cut short", done.stderr)

@@ -1,4 +1,5 @@
 /* test_fold.c: tables of stacks to the letter, and sums that are exact. */
+#include "view/callers.h"
 #include "view/events.h"
 #include "view/fold.h"
 
@@ -295,6 +296,52 @@ static void errors_are_returned(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* What the report says of STACK. */
+static const char *callers(const char *stack, unsigned shared)
+{
+	static char line[512];
+	struct text text;
+
+	text_init(&text, line, sizeof(line));
+	callers_text(&text, stack, shared);
+	return line;
+}
+
+static void callers_are_the_programs_own(void **state)
+{
+	(void)state;
+	assert_string_equal(
+		callers("main;serve;malloc;_int_malloc;sysmalloc;sbrk;brk", 0),
+		"serve <- main");
+	assert_string_equal(callers("main;a;operator new(unsigned long);malloc", 1), "a");
+	assert_string_equal(callers("main;sysmalloc.isra.0", 0), "main");
+	assert_string_equal(callers("malloc;brk", 0), "malloc");
+	assert_string_equal(callers("[no stack]", 0), "[no stack]");
+	assert_string_equal(callers("a;b;c;d;e;f;g;malloc", 0),
+			    "g <- f <- e <- d <- c <- b <- ...");
+}
+
+static void what_all_callers_share_is_left_out(void **state)
+{
+	static const struct fold_row row[] = {
+		{.stack = "main;loop;serve;parse;malloc;brk"},
+		{.stack = "main;loop;serve;malloc;brk"},
+		{.stack = "main;loop;log;malloc"},
+	};
+	char line[64];
+	struct text text;
+
+	(void)state;
+	assert_int_equal(callers_shared(row, 1), 0);
+	assert_int_equal(callers_shared(row, 2), 2);
+	assert_int_equal(callers_shared(row, 3), 2);
+	assert_string_equal(callers(row[0].stack, 2), "parse <- serve");
+	assert_string_equal(callers(row[2].stack, 2), "log");
+	text_init(&text, line, sizeof(line));
+	callers_last_shared(&text, row[0].stack, 2);
+	assert_string_equal(line, "loop");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +357,8 @@ int main(void)
 		TEST(strings_beyond_the_room_have_a_row),
 		TEST(many_stacks),
 		TEST(errors_are_returned),
+		cmocka_unit_test(callers_are_the_programs_own),
+		cmocka_unit_test(what_all_callers_share_is_left_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

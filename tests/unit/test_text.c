@@ -500,6 +500,23 @@ static void units_as_strings(void **state)
 	assert_string_equal(units_span_text(1e30).s, "over 1000 years");
 }
 
+static void things_are_counted(void **state)
+{
+	(void)state;
+	assert_string_equal(units_counted_text(1, "chunk").s, "1 chunk");
+	assert_string_equal(units_counted_text(0, "chunk").s, "0 chunks");
+	assert_string_equal(units_counted_text(250000, "free chunk").s,
+			    "250k free chunks");
+	assert_string_equal(units_counted_text(2, "process").s, "2 processes");
+	assert_string_equal(units_counted_text(2, "entry").s, "2 entries");
+	assert_string_equal(units_counted_text(2, "day").s, "2 days");
+	assert_string_equal(units_ordinal_text(1).s, "1st");
+	assert_string_equal(units_ordinal_text(12).s, "12th");
+	assert_string_equal(units_ordinal_text(22).s, "22nd");
+	assert_string_equal(units_ordinal_text(103).s, "103rd");
+	assert_string_equal(units_ordinal_text(111).s, "111th");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +540,7 @@ int main(void)
 		cmocka_unit_test(wait_until),
 		cmocka_unit_test(wait_is_interrupted),
 		cmocka_unit_test(units_as_strings),
+		cmocka_unit_test(things_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
