@@ -90,11 +90,11 @@ static bool failures(const struct verdict_input *input, struct verdict *verdict)
 	verdict->severity = SEVERITY_CRITICAL;
 	SAY(headline, "the kernel refused malloc memory %s times in %s",
 	    COUNT(input->failures), SPAN(input->watched_s));
-	SAY(evidence, "%s allocations failed while the process was watched.",
+	SAY(evidence, "malloc returned NULL %s times while the process was watched.",
 	    COUNT(input->failures));
 	SAY(remedy,
-	    "'fragscope trace -p %d --failures' tells the limit that each met, and who "
-	    "asked.",
+	    "'fragscope trace -p %d --failures' shows the limit that each one met and "
+	    "its caller.",
 	    input->sample->pid);
 	judge_fact(verdict, "failed_allocations", UNIT_COUNT, input->failures);
 	return true;
@@ -120,12 +120,12 @@ static void say_reach(const struct room_reach *reach, char *text, size_t size)
 {
 	static const char *const words[] = {
 		[ROOM_WHEN_UNKNOWN] = "",
-		[ROOM_WHEN_NEVER] = "Not to be reached at the present rate.",
+		[ROOM_WHEN_NEVER] = "At the present rate it is not reached.",
 		[ROOM_WHEN_REACHED] = "It is reached.",
 	};
 
 	if (reach && reach->when == ROOM_WHEN_IN)
-		snprintf(text, size, "To be reached in %s at the present rate.",
+		snprintf(text, size, "At the present rate it is reached in %s.",
 			 SPAN(reach->in_s));
 	else
 		snprintf(text, size, "%s", reach ? words[reach->when] : "");
@@ -135,16 +135,16 @@ static const char *limit_remedy(enum room_kind kind)
 {
 	static const char *const of[ROOM_KINDS] = {
 		[ROOM_ADDRESS_SPACE] =
-			"Raise it (ulimit -v, LimitAS=, prlimit --as); each arena "
-			"reserves 64M of it, so that MALLOC_ARENA_MAX=2 saves some.",
+			"Raise it (ulimit -v, LimitAS=, prlimit --as). Each arena "
+			"reserves 64M of it: MALLOC_ARENA_MAX=2 saves some.",
 		[ROOM_DATA] = "Raise it (ulimit -d, LimitDATA=, prlimit --data).",
-		[ROOM_STACK] = "Look for a recursion without end.",
-		[ROOM_MAPPINGS] = "Raise it (sysctl vm.max_map_count), or have malloc "
-				  "map less: MALLOC_MMAP_THRESHOLD_ higher.",
-		[ROOM_COMMIT] = "See who on the host promises itself so much.",
+		[ROOM_STACK] = "Look for endless recursion.",
+		[ROOM_MAPPINGS] = "Raise it (sysctl vm.max_map_count), or make malloc "
+				  "map less: raise MALLOC_MMAP_THRESHOLD_.",
+		[ROOM_COMMIT] = "Find what else on the host reserves so much memory.",
 		[ROOM_CGROUP_MAX] = "Raise memory.max.",
-		[ROOM_CGROUP_HIGH] = "See what else in the cgroup takes memory.",
-		[ROOM_HOST] = "See what else on the host takes memory.",
+		[ROOM_CGROUP_HIGH] = "Find what else in the cgroup takes memory.",
+		[ROOM_HOST] = "Find what else on the host takes memory.",
 	};
 
 	return of[kind];
@@ -260,14 +260,15 @@ static void say_who_holds(const struct verdict_input *input, struct verdict *ver
 
 	if (!judge_has_own_figures(input))
 		snprintf(owners, sizeof(owners),
-			 "'fragscope owners -p %d --live' tells who holds it now, and "
-			 "what nobody holds any more; 'fragscope trace -p %d --survivors "
-			 "--for 1m' tells which function allocates what stays. ",
+			 "'fragscope owners -p %d --live' shows who holds it now, and "
+			 "what is no longer referenced; 'fragscope trace -p %d "
+			 "--survivors --for 1m' shows which function allocates what "
+			 "stays. ",
 			 pid, pid);
 	SAY(remedy,
-	    "%sEach block is told by 'valgrind --leak-check=full COMMAND' or 'heaptrack "
-	    "COMMAND', under which the program has to be started anew. A cache that "
-	    "fills looks the same until it is full: watch for longer (--for 10m).%s%s",
+	    "%s'valgrind --leak-check=full COMMAND' and 'heaptrack COMMAND' show each "
+	    "block, but need a restart. A cache that fills looks the same until it is "
+	    "full: watch longer (--for 10m).%s%s",
 	    owners, *more ? " " : "", more);
 }
 
@@ -284,9 +285,8 @@ static bool leak(const struct verdict_input *input, struct verdict *verdict)
 	SAY(headline, "what the program holds grows by %s a second, and the process %s%s",
 	    BYTES((uint64_t)live->per_s), *parts ? "by more" : "with it", parts);
 	SAY(evidence,
-	    "In %s what it holds, mappings included (live_bytes and mmapped_bytes), went "
-	    "from %s to %s (%s to %s a second, 95%% sure) and the resident memory from "
-	    "%s to %s.",
+	    "In %s live_bytes and mmapped_bytes together rose from %s to %s (%s to %s a "
+	    "second, 95%% confidence) and the resident memory from %s to %s.",
 	    SPAN(input->watched_s), BYTES((uint64_t)live->first),
 	    BYTES((uint64_t)live->last),
 	    BYTES((uint64_t)(live->low_per_s > 0 ? live->low_per_s : 0)),

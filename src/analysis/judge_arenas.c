@@ -51,49 +51,47 @@ static void say_in_turn(const struct verdict_input *input, struct verdict *verdi
 	const struct arena_peaks *peaks = &input->arenas;
 
 	SAY(headline,
-	    "%s of %s resident is free memory that %s arenas beside the main one keep, "
-	    "and that fewer would have used again",
+	    "%s of %s resident is free memory in %s arenas beside the main one that "
+	    "fewer arenas would have reused",
 	    BYTES(verdict->stake_bytes), BYTES(rss), COUNT(count - 1));
 	SAY(evidence,
-	    "In %s their threads needed memory in turn: the arenas held %s at most, each "
-	    "at its own time, but never more than %s together. Now they hold %s live and "
-	    "keep %s free.",
+	    "In %s their threads needed memory in turn: the arenas' peaks add up to %s, "
+	    "but together they never held more than %s. Now %s is live and %s free.",
 	    SPAN(input->watched_s), BYTES(peaks->peaks_bytes), BYTES(peaks->peak_bytes),
 	    BYTES(sum->live), BYTES(sum->free_resident));
 	SAY(remedy,
-	    "MALLOC_ARENA_MAX=2 when it is started (or GLIBC_TUNABLES="
-	    "glibc.malloc.arena_max=2) makes it 2 arenas instead of %s; threads then "
-	    "wait for each other more often. It saves as much if they needed memory in "
-	    "turn from the start: what all of them once had at the same time, 2 arenas "
-	    "keep as well.",
+	    "Start it with MALLOC_ARENA_MAX=2 (or "
+	    "GLIBC_TUNABLES=glibc.malloc.arena_max=2): 2 arenas instead of %s, and more "
+	    "waiting between threads. It saves as much only if they needed memory in "
+	    "turn from the start.",
 	    COUNT(count));
 }
 
 static void say_perhaps(const struct verdict_input *input, struct verdict *verdict,
 			const struct secondaries *sum, uint64_t rss, uint64_t count)
 {
-	char seen[64] = "one reading does not tell";
+	char seen[64] = "one reading cannot show it";
 
 	verdict->severity = SEVERITY_NOTE;
 	verdict->is_possible = true;
 	SAY(headline,
-	    "%s of %s resident is free memory that %s arenas beside the main one keep; "
-	    "fewer help only if the threads' peaks do not coincide",
+	    "%s of %s resident is free memory in %s arenas beside the main one; fewer "
+	    "arenas help only if the threads' peaks do not coincide",
 	    BYTES(verdict->stake_bytes), BYTES(rss), COUNT(count - 1));
 	if (input->arenas.is_known)
-		snprintf(seen, sizeof(seen), "in %s what they hold moved by %s only",
+		snprintf(seen, sizeof(seen), "in %s what they hold moved by only %s",
 			 SPAN(input->watched_s), BYTES(input->arenas.swing_bytes));
 	else if (input->watched_s > 0)
-		snprintf(seen, sizeof(seen), "there are no two sound readings of all");
+		snprintf(seen, sizeof(seen), "there are no two complete readings");
 	SAY(evidence,
-	    "They hold %s live and keep %s free, %s of it in their tops or on pages "
-	    "without anything in use. Whether their threads needed it at the same time "
-	    "is not known: %s.",
+	    "They hold %s live and %s free, %s of it in their tops or on pages with "
+	    "nothing in use. Whether their threads needed it at the same time is not "
+	    "known: %s.",
 	    BYTES(sum->live), BYTES(sum->free_resident), BYTES(sum->spare), seen);
 	SAY(remedy,
-	    "Watch it while its load is on ('fragscope report -p %d --for 1m'): that "
-	    "tells. If its threads need memory in turn, MALLOC_ARENA_MAX=2 when it is "
-	    "started (or GLIBC_TUNABLES=glibc.malloc.arena_max=2) saves most of it.",
+	    "Watch it under load ('fragscope report -p %d --for 1m') to find out. If its "
+	    "threads need memory in turn, starting it with MALLOC_ARENA_MAX=2 (or "
+	    "GLIBC_TUNABLES=glibc.malloc.arena_max=2) saves most of it.",
 	    input->sample->pid);
 }
 

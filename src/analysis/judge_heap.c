@@ -47,15 +47,14 @@ bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdic
 	    input->pins->tail_arena, step->chunks == 1 ? "s" : "",
 	    BYTES(step->hole_resident_bytes));
 	SAY(evidence,
-	    "free gives back only what is free up to the end; %s lie%s there, the last "
-	    "at 0x%llx (%s).",
+	    "free() returns memory only from the end of the heap, where %s lie%s, the "
+	    "last at 0x%llx (%s).",
 	    step->chunks == 1 ? "one chunk" : "these chunks",
 	    step->chunks == 1 ? "s" : "", (unsigned long long)first->addr,
 	    BYTES(first->bytes));
 	SAY(remedy,
-	    "malloc_trim(0) gives back the whole pages below them. So that it does not "
-	    "come again: allocate what lives long before the large load, or after "
-	    "that has gone.");
+	    "malloc_trim(0) returns the whole pages below. To prevent it, allocate "
+	    "long-lived blocks before the large load, or after it is freed.");
 	judge_fact(verdict, "tail_chunks", UNIT_COUNT, step->chunks);
 	judge_fact(verdict, "tail_bytes", UNIT_BYTES, step->bytes);
 	judge_fact(verdict, "hole_bytes", UNIT_BYTES, step->hole_bytes);
@@ -122,8 +121,8 @@ static void say_restart(const struct verdict_input *input, uint64_t bytes, char 
 
 	judge_get(input, FIG_RSS_BYTES, &rss);
 	snprintf(text, size,
-		 " A restart would leave about %s of %s, once it holds as much again "
-		 "(all that is resident but the free memory).",
+		 " After a restart, holding as much again, it would have about %s "
+		 "resident instead of %s.",
 		 BYTES(bytes), BYTES(rss));
 }
 
@@ -149,25 +148,24 @@ static bool sparse_pages(const struct verdict_input *input, struct verdict *verd
 		say_restart(input, left, restart, sizeof(restart));
 	}
 	SAY(headline,
-	    "%s of the %s in pages that hold live objects is free, and goes only with "
+	    "%s of the %s in pages with live objects is free, and is released only with "
 	    "them",
 	    BYTES(sparse), BYTES(active));
 	SAY(evidence,
-	    "By the allocator's own figures (%s) the program holds %s; %s of its "
-	    "pages in use is free.",
+	    "By the allocator's own figures (%s) the program holds %s; %s of the pages "
+	    "in use is free.",
 	    input->sample->allocator, BYTES(live), SHARE(judge_share(sparse, active)));
 	SAY(remedy,
-	    "It goes when the objects beside it go. Keep objects that live long apart "
-	    "from those of the same size that come and go, in a pool of their own "
-	    "(examples/pool.c).%s",
+	    "It is released when the objects beside it are freed. Keep long-lived "
+	    "objects apart from short-lived ones of the same size, in a pool of their "
+	    "own (examples/pool.c).%s",
 	    restart);
 	return true;
 }
 
 /* Tried with jemalloc: where blocks of all sizes are left at random it keeps as much. */
-static const char no_cure[] = " Another allocator is no cure where few blocks of each "
-			      "size are left: there, too, "
-			      "each keeps its page.";
+static const char no_cure[] = " Another allocator does not help where few blocks of each "
+			      "size are left: each keeps its page there, too.";
 
 static bool is_fragmented(const struct verdict_input *input, uint64_t pinned,
 			  uint64_t live)
@@ -225,9 +223,9 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	    COUNT(chunks), BYTES(hole), SHARE(judge_share(pinned, pinned + live)),
 	    unusable, pinning, growing);
 	SAY(remedy,
-	    "It goes when the chunks beside it go: 'fragscope owners -p %d' names who "
-	    "holds them. Keep blocks that live long apart from those that come and go, "
-	    "in a pool of their own (examples/pool.c).%s%s",
+	    "It is released when the chunks beside it are freed: 'fragscope owners -p "
+	    "%d' shows who holds them. Keep long-lived blocks apart from short-lived "
+	    "ones, in a pool of their own (examples/pool.c).%s%s",
 	    input->sample->pid, restart, *restart && pinned > live ? no_cure : "");
 	fragmentation_facts(input, verdict);
 	return true;
@@ -270,7 +268,7 @@ static void say_pieces(const struct verdict_input *input, char *text, size_t siz
 				COUNT((uint64_t)chunks->last));
 	if (has_shrunk(largest) && used >= 0 && (size_t)used < size)
 		snprintf(text + used, size - (size_t)used,
-			 ", the largest of them from %s down to %s",
+			 "; the largest fell from %s to %s",
 			 BYTES((uint64_t)largest->first), BYTES((uint64_t)largest->last));
 }
 
@@ -290,13 +288,12 @@ bool judge_breaking(const struct verdict_input *input, struct verdict *verdict)
 	SAY(headline, "pinned memory rises %s a second, to %s now",
 	    BYTES((uint64_t)rise->per_s), BYTES(pinned));
 	SAY(evidence,
-	    "In %s free memory on pages that chunks in use share went from %s to %s%s.",
+	    "In %s free memory on pages with chunks in use rose from %s to %s%s.",
 	    SPAN(input->watched_s), BYTES((uint64_t)rise->first),
 	    BYTES((uint64_t)rise->last), pieces);
 	SAY(remedy,
-	    "Keep blocks that live long apart from those that come and go, in a pool of "
-	    "their own (examples/pool.c). 'fragscope owners -p %d' names who holds what "
-	    "pins it.",
+	    "Keep long-lived blocks apart from short-lived ones, in a pool of their own "
+	    "(examples/pool.c). 'fragscope owners -p %d' shows who holds what pins it.",
 	    input->sample->pid);
 	judge_fact(verdict, "pinned_first_bytes", UNIT_BYTES, (uint64_t)rise->first);
 	judge_fact(verdict, "pinned_last_bytes", UNIT_BYTES, (uint64_t)rise->last);
@@ -363,18 +360,16 @@ bool judge_mmap_threshold(const struct verdict_input *input, struct verdict *ver
 		return false;
 	verdict->stake_bytes = stake;
 	SAY(headline,
-	    "it is %s instead of 128K, so that large blocks came from the heap: "
-	    "%s of %s resident is what they left there, free",
+	    "it is %s instead of 128K, so that large blocks came from the heap, where "
+	    "they left %s of %s resident free",
 	    BYTES(mmap_bytes), BYTES(stake), BYTES(rss));
 	SAY(evidence,
-	    "A free of a block of %s raised it, and the trim threshold to %s. Free "
-	    "chunks "
-	    "of 128K and more have %s.",
+	    "Freeing a block of %s raised it, and the trim threshold to %s. Free chunks "
+	    "of 128K and more add up to %s.",
 	    BYTES(mmap_bytes), BYTES(trim_bytes), BYTES(large));
-	SAY(remedy,
-	    "MALLOC_MMAP_THRESHOLD_=131072 when it is started (or mallopt("
-	    "M_MMAP_THRESHOLD, 131072)) keeps it there: large blocks then go back to the "
-	    "kernel when they are freed, and cost page faults each time.");
+	SAY(remedy, "Start it with MALLOC_MMAP_THRESHOLD_=131072 (or call "
+		    "mallopt(M_MMAP_THRESHOLD, 131072)): large blocks are then returned "
+		    "to the kernel when they are freed, and cost page faults each time.");
 	judge_fact_figure(input, verdict, FIG_MMAP_THRESHOLD_BYTES);
 	judge_fact_figure(input, verdict, FIG_TRIM_THRESHOLD_BYTES);
 	judge_fact(verdict, "large_free_bytes", UNIT_BYTES, large);
@@ -400,20 +395,18 @@ bool judge_trim_threshold(const struct verdict_input *input, struct verdict *ver
 		return false;
 	verdict->stake_bytes = stake;
 	SAY(headline,
-	    "the main arena's top has %s free, and gives none back by itself "
-	    "below %s",
+	    "the main arena's top has %s free, and returns none by itself below %s",
 	    BYTES(top), BYTES(trim_bytes));
 	SAY(evidence,
 	    "The trim threshold is %s instead of 128K%s; the top is %s of the "
 	    "resident memory.",
 	    BYTES(trim_bytes),
-	    has_drifted(mmap_bytes, trim_bytes) ? ", raised by the free of a large block"
+	    has_drifted(mmap_bytes, trim_bytes) ? ", raised when a large block was freed"
 						: "",
 	    SHARE(judge_share(stake, rss)));
-	SAY(remedy,
-	    "MALLOC_TRIM_THRESHOLD_=131072 when it is started (or mallopt("
-	    "M_TRIM_THRESHOLD, 131072)) has free give the top back; malloc_trim(0) does "
-	    "it once.");
+	SAY(remedy, "Start it with MALLOC_TRIM_THRESHOLD_=131072 (or call "
+		    "mallopt(M_TRIM_THRESHOLD, 131072)): free() then returns the top. "
+		    "malloc_trim(0) does it once.");
 	judge_fact_figure(input, verdict, FIG_MALLINFO2_KEEPCOST);
 	judge_fact_figure(input, verdict, FIG_TRIM_THRESHOLD_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
@@ -435,10 +428,9 @@ static bool free_pages(const struct verdict_input *input, struct verdict *verdic
 	SAY(evidence, "By its own figures (%s) that is %s of the resident memory.",
 	    input->sample->allocator, SHARE(judge_share(dirty, rss)));
 	SAY(remedy,
-	    "'fragscope trim %d' has it give them back, and tells whether they are "
-	    "wanted again; how long it keeps them is a setting of its own "
-	    "(dirty_decay_ms in MALLOC_CONF for jemalloc, TCMALLOC_RELEASE_RATE for "
-	    "tcmalloc).",
+	    "'fragscope trim %d' makes it return them, and shows whether they are needed "
+	    "again. How long it keeps them is a setting (dirty_decay_ms in MALLOC_CONF "
+	    "for jemalloc, TCMALLOC_RELEASE_RATE for tcmalloc).",
 	    input->sample->pid);
 	judge_fact_figure(input, verdict, FIG_DIRTY_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
@@ -458,18 +450,17 @@ bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 	judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident);
 	judge_say_refill(input, trimmable, refill, sizeof(refill));
 	verdict->stake_bytes = trimmable;
-	SAY(headline, "malloc_trim(0) would give %s of %s resident back",
-	    BYTES(trimmable), BYTES(rss));
+	SAY(headline, "malloc_trim(0) would return %s of %s resident", BYTES(trimmable),
+	    BYTES(rss));
 	SAY(evidence,
-	    "%s is free and resident; by glibc's own rule a trim gives back %s (%llu "
-	    "bytes), %s of the resident memory. Taking it all back costs %s page "
-	    "faults.%s",
+	    "%s is free and resident; by glibc's rule a trim returns %s (%llu bytes), %s "
+	    "of the resident memory. Needing it all again costs %s page faults.%s",
 	    BYTES(free_resident), BYTES(trimmable), (unsigned long long)trimmable,
 	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / 4096), refill);
 	SAY(remedy,
-	    "Call malloc_trim(0) when the load is over; 'fragscope trim %d' does it in a "
-	    "program under 'fragscope run' and tells whether the memory comes back. If "
-	    "the load returns soon, the memory is better left.",
+	    "Call malloc_trim(0) when the load is over; 'fragscope trim %d' does so in a "
+	    "program under 'fragscope run' and shows whether the memory is needed again. "
+	    "If the load returns soon, leave it.",
 	    input->sample->pid);
 	judge_fact_figure(input, verdict, FIG_TRIMMABLE_BYTES);
 	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
@@ -494,9 +485,8 @@ bool judge_returned(const struct verdict_input *input, struct verdict *verdict)
 	    BYTES(gone), BYTES(free_bytes));
 	SAY(evidence, "mallinfo2's fordblks says %s; %s of it lies on resident pages.",
 	    BYTES(free_bytes), BYTES(free_resident));
-	SAY(remedy,
-	    "Nothing need be done: it was given back, or never touched, and costs "
-	    "address space only.");
+	SAY(remedy, "Nothing to do: it was returned to the kernel or never touched, and "
+		    "costs address space only.");
 	judge_fact_figure(input, verdict, FIG_FREE_BYTES);
 	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
 	return true;

@@ -26,8 +26,8 @@ struct wish {
 static struct wish wish_of(const struct verdict_input *input)
 {
 	static const struct wish of_malloc = {
-		"The tunable glibc.malloc.hugetlb=1 has malloc ask for them",
-		"GLIBC_TUNABLES=glibc.malloc.hugetlb=0 when it is started; ",
+		"The tunable glibc.malloc.hugetlb=1 makes malloc ask for them",
+		"start it with GLIBC_TUNABLES=glibc.malloc.hugetlb=0; ",
 	};
 	static const struct wish of_host = {
 		"/sys/kernel/mm/transparent_hugepage/enabled is 'always'",
@@ -35,7 +35,7 @@ static struct wish wish_of(const struct verdict_input *input)
 	};
 	static const struct wish of_program = {
 		"The program asks for them (madvise with MADV_HUGEPAGE)",
-		"leave that out; ",
+		"remove that; ",
 	};
 	uint64_t page_bytes;
 
@@ -70,8 +70,8 @@ void judge_say_refill(const struct verdict_input *input, uint64_t bytes, char *t
 		return;
 	say_pace(input->huge, bytes, pace, sizeof(pace));
 	snprintf(text, size,
-		 " It does not last: the kernel fills holes beside what is held with "
-		 "huge pages, %s.",
+		 " It does not last: the kernel fills holes beside live chunks with huge "
+		 "pages, %s.",
 		 pace);
 }
 
@@ -91,18 +91,19 @@ bool judge_huge_pages(const struct verdict_input *input, struct verdict *verdict
 	say_pace(input->huge, stake, pace, sizeof(pace));
 	verdict->stake_bytes = stake;
 	SAY(headline,
-	    "%s of %s resident is free memory in huge pages, and comes back after a trim",
+	    "%s of %s resident is free memory in huge pages, and becomes resident again "
+	    "after a trim",
 	    BYTES(stake), BYTES(rss));
 	SAY(evidence,
-	    "%s is in huge pages, %s free. %s. khugepaged makes one of every %s of which "
-	    "no more than %s pages are absent (max_ptes_none): %s.",
+	    "%s is in huge pages, %s free. %s. khugepaged turns every %s with at most %s "
+	    "pages absent (max_ptes_none) into one: %s.",
 	    BYTES(input->huge->anon_bytes), BYTES(trimmable), wish.whose,
 	    BYTES(input->huge->page_bytes), COUNT(input->huge->absent_pages), pace);
 	SAY(remedy,
-	    "A trim lasts without them: %sprctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) in the "
-	    "program, or before exec in what starts it; or 0 in "
+	    "A trim lasts without them: %scall prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) in "
+	    "the program, or before exec in what starts it; or write 0 to "
 	    "/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none, for the whole "
-	    "host. Huge pages make memory faster: try what the program loses without "
+	    "host. Huge pages make memory faster: measure what the program loses without "
 	    "them.",
 	    wish.remedy);
 	judge_fact(verdict, "free_huge_bytes", UNIT_BYTES, stake);

@@ -45,10 +45,11 @@ bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
 	    others->allocator, BYTES(others->anon_bytes), BYTES(rss));
 	SAY(evidence,
 	    "%s%s of the resident memory is anonymous and not glibc malloc's, whose "
-	    "settings do not reach it.",
+	    "settings do not affect it.",
 	    glibc, SHARE(judge_share(others->anon_bytes, rss)));
 	SAY(remedy,
-	    "See the settings of %s. The sampler asks it: 'fragscope run -- COMMAND'.",
+	    "See the settings of %s. 'fragscope run -- COMMAND' starts the program with "
+	    "a sampler that asks it for its figures.",
 	    others->allocator);
 	judge_fact(verdict, "anon_not_malloc_bytes", UNIT_BYTES, others->anon_bytes);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
@@ -64,15 +65,14 @@ static void say_others(const struct verdict_others *others, char *text, size_t s
 	if (!others || !others->is_known)
 		return;
 	used = snprintf(text, size,
-			" Anonymous memory of its own %s, shared %s (PSS %s), files %s, "
-			"the first thread's stack %s.",
+			" Its own anonymous memory %s, shared %s (PSS %s), files %s, the "
+			"first thread's stack %s.",
 			BYTES(others->anon_bytes), BYTES(others->shared_bytes),
 			BYTES(others->shared_pss_bytes), BYTES(others->file_bytes),
 			BYTES(others->stack_bytes));
 	if (*others->largest && used > 0 && (size_t)used < size)
-		snprintf(text + used, size - (size_t)used,
-			 " The largest by name: %s (%s).", others->largest,
-			 BYTES(others->largest_bytes));
+		snprintf(text + used, size - (size_t)used, " Largest by name: %s (%s).",
+			 others->largest, BYTES(others->largest_bytes));
 }
 
 /* Where the mapped chunks were not all found, what is resident of them is no more than
@@ -179,8 +179,8 @@ static void say_remedy(const struct verdict_input *input, char *text, size_t siz
 {
 	const struct runtime *runtime = runtime_behind(input->others);
 	const char *from = runtime ? runtime->remedy
-				   : "/proc/PID/smaps has each mapping; who maps memory "
-				     "is told by 'strace -f -k -e trace=mmap -p PID'.";
+				   : "/proc/PID/smaps lists each mapping; 'strace -f -k "
+				     "-e trace=mmap -p PID' shows who maps memory.";
 	struct text to;
 
 	text_init(&to, text, size);
@@ -240,8 +240,8 @@ bool judge_not_malloc(const struct verdict_input *input, struct verdict *verdict
 	say_others(input->others, parts, sizeof(parts));
 	say_remedy(input, remedy, sizeof(remedy));
 	SAY(evidence,
-	    "%s of the resident memory is neither held through %smalloc nor kept by "
-	    "it: its settings and trims do not reach it.%s",
+	    "%s of the resident memory is neither held through %smalloc nor kept by it: "
+	    "its settings and trims do not affect it.%s",
 	    SHARE(judge_share(other, rss)), no_heap ? "glibc's " : "", parts);
 	SAY(remedy, "%s", remedy);
 	judge_fact(verdict,

@@ -9,58 +9,42 @@ static const struct {
 } known[] = {
 	{"libjvm.so", {"jvm", SMAPS_ANON,
 		"the JVM's anonymous memory: heap, classes, code",
-		"-Xmx bounds the JVM's heap. 'jcmd PID GC.heap_info' tells the heap, and 'jcmd PID "
-		"VM.native_memory' the rest, when it was started with "
-		"-XX:NativeMemoryTracking=summary.", NULL}},
+		"-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary.", NULL}},
 	{"node", {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
-		"'node --max-old-space-size=MB' bounds V8's heap. 'node "
-		"--heapsnapshot-signal=SIGUSR2' writes what is in it to a file at each such "
-		"signal.", NULL}},
+		"'node --max-old-space-size=MB' limits V8's heap. 'node --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL}},
 	{"nodejs", {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
-		"'nodejs --max-old-space-size=MB' bounds V8's heap. 'nodejs "
-		"--heapsnapshot-signal=SIGUSR2' writes what is in it to a file at each such "
-		"signal.", NULL}},
+		"'nodejs --max-old-space-size=MB' limits V8's heap. 'nodejs --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL}},
 	{"libpython*", {"cpython", SMAPS_ANON,
 		"anonymous memory, where CPython has its object arenas",
-		"'PYTHONMALLOC=malloc' when it is started puts CPython's objects into malloc's heap, "
-		"where this report tells of them. tracemalloc ('python3 -X tracemalloc') tells "
-		"which lines hold what.",
-		"tracemalloc ('python3 -X tracemalloc') tells which lines of Python hold what."}},
+		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
+		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what."}},
 	{"python*", {"cpython", SMAPS_ANON,
 		"anonymous memory, where CPython has its object arenas",
-		"'PYTHONMALLOC=malloc' when it is started puts CPython's objects into malloc's heap, "
-		"where this report tells of them. tracemalloc ('python3 -X tracemalloc') tells "
-		"which lines hold what.",
-		"tracemalloc ('python3 -X tracemalloc') tells which lines of Python hold what."}},
+		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
+		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what."}},
 	{"postgres", {"postgresql", SMAPS_SHARED,
 		"shared memory, where PostgreSQL has its shared buffers",
-		"shared_buffers in postgresql.conf bounds them. All processes of the server share one "
-		"copy: PSS counts this one's part of it.", NULL}},
+		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL}},
 	{"memcached", {"memcached", SMAPS_ANON,
 		"anonymous memory, where memcached has its slabs",
-		"'memcached -m MB' bounds its slabs, and 'stats slabs' on its port tells of them.",
-		"It is memcached, whose slabs '-m MB' bounds; 'stats slabs' on its port tells of "
-		"them."}},
+		"'memcached -m MB' limits its slabs; 'stats slabs' on its port shows them.",
+		"It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them."}},
 	{"ld-musl*", {"musl", SMAPS_ANON,
 		"anonymous memory, where musl's malloc has its own",
-		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f "
-		"-e trace=brk,mmap,munmap -p PID' tells when it takes memory from the kernel.",
+		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
 		NULL}},
 	/* Debian's; that of glibc has a number behind it. */
 	{"libc.so", {"musl", SMAPS_ANON,
 		"anonymous memory, where musl's malloc has its own",
-		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f "
-		"-e trace=brk,mmap,munmap -p PID' tells when it takes memory from the kernel.",
+		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
 		NULL}},
 };
 
 static const struct runtime go = {"go", SMAPS_ANON,
 	"the Go runtime's anonymous memory",
-	"'GOMEMLIMIT=SIZE' when it is started has the collector keep it below, as far as what is "
-	"held leaves it room. Go's own heap profile (runtime/pprof) tells who allocates: "
-	"'go tool pprof -top PROGRAM PROFILE'.", NULL};
+	"Started with GOMEMLIMIT=SIZE, the collector keeps it below SIZE if what is live allows. Go's heap profile (runtime/pprof) shows who allocates: 'go tool pprof -top PROGRAM PROFILE'.", NULL};
 /* clang-format on */
 
 /* What follows a space was put there by the kernel: "(deleted)". */

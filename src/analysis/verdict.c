@@ -20,7 +20,7 @@ const struct verdict_info verdict_info[VERDICT_KINDS] = {
 [VERDICT_ARENAS] = {"arenas", "Too many arenas"},
 [VERDICT_FRAGMENTATION] = {"fragmentation", "Fragmentation"},
 [VERDICT_BREAKING] = {"breaking_up", "The heap is breaking up"},
-[VERDICT_MMAP_THRESHOLD] = {"mmap_threshold", "The mmap threshold has drifted up"},
+[VERDICT_MMAP_THRESHOLD] = {"mmap_threshold", "The mmap threshold has risen"},
 [VERDICT_TRIM_THRESHOLD] = {"trim_threshold", "The trim threshold is high"},
 [VERDICT_CACHE] = {"cache", "Free memory that a trim would return"},
 [VERDICT_RETURNED] = {"returned", "Free memory that costs nothing"},
@@ -166,12 +166,12 @@ static void say_unknown(const struct verdict_input *input, char *text, unsigned 
 
 	if (*missing && judge_figure(&input->sample->fig, FIG_RSS_BYTES, &rss))
 		snprintf(text, size,
-			 "What malloc has of %s resident could not be told: %s.",
+			 "How much of %s resident is malloc's could not be read: %s.",
 			 units_bytes_text(rss).s, missing);
 	else
 		snprintf(text, size,
-			 "Nothing wrong was found, but where the resident memory is "
-			 "could not be told.");
+			 "No known problem was found, but where the resident memory is "
+			 "could not be read.");
 }
 
 /* Of another allocator, which tells what is held and nothing of single pages. */
@@ -185,8 +185,8 @@ static bool say_by_its_own_figures(const struct verdict_input *input, char *text
 	    !judge_figure(fig, FIG_LIVE_BYTES, &live))
 		return false;
 	snprintf(text, size,
-		 "Nothing wrong was found: %s is resident, and by the allocator's own "
-		 "figures (%s) the program holds %s.",
+		 "No known problem: %s is resident, and by the allocator's own figures "
+		 "(%s) the program holds %s.",
 		 units_bytes_text(rss).s, input->sample->allocator,
 		 units_bytes_text(live).s);
 	return true;
@@ -203,7 +203,7 @@ static bool say_no_heap(const struct verdict_input *input, char *text, unsigned 
 		return false;
 	judge_say_whose(input->others, whose, sizeof(whose));
 	snprintf(text, size,
-		 "Nothing wrong was found: %s is resident, none of it glibc malloc's%s.",
+		 "No known problem: %s is resident, none of it glibc malloc's%s.",
 		 units_bytes_text(rss).s, whose);
 	return true;
 }
@@ -233,20 +233,20 @@ static void say_healthy(const struct verdict_input *input, char *text, unsigned 
 		live += other;
 	if (is_large(untold, rss)) {
 		snprintf(text, size,
-			 "Of %s resident %s could not be told%s%s; of the rest the "
-			 "program holds %s, and %s is free, and nothing wrong was found "
-			 "there.",
+			 "Of %s resident %s could not be attributed%s%s; of the rest the "
+			 "program holds %s and %s is free, with no known problem.",
 			 units_bytes_text(rss).s, units_bytes_text(untold).s,
 			 *missing ? ": " : "", missing, units_bytes_text(live).s,
 			 units_bytes_text(free_bytes).s);
 		return;
 	}
 	snprintf(text, size,
-		 "Nothing wrong was found: of %s resident the program holds %s, and %s "
-		 "is free.%s%s%s",
+		 "No known problem: of %s resident the program holds %s, and %s is "
+		 "free.%s%s%s",
 		 units_bytes_text(rss).s, units_bytes_text(live).s,
 		 units_bytes_text(free_bytes).s,
-		 input->live.is_known ? "" : " Whether it grows takes longer to tell.",
+		 input->live.is_known ? ""
+				      : " Whether it grows takes longer to find out.",
 		 *more && live > rss / 2 ? " " : "", live > rss / 2 ? more : "");
 }
 

@@ -149,20 +149,30 @@ static void part(struct report_out *out, const struct report_share *part, uint64
 	text_char(&out->text, '\n');
 }
 
-/* A part of 0 bytes has no line of its own, but is named: it is known. */
-static void empty_parts(struct report_out *out, const struct report_share *share,
-			unsigned shares)
+static bool is_small(const struct report_share *share, uint64_t rss)
 {
+	return share->bytes < rss / NOTABLE;
+}
+
+/* Parts that are not notable share a line. */
+static void small_parts(struct report_out *out, const struct report_share *share,
+			unsigned shares, uint64_t rss)
+{
+	char line[512];
+	struct text text;
 	unsigned count = 0;
 
+	text_init(&text, line, sizeof(line));
 	for (unsigned i = 0; i < shares; i++) {
-		if (share[i].bytes)
+		if (!is_small(&share[i], rss))
 			continue;
-		text_string(&out->text, count++ ? ", " : "  no ");
-		text_bytes(&out->text, share[i].words, strcspn(share[i].words, ":"));
+		text_string(&text, count++ ? ", " : "below 1%: ");
+		text_bytes(&text, share[i].words, strcspn(share[i].words, ":,"));
+		text_char(&text, ' ');
+		text_string(&text, BYTES(share[i].bytes));
 	}
 	if (count)
-		text_char(&out->text, '\n');
+		wrapped(out, 2, 4, line);
 }
 
 /* What is no part of the sum above. */
@@ -197,9 +207,9 @@ static void where(struct report_out *out, const struct figures *fig)
 	title(out, "Where the resident memory is");
 	report_say(out, "  %-32s %6s\n", "resident, in all", BYTES(rss));
 	for (unsigned i = 0; i < shares; i++)
-		if (share[i].bytes)
+		if (!is_small(&share[i], rss))
 			part(out, &share[i], rss);
-	empty_parts(out, share, shares);
+	small_parts(out, share, shares, rss);
 	besides(out, fig, rss);
 }
 
@@ -748,8 +758,8 @@ static void pins(struct report_out *out, const struct report *report)
 
 /* ---- verdicts ---- */
 
-/* The answer above is the first one's headline; the evidence of more than two would fill
- * another page. */
+/* The answer above is the first one's headline. Where there are more than two, the
+ * evidence of all would fill another page. */
 static void verdict(struct report_out *out, const struct report *report, unsigned at)
 {
 	const struct verdict *of = &report->verdict[at];
@@ -760,7 +770,7 @@ static void verdict(struct report_out *out, const struct report *report, unsigne
 		 severity_name(of->severity), is_answer ? "" : ": ",
 		 is_answer ? "" : of->headline);
 	wrapped(out, 2, 5, line);
-	if (at < EVIDENCE_SHOWN)
+	if (at < (report->verdicts > EVIDENCE_SHOWN ? 1 : EVIDENCE_SHOWN))
 		wrapped(out, 5, 5, of->evidence);
 	snprintf(line, sizeof(line), "-> %s", of->remedy);
 	wrapped(out, 5, 8, line);

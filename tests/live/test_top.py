@@ -18,7 +18,7 @@ PANES = (
     ("3", "a recording has no map", "Map"),
     ("4", "chunk size", "Sizes"),
     ("5", r"A alert +largest-free-falls begins", "Events"),
-    ("6", "malloc_trim|shares its pages|in use share|Nothing wrong was found", "Advice"),
+    ("6", "malloc_trim|shares its pages|in use share|No known problem", "Advice"),
 )
 LAST = r"12:02:44$"  # the time in the header, when all is played
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-7]|4[0-7]|9[0-7]|38;|48;)")

@@ -736,10 +736,9 @@ static void advice(void **state)
 	screen.pane = PANE_ADVICE;
 	assert_golden("advice-unknown-80x24", 80, 24);
 	screen.verdict = verdicts;
-	screen.answer =
-		"Of 156M resident 74.8M could not be told: the heap changed; of the "
-		"rest the program holds 40.4M, and 40.8M is free, and nothing wrong "
-		"was found there.";
+	screen.answer = "Of 156M resident 74.8M could not be attributed: the heap "
+			"changed; of the rest the program holds 40.4M and 40.8M is "
+			"free, and no known problem there.";
 	assert_golden("advice-none-80x24", 80, 24);
 	screen.verdict_count = 2;
 	assert_golden("advice-80x24", 80, 24);

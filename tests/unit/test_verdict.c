@@ -98,7 +98,7 @@ static void is_healthy(void)
 	if (count)
 		fail_msg("%s: %s", verdict_info[verdict[0].kind].name,
 			 verdict[0].headline);
-	assert_non_null(strstr(answer, "othing wrong was found"));
+	assert_non_null(strstr(answer, "o known problem"));
 }
 
 static void is_only(enum verdict_kind kind, const char *headline)
@@ -114,14 +114,14 @@ static void healthy(void **state)
 	(void)state;
 	input.live.is_known = true;
 	is_healthy();
-	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
-				    "program holds 350M, and 20.0M is free.");
+	assert_string_equal(answer, "No known problem: of 400M resident the program "
+				    "holds 350M, and 20.0M is free.");
 	/* Too few readings for a trend: a leak would not have been seen. */
 	input.live.is_known = false;
 	is_healthy();
-	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
-				    "program holds 350M, and 20.0M is free. Whether it "
-				    "grows takes longer to tell.");
+	assert_string_equal(
+		answer, "No known problem: of 400M resident the program holds 350M, "
+			"and 20.0M is free. Whether it grows takes longer to find out.");
 }
 
 /* What threads keep in their caches is free, as far as it is known to be resident. */
@@ -133,12 +133,12 @@ static void cached(void **state)
 	set(FIG_TCACHE_CHUNKS, 60000);
 	set(FIG_SWAP_BYTES, 0);
 	is_healthy();
-	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
-				    "program holds 320M, and 50.0M is free.");
+	assert_string_equal(answer, "No known problem: of 400M resident the program "
+				    "holds 320M, and 50.0M is free.");
 	set(FIG_SWAP_BYTES, 4096);
 	is_healthy();
-	assert_string_equal(answer, "Nothing wrong was found: of 400M resident the "
-				    "program holds 350M, and 20.0M is free.");
+	assert_string_equal(answer, "No known problem: of 400M resident the program "
+				    "holds 350M, and 20.0M is free.");
 }
 
 static void without_figures(void **state)
@@ -146,12 +146,11 @@ static void without_figures(void **state)
 	(void)state;
 	figures_clear(&sample->fig);
 	is_healthy();
-	assert_string_equal(
-		answer, "Nothing wrong was found, but where the resident memory is could "
-			"not be told.");
+	assert_string_equal(answer, "No known problem was found, but where the resident "
+				    "memory is could not be read.");
 }
 
-/* "Nothing wrong" does not stand over memory that nobody can account for. */
+/* "No known problem" does not stand over memory that nobody can account for. */
 static void untold_memory(void **state)
 {
 	(void)state;
@@ -161,8 +160,9 @@ static void untold_memory(void **state)
 	strcpy(sample->missing, "found 2 of 3 mmapped chunks");
 	judge();
 	assert_int_equal(count, 0);
-	assert_null(strstr(answer, "Nothing wrong"));
-	assert_non_null(strstr(answer, "could not be told: found 2 of 3 mmapped chunks"));
+	assert_null(strstr(answer, "No known problem"));
+	assert_non_null(
+		strstr(answer, "could not be attributed: found 2 of 3 mmapped chunks"));
 	/* A little of it is no matter. */
 	set(FIG_RSS_BYTES, 371 * M);
 	is_healthy();
@@ -176,8 +176,8 @@ static void heap_unread(void **state)
 	set(FIG_RSS_BYTES, 600 * M);
 	strcpy(sample->missing, "malloc's own records are swapped out");
 	judge();
-	assert_string_equal(answer, "What malloc has of 600M resident could not be told: "
-				    "malloc's own records are swapped out.");
+	assert_string_equal(answer, "How much of 600M resident is malloc's could not be "
+				    "read: malloc's own records are swapped out.");
 	sample->missing[0] = '\0';
 }
 
@@ -211,8 +211,8 @@ static void fragmentation(void **state)
 	assert_string_equal(verdict[0].fact[0].name, "pinned_bytes");
 	assert_int_equal(verdict[0].fact[0].value.u, 120 * M);
 	assert_null(strstr(verdict[0].evidence, "It grows"));
-	assert_non_null(
-		strstr(verdict[0].remedy, "A restart would leave about 270M of 400M"));
+	assert_non_null(strstr(verdict[0].remedy,
+			       "it would have about 270M resident instead of 400M"));
 	assert_string_equal(verdict[0].fact[verdict[0].fact_count - 1].name,
 			    "after_restart_bytes");
 	assert_int_equal(verdict[0].fact[verdict[0].fact_count - 1].value.u, 270 * M);
@@ -221,8 +221,9 @@ static void fragmentation(void **state)
 	set(FIG_LIVE_RESIDENT_BYTES, 110 * M);
 	set(FIG_TCACHE_BYTES, 20 * M);
 	judge();
-	assert_non_null(strstr(verdict[0].remedy, "Another allocator is no cure where "));
-	assert_non_null(strstr(verdict[0].remedy, "about 250M of 400M"));
+	assert_non_null(
+		strstr(verdict[0].remedy, "Another allocator does not help where "));
+	assert_non_null(strstr(verdict[0].remedy, "about 250M resident instead of 400M"));
 	/* What is in thread caches is no part of what the program holds. */
 	set(FIG_TCACHE_CHUNKS, 40000);
 	set(FIG_SWAP_BYTES, 0);
@@ -255,14 +256,15 @@ static void the_heap_breaks_up(void **state)
 	is_only(VERDICT_BREAKING, "pinned memory rises 819K a second, to 10.0M now");
 	assert_string_equal(answer, "The heap is breaking up: pinned memory rises 819K a "
 				    "second, to 10.0M now.");
-	assert_non_null(strstr(verdict[0].evidence, "went from 2.00M to 10.0M, the free "
-						    "chunks from 801 to 6430."));
+	assert_non_null(
+		strstr(verdict[0].evidence,
+		       "rose from 2.00M to 10.0M, the free chunks from 801 to 6430."));
 	/* By the largest alone. */
 	input.chunks.is_rising = false;
 	is_healthy();
 	trend(&input.largest, 63.5 * (double)M, 54.0 * (double)M);
 	is_only(VERDICT_BREAKING, "pinned memory rises 819K a second, to 10.0M now");
-	assert_non_null(strstr(verdict[0].evidence, "from 63.5M down to 54.0M"));
+	assert_non_null(strstr(verdict[0].evidence, "fell from 63.5M to 54.0M"));
 	/* By chance; a heap that only grows; less than 1% of the heap. */
 	input.pinned.is_rising = false;
 	is_healthy();
@@ -285,7 +287,7 @@ static void cache(void **state)
 	(void)state;
 	set(FIG_FREE_RESIDENT_BYTES, 100 * M);
 	set(FIG_TRIMMABLE_BYTES, 90 * M);
-	is_only(VERDICT_CACHE, "malloc_trim(0) would give 90.0M of 400M resident back");
+	is_only(VERDICT_CACHE, "malloc_trim(0) would return 90.0M of 400M resident");
 	assert_non_null(strstr(verdict[0].evidence, "(94371840 bytes)"));
 	set(FIG_TRIMMABLE_BYTES, 39 * M);
 	is_healthy();
@@ -318,7 +320,7 @@ static void huge_pages(void **state)
 	assert_int_equal(verdict[1].kind, VERDICT_CACHE);
 	assert_string_equal(verdict[0].headline,
 			    "170M of 400M resident is free memory in huge pages, and "
-			    "comes back after a trim");
+			    "becomes resident again after a trim");
 	assert_non_null(strstr(verdict[0].evidence, "glibc.malloc.hugetlb=1"));
 	assert_non_null(strstr(verdict[0].remedy, "glibc.malloc.hugetlb=0"));
 	assert_non_null(strstr(verdict[1].evidence, "It does not last"));
@@ -345,7 +347,7 @@ static void huge_pages(void **state)
 	assert_non_null(strstr(verdict[0].evidence, "It does not last"));
 	huge.anon_bytes = 300 * M;
 	huge.fills = false;
-	is_only(VERDICT_CACHE, "malloc_trim(0) would give 250M of 400M resident back");
+	is_only(VERDICT_CACHE, "malloc_trim(0) would return 250M of 400M resident");
 	assert_null(strstr(verdict[0].evidence, "last"));
 }
 
@@ -358,7 +360,7 @@ static void share_or_bytes(void **state)
 	set(FIG_LIVE_RESIDENT_BYTES, 430 * M);
 	set(FIG_FREE_RESIDENT_BYTES, 115 * M);
 	set(FIG_TRIMMABLE_BYTES, 109 * M);
-	is_only(VERDICT_CACHE, "malloc_trim(0) would give 109M of 573M resident back");
+	is_only(VERDICT_CACHE, "malloc_trim(0) would return 109M of 573M resident");
 	set(FIG_RSS_BYTES, 1100 * M);
 	set(FIG_LIVE_RESIDENT_BYTES, 960 * M);
 	is_healthy(); /* less than a tenth */
@@ -367,7 +369,7 @@ static void share_or_bytes(void **state)
 	room.memory_bytes = 4 * G;
 	is_healthy();
 	room.memory_bytes = 3 * G;
-	is_only(VERDICT_CACHE, "malloc_trim(0) would give 109M of 1.07G resident back");
+	is_only(VERDICT_CACHE, "malloc_trim(0) would return 109M of 1.07G resident");
 	/* Of a very small host, too, few bytes are few. */
 	room.memory_bytes = 256 * M;
 	set(FIG_TRIMMABLE_BYTES, 15 * M);
@@ -394,9 +396,9 @@ static void leak(void **state)
 	assert_string_equal(answer, "A leak, or a cache that fills: what the program "
 				    "holds grows by 1.00M a second, and the process with "
 				    "it.");
-	assert_non_null(strstr(verdict[0].evidence,
-			       "what it holds, mappings included (live_bytes and "
-			       "mmapped_bytes), went from 340M to 350M"));
+	assert_non_null(
+		strstr(verdict[0].evidence,
+		       "live_bytes and mmapped_bytes together rose from 340M to 350M"));
 	/* It takes what was free: the process does not grow. */
 	trend(&input.rss, 400.0 * (double)M, 400.0 * (double)M);
 	is_healthy();
@@ -553,9 +555,9 @@ static void no_heap(void **state)
 	set(FIG_RSS_BYTES, 30 * M);
 	others.anon_bytes = 20 * M;
 	is_healthy();
-	assert_string_equal(answer, "Nothing wrong was found: 30.0M is resident, none of "
-				    "it glibc malloc's, 20.0M of it anonymous memory "
-				    "that the program maps itself.");
+	assert_string_equal(
+		answer, "No known problem: 30.0M is resident, none of it glibc malloc's, "
+			"20.0M of it anonymous memory that the program maps itself.");
 	trend(&input.rss, 20.0 * (double)M, 30.0 * (double)M);
 	is_only(VERDICT_NOT_MALLOC,
 		"memory that is not glibc malloc's grows by 1.00M a second, to 30.0M "
@@ -624,9 +626,9 @@ static void arenas(void **state)
 	set(FIG_LIVE_RESIDENT_BYTES, 150 * M);
 	set(FIG_FREE_RESIDENT_BYTES, 160 * M);
 	give_arenas(16, 10 * M);
-	is_only(VERDICT_ARENAS, "150M of 400M resident is free memory that 15 arenas "
-				"beside the main one keep; fewer help only if the "
-				"threads' peaks do not coincide");
+	is_only(VERDICT_ARENAS,
+		"150M of 400M resident is free memory in 15 arenas beside the main one; "
+		"fewer arenas help only if the threads' peaks do not coincide");
 	assert_memory_equal(answer, "Perhaps too many arenas: ", 25);
 	assert_true(verdict[0].is_possible);
 	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
@@ -634,21 +636,22 @@ static void arenas(void **state)
 	took(180 * M, 180 * M, M);
 	judge();
 	assert_true(count == 1 && verdict[0].is_possible);
-	assert_non_null(strstr(verdict[0].evidence, "moved by 1.00M only"));
+	assert_non_null(strstr(verdict[0].evidence, "moved by only 1.00M"));
 	input.arenas.is_known = false;
 	judge();
-	assert_non_null(strstr(verdict[0].evidence, "no two sound readings"));
+	assert_non_null(strstr(verdict[0].evidence, "no two complete readings"));
 	input.watched_s = 0;
 	judge();
-	assert_non_null(strstr(verdict[0].evidence, "one reading does not tell"));
+	assert_non_null(strstr(verdict[0].evidence, "one reading cannot show it"));
 	input.watched_s = 10;
 	/* In turn. */
 	took(180 * M, 60 * M, 150 * M);
-	is_only(VERDICT_ARENAS, "120M of 400M resident is free memory that 15 arenas "
-				"beside the main one keep, and that fewer would have "
-				"used again");
+	is_only(VERDICT_ARENAS,
+		"120M of 400M resident is free memory in 15 arenas beside the main one "
+		"that fewer arenas would have reused");
 	assert_memory_equal(answer, "Too many arenas: ", 17);
-	assert_non_null(strstr(verdict[0].evidence, "never more than 60.0M together"));
+	assert_non_null(
+		strstr(verdict[0].evidence, "together they never held more than 60.0M"));
 	assert_non_null(strstr(verdict[0].remedy, "MALLOC_ARENA_MAX=2"));
 	assert_non_null(strstr(verdict[0].remedy, "in turn from the start"));
 	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
@@ -708,8 +711,8 @@ static void thresholds(void **state)
 	set(FIG_MMAP_THRESHOLD_BYTES, 20 * M);
 	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
-		"90.0M of 400M resident is what they left there, free");
+		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
+		"where they left 90.0M of 400M resident free");
 	/* Set by hand. */
 	set(FIG_TRIM_THRESHOLD_BYTES, 41 * M);
 	is_healthy();
@@ -737,15 +740,15 @@ static void large_chunks_by_their_bins(void **state)
 	bins->bins[125] = (struct bin_total){M, 2 * M, 40 * M, 30};
 	bins->bins[100] = (struct bin_total){32 * K, 40 * K, 900 * M, 9};
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
-		"90.0M of 400M resident is what they left there, free");
+		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
+		"where they left 90.0M of 400M resident free");
 	bins->split = false;
 	is_healthy();
 	/* By size alone, with nothing sorted yet. */
 	bins->sized = true;
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
-		"90.0M of 400M resident is what they left there, free");
+		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
+		"where they left 90.0M of 400M resident free");
 	bins->bins[125] = (struct bin_total){0};
 	is_healthy();
 	/* What is not sorted has small chunks, too: the largest is large for sure. */
@@ -753,8 +756,8 @@ static void large_chunks_by_their_bins(void **state)
 	bins->split = true;
 	bins->bins[0] = (struct bin_total){K, 40 * M, 400 * M, 30};
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap: "
-		"90.0M of 400M resident is what they left there, free");
+		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
+		"where they left 90.0M of 400M resident free");
 }
 
 static void the_top_stays(void **state)
@@ -770,9 +773,8 @@ static void the_top_stays(void **state)
 	assert_int_equal(count, 2);
 	assert_int_equal(verdict[0].kind, VERDICT_TRIM_THRESHOLD);
 	assert_int_equal(verdict[1].kind, VERDICT_CACHE);
-	assert_string_equal(verdict[0].headline,
-			    "the main arena's top has 100M free, and gives "
-			    "none back by itself below 256M");
+	assert_string_equal(verdict[0].headline, "the main arena's top has 100M free, "
+						 "and returns none by itself below 256M");
 	/* It goes with the next free. */
 	set(FIG_TRIM_THRESHOLD_BYTES, 64 * M);
 	judge();
@@ -857,17 +859,16 @@ static void by_an_allocators_own_figures(void **state)
 	set(FIG_LIVE_BYTES, 150 * M);
 	set(FIG_ACTIVE_BYTES, 250 * M);
 	set(FIG_DIRTY_BYTES, 20 * M);
-	is_only(VERDICT_FRAGMENTATION, "100M of the 250M in pages that hold live objects "
-				       "is free, and goes only with them");
+	is_only(VERDICT_FRAGMENTATION, "100M of the 250M in pages with live objects is "
+				       "free, and is released only with them");
 	assert_non_null(strstr(verdict[0].evidence, "(jemalloc 5.3.0)"));
-	assert_non_null(
-		strstr(verdict[0].remedy, "A restart would leave about 280M of 400M"));
+	assert_non_null(strstr(verdict[0].remedy,
+			       "it would have about 280M resident instead of 400M"));
 	set(FIG_ACTIVE_BYTES, 199 * M);
 	is_healthy();
 	assert_string_equal(answer,
-			    "Nothing wrong was found: 400M is resident, and by the "
-			    "allocator's own figures (jemalloc 5.3.0) the program "
-			    "holds 150M.");
+			    "No known problem: 400M is resident, and by the allocator's "
+			    "own figures (jemalloc 5.3.0) the program holds 150M.");
 	set(FIG_DIRTY_BYTES, 100 * M);
 	is_only(VERDICT_CACHE,
 		"the allocator keeps 100M of free pages, of 400M resident");
@@ -887,7 +888,7 @@ static void returned(void **state)
 		"151M of the 170M that malloc counts as free is not resident");
 	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
 	/* A note is no illness. */
-	assert_memory_equal(answer, "Nothing wrong", 13);
+	assert_memory_equal(answer, "No known problem", 16);
 	set(FIG_FREE_BYTES, 82 * M);
 	is_healthy();
 	set(FIG_FREE_BYTES, 400 * M);
@@ -933,7 +934,7 @@ static void a_limit_is_reached_soon(void **state)
 	near(ROOM_ADDRESS_SPACE, 500 * M, 300 * M);
 	reach[ROOM_ADDRESS_SPACE] = (struct room_reach){ROOM_WHEN_IN, 300, 200, 400};
 	is_only(VERDICT_LIMIT, "200M of 500M is left of the address space (RLIMIT_AS)");
-	assert_non_null(strstr(verdict[0].evidence, "To be reached in 5.0 min"));
+	assert_non_null(strstr(verdict[0].evidence, "it is reached in 5.0 min"));
 	assert_int_equal(verdict[0].severity, SEVERITY_CRITICAL);
 	reach[ROOM_ADDRESS_SPACE].in_s = 7200;
 	is_healthy();
