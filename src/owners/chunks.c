@@ -154,6 +154,8 @@ static int make_index(struct chunks *chunks)
 	uint64_t pages = 0;
 	int error;
 
+	if (!chunks->stretch_count)
+		return 0;
 	qsort(chunks->stretch, chunks->stretch_count, sizeof(*chunks->stretch), by_start);
 	for (uint32_t i = 0; i < chunks->stretch_count; i++) {
 		chunks->stretch[i].page = (uint32_t)pages;
@@ -167,10 +169,8 @@ static int make_index(struct chunks *chunks)
 		return error;
 	for (uint32_t i = 0; i < chunks->stretch_count; i++)
 		index_stretch(chunks, &chunks->stretch[i]);
-	if (chunks->stretch_count) {
-		chunks->low = chunks->stretch[0].start;
-		chunks->high = chunks->stretch[chunks->stretch_count - 1].end;
-	}
+	chunks->low = chunks->stretch[0].start;
+	chunks->high = chunks->stretch[chunks->stretch_count - 1].end;
 	return 0;
 }
 
@@ -243,6 +243,12 @@ static uint32_t settle(const struct chunks *chunks, struct among among, uint64_t
 	return among.low;
 }
 
+uint32_t chunks_in(const struct chunks *chunks, const struct stretch *stretch,
+		   uint64_t addr)
+{
+	return settle(chunks, among_of(chunks, stretch, addr), addr);
+}
+
 uint32_t chunks_at(const struct chunks *chunks, uint64_t addr)
 {
 	const struct stretch *stretch;
@@ -250,7 +256,7 @@ uint32_t chunks_at(const struct chunks *chunks, uint64_t addr)
 	if (addr < chunks->low || addr >= chunks->high)
 		return NO_CHUNK;
 	stretch = stretch_at(chunks, addr);
-	return stretch ? settle(chunks, among_of(chunks, stretch, addr), addr) : NO_CHUNK;
+	return stretch ? chunks_in(chunks, stretch, addr) : NO_CHUNK;
 }
 
 /* Neighbours often point into one stretch. Its index is brought near. */
@@ -353,10 +359,8 @@ static void ask_page(struct asker *asker, const struct stretch *stretch, uint64_
 
 	if (!pages_all_resident(asker->pages, from, 1))
 		return;
-	i = chunks_at(chunks, from > stretch->start ? from : stretch->start);
-	for (; i != NO_CHUNK && i < stretch->first + stretch->count &&
-	       chunk_addr(chunks, i) < to;
-	     i++)
+	i = chunks_in(chunks, stretch, from > stretch->start ? from : stretch->start);
+	for (; i < stretch->first + stretch->count && chunk_addr(chunks, i) < to; i++)
 		if (chunk_is_live(chunks, i))
 			chunks->key[i] |= CHUNK_ASKED;
 }

@@ -83,8 +83,13 @@ enum { NO_CHUNK = UINT32_MAX, CHUNKS_AT_ONCE = 256 };
 /* The piece that covers ADDR, or NO_CHUNK. */
 uint32_t chunks_at(const struct chunks *chunks, uint64_t addr);
 
-/* The same of COUNT addresses, CHUNKS_AT_ONCE at most, into AT: several times as fast
- * where they lie all over a large heap. */
+/* The piece of STRETCH that covers ADDR, which lies in it. In a damaged heap stretches
+ * may overlap, and chunks_at finds another's. */
+uint32_t chunks_in(const struct chunks *chunks, const struct stretch *stretch,
+		   uint64_t addr);
+
+/* As chunks_at, of COUNT addresses, CHUNKS_AT_ONCE at most, into AT: several times as
+ * fast where they lie all over a large heap. */
 void chunks_at_all(const struct chunks *chunks, const uint64_t *addr, unsigned count,
 		   uint32_t *at);
 

@@ -392,7 +392,8 @@ static int say(const struct search *search, int error, struct fault *fault)
 	if (error && !fault->text[0])
 		return fault_set(fault, EXIT_FAILED, error,
 				 "cannot look through the memory of process %d (%s): %s",
-				 search->process->pid, search->process->comm,
+				 search->process ? search->process->pid : 0,
+				 search->process ? search->process->comm : "saved",
 				 strerror(-error));
 	return error;
 }

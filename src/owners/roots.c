@@ -448,10 +448,11 @@ int roots_new(struct roots **roots, const struct process *process, struct chunks
 	new->thread = calloc(THREADS, sizeof(*new->thread));
 	if (!new->module || !new->thread)
 		return -ENOMEM;
-	read_threads(new);
 	error = more(new, (void **)&new->name, 0, &new->name_room, sizeof(*new->name));
-	if (!error)
-		error = maps_scan(process, take_mapping, new);
+	if (error || !process)
+		return error;
+	read_threads(new);
+	error = maps_scan(process, take_mapping, new);
 	if (error)
 		return error;
 	if (new->module_count)

@@ -35,7 +35,8 @@ struct root {
 
 struct roots;
 
-/* Learns PROCESS's mappings and threads; everything that CHUNKS covers is left out.
+/* Learns PROCESS's mappings and threads; everything that CHUNKS covers is left out. Null:
+ * a saved heap, which has no roots.
  * BEATS: see globals.h. 0 or -errno. What was made is the caller's to free, after any
  * result. */
 int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,

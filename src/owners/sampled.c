@@ -12,7 +12,7 @@ enum { NOTHING, INSIDE_ALIKE, INSIDE, ALIKE, OTHER, ROOTED };
 
 /* What a chunk takes in all tables, with as many pointers as are kept; the least sample
  * that says anything. */
-enum { MEMBER_BYTES = 320, LEAST = 100 };
+enum { MEMBER_BYTES = 320, LEAST = 30 };
 
 struct member {
 	uint32_t chunk;

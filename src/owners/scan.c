@@ -206,7 +206,8 @@ static int heap_window(struct scan *scan, uint64_t start, uint64_t end, void *co
 {
 	const struct stretch *stretch = context;
 	struct heap_cursor cursor = {
-		.at = chunks_at(scan->chunks, start > stretch->start ? start - 1 : start),
+		.at = chunks_in(scan->chunks, stretch,
+				start > stretch->start ? start - 1 : stretch->start),
 		.last = stretch->first + stretch->count - 1,
 	};
 

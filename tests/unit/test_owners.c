@@ -1,0 +1,421 @@
+/* test_owners.c: who holds what in saved heaps, which have no roots: every chunk is
+ * found, lists that are planted are followed, a sample keeps to its memory; and damaged
+ * heaps are survived, the same ones in every run.
+ *
+ * FRAGSCOPE_MUTATIONS=COUNT sets how many for each image. */
+#include "damage.h"
+#include "saved.h"
+
+#include "owners/owners.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+	MUTATIONS = 150, /* of each image */
+	EDITS_MAX = 4,
+	LIMIT = 1000000, /* reads: an undamaged image takes some thousand */
+	PROBES = 20000,
+};
+
+#define PLENTY (UINT64_C(64) << 20)
+
+static struct saved saved[SAVED_MAX];
+static int saved_count;
+
+/* A saved heap that is looked through. */
+struct bench {
+	const struct saved *saved;
+	struct image_memory memory;
+	struct heap *heap;
+};
+
+static void progress(double done, void *context)
+{
+	(void)context;
+	assert_true(done >= 0 && done <= 1);
+}
+
+static void open_bench(struct bench *bench, const struct saved *one)
+{
+	const struct heap_options options = {.threads = 1, .survey = true};
+	const struct image *image = one->image;
+	struct fault fault;
+
+	memset(bench, 0, sizeof(*bench));
+	bench->saved = one;
+	image_memory_init(&bench->memory, image);
+	assert_int_equal(heap_new(&bench->heap, &bench->memory.memory, image->instance,
+				  image->instance_count, &options, &fault),
+			 0);
+}
+
+static int search(struct bench *bench, const struct owners_options *options,
+		  struct owners *owners, struct fault *fault)
+{
+	uint64_t chunk[OWNERS_MAX];
+	atomic_ulong beats = 0;
+	int error = heap_look(bench->heap, fault);
+
+	memset(owners, 0, sizeof(*owners));
+	return error ? error
+		     : owners_find(owners, chunk, options, NULL, bench->heap,
+				   &bench->saved->image->regions, &bench->memory.memory,
+				   &beats, progress, NULL, fault);
+}
+
+static const struct owners_options all = {
+	.live = true,
+	.arena = PINS_ALL_ARENAS,
+	.to_bytes = UINT64_MAX,
+	.memory_bytes = PLENTY,
+};
+
+/* ---- what must hold of every answer ---- */
+
+static bool adds_up(const struct owners *owners, uint64_t memory_bytes)
+{
+	uint64_t sought =
+		owners->sampled_chunks ? owners->sampled_chunks : owners->asked_chunks;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < owners->count; i++) {
+		const struct owner *owner = &owners->owner[i];
+
+		sum += owner->asked_chunks;
+		if (!owner->step_count || owner->step_count > OWNER_STEPS ||
+		    !owner->name[0] || owner->share < 0 || owner->share > 1 ||
+		    owner->share_low > owner->share || owner->share > owner->share_high)
+			return false;
+	}
+	return owners->count <= OWNERS_MAX && sum <= sought &&
+	       owners->asked_chunks <= owners->live_chunks &&
+	       owners->rooted_chunks <= sought && owners->table_bytes <= memory_bytes;
+}
+
+/* ---- undamaged heaps ---- */
+
+/* What malloc itself counts as in use, thread caches apart, is what is found. */
+static void every_chunk_is_found(void **state)
+{
+	struct owners owners;
+	struct fault fault;
+
+	(void)state;
+	for (int i = 0; i < saved_count; i++) {
+		struct bench bench;
+
+		open_bench(&bench, &saved[i]);
+		assert_int_equal(search(&bench, &all, &owners, &fault), 0);
+		assert_int_equal(owners.status, STATUS_COMPLETE);
+		assert_true(adds_up(&owners, PLENTY));
+		assert_int_equal(owners.asked_chunks, owners.live_chunks);
+		assert_int_equal(owners.asked_bytes, owners.live_bytes);
+		assert_int_equal(owners.rooted_chunks, 0);
+		assert_true(owners.live_bytes > 0);
+		assert_int_equal(bench.memory.outside, 0);
+		heap_free(bench.heap);
+	}
+}
+
+/* The table of BENCH's pieces; the caller frees it. */
+static void read_chunks(struct bench *bench, struct chunks *chunks)
+{
+	enum sample_status status;
+	char missing[SAMPLE_TEXT];
+	uint64_t doubt_bytes;
+	struct fault fault;
+
+	*chunks = (struct chunks){.limit_bytes = PLENTY};
+	assert_int_equal(heap_look(bench->heap, &fault), 0);
+	assert_int_equal(chunks_read(chunks, bench->heap, &bench->saved->image->regions,
+				     &status, missing, &doubt_bytes, &fault),
+			 0);
+}
+
+static uint32_t slow_at(const struct chunks *chunks, uint64_t addr)
+{
+	for (uint32_t n = 0; n < chunks->stretch_count; n++) {
+		const struct stretch *stretch = &chunks->stretch[n];
+
+		if (addr < stretch->start || addr >= stretch->end)
+			continue;
+		for (uint32_t i = stretch->first;; i++)
+			if (addr < chunk_addr(chunks, i + 1))
+				return i;
+	}
+	return NO_CHUNK;
+}
+
+/* Alone and by the hundred, an address is found where a walk finds it. */
+static void addresses_are_found(void **state)
+{
+	uint64_t random = 1, addr[CHUNKS_AT_ONCE];
+	uint32_t at[CHUNKS_AT_ONCE];
+	struct chunks chunks;
+	struct bench bench;
+
+	(void)state;
+	open_bench(&bench, &saved[0]);
+	read_chunks(&bench, &chunks);
+	assert_true(chunks.stretch_count > 1);
+	for (unsigned n = 0; n < PROBES; n += CHUNKS_AT_ONCE) {
+		for (unsigned i = 0; i < CHUNKS_AT_ONCE; i++) {
+			const struct stretch *stretch =
+				&chunks.stretch[damage_random(&random) %
+						chunks.stretch_count];
+			uint64_t bytes = stretch->end - stretch->start + 64;
+
+			addr[i] = stretch->start - 32 + damage_random(&random) % bytes;
+		}
+		chunks_at_all(&chunks, addr, CHUNKS_AT_ONCE, at);
+		for (unsigned i = 0; i < CHUNKS_AT_ONCE; i += 16) {
+			assert_int_equal(at[i], slow_at(&chunks, addr[i]));
+			assert_int_equal(chunks_at(&chunks, addr[i]), at[i]);
+		}
+	}
+	chunks_free(&chunks);
+	heap_free(bench.heap);
+}
+
+/* Nothing gone unlocks nothing; what is gone in two halves unlocks no more than at once.
+ */
+static void forecasts_add_up(void **state)
+{
+	(void)state;
+	for (int n = 0; n < saved_count; n++) {
+		uint64_t whole, sum = 0;
+		struct chunks chunks;
+		struct bench bench;
+		struct pages *pages;
+		uint8_t *gone;
+
+		open_bench(&bench, &saved[n]);
+		read_chunks(&bench, &chunks);
+		pages = pages_new(&bench.memory.memory, 64);
+		gone = calloc(chunks.count + 1, 1);
+		assert_non_null(gone);
+		assert_int_equal(chunks_unlocked(&chunks, pages, 12, gone), 0);
+		for (unsigned half = 0; half < 2; half++) {
+			for (uint32_t i = 0; i < chunks.count; i++)
+				gone[i] = chunk_is_live(&chunks, i) &&
+					  (i < chunks.count / 2) == !half;
+			sum += chunks_unlocked(&chunks, pages, 12, gone);
+		}
+		for (uint32_t i = 0; i < chunks.count; i++)
+			gone[i] = chunk_is_live(&chunks, i);
+		whole = chunks_unlocked(&chunks, pages, 12, gone);
+		assert_true(whole > 0 && sum <= whole);
+		free(gone);
+		pages_free(pages);
+		chunks_free(&chunks);
+		heap_free(bench.heap);
+	}
+}
+
+/* The size of which there are most chunks in use. */
+static uint64_t usual_bytes(const struct chunks *chunks)
+{
+	uint64_t best = 0;
+	unsigned most = 0;
+
+	for (uint32_t i = 0; i < chunks->count; i++) {
+		unsigned alike = 0;
+
+		if (!chunk_is_live(chunks, i))
+			continue;
+		for (uint32_t k = i; k < chunks->count; k++)
+			alike += chunk_is_live(chunks, k) &&
+				 chunk_bytes(chunks, k) == chunk_bytes(chunks, i);
+		if (alike > most) {
+			most = alike;
+			best = chunk_bytes(chunks, i);
+		}
+	}
+	return best;
+}
+
+/* Makes the chunks of one size a list, in which nothing else is a pointer. How many. */
+static uint64_t plant_list(struct bench *bench)
+{
+	struct chunks chunks;
+	uint64_t *last = NULL, links = 0, bytes;
+
+	read_chunks(bench, &chunks);
+	bytes = usual_bytes(&chunks);
+	for (uint32_t i = 0; i < chunks.count; i++) {
+		uint64_t addr = chunk_addr(&chunks, i) + CHUNK_HEADER;
+		uint8_t *data = image_at(bench->saved->image, addr, bytes - CHUNK_HEADER);
+
+		if (!data || !chunk_is_live(&chunks, i) ||
+		    chunk_bytes(&chunks, i) != bytes)
+			continue;
+		memset(data, 0, bytes - CHUNK_HEADER);
+		if (last)
+			*last = addr;
+		last = (uint64_t *)data;
+		links++;
+	}
+	chunks_free(&chunks);
+	return links;
+}
+
+static void a_list_is_folded(void **state)
+{
+	const struct owner *best = NULL;
+	struct owners owners;
+	struct bench bench;
+	struct fault fault;
+	uint64_t links;
+
+	(void)state;
+	open_bench(&bench, &saved[1]);
+	links = plant_list(&bench);
+	assert_true(links > 10);
+	assert_int_equal(search(&bench, &all, &owners, &fault), 0);
+	for (unsigned i = 0; i < owners.count; i++) {
+		const struct owner *owner = &owners.owner[i];
+
+		if (owner->step[owner->step_count - 1].is_linked &&
+		    (!best || owner->asked_chunks > best->asked_chunks))
+			best = owner;
+	}
+	assert_non_null(best);
+	assert_int_equal(best->asked_chunks, links);
+	assert_int_equal(best->root, OWNER_UNREFERENCED);
+	heap_free(bench.heap);
+}
+
+/* With ever less memory: all, a sample, or an error that says so. */
+static void memory_is_bounded(void **state)
+{
+	struct owners_options options = all;
+	unsigned sampled = 0, refused = 0;
+	struct owners owners;
+	struct fault fault;
+
+	(void)state;
+	for (int i = 0; i < saved_count; i++) {
+		struct bench bench;
+
+		open_bench(&bench, &saved[i]);
+		for (uint64_t bytes = 1 << 20; bytes >= 1 << 14; bytes = bytes * 7 / 8) {
+			int error;
+
+			options.memory_bytes = bytes;
+			error = search(&bench, &options, &owners, &fault);
+			assert_true(!error || error == -ENOSPC);
+			refused += error != 0;
+			if (error)
+				continue;
+			assert_true(adds_up(&owners, bytes));
+			sampled += owners.sampled_chunks != 0;
+		}
+		heap_free(bench.heap);
+	}
+	assert_true(sampled > 0);
+	assert_true(refused > 0);
+}
+
+/* ---- damaged heaps ---- */
+
+static void mutate(struct damage *damage, uint64_t seed)
+{
+	uint64_t random = seed;
+	unsigned edits = 1 + damage_random(&random) % EDITS_MAX;
+
+	for (unsigned i = 0; i < edits; i++) {
+		uint64_t draw = damage_random(&random);
+
+		damage_apply(damage, &(struct edit){draw, draw >> 8, draw >> 16,
+						    damage_random(&random)});
+	}
+}
+
+/* Half of them by what pins, some with little memory. */
+static unsigned run_mutation(struct bench *bench, struct damage *damage, uint64_t seed)
+{
+	static struct owners owners;
+	struct owners_options options = all;
+	struct fault fault = {.text = ""};
+	bool ok;
+	int error;
+
+	options.live = seed & 1;
+	if (seed % 5 == 0)
+		options.memory_bytes = (uint64_t)(16 + seed % 700) << 10;
+	bench->memory.reads = bench->memory.looks = bench->memory.outside = 0;
+	mutate(damage, seed);
+	error = search(bench, &options, &owners, &fault);
+	damage_undo(damage);
+	ok = error ? error != -ETIMEDOUT && fault.text[0]
+		   : adds_up(&owners, options.memory_bytes);
+	if (!ok || bench->memory.outside)
+		print_error("%s: seed %" PRIu64 ": error %d, %s, %" PRIu64
+			    " reads of what is not resident\n",
+			    bench->saved->name, seed, error, fault.text,
+			    bench->memory.outside);
+	return !ok || bench->memory.outside;
+}
+
+static void damaged_heaps_are_survived(void **state)
+{
+	const char *text = getenv("FRAGSCOPE_MUTATIONS");
+	unsigned count = text ? (unsigned)strtoul(text, NULL, 10) : MUTATIONS;
+	unsigned failures = 0;
+
+	(void)state;
+	for (int i = 0; i < saved_count; i++) {
+		struct damage *damage = damage_new(saved[i].image);
+		struct bench bench;
+
+		assert_non_null(damage);
+		open_bench(&bench, &saved[i]);
+		bench.memory.limit = LIMIT;
+		for (unsigned n = 0; n < count; n++)
+			failures += run_mutation(&bench, damage, (uint64_t)i << 32 | n);
+		heap_free(bench.heap);
+		damage_free(damage);
+	}
+	assert_int_equal(failures, 0);
+}
+
+static int load(void **state)
+{
+	char why[SAVED_PATH];
+
+	(void)state;
+	saved_count = saved_load(saved, why);
+	if (saved_count < 0)
+		print_error("%s: %s\n", why, strerror(-saved_count));
+	return saved_count < 0 ? -1 : 0;
+}
+
+static int unload(void **state)
+{
+	(void)state;
+	saved_free(saved, saved_count);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_chunk_is_found),
+		cmocka_unit_test(addresses_are_found),
+		cmocka_unit_test(forecasts_add_up),
+		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(damaged_heaps_are_survived),
+		cmocka_unit_test(a_list_is_folded),
+	};
+
+	return cmocka_run_group_tests(tests, load, unload);
+}
