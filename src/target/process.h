@@ -50,6 +50,8 @@ void process_tell_end(const struct process *process, enum process_state state,
  * the kernel takes away first. */
 bool process_exits(const struct process *process);
 
+/* ---- proc_file.c: by number alone ---- */
+
 /* The real user of PID. 0 or -errno. */
 int process_user(int pid, uid_t *uid);
 

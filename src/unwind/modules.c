@@ -89,7 +89,7 @@ static int look_at(const struct mapping *mapping, void *context)
 		.offset = mapping->offset,
 		.inode = mapping->inode,
 		.fd = maps_open(scan->unwinder->process, mapping),
-		.name = names_intern(scan->unwinder, base_name(mapping->name)),
+		.name = strings_intern(scan->unwinder, base_name(mapping->name)),
 	};
 	scan->changed = true;
 	return piece->name ? 0 : -ENOMEM;
@@ -248,7 +248,6 @@ static int settle(struct unwinder *unwinder, struct pieces *pieces)
 		if (piece->module)
 			keep(unwinder, piece->module);
 	}
-	names_forget(unwinder);
 	drop_modules(unwinder);
 	free_pieces(&unwinder->pieces);
 	unwinder->pieces = *pieces;

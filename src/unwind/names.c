@@ -1,5 +1,4 @@
-/* names.c: what is known of an address of code, found once and kept; and the strings that
- * outlive it. */
+/* names.c: what is known of an address of code, found once and kept. */
 #include "unwind/demangle.h"
 #include "unwind/parts.h"
 
@@ -10,30 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_text(const void *left, const void *right)
-{
-	return strcmp(left, right);
-}
-
 static int by_addr(const void *left, const void *right)
 {
 	const struct name *a = left, *b = right;
 
 	return a->addr < b->addr ? -1 : a->addr > b->addr;
-}
-
-const char *names_intern(struct unwinder *unwinder, const char *text)
-{
-	char *const *found = tfind(text, &unwinder->strings, by_text);
-	char *copy;
-
-	if (found)
-		return *found;
-	copy = strdup(text);
-	if (copy && tsearch(copy, &unwinder->strings, by_text))
-		return copy;
-	free(copy);
-	return NULL;
 }
 
 static const char *readable(struct unwinder *unwinder, const char *raw)
@@ -46,7 +26,7 @@ static const char *readable(struct unwinder *unwinder, const char *raw)
 		return NULL;
 	if (strncmp(plain, "_Z", 2) == 0)
 		demangled = demangle(plain);
-	name = names_intern(unwinder, demangled ? demangled : plain);
+	name = strings_intern(unwinder, demangled ? demangled : plain);
 	free(demangled);
 	free(plain);
 	return name;
@@ -183,11 +163,4 @@ void names_forget(struct unwinder *unwinder)
 {
 	tdestroy(unwinder->names, free_name);
 	unwinder->names = NULL;
-}
-
-void names_free(struct unwinder *unwinder)
-{
-	names_forget(unwinder);
-	tdestroy(unwinder->strings, free);
-	unwinder->strings = NULL;
 }

@@ -84,7 +84,8 @@ struct unwinder {
 /* ---- modules.c ---- */
 
 /* Brings the modules up to date with the process's mappings: 1 when they changed, 0 when
- * not, or -errno and all is as it was. Forgets names when it answers 1. */
+ * not, or -errno and all is as it was. What was known of addresses may be of modules that
+ * are gone, unless it answers 0. */
 int modules_scan(struct unwinder *unwinder);
 void modules_free(struct unwinder *unwinder);
 struct module *modules_at(struct unwinder *unwinder, uint64_t addr);
@@ -96,16 +97,18 @@ bool modules_is_fresh(const struct unwinder *unwinder, uint64_t addr);
 /* MODULE's functions, loaded at the first call. */
 const struct symbols *module_symbols(struct module *module);
 
-/* ---- names.c ---- */
+/* ---- strings.c ---- */
 
 /* TEXT's only copy, owned by UNWINDER; null without memory. */
-const char *names_intern(struct unwinder *unwinder, const char *text);
+const char *strings_intern(struct unwinder *unwinder, const char *text);
+void strings_free(struct unwinder *unwinder);
+
+/* ---- names.c ---- */
 
 /* What is known of ADDR; null when it is in no module, or without memory. Valid until the
  * next scan. */
 const struct name *names_find(struct unwinder *unwinder, uint64_t addr);
 void names_forget(struct unwinder *unwinder);
-void names_free(struct unwinder *unwinder);
 
 /* ---- request.c ---- */
 
@@ -119,7 +122,7 @@ void request_free(struct request_place *place);
 bool request_read(const struct unwinder *unwinder, const struct name *name,
 		  Dwfl_Frame *frame, const char *innermost, uint64_t *bytes);
 
-/* ---- unwind.c ---- */
+/* ---- stack.c ---- */
 
 /* Eight bytes of the stack's copy. */
 bool stack_read(const struct thread_state *state, uint64_t addr, uint64_t *value);

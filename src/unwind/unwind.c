@@ -12,7 +12,6 @@
 
 enum {
 	SCAN_INTERVAL_NS = 1000 * 1000 * 1000,
-	STACK_PAGE = 4096, /* that missing_pages counts in */
 };
 
 static const struct machine machines[] = {
@@ -38,25 +37,6 @@ struct walk {
 	bool met_malloc;
 	bool met_nameless; /* before it left the first module */
 };
-
-static bool is_missing(const struct thread_state *state, uint64_t at)
-{
-	uint64_t page = at / STACK_PAGE;
-
-	return page < 64 && state->missing_pages >> page & 1;
-}
-
-bool stack_read(const struct thread_state *state, uint64_t addr, uint64_t *value)
-{
-	uint64_t at = addr - state->stack_addr;
-
-	if (addr < state->stack_addr || state->stack_bytes < sizeof(*value) ||
-	    at > state->stack_bytes - sizeof(*value) || is_missing(state, at) ||
-	    is_missing(state, at + sizeof(*value) - 1))
-		return false;
-	memcpy(value, state->stack + at, sizeof(*value));
-	return true;
-}
 
 /* ---- what libdwfl asks for ---- */
 
@@ -215,6 +195,17 @@ static bool is_fresh(const struct unwinder *unwinder, const struct event *event)
 	return true;
 }
 
+/* Brings the modules up to date: see modules_scan. */
+static int scan(struct unwinder *unwinder)
+{
+	int changed = modules_scan(unwinder);
+
+	/* What was known was known of modules that may be gone. */
+	if (changed)
+		names_forget(unwinder);
+	return changed;
+}
+
 /* Whether the mappings should be read again after a walk. A strange pc may be code that
  * was made at run time, which no scan explains: it is worth one a second. */
 static bool must_scan(struct unwinder *unwinder, const struct event *event,
@@ -245,7 +236,7 @@ int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 	walk_stack(unwinder, state, event, &is_strange);
 	if (!must_scan(unwinder, event, is_strange))
 		return 0;
-	changed = modules_scan(unwinder);
+	changed = scan(unwinder);
 	/* A process that has ended is told by what was mapped last. */
 	if (changed == 0 || changed == -ESRCH)
 		return 0;
@@ -303,7 +294,7 @@ static int open_session(struct unwinder *unwinder, struct fault *fault)
 	if (!unwinder->dwfl)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM,
 				 "cannot follow stacks: libdw: %s", dwfl_errmsg(-1));
-	error = modules_scan(unwinder);
+	error = scan(unwinder);
 	if (error < 0)
 		return fault_set(fault, EXIT_FAILED, error,
 				 "cannot read the mappings of process %d (%s): %s",
@@ -346,7 +337,8 @@ void unwind_free(struct unwinder *unwinder)
 	if (unwinder->dwfl)
 		dwfl_end(unwinder->dwfl);
 	modules_free(unwinder);
-	names_free(unwinder);
+	names_forget(unwinder);
+	strings_free(unwinder);
 	elf_end(unwinder->exe);
 	if (unwinder->exe_fd >= 0)
 		close(unwinder->exe_fd);

@@ -38,6 +38,8 @@ extern const struct emitter emitter_text;
 extern const struct emitter emitter_csv;
 extern const struct emitter emitter_json;
 
+/* ---- row.c ---- */
+
 /* Whether ROW has figure F, as a number that can be written. */
 bool row_has(const struct row *row, enum figure f);
 

@@ -79,18 +79,3 @@ int view_sample(struct view *view, const struct sample *sample)
 	}
 	return error;
 }
-
-bool row_has(const struct row *row, enum figure f)
-{
-	if (!figure_has(row->fig, f))
-		return false;
-	return figure_info[f].unit != UNIT_RATIO || isfinite(row->fig->v[f].d);
-}
-
-void row_number(struct text *text, const struct row *row, enum figure f)
-{
-	if (figure_info[f].unit == UNIT_RATIO)
-		text_fixed(text, row->fig->v[f].d, 4);
-	else
-		text_u64(text, row->fig->v[f].u);
-}
