@@ -125,19 +125,6 @@ unsigned verdicts_of(const struct verdict_input *input, struct verdict *out, uns
 	return count;
 }
 
-enum { TCACHE_MOST = 1056 }; /* of one chunk, unless tcache_max is set */
-
-bool verdict_cached(const struct figures *fig, uint64_t *bytes)
-{
-	uint64_t swapped, live, chunks;
-
-	return judge_figure(fig, FIG_LIVE_RESIDENT_BYTES, &live) &&
-	       judge_figure(fig, FIG_TCACHE_CHUNKS, &chunks) &&
-	       judge_figure(fig, FIG_TCACHE_BYTES, bytes) && *bytes <= live &&
-	       *bytes <= chunks * TCACHE_MOST &&
-	       judge_figure(fig, FIG_SWAP_BYTES, &swapped) && !swapped;
-}
-
 /* What of RSS is in none of the parts that are told. */
 static uint64_t untold_bytes(const struct figures *fig, uint64_t rss)
 {
