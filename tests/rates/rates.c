@@ -1,6 +1,6 @@
-/* rates.c: how often rules find what is there, and cry when nothing is: worlds of known
- * truth through the real engine, a second at a time. Prints the table of
- * fragscope-rules(5).
+/* rates.c: how often rules find what is there, and their false-alarm rates: worlds of
+ * known truth through the real engine, a second at a time. Prints the table of
+ * fragscope-rates(7).
  *
  *   rates [ROUNDS [HOURS [COLUMN]]] */
 #include "worlds.h"
