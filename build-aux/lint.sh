@@ -15,6 +15,8 @@ clang-tidy	clang-tidy
 cppcheck	cppcheck
 shellcheck	shellcheck
 mandoc	mandoc
+pyflakes3	pyflakes3
+pycodestyle	pycodestyle
 '
 
 missing=
@@ -50,11 +52,24 @@ scripts() {
 		sort
 }
 
+# And Python's by their suffix or their first line.
+pythons() {
+	{
+		find build-aux tests -name '*.py'
+		grep -rlIE '^#! ?/usr/bin/env python3' tests
+	} | sort -u
+}
+
 sources src tools examples tests bpf >"$list"
 check clang-format clang-format --dry-run --Werror
 
 scripts >"$list"
 check shellcheck shellcheck
+
+pythons >"$list"
+check pyflakes3 pyflakes3
+# C in a text has tabs (W191, E101); an operator begins a line or ends one (W503, W504).
+check pycodestyle pycodestyle --max-line-length=100 --ignore=W191,E101,W503,W504
 
 find man -name '*.[1-8]' | sort >"$list"
 check mandoc mandoc -Tlint -W warning

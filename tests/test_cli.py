@@ -4,7 +4,6 @@ that keep to the released columns."""
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
@@ -47,7 +46,8 @@ USAGE = (
     ("stat", f"fragscope stat: no process given: use -p PID or -n NAME{SEE_STAT}"),
     ("stat 1234", f"fragscope stat: no process given: did you mean '-p 1234'?{ASK_STAT}"),
     ("stat sshd", f"fragscope stat: no process given: did you mean '-n sshd'?{ASK_STAT}"),
-    ("stat --arean", f"fragscope stat: unknown option '--arean': did you mean '--arenas'?{ASK_STAT}"),
+    ("stat --arean",
+     f"fragscope stat: unknown option '--arean': did you mean '--arenas'?{ASK_STAT}"),
     ("stat --sourc=heap",
      f"fragscope stat: unknown option '--sourc': did you mean '--source'?{ASK_STAT}"),
     ("stat --foo", f"fragscope stat: unknown option '--foo'{SEE_STAT}"),
@@ -351,7 +351,8 @@ def main():
     tap = harness.Tap()
     for name, run in (("usage", check_usage), ("help", check_help),
                       ("completion: bash", check_bash),
-                      ("completion: fish", check_fish), ("completion: zsh", check_zsh), ("examples", check_examples)):
+                      ("completion: fish", check_fish), ("completion: zsh", check_zsh),
+                      ("examples", check_examples)):
         with tap.section(name):
             run(tap)
     with tap.section("rows"):

@@ -48,6 +48,7 @@ class Tap:
 
     def __init__(self):
         self.points = 0
+        self.made = 0  # assertions, also such as are summed up in one point
         self.failed = 0
         self.group = ""
 
@@ -58,6 +59,7 @@ class Tap:
         print(f"{verdict} {self.points} - {name}{tail}", flush=True)
 
     def ok(self, good, name, *notes):
+        self.made += 1
         self._say("ok" if good else "not ok", name)
         if not good:
             self.failed += 1
@@ -73,15 +75,25 @@ class Tap:
         good = got is not None and low <= got <= high
         return self.ok(good, name, f"got {got}, want {low} to {high}", *notes)
 
+    def reached(self, what):
+        """Says how far the test has come; no point. Where a wait has just been over, there
+        is nothing left that could fail."""
+        print(f"# {what}", flush=True)
+
     def skip(self, name, reason):
+        self.made += 1
         self._say("ok", name, f" # SKIP {' '.join(str(reason).split())}")
 
     @contextlib.contextmanager
     def section(self, group):
-        """Names the points inside; a Skip or an error ends the section, not the test."""
+        """Names the points inside; a Skip or an error ends the section, not the test. A
+        section without points, all of whose waits came to their ends, is one itself."""
         outer, self.group = self.group, group
+        before = self.made
         try:
             yield
+            if self.made == before:
+                self.ok(True, "ran to its end")
         except Skip as reason:
             self.skip("not run", reason)
         except Exception:  # pylint: disable=broad-except

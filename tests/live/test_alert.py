@@ -338,7 +338,8 @@ def what_is_wrong(tap, folder, oracle):
     file.write_bytes(b"[a]\nwhen = rss > 1M\n\0\n[b]\nwhen = rss > 2M\n")
     done = harness.fragscope("alert", "--check", file)
     tap.equal((done.returncode, done.stderr),
-              (64, f"fragscope alert: {file}:3:1: a NUL byte: this is no text file\n"), "a NUL in a file")
+              (64, f"fragscope alert: {file}:3:1: a NUL byte: this is no text file\n"),
+              "a NUL in a file")
     file.write_text("[a]\nwhen = rss > 1M for 1m\n")
     done = harness.fragscope("alert", "--check", file)
     tap.equal((done.returncode, done.stdout),

@@ -10,7 +10,7 @@ import os
 import struct
 
 import harness
-from harness import Skip, Tap, Target
+from harness import Tap, Target
 
 SECONDS = float(os.environ.get("FRAGSCOPE_BOUNDS_S", "4"))
 KINDS = os.environ.get("FRAGSCOPE_BOUNDS_KINDS", "map pair churn shrink cache all").split()

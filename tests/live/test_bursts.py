@@ -293,7 +293,7 @@ def run_killed(tap):
             watcher.wait()
         # The kernel closes what a killed process held when it gets to it.
         harness.until(lambda: target.code() == code, "the probe goes")
-        tap.ok(True, "the probe is gone with the process")
+        tap.reached("the probe is gone with the process")
         check_target(tap, target, code)
 
 
@@ -323,7 +323,7 @@ def run_killed_in_calibration(tap):
             watcher.kill()
             watcher.wait()
         harness.until(lambda: has_ended(child), "the child ends")
-        tap.ok(True, "the child ends with its parent")
+        tap.reached("the child ends with its parent")
         check_target(tap, target, code)
 
 

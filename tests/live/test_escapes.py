@@ -4,7 +4,6 @@ give the process's name back."""
 
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess

@@ -98,13 +98,13 @@ def run_stat(tap):
                 tap.ok(short["rss_bytes"] > 0, "it has the kernel's figures", short)
                 tap.ok("free_bytes" not in short, "and none of the heap", short)
                 whole = stat.wait(is_whole, "a row has all arenas")
-                tap.ok(True, "all arenas are read then")
+                tap.reached("all arenas are read then")
                 if args:
                     harness.until(
                         lambda: any(row.get("arena") == THREADS for row in stat.rows()),
                         "the last arena's row",
                     )
-                    tap.ok(True, "each has its row")
+                    tap.reached("each has its row")
                 once = harness.stat(target.pid).row
                 for name in ("system_bytes", "live_bytes", "free_bytes"):
                     tap.equal(whole[name], once[name], f"{name}, as whoever attaches now has it")
@@ -140,7 +140,7 @@ def run_alert(tap):
             harness.until(lambda: alert.said("cannot be read now"), "it says what it misses")
             harness.until(lambda: alert.said("can be read again"), "and when that is over")
             alert.wait(lambda row: row.get("rule") == "many", "the rule's alert")
-            tap.ok(True, "rules about the heap are at work again")
+            tap.reached("rules about the heap are at work again")
             tap.equal(alert.stop(), 0, "exit status", alert.err)
 
 
@@ -151,7 +151,7 @@ def run_top(tap):
             target.order(f"threads {THREADS}")
             terminal.press("2")
             terminal.wait(rf"^.*{ARENAS} arenas, sorted")
-            tap.ok(True, "the pane of arenas has them all")
+            tap.reached("the pane of arenas has them all")
             terminal.press("End")
             terminal.wait(r"^ *>? *#\d+ ")
             terminal.press("q")
@@ -175,14 +175,15 @@ def run_trace(tap):
             # Of all arenas: whoever attaches now has room for them.
             now = harness.stat(target.pid).row["time"]
             harness.until(lambda: reading_since(now), "events have readings again")
-            tap.ok(True, "events have readings again")
+            tap.reached("events have readings again")
             tap.equal(trace.stop(), 0, "exit status", trace.err)
 
 
 def main():
     tap = Tap()
     run_stat(tap)
-    for name, run in (("damage", run_damage), ("alert", run_alert), ("top", run_top), ("trace", run_trace)):
+    for name, run in (("damage", run_damage), ("alert", run_alert), ("top", run_top),
+                      ("trace", run_trace)):
         with tap.section(name):
             run(tap)
     tap.done()

@@ -2,7 +2,6 @@
 closes what it finds open, ends; and the sampler is where it is meant to be."""
 
 import os
-import pathlib
 import subprocess
 import sys
 import time

@@ -51,7 +51,8 @@ def check_rss(tap, target):
     """Told by the kernel, to each source for itself."""
 
     def measure():
-        return preloading.rows(target.pid).row["rss_bytes"], harness.stat(target.pid).row["rss_bytes"]
+        own = preloading.rows(target.pid).row["rss_bytes"]
+        return own, harness.stat(target.pid).row["rss_bytes"]
 
     def alike(rss):
         return rss[0] == rss[1]
@@ -115,7 +116,8 @@ def check_rows(tap):
             done = harness.fragscope("stat", "-p", target.pid, "--source", "preload",
                                      *option.split())
             tap.equal(done.returncode, 64, f"{option} is the heap's alone")
-        done = harness.fragscope("stat", "-p", target.pid, "--source", "preload", "--bins", "--json")
+        done = harness.fragscope("stat", "-p", target.pid, "--source", "preload", "--bins",
+                                 "--json")
         tap.equal((done.returncode, done.stderr),
                   (69, f"fragscope: the sampler in process {target.pid} (oracle-dynamic) tells no "
                    f"bins of glibc-{harness.Libc('host').version}\n"), "--bins of glibc")
@@ -195,14 +197,14 @@ def check_forbidden(tap):
         tap.ok("source preload" in note and
                note.endswith("; its heap may not be read from outside"), "as the note says", note)
 
-
         def whole():
             done = harness.fragscope(*command, "--source", "preload", "--arenas", "--json",
                                      preexec_fn=forbid_memory)
             return done.stdout.count("\n") == 2
 
         # Not every sample has them.
-        tap.ok(harness.until(whole, "a sample with arenas"), "with its arenas")
+        harness.until(whole, "a sample with arenas")
+        tap.reached("with its arenas")
 
 
 def check_others(tap):

@@ -16,7 +16,8 @@ SETTINGS = "interval=1ms,max_cost=100%"
 
 def run_lives(tap, command, rounds, settings=SETTINGS, *words):
     done = subprocess.run([*command, str(rounds), *words], env=preloading.environment(settings),
-                          capture_output=True, text=True, check=False, timeout=harness.PATIENCE_S * 3)
+                          capture_output=True, text=True, check=False,
+                          timeout=harness.PATIENCE_S * 3)
     tap.equal((done.returncode, done.stderr), (0, ""), f"{rounds} lives end as they should")
     lines = [line.split() for line in done.stdout.splitlines()]
     if [line[0] for line in lines] == ["before", "after"]:

@@ -100,7 +100,7 @@ class Brief(Tap):
         check(self, seed)
         held, self.held = self.held, None
         if self.failed == failed and held:
-            self.ok(True, f"scenario {seed}: {held} checks hold")
+            self._say("ok", f"scenario {seed}: {held} checks hold")
 
 
 def main():

@@ -667,7 +667,7 @@ def check_raised(tap):
             tap.equal(target.status(used) <= most, True, "nothing above it")
             resource.prlimit(target.pid, kind, (most + (1 << 30), hard))
             harness.until(lambda: target.status(used) > most + (8 << 20), "it goes on")
-            tap.ok(True, "raised, it is no limit")
+            tap.reached("raised, it is no limit")
     with tap.section("fewer arenas, less address space"):
         sizes, counts = [], []
         for env in ({}, {"MALLOC_ARENA_MAX": "2"}):
@@ -948,9 +948,9 @@ def check_huge(tap):
         with Terminal([harness.FRAGSCOPE, "top", "-p", target.pid, "--no-events"]) as top:
             top.press("6")
             top.wait("in huge pages, and comes back")
-            tap.ok(True, "and advice of top")
+            tap.reached("and advice of top")
             top.wait("It does not last: the kernel fills")
-            tap.ok(True, "where a trim does not last, either")
+            tap.reached("where a trim does not last, either")
             top.press("q")
     for name, options, none in (
         ("hugetlb=0", {"hugetlb": 0}, 511),

@@ -118,7 +118,8 @@ def run_musl(tap):
     path = harness.compile_program("late-musl", [compiler], source, [])
     with Program([path, "300"]) as target:
         memory = "anonymous memory, where musl's malloc has its own"
-        check(tap, target.pid, "musl", memory, ["built for glibc", "strace -f -e trace=brk,mmap,munmap"], NONE)
+        check(tap, target.pid, "musl", memory,
+              ["built for glibc", "strace -f -e trace=brk,mmap,munmap"], NONE)
         with strace(target.pid, "brk,mmap,munmap") as said:
             target.say("m")
             target.line()
@@ -288,7 +289,7 @@ def run_node(tap):
                   ["--max-old-space-size=MB", "--heapsnapshot-signal=SIGUSR2"])
             os.kill(target.pid, signal.SIGUSR2)
             harness.until(lambda: list(directory.glob("*.heapsnapshot")), "a snapshot")
-            tap.ok(True, "a signal writes a snapshot")
+            tap.reached("a signal writes a snapshot")
         peaks = {}
         for size in (64, 2000):
             command = [node, f"--max-old-space-size={size}", "holder.js"]
@@ -357,7 +358,8 @@ def postgres(directory, binaries, become, shared_buffers):
 
             pid = harness.until(lambda: ask("SELECT pg_backend_pid();"), "the server's answer")
             client.say("CREATE TABLE t AS SELECT 1 AS i, repeat('x', 900) AS s LIMIT 0;")
-            client.say("INSERT INTO t SELECT i, repeat('x', 900) FROM generate_series(1, 180000) i;")
+            client.say("INSERT INTO t SELECT i, repeat('x', 900) "
+                       "FROM generate_series(1, 180000) i;")
             ask("SELECT count(*) FROM t;")
             yield int(pid)
     finally:

@@ -205,10 +205,10 @@ def check_top(tap, target):
     page_out(target.pid, *records(target.pid))
     with Terminal([harness.FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
         terminal.wait("records are swapped out", settled=False)
-        tap.ok(True, "the screen says so")
+        tap.reached("the screen says so")
         target.info()
         terminal.wait(rf"\[{target.pid}\].*complete")
-        tap.ok(True, "the screen has the heap again")
+        tap.reached("the screen has the heap again")
         terminal.press("q")
         tap.equal(terminal.status(), 0, "exit status", terminal.stderr())
 

@@ -77,7 +77,7 @@ def check_sizes(tap, path):
             terminal.leave(tap, name)
     with Replay(path, columns=20, rows=5) as terminal:
         terminal.wait("needs")
-        tap.ok(True, "20x5: one line says that it is too small")
+        tap.reached("20x5: one line says that it is too small")
         terminal.resize(80, 24)
         terminal.wait(LAST)
         terminal.resize(30, 6)
@@ -174,7 +174,7 @@ def check_time(tap, path):
         terminal.wait("the latest reading")
         terminal.press("l")
         terminal.wait(lambda text: "PAUSED" not in text)
-        tap.ok(True, "back and on through the readings, and live again")
+        tap.reached("back and on through the readings, and live again")
         terminal.leave(tap, "time")
 
 
@@ -189,7 +189,7 @@ def check_steps(tap, path):
         terminal.wait(f"PAUSED 12:02:{second + 1}")
         terminal.press("Right", "Right")
         terminal.wait(f"PAUSED 12:02:{second + 3}")
-        tap.ok(True, "a held recording goes on reading by reading")
+        tap.reached("a held recording goes on reading by reading")
         terminal.leave(tap, "steps")
 
 
@@ -222,7 +222,7 @@ def check_keys(tap, path):
         terminal.wait("chunk size")
         terminal.press("a")
         terminal.wait(r"arena #1|all arenas")
-        tap.ok(True, "keys do what the footer says")
+        tap.reached("keys do what the footer says")
         terminal.leave(tap, "keys")
 
 
@@ -246,7 +246,7 @@ def check_mouse(tap, path):
         )
         terminal.click(row, line.index("help"))
         terminal.wait("Keys")
-        tap.ok(True, "tabs, headings and keys can be clicked on")
+        tap.reached("tabs, headings and keys can be clicked on")
         terminal.press("Escape")
         terminal.leave(tap, "mouse")
 
@@ -296,7 +296,7 @@ def check_refusals(tap, path):
     cut.write_bytes(path.read_bytes()[:-200])
     with Replay(cut) as terminal:
         terminal.wait("line 90")
-        tap.ok(True, "a recording that is cut short is played up to there, and says so")
+        tap.reached("a recording that is cut short is played up to there, and says so")
         terminal.leave(tap, "cut")
     for name, text, said in (
         ("empty", "", "empty"),

@@ -67,18 +67,18 @@ def check_server(tap):
             ):
                 terminal.press(key)
                 terminal.wait(wanted)
-                tap.ok(True, f"pane {key}")
+                tap.reached(f"pane {key}")
             terminal.resize(80, 24)
             terminal.wait(lambda text: len(text.splitlines()) == 24 and "quit" in text)
             terminal.resize(140, 45)
             terminal.wait(lambda text: "quit" in text.splitlines()[-1])
-            tap.ok(True, "it follows the terminal's size")
+            tap.reached("it follows the terminal's size")
             terminal.press("p")
             first = re.search(r"PAUSED (\d+:\d+:\d+)", terminal.wait("PAUSED")).group(1)
             terminal.press("Left", "Left", "Left", "Left", "Left", "Left")
             # Where readings are far apart, fewer than that have been made.
             terminal.wait(rf"PAUSED (?!{first})|earliest reading")
-            tap.ok(True, "it goes back")
+            tap.reached("it goes back")
             terminal.press("l")
             terminal.wait(lambda text: "PAUSED" not in text)
             terminal.leave(tap, "server")
@@ -101,10 +101,10 @@ def check_map(tap):
         terminal.wait("changed since|changes show")
         terminal.press("-", "-", "-", "-", "-", "-")
         terminal.wait(lambda text: "part of" not in text and f": {whole} in" in text)
-        tap.ok(True, "the map zooms in and out again")
+        tap.reached("the map zooms in and out again")
         terminal.press("a")
         terminal.wait(r"arena #1: ")
-        tap.ok(True, "and goes to the next arena")
+        tap.reached("and goes to the next arena")
         terminal.leave(tap, "map")
 
 
@@ -128,7 +128,7 @@ def check_several(tap):
             terminal.wait(rf"\[{other.pid}\].*complete")
             terminal.press("BTab")
             terminal.wait(rf"\[{one.pid}\].*complete")
-            tap.ok(True, "Tab goes to the next process, and back")
+            tap.reached("Tab goes to the next process, and back")
             terminal.leave(tap, "several")
 
 
@@ -140,7 +140,7 @@ def check_picker(tap):
         text = terminal.wait(rf"^ +{target.pid} +oracle")
         tap.ok(re.search(r"filter: \d+", text), "what is typed is shown", text)
         terminal.wait(rf"^ +{target.pid} +oracle\S* +glibc-2\.\d+ +\S+[KM] +\S+[KM] +0\.\d+")
-        tap.ok(True, "a quick reading tells the allocator, what is free, and frag")
+        tap.reached("a quick reading tells the allocator, what is free, and frag")
         for _ in range(rows_above(terminal.text(), target.pid)):
             terminal.press("Down")
         terminal.press("Enter")
@@ -149,7 +149,7 @@ def check_picker(tap):
         terminal.wait("processes with a heap")
         terminal.press("Escape")
         terminal.wait("resident memory")
-        tap.ok(True, "Enter attaches, P comes back to the list")
+        tap.reached("Enter attaches, P comes back to the list")
         terminal.leave(tap, "picker")
 
 
@@ -174,7 +174,7 @@ def check_end(tap):
         terminal.wait(r"^ +#0 ")
         terminal.press("p")
         terminal.wait("PAUSED")
-        tap.ok(True, "the end is told, and the history is kept")
+        tap.reached("the end is told, and the history is kept")
         terminal.leave(tap, "end")
 
 

@@ -4,7 +4,6 @@ the NULLs that the program got, however many come at once."""
 import pathlib
 import resource
 
-import harness
 import tracing
 from harness import Skip, Tap
 from tracing import ALL, Grower, Trace
@@ -118,6 +117,7 @@ CASES = [
     ("--failures", run_only),
     ("no failure", run_no_failure),
 ]
+
 
 def main():
     tap = Tap()
