@@ -3,6 +3,7 @@
 #include "base/units.h"
 #include "owners/again.h"
 #include "owners/path.h"
+#include "owners/python.h"
 #include "owners/sampled.h"
 
 #include <errno.h>
@@ -335,6 +336,8 @@ static int find_ways(struct search *search, owners_progress_fn *progress, void *
 	int error = scan_all(&search->scan, progress, context);
 
 	search->owners->scanned_bytes = search->scan.bytes;
+	if (!error && search->process && roots_has_python(search->roots))
+		error = python_roots(&search->scan, search->process, search->beats);
 	return error ? error
 		     : reach_all(&search->reach, &search->scan, progress, context);
 }

@@ -663,6 +663,30 @@ const struct root *roots_get(const struct roots *roots, uint32_t number)
 	return &roots->root[number];
 }
 
+bool roots_is_anonymous(const struct roots *roots, uint32_t number)
+{
+	const struct root *root = &roots->root[number];
+
+	return root->kind == OWNER_MAPPING && !root->key;
+}
+
+void roots_drop_slot(struct roots *roots, uint32_t number)
+{
+	roots->root[number].slots--;
+}
+
+int64_t roots_rename(struct roots *roots, uint32_t number, uint64_t addr,
+		     const char *name)
+{
+	struct root root = roots->root[number];
+
+	root.key = name_number(roots, name);
+	root.addr = root.last = addr;
+	root.slots = 1;
+	roots_drop_slot(roots, number);
+	return intern(roots, &root);
+}
+
 /* ---- names ---- */
 
 static const char *base_name(const char *path)
@@ -670,6 +694,14 @@ static const char *base_name(const char *path)
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
+}
+
+bool roots_has_python(const struct roots *roots)
+{
+	for (uint32_t i = 0; i < roots->module_count; i++)
+		if (strstr(base_name(roots->module[i].path), "python"))
+			return true;
+	return false;
 }
 
 static void name_global(struct roots *roots, const struct root *root,
@@ -743,12 +775,10 @@ static void name_stack(struct roots *roots, const struct root *root,
 static void name_mapping(struct roots *roots, const struct root *root,
 			 char name[OWNER_NAME], char where[OWNER_NAME])
 {
-	const struct root_span *span = &roots->span[root->span];
-
 	snprintf(name, OWNER_NAME, "%.150s",
-		 span->name ? roots->name[span->name] : "anonymous mappings");
+		 root->key ? roots->name[root->key] : "anonymous mappings");
 	snprintf(where, OWNER_NAME, "the first at 0x%llx",
-		 (unsigned long long)span->start);
+		 (unsigned long long)roots->span[root->span].start);
 }
 
 void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],

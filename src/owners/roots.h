@@ -60,6 +60,20 @@ int64_t roots_number(struct roots *roots, uint32_t span, uint64_t addr, uint64_t
 
 const struct root *roots_get(const struct roots *roots, uint32_t number);
 
+/* Whether the process has CPython in it, by its files' names. */
+bool roots_has_python(const struct roots *roots);
+
+/* Whether root NUMBER is all memory of no file and no name. */
+bool roots_is_anonymous(const struct roots *roots, uint32_t number);
+
+/* One place less is root NUMBER's. */
+void roots_drop_slot(struct roots *roots, uint32_t number);
+
+/* The number of the root that is called NAME, a mapping, as which the place ADDR of root
+ * NUMBER counts from now on. Negative: -errno. */
+int64_t roots_rename(struct roots *roots, uint32_t number, uint64_t addr,
+		     const char *name);
+
 /* What root NUMBER is called, and where it is. */
 void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],
 		char where[OWNER_NAME]);

@@ -1,7 +1,8 @@
 /* guess.c: what a chunk may be, by its first bytes: an object of a C++ class, by the
- * vtable that it begins with; something that begins with a pointer to named data, as
- * tables of functions are; or text. */
+ * vtable that it begins with, or of CPython, by its type; something that begins with a
+ * pointer to named data, as tables of functions are; or text. */
 #include "base/text.h"
+#include "owners/python.h"
 #include "source/driver.h"
 #include "unwind/objects.h"
 
@@ -78,6 +79,23 @@ static bool guess_pointer(struct source *source, uint64_t to, char guess[PIN_GUE
 	return true;
 }
 
+static int read_constants(void *context, uint64_t addr, void *to, uint32_t bytes)
+{
+	return constants(context, addr, to, bytes);
+}
+
+/* An object of CPython that is too large for its own arenas. */
+static bool guess_python(struct source *source, uint64_t data, char guess[PIN_GUESS])
+{
+	uint64_t type = python_type_at(read_constants, source, data);
+	char name[PYTHON_NAME];
+
+	if (!type || python_type_name(read_constants, source, type, name))
+		return false;
+	snprintf(guess, PIN_GUESS, "Python object of type %s", name);
+	return true;
+}
+
 static void guess_text(const char *bytes, char guess[PIN_GUESS])
 {
 	int length = 0;
@@ -88,10 +106,13 @@ static void guess_text(const char *bytes, char guess[PIN_GUESS])
 		snprintf(guess, PIN_GUESS, "text \"%.*s\"", length, bytes);
 }
 
-static void guess_all(struct source *source, const char *bytes, char guess[PIN_GUESS])
+static void guess_all(struct source *source, uint64_t data, const char *bytes,
+		      char guess[PIN_GUESS])
 {
 	uint64_t word;
 
+	if (guess_python(source, data, guess))
+		return;
 	memcpy(&word, bytes, sizeof(word));
 	if (is_pointer(word) &&
 	    (guess_class(source, word, guess) || guess_pointer(source, word, guess)))
@@ -112,7 +133,7 @@ int guess_chunk(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
 	error = peek(source, chunk + HEADER, bytes, sizeof(bytes));
 	if (error)
 		return error == -ENODATA ? 0 : error;
-	guess_all(source, bytes, raw);
+	guess_all(source, chunk + HEADER, bytes, raw);
 	/* Names come from the files of other people's programs. */
 	text_printable(&text, raw, PIN_GUESS);
 	return 0;

@@ -157,6 +157,39 @@ def run_plugin(tap):
         tap.equal(types_in(found, "shelf"), [], "a stripped plugin: no types")
 
 
+DICTS, BLOBS = 1500, 400
+PYTHON = f"""
+import sys
+class Session:
+    def __init__(self, number):
+        self.data = {{f"key {{number}} {{k}}": k for k in range(30)}}
+kept, blobs, junk = [], [], []
+for i in range({DICTS}):
+    kept.append(Session(i))
+    if i < {BLOBS}: blobs.append(bytes(2000))
+    junk.append(bytearray(5000))
+junk.clear()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def run_python(tap):
+    """Objects in CPython's own arenas are told by their type; so are those in chunks."""
+    python = harness.need("python3")
+    with Target([python, "-I", "-c", PYTHON]) as target:
+        target.line()
+        found = owners(target.pid)
+        dicts = next((o for o in found["owners"] if len(o["path"]) == 1 and
+                      o["name"] == "Python objects of type dict"), {"path": [{"chunks": 0}]})
+        tap.within(dicts["path"][0]["chunks"], DICTS, DICTS + 300, "dicts hold their tables")
+        blobs = owners(target.pid, "--live", "--size", "2032-2064")
+        tap.ok(find(blobs, BLOBS, name="Python objects of type list",
+                    guess="Python object of type bytes"), "a list's table holds bytes",
+               *blobs["owners"][:3])
+        tap.ok(found["rooted_chunks"] > 0.95 * found["asked_chunks"], "most of it has a root")
+
+
 SEPARATE = """
 mount -t tmpfs none /usr/lib/debug && mkdir -p "$(dirname "$2")" && cp "$1" "$2" || exit 99
 exec "$3" owners -p "$4" --json
@@ -389,7 +422,7 @@ def main():
         check_sample(tap, target.pid)
     with tap.section("without types"):
         check_untyped(tap)
-    for run in (run_plugin, run_debug_file, run_damaged):
+    for run in (run_plugin, run_debug_file, run_damaged, run_python):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     with tap.section("stripped"), Target([holder("-s")], env=ENV) as target:
