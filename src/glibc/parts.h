@@ -107,16 +107,31 @@ struct heap {
 	char missing[SAMPLE_TEXT];
 };
 
-/* Notes what is missing of this reading, unless something already is. */
+/* missing.c: notes what is missing of this reading, unless something already is. */
 __attribute__((format(printf, 2, 3))) void heap_miss(struct heap *heap,
 						     const char *format, ...);
 
-/* heap.c: goes over everything that heap_look found, up to the sums; the thread caches'
- * lists, once, each chunk of which OWNER is asked about with CONTEXT when they are read
- * BY_ARENA. BY_NOTES of the walks where these hold. */
+/* pass.c: empties what is known of each arena. */
+void heap_begin_arenas(struct heap *heap, const struct regions *regions);
+
+/* Goes over everything that heap_look found, up to the sums. */
 int heap_walk(struct heap *heap, const struct regions *regions);
+
+/* The thread caches' lists, once, each chunk of which OWNER is asked about with CONTEXT
+ * when they are read BY_ARENA. BY_NOTES of the walks where these hold. */
 int heap_read_tcaches(struct heap *heap, bool by_arena, bool by_notes,
 		      tcache_owner_fn *owner, void *context);
+
+/* The same, until they do not cross. */
+int heap_settle_tcaches(struct heap *heap);
+
+/* A whole reading: heap_walk, the lists of thread caches, the fastbins, and by how much
+ * the totals moved meanwhile; SAMPLE gets free chunks by size where options ask for them.
+ */
+int heap_walk_whole(struct heap *heap, const struct regions *regions,
+		    struct sample *sample);
+
+/* heap.c: what ERROR of heap_look or a pass means, in FAULT; returns it. */
 int heap_cannot_read(const struct heap *heap, int error, struct fault *fault);
 
 /* stretches.c: lists the stretches of heap; the mapped ones of main arenas are not known
@@ -125,12 +140,12 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions);
 int heap_walk_stretches(struct heap *heap);
 void heap_find_mapped(struct heap *heap, const struct regions *regions);
 
-/* Makes heap_owner know all stretches that are listed. */
-void heap_index_stretches(struct heap *heap);
-
 /* The last chunk of AREA up to ADDR at which a walk can begin. */
 uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,
 			  const struct walk_area *area, uint64_t addr);
+
+/* areas.c: makes heap_owner know all stretches that are listed. */
+void heap_index_stretches(struct heap *heap);
 
 /* The index of the area that the chunk at ADDR lies in, and the arena that owns it; or
  * -1.
