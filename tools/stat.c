@@ -225,6 +225,7 @@ static int print_rows(const struct request *request, int *status, struct fault *
 						.events = request->events,
 						.or_preload = request->or_preload,
 						.go_on = true,
+						.over_exec = true,
 						.swap_in = request->swap_in,
 						.threads = (unsigned)request->threads,
 						.pause_ns = request->pause_ns,

@@ -98,6 +98,7 @@ static int open_stream(struct session *session, struct fault *fault)
 				.events = session->events,
 				.or_preload = request->or_preload,
 				.go_on = true,
+				.over_exec = true,
 				.swap_in = request->swap_in,
 				.threads = 1,
 				.hurry = frontend_stop_flag(request->frontend),

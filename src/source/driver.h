@@ -7,6 +7,8 @@
 #include "source/source.h"
 #include "target/process.h"
 
+#include <pthread.h>
+
 enum { DESCRIPTION = 256 };
 
 struct source {
@@ -23,6 +25,11 @@ struct source {
 	atomic_ulong beats; /* of the worker's call */
 	struct asked *asked;
 	bool is_unread; /* the last reading could not read the heap */
+	/* The process has executed another program, whose heap is not read yet. */
+	bool is_apart;
+	int64_t attach_due_ns; /* when it is tried next */
+	struct fault why_apart;
+	pthread_mutex_t lock; /* DRIVER and STATE change, or are asked about a read */
 };
 
 /* One kind of source. OPEN finds SOURCE's process open; READ finds SAMPLE empty but for

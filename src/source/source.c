@@ -18,6 +18,9 @@
  * target's lock or a disk, more. */
 #define PATIENCE_NS INT64_C(3000000000)
 
+/* Between two attempts to read the program that a process has executed. */
+#define ATTACH_GAP_NS INT64_C(500000000)
+
 enum { WHY = 100 };
 
 static const struct driver *const drivers[] = {
@@ -31,6 +34,16 @@ static int open_probe(struct source *source, struct fault *fault)
 	const struct probe_options counts_only = {.events_per_second = 1};
 
 	return probe_open(&source->probe, &source->process, &counts_only, fault);
+}
+
+/* Another thread may ask just now where a read goes on. */
+static void change_driver(struct source *source, enum sample_source to)
+{
+	pthread_mutex_lock(&source->lock);
+	source->driver->close(source);
+	source->state = NULL;
+	source->driver = drivers[to];
+	pthread_mutex_unlock(&source->lock);
 }
 
 static void add_reason(struct source *source, enum exit_status status)
@@ -49,10 +62,8 @@ static int open_instead(struct source *source, int error, const struct fault *fa
 {
 	if (fault->status != EXIT_NOT_PERMITTED && fault->status != EXIT_NO_SOURCE)
 		return error;
-	source->driver->close(source);
-	source->state = NULL;
+	change_driver(source, SOURCE_PRELOAD);
 	source->options.source = SOURCE_PRELOAD;
-	source->driver = drivers[SOURCE_PRELOAD];
 	if (source->driver->open(source, NULL))
 		return error;
 	add_reason(source, fault->status);
@@ -63,7 +74,9 @@ static int open_driver(struct source *source, struct fault *fault)
 {
 	int error;
 
+	pthread_mutex_lock(&source->lock);
 	source->driver = drivers[source->options.source];
+	pthread_mutex_unlock(&source->lock);
 	error = source->driver->open(source, fault);
 	if (error && source->options.or_preload && source->options.source == SOURCE_HEAP)
 		error = open_instead(source, error, fault);
@@ -130,17 +143,22 @@ static void close_all(void *context)
 	process_close(&source->process);
 	sample_free(source->asked->sample);
 	heap_map_free(source->asked->map);
+	pthread_mutex_destroy(&source->lock);
 	free(source->asked);
 	free(source);
 }
 
 /* Why nothing of the target can be told: where the read stands that has not returned. */
-static void say_where(const struct source *source, char *why, size_t size)
+static void say_where(struct source *source, char *why, size_t size)
 {
 	uint64_t from, to;
+	bool reads;
 
-	if (source->driver && source->driver->reads &&
-	    source->driver->reads(source, &from, &to))
+	pthread_mutex_lock(&source->lock);
+	reads = source->driver && source->driver->reads && source->state &&
+		source->driver->reads(source, &from, &to);
+	pthread_mutex_unlock(&source->lock);
+	if (reads)
 		snprintf(why, size,
 			 "a read within %" PRIx64 "-%" PRIx64
 			 " has not returned (userfaultfd or FUSE)",
@@ -149,7 +167,7 @@ static void say_where(const struct source *source, char *why, size_t size)
 		snprintf(why, size, "a call of the kernel about it has not returned");
 }
 
-static int unreadable(const struct source *source, struct fault *fault)
+static int unreadable(struct source *source, struct fault *fault)
 {
 	char why[WHY];
 
@@ -238,6 +256,7 @@ int source_open(struct source **source, int pid, const struct source_options *op
 	if (!new || !new->asked)
 		return no_memory(new, fault);
 	new->options = *options;
+	pthread_mutex_init(&new->lock, NULL);
 	new->asked->pid = pid;
 	if (worker_new(&new->worker, PATIENCE_NS + options->pause_ns, &new->beats,
 		       options->hurry))
@@ -319,11 +338,24 @@ static enum process_state state_after(struct source *source, int error)
 	return state;
 }
 
+/* ---- a process that executes another program ---- */
+
+/* Whether the next program is read in place of the one that was. */
+static bool goes_over(const struct source *source, enum process_state state)
+{
+	return state == PROCESS_EXECED && source->options.over_exec &&
+	       source->options.source == SOURCE_HEAP;
+}
+
 /* What ERROR of a reading comes to. */
 static int settle(struct source *source, int error, struct fault *fault)
 {
 	enum process_state state = state_after(source, error);
 
+	if (goes_over(source, state))
+		return fault_set(fault, EXIT_FAILED, -ESTALE,
+				 "process %d (%s) executed another program",
+				 source->process.pid, source->process.comm);
 	/* What a sampler left behind is true of the process that it was in. */
 	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
 		process_tell_end(&source->process, state, fault);
@@ -375,6 +407,66 @@ static int read_figures(struct source *source, struct sample *sample, struct fau
 	return read_kernel(source, sample, &why, fault);
 }
 
+/* Lets go of the program that was. What runs now has hardly begun: its heap is looked for
+ * at the next reading. */
+static int let_go(struct source *source, struct fault *fault)
+{
+	char before[PROCESS_COMM];
+
+	memcpy(before, source->process.comm, sizeof(before));
+	if (process_take_up(&source->process, &source->why_apart)) {
+		if (process_has_exited(&source->process)) {
+			process_tell_end(&source->process, PROCESS_EXITED, fault);
+			return SOURCE_ENDED;
+		}
+		return fault_set(fault, source->why_apart.status, -EPERM,
+				 "process %d (%s) executed another program: %s",
+				 source->process.pid, before, source->why_apart.text);
+	}
+	change_driver(source, SOURCE_PROC);
+	probe_close(source->probe);
+	source->probe = NULL;
+	source->seen = (struct probe_counts){0};
+	source->is_apart = true;
+	source->is_unread = false;
+	source->allocator[0] = '\0';
+	source->attach_due_ns = 0;
+	fault_set(&source->why_apart, EXIT_DONE, 0,
+		  "the process (%s) executed another program, %s", before,
+		  source->process.comm);
+	return 0;
+}
+
+/* Attaches to what the process has executed. */
+static int attach_again(struct source *source)
+{
+	struct fault *why = &source->why_apart;
+	int error;
+
+	/* It has named itself since. */
+	process_line(source->process.pid, "comm", source->process.comm,
+		     sizeof(source->process.comm));
+	error = open_driver(source, why);
+	if (!error && source->options.events)
+		error = open_probe(source, why);
+	if (error) {
+		change_driver(source, SOURCE_PROC);
+		source->options.source = SOURCE_HEAP;
+		source->attach_due_ns = clock_monotonic_ns() + ATTACH_GAP_NS;
+		return error;
+	}
+	source->is_apart = false;
+	return 0;
+}
+
+/* The row of a process whose program is not read yet: why, and what the kernel tells. */
+static int read_apart(struct source *source, struct sample *sample, struct fault *fault)
+{
+	if (clock_monotonic_ns() >= source->attach_due_ns && !attach_again(source))
+		return read_figures(source, sample, fault);
+	return read_kernel(source, sample, &source->why_apart, fault);
+}
+
 static void name_sample(const struct source *source, struct sample *sample)
 {
 	sample_clear(sample);
@@ -387,6 +479,20 @@ static void name_sample(const struct source *source, struct sample *sample)
 	(void)gethostname(sample->origin.host, sizeof(sample->origin.host) - 1);
 }
 
+/* The row that says so. */
+static int go_over(struct source *source, struct sample *sample, struct fault *fault)
+{
+	int result = let_go(source, fault);
+
+	if (result)
+		return result;
+	name_sample(source, sample);
+	result = settle(source, read_kernel(source, sample, &source->why_apart, fault),
+			fault);
+	/* And another one meanwhile: the next row tells. */
+	return result == -ESTALE ? 0 : result;
+}
+
 static void read_sample(void *context)
 {
 	struct source *source = context;
@@ -395,10 +501,13 @@ static void read_sample(void *context)
 	int error;
 
 	name_sample(source, asked->sample);
-	error = read_figures(source, asked->sample, &asked->fault);
+	error = source->is_apart ? read_apart(source, asked->sample, &asked->fault)
+				 : read_figures(source, asked->sample, &asked->fault);
 	if (!error && source->probe)
 		error = read_events(source, asked->sample, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);
+	if (asked->result == -ESTALE)
+		asked->result = go_over(source, asked->sample, &asked->fault);
 	if (!asked->result)
 		figure_set(&asked->sample->fig, FIG_READ_NS,
 			   clock_monotonic_ns() - begin);
@@ -411,7 +520,7 @@ static bool is_hurried(const struct source *source)
 
 /* A target that holds our call for ever may have ended since: the memory that it leaves
  * behind stays until the call returns. */
-static int tell_unreadable(const struct source *source, struct sample *sample,
+static int tell_unreadable(struct source *source, struct sample *sample,
 			   struct fault *fault)
 {
 	char why[WHY];

@@ -38,6 +38,8 @@ struct source_options {
 	bool follow;	 /* of SOURCE_PRELOAD: every sample once, in order */
 	bool survey;	 /* take room for source_map and source_pins */
 	bool go_on;	 /* a heap that cannot be read for now gives partial rows */
+	bool over_exec;	 /* so does a program that the process executes, until it is read
+			  */
 	bool swap_in;	 /* read malloc's records though it swaps them in */
 	unsigned map_cells, map_chunks; /* the most that source_map is asked for */
 	unsigned threads;		/* readers, 1 at least */
@@ -75,10 +77,13 @@ int source_open(struct source **source, int pid, const struct source_options *op
  * with FAULT, and a SAMPLE without figures that says so too; SOURCE_ENDED or -errno with
  * FAULT. With GO_ON a heap that cannot be read for now (its records are swapped out,
  * damaged for an instant, or of more arenas than there is room for) is SOURCE_READ too:
- * SAMPLE is partial, says why and has the kernel's figures. Allocates nothing, except
- * when the target has got more arenas than there was room for: the reading after that
- * takes more. What is wrong in a recording is -errno, after all samples before it;
- * -EINTR, which may be tried again: a signal came while a pipe was waited for. */
+ * SAMPLE is partial, says why and has the kernel's figures. With OVER_EXEC a heap of a
+ * process that executes another program is: the row says which one, and later rows are
+ * of that one as soon as it can be read; if never, each says why. Allocates nothing,
+ * except then, and when the target has got more arenas than there was room for: the
+ * reading after that takes more. What is wrong in a recording is -errno, after all
+ * samples before it; -EINTR, which may be tried again: a signal came while a pipe was
+ * waited for. */
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
 
 /* What lies where in the arena and range that MAP names: one look, beside the readings

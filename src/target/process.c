@@ -140,16 +140,43 @@ int process_open(struct process *process, int pid, struct fault *fault)
 	return error;
 }
 
-void process_close(struct process *process)
+static void close_files(struct process *process)
 {
-	int *fds[] = {&process->pidfd, &process->maps_fd, &process->pagemap_fd,
-		      &process->rollup_fd};
+	int *fds[] = {&process->maps_fd, &process->pagemap_fd, &process->rollup_fd};
 
 	for (unsigned i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 		*fds[i] = -1;
 	}
+}
+
+void process_close(struct process *process)
+{
+	close_files(process);
+	if (process->pidfd >= 0)
+		close(process->pidfd);
+	process->pidfd = -1;
+}
+
+int process_take_up(struct process *process, struct fault *fault)
+{
+	struct process new = *process;
+	int error;
+
+	new.maps_fd = new.pagemap_fd = new.rollup_fd = -1;
+	process_line(new.pid, "comm", new.comm, sizeof(new.comm));
+	error = open_files(&new, fault);
+	/* Only then are the files those of the process that the pidfd is of. */
+	if (!error && process_has_exited(process))
+		error = gone(process->pid, fault);
+	if (error) {
+		close_files(&new);
+		return error;
+	}
+	close_files(process);
+	*process = new;
+	return 0;
 }
 
 static bool has_exited(const struct process *process, int wait_ms)
@@ -169,7 +196,8 @@ static bool has_maps(int pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	has = fd >= 0 && read(fd, &byte, 1) == 1;
+	/* One that may not be read has some, too. */
+	has = fd >= 0 ? read(fd, &byte, 1) == 1 : errno == EACCES || errno == EPERM;
 	if (fd >= 0)
 		close(fd);
 	return has;

@@ -34,6 +34,10 @@ enum process_state {
 int process_open(struct process *process, int pid, struct fault *fault);
 void process_close(struct process *process);
 
+/* PROCESS has executed another program: its files are now what is open, under the same
+ * pidfd. 0, or -errno and FAULT; then PROCESS is as it was. */
+int process_take_up(struct process *process, struct fault *fault);
+
 /* What has become of PROCESS. A reading that ends in PROCESS_RUNS was of this process
  * alone, whatever its number has been given to since. */
 enum process_state process_state(const struct process *process);

@@ -30,6 +30,7 @@ int session_open_live(struct top *top, struct fault *fault)
 			   .survey = true,
 			   .or_preload = options->or_preload,
 			   .go_on = true,
+			   .over_exec = true,
 			   .swap_in = options->swap_in,
 			   .threads = 1},
 		.interval_ns = options->interval_ns,

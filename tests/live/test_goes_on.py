@@ -1,8 +1,9 @@
 """A reading that fails is not the end: a process that gets more arenas than there was room
-for is told in one partial row, and read whole from then on."""
+for, or executes another program, is told in partial rows, and read whole from then on."""
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import threading
@@ -12,6 +13,7 @@ import tracing
 from harness import FRAGSCOPE, Skip, Tap, Target
 from terminal import Terminal
 
+NOT_PERMITTED = 77
 THREADS = 200  # with an arena each: far more than there is room for at first
 ARENAS = THREADS + 1
 
@@ -34,9 +36,9 @@ class Spread(Target):
 class Running:
     """A verb at work. Its lines are gathered as they come, of both outputs."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, command=(FRAGSCOPE,)):
         self.process = subprocess.Popen(
-            [FRAGSCOPE, *(str(arg) for arg in args)],
+            [*command, *(str(arg) for arg in args)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         self.out, self.err = [], []
@@ -144,6 +146,113 @@ def run_alert(tap):
             tap.equal(alert.stop(), 0, "exit status", alert.err)
 
 
+# ---- another program ---------------------------------------------------------------------
+
+
+class Changing(Target):
+    """A shell that executes another program when it is told to."""
+
+    def __init__(self, *command, prefix=()):
+        super().__init__([*prefix, "sh", "-c", 'echo "ready $$"; read go; exec "$@"', "sh", *command])
+        if self.line() != f"ready {self.pid}":
+            self.end()
+            raise RuntimeError("the shell is not ready")
+
+    def change(self):
+        self.say("go")
+        if self.line() != f"ready {self.pid}":
+            raise RuntimeError("it is no other program")
+
+
+def has_changed(row):
+    return row["status"] == "partial" and "executed another program" in row["missing"]
+
+
+def run_exec(tap):
+    plain = harness.program("plain")
+    for args in ((), ("--bins",), ("--pause=1s",), ("--events",)):
+        if "--events" in args:
+            try:
+                tracing.need_probes()
+            except Skip as reason:
+                tap.skip("--events", str(reason))
+                continue
+        with tap.section(" ".join(("stat", *args))), Changing(plain) as target:
+            with Running("stat", "-p", target.pid, "--json", *args, "0.05") as stat:
+                stat.wait(lambda row: row["status"] == "complete", "a first row")
+                target.change()
+                changed = stat.wait(has_changed, "a row says so")
+                tap.ok("(sh)" in changed["missing"], "what it was", changed["missing"])
+                tap.ok(changed["rss_bytes"] > 0, "it has the kernel's figures", changed)
+                tap.ok("free_bytes" not in changed, "and none of a heap", changed)
+                want = harness.stat(target.pid).row
+                row = stat.wait(
+                    lambda row: "mallinfo2" in row and row["comm"].startswith("plain")
+                    and row["status"] == "complete",
+                    "the new program is read",
+                )
+                for name in ("system_bytes", "live_bytes", "free_bytes", "mallinfo2"):
+                    tap.equal(row[name], want[name], f"{name}, as whoever attaches now has it")
+                if args == ("--events",):
+                    tap.ok("growth_events" in row, "the probes are on it", row)
+                tap.equal(stat.stop(), 0, "exit status", stat.err)
+
+
+def run_exec_unreadable(tap):
+    """One without a heap that can be read: its rows say why, and one that can is read again."""
+    compiler = harness.need("musl-gcc")
+    source = harness.SOURCE / "tests/programs/plain.c"
+    path = harness.compile_program("plain-musl", [compiler], source, [])
+    with Changing(path) as target:
+        with Running("stat", "-p", target.pid, "--json", "0.05") as stat:
+            stat.wait(lambda row: row["status"] == "complete", "a first row")
+            target.change()
+            row = stat.wait(lambda row: "musl" in row.get("missing", ""), "a row says why")
+            tap.ok(row["status"] == "partial" and row["rss_bytes"] > 0, "and has what is known", row)
+            tap.equal(stat.stop(), 0, "exit status", stat.err)
+
+
+def run_exec_forbidden(tap):
+    """One that may no longer be read ends the run, with the reason."""
+    harness.need_root("to become another user")
+    prefix = (harness.need("setpriv"), "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+    with harness.scratch() as directory:
+        copy = shutil.copy(harness.program("plain"), directory / "plain")
+        copy.chmod(0o4755)
+        reader = shutil.copy(FRAGSCOPE, directory / "fragscope")
+        with Changing(copy, prefix=prefix) as target:
+            with Running("stat", "-p", target.pid, "--json", "0.05",
+                         command=(*prefix, reader)) as stat:
+                stat.wait(lambda row: row["status"] == "complete", "a first row")
+                target.change()
+                status = stat.process.wait(harness.PATIENCE_S)
+                tap.equal(status, NOT_PERMITTED, "exit status", stat.err)
+                tap.ok(stat.said("executed another program"), "it says what happened", stat.err)
+
+
+def run_exec_alert(tap):
+    with Changing(harness.program("plain")) as target:
+        rules = ("-r", "here: rss > 0", "-r", "grown: live > 200K")
+        with Running("alert", "-p", target.pid, "--json", *rules, "0.05") as alert:
+            alert.wait(lambda row: row.get("rule") == "here", "it has begun")
+            target.change()
+            harness.until(lambda: alert.said("executed another program"), "it says so")
+            harness.until(lambda: alert.said("can be read again"), "and when that is over")
+            tap.ok(True, "the new program is watched")
+            tap.equal(alert.stop(), 0, "exit status", alert.err)
+
+
+def run_exec_top(tap):
+    with Changing(harness.program("plain")) as target:
+        with Terminal([FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
+            terminal.wait(rf"sh.*\[{target.pid}\].*complete")
+            target.change()
+            terminal.wait(rf"plain.*\[{target.pid}\].*complete")
+            tap.ok(True, "the new program is shown")
+            terminal.press("q")
+            tap.equal(terminal.status(), 0, "exit status", terminal.stderr())
+
+
 def run_top(tap):
     with Spread() as target:
         with Terminal([FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
@@ -182,8 +291,12 @@ def run_trace(tap):
 def main():
     tap = Tap()
     run_stat(tap)
-    for name, run in (("damage", run_damage), ("alert", run_alert), ("top", run_top),
-                      ("trace", run_trace)):
+    for name, run in (
+        ("damage", run_damage), ("alert", run_alert), ("top", run_top), ("trace", run_trace),
+        ("exec", run_exec), ("exec without a heap", run_exec_unreadable),
+        ("exec not permitted", run_exec_forbidden), ("exec, alert", run_exec_alert),
+        ("exec, top", run_exec_top),
+    ):
         with tap.section(name):
             run(tap)
     tap.done()
