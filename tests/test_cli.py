@@ -138,7 +138,12 @@ def check_help(tap):
            texts["help frag"])
     tap.ok(texts["help largest_free"].startswith("largest_free_bytes ("), "help largest_free",
            texts["help largest_free"])
-    tap.ok(texts["help frag"] in texts["help figures"], "help frag is of help figures")
+    tap.ok("  In rows of text: large; in top and reports: largest.\n" in texts["help largest_free"],
+           "help largest_free: what it is called elsewhere", texts["help largest_free"])
+    text, shown = texts["help frag"].rsplit("        In rows", 1)
+    tap.ok(text in texts["help figures"] and shown, "help frag is of help figures", text)
+    tap.equal(harness.fragscope("help", "frres").stdout,
+              harness.fragscope("help", "free_resident_bytes").stdout, "help by a heading")
     with open("/dev/full", "w", encoding="ascii") as full:
         done = harness.fragscope("help", "figures", capture_output=False, stdout=full,
                                  stderr=subprocess.PIPE)

@@ -110,7 +110,7 @@ static int no_help(const char *topic)
 static int help(const char *topic)
 {
 	const struct command *verb = topic ? find_verb(topic) : NULL;
-	enum figure f = topic ? figure_named(topic) : FIG_COUNT;
+	enum figure f = topic ? help_figure_of(topic) : FIG_COUNT;
 
 	if (!topic)
 		print_help();

@@ -83,7 +83,7 @@ void help_command(FILE *out, const struct command *command)
 			option(out, &command->options[i]);
 }
 
-void help_figure(FILE *out, enum figure f)
+static void figure(FILE *out, enum figure f)
 {
 	static const char *const units[] = {
 		[UNIT_BYTES] = "bytes",
@@ -105,5 +105,25 @@ void help_figure(FILE *out, enum figure f)
 void help_figures(FILE *out)
 {
 	for (unsigned f = 0; f < FIG_COUNT; f++)
-		help_figure(out, f);
+		figure(out, f);
+}
+
+void help_figure(FILE *out, enum figure f)
+{
+	const struct figure_info *info = &figure_info[f];
+
+	figure(out, f);
+	if (info->heading)
+		fprintf(out, "%*sIn rows of text: %s; in top and reports: %s.\n",
+			MEANING_INDENT, "", info->heading, figure_label(f));
+}
+
+enum figure help_figure_of(const char *topic)
+{
+	enum figure f = figure_named(topic);
+
+	for (unsigned g = 0; g < FIG_COUNT && f == FIG_COUNT; g++)
+		if (figure_info[g].heading && !strcmp(figure_info[g].heading, topic))
+			f = g;
+	return f;
 }

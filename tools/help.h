@@ -11,9 +11,14 @@
 /* `fragscope VERB --help`. */
 void help_command(FILE *out, const struct command *command);
 
-/* `fragscope help figures`: name, unit, scope and meaning of each; of F alone. */
+/* `fragscope help figures`: name, unit, scope and meaning of each. */
 void help_figures(FILE *out);
+
+/* Those of F, and what it is called where there is less room. */
 void help_figure(FILE *out, enum figure f);
+
+/* The figure that TOPIC names, also by the heading of its column; FIG_COUNT: none. */
+enum figure help_figure_of(const char *topic);
 
 /* One option as the help spells it, e.g. "-p, --pid PID[,PID...]", into TEXT. */
 void help_option_spelling(struct text *text, const struct option_spec *spec);
