@@ -3,7 +3,7 @@
 # every include names its directory; a tool may name its neighbours without one.
 set -u
 
-ORDER='base bpf sample target glibc unwind probe ipc owners source series analysis view tui engine top preload tools'
+ORDER='base bpf sample target glibc unwind probe ipc owners recording source series analysis view tui engine top preload tools'
 
 # rank NAME: its place in ORDER, or nothing.
 rank() {

@@ -1,0 +1,339 @@
+#include "recording/codec.h"
+
+#include "base/take.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * varint	what
+ * source
+ * texts	bit I: text I follows, its length and its bytes
+ * arenas
+ * then a row for the process and one an arena:
+ *   changes	twice the number of figures that changed, and 1 if who it is changed too
+ *   [index addr status]
+ *   figures	each twice its number, less the number before it, and 1 if it is absent
+ *		now; then the difference to its last value, zigzag, or of a ratio the bits
+ *		that differ, the highest byte first.
+ */
+enum {
+	VARINT_MAX = 10,
+	ROW_BYTES = 4 * VARINT_MAX + FIG_COUNT * 2 * VARINT_MAX,
+};
+
+/* What is still to be read; once BAD is set nothing more is. */
+struct input {
+	const unsigned char *at, *end;
+	bool bad;
+};
+
+struct codec_state *codec_new(unsigned arenas)
+{
+	struct codec_state *state;
+
+	state = take(sizeof(*state) + (1 + (size_t)arenas) * sizeof(state->row[0]));
+	if (state)
+		state->row_capacity = 1 + arenas;
+	return state;
+}
+
+void codec_reset(struct codec_state *state)
+{
+	memset(state->text, 0, sizeof(state->text));
+	memset(state->row, 0, state->row_capacity * sizeof(state->row[0]));
+}
+
+size_t codec_bound(unsigned arenas)
+{
+	return CODEC_TEXTS * (SAMPLE_TEXT + VARINT_MAX) + 3 * VARINT_MAX +
+	       (1 + (size_t)arenas) * ROW_BYTES;
+}
+
+static uint64_t zigzag(uint64_t difference)
+{
+	return difference << 1 ^ (uint64_t)((int64_t)difference >> 63);
+}
+
+static uint64_t unzigzag(uint64_t code)
+{
+	return code >> 1 ^ (0 - (code & 1));
+}
+
+static unsigned char *put(unsigned char *at, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*at++ = (unsigned char)(value | 0x80);
+	*at++ = (unsigned char)value;
+	return at;
+}
+
+static uint64_t get(struct input *in)
+{
+	uint64_t value = 0;
+	unsigned char byte;
+
+	for (unsigned shift = 0; shift < 64; shift += 7) {
+		if (in->at == in->end)
+			break;
+		byte = *in->at++;
+		value |= (uint64_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80))
+			return value;
+	}
+	in->bad = true;
+	return 0;
+}
+
+/* ---- texts ---- */
+
+static const char *text_of(const struct sample *sample, unsigned i)
+{
+	const char *const text[CODEC_TEXTS] = {sample->comm, sample->allocator,
+					       sample->missing};
+
+	return text[i];
+}
+
+static unsigned char *put_texts(struct codec_state *state, const struct sample *sample,
+				unsigned char *at)
+{
+	unsigned changed = 0;
+
+	for (unsigned i = 0; i < CODEC_TEXTS; i++)
+		if (strcmp(state->text[i], text_of(sample, i)) != 0)
+			changed |= 1U << i;
+	at = put(at, changed);
+	for (unsigned i = 0; i < CODEC_TEXTS; i++) {
+		size_t length = strlen(text_of(sample, i));
+
+		if (!(changed >> i & 1))
+			continue;
+		at = put(at, length);
+		memcpy(at, text_of(sample, i), length);
+		at += length;
+		memcpy(state->text[i], text_of(sample, i), length + 1);
+	}
+	return at;
+}
+
+static void get_texts(struct codec_state *state, struct input *in, struct sample *sample)
+{
+	char *const into[CODEC_TEXTS] = {sample->comm, sample->allocator,
+					 sample->missing};
+	uint64_t changed = get(in);
+
+	for (unsigned i = 0; i < CODEC_TEXTS; i++) {
+		if (changed >> i & 1) {
+			uint64_t length = get(in);
+
+			if (length >= SAMPLE_TEXT ||
+			    length > (size_t)(in->end - in->at)) {
+				in->bad = true;
+				return;
+			}
+			memcpy(state->text[i], in->at, length);
+			state->text[i][length] = '\0';
+			in->at += length;
+		}
+		memcpy(into[i], state->text[i], SAMPLE_TEXT);
+	}
+	in->bad |= changed >> CODEC_TEXTS != 0;
+}
+
+/* ---- rows ---- */
+
+/* What stands for the step from OLD to NEW. */
+static uint64_t step(enum figure f, uint64_t old, uint64_t new)
+{
+	if (figure_info[f].unit == UNIT_RATIO)
+		return __builtin_bswap64(old ^ new);
+	return zigzag(new - old);
+}
+
+static uint64_t bits_of(const struct figures *fig, enum figure f)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &fig->v[f], sizeof(bits));
+	return bits;
+}
+
+static bool has(const struct codec_row *row, unsigned number)
+{
+	return row->have[number / 64] >> number % 64 & 1;
+}
+
+static void set(struct codec_row *row, unsigned number, bool present, uint64_t value)
+{
+	row->have[number / 64] &= ~(UINT64_C(1) << number % 64);
+	row->have[number / 64] |= (uint64_t)present << number % 64;
+	row->value[number] = present ? value : 0;
+}
+
+/* Appends figure F if it is not what ROW says. *LAST is the number before it. */
+static unsigned char *put_figure(struct codec_row *row, unsigned number, enum figure f,
+				 const struct figures *fig, unsigned *last,
+				 unsigned char *at)
+{
+	bool present = figure_has(fig, f);
+	uint64_t value = present ? bits_of(fig, f) : 0;
+
+	if (present == has(row, number) && value == row->value[number])
+		return at;
+	at = put(at, zigzag((uint64_t)number - *last) << 1 | !present);
+	if (present)
+		at = put(at, step(f, row->value[number], value));
+	set(row, number, present, value);
+	*last = number;
+	return at;
+}
+
+/* Who a row is: of the process all zeros. */
+static unsigned char *put_row(struct codec_row *row, const struct codec_numbers *numbers,
+			      const struct codec_row *who, const struct figures *fig,
+			      unsigned char *at)
+{
+	bool other = row->index != who->index || row->addr != who->addr ||
+		     row->status != who->status;
+	unsigned char changes[FIG_COUNT * 2 * VARINT_MAX], *end = changes;
+	unsigned count = 0, last = 0;
+
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		unsigned char *before = end;
+
+		end = put_figure(row, numbers->number[f], f, fig, &last, end);
+		count += end != before;
+	}
+	at = put(at, (uint64_t)count << 1 | other);
+	if (other) {
+		at = put(at, who->index);
+		at = put(at, who->addr);
+		at = put(at, who->status);
+		row->index = who->index;
+		row->addr = who->addr;
+		row->status = who->status;
+	}
+	memcpy(at, changes, (size_t)(end - changes));
+	return at + (end - changes);
+}
+
+size_t codec_write(struct codec_state *state, const struct codec_numbers *numbers,
+		   const struct sample *sample, unsigned char *buf)
+{
+	struct codec_row who = {.status = sample->status};
+	unsigned char *at = buf;
+
+	if (sample->arena_count >= state->row_capacity)
+		return 0;
+	at = put(at, sample->source);
+	at = put_texts(state, sample, at);
+	at = put(at, sample->arena_count);
+	at = put_row(&state->row[0], numbers, &who, &sample->fig, at);
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct arena_row *arena = &sample->arena[i];
+
+		who.index = arena->index;
+		who.addr = arena->addr;
+		who.status = arena->status;
+		at = put_row(&state->row[1 + i], numbers, &who, &arena->fig, at);
+	}
+	return (size_t)(at - buf);
+}
+
+/* ---- reading ---- */
+
+static bool is_ratio(const struct codec_numbers *numbers, unsigned number)
+{
+	unsigned f = numbers->figure[number];
+
+	return f < FIG_COUNT && figure_info[f].unit == UNIT_RATIO;
+}
+
+static void get_figure(struct codec_row *row, const struct codec_numbers *numbers,
+		       unsigned *last, struct input *in)
+{
+	uint64_t code = get(in), number = *last + unzigzag(code >> 1), by;
+
+	if (number >= CODEC_FIGURES) {
+		in->bad = true;
+		return;
+	}
+	*last = (unsigned)number;
+	if (code & 1) {
+		set(row, *last, false, 0);
+		return;
+	}
+	by = get(in);
+	set(row, *last, true,
+	    is_ratio(numbers, *last) ? row->value[number] ^ __builtin_bswap64(by)
+				     : row->value[number] + unzigzag(by));
+}
+
+static void get_row(struct codec_row *row, const struct codec_numbers *numbers,
+		    struct input *in)
+{
+	uint64_t changes = get(in);
+	unsigned last = 0;
+
+	if (changes & 1) {
+		row->index = get(in);
+		row->addr = get(in);
+		row->status = get(in);
+	}
+	for (changes >>= 1; changes && !in->bad; changes--)
+		get_figure(row, numbers, &last, in);
+	in->bad |= row->status > STATUS_PARTIAL;
+}
+
+static void row_figures(const struct codec_row *row, const struct codec_numbers *numbers,
+			struct figures *fig)
+{
+	for (unsigned number = 0; number < numbers->count; number++) {
+		unsigned f = numbers->figure[number];
+
+		if (f >= FIG_COUNT || !has(row, number))
+			continue;
+		figure_set(fig, f, 0);
+		memcpy(&fig->v[f], &row->value[number], sizeof(fig->v[f]));
+	}
+}
+
+static void get_rows(struct codec_state *state, const struct codec_numbers *numbers,
+		     struct input *in, struct sample *sample)
+{
+	get_row(&state->row[0], numbers, in);
+	sample->status = (enum sample_status)state->row[0].status;
+	row_figures(&state->row[0], numbers, &sample->fig);
+	for (unsigned i = 0; i < sample->arena_count && !in->bad; i++) {
+		struct codec_row *row = &state->row[1 + i];
+		struct arena_row *arena = &sample->arena[i];
+
+		get_row(row, numbers, in);
+		arena->index = (unsigned)row->index;
+		arena->addr = row->addr;
+		arena->status = (enum sample_status)row->status;
+		row_figures(row, numbers, &arena->fig);
+	}
+}
+
+int codec_read(struct codec_state *state, const struct codec_numbers *numbers,
+	       const unsigned char *data, size_t length, struct sample *sample,
+	       unsigned *arenas)
+{
+	struct input in = {data, data + length, false};
+	uint64_t source = get(&in), count;
+
+	sample->source = (enum sample_source)source;
+	get_texts(state, &in, sample);
+	count = get(&in);
+	/* A row takes a byte at least. */
+	if (in.bad || source > SOURCE_PRELOAD || count > length)
+		return -EPROTO;
+	*arenas = (unsigned)count;
+	if (count > sample->arena_capacity || count >= state->row_capacity)
+		return -ENOSPC;
+	sample->arena_count = (unsigned)count;
+	get_rows(state, numbers, &in, sample);
+	return in.bad || in.at != in.end ? -EPROTO : 0;
+}

@@ -1,0 +1,686 @@
+#include "recording/recorder.h"
+
+#include "base/take.h"
+#include "recording/codec.h"
+#include "recording/pool.h"
+#include "recording/schema.h"
+#include "recording/tiers.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	POOL_BYTES = 4 << 20,
+	SERVICE = 256,
+	TIERS = 2,
+	FULL_PARTS = 10,  /* of the largest size: one tenth is left free */
+	DROPS_A_TURN = 8, /* when the file is too large */
+	DROP_PARTS = 8,	  /* an eighth of what there is goes each time */
+};
+
+static const int64_t whole_ns = INT64_C(300000000000); /* between two whole samples */
+static const int64_t hour_ns = INT64_C(3600000000000);
+static const int64_t tend_ns = INT64_C(60000000000); /* between two looks at the size */
+
+enum statement {
+	BEGIN,
+	COMMIT,
+	ROLLBACK,
+	ADD_LIFE,
+	SEEN_LIFE,
+	END_LIFE,
+	ADD_FACT,
+	ADD_SAMPLE,
+	ADD_WHOLE,
+	ADD_TIER,
+	ADD_EVENT,
+	OLDEST,
+	DROP_SAMPLES,
+	DROP_WHOLES,
+	DROP_MINUTES,
+	DROP_EVENTS,
+	OLDEST_MINUTE,
+	PAGES,
+	FREE_PAGES,
+	STATEMENTS
+};
+
+static const char *const statements[STATEMENTS] = {
+	[BEGIN] = "BEGIN IMMEDIATE",
+	[COMMIT] = "COMMIT",
+	[ROLLBACK] = "ROLLBACK",
+	[ADD_LIFE] = "INSERT INTO life(service,pid,start_ns,first_ns,last_ns)"
+		     " VALUES(?,?,?,?,?)",
+	[SEEN_LIFE] = "UPDATE life SET last_ns=?2 WHERE life=?1",
+	[END_LIFE] = "UPDATE life SET last_ns=?2, end=?3 WHERE life=?1",
+	[ADD_FACT] = "INSERT OR REPLACE INTO fact VALUES(?,?,?,?)",
+	[ADD_SAMPLE] = "INSERT OR REPLACE INTO sample VALUES(?,?,?,?)",
+	[ADD_WHOLE] = "INSERT OR REPLACE INTO whole VALUES(?,?)",
+	[ADD_TIER] = "INSERT OR REPLACE INTO tier VALUES(?,?,?,?,?,?,?,?,?,?)",
+	[ADD_EVENT] = "INSERT INTO event(time_ns,life,kind,bytes,json) VALUES(?,?,?,?,?)",
+	[OLDEST] = "SELECT min(time_ns) FROM sample",
+	[DROP_SAMPLES] = "DELETE FROM sample WHERE time_ns<?",
+	[DROP_WHOLES] = "DELETE FROM whole WHERE time_ns<?",
+	[DROP_MINUTES] = "DELETE FROM tier WHERE seconds=60 AND time_s<?/1000000000",
+	[DROP_EVENTS] = "DELETE FROM event WHERE time_ns<?",
+	[OLDEST_MINUTE] = "SELECT min(time_s)*1000000000 FROM tier WHERE seconds=60",
+	[PAGES] = "PRAGMA page_count",
+	[FREE_PAGES] = "PRAGMA freelist_count",
+};
+
+/* ROW is the life's row in the file. IS_NEW: the file does not have it yet; IS_PENDING:
+ * it will, when the transaction is committed. */
+struct life {
+	bool is_used, is_new, is_pending;
+	int64_t row;
+	char service[SERVICE];
+	struct recorder_life as;
+	int64_t whole_at_ns; /* when the last whole sample was written; 0: none in FILE */
+	struct codec_state *state;
+	struct tier tier[TIERS];
+};
+
+struct recorder {
+	struct recorder_options options;
+	sqlite3 *db;
+	sqlite3_stmt *statement[STATEMENTS];
+	struct codec_numbers numbers;
+	bool in_transaction;
+	int64_t tended_ns;
+	uint64_t page_bytes, bytes;
+	unsigned char *buf;
+	struct life *life;
+};
+
+/* ---- statements ---- */
+
+static int fail(struct recorder *recorder, int code, struct fault *fault)
+{
+	int error = schema_fault(recorder->db, code, "write recording",
+				 recorder->options.file, fault);
+
+	if (recorder->in_transaction) {
+		sqlite3_step(recorder->statement[ROLLBACK]);
+		sqlite3_reset(recorder->statement[ROLLBACK]);
+		recorder->in_transaction = false;
+	}
+	/* What the next samples would be told against is not in the file. */
+	for (unsigned i = 0; i < recorder->options.lives; i++) {
+		recorder->life[i].whole_at_ns = 0;
+		recorder->life[i].is_new |= recorder->life[i].is_pending;
+		recorder->life[i].is_pending = false;
+	}
+	return error;
+}
+
+/* Runs S, bound before. *VALUE, unless null, is its first column, or -1. */
+static int run(struct recorder *recorder, enum statement s, int64_t *value,
+	       struct fault *fault)
+{
+	sqlite3_stmt *statement = recorder->statement[s];
+	int code = sqlite3_step(statement);
+
+	if (value)
+		*value = -1;
+	if (value && code == SQLITE_ROW &&
+	    sqlite3_column_type(statement, 0) != SQLITE_NULL)
+		*value = sqlite3_column_int64(statement, 0);
+	sqlite3_reset(statement);
+	return code == SQLITE_DONE || code == SQLITE_ROW ? 0
+							 : fail(recorder, code, fault);
+}
+
+static int begin(struct recorder *recorder, struct fault *fault)
+{
+	int error;
+
+	if (!recorder->db)
+		return fault_set(fault, EXIT_FAILED, -EBADF, "recording '%s' is not open",
+				 recorder->options.file);
+	if (recorder->in_transaction)
+		return 0;
+	error = run(recorder, BEGIN, NULL, fault);
+	recorder->in_transaction = !error;
+	return error;
+}
+
+static void bind_texts(sqlite3_stmt *statement, int at, const char *text)
+{
+	sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+}
+
+/* ---- the file ---- */
+
+static int set_up(struct recorder *recorder)
+{
+	static const char pragmas[] =
+		"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+		"PRAGMA secure_delete=OFF; PRAGMA cache_size=-1024;"
+		"PRAGMA temp_store=MEMORY;";
+
+	sqlite3_busy_timeout(recorder->db, 1000);
+	return sqlite3_exec(recorder->db, pragmas, NULL, NULL, NULL);
+}
+
+static int prepare(struct recorder *recorder)
+{
+	int code = SQLITE_OK;
+
+	for (unsigned i = 0; i < STATEMENTS && code == SQLITE_OK; i++)
+		code = sqlite3_prepare_v3(recorder->db, statements[i], -1,
+					  SQLITE_PREPARE_PERSISTENT,
+					  &recorder->statement[i], NULL);
+	return code;
+}
+
+static void close_file(struct recorder *recorder)
+{
+	for (unsigned i = 0; i < STATEMENTS; i++) {
+		sqlite3_finalize(recorder->statement[i]);
+		recorder->statement[i] = NULL;
+	}
+	sqlite3_close(recorder->db);
+	recorder->db = NULL;
+	recorder->in_transaction = false;
+}
+
+/* A file without tables is new; any other must be a recording. */
+static int make_tables(struct recorder *recorder, bool is_new, struct fault *fault)
+{
+	int error = is_new ? 0
+			   : schema_check(recorder->db, recorder->options.file, fault),
+	    code;
+
+	if (error)
+		return error;
+	code = sqlite3_exec(recorder->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		code = is_new ? schema_create(recorder->db)
+			      : schema_number_new(recorder->db);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(recorder->db, "COMMIT", NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		code = schema_numbers(recorder->db, &recorder->numbers);
+	if (code == SQLITE_OK)
+		code = prepare(recorder);
+	return code == SQLITE_OK ? 0
+				 : schema_fault(recorder->db, code, "write recording",
+						recorder->options.file, fault);
+}
+
+static int measure(struct recorder *recorder, uint64_t *used_bytes, struct fault *fault)
+{
+	int64_t pages = 0, free_pages = 0;
+	int error = run(recorder, PAGES, &pages, fault);
+
+	if (!error)
+		error = run(recorder, FREE_PAGES, &free_pages, fault);
+	if (error)
+		return error;
+	recorder->bytes = (uint64_t)pages * recorder->page_bytes;
+	*used_bytes = (uint64_t)(pages - free_pages) * recorder->page_bytes;
+	return 0;
+}
+
+static int open_file(struct recorder *recorder, bool append, struct fault *fault)
+{
+	const char *file = recorder->options.file;
+	bool is_new = access(file, F_OK) != 0;
+	uint64_t used_bytes;
+	int code, error;
+
+	if (!is_new && !append)
+		return fault_set(
+			fault, EXIT_FAILED, -EEXIST,
+			"cannot record to '%s': it exists; name another file, or "
+			"add --append to go on with it",
+			file);
+	code = sqlite3_open_v2(
+		file, &recorder->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (code == SQLITE_OK)
+		code = set_up(recorder);
+	error = code == SQLITE_OK
+			? make_tables(recorder, is_new, fault)
+			: schema_fault(recorder->db, code, "record to", file, fault);
+	recorder->page_bytes = 4096;
+	if (!error)
+		error = measure(recorder, &used_bytes, fault);
+	if (error)
+		close_file(recorder);
+	return error;
+}
+
+/* ---- memory ---- */
+
+static int take_life(struct life *life, unsigned arenas)
+{
+	static const unsigned seconds[TIERS] = {60, 3600};
+	int error = 0;
+
+	life->state = codec_new(arenas);
+	for (unsigned i = 0; i < TIERS && !error; i++) {
+		error = tier_init(&life->tier[i], seconds[i], arenas);
+		life->tier[i].writes_all = seconds[i] == 3600;
+	}
+	return life->state ? error : -ENOMEM;
+}
+
+static void release(struct recorder *recorder)
+{
+	for (unsigned i = 0; recorder->life && i < recorder->options.lives; i++) {
+		free(recorder->life[i].state);
+		for (unsigned t = 0; t < TIERS; t++)
+			tier_release(&recorder->life[i].tier[t]);
+	}
+	free(recorder->life);
+	free(recorder->buf);
+	free(recorder);
+}
+
+static struct recorder *take_recorder(const struct recorder_options *options)
+{
+	struct recorder *recorder = take(sizeof(*recorder));
+	int error = 0;
+
+	if (!recorder)
+		return NULL;
+	recorder->options = *options;
+	recorder->buf = take(codec_bound(options->arenas));
+	recorder->life = take(options->lives * sizeof(*recorder->life));
+	for (unsigned i = 0; recorder->life && i < options->lives && !error; i++)
+		error = take_life(&recorder->life[i], options->arenas);
+	if (recorder->buf && recorder->life && !error)
+		return recorder;
+	release(recorder);
+	return NULL;
+}
+
+int recorder_open(struct recorder **recorder, const struct recorder_options *options,
+		  struct fault *fault)
+{
+	int error = recorder_pool_use(POOL_BYTES);
+
+	*recorder = error ? NULL : take_recorder(options);
+	if (!*recorder)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "cannot record to '%s': there is no memory for it",
+				 options->file);
+	error = open_file(*recorder, options->append, fault);
+	if (error) {
+		release(*recorder);
+		*recorder = NULL;
+	}
+	return error;
+}
+
+void recorder_close(struct recorder *recorder)
+{
+	if (!recorder)
+		return;
+	if (recorder->db)
+		close_file(recorder);
+	release(recorder);
+}
+
+int recorder_reopen(struct recorder *recorder, struct fault *fault)
+{
+	if (recorder->db)
+		close_file(recorder);
+	for (unsigned i = 0; i < recorder->options.lives; i++) {
+		recorder->life[i].is_new = true;
+		recorder->life[i].whole_at_ns = 0;
+	}
+	return open_file(recorder, true, fault);
+}
+
+uint64_t recorder_bytes(const struct recorder *recorder)
+{
+	return recorder->bytes;
+}
+
+/* ---- lives ---- */
+
+static int add_life(struct recorder *recorder, struct life *life, struct fault *fault)
+{
+	sqlite3_stmt *add = recorder->statement[ADD_LIFE];
+	int error;
+
+	bind_texts(add, 1, life->service);
+	sqlite3_bind_int64(add, 2, life->as.pid);
+	if (life->as.start_ns)
+		sqlite3_bind_int64(add, 3, life->as.start_ns);
+	else
+		sqlite3_bind_null(add, 3);
+	sqlite3_bind_int64(add, 4, life->as.time_ns);
+	sqlite3_bind_int64(add, 5, life->as.time_ns);
+	error = run(recorder, ADD_LIFE, NULL, fault);
+	if (error)
+		return error;
+	life->row = sqlite3_last_insert_rowid(recorder->db);
+	life->is_new = false;
+	life->is_pending = true;
+	return 0;
+}
+
+static struct life *find_place(struct recorder *recorder)
+{
+	for (unsigned i = 0; i < recorder->options.lives; i++)
+		if (!recorder->life[i].is_used)
+			return &recorder->life[i];
+	return NULL;
+}
+
+int recorder_begin(struct recorder *recorder, const struct recorder_life *as,
+		   unsigned *place, struct fault *fault)
+{
+	struct life *life = find_place(recorder);
+	int error;
+
+	if (!life)
+		return fault_set(fault, EXIT_FAILED, -ENOSPC,
+				 "cannot record process %d: %u are recorded already",
+				 as->pid, recorder->options.lives);
+	error = begin(recorder, fault);
+	if (error)
+		return error;
+	strncpy(life->service, as->service, SERVICE - 1);
+	life->as = *as;
+	life->as.service = life->service;
+	error = add_life(recorder, life, fault);
+	if (error)
+		return error;
+	life->is_used = true;
+	life->whole_at_ns = 0;
+	for (unsigned i = 0; i < TIERS; i++)
+		tier_reset(&life->tier[i]);
+	*place = (unsigned)(life - recorder->life);
+	return 0;
+}
+
+/* Begins a transaction in which LIFE has a row. */
+static int begin_life(struct recorder *recorder, struct life *life, struct fault *fault)
+{
+	int error = begin(recorder, fault);
+
+	return !error && life->is_new ? add_life(recorder, life, fault) : error;
+}
+
+int recorder_fact(struct recorder *recorder, unsigned place, int64_t time_ns,
+		  const char *name, const char *value, struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	int error = begin_life(recorder, life, fault);
+	sqlite3_stmt *add = recorder->statement[ADD_FACT];
+
+	if (error)
+		return error;
+	sqlite3_bind_int64(add, 1, life->row);
+	sqlite3_bind_int64(add, 2, time_ns);
+	bind_texts(add, 3, name);
+	bind_texts(add, 4, value);
+	return run(recorder, ADD_FACT, NULL, fault);
+}
+
+/* ---- tiers ---- */
+
+struct tier_target {
+	struct recorder *recorder;
+	const struct life *life;
+	struct fault *fault;
+};
+
+static void bind_value(sqlite3_stmt *add, int at, enum figure f, union figure_value value)
+{
+	if (figure_info[f].unit == UNIT_RATIO)
+		sqlite3_bind_double(add, at, value.d);
+	else
+		sqlite3_bind_int64(add, at, (sqlite3_int64)value.u);
+}
+
+static int write_tier(const struct tier *tier, unsigned row, enum figure f,
+		      const struct tier_span *span, void *context)
+{
+	struct tier_target *to = context;
+	sqlite3_stmt *add = to->recorder->statement[ADD_TIER];
+
+	sqlite3_clear_bindings(add);
+	sqlite3_bind_int64(add, 1, tier->seconds);
+	sqlite3_bind_int64(add, 2, tier->time_s);
+	sqlite3_bind_int64(add, 3, to->life->row);
+	sqlite3_bind_int64(add, 4, row ? (sqlite3_int64)tier->index[row] : -1);
+	sqlite3_bind_int64(add, 5, to->recorder->numbers.number[f]);
+	sqlite3_bind_int64(add, 6, (sqlite3_int64)span->count);
+	if (span->count) {
+		bind_value(add, 7, f, span->least);
+		bind_value(add, 8, f, span->most);
+		sqlite3_bind_double(add, 9, span->sum / (double)span->count);
+		bind_value(add, 10, f, span->last);
+	}
+	return run(to->recorder, ADD_TIER, NULL, to->fault);
+}
+
+static int flush_tiers(struct recorder *recorder, struct life *life, int64_t time_ns,
+		       struct fault *fault)
+{
+	struct tier_target to = {recorder, life, fault};
+	int error = 0;
+
+	for (unsigned i = 0; i < TIERS && !error; i++)
+		if (tier_is_over(&life->tier[i], time_ns))
+			error = tier_flush(&life->tier[i], write_tier, &to);
+	return error;
+}
+
+int recorder_end(struct recorder *recorder, unsigned place, int64_t time_ns,
+		 const char *why, struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	int error = begin_life(recorder, life, fault);
+	sqlite3_stmt *end = recorder->statement[END_LIFE];
+
+	if (!error)
+		error = flush_tiers(recorder, life, INT64_MAX, fault);
+	if (!error) {
+		sqlite3_bind_int64(end, 1, life->row);
+		sqlite3_bind_int64(end, 2, time_ns);
+		bind_texts(end, 3, why);
+		error = run(recorder, END_LIFE, NULL, fault);
+	}
+	life->is_used = false;
+	return error;
+}
+
+/* ---- samples ---- */
+
+static int add_whole(struct recorder *recorder, const struct life *life, int64_t time_ns,
+		     struct fault *fault)
+{
+	sqlite3_stmt *add = recorder->statement[ADD_WHOLE];
+
+	sqlite3_bind_int64(add, 1, life->row);
+	sqlite3_bind_int64(add, 2, time_ns);
+	return run(recorder, ADD_WHOLE, NULL, fault);
+}
+
+static int add_sample(struct recorder *recorder, struct life *life,
+		      const struct sample *sample, bool whole, struct fault *fault)
+{
+	sqlite3_stmt *add = recorder->statement[ADD_SAMPLE];
+	size_t length;
+
+	if (whole)
+		codec_reset(life->state);
+	length = codec_write(life->state, &recorder->numbers, sample, recorder->buf);
+	if (!length)
+		return fault_set(fault, EXIT_FAILED, -E2BIG,
+				 "cannot record a sample of %u arenas: there is room for "
+				 "%u",
+				 sample->arena_count, recorder->options.arenas);
+	sqlite3_bind_int64(add, 1, sample->time_ns);
+	sqlite3_bind_int64(add, 2, life->row);
+	sqlite3_bind_int64(add, 3, whole);
+	sqlite3_bind_blob(add, 4, recorder->buf, (int)length, SQLITE_STATIC);
+	return run(recorder, ADD_SAMPLE, NULL, fault);
+}
+
+static int seen(struct recorder *recorder, const struct life *life, int64_t time_ns,
+		struct fault *fault)
+{
+	sqlite3_stmt *update = recorder->statement[SEEN_LIFE];
+
+	sqlite3_bind_int64(update, 1, life->row);
+	sqlite3_bind_int64(update, 2, time_ns);
+	return run(recorder, SEEN_LIFE, NULL, fault);
+}
+
+int recorder_sample(struct recorder *recorder, unsigned place,
+		    const struct sample *sample, struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	int64_t since_ns = sample->time_ns - life->whole_at_ns;
+	bool whole = !life->whole_at_ns || since_ns >= whole_ns || since_ns < 0;
+	int error = begin_life(recorder, life, fault);
+
+	if (!error)
+		error = flush_tiers(recorder, life, sample->time_ns, fault);
+	if (!error)
+		error = add_sample(recorder, life, sample, whole, fault);
+	if (!error && whole) {
+		error = add_whole(recorder, life, sample->time_ns, fault);
+		if (!error)
+			error = seen(recorder, life, sample->time_ns, fault);
+		life->whole_at_ns = error ? 0 : sample->time_ns;
+	}
+	for (unsigned i = 0; i < TIERS; i++)
+		tier_add(&life->tier[i], sample);
+	return error;
+}
+
+int recorder_event(struct recorder *recorder, unsigned place, int64_t time_ns,
+		   const char *kind, uint64_t bytes, const char *json,
+		   struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	int error = begin_life(recorder, life, fault);
+	sqlite3_stmt *add = recorder->statement[ADD_EVENT];
+
+	if (error)
+		return error;
+	sqlite3_bind_int64(add, 1, time_ns);
+	sqlite3_bind_int64(add, 2, life->row);
+	bind_texts(add, 3, kind);
+	if (bytes)
+		sqlite3_bind_int64(add, 4, (sqlite3_int64)bytes);
+	else
+		sqlite3_bind_null(add, 4);
+	bind_texts(add, 5, json);
+	return run(recorder, ADD_EVENT, NULL, fault);
+}
+
+/* ---- what is dropped ---- */
+
+static int drop(struct recorder *recorder, enum statement s, int64_t before_ns,
+		struct fault *fault)
+{
+	sqlite3_bind_int64(recorder->statement[s], 1, before_ns);
+	return run(recorder, s, NULL, fault);
+}
+
+static int drop_samples(struct recorder *recorder, int64_t before_ns, struct fault *fault)
+{
+	int error = drop(recorder, DROP_SAMPLES, before_ns, fault);
+
+	return error ? error : drop(recorder, DROP_WHOLES, before_ns, fault);
+}
+
+/* What is older than options.keep_ns; of a file with much of it an hour's worth a turn:
+ * samples must not wait for that. */
+static int drop_old(struct recorder *recorder, int64_t now_ns, struct fault *fault)
+{
+	int64_t before_ns = now_ns - recorder->options.keep_ns, oldest_ns;
+	int error;
+
+	if (!recorder->options.keep_ns)
+		return 0;
+	error = run(recorder, OLDEST, &oldest_ns, fault);
+	if (error || oldest_ns < 0 || oldest_ns >= before_ns)
+		return error;
+	if (before_ns > oldest_ns + hour_ns)
+		before_ns = oldest_ns + hour_ns;
+	return drop_samples(recorder, before_ns, fault);
+}
+
+/* The oldest part of what began at FROM_NS. */
+static int64_t part_end(int64_t from_ns, int64_t now_ns)
+{
+	return from_ns + (now_ns - from_ns) / DROP_PARTS;
+}
+
+/* The oldest samples; but while they are of the last hour only, the oldest minutes and
+ * events first. *DONE: nothing is left that could go. */
+static int drop_oldest(struct recorder *recorder, int64_t now_ns, bool *done,
+		       struct fault *fault)
+{
+	int64_t sample_ns, minute_ns;
+	int error = run(recorder, OLDEST, &sample_ns, fault);
+
+	if (!error)
+		error = run(recorder, OLDEST_MINUTE, &minute_ns, fault);
+	if (error)
+		return error;
+	if (sample_ns < 0 || sample_ns + hour_ns >= now_ns) {
+		*done = minute_ns < 0 || minute_ns + hour_ns >= now_ns;
+		if (!*done) {
+			minute_ns = part_end(minute_ns, now_ns);
+			error = drop(recorder, DROP_MINUTES, minute_ns, fault);
+			return error ? error
+				     : drop(recorder, DROP_EVENTS, minute_ns, fault);
+		}
+	}
+	*done = sample_ns < 0 || sample_ns + tend_ns >= now_ns;
+	return *done ? 0 : drop_samples(recorder, part_end(sample_ns, now_ns), fault);
+}
+
+static int drop_excess(struct recorder *recorder, int64_t now_ns, struct fault *fault)
+{
+	uint64_t max_bytes = recorder->options.max_bytes, used_bytes;
+	bool done = false;
+	int error = measure(recorder, &used_bytes, fault);
+
+	if (!max_bytes)
+		return error;
+	for (unsigned i = 0; i < DROPS_A_TURN && !error && !done; i++) {
+		if (used_bytes < max_bytes - max_bytes / FULL_PARTS)
+			break;
+		error = drop_oldest(recorder, now_ns, &done, fault);
+		if (!error)
+			error = measure(recorder, &used_bytes, fault);
+	}
+	return error;
+}
+
+int recorder_commit(struct recorder *recorder, int64_t now_ns, struct fault *fault)
+{
+	int error = 0;
+
+	if (!recorder->in_transaction)
+		return 0;
+	if (now_ns - recorder->tended_ns >= tend_ns || now_ns < recorder->tended_ns) {
+		recorder->tended_ns = now_ns;
+		error = drop_old(recorder, now_ns, fault);
+		if (!error)
+			error = drop_excess(recorder, now_ns, fault);
+	}
+	if (!error)
+		error = run(recorder, COMMIT, NULL, fault);
+	if (error)
+		return error;
+	recorder->in_transaction = false;
+	for (unsigned i = 0; i < recorder->options.lives; i++)
+		recorder->life[i].is_pending = false;
+	return 0;
+}

@@ -1,0 +1,640 @@
+#include "recording/recording.h"
+
+#include "recording/codec.h"
+#include "recording/schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	FILE_NAME = 256,
+	ARENAS = 64,	    /* room for so many at first */
+	ARENAS_MAX = 65536, /* of one sample: what no process has */
+};
+
+/* The spans that stand for what was dropped, then the samples themselves. */
+enum phase { PHASE_HOURS, PHASE_MINUTES, PHASE_SAMPLES, PHASE_END };
+
+/* One life, and the last sample of it: the next one is told against it. It can be read
+ * (HAS_WHOLE) from the first whole sample on. */
+struct reader_life {
+	struct recorded_life info;
+	char *service, *end;
+	char source[16], allocator[SAMPLE_TEXT];
+	bool has_whole;
+	struct codec_state *state;
+	struct figures tier_fig; /* what the last span said */
+};
+
+struct recording {
+	char file[FILE_NAME];
+	sqlite3 *db;
+	struct codec_numbers numbers;
+	unsigned count;
+	struct reader_life *life;
+	struct sample *sample;
+	enum phase phase;
+	int64_t from_ns;
+	/* Where the seconds begin, and the minutes; INT64_MAX: there are none. */
+	int64_t samples_ns, minutes_ns;
+	sqlite3_stmt *select;
+	bool has_row; /* SELECT stands on a row of a span that is not yet taken */
+	bool is_done; /* SELECT has no further row; to step it would begin anew */
+	sqlite3_stmt *fact;
+};
+
+bool recording_is_database(const char *file)
+{
+	char head[16] = "";
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t got = fd < 0 ? -1 : read(fd, head, sizeof(head));
+
+	if (fd >= 0)
+		close(fd);
+	return got == (ssize_t)sizeof(head) && !memcmp(head, "SQLite format 3", 16);
+}
+
+static int broken(struct recording *reader, int code, struct fault *fault)
+{
+	return schema_fault(reader->db, code, "read recording", reader->file, fault);
+}
+
+/* ---- lives ---- */
+
+static char *column_copy(sqlite3_stmt *row, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(row, column);
+
+	return text ? strdup(text) : NULL;
+}
+
+static int add_life(struct recording *reader, sqlite3_stmt *row)
+{
+	struct reader_life *more = reallocarray(reader->life, reader->count + 1,
+						sizeof(*more)),
+			   *life;
+
+	if (!more)
+		return -ENOMEM;
+	reader->life = more;
+	life = &more[reader->count];
+	*life = (struct reader_life){0};
+	life->service = column_copy(row, 1);
+	life->end = column_copy(row, 6);
+	life->info = (struct recorded_life){
+		.life = sqlite3_column_int64(row, 0),
+		.service = life->service ? life->service : "",
+		.pid = sqlite3_column_int(row, 2),
+		.start_ns = sqlite3_column_int64(row, 3),
+		.first_ns = sqlite3_column_int64(row, 4),
+		.last_ns = sqlite3_column_int64(row, 5),
+		.end = life->end,
+	};
+	reader->count++;
+	return 0;
+}
+
+static int read_lives(struct recording *reader, struct fault *fault)
+{
+	sqlite3_stmt *select;
+	int code = sqlite3_prepare_v2(
+		    reader->db,
+		    "SELECT life,service,pid,start_ns,first_ns,last_ns,end"
+		    " FROM life ORDER BY life",
+		    -1, &select, NULL),
+	    error = 0;
+
+	while (code == SQLITE_OK || code == SQLITE_ROW) {
+		code = sqlite3_step(select);
+		if (code == SQLITE_ROW)
+			error = add_life(reader, select);
+		if (error)
+			break;
+	}
+	sqlite3_finalize(select);
+	if (error)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "cannot read recording '%s': there is no memory for it",
+				 reader->file);
+	return code == SQLITE_DONE ? 0 : broken(reader, code, fault);
+}
+
+/* ---- opening ---- */
+
+/* A reader writes nothing, yet what is being written has an index that readers share. In
+ * a directory that may not be written to only a file that nobody writes can be read. */
+static int open_database(struct recording *reader)
+{
+	char *uri;
+	int code = sqlite3_open_v2(reader->file, &reader->db,
+				   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+	sqlite3_busy_timeout(reader->db, 1000);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(reader->db, "SELECT 1 FROM life LIMIT 1", NULL, NULL,
+				    NULL);
+	if ((code & 0xff) != SQLITE_CANTOPEN || access(reader->file, R_OK) != 0)
+		return code;
+	uri = sqlite3_mprintf("%s-wal", reader->file);
+	if (!uri || access(uri, F_OK) == 0) {
+		sqlite3_free(uri);
+		return code;
+	}
+	sqlite3_free(uri);
+	sqlite3_close(reader->db);
+	uri = sqlite3_mprintf("file:%s?immutable=1", reader->file);
+	code = uri ? sqlite3_open_v2(uri, &reader->db,
+				     SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
+					     SQLITE_OPEN_URI,
+				     NULL)
+		   : SQLITE_NOMEM;
+	sqlite3_free(uri);
+	return code;
+}
+
+static int start(struct recording *reader, struct fault *fault)
+{
+	int code = open_database(reader), error;
+
+	/* A database of another program has no table of that name: the check says so. */
+	if (code != SQLITE_OK && code != SQLITE_ERROR)
+		return broken(reader, code, fault);
+	error = schema_check(reader->db, reader->file, fault);
+	if (error)
+		return error;
+	code = schema_numbers(reader->db, &reader->numbers);
+	if (code != SQLITE_OK)
+		return broken(reader, code, fault);
+	error = read_lives(reader, fault);
+	return error ? error : recording_seek(reader, INT64_MIN, fault);
+}
+
+int recording_open(struct recording **reader, const char *file, struct fault *fault)
+{
+	struct recording *r = calloc(1, sizeof(*r));
+	int error;
+
+	*reader = NULL;
+	if (r)
+		r->sample = sample_new(ARENAS, false);
+	if (!r || !r->sample || strlen(file) >= FILE_NAME) {
+		free(r);
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "cannot read recording '%s': there is no memory for it, "
+				 "or its name is too long",
+				 file);
+	}
+	strcpy(r->file, file);
+	error = start(r, fault);
+	if (error) {
+		recording_close(r);
+		return error;
+	}
+	*reader = r;
+	return 0;
+}
+
+void recording_close(struct recording *reader)
+{
+	if (!reader)
+		return;
+	sqlite3_finalize(reader->select);
+	sqlite3_finalize(reader->fact);
+	sqlite3_close(reader->db);
+	for (unsigned i = 0; i < reader->count; i++) {
+		free(reader->life[i].service);
+		free(reader->life[i].end);
+		free(reader->life[i].state);
+	}
+	free(reader->life);
+	sample_free(reader->sample);
+	free(reader);
+}
+
+unsigned recording_lives(const struct recording *reader)
+{
+	return reader->count;
+}
+
+const struct recorded_life *recording_life(const struct recording *reader, unsigned i)
+{
+	return i < reader->count ? &reader->life[i].info : NULL;
+}
+
+/* ---- facts ---- */
+
+const char *recording_fact(struct recording *reader, int64_t life, const char *name)
+{
+	int code = SQLITE_OK;
+
+	if (!reader->fact)
+		code = sqlite3_prepare_v2(reader->db,
+					  "SELECT value FROM fact WHERE life=? AND name=?"
+					  " ORDER BY time_ns DESC LIMIT 1",
+					  -1, &reader->fact, NULL);
+	if (code != SQLITE_OK)
+		return NULL;
+	sqlite3_reset(reader->fact);
+	sqlite3_bind_int64(reader->fact, 1, life);
+	sqlite3_bind_text(reader->fact, 2, name, -1, SQLITE_TRANSIENT);
+	if (sqlite3_step(reader->fact) != SQLITE_ROW)
+		return NULL;
+	return (const char *)sqlite3_column_text(reader->fact, 0);
+}
+
+int recording_facts(struct recording *reader, int64_t life,
+		    int (*visit)(const char *name, const char *value, void *context),
+		    void *context)
+{
+	sqlite3_stmt *select;
+	int result = 0;
+
+	/* With max(), the other column is of the row that has it. */
+	if (sqlite3_prepare_v2(reader->db,
+			       "SELECT name,value,max(time_ns) FROM fact WHERE life=?"
+			       " GROUP BY name ORDER BY name",
+			       -1, &select, NULL) != SQLITE_OK)
+		return -EPROTO;
+	sqlite3_bind_int64(select, 1, life);
+	while (!result && sqlite3_step(select) == SQLITE_ROW)
+		result = visit((const char *)sqlite3_column_text(select, 0),
+			       (const char *)sqlite3_column_text(select, 1), context);
+	sqlite3_finalize(select);
+	return result;
+}
+
+/* ---- where to begin ---- */
+
+/* The number that QUERY gives of AT, or OTHERWISE when it gives none. */
+static int ask(struct recording *reader, const char *query, int64_t at, int64_t otherwise,
+	       int64_t *value, struct fault *fault)
+{
+	sqlite3_stmt *select;
+	int code = sqlite3_prepare_v2(reader->db, query, -1, &select, NULL);
+
+	*value = otherwise;
+	if (code == SQLITE_OK) {
+		if (sqlite3_bind_parameter_count(select))
+			sqlite3_bind_int64(select, 1, at);
+		code = sqlite3_step(select);
+	}
+	if (code == SQLITE_ROW && sqlite3_column_type(select, 0) != SQLITE_NULL)
+		*value = sqlite3_column_int64(select, 0);
+	sqlite3_finalize(select);
+	return code == SQLITE_ROW || code == SQLITE_DONE ? 0
+							 : broken(reader, code, fault);
+}
+
+static int64_t to_ns(int64_t time_s)
+{
+	return time_s == INT64_MAX ? time_s : time_s * 1000000000;
+}
+
+/* Spans of SECONDS that end before NS, where something finer begins, start before this.
+ */
+static int64_t spans_end(int64_t ns, int64_t seconds)
+{
+	return ns == INT64_MAX ? ns : ns - (seconds - 1) * 1000000000;
+}
+
+static int select_phase(struct recording *reader, enum phase phase, int64_t from_ns,
+			int64_t to, struct fault *fault)
+{
+	static const char *const query[] = {
+		[PHASE_HOURS] = "SELECT time_s,life,arena,number,n,last FROM tier WHERE"
+				" seconds=3600 AND time_s>=? AND time_s<?"
+				" ORDER BY time_s,life,arena",
+		[PHASE_MINUTES] = "SELECT time_s,life,arena,number,n,last FROM tier WHERE"
+				  " seconds=60 AND time_s>=? AND time_s<?"
+				  " ORDER BY time_s,life,arena",
+		[PHASE_SAMPLES] = "SELECT time_ns,life,whole,data FROM sample WHERE"
+				  " time_ns>=? AND time_ns<? ORDER BY time_ns,life",
+	};
+	int64_t unit = phase == PHASE_SAMPLES ? 1 : 1000000000;
+	int code;
+
+	sqlite3_finalize(reader->select);
+	reader->select = NULL;
+	reader->has_row = reader->is_done = false;
+	reader->phase = phase;
+	if (phase == PHASE_END)
+		return 0;
+	code = sqlite3_prepare_v2(reader->db, query[phase], -1, &reader->select, NULL);
+	if (code != SQLITE_OK)
+		return broken(reader, code, fault);
+	sqlite3_bind_int64(reader->select, 1, from_ns / unit);
+	sqlite3_bind_int64(reader->select, 2, to == INT64_MAX ? to : to / unit);
+	return 0;
+}
+
+/* To read a life at FROM_NS its last whole sample before must be read first; of a life
+ * that ended before, nothing need be. */
+static int first_whole(struct recording *reader, int64_t from_ns, int64_t *first_ns,
+		       struct fault *fault)
+{
+	return ask(reader,
+		   "SELECT min(at) FROM (SELECT life, max(time_ns) AS at FROM whole WHERE"
+		   " time_ns<=?1 GROUP BY life) AS before WHERE at>=?1-600000000000 OR"
+		   " EXISTS(SELECT 1 FROM whole WHERE whole.life=before.life AND"
+		   " time_ns>?1)",
+		   from_ns, from_ns, first_ns, fault);
+}
+
+static int next_phase(struct recording *reader, struct fault *fault)
+{
+	int64_t first_ns = INT64_MIN;
+	int error = 0;
+
+	switch (reader->phase) {
+	case PHASE_HOURS:
+		return select_phase(reader, PHASE_MINUTES, reader->from_ns,
+				    spans_end(reader->samples_ns, 60), fault);
+	case PHASE_MINUTES:
+		if (reader->from_ns > reader->samples_ns)
+			error = first_whole(reader, reader->from_ns, &first_ns, fault);
+		return error ? error
+			     : select_phase(reader, PHASE_SAMPLES, first_ns, INT64_MAX,
+					    fault);
+	default:
+		return select_phase(reader, PHASE_END, 0, 0, fault);
+	}
+}
+
+int recording_seek(struct recording *reader, int64_t from_ns, struct fault *fault)
+{
+	int64_t minutes_s, hours_to_ns;
+	int error = ask(reader, "SELECT min(time_ns) FROM sample", 0, INT64_MAX,
+			&reader->samples_ns, fault);
+
+	if (!error)
+		error = ask(reader, "SELECT min(time_s) FROM tier WHERE seconds=60", 0,
+			    INT64_MAX, &minutes_s, fault);
+	if (error)
+		return error;
+	reader->from_ns = from_ns;
+	reader->minutes_ns = to_ns(minutes_s);
+	for (unsigned i = 0; i < reader->count; i++) {
+		reader->life[i].has_whole = false;
+		figures_clear(&reader->life[i].tier_fig);
+	}
+	hours_to_ns = reader->minutes_ns < reader->samples_ns ? reader->minutes_ns
+							      : reader->samples_ns;
+	hours_to_ns = spans_end(hours_to_ns, 3600);
+	return select_phase(reader, PHASE_HOURS, from_ns, hours_to_ns, fault);
+}
+
+/* ---- samples ---- */
+
+static struct reader_life *find_life(struct recording *reader, int64_t number)
+{
+	unsigned low = 0, high = reader->count;
+
+	while (low < high) {
+		unsigned mid = low + (high - low) / 2;
+
+		if (reader->life[mid].info.life < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < reader->count && reader->life[low].info.life == number)
+		return &reader->life[low];
+	return NULL;
+}
+
+static int grow(struct recording *reader, unsigned arenas)
+{
+	struct sample *larger = arenas <= ARENAS_MAX ? sample_new(arenas, false) : NULL;
+
+	if (!larger)
+		return -ENOMEM;
+	sample_free(reader->sample);
+	reader->sample = larger;
+	return 0;
+}
+
+/* A state of LIFE with room for ARENAS rows that says what it said. */
+static int grow_state(struct reader_life *life, unsigned arenas)
+{
+	struct codec_state *larger = codec_new(arenas);
+	unsigned capacity;
+
+	if (!larger)
+		return -ENOMEM;
+	capacity = larger->row_capacity;
+	if (life->state && life->state->row_capacity <= capacity) {
+		memcpy(larger, life->state,
+		       sizeof(*larger) +
+			       life->state->row_capacity * sizeof(larger->row[0]));
+		larger->row_capacity = capacity;
+	}
+	free(life->state);
+	life->state = larger;
+	return 0;
+}
+
+static int decode(struct recording *reader, struct reader_life *life, int64_t time_ns)
+{
+	const unsigned char *data = sqlite3_column_blob(reader->select, 3);
+	size_t length = (size_t)sqlite3_column_bytes(reader->select, 3);
+	unsigned arenas = 0;
+	int error = -ENOSPC;
+
+	if (!life->state && grow_state(life, ARENAS))
+		return -ENOMEM;
+	if (sqlite3_column_int(reader->select, 2))
+		codec_reset(life->state);
+	for (unsigned tries = 0; tries < 2 && error == -ENOSPC; tries++) {
+		sample_clear(reader->sample);
+		reader->sample->time_ns = time_ns;
+		reader->sample->pid = life->info.pid;
+		error = codec_read(life->state, &reader->numbers, data, length,
+				   reader->sample, &arenas);
+		if (error == -ENOSPC &&
+		    (grow(reader, arenas + ARENAS) || grow_state(life, arenas + ARENAS)))
+			return -ENOMEM;
+	}
+	return error;
+}
+
+static int damaged(struct recording *reader, int64_t time_ns, struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, -EPROTO,
+			 "cannot read recording '%s': it is damaged at second %lld of "
+			 "the epoch; what comes before was read",
+			 reader->file, (long long)(time_ns / 1000000000));
+}
+
+/* The next of the samples: RECORDING_READ, RECORDING_END or -errno. */
+static int next_sample(struct recording *reader, unsigned *index, struct fault *fault)
+{
+	struct reader_life *life;
+	int64_t time_ns;
+	int code, error;
+
+	while ((code = sqlite3_step(reader->select)) == SQLITE_ROW) {
+		time_ns = sqlite3_column_int64(reader->select, 0);
+		life = find_life(reader, sqlite3_column_int64(reader->select, 1));
+		if (!life)
+			continue;
+		life->has_whole |= sqlite3_column_int(reader->select, 2) != 0;
+		if (!life->has_whole)
+			continue;
+		error = decode(reader, life, time_ns);
+		if (error == -ENOMEM)
+			return fault_set(fault, EXIT_FAILED, error,
+					 "cannot read recording '%s': there is no memory "
+					 "for it",
+					 reader->file);
+		if (error)
+			return damaged(reader, time_ns, fault);
+		*index = (unsigned)(life - reader->life);
+		if (time_ns >= reader->from_ns)
+			return RECORDING_READ;
+	}
+	return code == SQLITE_DONE ? RECORDING_END : broken(reader, code, fault);
+}
+
+/* ---- minutes and hours ---- */
+
+static void span_figure(struct recording *reader, struct reader_life *life)
+{
+	int64_t number = sqlite3_column_int64(reader->select, 3);
+	unsigned f = number >= 0 && number < CODEC_FIGURES
+			     ? reader->numbers.figure[number]
+			     : FIG_COUNT;
+
+	/* Arenas are not built anew from spans: their rows are for those who ask the
+	 * file. */
+	if (f >= FIG_COUNT || sqlite3_column_int64(reader->select, 2) >= 0)
+		return;
+	if (!sqlite3_column_int64(reader->select, 4))
+		figure_drop(&life->tier_fig, f);
+	else if (figure_info[f].unit == UNIT_RATIO)
+		figure_set_ratio(&life->tier_fig, f,
+				 sqlite3_column_double(reader->select, 5));
+	else
+		figure_set(&life->tier_fig, f,
+			   (uint64_t)sqlite3_column_int64(reader->select, 5));
+}
+
+static void span_texts(struct recording *reader, struct reader_life *life)
+{
+	const char *source = recording_fact(reader, life->info.life, "source"),
+		   *allocator;
+
+	strncpy(life->source, source ? source : "heap", sizeof(life->source) - 1);
+	allocator = recording_fact(reader, life->info.life, "allocator");
+	strncpy(life->allocator, allocator ? allocator : "", SAMPLE_TEXT - 1);
+}
+
+static void span_sample(struct recording *reader, struct reader_life *life,
+			int64_t time_s)
+{
+	struct sample *sample = reader->sample;
+
+	if (!life->source[0])
+		span_texts(reader, life);
+	sample_clear(sample);
+	sample->time_ns = to_ns(time_s);
+	sample->pid = life->info.pid;
+	strncpy(sample->comm, life->info.service, SAMPLE_TEXT - 1);
+	memcpy(sample->allocator, life->allocator, SAMPLE_TEXT);
+	for (unsigned s = SOURCE_HEAP; s <= SOURCE_PRELOAD; s++)
+		if (!strcmp(life->source, sample_source_name(s)))
+			sample->source = s;
+	sample->fig = life->tier_fig;
+}
+
+/* The next span: all rows of one time and life are one sample. */
+static int next_span(struct recording *reader, unsigned *index, struct fault *fault)
+{
+	struct reader_life *life = NULL;
+	int64_t time_s = 0, number = 0;
+	int code = SQLITE_DONE;
+
+	if (!reader->is_done)
+		code = reader->has_row ? SQLITE_ROW : sqlite3_step(reader->select);
+	reader->has_row = false;
+	for (; code == SQLITE_ROW; code = sqlite3_step(reader->select)) {
+		bool same = life && sqlite3_column_int64(reader->select, 0) == time_s &&
+			    sqlite3_column_int64(reader->select, 1) == number;
+
+		if (life && !same) {
+			reader->has_row = true;
+			break;
+		}
+		time_s = sqlite3_column_int64(reader->select, 0);
+		number = sqlite3_column_int64(reader->select, 1);
+		life = find_life(reader, number);
+		if (life)
+			span_figure(reader, life);
+	}
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
+		return broken(reader, code, fault);
+	reader->is_done = code == SQLITE_DONE;
+	if (!life)
+		return RECORDING_END;
+	span_sample(reader, life, time_s);
+	*index = (unsigned)(life - reader->life);
+	return RECORDING_READ;
+}
+
+int recording_next(struct recording *reader, const struct sample **sample, unsigned *life,
+		   struct fault *fault)
+{
+	int result = RECORDING_END;
+
+	while (result == RECORDING_END && reader->phase != PHASE_END) {
+		result = reader->phase == PHASE_SAMPLES ? next_sample(reader, life, fault)
+							: next_span(reader, life, fault);
+		if (result == RECORDING_END) {
+			int error = next_phase(reader, fault);
+
+			if (error)
+				return error;
+		}
+	}
+	*sample = reader->sample;
+	return result;
+}
+
+/* ---- events ---- */
+
+int recording_events(struct recording *reader, int64_t life, int64_t from_ns, int64_t to,
+		     int (*visit)(const struct recorded_event *, void *), void *context,
+		     struct fault *fault)
+{
+	sqlite3_stmt *select;
+	struct recorded_event event;
+	int code = sqlite3_prepare_v2(
+		    reader->db,
+		    "SELECT time_ns,life,kind,bytes,json FROM event WHERE time_ns>=?2 AND"
+		    " time_ns<?3 AND (?1=0 OR life=?1) ORDER BY time_ns,event",
+		    -1, &select, NULL),
+	    result = 0;
+
+	if (code != SQLITE_OK)
+		return broken(reader, code, fault);
+	sqlite3_bind_int64(select, 1, life);
+	sqlite3_bind_int64(select, 2, from_ns);
+	sqlite3_bind_int64(select, 3, to);
+	while (!result && (code = sqlite3_step(select)) == SQLITE_ROW) {
+		event = (struct recorded_event){
+			.time_ns = sqlite3_column_int64(select, 0),
+			.life = sqlite3_column_int64(select, 1),
+			.kind = (const char *)sqlite3_column_text(select, 2),
+			.bytes = (uint64_t)sqlite3_column_int64(select, 3),
+			.json = (const char *)sqlite3_column_text(select, 4),
+		};
+		result = visit(&event, context);
+	}
+	if (!result && code != SQLITE_DONE)
+		result = broken(reader, code, fault);
+	sqlite3_finalize(select);
+	return result;
+}

@@ -1,0 +1,70 @@
+/* read.h: reads a recording of days: its lives, what is known of each, and its samples in
+ * the order of time, from any instant on. */
+#ifndef FRAGSCOPE_RECORDING_READER_H
+#define FRAGSCOPE_RECORDING_READER_H
+
+#include "base/fault.h"
+#include "sample/sample.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	RECORDING_READ = 0,
+	RECORDING_END = 1, /* there is no further one */
+};
+
+/* One process that was recorded. Strings belong to the recording. */
+struct recorded_life {
+	int64_t life; /* its number in the file */
+	const char *service;
+	int pid;
+	int64_t start_ns; /* 0: not known */
+	int64_t first_ns, last_ns;
+	const char *end; /* why it ended; null: that is not in the file */
+};
+
+struct recording;
+
+/* Whether FILE begins as a database does, recording or not. */
+bool recording_is_database(const char *file);
+
+/* 0, or -errno and FAULT: it is not to be read, no recording, or of a later version. */
+int recording_open(struct recording **reader, const char *file, struct fault *fault);
+void recording_close(struct recording *reader);
+
+unsigned recording_lives(const struct recording *reader);
+const struct recorded_life *recording_life(const struct recording *reader, unsigned i);
+
+/* What was known of LIFE under NAME at its end, or null. Valid until the next call. */
+const char *recording_fact(struct recording *reader, int64_t life, const char *name);
+
+/* Calls VISIT for each fact of LIFE, by name. 0, what VISIT returned, or -errno. */
+int recording_facts(struct recording *reader, int64_t life,
+		    int (*visit)(const char *name, const char *value, void *context),
+		    void *context);
+
+/* The next sample is the first at FROM_NS or later. At the beginning of a reader that is
+ * the first of all. Minutes stand for seconds that were dropped, hours for minutes. 0 or
+ * -errno and FAULT. */
+int recording_seek(struct recording *reader, int64_t from_ns, struct fault *fault);
+
+/* RECORDING_READ: *SAMPLE, valid until the next call, and whose it is, in *LIFE, an index
+ * of recording_life. RECORDING_END; or -errno and FAULT: the rest is damaged. */
+int recording_next(struct recording *reader, const struct sample **sample, unsigned *life,
+		   struct fault *fault);
+
+/* Calls VISIT for each event of LIFE (all if it is 0) in [FROM_NS, TO_NS), in the order
+ * of time. 0, what VISIT returned, or -errno and FAULT. */
+struct recorded_event {
+	int64_t time_ns, life;
+	const char *kind;
+	uint64_t bytes; /* 0: it has none */
+	const char *json;
+};
+int recording_events(struct recording *reader, int64_t life, int64_t from_ns,
+		     int64_t to_ns,
+		     int (*visit)(const struct recorded_event *event, void *context),
+		     void *context, struct fault *fault);
+
+#endif

@@ -1,0 +1,536 @@
+/* test_recording.c: what is recorded comes back, figure by figure: second by second, from
+ * any instant on, after rotation, on a full disk, by minutes when the seconds are gone;
+ * and a damaged file is said to be one. */
+#include "recording/codec.h"
+#include "recording/recorder.h"
+#include "recording/recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { ARENAS = 5, SAMPLES = 2000 };
+
+static const int64_t second_ns = 1000000000;
+static const int64_t start_ns = INT64_C(1764000000) * 1000000000;
+
+static char directory[] = "/tmp/fragscope-recording-XXXXXX";
+static char file[64];
+
+static uint64_t next(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static void random_figures(struct figures *fig, uint64_t *state)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		uint64_t dice = next(state) % 16;
+
+		if (dice == 0)
+			figure_drop(fig, f);
+		else if (dice < 4 && figure_info[f].unit == UNIT_RATIO)
+			figure_set_ratio(fig, f, (double)next(state) / 1e19);
+		else if (dice == 1)
+			figure_set(fig, f, next(state));
+		else if (dice < 4 && figure_info[f].unit != UNIT_RATIO)
+			figure_set(fig, f, figure_has(fig, f) ? fig->v[f].u + dice : 1);
+	}
+}
+
+/* SAMPLE becomes the one of second I of process PID: always the same for the same. */
+static void random_sample(struct sample *sample, unsigned i, int pid, uint64_t *state)
+{
+	sample->time_ns = start_ns + (int64_t)i * second_ns;
+	sample->pid = pid;
+	snprintf(sample->comm, SAMPLE_TEXT, "prog%u", i / 700);
+	snprintf(sample->allocator, SAMPLE_TEXT, "glibc-2.36");
+	sample->status = next(state) % 50 ? STATUS_COMPLETE : STATUS_PARTIAL;
+	snprintf(sample->missing, SAMPLE_TEXT, "%s",
+		 sample->status == STATUS_PARTIAL ? "arena 3" : "");
+	random_figures(&sample->fig, state);
+	sample->arena_count = 1 + i / 100 % ARENAS;
+	for (unsigned a = 0; a < sample->arena_count; a++) {
+		sample->arena[a].index = a;
+		sample->arena[a].addr = 0x7f0000000000 + a * 0x4000000;
+		random_figures(&sample->arena[a].fig, state);
+	}
+}
+
+static void assert_figures(const struct figures *a, const struct figures *b)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		assert_int_equal(figure_has(a, f), figure_has(b, f));
+		if (figure_has(a, f))
+			assert_memory_equal(&a->v[f], &b->v[f], sizeof(a->v[f]));
+	}
+}
+
+static void assert_samples(const struct sample *got, const struct sample *want)
+{
+	assert_int_equal(got->time_ns, want->time_ns);
+	assert_int_equal(got->pid, want->pid);
+	assert_int_equal(got->status, want->status);
+	assert_string_equal(got->comm, want->comm);
+	assert_string_equal(got->allocator, want->allocator);
+	assert_string_equal(got->missing, want->missing);
+	assert_int_equal(got->arena_count, want->arena_count);
+	assert_figures(&got->fig, &want->fig);
+	for (unsigned a = 0; a < want->arena_count; a++) {
+		assert_int_equal(got->arena[a].index, want->arena[a].index);
+		assert_int_equal(got->arena[a].addr, want->arena[a].addr);
+		assert_figures(&got->arena[a].fig, &want->arena[a].fig);
+	}
+}
+
+static struct recorder *open_recorder(bool append, int64_t keep_ns, uint64_t max_bytes)
+{
+	struct recorder_options options = {
+		.file = file,
+		.append = append,
+		.lives = 2,
+		.arenas = ARENAS,
+		.keep_ns = keep_ns,
+		.max_bytes = max_bytes,
+	};
+	struct recorder *recorder;
+	struct fault fault;
+
+	assert_int_equal(recorder_open(&recorder, &options, &fault), 0);
+	return recorder;
+}
+
+static unsigned begin(struct recorder *recorder, const char *service, int pid)
+{
+	struct recorder_life as = {service, pid, start_ns - second_ns, start_ns};
+	struct fault fault;
+	unsigned life;
+
+	assert_int_equal(recorder_begin(recorder, &as, &life, &fault), 0);
+	return life;
+}
+
+/* Records COUNT random seconds of one process from second FROM on. */
+static void record(struct recorder *recorder, unsigned life, unsigned from,
+		   unsigned count, struct sample *sample, uint64_t *state)
+{
+	struct fault fault;
+
+	for (unsigned i = from; i < from + count; i++) {
+		random_sample(sample, i, 42, state);
+		assert_int_equal(recorder_sample(recorder, life, sample, &fault), 0);
+		assert_int_equal(recorder_commit(recorder, sample->time_ns, &fault), 0);
+	}
+}
+
+static struct recording *open_recording(void)
+{
+	struct recording *recording;
+	struct fault fault;
+
+	assert_int_equal(recording_open(&recording, file, &fault), 0);
+	return recording;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(directory, "/tmp/fragscope-recording-XXXXXX");
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(file, sizeof(file), "%s/a.db", directory);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+	return system(command);
+}
+
+/* Reads all from FROM on and compares it with what RECORD wrote. */
+static void check_from(struct recording *recording, unsigned from, unsigned total)
+{
+	struct sample *want = sample_new(ARENAS, false);
+	const struct sample *got;
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life;
+
+	for (unsigned i = 0; i < total; i++) {
+		random_sample(want, i, 42, &state);
+		if (i < from)
+			continue;
+		assert_int_equal(recording_next(recording, &got, &life, &fault),
+				 RECORDING_READ);
+		assert_samples(got, want);
+	}
+	assert_int_equal(recording_next(recording, &got, &life, &fault), RECORDING_END);
+	sample_free(want);
+}
+
+static void write_all(unsigned total)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct sample *sample = sample_new(ARENAS, false);
+	uint64_t state = 7;
+
+	record(recorder, begin(recorder, "server", 42), 0, total, sample, &state);
+	sample_free(sample);
+	recorder_close(recorder);
+}
+
+static void test_round(void **unused)
+{
+	struct recording *recording;
+	struct fault fault;
+
+	(void)unused;
+	write_all(SAMPLES);
+	recording = open_recording();
+	assert_int_equal(recording_lives(recording), 1);
+	assert_string_equal(recording_life(recording, 0)->service, "server");
+	assert_int_equal(recording_life(recording, 0)->pid, 42);
+	assert_null(recording_life(recording, 0)->end);
+	check_from(recording, 0, SAMPLES);
+	for (unsigned from = 1; from < SAMPLES; from += 397) {
+		int64_t from_ns = start_ns + (int64_t)from * second_ns;
+
+		assert_int_equal(recording_seek(recording, from_ns, &fault), 0);
+		check_from(recording, from, SAMPLES);
+	}
+	recording_close(recording);
+}
+
+static void test_append(void **unused)
+{
+	struct recorder_options options = {.file = file, .lives = 1, .arenas = 1};
+	struct recorder *recorder;
+	struct sample *sample = sample_new(ARENAS, false);
+	struct recording *recording;
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life;
+
+	(void)unused;
+	write_all(10);
+	assert_int_equal(recorder_open(&recorder, &options, &fault), -EEXIST);
+	assert_non_null(strstr(fault.text, "--append"));
+	recorder = open_recorder(true, 0, 0);
+	life = begin(recorder, "server", 43);
+	random_sample(sample, 20, 43, &state);
+	assert_int_equal(recorder_sample(recorder, life, sample, &fault), 0);
+	assert_int_equal(
+		recorder_fact(recorder, life, start_ns, "kernel", "6.18", &fault), 0);
+	assert_int_equal(
+		recorder_end(recorder, life, sample->time_ns, "it exited", &fault), 0);
+	assert_int_equal(recorder_commit(recorder, sample->time_ns, &fault), 0);
+	recorder_close(recorder);
+	recording = open_recording();
+	assert_int_equal(recording_lives(recording), 2);
+	assert_string_equal(recording_life(recording, 1)->end, "it exited");
+	assert_string_equal(
+		recording_fact(recording, recording_life(recording, 1)->life, "kernel"),
+		"6.18");
+	assert_null(
+		recording_fact(recording, recording_life(recording, 0)->life, "kernel"));
+	recording_close(recording);
+	sample_free(sample);
+}
+
+/* As logrotate does it: the file gets another name, then the recorder opens its own. */
+static void test_reopen(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct sample *sample = sample_new(ARENAS, false);
+	struct recording *recording;
+	char moved[80];
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life = begin(recorder, "server", 42), whose;
+	const struct sample *got;
+
+	(void)unused;
+	record(recorder, life, 0, 100, sample, &state);
+	snprintf(moved, sizeof(moved), "%s.1", file);
+	assert_int_equal(rename(file, moved), 0);
+	assert_int_equal(recorder_reopen(recorder, &fault), 0);
+	record(recorder, life, 100, 50, sample, &state);
+	recorder_close(recorder);
+	recording = open_recording();
+	assert_string_equal(recording_life(recording, 0)->service, "server");
+	for (unsigned i = 0; i < 50; i++) {
+		assert_int_equal(recording_next(recording, &got, &whose, &fault),
+				 RECORDING_READ);
+		assert_int_equal(got->time_ns, start_ns + (100 + i) * second_ns);
+	}
+	assert_samples(got, sample);
+	recording_close(recording);
+	sample_free(sample);
+}
+
+/* A steady figure, one that moves within each minute, and one that ends. */
+static void simple_sample(struct sample *sample, unsigned i)
+{
+	sample_clear(sample);
+	sample->time_ns = start_ns + (int64_t)i * second_ns;
+	sample->pid = 42;
+	strcpy(sample->comm, "server");
+	figure_set(&sample->fig, FIG_RSS_BYTES, 1000000);
+	figure_set(&sample->fig, FIG_LIVE_BYTES, 5000 + i % 60);
+	if (i < 5 * 3600)
+		figure_set(&sample->fig, FIG_FREE_BYTES, 77);
+	figure_set_ratio(&sample->fig, FIG_FRAG, 0.5);
+}
+
+static void record_simple(struct recorder *recorder, unsigned life, unsigned seconds)
+{
+	struct sample *sample = sample_new(ARENAS, false);
+	struct fault fault;
+
+	for (unsigned i = 0; i < seconds; i++) {
+		simple_sample(sample, i);
+		assert_int_equal(recorder_sample(recorder, life, sample, &fault), 0);
+		if (i % 60 == 59)
+			assert_int_equal(
+				recorder_commit(recorder, sample->time_ns, &fault), 0);
+	}
+	assert_int_equal(recorder_commit(recorder, sample->time_ns, &fault), 0);
+	sample_free(sample);
+}
+
+/* What is left of 10 hours when seconds stay for one: minutes, then seconds, no gap of
+ * more than some minutes, and no figure that was absent. */
+static void test_tiers(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 3600 * second_ns, 0);
+	struct recording *recording;
+	const struct sample *got;
+	int64_t before_ns = start_ns - 60 * second_ns, step_ns;
+	unsigned minutes = 0, seconds = 0, life;
+	struct fault fault;
+
+	(void)unused;
+	record_simple(recorder, begin(recorder, "server", 42), 36000);
+	recorder_close(recorder);
+	recording = open_recording();
+	while (recording_next(recording, &got, &life, &fault) == RECORDING_READ) {
+		step_ns = got->time_ns - before_ns;
+		before_ns = got->time_ns;
+		assert_true(step_ns > 0 && step_ns <= 420 * second_ns);
+		minutes += step_ns == 60 * second_ns;
+		seconds += step_ns == second_ns;
+		assert_int_equal(got->fig.v[FIG_RSS_BYTES].u, 1000000);
+		assert_true(got->fig.v[FIG_FRAG].d == 0.5);
+		assert_int_equal(figure_has(&got->fig, FIG_FREE_BYTES),
+				 got->time_ns < start_ns + 5 * 3600 * second_ns);
+	}
+	assert_in_range(minutes, 520, 545);
+	assert_in_range(seconds, 3300, 3700);
+	recording_close(recording);
+}
+
+static uint64_t size_of(const char *name)
+{
+	struct stat status;
+
+	assert_int_equal(stat(name, &status), 0);
+	return (uint64_t)status.st_size;
+}
+
+/* The file stays below its bound, and the newest samples are in it. */
+static void test_bound(void **unused)
+{
+	const uint64_t max_bytes = 4 << 20;
+	struct recorder *recorder = open_recorder(false, 0, max_bytes);
+	struct sample *sample = sample_new(ARENAS, false);
+	struct recording *recording;
+	const struct sample *got;
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life = begin(recorder, "server", 42), count = 0;
+
+	(void)unused;
+	for (unsigned i = 0; i < 40000; i++) {
+		simple_sample(sample, i);
+		random_figures(&sample->fig, &state);
+		assert_int_equal(recorder_sample(recorder, life, sample, &fault), 0);
+		if (i % 60 == 0)
+			assert_int_equal(
+				recorder_commit(recorder, sample->time_ns, &fault), 0);
+	}
+	recorder_close(recorder);
+	assert_in_range(size_of(file), max_bytes / 4, max_bytes);
+	recording = open_recording();
+	assert_int_equal(recording_seek(recording, start_ns + 39000 * second_ns, &fault),
+			 0);
+	while (recording_next(recording, &got, &life, &fault) == RECORDING_READ)
+		count++;
+	assert_in_range(count, 900, 1000);
+	recording_close(recording);
+	sample_free(sample);
+}
+
+static void test_refused(void **unused)
+{
+	struct recording *recording;
+	struct fault fault;
+	sqlite3 *db;
+
+	(void)unused;
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	sqlite3_exec(db, "CREATE TABLE t(x)", NULL, NULL, NULL);
+	sqlite3_close(db);
+	assert_int_equal(recording_open(&recording, file, &fault), -EPROTO);
+	assert_non_null(strstr(fault.text, "another program"));
+	assert_int_equal(unlink(file), 0);
+	write_all(3);
+	assert_true(recording_is_database(file));
+	sqlite3_open(file, &db);
+	sqlite3_exec(db, "PRAGMA user_version=99", NULL, NULL, NULL);
+	sqlite3_close(db);
+	assert_int_equal(recording_open(&recording, file, &fault), -EPROTO);
+	assert_non_null(strstr(fault.text, "version 99"));
+	assert_int_equal(recording_open(&recording, "/nowhere/x", &fault), -ENOENT);
+}
+
+/* A figure that a later version numbers is passed over; one it never had is numbered. */
+static void test_other_version(void **unused)
+{
+	struct recorder *recorder;
+	struct recording *recording;
+	struct sample *sample = sample_new(ARENAS, false);
+	const struct sample *got;
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life;
+	sqlite3 *db;
+
+	(void)unused;
+	write_all(5);
+	sqlite3_open(file, &db);
+	assert_int_equal(sqlite3_exec(db,
+				      "UPDATE figure SET name='of_later' WHERE"
+				      " name='live_bytes'",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	sqlite3_close(db);
+	recorder = open_recorder(true, 0, 0);
+	life = begin(recorder, "server", 42);
+	record(recorder, life, 10, 1, sample, &state);
+	recorder_close(recorder);
+	recording = open_recording();
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(recording_next(recording, &got, &life, &fault),
+				 RECORDING_READ);
+		assert_false(figure_has(&got->fig, FIG_LIVE_BYTES));
+	}
+	assert_int_equal(recording_next(recording, &got, &life, &fault), RECORDING_READ);
+	assert_samples(got, sample);
+	recording_close(recording);
+	sample_free(sample);
+}
+
+/* Cut short or overwritten anywhere: an error or fewer samples, never a wrong end of the
+ * program. */
+static void test_damage(void **unused)
+{
+	struct recording *recording;
+	const struct sample *got;
+	uint64_t state = 99, size;
+	struct fault fault;
+	unsigned life;
+
+	(void)unused;
+	for (unsigned round = 0; round < 60; round++) {
+		unsigned char noise[64];
+		int fd;
+
+		unlink(file);
+		write_all(300);
+		size = size_of(file);
+		fd = open(file, O_RDWR);
+		for (unsigned i = 0; i < sizeof(noise); i++)
+			noise[i] = (unsigned char)next(&state);
+		if (round % 2)
+			assert_int_equal(ftruncate(fd, (off_t)(next(&state) % size)), 0);
+		else
+			assert_int_equal(pwrite(fd, noise, sizeof(noise),
+						(off_t)(next(&state) % size)),
+					 sizeof(noise));
+		close(fd);
+		if (recording_open(&recording, file, &fault))
+			continue;
+		while (recording_next(recording, &got, &life, &fault) == RECORDING_READ)
+			assert_true(got->arena_count <= ARENAS);
+		recording_close(recording);
+	}
+}
+
+/* The bytes of a sample, damaged: refused, or read as another one. */
+static void test_codec_damage(void **unused)
+{
+	static unsigned char buf[1 << 16];
+	struct codec_numbers numbers = {.count = FIG_COUNT};
+	struct sample *sample = sample_new(ARENAS, false);
+	struct codec_state *state = codec_new(ARENAS);
+	uint64_t seed = 3;
+	unsigned arenas;
+	size_t length;
+
+	(void)unused;
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		numbers.number[f] = numbers.figure[f] = f;
+	for (unsigned f = FIG_COUNT; f < CODEC_FIGURES; f++)
+		numbers.figure[f] = FIG_COUNT;
+	assert_true(codec_bound(ARENAS) <= sizeof(buf));
+	for (unsigned i = 0; i < 3000; i++) {
+		random_sample(sample, i, 1, &seed);
+		codec_reset(state);
+		length = codec_write(state, &numbers, sample, buf);
+		assert_true(length && length <= codec_bound(ARENAS));
+		for (unsigned n = 0; n < 4; n++)
+			buf[next(&seed) % length] = (unsigned char)next(&seed);
+		codec_reset(state);
+		sample_clear(sample);
+		(void)codec_read(state, &numbers, buf, next(&seed) % (length + 1), sample,
+				 &arenas);
+	}
+	free(state);
+	sample_free(sample);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_round, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_append, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tiers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+		cmocka_unit_test(test_codec_damage),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
