@@ -25,6 +25,7 @@ struct reader_life {
 	struct recorded_life info;
 	char *service, *end;
 	char source[16], allocator[SAMPLE_TEXT];
+	struct origin origin;
 	bool has_whole;
 	struct codec_state *state;
 	struct figures tier_fig; /* what the last span said */
@@ -123,98 +124,6 @@ static int read_lives(struct recording *reader, struct fault *fault)
 	return code == SQLITE_DONE ? 0 : broken(reader, code, fault);
 }
 
-/* ---- opening ---- */
-
-/* A reader writes nothing, yet what is being written has an index that readers share. In
- * a directory that may not be written to only a file that nobody writes can be read. */
-static int open_database(struct recording *reader)
-{
-	char *uri;
-	int code = sqlite3_open_v2(reader->file, &reader->db,
-				   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-
-	sqlite3_busy_timeout(reader->db, 1000);
-	if (code == SQLITE_OK)
-		code = sqlite3_exec(reader->db, "SELECT 1 FROM life LIMIT 1", NULL, NULL,
-				    NULL);
-	if ((code & 0xff) != SQLITE_CANTOPEN || access(reader->file, R_OK) != 0)
-		return code;
-	uri = sqlite3_mprintf("%s-wal", reader->file);
-	if (!uri || access(uri, F_OK) == 0) {
-		sqlite3_free(uri);
-		return code;
-	}
-	sqlite3_free(uri);
-	sqlite3_close(reader->db);
-	uri = sqlite3_mprintf("file:%s?immutable=1", reader->file);
-	code = uri ? sqlite3_open_v2(uri, &reader->db,
-				     SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
-					     SQLITE_OPEN_URI,
-				     NULL)
-		   : SQLITE_NOMEM;
-	sqlite3_free(uri);
-	return code;
-}
-
-static int start(struct recording *reader, struct fault *fault)
-{
-	int code = open_database(reader), error;
-
-	/* A database of another program has no table of that name: the check says so. */
-	if (code != SQLITE_OK && code != SQLITE_ERROR)
-		return broken(reader, code, fault);
-	error = schema_check(reader->db, reader->file, fault);
-	if (error)
-		return error;
-	code = schema_numbers(reader->db, &reader->numbers);
-	if (code != SQLITE_OK)
-		return broken(reader, code, fault);
-	error = read_lives(reader, fault);
-	return error ? error : recording_seek(reader, INT64_MIN, fault);
-}
-
-int recording_open(struct recording **reader, const char *file, struct fault *fault)
-{
-	struct recording *r = calloc(1, sizeof(*r));
-	int error;
-
-	*reader = NULL;
-	if (r)
-		r->sample = sample_new(ARENAS, false);
-	if (!r || !r->sample || strlen(file) >= FILE_NAME) {
-		free(r);
-		return fault_set(fault, EXIT_FAILED, -ENOMEM,
-				 "cannot read recording '%s': there is no memory for it, "
-				 "or its name is too long",
-				 file);
-	}
-	strcpy(r->file, file);
-	error = start(r, fault);
-	if (error) {
-		recording_close(r);
-		return error;
-	}
-	*reader = r;
-	return 0;
-}
-
-void recording_close(struct recording *reader)
-{
-	if (!reader)
-		return;
-	sqlite3_finalize(reader->select);
-	sqlite3_finalize(reader->fact);
-	sqlite3_close(reader->db);
-	for (unsigned i = 0; i < reader->count; i++) {
-		free(reader->life[i].service);
-		free(reader->life[i].end);
-		free(reader->life[i].state);
-	}
-	free(reader->life);
-	sample_free(reader->sample);
-	free(reader);
-}
-
 unsigned recording_lives(const struct recording *reader)
 {
 	return reader->count;
@@ -265,6 +174,114 @@ int recording_facts(struct recording *reader, int64_t life,
 			       (const char *)sqlite3_column_text(select, 1), context);
 	sqlite3_finalize(select);
 	return result;
+}
+
+/* Where the lives were: not of each sample. */
+static void read_origins(struct recording *reader)
+{
+	for (unsigned i = 0; i < reader->count; i++) {
+		struct reader_life *life = &reader->life[i];
+		const char *host = recording_fact(reader, life->info.life, "host");
+
+		life->origin.started_ns = life->info.start_ns;
+		if (host)
+			strncpy(life->origin.host, host, SAMPLE_TEXT - 1);
+	}
+}
+
+/* ---- opening ---- */
+
+/* A reader writes nothing, yet what is being written has an index that readers share. In
+ * a directory that may not be written to only a file that nobody writes can be read. */
+static int open_database(struct recording *reader)
+{
+	char *uri;
+	int code = sqlite3_open_v2(reader->file, &reader->db,
+				   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+
+	sqlite3_busy_timeout(reader->db, 1000);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(reader->db, "SELECT 1 FROM life LIMIT 1", NULL, NULL,
+				    NULL);
+	if ((code & 0xff) != SQLITE_CANTOPEN || access(reader->file, R_OK) != 0)
+		return code;
+	uri = sqlite3_mprintf("%s-wal", reader->file);
+	if (!uri || access(uri, F_OK) == 0) {
+		sqlite3_free(uri);
+		return code;
+	}
+	sqlite3_free(uri);
+	sqlite3_close(reader->db);
+	uri = sqlite3_mprintf("file:%s?immutable=1", reader->file);
+	code = uri ? sqlite3_open_v2(uri, &reader->db,
+				     SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
+					     SQLITE_OPEN_URI,
+				     NULL)
+		   : SQLITE_NOMEM;
+	sqlite3_free(uri);
+	return code;
+}
+
+static int start(struct recording *reader, struct fault *fault)
+{
+	int code = open_database(reader), error;
+
+	/* A database of another program has no table of that name: the check says so. */
+	if (code != SQLITE_OK && code != SQLITE_ERROR)
+		return broken(reader, code, fault);
+	error = schema_check(reader->db, reader->file, fault);
+	if (error)
+		return error;
+	code = schema_numbers(reader->db, &reader->numbers);
+	if (code != SQLITE_OK)
+		return broken(reader, code, fault);
+	error = read_lives(reader, fault);
+	if (error)
+		return error;
+	read_origins(reader);
+	return recording_seek(reader, INT64_MIN, fault);
+}
+
+int recording_open(struct recording **reader, const char *file, struct fault *fault)
+{
+	struct recording *r = calloc(1, sizeof(*r));
+	int error;
+
+	*reader = NULL;
+	if (r)
+		r->sample = sample_new(ARENAS, false);
+	if (!r || !r->sample || strlen(file) >= FILE_NAME) {
+		free(r);
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "cannot read recording '%s': there is no memory for it, "
+				 "or its name is too long",
+				 file);
+	}
+	strcpy(r->file, file);
+	error = start(r, fault);
+	if (error) {
+		recording_close(r);
+		return error;
+	}
+	*reader = r;
+	return 0;
+}
+
+void recording_close(struct recording *reader)
+{
+	if (!reader)
+		return;
+	sqlite3_finalize(reader->select);
+	sqlite3_finalize(reader->fact);
+	sqlite3_close(reader->db);
+	for (unsigned i = 0; i < reader->count; i++) {
+		free(reader->life[i].service);
+		free(reader->life[i].end);
+		free(reader->life[i].state);
+	}
+	free(reader->life);
+	sample_free(reader->sample);
+	free(reader);
 }
 
 /* ---- where to begin ---- */
@@ -452,6 +469,7 @@ static int decode(struct recording *reader, struct reader_life *life, int64_t ti
 		sample_clear(reader->sample);
 		reader->sample->time_ns = time_ns;
 		reader->sample->pid = life->info.pid;
+		reader->sample->origin = life->origin;
 		error = codec_read(life->state, &reader->numbers, data, length,
 				   reader->sample, &arenas);
 		if (error == -ENOSPC &&
@@ -542,6 +560,7 @@ static void span_sample(struct recording *reader, struct reader_life *life,
 	sample_clear(sample);
 	sample->time_ns = to_ns(time_s);
 	sample->pid = life->info.pid;
+	sample->origin = life->origin;
 	strncpy(sample->comm, life->info.service, SAMPLE_TEXT - 1);
 	memcpy(sample->allocator, life->allocator, SAMPLE_TEXT);
 	for (unsigned s = SOURCE_HEAP; s <= SOURCE_PRELOAD; s++)

@@ -2,6 +2,7 @@
 #include "source/replay.h"
 
 #include "base/take.h"
+#include "recording/recording.h"
 #include "source/recording.h"
 
 #include <errno.h>
@@ -35,6 +36,7 @@ struct lines {
  * them yet, and no row had any. */
 struct replay {
 	char file[FILE_NAME];
+	struct recording *recording; /* null: the file is text */
 	bool is_csv;
 	struct lines lines;
 	struct csv_columns columns;
@@ -352,19 +354,40 @@ static int complete_sample(struct replay *replay, struct place *place)
 	return 0;
 }
 
+/* The samples of a database are whole as they come. */
+static int next_recorded(struct replay *replay, const struct sample **sample)
+{
+	struct fault fault;
+	unsigned life;
+	int result = recording_next(replay->recording, sample, &life, &fault);
+
+	if (result == RECORDING_END)
+		return end_of_file(replay);
+	if (result)
+		return keep_end(replay, result, &fault);
+	replay->rows += 1 + (*sample)->arena_count;
+	return 0;
+}
+
 int replay_next(struct replay *replay, const struct sample **sample, struct fault *fault)
 {
 	struct fault own;
 	struct place place = {replay->file, 0, &own};
 	int result = replay->result;
 
-	if (!result && !replay->is_building)
-		result = begin_sample(replay, &place);
+	if (!result && replay->recording) {
+		result = next_recorded(replay, sample);
+	} else {
+		if (!result && !replay->is_building)
+			result = begin_sample(replay, &place);
+		if (!result)
+			result = complete_sample(replay, &place);
+		if (!result)
+			*sample = replay->sample;
+	}
 	if (!result)
-		result = complete_sample(replay, &place);
-	if (!result)
-		*sample = replay->sample;
-	else if (result == -EINTR)
+		return 0;
+	if (result == -EINTR)
 		interrupted(replay, fault);
 	else if (fault)
 		*fault = replay->fault;
@@ -425,13 +448,11 @@ static int read_head(struct replay *replay, struct place *place)
 	return take_row(replay, line, place);
 }
 
-static int set_up(struct replay *replay, const char *file, struct fault *fault)
+static int open_text(struct replay *replay, const char *file, struct fault *fault)
 {
 	struct place place = {replay->file, 0, fault};
 	int error;
 
-	snprintf(replay->file, sizeof(replay->file), "%s",
-		 strcmp(file, "-") ? file : "standard input");
 	passed_over_init(&replay->passed);
 	replay->lines.number = 1;
 	error = open_file(replay, file, fault);
@@ -439,8 +460,18 @@ static int set_up(struct replay *replay, const char *file, struct fault *fault)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	if (!error)
 		error = read_head(replay, &place);
-	if (error == -EINTR)
-		return interrupted(replay, fault);
+	return error == -EINTR ? interrupted(replay, fault) : error;
+}
+
+static int set_up(struct replay *replay, const char *file, struct fault *fault)
+{
+	bool is_database = strcmp(file, "-") != 0 && recording_is_database(file);
+	int error;
+
+	snprintf(replay->file, sizeof(replay->file), "%s",
+		 strcmp(file, "-") ? file : "standard input");
+	error = is_database ? recording_open(&replay->recording, file, fault)
+			    : open_text(replay, file, fault);
 	/* What cannot be opened as a recording is no source. */
 	if (error && fault->status == EXIT_FAILED)
 		fault->status = EXIT_NO_SOURCE;
@@ -469,16 +500,25 @@ void replay_close(struct replay *replay)
 		return;
 	if (replay->lines.is_own)
 		close(replay->lines.fd);
+	recording_close(replay->recording);
 	sample_free(replay->sample);
 	free(replay);
+}
+
+struct recording *replay_recording(struct replay *replay)
+{
+	return replay->recording;
 }
 
 const char *replay_describe(struct replay *replay)
 {
 	const struct passed_over *passed = &replay->passed;
 	size_t size = sizeof(replay->description);
-	int length = snprintf(replay->description, size, "recording '%s', %s",
-			      replay->file, replay->is_csv ? "CSV" : "JSON");
+	int length =
+		snprintf(replay->description, size, "recording '%s', %s", replay->file,
+			 replay->recording ? "of days"
+			 : replay->is_csv  ? "CSV"
+					   : "JSON");
 
 	if (passed->count)
 		snprintf(replay->description + length, size - (size_t)length,

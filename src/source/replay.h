@@ -1,5 +1,5 @@
-/* replay.h: a recording that `stat` or `run` wrote, CSV or JSON, as the samples that it
- * was written from. */
+/* replay.h: a recording that `stat` or `run` wrote, CSV or JSON, or `record`, a database,
+ * as the samples that it was written from. */
 #ifndef FRAGSCOPE_REPLAY_H
 #define FRAGSCOPE_REPLAY_H
 
@@ -7,6 +7,7 @@
 #include "sample/sample.h"
 #include "source/source.h"
 
+struct recording;
 struct replay;
 
 /* Opens FILE, "-" being standard input; which of the formats it has is told by its first
@@ -28,5 +29,8 @@ int replay_next(struct replay *replay, const struct sample **sample, struct faul
 const char *replay_describe(struct replay *replay);
 
 void replay_close(struct replay *replay);
+
+/* The database, to look for an instant in it; null: REPLAY is of rows. */
+struct recording *replay_recording(struct replay *replay);
 
 #endif
