@@ -45,14 +45,6 @@ add(struct surroundings *surroundings, const char *name, const char *format, ...
 	surroundings->count++;
 }
 
-const char *surroundings_find(const struct surroundings *surroundings, const char *name)
-{
-	for (unsigned i = 0; i < surroundings->count; i++)
-		if (!strcmp(surroundings->fact[i].name, name))
-			return surroundings->fact[i].value;
-	return NULL;
-}
-
 /* ---- the host ---- */
 
 /* The line of FILE, or what of it stands in brackets. */
