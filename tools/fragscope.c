@@ -19,6 +19,8 @@ static const struct command *const verbs[] = {
 	&command_report,
 	&command_owners,
 	&command_alert,
+	&command_record,
+	&command_diff,
 	&command_trace,
 	&command_run,
 	&command_trim,

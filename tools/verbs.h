@@ -5,7 +5,9 @@
 #include "options.h"
 
 extern const struct command command_alert;
+extern const struct command command_diff;
 extern const struct command command_owners;
+extern const struct command command_record;
 extern const struct command command_report;
 extern const struct command command_run;
 extern const struct command command_stat;

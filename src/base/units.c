@@ -8,6 +8,7 @@
 #define SECOND_NS UINT64_C(1000000000)
 #define MINUTE_NS (60 * SECOND_NS)
 #define HOUR_NS	  (60 * MINUTE_NS)
+#define DAY_NS	  (24 * HOUR_NS)
 
 /* VALUE / UNIT with three significant digits, or four from 1000 on; UNIT > 0. */
 static void three_digits(struct text *text, uint64_t value, uint64_t unit)
@@ -257,6 +258,7 @@ static uint64_t unit_ns(const char *unit)
 		{"h", HOUR_NS},		{"sec", SECOND_NS}, {"second", SECOND_NS},
 		{"seconds", SECOND_NS}, {"min", MINUTE_NS}, {"minute", MINUTE_NS},
 		{"minutes", MINUTE_NS}, {"hour", HOUR_NS},  {"hours", HOUR_NS},
+		{"d", DAY_NS},		{"day", DAY_NS},    {"days", DAY_NS},
 	};
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)

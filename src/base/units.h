@@ -55,7 +55,8 @@ int units_parse_count(const char *string, uint64_t *count);
 int units_parse_bytes(const char *string, uint64_t *bytes);
 
 /* A time: a number, fractions allowed, of seconds or of the unit that follows it: ns, us,
- * ms, s, m or h; sec, second, min, minute, hour and their plurals are taken as well.
+ * ms, s, m, h or d; sec, second, min, minute, hour, day and their plurals are taken as
+ * well.
  * Errors as above, -ERANGE beyond INT64_MAX nanoseconds. Digits past the ninth decimal
  * are dropped. */
 int units_parse_ns(const char *string, int64_t *ns);

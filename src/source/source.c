@@ -7,6 +7,7 @@
 #include "glibc/pieces.h"
 #include "source/driver.h"
 #include "source/kernel.h"
+#include "target/surroundings.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -94,6 +95,7 @@ struct asked {
 	struct heap_map *map; /* null without the option survey */
 	struct pins pins;
 	struct smaps smaps;
+	struct surroundings surroundings;
 	struct owners owners;
 	struct owners_options owners_options;
 	struct pin_shares *shares;
@@ -553,6 +555,38 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 		*source->asked->sample = *sample;
 		*sample = read;
 	}
+	return result;
+}
+
+/* ---- surroundings ---- */
+
+static void surroundings_in_child(void *context, void *result)
+{
+	struct source *source = context;
+
+	surroundings_read(source->process.pid, result);
+}
+
+/* Its files are the target's: a child opens them. What it did not come to is absent. */
+static void read_surroundings(void *context)
+{
+	struct source *source = context;
+	struct asked *asked = source->asked;
+
+	if (apart_run(surroundings_in_child, source, &asked->surroundings,
+		      sizeof(asked->surroundings), &source->beats))
+		asked->surroundings.count = 0;
+	asked->result = SOURCE_READ;
+}
+
+int source_surroundings(struct source *source, struct surroundings *surroundings,
+			struct fault *fault)
+{
+	int result = ask(source, read_surroundings, fault);
+
+	surroundings->count = 0;
+	if (result == SOURCE_READ)
+		*surroundings = source->asked->surroundings;
 	return result;
 }
 

@@ -10,6 +10,7 @@
 #include "sample/pins.h"
 #include "sample/sample.h"
 #include "sample/shares.h"
+#include "sample/surroundings.h"
 #include "target/smaps.h"
 
 #include <stdatomic.h>
@@ -85,6 +86,11 @@ int source_open(struct source **source, int pid, const struct source_options *op
  * samples before it; -EINTR, which may be tried again: a signal came while a pipe was
  * waited for. */
 int source_read(struct source *source, struct sample *sample, struct fault *fault);
+
+/* Where the process runs and with what settings, as far as that can be had without a page
+ * of it being brought in. SOURCE_READ, or SOURCE_UNREADABLE with FAULT. Forks a child. */
+int source_surroundings(struct source *source, struct surroundings *surroundings,
+			struct fault *fault);
 
 /* What lies where in the arena and range that MAP names: one look, beside the readings
  * and never during one, without a pause. SOURCE_READ, SOURCE_ENDED, or -errno with FAULT:

@@ -1,0 +1,31 @@
+/* diff.h: what `fragscope diff` does: gathers two courses, each from a recording, a span
+ * of one, or a running process, and compares them. */
+#ifndef FRAGSCOPE_ENGINE_DIFF_H
+#define FRAGSCOPE_ENGINE_DIFF_H
+
+#include "analysis/diff.h"
+#include "base/fault.h"
+#include "engine/frontend.h"
+#include "engine/targets.h"
+
+#include <stdint.h>
+
+struct diff_options {
+	const struct frontend *frontend;
+	const char *what[2];  /* FILE, FILE@FROM-TO or PID */
+	struct pid_list pids; /* of files: whose samples; without either, all */
+	struct name_list names;
+	int64_t for_ns; /* how long running processes are watched */
+	int64_t interval_ns;
+};
+
+/* A span of time: "10:00-11:30" or "10:00:00-" on the day of NEAR_NS, local time, or
+ * "2026-11-29T10:00..2026-11-30T02:00". 0, or -EINVAL. Either end may be left out. */
+int diff_span(const char *text, int64_t near_ns, int64_t *from_ns, int64_t *to_ns);
+
+/* Gathers both sides into SIDE, which the caller releases in any case. 0, or -errno and
+ * FAULT: also when a side has no samples. */
+int diff_gather(struct diff_side side[2], const struct diff_options *options,
+		struct fault *fault);
+
+#endif

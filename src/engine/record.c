@@ -1,0 +1,319 @@
+#include "engine/record.h"
+
+#include "base/clock.h"
+#include "base/take.h"
+#include "base/units.h"
+#include "recording/recorder.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	ARENAS = 128, /* of one process, at least */
+	LIVES = 64,   /* at one time, where more may come */
+};
+
+/* After a write that failed, until the next is tried. */
+#define RETRY_NS INT64_C(10000000000)
+
+/* What is kept of a target: its life in the file, once it has one. IS_TOLD: its
+ * surroundings are in the file; IS_CUT: the user knows that not all arenas are. */
+struct place {
+	bool has_life, is_told, is_cut;
+	unsigned life;
+	struct surroundings surroundings;
+};
+
+struct session {
+	const struct record_options *options;
+	const struct frontend *frontend;
+	struct stream *stream;
+	struct recorder *recorder;
+	unsigned arenas;
+	int64_t retry_ns; /* on the monotonic clock; 0: the file is written to */
+	uint64_t lost;	  /* samples, since then */
+	int status;
+};
+
+/* ---- a file that cannot be written ---- */
+
+/* What was written last may not be in the file, or it is another file. */
+static void tell_anew(struct session *session)
+{
+	for (size_t i = 0; i < stream_targets(session->stream); i++) {
+		struct place *place = stream_target(session->stream, i)->state;
+
+		if (place)
+			place->is_told = false;
+	}
+}
+
+/* A full disk must not end a recording of days: it goes on when there is room. */
+static void stop_writing(struct session *session, const struct fault *fault)
+{
+	if (!session->retry_ns)
+		frontend_message(session->frontend,
+				 "%s; nothing is recorded until it can be written again "
+				 "(tried every %s)",
+				 fault->text, units_ns_text(RETRY_NS).s);
+	session->retry_ns = clock_monotonic_ns() + RETRY_NS;
+	tell_anew(session);
+}
+
+static bool may_write(const struct session *session)
+{
+	return !session->retry_ns || clock_monotonic_ns() >= session->retry_ns;
+}
+
+static void written(struct session *session)
+{
+	if (session->retry_ns)
+		frontend_message(session->frontend,
+				 "recording '%s' goes on; %llu readings are not in it",
+				 session->options->file,
+				 (unsigned long long)session->lost);
+	session->retry_ns = 0;
+	session->lost = 0;
+}
+
+/* ---- lives ---- */
+
+static int add_facts(struct session *session, struct place *place,
+		     const struct sample *sample, struct fault *fault)
+{
+	const struct surroundings *surroundings = &place->surroundings;
+	int error = recorder_fact(session->recorder, place->life, sample->time_ns,
+				  "source", sample_source_name(sample->source), fault);
+
+	if (!error && *sample->allocator)
+		error = recorder_fact(session->recorder, place->life, sample->time_ns,
+				      "allocator", sample->allocator, fault);
+	for (unsigned i = 0; i < surroundings->count && !error; i++)
+		error = recorder_fact(session->recorder, place->life, sample->time_ns,
+				      surroundings->fact[i].name,
+				      surroundings->fact[i].value, fault);
+	place->is_told = !error;
+	return error;
+}
+
+/* What goes on through restarts is the name by which it was found, or that it has. */
+static int begin_life(struct session *session, const struct stream_target *target,
+		      struct fault *fault)
+{
+	const struct sample *sample = target->sample;
+	struct place *place = target->state;
+	struct recorder_life as = {
+		.service = target->name ? target->name : sample->comm,
+		.pid = sample->pid,
+		.start_ns = sample->origin.started_ns,
+		.time_ns = sample->time_ns,
+	};
+	int error = recorder_begin(session->recorder, &as, &place->life, fault);
+
+	if (error)
+		return error;
+	place->has_life = true;
+	place->is_told = false;
+	/* Without them the samples are as good. */
+	if (target->source)
+		source_surroundings(target->source, &place->surroundings, NULL);
+	return 0;
+}
+
+static void end_life(struct session *session, struct stream_target *target,
+		     const char *why)
+{
+	struct place *place = target->state;
+	struct fault fault;
+	int64_t now_ns = clock_realtime_ns();
+	int error;
+
+	if (!place || !place->has_life)
+		return;
+	place->has_life = false;
+	error = recorder_end(session->recorder, place->life, now_ns, why, &fault);
+	if (!error)
+		error = recorder_commit(session->recorder, now_ns, &fault);
+	if (error)
+		stop_writing(session, &fault);
+}
+
+/* ---- samples ---- */
+
+static struct place *place_of(struct stream_target *target)
+{
+	if (!target->state)
+		target->state = take(sizeof(struct place));
+	return target->state;
+}
+
+/* The arenas that there is no room for are left out; the process's figures have them. */
+static void cut_arenas(struct session *session, struct place *place,
+		       struct sample *sample)
+{
+	if (sample->arena_count <= session->arenas)
+		return;
+	if (!place->is_cut)
+		frontend_message(
+			session->frontend,
+			"process %d (%s) has %u arenas: the first %u are recorded "
+			"one by one, all of them in its totals",
+			sample->pid, sample->comm, sample->arena_count, session->arenas);
+	place->is_cut = true;
+	sample->arena_count = session->arenas;
+}
+
+static int write_sample(struct session *session, struct stream_target *target,
+			struct fault *fault)
+{
+	struct place *place = target->state;
+	int error = place->has_life ? 0 : begin_life(session, target, fault);
+
+	if (!error && !place->is_told)
+		error = add_facts(session, place, target->sample, fault);
+	if (error)
+		return error;
+	cut_arenas(session, place, target->sample);
+	return recorder_sample(session->recorder, place->life, target->sample, fault);
+}
+
+static int take_sample(struct session *session, struct stream_target *target,
+		       struct fault *fault)
+{
+	struct fault why;
+
+	if (!place_of(target))
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	session->lost += session->retry_ns != 0;
+	if (!may_write(session))
+		return 0;
+	if (write_sample(session, target, &why))
+		stop_writing(session, &why);
+	return 0;
+}
+
+static void end_target(struct session *session, struct stream_target *target,
+		       enum stream_news news, const struct fault *fault)
+{
+	end_life(session, target, *fault->text ? fault->text : "it ended");
+	if (*fault->text)
+		frontend_message(session->frontend, "%s", fault->text);
+	if (news == STREAM_FAILED)
+		session->status = fault->status;
+}
+
+/* ---- rounds ---- */
+
+static void reopen(struct session *session)
+{
+	struct fault fault;
+
+	if (!session->options->reopen ||
+	    !atomic_exchange(session->options->reopen, false))
+		return;
+	if (recorder_reopen(session->recorder, &fault)) {
+		stop_writing(session, &fault);
+		return;
+	}
+	session->retry_ns = 0;
+	tell_anew(session);
+}
+
+static void end_round(struct session *session)
+{
+	struct fault fault;
+
+	if (may_write(session)) {
+		if (recorder_commit(session->recorder, clock_realtime_ns(), &fault))
+			stop_writing(session, &fault);
+		else
+			written(session);
+	}
+	reopen(session);
+	stream_wait(session->stream);
+}
+
+static int loop(struct session *session, struct fault *fault)
+{
+	struct stream_target *target;
+	int news, error = 0;
+
+	do {
+		news = stream_next(session->stream, &target, fault);
+		if (news == STREAM_SAMPLE || news == STREAM_UNREADABLE)
+			error = take_sample(session, target, fault);
+		else if (news == STREAM_ENDED || news == STREAM_FAILED)
+			end_target(session, target, news, fault);
+		else if (news == STREAM_ROUND)
+			end_round(session);
+	} while (!error && news >= 0 && news != STREAM_OVER);
+	return error ? error : news < 0 ? news : 0;
+}
+
+/* ---- beginning and end ---- */
+
+static int open_recorder(struct session *session, struct fault *fault)
+{
+	const struct record_options *options = session->options;
+	size_t count = stream_targets(session->stream);
+	struct recorder_options recorder = {
+		.file = options->file,
+		.append = options->append,
+		.lives = options->stream.follow ? LIVES + (unsigned)count
+						: (unsigned)count,
+		.keep_ns = options->keep_ns,
+		.max_bytes = options->max_bytes,
+	};
+
+	session->arenas = ARENAS;
+	for (size_t i = 0; i < count; i++) {
+		const struct stream_target *target = stream_target(session->stream, i);
+		unsigned room = target->sample ? target->sample->arena_capacity : 0;
+
+		if (room > session->arenas)
+			session->arenas = room;
+		if (!place_of(stream_target(session->stream, i)))
+			return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	}
+	recorder.arenas = session->arenas;
+	return recorder_open(&session->recorder, &recorder, fault);
+}
+
+static void close_session(struct session *session)
+{
+	size_t count = session->stream ? stream_targets(session->stream) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct stream_target *target = stream_target(session->stream, i);
+
+		if (session->recorder)
+			end_life(session, target, "the recording ended");
+		free(target->state);
+	}
+	recorder_close(session->recorder);
+	stream_close(session->stream);
+}
+
+int record_run(const struct record_options *options, int *status, struct fault *fault)
+{
+	struct session session = {
+		.options = options,
+		.frontend = options->stream.frontend,
+	};
+	int error = stream_open(&session.stream, &options->stream, fault);
+
+	if (!error)
+		error = open_recorder(&session, fault);
+	if (!error) {
+		sigset_t before;
+
+		pthread_sigmask(SIG_SETMASK, &session.frontend->reading, &before);
+		error = loop(&session, fault);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	close_session(&session);
+	*status = session.status;
+	return error;
+}

@@ -1,0 +1,181 @@
+/* record.c: `fragscope record`: one file of what was seen of processes over days. */
+#include "engine/record.h"
+#include "help.h"
+#include "verb.h"
+#include "verbs.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DEFAULT_INTERVAL_NS INT64_C(1000000000)
+
+/* The command line. */
+struct request {
+	struct pid_list pids;
+	struct name_list names;
+	bool follow, append, events, quick, swap_in;
+	const char *output;
+	unsigned source;
+	int64_t keep_ns;
+	uint64_t max_bytes;
+	int64_t interval_ns;
+	uint64_t count; /* 0: until all targets end */
+};
+
+/* clang-format off */
+#define FIELD(name) offsetof(struct request, name)
+
+static const struct option_spec options[] = {
+	ROW_PIDS("Record"),
+	ROW_NAMES("Record"),
+	{.name = "follow", .kind = OPTION_FLAG, .offset = FIELD(follow),
+	 .help = "With -n: wait for processes of that name, and record those that take the place of one that ended."},
+	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
+	 .offset = FIELD(output),
+	 .help = "The file to record to, an SQLite database; it must not exist. SIGHUP closes it and opens the name anew."},
+	{.name = "append", .kind = OPTION_FLAG, .offset = FIELD(append),
+	 .help = "Go on with FILE if it exists."},
+	{.name = "keep", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(keep_ns),
+	 .help = "Drop readings older than TIME (2d is two days); their minutes and hours stay."},
+	{.name = "max-size", .kind = OPTION_BYTES, .value = "SIZE", .offset = FIELD(max_bytes),
+	 .help = "Drop the oldest readings, then the oldest minutes, so that FILE does not grow beyond SIZE (1M at least)."},
+	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
+	 .help = "Count by eBPF probes how often the heap grew and allocations failed between two readings."},
+	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
+	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
+	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
+	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
+	ROW_HELP,
+};
+
+const struct command command_record;
+static int run(const struct command *command, int argc, char **argv);
+
+const struct command command_record = {
+	.name = "record",
+	.synopsis = "-p PID[,PID...] | -n NAME -o FILE [OPTION...] [INTERVAL [COUNT]]",
+	.summary = "one file of all figures over days",
+	.description =
+		"Reads the heaps of running processes every INTERVAL (1 second unless given), "
+		"COUNT times or until they end, and keeps all figures of the processes and "
+		"their arenas in one file, with where and how each process runs. A file that "
+		"is cut off by kill -9 or a loss of power stays readable. stat, top, report and "
+		"alert take it with --replay, and diff compares two.",
+	.options = options,
+	.option_count = sizeof(options) / sizeof(options[0]),
+	.max_operands = 2,
+	.run = run,
+};
+/* clang-format on */
+
+static int check(const struct command *command, const struct request *request,
+		 const struct parsed *parsed, struct fault *fault)
+{
+	if (!request->output)
+		return usage_fault(fault, command, "no file given: use -o FILE");
+	if (!request->pids.count && !request->names.count)
+		return no_process_fault(fault, command, parsed);
+	if (request->follow && !request->names.count)
+		return usage_fault(fault, command, "--follow needs -n NAME");
+	if (request->max_bytes && request->max_bytes < 1 << 20)
+		return usage_fault(fault, command, "--max-size: 1M at least");
+	if (request->source != SOURCE_HEAP && (request->quick || request->swap_in))
+		return usage_fault(fault, command,
+				   "--quick and --swap-in need the heap, which --source "
+				   "%s does not read",
+				   source_choices[request->source]);
+	return 0;
+}
+
+static int read_request(const struct command *command, int argc, char **argv,
+			struct request *request, struct parsed *parsed,
+			struct fault *fault)
+{
+	int error;
+
+	*request = (struct request){.interval_ns = DEFAULT_INTERVAL_NS};
+	error = options_parse(command, argc, argv, request, parsed, fault);
+	if (error || parsed->help)
+		return error;
+	error = options_interval(command, parsed, &request->interval_ns, &request->count,
+				 fault);
+	return error ? error : check(command, request, parsed, fault);
+}
+
+static atomic_bool reopen_asked;
+
+static void ask_reopen(int signal)
+{
+	(void)signal;
+	atomic_store(&reopen_asked, true);
+}
+
+/* SIGHUP is let in only while waiting. */
+static void catch_hangup(struct frontend *frontend)
+{
+	struct sigaction again = {.sa_handler = ask_reopen};
+	sigset_t hangup;
+
+	*frontend = *verb_frontend();
+	sigemptyset(&hangup);
+	sigaddset(&hangup, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &hangup, NULL);
+	sigaction(SIGHUP, &again, NULL);
+	sigaddset(&frontend->reading, SIGHUP);
+	sigdelset(&frontend->waiting, SIGHUP);
+}
+
+static int record(const struct request *request, const struct parsed *parsed, int *status,
+		  struct fault *fault)
+{
+	struct frontend frontend;
+	struct record_options wanted = {
+		.stream =
+			{
+				.frontend = &frontend,
+				.pids = request->pids,
+				.names = request->names,
+				.follow = request->follow,
+				.interval_ns = request->interval_ns,
+				.count = request->count,
+			},
+		.file = request->output,
+		.append = request->append,
+		.keep_ns = request->keep_ns,
+		.max_bytes = request->max_bytes,
+		.reopen = &reopen_asked,
+	};
+
+	catch_hangup(&frontend);
+	wanted.stream.source = (struct source_options){
+		.source = request->source,
+		.arenas = request->source != SOURCE_PROC,
+		.quick = request->quick,
+		.events = request->events,
+		.or_preload = !options_given(&command_record, parsed, "source"),
+		.go_on = true,
+		.swap_in = request->swap_in,
+		.threads = 1,
+		.hurry = frontend.stop,
+	};
+	return record_run(&wanted, status, fault);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct request request;
+	struct parsed parsed;
+	struct fault fault;
+	int status = EXIT_DONE;
+	int error = read_request(command, argc, argv, &request, &parsed, &fault);
+
+	if (!error && parsed.help)
+		help_command(stdout, command);
+	else if (!error)
+		error = record(&request, &parsed, &status, &fault);
+	free(request.pids.pid);
+	name_list_free(&request.names);
+	return error ? verb_failed(command, &fault) : status;
+}
