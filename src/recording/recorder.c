@@ -107,6 +107,10 @@ static int fail(struct recorder *recorder, int code, struct fault *fault)
 		sqlite3_reset(recorder->statement[ROLLBACK]);
 		recorder->in_transaction = false;
 	}
+	/* The log may be what fills the disk: what is in it goes to its place. */
+	if (error == -ENOSPC)
+		sqlite3_wal_checkpoint_v2(recorder->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+					  NULL, NULL);
 	/* What the next samples would be told against is not in the file. */
 	for (unsigned i = 0; i < recorder->options.lives; i++) {
 		recorder->life[i].whole_at_ns = 0;
@@ -159,7 +163,8 @@ static int set_up(struct recorder *recorder)
 	static const char pragmas[] =
 		"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
 		"PRAGMA secure_delete=OFF; PRAGMA cache_size=-1024;"
-		"PRAGMA temp_store=MEMORY;";
+		"PRAGMA temp_store=MEMORY;"
+		"PRAGMA wal_autocheckpoint=100;";
 
 	sqlite3_busy_timeout(recorder->db, 1000);
 	return sqlite3_exec(recorder->db, pragmas, NULL, NULL, NULL);

@@ -1,0 +1,245 @@
+"""`record` keeps what `stat` would have printed, in a file that survives kill -9, a full
+disk and rotation; and `diff` tells a change from none."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+
+import harness
+from harness import FRAGSCOPE, Oracle, Skip, Tap
+
+
+def start(path, *args, **options):
+    return subprocess.Popen(
+        [FRAGSCOPE, "record", "-o", str(path), *map(str, args)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )
+
+
+def ask(path, query):
+    """The rows of QUERY; none while the file is being made."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            return db.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def count_of(path, query):
+    found = ask(path, f"SELECT count(*) FROM {query}")
+    return found[0][0] if found else 0
+
+
+def rows_of(path):
+    return count_of(path, "sample")
+
+
+def replayed(path, *args):
+    done = harness.fragscope("stat", "--replay", path, "--json", *args)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    return rows_in(done.stdout)
+
+
+def rows_in(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def check_same(tap, directory, target):
+    """A still process: what comes back is what stat says, figure by figure."""
+    path = directory / "same.db"
+    done = harness.fragscope("record", "-p", target.pid, "-o", path, 0, 3)
+    tap.equal((done.returncode, done.stderr), (0, ""), "three readings")
+    live = rows_in(
+        harness.fragscope("stat", "-p", target.pid, "--json", "--arenas", "--once").stdout)
+    rows = replayed(path, "--arenas")
+    tap.equal(len(rows), 3 * len(live), "all rows are there")
+    ignore = {"time", "read_ns", "pss_bytes"}
+    for want, got in zip(live, rows[-len(live):]):
+        tap.equal({k: v for k, v in got.items() if k not in ignore},
+                  {k: v for k, v in want.items() if k not in ignore},
+                  f"as stat says, arena {want.get('arena', 'all')}")
+    facts = dict(ask(path, "SELECT name, value FROM fact"))
+    lives = ask(path, "SELECT service, pid, end FROM life")
+    tap.equal(facts["host"], os.uname().nodename, "the host is in it")
+    tap.equal(facts["kernel"], f"Linux {os.uname().release}", "the kernel is in it")
+    tap.ok(facts["allocator"].startswith("glibc-"), "the allocator is in it", facts)
+    tap.equal(lives, [(live[0]["comm"], target.pid, "the recording ended")], "one life")
+
+
+def check_refused(tap, directory, target):
+    path = directory / "same.db"
+    done = harness.fragscope("record", "-p", target.pid, "-o", path, 0, 1)
+    tap.equal(done.returncode, 1, "a file that exists is left alone")
+    tap.ok("--append" in done.stderr, "and it says what to do", done.stderr)
+    done = harness.fragscope("record", "-p", target.pid, "-o", path, "--append", 0, 2)
+    tap.equal((done.returncode, rows_of(path)), (0, 5), "--append goes on")
+    done = harness.fragscope("record", "-p", target.pid, "-o", directory / "none/x.db", 0, 1)
+    tap.equal(done.returncode, 1, "a directory that is not there")
+    tap.ok("No such file" in done.stderr, "is named", done.stderr)
+
+
+def check_environment(tap, directory):
+    """Only what allocators read of the environment."""
+    path = directory / "env.db"
+    env = {**harness.CLEAN_ENV, "MALLOC_ARENA_MAX": "3", "SECRET": "hidden"}
+    with Oracle("--chunks 100", env=env) as target:
+        harness.fragscope("record", "-p", target.pid, "-o", path, 0, 1)
+    tap.equal(rows_of(path), 1, "it was recorded")
+    facts = dict(ask(path, "SELECT name, value FROM fact"))
+    tap.equal(facts.get("env:MALLOC_ARENA_MAX"), "3", "what malloc reads is in it")
+    tap.ok("hidden" not in str(facts), "what it does not read is not", facts)
+
+
+def check_killed(tap, directory, target):
+    """Cut off at any instant the file is whole, and lacks the last reading at most."""
+    path = directory / "killed.db"
+    lost = damaged = 0
+    rounds = int(os.environ.get("FRAGSCOPE_KILLS", "25"))
+    for _ in range(rounds):
+        before = rows_of(path)
+        with start(path, "-p", target.pid, "--append", "0.01") as recorder:
+            harness.until(lambda: rows_of(path) > before + 2, "readings")
+            time.sleep(random.random() / 50)
+            seen = rows_of(path)
+            recorder.send_signal(signal.SIGKILL)
+            recorder.wait()
+        lost += rows_of(path) < seen
+        damaged += ask(path, "PRAGMA integrity_check") != [("ok",)]
+    tap.equal((lost, damaged), (0, 0), f"killed {rounds} times: nothing committed is lost")
+    tap.equal(len(replayed(path)), rows_of(path), "and all of it is read")
+
+
+def check_rotation(tap, directory, target):
+    path, old = directory / "turn.db", directory / "turn.db.1"
+    with start(path, "-p", target.pid, "0.02") as recorder:
+        harness.until(lambda: rows_of(path) > 3, "readings")
+        for end in ("", "-wal", "-shm"):
+            if os.path.exists(f"{path}{end}"):
+                os.rename(f"{path}{end}", f"{old}{end}")
+        recorder.send_signal(signal.SIGHUP)
+        harness.until(lambda: os.path.exists(path) and rows_of(path) > 3, "a new file")
+        recorder.send_signal(signal.SIGTERM)
+        _, said = recorder.communicate(timeout=harness.PATIENCE_S)
+    tap.equal((recorder.returncode, said), (0, ""), "SIGHUP opens the name anew")
+    first, second = replayed(old), replayed(path)
+    tap.ok(first[-1]["time"] < second[0]["time"], "where the old file ends the new begins")
+    tap.equal(second[0]["host"], os.uname().nodename, "and says where it was made")
+
+
+def check_full(tap, directory, target):
+    """On a full disk nothing is harmed, and it goes on when there is room."""
+    mount = directory / "small"
+    mount.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Skip(f"no tmpfs can be mounted: {done.stderr.strip()}")
+    path, ballast = mount / "full.db", mount / "ballast"
+    try:
+        with start(path, "-p", target.pid, "0.02") as recorder:
+            harness.until(lambda: rows_of(path) > 3, "readings")
+            subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4k"],
+                           stderr=subprocess.DEVNULL, check=False)
+            said = recorder.stderr.readline()
+            tap.ok("nothing is recorded until" in said, "a full disk is told", said)
+            tap.ok(recorder.poll() is None, "and is no end")
+            tap.ok(rows_of(path) > 3, "what was recorded is there")
+            ballast.unlink()
+            said = recorder.stderr.readline()
+            tap.ok("goes on" in said, "it goes on when there is room", said)
+            held = rows_of(path)
+            harness.until(lambda: rows_of(path) > held, "more readings")
+            recorder.send_signal(signal.SIGTERM)
+            recorder.communicate(timeout=harness.PATIENCE_S)
+        tap.equal(len(replayed(path)), rows_of(path), "all of it is read")
+    finally:
+        subprocess.run(["umount", "-l", mount], check=False)
+
+
+def check_follow(tap, directory):
+    path = directory / "follow.db"
+    service = directory / "phoenix"
+    shutil.copy(harness.program("oracle"), service)
+    with start(path, "-n", "phoenix", "--follow", "0.02") as recorder:
+        for life in range(2):
+            with subprocess.Popen([service, "--chunks", "200"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL) as process:
+                harness.until(lambda life=life: count_of(path, "life") > life, "a life")
+                process.kill()
+            harness.until(
+                lambda life=life: count_of(path, "life WHERE end NOTNULL") > life, "its end")
+        recorder.send_signal(signal.SIGTERM)
+        recorder.communicate(timeout=harness.PATIENCE_S)
+    found = ask(path, "SELECT service, end FROM life")
+    tap.equal([name for name, _ in found], ["phoenix"] * 2, "two lives of one service")
+
+
+def check_diff(tap, directory):
+    """Another number of chunks is a change; the same program twice is none."""
+    paths = [directory / f"{name}.db" for name in ("few", "again", "many")]
+    settings = [{}, {}, {"MALLOC_ARENA_MAX": "1"}]
+    for path, chunks, more in zip(paths, (3000, 3000, 9000), settings):
+        env = {**harness.CLEAN_ENV, **more}
+        with Oracle(f"--chunks {chunks} --free-pattern random:50", env=env) as target:
+            harness.fragscope("record", "-p", target.pid, "-o", path, "0.005", 120)
+
+    def compared(one, other):
+        done = harness.fragscope("diff", "--json", one, other)
+        tap.equal((done.returncode, done.stderr), (0, ""), "diff ends well")
+        found = json.loads(done.stdout)
+        return found, {row["figure"]: row for row in found["figures"] if row["of"] == "median"}
+
+    found, rows = compared(paths[0], paths[2])
+    tap.equal(rows["live_bytes"]["outcome"], "changed", "three times as many chunks")
+    tap.ok(rows["live_bytes"]["change_low"] > 0, "are more live bytes", rows["live_bytes"])
+    tap.equal([fact["name"] for fact in found["surroundings"]], ["env:MALLOC_ARENA_MAX"],
+              "the setting that differs is named, and nothing else")
+    found, rows = compared(paths[0], paths[1])
+    tap.equal(rows["live_bytes"]["outcome"], "same", "the same program is no change")
+    tap.equal(found["surroundings"], [], "in the same surroundings")
+    done = harness.fragscope("diff", paths[0], paths[2])
+    tap.ok("env:MALLOC_ARENA_MAX" in done.stdout and "(not set) -> 1" in done.stdout,
+           "as text, too", done.stdout)
+    done = harness.fragscope("diff", f"{paths[0]}@03:00-03:00", paths[2])
+    tap.equal(done.returncode, 69, "an empty span is an error")
+    done = harness.fragscope("diff", f"{paths[0]}@nonsense", paths[2])
+    tap.equal(done.returncode, 64, "what is no span, too")
+
+
+def check_damaged(tap, directory):
+    path = directory / "same.db"
+    cut = directory / "cut.db"
+    data = path.read_bytes()
+    cut.write_bytes(data[: len(data) // 2])
+    done = harness.fragscope("stat", "--replay", cut, "--json")
+    tap.ok(done.returncode in (1, 69), "a file that was cut is an error", done.stderr)
+    tap.ok("damaged" in done.stderr, "that says so", done.stderr)
+
+
+def main():
+    tap = Tap()
+    with harness.scratch() as directory, Oracle("--threads 2 --chunks 2000") as target:
+        for name, check in (
+            ("same", lambda: check_same(tap, directory, target)),
+            ("refused", lambda: check_refused(tap, directory, target)),
+            ("environment", lambda: check_environment(tap, directory)),
+            ("killed", lambda: check_killed(tap, directory, target)),
+            ("rotation", lambda: check_rotation(tap, directory, target)),
+            ("full", lambda: check_full(tap, directory, target)),
+            ("follow", lambda: check_follow(tap, directory)),
+            ("diff", lambda: check_diff(tap, directory)),
+            ("damaged", lambda: check_damaged(tap, directory)),
+        ):
+            with tap.section(name):
+                check()
+    tap.done()
+
+
+main()
