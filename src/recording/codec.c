@@ -283,7 +283,7 @@ static void get_row(struct codec_row *row, const struct codec_numbers *numbers,
 	}
 	for (changes >>= 1; changes && !in->bad; changes--)
 		get_figure(row, numbers, &last, in);
-	in->bad |= row->status > STATUS_PARTIAL;
+	in->bad |= row->status > STATUS_ESTIMATED;
 }
 
 static void row_figures(const struct codec_row *row, const struct codec_numbers *numbers,
