@@ -89,6 +89,8 @@ USAGE = (
     ("stat -p 1 --once 1 1",
      f"fragscope stat: --once takes no INTERVAL and no COUNT{SEE_STAT}"),
     ("stat -p 1 --pause=0", f"fragscope stat: option '--pause': 0 stops nothing{SEE_STAT}"),
+    ("stat -p 1 --budget 0", f"fragscope stat: option '--budget': 0 reads nothing{SEE_STAT}"),
+    ("stat -p 1 --intervals", f"fragscope stat: --intervals needs --csv{SEE_STAT}"),
     ("stat -p 1 --source proc --arenas",
      "fragscope stat: --arenas needs the heap, which --source proc does not read"
      + SEE_STAT),

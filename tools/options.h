@@ -108,6 +108,16 @@ enum { OPERANDS_MAX = 2 };
 			"swapped in: a few pages" when                                 \
 	}
 
+/* WHOM: what the rest of the sentence is about. */
+#define ROW_BUDGET(field, whom)                                                         \
+	{                                                                               \
+		.name = "budget", .kind = OPTION_TIME, .value = "TIME",                 \
+		.offset = FIELD(field),                                                 \
+		.help = "Read a heap within TIME of processor time. " whom              \
+			" is estimated from a random sample, each figure with its 95% " \
+			"interval."                                                     \
+	}
+
 #define ROW_UNUSABLE                                                                 \
 	{                                                                            \
 		.name = "unusable", .kind = OPTION_BYTES, .value = "SIZE",           \

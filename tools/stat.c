@@ -17,9 +17,10 @@ struct request {
 	struct pid_list pids;
 	struct name_list names;
 	bool arenas, bins, csv, json, no_header, once, quick, events, swap_in;
+	bool intervals;
 	bool or_preload; /* neither a source was given nor what only the heap has */
 	const char *output, *replay;
-	int64_t pause_ns;
+	int64_t pause_ns, budget_ns;
 	uint64_t threads;
 	uint64_t unusable_for_bytes;
 	unsigned source, residency;
@@ -52,6 +53,9 @@ static const struct option_spec options[] = {
 	 .help = "Take one reading of each process and end."},
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
+	ROW_BUDGET(budget_ns, "A heap for which that is not enough"),
+	{.name = "intervals", .kind = OPTION_FLAG, .offset = FIELD(intervals),
+	 .help = "Add to CSV a _low and a _high column for each figure that --budget can estimate; JSON has them anyway."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count by eBPF probes how often the heap grew and allocations failed since the row before; see fragscope-trace(1)."},
 	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
@@ -93,7 +97,7 @@ static int check_pairs(const struct command *command, const struct parsed *parse
 		       struct fault *fault)
 {
 	static const char *const of_csv[] = {"json", "bins", NULL};
-	static const char *const of_quick[] = {"bins", NULL};
+	static const char *const of_quick[] = {"bins", "budget", NULL};
 	int error = options_exclude(command, parsed, "csv", of_csv, fault);
 
 	return error ? error : options_exclude(command, parsed, "quick", of_quick, fault);
@@ -110,6 +114,7 @@ static const char *not_served(const struct command *command, const struct parsed
 		{"arenas", true},     {"bins", true},	   {"quick", false},
 		{"events", true},     {"pause", false},	   {"threads", false},
 		{"residency", false}, {"unusable", false}, {"swap-in", false},
+		{"budget", false},
 	};
 
 	for (size_t i = 0; i < sizeof(heap_options) / sizeof(heap_options[0]); i++)
@@ -137,7 +142,7 @@ static int check_replay(const struct command *command, const struct request *req
 {
 	static const char *const live[] = {"once",     "quick",	  "events", "swap-in",
 					   "pause",    "threads", "source", "residency",
-					   "unusable", NULL};
+					   "unusable", "budget",   NULL};
 	int error = options_exclude(command, parsed, "replay", live, fault);
 
 	if (!error && request->replay && parsed->operand_count)
@@ -158,6 +163,10 @@ static int check(const struct command *command, const struct request *request,
 		return error;
 	if (request->bins && !request->json)
 		return usage_fault(fault, command, "--bins needs --json");
+	if (request->intervals && !request->csv)
+		return usage_fault(fault, command, "--intervals needs --csv");
+	if (options_given(command, parsed, "budget") && !request->budget_ns)
+		return usage_fault(fault, command, "option '--budget': 0 reads nothing");
 	if (request->once && parsed->operand_count)
 		return usage_fault(fault, command,
 				   "--once takes no INTERVAL and no COUNT");
@@ -229,6 +238,7 @@ static int print_rows(const struct request *request, int *status, struct fault *
 						.swap_in = request->swap_in,
 						.threads = (unsigned)request->threads,
 						.pause_ns = request->pause_ns,
+						.budget_ns = request->budget_ns,
 						.unusable_for_bytes =
 							request->unusable_for_bytes,
 						.hurry = frontend->stop,
@@ -241,6 +251,7 @@ static int print_rows(const struct request *request, int *status, struct fault *
 							 : VIEW_TEXT,
 				.header = !request->no_header,
 				.arenas = request->arenas,
+				.intervals = request->intervals,
 			},
 		.output = request->output,
 	};

@@ -180,6 +180,53 @@ void caches_find(struct caches *caches, struct heap *heap, struct pages *pages,
 	}
 }
 
+/* Adds what the cache at RAW counts. False: not all of that has a size. */
+static bool count_cache(const struct heap *heap, const uint8_t *raw,
+			struct tcache_totals *totals)
+{
+	const struct layout *layout = heap->instance[0].layout;
+	unsigned count_max = (unsigned)heap->par[0].tcache_count;
+	bool is_whole = true;
+
+	for (unsigned i = 0; i < layout->tcache.bins; i++) {
+		uint64_t count = tcache_filled(layout, count_max, raw, i);
+		uint64_t bytes = tcache_bin_bytes(layout, i);
+
+		if (!bytes_u64(raw + layout->tcache.entries + WORD * i) ||
+		    count > count_max)
+			continue;
+		is_whole &= !count || bytes;
+		totals->chunks += count;
+		totals->bytes += count * bytes;
+	}
+	return is_whole;
+}
+
+bool caches_count(const struct caches *caches, struct heap *heap, struct pages *pages,
+		  struct tcache_totals *totals, struct tcache_totals *by_arena)
+{
+	uint32_t bytes = heap->instance[0].layout->tcache.chunk_bytes - HEADER;
+	bool is_whole = true;
+
+	*totals = (struct tcache_totals){0};
+	memset(by_arena, 0, heap->arena_count * sizeof(*by_arena));
+	for (unsigned i = 0; i < caches->count; i++) {
+		int arena = heap_owner(caches->address[i], heap);
+		struct tcache_totals one = {0};
+		uint8_t raw[STRUCT_MAX];
+
+		if (arena < 0 ||
+		    memory_fetch(heap->memory, pages, caches->address[i], raw, bytes))
+			continue;
+		is_whole &= count_cache(heap, raw, &one);
+		totals->chunks += one.chunks;
+		totals->bytes += one.bytes;
+		by_arena[arena].chunks += one.chunks;
+		by_arena[arena].bytes += one.bytes;
+	}
+	return is_whole;
+}
+
 uint64_t caches_most_chunks(const struct heap *heap)
 {
 	const struct layout *layout = heap->instance[0].layout;

@@ -21,6 +21,12 @@ struct caches {
 void caches_find(struct caches *caches, struct heap *heap, struct pages *pages,
 		 const struct regions *regions, uint64_t wanted, int64_t ns);
 
+/* Adds up what the caches count, without a look at their lists: in all, and as if what a
+ * cache has were of the arena in which it lies. False: some of it is in lists of several
+ * sizes, which have to be followed. */
+bool caches_count(const struct caches *caches, struct heap *heap, struct pages *pages,
+		  struct tcache_totals *totals, struct tcache_totals *by_arena);
+
 /* The most that the cache of a thread can hold, or 0: there is no telling. */
 uint64_t caches_most_bytes(const struct heap *heap);
 uint64_t caches_most_chunks(const struct heap *heap);

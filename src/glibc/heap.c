@@ -424,6 +424,7 @@ static int read_sampled(struct heap *heap, const struct regions *regions,
 			struct sample *sample)
 {
 	struct sampled_rest rest = {0};
+	bool follow;
 	int error;
 
 	pages_narrow(heap->pages);
@@ -437,8 +438,10 @@ static int read_sampled(struct heap *heap, const struct regions *regions,
 	if (!error) {
 		heap_index_stretches(heap);
 		rest.lost_caches = sampler_find_caches(heap->sampler, heap, regions,
-						       heap->options.budget_ns);
-		error = heap_settle_tcaches(heap);
+						       heap->options.budget_ns, &follow);
+		rest.is_cached_by_home = !follow;
+		if (follow)
+			error = heap_settle_tcaches(heap);
 	}
 	pages_widen(heap->pages);
 	if (!error)

@@ -28,10 +28,12 @@ enum {
 	FENCE = 16,
 
 	/* What things cost before it is known, in ns: a node of a list, a cell, a call
-	 * for flags, the flags of 2 MB, a megabyte that is read whole. */
+	 * for flags, a chunk of a tcache, the flags of 2 MB, a megabyte that is read
+	 * whole. */
 	NODE_NS = 1500,
 	CELL_NS = 45000,
 	LOOK_NS = 1500,
+	LISTED_NS = 700,
 	BLOCK_NS = 12000,
 	WALK_MB_NS = 400000,
 };
@@ -986,7 +988,8 @@ int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
 }
 
 uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,
-			     const struct regions *regions, int64_t budget_ns)
+			     const struct regions *regions, int64_t budget_ns,
+			     bool *follow)
 {
 	struct caches *caches = &sampler->caches;
 	uint64_t wanted = 0;
@@ -997,6 +1000,9 @@ uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,
 	memcpy(heap->tcaches.address, caches->address,
 	       caches->count * sizeof(*caches->address));
 	heap->tcaches.count = caches->count;
+	*follow = !caches_count(caches, heap, sampler->pages, &heap->tcache,
+				heap->tcache_by_arena) ||
+		  (int64_t)heap->tcache.chunks * LISTED_NS <= budget_ns / 8;
 	return wanted > caches->count ? wanted - caches->count : 0;
 }
 

@@ -48,9 +48,11 @@ void sampler_note_walk(struct sampler *sampler, const struct heap *heap, int64_t
 int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns);
 
 /* Notes in HEAP's list the threads' caches that are found; how many threads have one that
- * is not. */
+ * is not. What they count is in HEAP's totals then. *FOLLOW: their lists are to be
+ * followed for more. */
 uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,
-			     const struct regions *regions, int64_t budget_ns);
+			     const struct regions *regions, int64_t budget_ns,
+			     bool *follow);
 
 /* What it found of arena I, and all cells that it drew; the group of arena I in it, or
  * ESTIMATE_ALL: the cells cannot be told by arena. */
@@ -58,10 +60,11 @@ const struct sampled_arena *sampler_arena(const struct sampler *sampler, unsigne
 const struct estimate_draw *sampler_draw(const struct sampler *sampler);
 int sampler_group(const struct sampler *sampler, unsigned i);
 
-/* What is to be known beside it: whether mmapped chunks were looked for, and how many
- * threads' caches were not found. */
+/* What is to be known beside it: whether mmapped chunks were looked for, how many
+ * threads' caches were not found, and what of those that were is known. */
 struct sampled_rest {
 	bool has_mapped;
+	bool is_cached_by_home; /* caches are with the arena that each lies in */
 	uint64_t lost_caches;
 };
 

@@ -466,6 +466,9 @@ struct cached {
 	const struct tcache_totals *totals;
 	uint64_t lost, found;
 	uint64_t most_bytes, most_chunks; /* of one; 0 bytes: there is no telling */
+	/* Of an arena: these may be any arena's; TOTALS are of the caches that lie in it.
+	 */
+	uint64_t elsewhere_bytes, elsewhere_chunks;
 };
 
 static double of_lost(const struct cached *cached, uint64_t of_found,
@@ -484,6 +487,12 @@ static void set_cached(struct figures *fig, const struct cached *cached,
 
 	figure_set(fig, FIG_TCACHE_CHUNKS, totals->chunks + (uint64_t)lost_chunks);
 	figure_set(fig, FIG_TCACHE_BYTES, totals->bytes + (uint64_t)lost_bytes);
+	if (cached->elsewhere_bytes) {
+		figure_set_range(fig, FIG_TCACHE_CHUNKS, 0,
+				 (double)cached->elsewhere_chunks);
+		figure_set_range(fig, FIG_TCACHE_BYTES, 0,
+				 (double)cached->elsewhere_bytes);
+	}
 	if (!cached->lost)
 		return;
 	figure_set_range(fig, FIG_TCACHE_CHUNKS, (double)totals->chunks,
@@ -505,20 +514,26 @@ static void widen(struct figures *fig, enum figure f, double less, double more)
 static void set_held(struct figures *fig, const struct estimate_draw *draw, int group,
 		     const struct sure *sure, const struct cached *cached)
 {
-	double lost = of_lost(cached, cached->totals->bytes, cached->most_bytes), less;
+	double lost = of_lost(cached, cached->totals->bytes, cached->most_bytes);
+	double less, more;
 	uint64_t bytes = cached->totals->bytes + (uint64_t)lost;
 	double live;
 
 	if (cached->lost && !cached->most_bytes)
 		return;
 	less = (double)(cached->lost * cached->most_bytes) - lost;
+	more = lost;
+	if (cached->elsewhere_bytes) {
+		less = (double)(cached->elsewhere_bytes - cached->totals->bytes);
+		more = (double)cached->totals->bytes;
+	}
 	set_cached(fig, cached, lost);
 	set_live(fig, draw, group, sure, bytes);
 	set_heap_slack(fig, draw, group, sure, bytes);
-	widen(fig, FIG_LIVE_BYTES, less, lost);
+	widen(fig, FIG_LIVE_BYTES, less, more);
 	live = figure_number(fig, FIG_LIVE_BYTES);
 	if (live > less && figure_has(fig, FIG_SLACK))
-		widen(fig, FIG_SLACK, fig->v[FIG_SLACK].d * lost / live,
+		widen(fig, FIG_SLACK, fig->v[FIG_SLACK].d * more / live,
 		      fig->v[FIG_SLACK].d * less / (live - less));
 }
 
@@ -543,10 +558,15 @@ static void set_row(struct heap *heap, const struct sampler *sampler, int group,
 
 /* Which arena the chunks of a lost cache are of is not known. */
 static void set_arena(struct heap *heap, const struct sampler *sampler, unsigned i,
-		      const struct sure *sure, bool lost, struct sample *sample)
+		      const struct sure *sure, const struct sampled_rest *rest,
+		      struct sample *sample)
 {
 	struct arena_row *row = &sample->arena[i];
-	const struct cached cached = {.totals = &heap->tcache_by_arena[i]};
+	const struct cached cached = {
+		.totals = &heap->tcache_by_arena[i],
+		.elsewhere_bytes = rest->is_cached_by_home ? heap->tcache.bytes : 0,
+		.elsewhere_chunks = rest->is_cached_by_home ? heap->tcache.chunks : 0,
+	};
 	int group = sampler_group(sampler, i);
 
 	row->index = i;
@@ -555,7 +575,8 @@ static void set_arena(struct heap *heap, const struct sampler *sampler, unsigned
 		sure->lacks || sure->swapped_bytes ? STATUS_PARTIAL : STATUS_ESTIMATED;
 	if (group != ESTIMATE_ALL)
 		set_row(heap, sampler, group, sure,
-			heap->options.arenas && !lost ? &cached : NULL, &row->fig);
+			heap->options.arenas && !rest->lost_caches ? &cached : NULL,
+			&row->fig);
 	else
 		set_sure(&row->fig, sure);
 }
@@ -579,7 +600,7 @@ void sampled_figures(struct heap *heap, const struct sampler *sampler,
 
 		if (heap->arena[i].used)
 			arena_sure(heap, sampler, i, &one);
-		set_arena(heap, sampler, i, &one, rest->lost_caches != 0, sample);
+		set_arena(heap, sampler, i, &one, rest, sample);
 		add_sure(&sum, &one);
 	}
 	heap_set_par(heap, &sample->fig, &mmaps, &mmapped_bytes);

@@ -26,7 +26,7 @@ struct lists {
 	unsigned reads; /* to look again */
 };
 
-static unsigned filled(const struct layout *layout, unsigned count_max,
+unsigned tcache_filled(const struct layout *layout, unsigned count_max,
 		       const uint8_t *raw, unsigned bin)
 {
 	const struct tcache_layout *tcache = &layout->tcache;
@@ -43,7 +43,7 @@ static uint64_t head(const struct layout *layout, const uint8_t *raw, unsigned b
 }
 
 /* malloc.c, tidx2csize: bin 0 holds the smallest chunk. 0 for a bin of mixed sizes. */
-static uint64_t bin_bytes(const struct layout *layout, unsigned bin)
+uint64_t tcache_bin_bytes(const struct layout *layout, unsigned bin)
 {
 	return bin < layout->tcache.small_bins ? GLIBC_MIN_CHUNK + 16 * bin : 0;
 }
@@ -55,7 +55,7 @@ unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
 
 	for (unsigned i = 0; i < layout->tcache.bins; i++) {
 		uint64_t first = head(layout, raw, i);
-		unsigned count = filled(layout, count_max, raw, i);
+		unsigned count = tcache_filled(layout, count_max, raw, i);
 
 		if (count > count_max || first & (GLIBC_ALIGN - 1) || first >> 47)
 			return TCACHE_NONE;
@@ -67,7 +67,7 @@ unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
 
 uint64_t tcache_small_max(const struct layout *layout)
 {
-	return bin_bytes(layout, layout->tcache.small_bins - 1U);
+	return tcache_bin_bytes(layout, layout->tcache.small_bins - 1U);
 }
 
 uint64_t tcache_counted_bytes(const struct layout *layout, unsigned count_max,
@@ -77,7 +77,8 @@ uint64_t tcache_counted_bytes(const struct layout *layout, unsigned count_max,
 
 	for (unsigned i = 0; i < layout->tcache.small_bins; i++)
 		if (head(layout, raw, i))
-			bytes += filled(layout, count_max, raw, i) * bin_bytes(layout, i);
+			bytes += tcache_filled(layout, count_max, raw, i) *
+				 tcache_bin_bytes(layout, i);
 	return bytes;
 }
 
@@ -124,10 +125,10 @@ static bool supply(struct chain *chain, void *context)
 		    !next_structure(lists))
 			return false;
 		bin = lists->bin++;
-		count = filled(lists->search.layout, lists->search.par->tcache_count,
-			       lists->raw, bin);
+		count = tcache_filled(lists->search.layout,
+				      lists->search.par->tcache_count, lists->raw, bin);
 		first = head(lists->search.layout, lists->raw, bin);
-		class_bytes = bin_bytes(lists->search.layout, bin);
+		class_bytes = tcache_bin_bytes(lists->search.layout, bin);
 		if (!count || count > lists->search.par->tcache_count || first <= 16)
 			continue;
 		lists->totals->chunks += count;
@@ -173,14 +174,14 @@ static bool is_noted(const struct lists *lists, const struct chain *chain)
 {
 	return lists->search.links && !chain->attempts &&
 	       chain->visited + chain->left <= CHAIN_PATH &&
-	       bin_bytes(lists->search.layout, chain->bin);
+	       tcache_bin_bytes(lists->search.layout, chain->bin);
 }
 
 static bool visit(struct chain *chain, uint64_t size_field, void *context)
 {
 	struct lists *lists = context;
 	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
-	uint64_t class_bytes = bin_bytes(lists->search.layout, chain->bin);
+	uint64_t class_bytes = tcache_bin_bytes(lists->search.layout, chain->bin);
 
 	if (bytes < GLIBC_MIN_CHUNK || bytes >> 40 ||
 	    (class_bytes && bytes != class_bytes))
@@ -246,15 +247,16 @@ static bool fetch_now(struct lists *lists, uint64_t at, void *to, uint32_t bytes
 static struct list_look look_at_list(struct lists *lists, const struct chain *chain)
 {
 	uint32_t bytes = lists->search.layout->tcache.chunk_bytes - 16;
-	uint64_t class_bytes = bin_bytes(lists->search.layout, chain->bin), at, node[3];
+	uint64_t class_bytes = tcache_bin_bytes(lists->search.layout, chain->bin), at,
+		 node[3];
 	struct list_look look = {0};
 	uint8_t raw[TCACHE_MAX_STRUCT];
 	unsigned count, met = 0;
 
 	if (!fetch_now(lists, chain->home, raw, bytes))
 		return look;
-	count = filled(lists->search.layout, lists->search.par->tcache_count, raw,
-		       chain->bin);
+	count = tcache_filled(lists->search.layout, lists->search.par->tcache_count, raw,
+			      chain->bin);
 	at = head(lists->search.layout, raw, chain->bin);
 	look.mark = mark_of(count, at);
 	for (; at && met <= count + 1 && lists->reads < LOOK_READS;
@@ -297,7 +299,7 @@ static bool end_noted(struct lists *lists, struct chain *chain)
 	if (!chain->broken && !chain->left) {
 		for (unsigned i = 0; i < chain->visited; i++)
 			count_chunk(lists, chain, chain->path[i],
-				    bin_bytes(lists->search.layout, chain->bin));
+				    tcache_bin_bytes(lists->search.layout, chain->bin));
 		return false;
 	}
 	chain->at = chain->visited ? chain->path[0] : chain->at;
@@ -312,7 +314,7 @@ static bool end_noted(struct lists *lists, struct chain *chain)
 static bool ended(struct chain *chain, void *context)
 {
 	struct lists *lists = context;
-	uint64_t class_bytes = bin_bytes(lists->search.layout, chain->bin);
+	uint64_t class_bytes = tcache_bin_bytes(lists->search.layout, chain->bin);
 	uint64_t hidden, doubt = 0;
 
 	if (is_noted(lists, chain))

@@ -28,6 +28,12 @@ enum {
 unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
 			  const uint8_t *raw);
 
+/* How many chunks list BIN of the tcache at RAW counts, and the size of each of them; 0:
+ * of several sizes. */
+unsigned tcache_filled(const struct layout *layout, unsigned count_max,
+		       const uint8_t *raw, unsigned bin);
+uint64_t tcache_bin_bytes(const struct layout *layout, unsigned bin);
+
 /* The largest chunk of a list whose chunks are all of one size. */
 uint64_t tcache_small_max(const struct layout *layout);
 

@@ -155,13 +155,17 @@ void figure_set_range(struct figures *fig, enum figure f, double low, double hig
 	fig->estimated |= UINT32_C(1) << place;
 }
 
+bool figure_is_estimated(const struct figures *fig, enum figure f)
+{
+	return range_place[f] && fig->estimated >> (range_place[f] - 1U) & 1;
+}
+
 bool figure_range(const struct figures *fig, enum figure f, double *low, double *high)
 {
 	unsigned place = range_place[f] - 1U;
-	bool is_estimated = range_place[f] && fig->estimated >> place & 1;
 
 	*low = *high = figure_number(fig, f);
-	if (!is_estimated)
+	if (!figure_is_estimated(fig, f))
 		return false;
 	*low -= (double)fig->reach[place].below;
 	*high += (double)fig->reach[place].above;

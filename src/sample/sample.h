@@ -242,6 +242,7 @@ void figure_set_range(struct figures *fig, enum figure f, double low, double hig
  * value itself unless it was estimated. Whether it was. */
 double figure_number(const struct figures *fig, enum figure f);
 bool figure_range(const struct figures *fig, enum figure f, double *low, double *high);
+bool figure_is_estimated(const struct figures *fig, enum figure f);
 
 /* Sets the figures that have a formula from those that FIG has. */
 void figures_derive(struct figures *fig);

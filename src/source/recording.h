@@ -31,7 +31,9 @@ enum field {
 	FIELD_HOST,
 	FIELD_STARTED,
 	FIELD_FIGURES,
-	FIELD_COUNT = FIELD_FIGURES + FIG_COUNT,
+	FIELD_LOWS = FIELD_FIGURES + FIG_COUNT, /* of intervals */
+	FIELD_HIGHS = FIELD_LOWS + FIG_COUNT,
+	FIELD_COUNT = FIELD_HIGHS + FIG_COUNT,
 	FIELD_UNKNOWN = FIELD_COUNT,
 };
 
@@ -79,6 +81,10 @@ __attribute__((format(printf, 2, 3))) int place_fault(const struct place *place,
 /* The field called NAME, or FIELD_UNKNOWN. HINT is where it is looked for first. */
 unsigned field_find(const char *name, unsigned hint);
 const char *field_name(unsigned field);
+
+/* The field of the low or HIGH end of the interval of the figure that is called NAME for
+ * LENGTH bytes, or FIELD_UNKNOWN. */
+unsigned field_of_range(const char *name, size_t length, bool high);
 
 /* Whether JSON writes FIELD as a string, not as a number. */
 bool field_is_string(unsigned field);

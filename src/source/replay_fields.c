@@ -92,8 +92,9 @@ int place_fault(const struct place *place, const char *format, ...)
 
 const char *field_name(unsigned field)
 {
-	return field < FIELD_FIGURES ? fields[field].name
-				     : figure_info[field - FIELD_FIGURES].name;
+	if (field < FIELD_FIGURES)
+		return fields[field].name;
+	return figure_info[(field - FIELD_FIGURES) % FIG_COUNT].name;
 }
 
 bool field_is_string(unsigned field)
@@ -101,14 +102,38 @@ bool field_is_string(unsigned field)
 	return field < FIELD_FIGURES && fields[field].is_string;
 }
 
+unsigned field_of_range(const char *name, size_t length, bool high)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (figure_can_be_estimated(f) && strlen(figure_info[f].name) == length &&
+		    !strncmp(figure_info[f].name, name, length))
+			return (high ? FIELD_HIGHS : FIELD_LOWS) + f;
+	return FIELD_UNKNOWN;
+}
+
+/* Whether NAME ends with SUFFIX; then *LENGTH is that of what is before it. */
+static bool ends_with(const char *name, const char *suffix, size_t *length)
+{
+	size_t all = strlen(name), part = strlen(suffix);
+
+	*length = all > part ? all - part : 0;
+	return *length && !strcmp(name + *length, suffix);
+}
+
 /* Rows have their fields in the catalogue's order, so the hint mostly holds. */
 unsigned field_find(const char *name, unsigned hint)
 {
-	if (hint < FIELD_COUNT && !strcmp(field_name(hint), name))
+	size_t length;
+
+	if (hint < FIELD_LOWS && !strcmp(field_name(hint), name))
 		return hint;
-	for (unsigned field = 0; field < FIELD_COUNT; field++)
+	for (unsigned field = 0; field < FIELD_LOWS; field++)
 		if (!strcmp(field_name(field), name))
 			return field;
+	if (ends_with(name, "_low", &length))
+		return field_of_range(name, length, false);
+	if (ends_with(name, "_high", &length))
+		return field_of_range(name, length, true);
 	return FIELD_UNKNOWN;
 }
 
@@ -290,7 +315,7 @@ static bool parse_source(const char *value, enum sample_source *source)
 static bool parse_status(const char *value, enum sample_status *status)
 {
 	static const enum sample_status all[] = {STATUS_COMPLETE, STATUS_TORN,
-						 STATUS_PARTIAL};
+						 STATUS_PARTIAL, STATUS_ESTIMATED};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		*status = all[i];
@@ -314,6 +339,28 @@ static bool parse_figure(const char *value, enum figure f, struct figures *fig)
 	if (!parse_int(value, UINT64_MAX, &number))
 		return false;
 	figure_set(fig, f, number);
+	return true;
+}
+
+/* One end of the interval of a figure that is there already. */
+static bool parse_bound(const char *value, unsigned field, struct figures *fig)
+{
+	enum figure f = (enum figure)((field - FIELD_FIGURES) % FIG_COUNT);
+	double low, high, bound;
+	uint64_t number = 0;
+	bool good = figure_info[f].unit == UNIT_RATIO
+			    ? parse_ratio(value, &bound)
+			    : parse_int(value, UINT64_MAX, &number);
+
+	if (!good || !figure_has(fig, f))
+		return false;
+	if (figure_info[f].unit != UNIT_RATIO)
+		bound = (double)number;
+	figure_range(fig, f, &low, &high);
+	if (field < FIELD_HIGHS)
+		figure_set_range(fig, f, bound, high);
+	else
+		figure_set_range(fig, f, low, bound);
 	return true;
 }
 
@@ -373,6 +420,9 @@ int field_set(struct recorded *row, unsigned field, const char *value,
 		again = row->seen >> field & 1;
 		good = parse_identity(row, (enum field)field, value);
 		row->seen |= 1U << field;
+	} else if (field >= FIELD_LOWS) {
+		again = false;
+		good = parse_bound(value, field, &row->fig);
 	} else {
 		enum figure f = (enum figure)(field - FIELD_FIGURES);
 

@@ -252,6 +252,45 @@ static int read_classes(struct reading *reading)
 	return 0;
 }
 
+/* ---- intervals ---- */
+
+/* [LOW, HIGH] of the figure called NAME. */
+static int read_range(struct reading *reading, const char *name)
+{
+	unsigned ends = 0;
+	bool inside = false;
+	int error = 0;
+
+	while (!error && json_scan_next(&reading->scan, '[', &inside)) {
+		unsigned field = field_of_range(name, strlen(name), ends > 0);
+		char value[VALUE];
+
+		json_scan_number(&reading->scan, value, sizeof(value));
+		if (reading->scan.failed)
+			break;
+		if (field == FIELD_UNKNOWN || ends++ > 1)
+			passed_over_add(reading->passed, name);
+		else
+			error = field_set(reading->row, field, value, reading->place);
+	}
+	return error;
+}
+
+static int read_estimate(struct reading *reading)
+{
+	char name[RECORDING_NAME];
+	bool inside = false;
+	int error = 0;
+
+	while (!error && json_scan_next(&reading->scan, '{', &inside)) {
+		json_scan_key(&reading->scan, name, sizeof(name));
+		if (reading->scan.failed)
+			break;
+		error = read_range(reading, name);
+	}
+	return error;
+}
+
 /* ---- rows ---- */
 
 /* Whether a figure is called "OBJECT.something". */
@@ -289,6 +328,8 @@ static int read_member(struct reading *reading, const char *key)
 		return read_bins(reading);
 	if (!strcmp(key, "classes"))
 		return read_classes(reading);
+	if (!strcmp(key, "estimate"))
+		return read_estimate(reading);
 	if (json_scan_peek(&reading->scan) == '{' && is_object_of_figures(key))
 		return read_object(reading, key);
 	return read_field(reading, key);

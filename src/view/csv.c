@@ -37,6 +37,15 @@ static void csv_header(struct view *view)
 		text_string(text, figure_info[f].name);
 	}
 	text_string(text, ",host,started");
+	for (unsigned f = 0; view->options.intervals && f < FIG_COUNT; f++) {
+		if (!figure_can_be_estimated(f))
+			continue;
+		text_char(text, ',');
+		text_string(text, figure_info[f].name);
+		text_string(text, "_low,");
+		text_string(text, figure_info[f].name);
+		text_string(text, "_high");
+	}
 	text_char(text, '\n');
 }
 
@@ -73,6 +82,24 @@ static void origin(struct text *text, const struct row *row)
 		clock_rfc3339(text, of->started_ns);
 }
 
+static void intervals(struct text *text, const struct row *row)
+{
+	double low, high;
+
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		bool has = figure_can_be_estimated(f) && row_range(row, f, &low, &high);
+
+		if (!figure_can_be_estimated(f))
+			continue;
+		text_char(text, ',');
+		if (has)
+			row_bound(text, f, low);
+		text_char(text, ',');
+		if (has)
+			row_bound(text, f, high);
+	}
+}
+
 static void csv_row(struct view *view, const struct row *row)
 {
 	struct text *text = &view->text;
@@ -90,6 +117,8 @@ static void csv_row(struct view *view, const struct row *row)
 			row_number(text, row, f);
 	}
 	origin(text, row);
+	if (view->options.intervals)
+		intervals(text, row);
 	text_char(text, '\n');
 }
 

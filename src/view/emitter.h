@@ -46,4 +46,9 @@ bool row_has(const struct row *row, enum figure f);
 /* Figure F of ROW for machines: unscaled, ratios with four decimals. */
 void row_number(struct text *text, const struct row *row, enum figure f);
 
+/* The ends of its interval, if ROW has figure F and it is an estimate: in the same form,
+ * whole numbers rounded outwards. */
+bool row_range(const struct row *row, enum figure f, double *low, double *high);
+void row_bound(struct text *text, enum figure f, double bound);
+
 #endif

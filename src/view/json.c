@@ -58,6 +58,27 @@ static void figures(struct text *text, const struct row *row)
 		text_char(text, '}');
 }
 
+/* The ends of the intervals of what is estimated. */
+static void estimate(struct text *text, const struct row *row)
+{
+	double low, high;
+
+	if (!row->fig->estimated)
+		return;
+	text_string(text, ",\"estimate\":{");
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		if (!row_range(row, f, &low, &high))
+			continue;
+		json_key(text, figure_info[f].name, strlen(figure_info[f].name));
+		text_char(text, '[');
+		row_bound(text, f, low);
+		text_char(text, ',');
+		row_bound(text, f, high);
+		text_char(text, ']');
+	}
+	text_char(text, '}');
+}
+
 static void bin_members(struct text *text, const struct bin_total *bin)
 {
 	json_member_u64(text, "from", bin->from_bytes);
@@ -122,6 +143,7 @@ static void json_row(struct view *view, const struct row *row)
 	text_char(text, '{');
 	identity(text, row);
 	figures(text, row);
+	estimate(text, row);
 	if (!row->arena)
 		json_origin(text, &row->sample->origin);
 	if (row->arena && row->arena->bins)

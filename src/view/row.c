@@ -17,3 +17,23 @@ void row_number(struct text *text, const struct row *row, enum figure f)
 	else
 		text_u64(text, row->fig->v[f].u);
 }
+
+bool row_range(const struct row *row, enum figure f, double *low, double *high)
+{
+	if (!row_has(row, f) || !figure_range(row->fig, f, low, high))
+		return false;
+	if (figure_info[f].unit != UNIT_RATIO) {
+		*low = floor(*low);
+		*high = ceil(*high);
+	}
+	*low = *low > 0 ? *low : 0;
+	return true;
+}
+
+void row_bound(struct text *text, enum figure f, double bound)
+{
+	if (figure_info[f].unit == UNIT_RATIO)
+		text_fixed(text, bound, 4);
+	else
+		text_u64(text, (uint64_t)bound);
+}

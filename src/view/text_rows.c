@@ -104,6 +104,8 @@ void view_figure(struct text *text, const struct figures *fig, enum figure f)
 		text_char(text, '-');
 		return;
 	}
+	if (figure_is_estimated(fig, f))
+		text_char(text, '~');
 	switch (figure_info[f].unit) {
 	case UNIT_BYTES:
 		units_bytes(text, v->u);
@@ -125,7 +127,7 @@ static void value(struct text *text, const struct row *row, enum figure f)
 	size_t from = text->length;
 
 	view_figure(text, row->fig, f);
-	text_align_right(text, from, figure_width(f));
+	text_align_right(text, from, figure_width(f) + 1);
 }
 
 static void status(struct text *text, const struct row *row)
@@ -134,6 +136,7 @@ static void status(struct text *text, const struct row *row)
 		[STATUS_COMPLETE] = "ok",
 		[STATUS_TORN] = "torn",
 		[STATUS_PARTIAL] = "partial",
+		[STATUS_ESTIMATED] = "estimated",
 	};
 
 	text_string(text, words[row->status]);
@@ -170,7 +173,6 @@ static void text_row(struct view *view, const struct row *row)
 	for (unsigned f = 0; f < FIG_COUNT; f++) {
 		if (!view->chosen[f])
 			continue;
-		text_char(text, ' ');
 		value(text, row, f);
 	}
 	text_char(text, ' ');

@@ -19,6 +19,7 @@ struct view_options {
 	enum view_format format;
 	bool header;	  /* print headings, and in text the notes */
 	bool arenas;	  /* a row an arena after the row of the process */
+	bool intervals;	  /* CSV: columns for the ends of estimates' intervals */
 	bool several;	  /* text: more than one target, so rows name theirs */
 	unsigned columns; /* text: the width to fill */
 	unsigned lines;	  /* text: a screen's height, to repeat the headings; 0: once */

@@ -19,7 +19,7 @@ FORMS = {
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "string": r".*",
     "source": r"heap|proc|preload",
-    "status": r"complete|torn|partial",
+    "status": r"complete|torn|partial|estimated",
     "address": r"0x[0-9a-f]+",
     "count": r"0|[1-9]\d*",
     "ratio": r"-?\d+\.\d{4}",
