@@ -1,5 +1,6 @@
 #include "glibc/known.h"
 
+#include "base/clock.h"
 #include "base/sort.h"
 #include "base/take.h"
 
@@ -11,9 +12,10 @@ enum {
 	NODE = 32,     /* prev_size, size and two links */
 	WINDOW = 4096, /* neighbours on a list often are neighbours in memory */
 	TRIES = 4,
-	SHARE_OF_LIST = 8, /* a bin gets one in so many of the reads */
-	INDEX_BITS = 20,   /* beside an address, which is below 2^47 */
-	FAST_SIZE = 32,	   /* of the first fastbin */
+	SHARE_OF_BIN = 4, /* of the time that is left */
+	CLOCK_EVERY = 16,
+	INDEX_BITS = 20, /* beside an address, which is below 2^47 */
+	FAST_SIZE = 32,	 /* of the first fastbin */
 };
 
 enum outcome {
@@ -30,7 +32,9 @@ struct follower {
 	struct pages *pages;
 	struct arena *arena;
 	unsigned number;
-	uint32_t left; /* nodes that may still be read */
+	uint32_t least; /* nodes that are read, whatever the time */
+	uint32_t read;
+	int64_t end_ns; /* of the list that is followed */
 	int error;
 	uint64_t window; /* 0: nothing is in DATA */
 	uint8_t data[WINDOW];
@@ -65,13 +69,19 @@ static bool fetch(struct follower *follower, uint64_t at, void *to, uint32_t byt
 	return error == 0;
 }
 
+static bool is_late(const struct follower *follower)
+{
+	return follower->read > follower->least && follower->read % CLOCK_EVERY == 0 &&
+	       clock_thread_ns() > follower->end_ns;
+}
+
 static bool read_node(struct follower *follower, uint64_t at, uint64_t node[4])
 {
 	uint64_t page = at & -(uint64_t)WINDOW;
 
-	if (!follower->left || at & (GLIBC_ALIGN - 1) || !at || at >> 47)
+	if (at & (GLIBC_ALIGN - 1) || !at || at >> 47)
 		return false;
-	follower->left--;
+	follower->read++;
 	if (at - page + NODE > WINDOW)
 		return fetch(follower, at, node, NODE);
 	if (follower->window != page) {
@@ -113,7 +123,7 @@ static void keep(struct follower *follower, uint64_t at, uint64_t bytes)
 
 /* Follows bins[BIN] once. The next node leads back to the one before, or the list was
  * changed. */
-static enum outcome follow_bin(struct follower *follower, unsigned bin, uint32_t most)
+static enum outcome follow_bin(struct follower *follower, unsigned bin)
 {
 	const struct known *known = follower->known;
 	uint64_t self = arena_bin_self(follower->arena, bin), before = self;
@@ -121,7 +131,7 @@ static enum outcome follow_bin(struct follower *follower, unsigned bin, uint32_t
 
 	follower->window = 0;
 	for (uint32_t visited = 0; at != self; visited++) {
-		if (visited == most || !follower->left || known->count == known->capacity)
+		if (is_late(follower) || known->count == known->capacity)
 			return TOO_LONG;
 		if (!read_node(follower, at, node) || node[3] != before ||
 		    !belongs(follower, node, bin))
@@ -139,19 +149,20 @@ static enum outcome follow_bin(struct follower *follower, unsigned bin, uint32_t
 	return WHOLE;
 }
 
-static enum outcome read_bin(struct follower *follower, unsigned bin, uint32_t most)
+static enum outcome read_bin(struct follower *follower, unsigned bin, int64_t ns)
 {
 	const struct known_arena before = *follower->result;
 	uint32_t count = follower->known->count;
 	enum outcome outcome = CHANGED;
 
+	follower->end_ns = clock_thread_ns() + ns;
 	for (unsigned i = 0; i < TRIES && outcome == CHANGED && !follower->error; i++) {
 		if (i &&
 		    arena_refresh(follower->memory, follower->pages, follower->arena))
 			break;
 		*follower->result = before;
 		follower->known->count = count;
-		outcome = follow_bin(follower, bin, most);
+		outcome = follow_bin(follower, bin);
 	}
 	/* The first of a list that is too long are known all the same. */
 	if (outcome == CHANGED) {
@@ -164,10 +175,11 @@ static enum outcome read_bin(struct follower *follower, unsigned bin, uint32_t m
 
 /* The unsorted list, then the bins from the largest down. A head that was read is its
  * bin's largest. */
-static void read_bins(struct follower *follower, uint32_t most)
+static void read_bins(struct follower *follower, int64_t ns)
 {
 	struct known_arena *result = follower->result;
-	enum outcome outcome = read_bin(follower, 0, most / 2), of_bin;
+	int64_t end_ns = clock_thread_ns() + ns;
+	enum outcome outcome = read_bin(follower, 0, ns / 2), of_bin;
 	bool has_head = false;
 
 	result->has_largest = result->has_unsorted = outcome == WHOLE;
@@ -177,7 +189,8 @@ static void read_bins(struct follower *follower, uint32_t most)
 		if (arena_bin_forward(follower->arena, bin) ==
 		    arena_bin_self(follower->arena, bin))
 			continue;
-		of_bin = read_bin(follower, bin, most / SHARE_OF_LIST);
+		of_bin = read_bin(follower, bin,
+				  (end_ns - clock_thread_ns()) / SHARE_OF_BIN);
 		has_head |= of_bin != CHANGED;
 		if (of_bin == WHOLE)
 			continue;
@@ -189,7 +202,7 @@ static void read_bins(struct follower *follower, uint32_t most)
 
 /* ---- fastbins ---- */
 
-static enum outcome follow_fast(struct follower *follower, unsigned i, uint32_t most)
+static enum outcome follow_fast(struct follower *follower, unsigned i)
 {
 	uint64_t bytes = FAST_SIZE + GLIBC_ALIGN * (uint64_t)i, node[4];
 	uint64_t at = arena_fastbin(follower->arena, i);
@@ -199,7 +212,7 @@ static enum outcome follow_fast(struct follower *follower, unsigned i, uint32_t 
 	for (; at; visited++) {
 		uint64_t place = at + 16;
 
-		if (visited == most || !follower->left)
+		if (is_late(follower))
 			return TOO_LONG;
 		if (!read_node(follower, at, node) ||
 		    (node[1] & ~(uint64_t)CHUNK_FLAGS) != bytes)
@@ -211,9 +224,10 @@ static enum outcome follow_fast(struct follower *follower, unsigned i, uint32_t 
 	return WHOLE;
 }
 
-static void read_fastbins(struct follower *follower, uint32_t most)
+static void read_fastbins(struct follower *follower, int64_t ns)
 {
 	struct known_arena *result = follower->result;
+	int64_t end_ns = clock_thread_ns() + ns;
 
 	if (!follower->arena->layout->arena.fastbins)
 		return;
@@ -221,12 +235,14 @@ static void read_fastbins(struct follower *follower, uint32_t most)
 		uint64_t bytes = FAST_SIZE + GLIBC_ALIGN * (uint64_t)i;
 		enum outcome outcome = CHANGED;
 
+		follower->end_ns =
+			clock_thread_ns() + (end_ns - clock_thread_ns()) / SHARE_OF_BIN;
 		for (unsigned n = 0; n < TRIES && outcome == CHANGED && !follower->error;
 		     n++) {
 			if (n && arena_refresh(follower->memory, follower->pages,
 					       follower->arena))
 				break;
-			outcome = follow_fast(follower, i, most / SHARE_OF_LIST);
+			outcome = follow_fast(follower, i);
 		}
 		/* The last chunk leads nowhere, which no cell can tell from a chunk in
 		 * use. */
@@ -240,7 +256,8 @@ static void read_fastbins(struct follower *follower, uint32_t most)
 }
 
 int known_read(struct known *known, struct known_arena *result, struct memory *memory,
-	       struct pages *pages, struct arena *arena, unsigned number, uint32_t most)
+	       struct pages *pages, struct arena *arena, unsigned number, uint32_t least,
+	       int64_t ns)
 {
 	struct follower follower = {
 		.known = known,
@@ -249,13 +266,13 @@ int known_read(struct known *known, struct known_arena *result, struct memory *m
 		.pages = pages,
 		.arena = arena,
 		.number = number,
-		.left = most,
+		.least = least,
 	};
 
 	*result = (struct known_arena){0};
-	read_bins(&follower, most);
-	follower.left = most;
-	read_fastbins(&follower, most);
+	read_bins(&follower, 2 * ns / 3);
+	follower.least += follower.read;
+	read_fastbins(&follower, ns / 3);
 	return follower.error;
 }
 

@@ -42,11 +42,12 @@ struct known {
 int known_new(struct known *known, uint32_t capacity);
 void known_free(struct known *known);
 
-/* Follows the lists of ARENA, which is number NUMBER, and keeps the chunks; MOST nodes
- * are read at most. A list that changes while it is followed is followed again. 0, or
- * -errno when the target is gone. */
+/* Follows the lists of ARENA, which is number NUMBER, and keeps the chunks: for NS of
+ * processor time at most, but LEAST nodes in any case. A list that changes while it is
+ * followed is followed again. 0, or -errno when the target is gone. */
 int known_read(struct known *known, struct known_arena *result, struct memory *memory,
-	       struct pages *pages, struct arena *arena, unsigned number, uint32_t most);
+	       struct pages *pages, struct arena *arena, unsigned number, uint32_t least,
+	       int64_t ns);
 
 /* Sorts the chunks by address. */
 void known_sort(struct known *known);

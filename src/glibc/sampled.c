@@ -15,6 +15,8 @@ enum {
 	KNOWN_CHUNKS = 1 << 15,
 	CELLS = 1 << 13,  /* drawn, at most */
 	CELLS_LEAST = 64, /* whatever the budget */
+	NODES_LEAST = 256,	 /* of lists */
+	SHARE_OF_LISTS = 5,	 /* of the budget, a part */
 	DRAWN_OF_STRATUM = 2,
 	CELLS_OF_GROUP = 8,	  /* fewer, and arenas are not told apart */
 	CENSUS = 6,		  /* an arena of so few cells is read whole */
@@ -27,10 +29,8 @@ enum {
 	FAST = 4096, /* chunks that may be in a fastbin, before they are looked at */
 	FENCE = 16,
 
-	/* What things cost before it is known, in ns: a node of a list, a cell, a call
-	 * for flags, a chunk of a tcache, the flags of 2 MB, a megabyte that is read
-	 * whole. */
-	NODE_NS = 1500,
+	/* What things cost before it is known, in ns: a cell, a call for flags, a chunk of
+	 * a tcache, the flags of 2 MB, a megabyte that is read whole. */
 	CELL_NS = 45000,
 	LOOK_NS = 1500,
 	LISTED_NS = 700,
@@ -379,22 +379,22 @@ static void sum_unusable(struct sampler *sampler)
 static int read_lists(struct sampler *sampler, int64_t budget_ns)
 {
 	struct heap *heap = sampler->heap;
-	uint64_t most = (uint64_t)budget_ns / 4 / NODE_NS;
-	uint32_t of_arena;
+	int64_t end_ns = clock_thread_ns() + budget_ns / SHARE_OF_LISTS;
+	uint32_t least = NODES_LEAST / (heap->arena_count + 1) + 8;
 
+	if (least < heap->options.cells_least)
+		least = heap->options.cells_least;
 	sampler->known.count = 0;
-	most = most < KNOWN_CHUNKS ? most : KNOWN_CHUNKS;
-	most = most < heap->options.cells_least ? heap->options.cells_least : most;
-	of_arena = (uint32_t)(most / (heap->arena_count ? heap->arena_count : 1)) + 64;
 	for (unsigned i = 0; i < heap->arena_count; i++) {
 		int error;
 
 		sampler->arena[i] = (struct sampled_arena){0};
 		if (!heap->arena[i].used)
 			continue;
-		error = known_read(&sampler->known, &sampler->arena[i].known,
-				   sampler->memory, sampler->pages, &heap->arena[i], i,
-				   of_arena);
+		error = known_read(
+			&sampler->known, &sampler->arena[i].known, sampler->memory,
+			sampler->pages, &heap->arena[i], i, least,
+			(end_ns - clock_thread_ns()) / (heap->arena_count - i));
 		if (error)
 			return error;
 		set_window_arena(sampler, i);
