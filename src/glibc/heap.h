@@ -27,6 +27,7 @@ struct heap_options {
 	 * is estimated from a random sample. 0: it is always read whole. */
 	int64_t budget_ns;
 	unsigned cells_least; /* that are drawn, whatever that costs; for tests */
+	uint64_t seed;	      /* of the draws; 0: another each time */
 };
 
 struct heap;

@@ -13,10 +13,10 @@
 enum {
 	PAGE_BLOCKS = 1024,
 	KNOWN_CHUNKS = 1 << 15,
-	CELLS = 1 << 13,  /* drawn, at most */
-	CELLS_LEAST = 64, /* whatever the budget */
-	NODES_LEAST = 256,	 /* of lists */
-	SHARE_OF_LISTS = 5,	 /* of the budget, a part */
+	CELLS = 1 << 13,    /* drawn, at most */
+	CELLS_LEAST = 64,   /* whatever the budget */
+	NODES_LEAST = 256,  /* of lists */
+	SHARE_OF_LISTS = 5, /* of the budget, a part */
 	DRAWN_OF_STRATUM = 2,
 	CELLS_OF_GROUP = 8,	  /* fewer, and arenas are not told apart */
 	CENSUS = 6,		  /* an arena of so few cells is read whole */
@@ -29,8 +29,8 @@ enum {
 	FAST = 4096, /* chunks that may be in a fastbin, before they are looked at */
 	FENCE = 16,
 
-	/* What things cost before it is known, in ns: a cell, a call for flags, a chunk of
-	 * a tcache, the flags of 2 MB, a megabyte that is read whole. */
+	/* What things cost before it is known, in ns: a cell, a call for flags, a chunk
+	 * of a tcache, the flags of 2 MB, a megabyte that is read whole. */
 	CELL_NS = 45000,
 	LOOK_NS = 1500,
 	LISTED_NS = 700,
@@ -160,7 +160,8 @@ int sampler_new(struct sampler **sampler, struct heap *heap)
 	new->pages = pages_new(heap->memory, PAGE_BLOCKS);
 	new->cell_ns = CELL_NS;
 	new->walk_mb_ns = WALK_MB_NS;
-	new->random = (uint64_t)clock_monotonic_ns();
+	new->random =
+		heap->options.seed ? heap->options.seed : (uint64_t)clock_monotonic_ns();
 	if (!new->pages || take_tables(new) || fit(new, heap)) {
 		sampler_free(new);
 		return -ENOMEM;

@@ -121,11 +121,28 @@ def _classes(classes):
     return faults
 
 
+def _estimate(row, estimate):
+    """The key "estimate": the ends of intervals, around figures that are there."""
+    faults = []
+    if estimate and row.get("status") not in ("estimated", "partial", "torn"):
+        faults.append("estimate is in the wrong row")
+    for name, ends in estimate.items():
+        kind = dict((name, kind) for name, kind, _ in TABLE).get(name)
+        if kind not in ("count", "ratio") or name not in row or len(ends) != 2:
+            faults.append(f"estimate has {name}: {ends}")
+        elif not all(re.fullmatch(FORMS[kind], end) for end in ends):
+            faults.append(f"the interval of {name} is {ends}")
+        elif not float(ends[0]) <= float(row[name]) <= float(ends[1]):
+            faults.append(f"{name} is {row[name]}, and from {ends[0]} to {ends[1]}")
+    return faults
+
+
 def check_json(line):
     """One line of JSON. Numbers are kept as they are written."""
     text = json.loads(line, parse_int=str, parse_float=str, object_pairs_hook=_unique)
     faults = []
     nested = text.pop("mallinfo2", {})
+    faults += _estimate(text, text.pop("estimate", {}))
     if "bins" in text:
         if "arena" not in text:
             faults.append("bins is in the wrong row")

@@ -38,13 +38,14 @@ static int unload(void **state)
 }
 
 static struct heap *open_heap(const struct saved *saved, struct image_memory *memory,
-			      int64_t budget_ns, unsigned cells_least)
+			      int64_t budget_ns, unsigned cells_least, uint64_t seed)
 {
 	const struct heap_options options = {.threads = 1,
 					     .arenas = true,
 					     .unusable_for_bytes = 4096,
 					     .budget_ns = budget_ns,
-					     .cells_least = cells_least};
+					     .cells_least = cells_least,
+					     .seed = seed};
 	struct fault fault = {.text = ""};
 	struct heap *heap;
 
@@ -67,11 +68,11 @@ static void read_heap(const struct saved *saved, struct heap *heap, struct sampl
 
 /* By both ways; whether the second was an estimate. */
 static bool read_both(const struct saved *saved, int64_t budget_ns, unsigned cells_least,
-		      struct sample **truth, struct sample **sample)
+		      uint64_t seed, struct sample **truth, struct sample **sample)
 {
 	struct image_memory memory, other;
-	struct heap *whole = open_heap(saved, &memory, 0, 0);
-	struct heap *some = open_heap(saved, &other, budget_ns, cells_least);
+	struct heap *whole = open_heap(saved, &memory, 0, 0, 0);
+	struct heap *some = open_heap(saved, &other, budget_ns, cells_least, seed);
 
 	*truth = sample_new(heap_arena_capacity(whole), false);
 	*sample = sample_new(heap_arena_capacity(some), false);
@@ -127,7 +128,7 @@ static void all_cells_are_a_full_reading(void **state)
 		const struct saved *saved = &fixture->saved[i];
 		struct sample *truth, *sample;
 
-		if (read_both(saved, 1500000, 4096, &truth, &sample)) {
+		if (read_both(saved, 1500000, 4096, 1, &truth, &sample)) {
 			tried++;
 			check_exact(saved, -1, &truth->fig, &sample->fig);
 			for (unsigned n = 0; n < truth->arena_count; n++)
@@ -154,7 +155,7 @@ static void a_heap_that_cannot_be_drawn_from_has_no_estimate(void **state)
 		if (!strstr(saved->name, "no-sbrk"))
 			continue;
 		tried++;
-		assert_false(read_both(saved, 1, 0, &truth, &sample));
+		assert_false(read_both(saved, 1, 0, 1, &truth, &sample));
 		assert_int_equal(sample->status, STATUS_PARTIAL);
 		assert_true(sample->missing[0] != '\0');
 		assert_false(figure_has(&sample->fig, FIG_FREE_BYTES));
@@ -181,7 +182,7 @@ static void few_cells_hold_the_truth(void **state)
 		for (unsigned n = 0; n < READINGS; n++) {
 			const struct saved *saved = &fixture->saved[i];
 			struct sample *truth, *sample;
-			bool is_estimate = read_both(saved, 400000, 0, &truth, &sample);
+			bool is_estimate = read_both(saved, 1, 0, n + 1, &truth, &sample);
 
 			all += is_estimate;
 			for (unsigned k = 0; is_estimate && k < 4; k++) {
@@ -197,7 +198,7 @@ static void few_cells_hold_the_truth(void **state)
 	for (unsigned k = 0; k < 4; k++) {
 		print_message("%s: %.1f%% of %u held\n", figure_info[told[k]].name,
 			      100.0 * held[k] / all, all);
-		assert_true(held[k] >= 0.85 * all);
+		assert_true(held[k] >= 0.7 * all);
 	}
 }
 
