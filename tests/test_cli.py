@@ -101,6 +101,7 @@ USAGE = (
     ("top --speed 2", f"fragscope top: --speed needs --replay{SEE_TOP}"),
     ("top -p 1 --max-cost 101",
      f"fragscope top: option '--max-cost': '101' is not a whole number from 1 to 100{SEE_TOP}"),
+    ("top -p 1 --follow", f"fragscope top: --follow needs --name{SEE_TOP}"),
     ("top --replay x --no-events",
      f"fragscope top: --replay and --no-events exclude each other{SEE_TOP}"),
     ("top --replay -",

@@ -26,33 +26,28 @@ enum {
 };
 
 /* clang-format off */
-struct top_request {
-	struct top_options top;
-	struct pid_list pids;
-	size_t pids_given; /* the rest were found by name */
-	struct name_list names;
-};
-
-#define FIELD(name) offsetof(struct top_request, name)
+#define FIELD(name) offsetof(struct top_options, name)
 
 static const struct option_spec options[] = {
 	ROW_PIDS("Watch"),
 	ROW_NAMES("Watch"),
-	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(top.replay),
-	 .help = "Show a recording that 'fragscope stat' wrote as CSV or JSON; -p and -n choose among its processes."},
+	{.name = "follow", .kind = OPTION_FLAG, .offset = FIELD(follow),
+	 .help = "With --name: wait for a process of that name, and watch those that start later as well."},
+	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
+	 .help = "Show a recording that stat, run or alert wrote as CSV or JSON; -p and -n choose among its processes."},
 	{.name = "speed", .kind = OPTION_COUNT, .value = "N", .limit = SPEED_MAX,
-	 .offset = FIELD(top.speed),
+	 .offset = FIELD(speed),
 	 .help = "Play the recording N times as fast as it was made (1 unless given)."},
-	ROW_SOURCE(top.source, SOURCE_BY_DEFAULT),
-	ROW_SWAP_IN(top.swap_in, ", at each reading that finds them out."),
+	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
+	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
-	 .offset = FIELD(top.max_cost_percent),
+	 .offset = FIELD(max_cost_percent),
 	 .help = "Take at most PERCENT of a processor (1 unless given): where readings take long there are fewer of them, whatever INTERVAL says."},
-	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(top.no_events),
+	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Put no eBPF probes in place: no growths, failures and kills."},
-	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(top.no_color),
+	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(no_color),
 	 .help = "Use no colours, as with NO_COLOR in the environment."},
-	{.name = "ascii", .kind = OPTION_FLAG, .offset = FIELD(top.ascii),
+	{.name = "ascii", .kind = OPTION_FLAG, .offset = FIELD(ascii),
 	 .help = "Draw with ASCII alone, as in a locale without UTF-8."},
 	ROW_HELP,
 };
@@ -78,11 +73,11 @@ const struct command command_top = {
 /* ---- the command line ---- */
 
 /* Options that cannot stand together. */
-static int check_pairs(const struct command *command, const struct top_request *request,
+static int check_pairs(const struct command *command, const struct top_options *request,
 		       const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const live[] = {"source", "max-cost", "no-events", "swap-in",
-					   NULL};
+	static const char *const live[] = {"follow",	"source",  "max-cost",
+					   "no-events", "swap-in", NULL};
 	int error;
 
 	if (!options_given(command, parsed, "replay"))
@@ -92,7 +87,7 @@ static int check_pairs(const struct command *command, const struct top_request *
 	error = options_exclude(command, parsed, "replay", live, fault);
 	if (error)
 		return error;
-	if (!strcmp(request->top.replay, "-"))
+	if (!strcmp(request->replay, "-"))
 		return usage_fault(
 			fault, command,
 			"--replay needs a file: standard input is the keyboard");
@@ -103,57 +98,42 @@ static int check_pairs(const struct command *command, const struct top_request *
 	return 0;
 }
 
-/* Of a recording, its own processes are chosen from. */
-static int add_named(struct top_request *request, struct fault *fault)
-{
-	if (request->top.replay) {
-		request->top.replay_pids = request->pids;
-		request->top.replay_names = request->names;
-		return 0;
-	}
-	request->pids_given = request->pids.count;
-	return targets_all_named(&request->names, &request->pids, fault);
-}
-
 static int read_request(const struct command *command, int argc, char **argv,
-			struct top_request *request, struct parsed *parsed,
+			struct top_options *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	const char *interval;
 	int error;
 
-	*request = (struct top_request){.top = {
-						.interval_ns = DEFAULT_INTERVAL_NS,
-						.speed = 1,
-						.max_cost_percent = DEFAULT_PERCENT,
-					}};
+	*request = (struct top_options){
+		.interval_ns = DEFAULT_INTERVAL_NS,
+		.speed = 1,
+		.max_cost_percent = DEFAULT_PERCENT,
+	};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
 	interval = parsed->operand_count ? parsed->operand[0] : NULL;
-	if (interval && (units_parse_ns(interval, &request->top.interval_ns) ||
-			 !request->top.interval_ns))
+	if (interval &&
+	    (units_parse_ns(interval, &request->interval_ns) || !request->interval_ns))
 		return usage_fault(fault, command,
 				   "INTERVAL '%s' is not a time above 0: seconds, or a "
 				   "number with ns, us, ms, s, m or h",
 				   interval);
-	request->top.or_preload =
-		!options_given(command, parsed, "source") && !request->top.swap_in;
-	if (request->top.source != SOURCE_HEAP && request->top.swap_in)
+	request->or_preload =
+		!options_given(command, parsed, "source") && !request->swap_in;
+	if (request->source != SOURCE_HEAP && request->swap_in)
 		return usage_fault(fault, command,
 				   "--swap-in needs the heap, which --source %s does not "
 				   "read",
-				   source_choices[request->top.source]);
-	error = check_pairs(command, request, parsed, fault);
-	if (!error)
-		error = add_named(request, fault);
-	request->top.targets = request->pids.count;
-	if (!error && request->pids.count > TARGETS_MAX)
-		error = usage_fault(
-			fault, command,
-			"%zu processes, and at most %d can be watched at once",
-			request->pids.count, TARGETS_MAX);
-	return error;
+				   source_choices[request->source]);
+	if (!request->replay && request->pids.count > TARGETS_MAX)
+		return usage_fault(fault, command,
+				   "%zu processes, and at most %d can be watched at once",
+				   request->pids.count, TARGETS_MAX);
+	if (request->follow && !request->names.count)
+		return usage_fault(fault, command, "--follow needs --name");
+	return check_pairs(command, request, parsed, fault);
 }
 
 /* ---- signals ---- */
@@ -221,36 +201,18 @@ static int out_of_memory(struct fault *fault)
 	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 }
 
-/* A process found by name may end before it is opened; that is an error only when no
- * other is left. */
-static int open_targets(struct top *top, const struct top_request *request,
-			struct fault *fault)
-{
-	size_t count = request->pids.count;
-	int error = session_open_live(top, fault);
-
-	for (size_t i = 0; !error && i < count; i++) {
-		error = session_attach(top, request->pids.pid[i], fault);
-		if (error == -ESRCH && i >= request->pids_given &&
-		    (i + 1 < count || top->targets.count))
-			error = 0;
-	}
-	return !error && !count ? session_pick(top, fault) : error;
-}
-
-static int open_all(struct top *top, const struct top_request *request,
+static int open_all(struct top *top, const struct top_options *request,
 		    struct fault *fault)
 {
-	const struct term_options wanted = {.no_color = request->top.no_color,
-					    .ascii = request->top.ascii};
+	const struct term_options wanted = {.no_color = request->no_color,
+					    .ascii = request->ascii};
 	int error = term_check(fault);
 
 	if (error)
 		return error;
 	if (canvas_new(&top->canvas, CELLS_MAX))
 		return out_of_memory(fault);
-	error = request->top.replay ? session_open_replay(top, fault)
-				    : open_targets(top, request, fault);
+	error = session_open(top, fault);
 	if (error)
 		return error;
 	error = term_open(&top->term, &wanted, fault);
@@ -275,7 +237,7 @@ static void close_all(struct top *top)
 	free(top);
 }
 
-static int run_top(const struct top_request *request, struct fault *fault)
+static int run_top(const struct top_options *request, struct fault *fault)
 {
 	struct top *top = calloc(1, sizeof(*top));
 	sigset_t before;
@@ -283,7 +245,7 @@ static int run_top(const struct top_request *request, struct fault *fault)
 
 	if (!top)
 		return out_of_memory(fault);
-	top->options = &request->top;
+	top->options = request;
 	timeline_open(&top->time);
 	selection_open(&top->selection);
 	inspection_open(&top->inspection);
@@ -297,12 +259,12 @@ static int run_top(const struct top_request *request, struct fault *fault)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct top_request request;
+	struct top_options request;
 	struct parsed parsed;
 	struct fault fault;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);
 
-	if (!error && request.top.replay)
+	if (!error && request.replay)
 		privilege_drop();
 	if (!error && parsed.help)
 		help_command(stdout, command);

@@ -347,15 +347,17 @@ static void attach(struct top *top, int pid)
 	struct targets *targets = &top->targets;
 	struct fault fault;
 	unsigned i = 0;
+	int index;
 
 	while (i < targets->count &&
 	       (targets->target[i].pid != pid || targets->target[i].over))
 		i++;
-	if (i == targets->count && session_attach(top, pid, &fault)) {
+	index = i < targets->count ? (int)i : session_attach(top, pid, &fault);
+	if (index < 0) {
 		top_say(top, true, "%s", fault.text);
 		return;
 	}
-	top_show_target(top, i);
+	top_show_target(top, (unsigned)index);
 	session_pick_no_more(top);
 }
 

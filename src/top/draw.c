@@ -305,6 +305,8 @@ void top_draw(struct top *top)
 	fill_processes(top, screen);
 	if (top->targets.count)
 		fill_target(top, screen);
+	else if (top->options->follow)
+		screen->awaited = top->options->names.name[0];
 	fill_facts(top, screen);
 	if (top->picking.on)
 		fill_picker(top, screen);

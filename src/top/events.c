@@ -180,7 +180,11 @@ static void begin(struct events *events, struct watch *watch)
 	};
 	struct fault fault = {0};
 	int64_t cpu_ns = clock_thread_ns();
-	int error = tracer_open(&watch->tracer, watch->pid, &wanted, &fault);
+	int error;
+
+	/* Of the process whose place this one takes. */
+	tracer_close(watch->tracer);
+	error = tracer_open(&watch->tracer, watch->pid, &wanted, &fault);
 
 	cpu_ns = clock_thread_ns() - cpu_ns;
 	account_pay(&events->account, -cpu_ns);

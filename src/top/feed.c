@@ -433,14 +433,59 @@ static int open_target(struct target *target, int pid, const struct feed *feed,
 	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 }
 
+/* With the lock held: the next free place, or that of a target that has ended; -1: there
+ * is none. */
+static int free_place(const struct feed *feed)
+{
+	if (feed->count < FEED_TARGETS)
+		return feed->count;
+	for (int i = 0; i < feed->count; i++)
+		if (feed->target[i].over && !feed->target[i].busy)
+			return i;
+	return -1;
+}
+
+/* With the lock held: what was looked at in the target at INDEX is another's. */
+static void forget_looks(struct feed *feed, int index)
+{
+	struct looks *looks = &feed->looks;
+
+	if (looks->wish.target == index) {
+		looks->wish.target = -1;
+		looks->wanted = false;
+	}
+	looks->fresh = looks->has_taken = looks->has_before = false;
+}
+
+/* With the lock held: TARGET at INDEX, whose old one, if there is one, is returned. */
+static struct target put_target(struct feed *feed, int index, const struct target *target)
+{
+	struct target old = {0};
+
+	if (index == feed->count) {
+		feed->count++;
+	} else {
+		old = feed->target[index];
+		forget_looks(feed, index);
+	}
+	feed->target[index] = *target;
+	account_open(&feed->target[index].account, feed->options.share / feed->count,
+		     clock_monotonic_ns());
+	pthread_cond_signal(&feed->wake);
+	return old;
+}
+
 int feed_attach(struct feed *feed, int pid, struct fault *fault)
 {
-	struct target target = {.pid = pid,
-				.due_ns = clock_monotonic_ns(),
-				.interval_ns = feed->options.interval_ns};
+	struct target old, target = {.pid = pid,
+				     .due_ns = clock_monotonic_ns(),
+				     .interval_ns = feed->options.interval_ns};
 	int index, error;
 
-	if (feed->count == FEED_TARGETS)
+	pthread_mutex_lock(&feed->lock);
+	index = free_place(feed);
+	pthread_mutex_unlock(&feed->lock);
+	if (index < 0)
 		return fault_set(fault, EXIT_FAILED, -ENOSPC,
 				 "%d processes are watched, and no more can be",
 				 FEED_TARGETS);
@@ -448,13 +493,10 @@ int feed_attach(struct feed *feed, int pid, struct fault *fault)
 	if (error)
 		return error;
 	pthread_mutex_lock(&feed->lock);
-	index = feed->count++;
 	feed->excused_ns += source_cpu_ns(target.source);
-	account_open(&target.account, feed->options.share / feed->count,
-		     clock_monotonic_ns());
-	feed->target[index] = target;
-	pthread_cond_signal(&feed->wake);
+	old = put_target(feed, index, &target);
 	pthread_mutex_unlock(&feed->lock);
+	free_target(&old);
 	return index;
 }
 

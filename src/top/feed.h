@@ -70,8 +70,9 @@ void feed_free(struct feed *feed);
 /* Whether feed_free would wait for nothing. */
 bool feed_idle(struct feed *feed);
 
-/* Attaches to PID and reads it from now on. The index of the target, or -errno and FAULT.
- * Takes the memory that its readings need. */
+/* Attaches to PID and reads it from now on. The index of the target, or -errno and FAULT:
+ * where all places are taken, that of one that has ended. Takes the memory that its
+ * readings need. */
 int feed_attach(struct feed *feed, int pid, struct fault *fault);
 
 /* What became of TARGET since the last call. Holds the feed's lock for the swap of two

@@ -156,6 +156,7 @@ void top_loop(struct top *top, struct top_signals *signals, const sigset_t *mask
 		session_wish(top);
 		if (clock_monotonic_ns() >= tick_ns) {
 			measure_own_cpu(top);
+			session_follow(top);
 			tick_ns = clock_monotonic_ns() + TICK_NS;
 		}
 		if (top->dirty && !top->quit && !drawing_wait_ns(top))

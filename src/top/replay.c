@@ -68,6 +68,28 @@ static void describe(struct replayer *replayer, const char *file)
 	text_string(&text, " on");
 }
 
+static bool fetch(struct replayer *replayer)
+{
+	struct fault fault = {0};
+	int news;
+
+	if (replayer->pending)
+		return true;
+	if (replayer->ended)
+		return false;
+	do
+		news = stream_next(replayer->stream, &replayer->pending, &fault);
+	while (news == STREAM_ENDED);
+	if (news == STREAM_SAMPLE)
+		return true;
+	replayer->pending = NULL;
+	replayer->ended = true;
+	replayer->cut = news < 0;
+	snprintf(replayer->why, sizeof(replayer->why), "%s",
+		 news < 0 ? fault.text : "the recording ends here");
+	return false;
+}
+
 int replayer_open(struct replayer **replayer, const char *file,
 		  const struct pid_list *pids, const struct name_list *names,
 		  double speed, struct fault *fault)
@@ -87,6 +109,9 @@ int replayer_open(struct replayer **replayer, const char *file,
 	new->first_ns = contents(new)->first_ns;
 	new->last_ns = contents(new)->last_ns;
 	new->speed = speed;
+	/* Of processes that joined later, from there on. */
+	if (fetch(new))
+		new->first_ns = new->pending->sample->time_ns;
 	new->at_ns = new->first_ns;
 	new->since_ns = clock_monotonic_ns();
 	describe(new, file);
@@ -146,28 +171,6 @@ static void stand_at(struct replayer *replayer, int64_t at_ns)
 {
 	replayer->at_ns = at_ns;
 	replayer->since_ns = clock_monotonic_ns();
-}
-
-static bool fetch(struct replayer *replayer)
-{
-	struct fault fault = {0};
-	int news;
-
-	if (replayer->pending)
-		return true;
-	if (replayer->ended)
-		return false;
-	do
-		news = stream_next(replayer->stream, &replayer->pending, &fault);
-	while (news == STREAM_ENDED);
-	if (news == STREAM_SAMPLE)
-		return true;
-	replayer->pending = NULL;
-	replayer->ended = true;
-	replayer->cut = news < 0;
-	snprintf(replayer->why, sizeof(replayer->why), "%s",
-		 news < 0 ? fault.text : "the recording ends here");
-	return false;
 }
 
 static const struct sample *hand_out(struct replayer *replayer, unsigned *target)

@@ -11,6 +11,13 @@
  * and what they do is paid for by them. */
 #define DRAWING_SHARE 0.25
 #define EVENTS_SHARE  0.25
+#define SEARCH_SHARE  0.1
+
+#define SEARCH_NS INT64_C(1000000000)
+
+/* A process that was just started has no heap yet: it is asked again so often before
+ * anyone is told why not. */
+enum { PATIENCE = 10 };
 
 static int out_of_memory(struct fault *fault)
 {
@@ -19,7 +26,7 @@ static int out_of_memory(struct fault *fault)
 
 /* ---- opening and closing ---- */
 
-int session_open_live(struct top *top, struct fault *fault)
+static int open_live(struct top *top, struct fault *fault)
 {
 	const struct top_options *options = top->options;
 	double share = (double)options->max_cost_percent / 100;
@@ -40,7 +47,6 @@ int session_open_live(struct top *top, struct fault *fault)
 
 	account_open(&top->drawing, share * DRAWING_SHARE, clock_monotonic_ns());
 	rules_add_defaults(&top->targets.rules, options->interval_ns);
-	top->targets.expected = options->targets;
 	if (!error && !options->no_events)
 		error = events_new(&top->events, top->feed, share * EVENTS_SHARE, fault);
 	return error;
@@ -61,30 +67,32 @@ static int take_order(struct top *top, unsigned arenas)
 	return 0;
 }
 
-static int add(struct top *top, int pid, const char *comm, unsigned arenas,
-	       struct fault *fault)
+/* At INDEX, which is the next free one or that of a target that has ended. */
+static int add(struct top *top, unsigned index, int pid, const char *comm,
+	       unsigned arenas, struct fault *fault)
 {
 	if (take_order(top, arenas) ||
-	    targets_add(&top->targets, pid, comm, arenas, !top->replay))
+	    targets_add(&top->targets, index, pid, comm, arenas, !top->replay))
 		return out_of_memory(fault);
 	top->dirty = true;
 	return 0;
 }
 
-int session_open_replay(struct top *top, struct fault *fault)
+static int open_replay(struct top *top, struct fault *fault)
 {
 	const struct top_options *options = top->options;
-	int error = replayer_open(&top->replay, options->replay, &options->replay_pids,
-				  &options->replay_names, (double)options->speed, fault);
+	int error = replayer_open(&top->replay, options->replay, &options->pids,
+				  &options->names, (double)options->speed, fault);
 
 	if (error)
 		return error;
 	rules_add_defaults(&top->targets.rules, replayer_interval_ns(top->replay));
 	top->targets.expected = replayer_targets(top->replay);
-	for (unsigned i = 0; !error && i < replayer_targets(top->replay); i++)
-		error = add(top, replayer_pid(top->replay, i),
+	for (unsigned i = 0; !error && i < replayer_targets(top->replay); i++) {
+		error = add(top, i, replayer_pid(top->replay, i),
 			    replayer_comm(top->replay, i),
 			    replayer_arenas(top->replay, i), fault);
+	}
 	return error;
 }
 
@@ -111,12 +119,15 @@ int session_attach(struct top *top, int pid, struct fault *fault)
 
 	if (index < 0)
 		return index;
+	if ((unsigned)index < top->targets.count)
+		inspection_open(&top->inspection);
 	process_line(pid, "comm", comm, sizeof(comm));
 	if (top->events)
 		events_watch(top->events, index, pid);
-	error = add(top, pid, comm, feed_arenas(top->feed, index), fault);
+	error = add(top, (unsigned)index, pid, comm, feed_arenas(top->feed, index),
+		    fault);
 	feed_excuse(top->feed, clock_thread_ns() - cpu_ns);
-	return error;
+	return error ? error : index;
 }
 
 int session_pick(struct top *top, struct fault *fault)
@@ -134,6 +145,133 @@ void session_pick_no_more(struct top *top)
 {
 	picker_search(top->picker, false);
 	top->picking.on = false;
+}
+
+/* ---- processes by name ---- */
+
+static bool is_watched(const struct top *top, int pid)
+{
+	for (unsigned i = 0; i < top->targets.count; i++)
+		if (top->targets.target[i].pid == pid && !top->targets.target[i].over)
+			return true;
+	return false;
+}
+
+/* A process that cannot be read at first may have no heap yet: why not is told when it
+ * stays so. */
+static void refuse(struct top *top, int pid, const struct fault *fault)
+{
+	struct follower *follower = &top->follower;
+
+	follower->refusals = pid == follower->refused_pid ? follower->refusals + 1 : 1;
+	follower->refused_pid = pid;
+	if (follower->refusals == PATIENCE)
+		top_say(top, true, "%s", fault->text);
+}
+
+static void follow_name(struct top *top, const char *name)
+{
+	struct pid_list pids = {NULL, 0};
+	struct fault fault;
+
+	if (targets_named(name, &pids, &fault))
+		pids.count = 0;
+	for (size_t i = 0; i < pids.count; i++) {
+		if (is_watched(top, pids.pid[i]))
+			continue;
+		if (session_attach(top, pids.pid[i], &fault) < 0)
+			refuse(top, pids.pid[i], &fault);
+		else
+			top_say(top, false, "process %d (%s) is watched", pids.pid[i],
+				name);
+	}
+	free(pids.pid);
+}
+
+void session_follow(struct top *top)
+{
+	const struct top_options *options = top->options;
+	double share = SEARCH_SHARE * (double)options->max_cost_percent / 100;
+	int64_t cpu_ns = clock_thread_ns(), wait_ns;
+
+	if (!options->follow || clock_monotonic_ns() < top->follower.due_ns)
+		return;
+	for (size_t i = 0; i < options->names.count; i++)
+		follow_name(top, options->names.name[i]);
+	wait_ns = (int64_t)((double)(clock_thread_ns() - cpu_ns) / share);
+	top->follower.due_ns =
+		clock_monotonic_ns() + (wait_ns > SEARCH_NS ? wait_ns : SEARCH_NS);
+}
+
+static int too_many(size_t count, struct fault *fault)
+{
+	return fault_set(fault, EXIT_USAGE, -E2BIG,
+			 "%zu processes, and at most %d can be watched at once", count,
+			 TARGETS_MAX);
+}
+
+/* With names that nobody has yet, the start is the first search. */
+static int find_named(const struct top_options *options, struct pid_list *named,
+		      struct fault *fault)
+{
+	int error = 0;
+
+	for (size_t i = 0; !error && i < options->names.count; i++) {
+		error = targets_named(options->names.name[i], named, fault);
+		if (error == -ESRCH && options->follow)
+			error = 0;
+	}
+	return error;
+}
+
+/* A process that was found by name may end before it is opened; that is an error only
+ * when no other is left. */
+static int attach_named(struct top *top, const struct pid_list *named,
+			struct fault *fault)
+{
+	for (size_t i = 0; i < named->count; i++) {
+		int error = 0;
+
+		if (!is_watched(top, named->pid[i]))
+			error = session_attach(top, named->pid[i], fault);
+		if (error == -ESRCH &&
+		    (i + 1 < named->count || top->targets.count || top->options->follow))
+			continue;
+		if (error < 0)
+			return error;
+	}
+	return 0;
+}
+
+static int open_targets(struct top *top, struct fault *fault)
+{
+	const struct top_options *options = top->options;
+	struct pid_list named = {NULL, 0};
+	int error = find_named(options, &named, fault);
+	size_t count = options->pids.count + named.count;
+
+	top->targets.expected = count;
+	if (!error && count > TARGETS_MAX)
+		error = too_many(count, fault);
+	for (size_t i = 0; error >= 0 && i < options->pids.count; i++)
+		error = session_attach(top, options->pids.pid[i], fault);
+	if (error >= 0)
+		error = attach_named(top, &named, fault);
+	free(named.pid);
+	return error;
+}
+
+int session_open(struct top *top, struct fault *fault)
+{
+	const struct top_options *options = top->options;
+	int error;
+
+	if (options->replay)
+		return open_replay(top, fault);
+	error = open_live(top, fault);
+	if (!error && !options->pids.count && !options->names.count)
+		return session_pick(top, fault);
+	return error ? error : open_targets(top, fault);
 }
 
 /* ---- what comes ---- */

@@ -6,24 +6,24 @@
 #include "base/fault.h"
 #include "top/top.h"
 
-/* Takes the threads that read live processes; none is attached to yet. 0, or -errno and
- * FAULT. */
-int session_open_live(struct top *top, struct fault *fault);
-
-/* Opens the recording that is asked for, with all its processes. 0, or -errno and FAULT.
- */
-int session_open_replay(struct top *top, struct fault *fault);
+/* Opens what the options ask for: a recording, or processes; without either, the list to
+ * choose one from. 0, or -errno and FAULT. */
+int session_open(struct top *top, struct fault *fault);
 
 /* Ends the threads and frees what they use. False: a reading is under way and is not
  * waited for; what TOP has must stay. */
 bool session_close(struct top *top);
 
-/* Adds the live process PID. 0, or -errno and FAULT. */
+/* Adds the live process PID, where all places are taken in that of one that has ended.
+ * Its index, or -errno and FAULT. */
 int session_attach(struct top *top, int pid, struct fault *fault);
 
 /* Shows the list of processes. 0, or -errno and FAULT. */
 int session_pick(struct top *top, struct fault *fault);
 void session_pick_no_more(struct top *top);
+
+/* Attaches to what has started since, if that is asked for. */
+void session_follow(struct top *top);
 
 /* Takes what the threads, or the recording, have. */
 void session_take(struct top *top);

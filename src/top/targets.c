@@ -46,11 +46,12 @@ static void free_target(struct top_target *target)
 	*target = (struct top_target){0};
 }
 
-int targets_add(struct targets *targets, int pid, const char *comm, unsigned arenas,
-		bool live)
+int targets_add(struct targets *targets, unsigned index, int pid, const char *comm,
+		unsigned arenas, bool live)
 {
-	struct top_target *target = &targets->target[targets->count];
+	struct top_target *target = &targets->target[index];
 
+	free_target(target);
 	target->pid = pid;
 	snprintf(target->comm, sizeof(target->comm), "%s", comm);
 	target->event = take(TARGET_EVENTS * sizeof(*target->event));
@@ -60,7 +61,8 @@ int targets_add(struct targets *targets, int pid, const char *comm, unsigned are
 		free_target(target);
 		return -ENOMEM;
 	}
-	targets->count++;
+	if (index == targets->count)
+		targets->count++;
 	return 0;
 }
 

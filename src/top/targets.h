@@ -47,10 +47,11 @@ struct targets {
 	struct top_target target[TARGETS_MAX];
 };
 
-/* All that a target needs later is taken here: room for readings of ARENAS. LIVE: it has
- * limits. 0, or -ENOMEM. */
-int targets_add(struct targets *targets, int pid, const char *comm, unsigned arenas,
-		bool live);
+/* All that a target needs later is taken here: room for readings of ARENAS. INDEX is the
+ * next free place, or that of a target whose place it takes. LIVE: it has limits. 0, or
+ * -ENOMEM: then its place is free of it. */
+int targets_add(struct targets *targets, unsigned index, int pid, const char *comm,
+		unsigned arenas, bool live);
 void targets_close(struct targets *targets);
 
 /* The one that is shown; null: there is none. */

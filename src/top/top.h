@@ -5,6 +5,7 @@
 #define FRAGSCOPE_TOP_H
 
 #include "base/account.h"
+#include "engine/targets.h"
 #include "top/advice.h"
 #include "top/events.h"
 #include "top/feed.h"
@@ -28,13 +29,13 @@ enum { TOP_POPUP = 2048 };
 
 /* What was asked for. Lives as long as the state does. */
 struct top_options {
-	size_t targets; /* processes that will be attached to at the start */
+	struct pid_list pids;
+	struct name_list names;
+	bool follow; /* attach to processes of NAMES that start later */
 	bool no_color, ascii, no_events, swap_in;
 	bool or_preload; /* no source was given */
 	unsigned source;
 	const char *replay;
-	struct pid_list replay_pids; /* of its processes; without either all */
-	struct name_list replay_names;
 	uint64_t speed, max_cost_percent;
 	int64_t interval_ns;
 };
@@ -62,6 +63,13 @@ struct top_shown {
 	struct screen_target target[TARGETS_MAX];
 };
 
+/* Who looks for processes by name, when and for whom it was told why not. */
+struct follower {
+	int64_t due_ns;
+	int refused_pid; /* could not be attached to, and so often */
+	unsigned refusals;
+};
+
 struct top {
 	const struct top_options *options;
 	struct term *term;
@@ -71,6 +79,7 @@ struct top {
 	struct picker *picker;	 /* null: nobody has chosen a process yet */
 	struct replayer *replay; /* null: live */
 	bool replay_told;	 /* how it ended */
+	struct follower follower;
 
 	struct targets targets;
 	struct timeline time;

@@ -132,6 +132,9 @@ bool pane_has_sample(const struct area *area, const struct screen *screen)
 		return true;
 	if (screen->ended)
 		pane_nothing(area, "no sample", screen->ended);
+	else if (screen->awaited)
+		pane_nothing(area, "no process yet: the first one of this name is shown",
+			     screen->awaited);
 	else
 		pane_nothing(area, "no sample yet", "the first reading is under way");
 	return false;

@@ -201,7 +201,7 @@ void processes_draw(const struct drawing *drawing)
 	unsigned first, visible = area.rect.rows - 1;
 
 	if (!screen->target_count) {
-		pane_nothing(&area, "no process is watched", NULL);
+		pane_has_sample(&area, screen);
 		return;
 	}
 	summary(drawing);

@@ -168,6 +168,7 @@ struct screen {
 	int64_t zoom_ns;   /* what the graphs span */
 	bool is_log;	   /* their scales */
 	const char *ended; /* how the target ended; null: it lives */
+	const char *awaited; /* the name of a process that is waited for; null: none */
 
 	struct screen_processes processes;
 	struct screen_arenas arenas;

@@ -18,7 +18,8 @@ PANES = (
     ("3", "a recording has no map", "Map"),
     ("4", "chunk size", "Sizes"),
     ("5", r"A alert +largest-free-falls begins", "Events"),
-    ("6", "malloc_trim|shares its pages|in use share|No known problem", "Advice"),
+    ("6", r"^(note|warning|CRITICAL) |No known problem", "Advice"),
+    ("7", "1 process, sorted by", "Procs"),
 )
 LAST = r"12:02:44$"  # the time in the header, when all is played
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-7]|4[0-7]|9[0-7]|38;|48;)")
@@ -274,6 +275,53 @@ def check_written(tap, path):
         terminal.leave(tap, "written")
 
 
+def check_processes(tap, path):
+    """A recording of two processes: side by side, and one of them alone."""
+    two = path.with_name("two.json")
+    lines = path.read_text(encoding="ascii").splitlines()
+    second = [line.replace('"pid":12457', '"pid":12458') for line in lines]
+    two.write_text("\n".join(lines + second) + "\n", encoding="ascii")
+    with Replay(two) as terminal:
+        terminal.wait(r"process 1/2")
+        terminal.press("7")
+        text = terminal.wait(r"2 processes, sorted by")
+        tap.ok(all(re.search(rf"^ +{pid} fragmenter +\S+M", text, re.M)
+                   for pid in (12457, 12458)), "two processes stand side by side", text)
+        terminal.press("Down")
+        terminal.wait(r"fragmenter\[12458\]")
+        terminal.press("Enter")
+        terminal.wait("resident memory")
+        terminal.leave(tap, "two processes")
+    with Replay(two, "-p", "12458") as terminal:
+        text = terminal.wait(r"fragmenter\[12458\].*12:02:44")
+        tap.ok("process 1/" not in text, "-p chooses one of them", text)
+        terminal.leave(tap, "one process")
+    with Replay(two, "-n", "sessiond") as terminal:
+        tap.equal(terminal.status(), 1, "a name that it has not: status")
+        tap.ok("12457 fragmenter (30" in terminal.stderr(), "and it says what it has",
+               terminal.stderr())
+
+
+def check_scale(tap, path):
+    """Linear scales that fit, and L for logarithmic ones."""
+    with Replay(path) as terminal:
+        text = terminal.wait(LAST)
+        tap.ok("(log)" not in text and re.search(r"^26\.\dM|  26\.\dM", text),
+               "scales fit what they show", text)
+        terminal.press("L")
+        terminal.wait(r"free chunks \(log\)")
+        terminal.press("L")
+        terminal.wait(lambda text: "(log)" not in text)
+        terminal.press("h")
+        terminal.wait("Keys: any key closes this")
+        terminal.press("Z")
+        terminal.wait(lambda text: "Keys:" not in text)
+        terminal.press("Z")
+        terminal.wait(r"\? for help")
+        tap.reached("L switches them, h is help, and another key says so")
+        terminal.leave(tap, "scale")
+
+
 def check_refusals(tap, path):
     done = harness.fragscope("top", "--replay", path)
     tap.equal(done.returncode, 1, "without a terminal: status")
@@ -337,6 +385,8 @@ def main():
         ("keys", check_keys),
         ("mouse", check_mouse),
         ("files", check_written),
+        ("processes", check_processes),
+        ("scale", check_scale),
         ("refusals", check_refusals),
         ("ways out", check_ways_out),
     )

@@ -4,7 +4,9 @@ resize, hold, go back, quit; the list of processes; stop and go on; the target's
 import contextlib
 import os
 import re
+import shutil
 import socket
+import subprocess
 import sys
 
 import harness
@@ -141,6 +143,11 @@ def check_picker(tap):
         tap.ok(re.search(r"filter: \d+", text), "what is typed is shown", text)
         terminal.wait(rf"^ +{target.pid} +oracle\S* +glibc-2\.\d+ +\S+[KM] +\S+[KM] +0\.\d+")
         tap.reached("a quick reading tells the allocator, what is free, and frag")
+        terminal.press("Tab")
+        terminal.wait("sorted by pid, ascending")
+        terminal.press("BTab")
+        terminal.wait("sorted by rss, descending")
+        tap.reached("Tab sorts it")
         for _ in range(rows_above(terminal.text(), target.pid)):
             terminal.press("Down")
         terminal.press("Enter")
@@ -160,6 +167,43 @@ def rows_above(text, pid):
     head = next(i for i, line in enumerate(lines) if re.match(r" +pid +name", line))
     row = next(i for i, line in enumerate(lines) if re.match(rf" +{pid} ", line))
     return row - head - 1
+
+
+@contextlib.contextmanager
+def named(directory, name):
+    """A program of that name which does nothing."""
+    program = directory / name
+    if not program.exists():
+        shutil.copy(harness.need("sleep"), program)
+    with subprocess.Popen([program, "600"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def check_follow(tap):
+    """Processes of a name that start later are watched; when there is no place, in that of
+    one that has ended."""
+    name = f"late{os.getpid()}"
+    with harness.scratch() as directory, contextlib.ExitStack() as stack:
+        terminal = stack.enter_context(
+            Top("-n", name, "--follow", "--source", "proc", "--max-cost", "100", "0.2")
+        )
+        terminal.wait("no process yet")
+        first = stack.enter_context(named(directory, name))
+        terminal.wait(rf"{name}\[{first.pid}\]")
+        tap.reached("the first process of the name is shown")
+        terminal.press("7")
+        others = [stack.enter_context(named(directory, name)) for _ in range(15)]
+        terminal.wait("16 processes")
+        others[3].kill()
+        terminal.wait(rf"^ +{others[3].pid} .* ended")
+        last = stack.enter_context(named(directory, name))
+        text = terminal.wait(rf"^ +{last.pid} +{name} +\S+[KM]")
+        tap.ok("16 processes" in text and not re.search(rf"^ +{others[3].pid} ", text, re.M),
+               "the seventeenth takes the place of one that has ended", text)
+        terminal.leave(tap, "follow")
 
 
 def check_end(tap):
@@ -216,6 +260,7 @@ def main():
         ("sizes", check_sizes),
         ("several", check_several),
         ("picker", check_picker),
+        ("follow", check_follow),
         ("end", check_end),
         ("stop", check_stop),
     ):

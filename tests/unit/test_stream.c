@@ -450,7 +450,7 @@ static void all_verbs_give_the_same_alerts(void **state)
 	timeline_open(&top->time);
 	selection_open(&top->selection);
 	inspection_open(&top->inspection);
-	assert_int_equal(session_open_replay(top, &fault), 0);
+	assert_int_equal(session_open(top, &fault), 0);
 	assert_int_equal(top->targets.count, 2);
 	while (session_step(top))
 		;

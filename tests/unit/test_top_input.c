@@ -26,7 +26,9 @@ static void add_process(int pid)
 	struct top_target *target;
 
 	assert_non_null(sample);
-	assert_int_equal(targets_add(&top->targets, pid, "sessiond", 2, false), 0);
+	assert_int_equal(
+		targets_add(&top->targets, top->targets.count, pid, "sessiond", 2, false),
+		0);
 	target = &top->targets.target[top->targets.count - 1];
 	for (unsigned i = 0; i < READINGS; i++) {
 		sample_clear(sample);
