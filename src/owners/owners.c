@@ -336,6 +336,8 @@ static int find_ways(struct search *search, owners_progress_fn *progress, void *
 	int error = scan_all(&search->scan, progress, context);
 
 	search->owners->scanned_bytes = search->scan.bytes;
+	for (unsigned i = 0; i < USUAL_BYTES; i++)
+		search->owners->usual |= (uint64_t)search->scan.is_usual[i] << i;
 	if (!error && search->process && roots_has_python(search->roots))
 		error = python_roots(&search->scan, search->process, search->beats);
 	return error ? error

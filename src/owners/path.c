@@ -95,17 +95,49 @@ struct asked {
 	unsigned count;
 };
 
-/* Where the pointer to chunk I, a group's sample, is in the chunk before. */
+/* Where the pointer is that the way to chunk I last goes through. */
+static bool place_of(const struct reach *reach, uint32_t i, uint64_t *addr)
+{
+	const struct scan *scan = reach->scan;
+	uint32_t parent = reach->parent[i];
+
+	if (parent == NO_PARENT)
+		return false;
+	*addr = parent & (uint32_t)PARENT_ROOT
+			? scan->root_edge[parent & ~(uint32_t)PARENT_ROOT].addr
+			: edge_addr(scan->chunks, &scan->edge[parent]);
+	return true;
+}
+
+/* How far behind its beginning the pointer to chunk I leads. */
+static bool behind_of(const struct reach *reach, uint32_t i, uint64_t *behind)
+{
+	const struct scan *scan = reach->scan;
+	uint64_t addr, value;
+
+	if (!place_of(reach, i, &addr) ||
+	    memory_fetch(scan->memory, scan->pages, addr, &value, sizeof(value)))
+		return false;
+	*behind = value - chunk_addr(scan->chunks, i) - CHUNK_HEADER;
+	return *behind < USUAL_BYTES;
+}
+
+/* Where the pointer to chunk I, a group's sample, is in what the chunk before is. */
 static bool offset_of(const struct reach *reach, uint32_t i, uint64_t *offset)
 {
 	const struct edge *edge;
 	uint32_t parent = reach->parent[i];
+	uint64_t behind;
 
 	if (parent == NO_PARENT || parent & (uint32_t)PARENT_ROOT)
 		return false;
 	edge = &reach->scan->edge[parent];
 	*offset = (uint64_t)edge->word * sizeof(uint64_t);
-	return !edge_is_interior(edge->to);
+	if (edge_is_interior(edge->to) || !behind_of(reach, edge->from, &behind) ||
+	    behind > *offset)
+		return false;
+	*offset -= behind;
+	return true;
 }
 
 /* The variable that the way to GROUP begins at, and the place in it. */

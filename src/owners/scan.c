@@ -9,6 +9,9 @@ enum {
 	KEPT = 12,	   /* edges to one chunk */
 	INTERIOR_KEPT = 4, /* of them, interior ones apart */
 	MANY = 255,
+	LEARN_WINDOWS = 256,
+	USUAL_PERCENT = 4, /* of the pointers to chunks */
+	USUAL_LEAST = 100, /* pointers, to say that */
 	FIRST_ROOM = 1 << 12,
 };
 
@@ -36,7 +39,7 @@ static uint32_t target_of(const struct scan *scan, uint64_t value, uint32_t to)
 	if (to == NO_CHUNK || !chunk_is_live(chunks, to))
 		return NO_CHUNK;
 	data = chunk_addr(chunks, to) + CHUNK_HEADER;
-	if (value == data)
+	if (value - data < USUAL_BYTES && scan->is_usual[value - data])
 		return to;
 	return value > data ? to | (uint32_t)EDGE_INTERIOR : NO_CHUNK;
 }
@@ -243,6 +246,67 @@ static int each_window(struct scan *scan, uint64_t start, uint64_t end, window_f
 	return 0;
 }
 
+/* ---- where pointers lead to as a rule ---- */
+
+struct learning {
+	const struct scan *scan;
+	uint64_t start; /* of the window */
+	uint64_t count[USUAL_BYTES];
+	uint64_t pointers;
+	unsigned windows;
+};
+
+static int learn_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *context)
+{
+	struct learning *learning = context;
+	uint64_t value = scan->window[(addr - learning->start) / WORD];
+	uint64_t behind = value - chunk_addr(scan->chunks, edge_to(to)) - CHUNK_HEADER;
+
+	learning->pointers++;
+	if (behind < USUAL_BYTES)
+		learning->count[behind]++;
+	return 0;
+}
+
+static int learn_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
+{
+	struct learning *learning = context;
+
+	learning->start = start;
+	return each_pointer(scan, start, end, learn_pointer, learning);
+}
+
+/* Looks at some windows all over the heap. */
+static int learn(struct scan *scan)
+{
+	const struct chunks *chunks = scan->chunks;
+	struct learning learning = {.scan = scan};
+	uint64_t bytes = 0, step;
+	int error = 0;
+
+	for (uint32_t i = 0; i < chunks->stretch_count; i++)
+		bytes += chunks->stretch[i].end - chunks->stretch[i].start;
+	step = bytes / LEARN_WINDOWS > WALK_WINDOW ? bytes / LEARN_WINDOWS
+						   : (uint64_t)WALK_WINDOW;
+	for (uint32_t i = 0; i < chunks->stretch_count && !error; i++) {
+		const struct stretch *stretch = &chunks->stretch[i];
+		uint64_t at = stretch->start & ~UINT64_C(7), end;
+
+		for (; at < stretch->end && !error; at += step) {
+			if (learning.windows++ == 2 * LEARN_WINDOWS)
+				break;
+			end = at + WALK_WINDOW < stretch->end ? at + WALK_WINDOW
+							      : stretch->end;
+			error = each_window(scan, at, end, learn_window, &learning);
+		}
+	}
+	for (unsigned i = 0; i < USUAL_BYTES; i++)
+		scan->is_usual[i] |=
+			learning.pointers >= USUAL_LEAST &&
+			learning.count[i] * 100 >= learning.pointers * USUAL_PERCENT;
+	return error;
+}
+
 static uint64_t all_bytes(const struct scan *scan)
 {
 	uint64_t sum = 1;
@@ -311,13 +375,18 @@ static int index_edges(struct scan *scan)
 int scan_pass(struct scan *scan, const struct scan_visitor *visitor,
 	      owners_progress_fn *progress, void *context)
 {
+	int error;
+
 	scan->visitor = visitor;
 	scan->window = malloc(WALK_WINDOW);
 	scan->sifted = malloc((WALK_WINDOW / WORD + 1) * sizeof(*scan->sifted));
 	if (!scan->window || !scan->sifted)
 		return -ENOMEM;
 	pages_forget(scan->pages);
-	return scan_both(scan, progress, context);
+	scan->is_usual[0] = true;
+	error = learn(scan);
+	scan->bytes = 0;
+	return error ? error : scan_both(scan, progress, context);
 }
 
 int scan_all(struct scan *scan, owners_progress_fn *progress, void *context)

@@ -57,6 +57,9 @@ struct scan_visitor {
 	void *context;
 };
 
+/* Places in the first bytes of a chunk that pointers may lead to as a rule. */
+enum { USUAL_BYTES = 64 };
+
 struct scan {
 	struct chunks *chunks;
 	struct roots *roots;
@@ -65,7 +68,11 @@ struct scan {
 	/* Of a sample: a byte a chunk, 1: what points to it was not looked for. Or null.
 	 */
 	const uint8_t *is_far;
-	/* Filled in. EDGE is in order of FROM. Of a chunk that many places point to, some
+	/* Filled in. A pointer to so many bytes behind a chunk's beginning is none into
+	 * its middle: many are there, as where a program's own allocator puts a header,
+	 * or its strings have one. */
+	bool is_usual[USUAL_BYTES];
+	/* EDGE is in order of FROM. Of a chunk that many places point to, some
 	 * edges are kept, and REFS (255: or more) counts all, but for interior ones. */
 	struct edge *edge;
 	uint32_t edges, edge_room;

@@ -92,6 +92,8 @@ struct owners {
 	uint64_t sampled_chunks;
 	uint64_t rooted_chunks; /* of these: a path from a root leads there */
 	uint64_t rooted_bytes;
+	uint64_t usual; /* bit I: pointers I bytes behind a chunk's beginning are usual,
+			   and count as to that */
 	uint64_t interior_chunks; /* of those: only by pointers into the middle */
 	uint64_t unsure_chunks;	  /* their pointer was gone when it was read again: in no
 				     group */

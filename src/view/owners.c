@@ -207,6 +207,21 @@ static void say_owner(struct report_out *out, const struct owners *owners,
 	report_flush(out);
 }
 
+/* Where pointers lead to besides the beginnings of chunks. */
+static void say_usual(struct report_out *out, uint64_t usual)
+{
+	const char *lead = "# as a rule pointers lead to";
+
+	for (unsigned i = 1; i < 64; i++) {
+		if (!(usual >> i & 1))
+			continue;
+		report_say(out, "%s %u", lead, i);
+		lead = ",";
+	}
+	if (usual > 1)
+		report_say(out, " bytes behind a chunk's beginning, too\n");
+}
+
 static void say_head(struct report_out *out, const struct owners *owners,
 		     const struct owners_about *about)
 {
@@ -215,6 +230,7 @@ static void say_head(struct report_out *out, const struct owners *owners,
 		   BYTES(owners->scanned_bytes),
 		   units_ns_text((uint64_t)owners->read_ns).s,
 		   BYTES(owners->table_bytes));
+	say_usual(out, owners->usual);
 	if (owners->status == STATUS_PARTIAL)
 		say_line(out, "# partial: ", owners->missing);
 	if (owners->in_doubt_bytes)
@@ -261,12 +277,9 @@ static void write_text(struct report_out *out, const struct owners *owners,
 static const char *root_name(enum owner_root root)
 {
 	static const char *const of[OWNER_ROOTS] = {
-		[OWNER_GLOBAL] = "global",
-		[OWNER_TLS] = "tls",
-		[OWNER_STACK] = "stack",
-		[OWNER_MAPPING] = "mapping",
-		[OWNER_FAR] = "far",
-		[OWNER_UNREFERENCED] = "unreferenced",
+		[OWNER_GLOBAL] = "global", [OWNER_TLS] = "tls",
+		[OWNER_STACK] = "stack",   [OWNER_MAPPING] = "mapping",
+		[OWNER_FAR] = "far",	   [OWNER_UNREFERENCED] = "unreferenced",
 	};
 
 	return of[root];
@@ -349,6 +362,22 @@ void owners_member(struct text *text, const struct owners *owners, unsigned coun
 	text_char(text, ']');
 }
 
+static void json_usual(struct text *text, uint64_t usual)
+{
+	const char *comma = "";
+
+	json_key(text, "usual_offsets", strlen("usual_offsets"));
+	text_char(text, '[');
+	for (unsigned i = 0; i < 64; i++) {
+		if (!(usual >> i & 1))
+			continue;
+		text_string(text, comma);
+		text_u64(text, i);
+		comma = ",";
+	}
+	text_char(text, ']');
+}
+
 static void write_json(struct report_out *out, const struct owners *owners,
 		       const struct owners_about *about)
 {
@@ -384,6 +413,7 @@ static void write_json(struct report_out *out, const struct owners *owners,
 		json_member_u64(text, "sampled_chunks", owners->sampled_chunks);
 	for (unsigned i = 0; i < sizeof(figures) / sizeof(*figures); i++)
 		json_member_u64(text, figures[i].name, figures[i].value);
+	json_usual(text, owners->usual);
 	owners_member(text, owners, about->top);
 	text_string(text, "}\n");
 }

@@ -119,6 +119,15 @@ def as_user(option, *value):
     return [option, *value] if os.geteuid() == 0 else []
 
 
+def check_owners(tap, pid):
+    """Nearly all of what pins, and of all that is in use, has an owner."""
+    for words, what in (((), "what pins"), (("--live",), "all chunks")):
+        done = harness.fragscope("owners", "-p", pid, "--json", *words)
+        found = json.loads(done.stdout)
+        tap.ok(found["rooted_bytes"] >= 0.95 * found["asked_bytes"],
+               f"owners: {what} from a root", found["rooted_bytes"], found["asked_bytes"])
+
+
 def run_memcached(tap):
     path = harness.need("memcached")
     with harness.scratch() as directory:
@@ -135,6 +144,7 @@ def run_memcached(tap):
                 tap.ok(peer.recv(100).startswith(b"VERSION"), "memcached serves")
                 check(tap, target.pid)
                 check_healthy(tap, target.pid)
+                check_owners(tap, target.pid)
 
 
 NGINX = """
@@ -173,6 +183,7 @@ def run_nginx(tap):
                 with tap.section(f"nginx {name}"):
                     check(tap, pid)
                     check_healthy(tap, pid)
+                    check_owners(tap, pid)
 
 
 SQL = """
@@ -205,6 +216,7 @@ def run_mariadbd(tap):
             tap.ok(done.stdout.endswith("done\n"), "mariadbd serves", done.stderr)
             check(tap, target.pid)
             check_healthy(tap, target.pid)
+            check_owners(tap, target.pid)
 
 
 def run_interpreter(tap, command, environment=None):
