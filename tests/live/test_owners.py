@@ -337,6 +337,19 @@ def check_far(tap):
                "a sampled ring is held further up", *found["owners"])
 
 
+def run_leak(tap):
+    """A leak of small blocks beside a large one that comes and goes: who held it is gone, and
+    that is said of the small ones only."""
+    with Target([harness.program("blame")]) as target:
+        target.line()
+        harness.until(lambda: target.status("VmData") > 16 << 20, "a heap")
+        found = owners(target.pid, "--live", "--pause")
+        first = found["owners"][0]
+        tap.equal((first["root"], first["path"][-1]["to_bytes"]), ("unreferenced", 80),
+                  "what leaked is unreferenced", *found["owners"][:3])
+        tap.ok(first["asked_bytes"] > 0.9 * found["asked_bytes"], "and most of all", first)
+
+
 def check_wide(tap):
     """More paths than are told apart: what nobody points to is found all the same."""
     with Target([harness.program("maze"), "wide", 4]) as target:
@@ -422,7 +435,7 @@ def main():
         check_sample(tap, target.pid)
     with tap.section("without types"):
         check_untyped(tap)
-    for run in (run_plugin, run_debug_file, run_damaged, run_python):
+    for run in (run_plugin, run_debug_file, run_damaged, run_python, run_leak):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     with tap.section("stripped"), Target([holder("-s")], env=ENV) as target:

@@ -72,6 +72,23 @@ def run_blame(tap):
         tap.ok(table and table[-1].endswith("main;leak_small"), "the table", done.stdout)
 
 
+def run_plugin(tap):
+    """The same leak in a library that was loaded late."""
+    need_bursts()
+    source = harness.SOURCE / "tests/programs/plugin.c"
+    plugin = harness.compile_program("forgets.so", harness.CC, source,
+                                     ["-DNAME=forget_small", "-shared", "-fPIC"])
+    with Target([harness.program("blame"), "0", plugin]) as target:
+        target.line()
+        done = survivors(target, 8, "--json")
+        if not tap.equal(done.returncode, 0, "exit status", done.stderr):
+            return
+        found = stacks(done)
+        tap.ok(found and "forget_small" in found[0][0].rpartition(";")[2], "who keeps",
+               found[:3])
+        tap.ok(not any("transient_big" in stack for stack, _ in found), "and no other", found)
+
+
 def run_server(tap):
     """By the time that its chunks have had their turn the cache keeps next to nothing,
     though each is replaced at once, at the same address."""
@@ -159,7 +176,7 @@ def run_refused(tap):
 
 def main():
     tap = Tap()
-    for run in (run_blame, run_server, run_harmless, run_end, run_refused):
+    for run in (run_blame, run_plugin, run_server, run_harmless, run_end, run_refused):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     tap.done()
