@@ -1,9 +1,12 @@
 /* record.c: `fragscope record`: one file of what was seen of processes over days. */
 #include "engine/record.h"
+#include "base/take.h"
+#include "engine/alert.h"
 #include "help.h"
 #include "verb.h"
 #include "verbs.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,7 +17,7 @@
 /* The command line. */
 struct request {
 	struct pid_list pids;
-	struct name_list names;
+	struct name_list names, rules, files;
 	bool follow, append, events, quick, swap_in;
 	const char *output;
 	unsigned source;
@@ -42,7 +45,11 @@ static const struct option_spec options[] = {
 	{.name = "max-size", .kind = OPTION_BYTES, .value = "SIZE", .offset = FIELD(max_bytes),
 	 .help = "Drop the oldest readings, then the oldest minutes, so that FILE does not grow beyond SIZE (1M at least)."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
-	 .help = "Count by eBPF probes how often the heap grew and allocations failed between two readings."},
+	 .help = "Put the processes under eBPF probes: each growth, failed allocation and kill with its stack, and how many there were between two readings."},
+	{.name = "rule", .letter = 'r', .kind = OPTION_TEXTS, .value = "RULE", .offset = FIELD(rules),
+	 .help = "Record the alerts of this rule; may be repeated. See fragscope-rules(5)."},
+	{.name = "file", .letter = 'f', .kind = OPTION_FILES, .value = "FILE", .offset = FIELD(files),
+	 .help = "Record the alerts of the rules in FILE; may be repeated."},
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
 	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
@@ -127,6 +134,24 @@ static void catch_hangup(struct frontend *frontend)
 	sigdelset(&frontend->waiting, SIGHUP);
 }
 
+/* The rules that were given, in memory that the caller frees; null: there are none. */
+static int take_rules(const struct request *request, struct rules **rules,
+		      struct fault *fault)
+{
+	const struct alert_request wanted = {
+		.rules = request->rules,
+		.files = request->files,
+	};
+
+	*rules = NULL;
+	if (!request->rules.count && !request->files.count)
+		return 0;
+	*rules = take(sizeof(**rules));
+	if (!*rules)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	return alert_rules(&wanted, request->interval_ns, *rules, fault);
+}
+
 static int record(const struct request *request, const struct parsed *parsed, int *status,
 		  struct fault *fault)
 {
@@ -145,9 +170,13 @@ static int record(const struct request *request, const struct parsed *parsed, in
 		.append = request->append,
 		.keep_ns = request->keep_ns,
 		.max_bytes = request->max_bytes,
+		.events = request->events,
 		.reopen = &reopen_asked,
 	};
+	struct rules *rules;
+	int error = take_rules(request, &rules, fault);
 
+	wanted.rules = rules;
 	catch_hangup(&frontend);
 	wanted.stream.source = (struct source_options){
 		.source = request->source,
@@ -160,7 +189,10 @@ static int record(const struct request *request, const struct parsed *parsed, in
 		.threads = 1,
 		.hurry = frontend.stop,
 	};
-	return record_run(&wanted, status, fault);
+	if (!error)
+		error = record_run(&wanted, status, fault);
+	free(rules);
+	return error;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -177,5 +209,7 @@ static int run(const struct command *command, int argc, char **argv)
 		error = record(&request, &parsed, &status, &fault);
 	free(request.pids.pid);
 	name_list_free(&request.names);
+	name_list_free(&request.rules);
+	name_list_free(&request.files);
 	return error ? verb_failed(command, &fault) : status;
 }

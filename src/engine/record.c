@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/take.h"
 #include "base/units.h"
+#include "engine/record_extra.h"
 #include "recording/recorder.h"
 
 #include <errno.h>
@@ -18,11 +19,18 @@ enum {
 /* After a write that failed, until the next is tried. */
 #define RETRY_NS INT64_C(10000000000)
 
+/* The probes hold so much that they must be asked from time to time. */
+#define POLL_NS INT64_C(250000000)
+
+struct session;
+
 /* What is kept of a target: its life in the file, once it has one. IS_TOLD: its
  * surroundings are in the file; IS_CUT: the user knows that not all arenas are. */
 struct place {
 	bool has_life, is_told, is_cut;
 	unsigned life;
+	struct session *session;
+	struct record_extra *extra; /* null: neither alerts nor events are asked for */
 	struct surroundings surroundings;
 };
 
@@ -98,8 +106,50 @@ static int add_facts(struct session *session, struct place *place,
 	return error;
 }
 
+static void take_event(int64_t time_ns, const char *kind, uint64_t bytes,
+		       const char *json, void *context)
+{
+	struct place *place = context;
+	struct session *session = place->session;
+	struct fault fault;
+
+	if (place->has_life && may_write(session) &&
+	    recorder_event(session->recorder, place->life, time_ns, kind, bytes, json,
+			   &fault))
+		stop_writing(session, &fault);
+}
+
+/* A process that cannot be put under probes is recorded without: that is told. */
+static void begin_extra(struct session *session, const struct stream_target *target)
+{
+	const struct record_options *options = session->options;
+	struct place *place = target->state;
+	struct fault fault;
+
+	place->session = session;
+	if ((options->rules || options->events) && !place->extra &&
+	    record_extra_new(&place->extra, target->pid, options->rules, options->events,
+			     session->frontend, take_event, place, &fault))
+		frontend_message(
+			session->frontend,
+			"process %d (%s) is recorded without alerts and events: %s",
+			target->pid, target->sample->comm, fault.text);
+}
+
+static void poll_extras(struct session *session)
+{
+	struct fault fault;
+
+	for (size_t i = 0; i < stream_targets(session->stream); i++) {
+		struct place *place = stream_target(session->stream, i)->state;
+
+		if (place && place->extra && record_extra_poll(place->extra, &fault))
+			frontend_message(session->frontend, "%s", fault.text);
+	}
+}
+
 /* What goes on through restarts is the name by which it was found, or that it has. */
-static int begin_life(struct session *session, const struct stream_target *target,
+static int begin_life(struct session *session, struct stream_target *target,
 		      struct fault *fault)
 {
 	const struct sample *sample = target->sample;
@@ -116,6 +166,7 @@ static int begin_life(struct session *session, const struct stream_target *targe
 		return error;
 	place->has_life = true;
 	place->is_told = false;
+	begin_extra(session, target);
 	/* Without them the samples are as good. */
 	if (target->source)
 		source_surroundings(target->source, &place->surroundings, NULL);
@@ -132,6 +183,8 @@ static void end_life(struct session *session, struct stream_target *target,
 
 	if (!place || !place->has_life)
 		return;
+	record_extra_free(place->extra);
+	place->extra = NULL;
 	place->has_life = false;
 	error = recorder_end(session->recorder, place->life, now_ns, why, &fault);
 	if (!error)
@@ -176,7 +229,10 @@ static int write_sample(struct session *session, struct stream_target *target,
 	if (error)
 		return error;
 	cut_arenas(session, place, target->sample);
-	return recorder_sample(session->recorder, place->life, target->sample, fault);
+	error = recorder_sample(session->recorder, place->life, target->sample, fault);
+	if (!error && place->extra)
+		record_extra_sample(place->extra, target->sample);
+	return error;
 }
 
 static int take_sample(struct session *session, struct stream_target *target,
@@ -221,10 +277,25 @@ static void reopen(struct session *session)
 	tell_anew(session);
 }
 
+static void wait_for_round(struct session *session)
+{
+	int64_t due_ns = stream_due_ns(session->stream), until_ns;
+
+	while (session->options->events && !frontend_stops(session->frontend)) {
+		until_ns = clock_monotonic_ns() + POLL_NS;
+		if (until_ns >= due_ns)
+			break;
+		clock_wait_until(until_ns, &session->frontend->waiting);
+		poll_extras(session);
+	}
+	stream_wait(session->stream);
+}
+
 static void end_round(struct session *session)
 {
 	struct fault fault;
 
+	poll_extras(session);
 	if (may_write(session)) {
 		if (recorder_commit(session->recorder, clock_realtime_ns(), &fault))
 			stop_writing(session, &fault);
@@ -232,7 +303,7 @@ static void end_round(struct session *session)
 			written(session);
 	}
 	reopen(session);
-	stream_wait(session->stream);
+	wait_for_round(session);
 }
 
 static int loop(struct session *session, struct fault *fault)

@@ -181,6 +181,28 @@ def check_follow(tap, directory):
     tap.equal([name for name, _ in found], ["phoenix"] * 2, "two lives of one service")
 
 
+def check_events(tap, directory):
+    """A process that grows: each growth with its stack, and the alert that it makes."""
+    harness.need_root("probes")
+    path = directory / "events.db"
+    leak = harness.BUILD / "examples/leak"
+    with subprocess.Popen([leak], stdout=subprocess.DEVNULL,
+                          env=harness.CLEAN_ENV) as process:
+        with start(path, "-p", process.pid, "--events", "-r", "big: rss > 1", "0.1") as recorder:
+            harness.until(lambda: count_of(path, "event WHERE kind='brk'") > 2
+                          or recorder.poll() is not None, "growths")
+            process.kill()
+            _, said = recorder.communicate(timeout=harness.PATIENCE_S)
+    if "bpf" in said.lower() and not count_of(path, "event WHERE kind='brk'"):
+        raise Skip(said)
+    growth = json.loads(ask(path, "SELECT json FROM event WHERE kind='brk' LIMIT 1")[0][0])
+    tap.ok(growth["bytes"] > 0 and growth["stack"], "a growth with its stack", growth)
+    alerts = ask(path, "SELECT kind FROM event WHERE kind LIKE 'alert%' ORDER BY event")
+    tap.equal(alerts, [("alert",), ("alert_end",)], "the alert begins and ends")
+    tap.equal(sum("growth_events" in row for row in replayed(path)) > 0, True,
+              "readings count growths")
+
+
 def check_diff(tap, directory):
     """Another number of chunks is a change; the same program twice is none."""
     paths = [directory / f"{name}.db" for name in ("few", "again", "many")]
@@ -234,6 +256,7 @@ def main():
             ("rotation", lambda: check_rotation(tap, directory, target)),
             ("full", lambda: check_full(tap, directory, target)),
             ("follow", lambda: check_follow(tap, directory)),
+            ("events", lambda: check_events(tap, directory)),
             ("diff", lambda: check_diff(tap, directory)),
             ("damaged", lambda: check_damaged(tap, directory)),
         ):
