@@ -1,5 +1,8 @@
 #include "base/apart.h"
 
+#include "base/confine.h"
+#include "base/privilege.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,10 +32,14 @@ static void child_main(struct shared *shared, void (*fn)(void *context, void *re
 {
 	int null = open("/dev/null", O_RDWR);
 
+	privilege_to_reading();
+	/* Forgotten when the user changes. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	/* Who reads our output would wait for the child's end. */
 	for (int fd = 0; fd < 3 && null >= 0; fd++)
 		dup2(null, fd);
+	/* Where the kernel has no filters, bounds are all there is. */
+	(void)confine_to_reading();
 	fn(context, shared->result);
 	atomic_store(&shared->done, true);
 	_exit(0);

@@ -10,7 +10,8 @@
 
 /* Runs FN(CONTEXT, RESULT) in a child of this process: only what it writes to RESULT,
  * BYTES of zeroes, comes back. BEATS moves as long as the child makes headway. The child
- * ends with the calling thread. 0, or -errno: there is no such child, or it did not come
+ * may read and nothing else (confine.h; of root, privilege_to_reading), and ends with the
+ * calling thread. 0, or -errno: there is no such child, or it did not come
  * to its end. */
 int apart_run(void (*fn)(void *context, void *result), void *context, void *result,
 	      size_t bytes, atomic_ulong *beats);

@@ -12,12 +12,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { WORDS = 2, WORD_BITS = 32 };
+enum { WORDS = 2, WORD_BITS = 32, NOBODY = 65534 };
 
 /* Memory of other users' processes, their files in /proc and the program files that are
  * mapped in them; probes. */
 static const unsigned needed[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_BPF,
 				  CAP_PERFMON, CAP_CHECKPOINT_RESTORE};
+
+/* Of these what opens and reads; the last is for /proc/PID/map_files. */
+static const unsigned reading[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH,
+				   CAP_CHECKPOINT_RESTORE};
 
 struct sets {
 	struct __user_cap_data_struct word[WORDS];
@@ -133,4 +137,35 @@ void privilege_drop(void)
 
 	if (is_more())
 		put(&none);
+}
+
+/* SETS of what is among the COUNT NUMBERS and was permitted before; in force too. */
+static struct sets only(const struct sets *before, const unsigned *number, size_t count)
+{
+	struct sets sets = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		unsigned word = number[i] / WORD_BITS, bit = 1U << number[i] % WORD_BITS;
+
+		sets.word[word].permitted |= bit & before->word[word].permitted;
+		sets.word[word].effective = sets.word[word].permitted;
+	}
+	return sets;
+}
+
+void privilege_to_reading(void)
+{
+	struct sets before, sets;
+
+	if (geteuid() || prctl(PR_CAPBSET_READ, CAP_CHECKPOINT_RESTORE, 0, 0, 0) < 0 ||
+	    get(&before))
+		return;
+	sets = only(&before, reading, sizeof(reading) / sizeof(*reading));
+	prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+	/* Without another user capabilities alone would keep nobody from anything. */
+	if (!syscall(SYS_setgroups, 0, NULL) &&
+	    !syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) &&
+	    !syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY))
+		put(&sets);
+	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
 }

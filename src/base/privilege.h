@@ -27,4 +27,9 @@ void privilege_restore(struct privilege before);
 /* Gives up what was set aside for good. */
 void privilege_drop(void);
 
+/* For a child that only reads what belongs to other processes: root becomes nobody, with
+ * the capabilities for that and no others. Any other user stays what it is, as does a
+ * root that may not change, or on a kernel (before 5.9) where reading takes more. */
+void privilege_to_reading(void);
+
 #endif

@@ -153,7 +153,8 @@ class Changing(Target):
     """A shell that executes another program when it is told to."""
 
     def __init__(self, *command, prefix=()):
-        super().__init__([*prefix, "sh", "-c", 'echo "ready $$"; read go; exec "$@"', "sh", *command])
+        script = 'echo "ready $$"; read go; exec "$@"'
+        super().__init__([*prefix, "sh", "-c", script, "sh", *command])
         if self.line() != f"ready {self.pid}":
             self.end()
             raise RuntimeError("the shell is not ready")
@@ -208,7 +209,7 @@ def run_exec_unreadable(tap):
             stat.wait(lambda row: row["status"] == "complete", "a first row")
             target.change()
             row = stat.wait(lambda row: "musl" in row.get("missing", ""), "a row says why")
-            tap.ok(row["status"] == "partial" and row["rss_bytes"] > 0, "and has what is known", row)
+            tap.ok(row["status"] == "partial" and row["rss_bytes"] > 0, "and what is known", row)
             tap.equal(stat.stop(), 0, "exit status", stat.err)
 
 
