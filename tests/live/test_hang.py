@@ -99,8 +99,8 @@ def check_rows(tap, *options):
         row = reader.row(is_unreadable)
         tap.ok(re.fullmatch(UNREADABLE, row["missing"]), "the row says where",
                row["missing"])
-        tap.equal(sorted(row), ["allocator", "comm", "missing", "pid", "source", "status",
-                                "time"], "and has no figure")
+        tap.equal(sorted(row), ["allocator", "comm", "host", "missing", "pid", "source",
+                                "started", "status", "time"], "and has no figure")
         heap = re.findall(r"^(\w+)-(\w+) .*\[heap\]$", trap.proc("maps"), re.M)
         low, high = re.search(r"(\w+)-(\w+) has", row["missing"]).groups()
         tap.ok(int(heap[0][0], 16) <= int(low, 16) < int(high, 16) <= int(heap[-1][1], 16),
