@@ -3,8 +3,8 @@
 #ifndef FRAGSCOPE_CAUSE_H
 #define FRAGSCOPE_CAUSE_H
 
+#include "sample/bounds.h"
 #include "sample/event.h"
-#include "target/limits.h"
 
 #include <stdbool.h>
 #include <stdint.h>

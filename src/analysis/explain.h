@@ -5,8 +5,8 @@
 
 #include "bpf/probe.h"
 
+#include "sample/bounds.h"
 #include "sample/event.h"
-#include "target/limits.h"
 
 /* Fills EVENT but for its reading and its stack. CLOCK_OFFSET_NS is CLOCK_REALTIME minus
  * CLOCK_MONOTONIC; LIMITS are the host's, as they are just after RAW. */

@@ -4,9 +4,8 @@
 #define FRAGSCOPE_OTHERS_H
 
 #include "analysis/verdict.h"
+#include "sample/mappings.h"
 #include "sample/sample.h"
-#include "target/huge.h"
-#include "target/smaps.h"
 
 /* Fills OTHERS, whose strings are SMAPS's. */
 void others_of(const struct smaps *smaps, const struct figures *fig,

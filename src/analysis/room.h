@@ -3,8 +3,8 @@
 #ifndef FRAGSCOPE_ROOM_H
 #define FRAGSCOPE_ROOM_H
 
+#include "sample/bounds.h"
 #include "sample/sample.h"
-#include "target/bounds.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
 #ifndef FRAGSCOPE_RUNTIME_H
 #define FRAGSCOPE_RUNTIME_H
 
-#include "target/smaps.h"
+#include "sample/mappings.h"
 
 struct runtime {
 	const char *name;      /* in JSON */

@@ -11,6 +11,9 @@
 #include "engine/stream.h"
 #include "engine/tracer.h"
 #include "source/source.h"
+#include "target/bounds.h"
+#include "target/huge.h"
+#include "target/oom.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,6 +1,9 @@
 #include "target/bounds.h"
 
 #include "base/file.h"
+#include "target/cgroup.h"
+#include "target/limits.h"
+#include "target/pressure.h"
 #include "target/process.h"
 
 #include <errno.h>

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/units.h"
+#include "target/pressure.h"
 
 #include <errno.h>
 #include <stdio.h>

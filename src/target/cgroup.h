@@ -3,31 +3,10 @@
 #ifndef FRAGSCOPE_CGROUP_H
 #define FRAGSCOPE_CGROUP_H
 
-#include "target/pressure.h"
+#include "sample/bounds.h"
 #include "target/process.h"
 
-#include <stdbool.h>
 #include <stdint.h>
-
-enum { CGROUP_PATH = 256 };
-
-/* A limit, of the cgroup at PATH in its hierarchy. CACHE_BYTES of what is used are file
- * pages, which the kernel takes back before it refuses anything. */
-struct cgroup_limit {
-	bool is_set;
-	uint64_t limit_bytes, used_bytes, cache_bytes;
-	char path[CGROUP_PATH];
-};
-
-/* Of the process's cgroup and all around it, the limit that leaves least. */
-struct cgroup_memory {
-	unsigned version;	  /* 1 or 2 */
-	struct cgroup_limit max;  /* beyond it the kernel kills */
-	struct cgroup_limit high; /* beyond it the kernel slows down; version 2 only */
-	char path[CGROUP_PATH];	  /* the process's own */
-	bool has_pressure;
-	struct pressure pressure; /* of the process's own; version 2 only */
-};
 
 /* Where a hierarchy is mounted, and what of it: in a container it may be a part. */
 struct cgroup_mount {

@@ -1,21 +1,8 @@
-/* oom.h: whom the kernel would kill first when the host is out of memory, and where a
- * process stands in that order. */
+/* oom.h: finds whom the kernel would kill first when the host is out of memory. */
 #ifndef FRAGSCOPE_OOM_H
 #define FRAGSCOPE_OOM_H
 
-enum { OOM_COMM = 64 };
-
-/* PLACE is 1 for the first to go; processes of the same score share one. A score of 0 is
- * never chosen: then PLACE is 0. When a cgroup is full, only its own processes count. */
-struct oom_rank {
-	int score;
-	int score_adj; /* what was set: -1000 never to 1000 first */
-	unsigned place;
-	unsigned candidates; /* processes that could be chosen */
-	int first_pid;	     /* the first to go, with its score; 0: there is none */
-	int first_score;
-	char first_comm[OOM_COMM];
-};
+#include "sample/oom.h"
 
 /* Looks at all processes: not for every reading. 0, or -errno when PID cannot be looked
  * at or /proc cannot be listed. What ends meanwhile is no candidate. */

@@ -2,10 +2,7 @@
 #ifndef FRAGSCOPE_PRESSURE_H
 #define FRAGSCOPE_PRESSURE_H
 
-/* Percent of the last 10 and 60 seconds in which some task waited, and all did. */
-struct pressure {
-	double some_10s, some_60s, full_10s, full_60s;
-};
+#include "sample/bounds.h"
 
 /* Reads FILE, which is of the kernel's form. 0 or -errno: -ENOENT where the kernel keeps
  * no such account. */

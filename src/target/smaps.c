@@ -1,6 +1,7 @@
 #include "target/smaps.h"
 
 #include "base/file.h"
+#include "target/maps.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,11 +6,11 @@
 #include "analysis/room.h"
 #include "analysis/verdict.h"
 #include "sample/heap_map.h"
+#include "sample/mappings.h"
+#include "sample/oom.h"
 #include "sample/owners.h"
 #include "sample/pins.h"
 #include "series/track.h"
-#include "target/oom.h"
-#include "target/smaps.h"
 #include "view/fold.h"
 
 #include <stdbool.h>

@@ -1,6 +1,9 @@
 /* test_bounds.c: what bounds a process's memory, out of the texts of /proc and of trees
  * as both versions of cgroups lay them, and of a real process with limits set. */
 #include "target/bounds.h"
+#include "target/cgroup.h"
+#include "target/limits.h"
+#include "target/pressure.h"
 #include "target/huge.h"
 #include "target/oom.h"
 #include "target/smaps.h"
