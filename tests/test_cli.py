@@ -198,7 +198,7 @@ def complete_fish(*words):
     script = '$FRAGSCOPE --completion fish | source; complete -C "$argv"'
     done = subprocess.run(
         ["fish", "--no-config", "-c", script, "fragscope", *words],
-        env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE, "HOME": "/nonexistent"},
+        env={**harness.CLEAN_ENV, "FRAGSCOPE": harness.FRAGSCOPE, "HOME": "/dev/null/none"},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )
     return {line.split("\t")[0] for line in done.stdout.splitlines()}, done.stderr

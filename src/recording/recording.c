@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -51,9 +52,15 @@ struct recording {
 bool recording_is_database(const char *file)
 {
 	char head[16] = "";
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t got = fd < 0 ? -1 : read(fd, head, sizeof(head));
+	struct stat status;
+	ssize_t got;
+	int fd;
 
+	/* What is read from a pipe is not there any more for who reads its rows. */
+	if (stat(file, &status) || !S_ISREG(status.st_mode))
+		return false;
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? -1 : read(fd, head, sizeof(head));
 	if (fd >= 0)
 		close(fd);
 	return got == (ssize_t)sizeof(head) && !memcmp(head, "SQLite format 3", 16);

@@ -182,6 +182,9 @@ static int unreadable(struct source *source, struct fault *fault)
 /* Has the thread do FN. What that found, or SOURCE_UNREADABLE; FAULT may be null. */
 static int ask(struct source *source, void (*fn)(void *source), struct fault *fault)
 {
+	if (!source->worker)
+		return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+				 "a recording has its samples and nothing else");
 	if (!worker_is_busy(source->worker))
 		atomic_store(&source->asked->given_up, false);
 	if (worker_run(source->worker, fn, source)) {

@@ -406,9 +406,9 @@ static void files_that_cannot_be_read_are_refused(void **state)
 	struct replay *replay = NULL;
 
 	(void)state;
-	assert_int_equal(replay_open(&replay, "/nonexistent", &fault), -ENOENT);
+	assert_int_equal(replay_open(&replay, "/nonexistent/x", &fault), -ENOENT);
 	assert_int_equal(fault.status, EXIT_NO_SOURCE);
-	assert_string_equal(fault.text, "cannot open recording '/nonexistent': No such "
+	assert_string_equal(fault.text, "cannot open recording '/nonexistent/x': No such "
 					"file or directory");
 	assert_int_equal(replay_open(&replay, "/tmp", &fault), -EISDIR);
 	assert_int_equal(replay_open(&replay, "/tmp", NULL), -EISDIR);
