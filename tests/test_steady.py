@@ -57,7 +57,7 @@ def counted(rows, args, *command, **environment):
 FRAMES_FROM, FRAMES = 40, 200
 PANES = (("1", "resident memory"), ("2", "sorted by"), ("3", r"in \d+ cells?"),
          ("4", "chunk size"), ("5", "no-events"),
-         ("6", "wrong was found|not be told|warning|note|CRITICAL"))
+         ("6", "no verdict|warning|note|CRITICAL"), ("7", "1 process, sorted"))
 
 
 def check_top(tap, pid):

@@ -243,6 +243,18 @@ static int attach_named(struct top *top, const struct pid_list *named,
 	return 0;
 }
 
+static int attach_all(struct top *top, const struct pid_list *named, struct fault *fault)
+{
+	const struct pid_list *pids = &top->options->pids;
+	int error = 0;
+
+	for (size_t i = 0; error >= 0 && i < pids->count; i++)
+		error = session_attach(top, pids->pid[i], fault);
+	return error < 0 ? error : attach_named(top, named, fault);
+}
+
+/* How many processes there will be is known before the feed is opened, which shares what
+ * it may take among them. */
 static int open_targets(struct top *top, struct fault *fault)
 {
 	const struct top_options *options = top->options;
@@ -253,10 +265,10 @@ static int open_targets(struct top *top, struct fault *fault)
 	top->targets.expected = count;
 	if (!error && count > TARGETS_MAX)
 		error = too_many(count, fault);
-	for (size_t i = 0; error >= 0 && i < options->pids.count; i++)
-		error = session_attach(top, options->pids.pid[i], fault);
-	if (error >= 0)
-		error = attach_named(top, &named, fault);
+	if (!error)
+		error = open_live(top, fault);
+	if (!error)
+		error = attach_all(top, &named, fault);
 	free(named.pid);
 	return error;
 }
@@ -268,10 +280,10 @@ int session_open(struct top *top, struct fault *fault)
 
 	if (options->replay)
 		return open_replay(top, fault);
+	if (options->pids.count || options->names.count)
+		return open_targets(top, fault);
 	error = open_live(top, fault);
-	if (!error && !options->pids.count && !options->names.count)
-		return session_pick(top, fault);
-	return error ? error : open_targets(top, fault);
+	return error ? error : session_pick(top, fault);
 }
 
 /* ---- what comes ---- */

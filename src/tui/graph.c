@@ -60,6 +60,23 @@ void graph_window(const struct screen *screen, int64_t *from_ns, int64_t *to_ns)
 	*from_ns = *to_ns - zoom;
 }
 
+/* The column of INSTANT among COLUMNS that show the window; false: it is not in it. */
+static bool column_of(const struct screen *screen, int64_t instant_ns, unsigned columns,
+		      unsigned *column)
+{
+	int64_t from_ns, to_ns;
+	double part;
+
+	graph_window(screen, &from_ns, &to_ns);
+	part = (double)(instant_ns - from_ns) / (double)(to_ns - from_ns);
+	if (!(part >= 0) || part > 1 || !columns)
+		return false;
+	*column = (unsigned)(part * columns);
+	if (*column == columns)
+		(*column)--;
+	return true;
+}
+
 /* The columns between two that have values, LEFT and RIGHT, get what lies between. */
 static void join(struct plot_point *point, unsigned left, unsigned right, double from,
 		 double to)
@@ -72,19 +89,13 @@ static void join(struct plot_point *point, unsigned left, unsigned right, double
 	}
 }
 
-void graph_points(const struct screen *screen, enum figure f, struct plot_point *point,
-		  unsigned count)
+static void values_of(const struct screen *screen, enum figure f,
+		      struct plot_point *point, unsigned count)
 {
 	struct track_point found[PLOT_POINTS];
 	int64_t from_ns, to_ns;
 	unsigned before = count; /* the last column with values */
 
-	if (count > PLOT_POINTS)
-		count = PLOT_POINTS;
-	for (unsigned i = 0; i < count; i++)
-		point[i] = (struct plot_point){0};
-	if (!screen->history || !count)
-		return;
 	graph_window(screen, &from_ns, &to_ns);
 	/* The end belongs to the window: the latest reading is often just there. */
 	history_columns(screen->history, f, from_ns + 1, to_ns + 1, found, count);
@@ -97,6 +108,62 @@ void graph_points(const struct screen *screen, enum figure f, struct plot_point 
 			join(point, before, i, found[before].last, found[i].first);
 		before = i;
 	}
+}
+
+static void widen(struct plot_point *point, double low, double high)
+{
+	if (!point->is_band || low < point->least)
+		point->least = low;
+	if (!point->is_band || high > point->most)
+		point->most = high;
+	point->is_band = true;
+}
+
+/* Between two readings that were estimated lies what bounds the earlier one. */
+static void fill_band(struct plot_point *point, unsigned count)
+{
+	for (unsigned i = 1; i < count; i++)
+		if (point[i].known && !point[i].is_band && point[i - 1].is_band)
+			widen(&point[i], point[i - 1].least, point[i - 1].most);
+}
+
+/* Where the readings that are kept whole were estimated, what bounds their values of F.
+ */
+static void add_band(const struct screen *screen, enum figure f, struct plot_point *point,
+		     unsigned count)
+{
+	int64_t from_ns, to_ns;
+
+	if (!screen->sample || !figure_can_be_estimated(f) ||
+	    screen->sample->status != STATUS_ESTIMATED)
+		return;
+	graph_window(screen, &from_ns, &to_ns);
+	for (size_t back = 0; back < history_count(screen->history); back++) {
+		const struct sample *sample = history_at(screen->history, back);
+		double low, high;
+		unsigned i;
+
+		if (sample->time_ns < from_ns)
+			break;
+		if (column_of(screen, sample->time_ns, count, &i) &&
+		    figure_has(&sample->fig, f) && point[i].known &&
+		    figure_range(&sample->fig, f, &low, &high))
+			widen(&point[i], low, high);
+	}
+	fill_band(point, count);
+}
+
+void graph_points(const struct screen *screen, enum figure f, struct plot_point *point,
+		  unsigned count)
+{
+	if (count > PLOT_POINTS)
+		count = PLOT_POINTS;
+	for (unsigned i = 0; i < count; i++)
+		point[i] = (struct plot_point){0};
+	if (!screen->history || !count)
+		return;
+	values_of(screen, f, point, count);
+	add_band(screen, f, point, count);
 }
 
 void graph_slope(struct text *text, const struct screen_trend *trend,
@@ -191,23 +258,6 @@ static void scale_labels(const struct area *area, const struct plot_scale *scale
 	label(area, last, scale->low, unit);
 	if (last >= SCALE_MIDDLE && last % 2)
 		label(area, (last + 1) / 2, plot_value(scale, 0.5), unit);
-}
-
-/* The column of INSTANT among COLUMNS that show the window; false: it is not in it. */
-static bool column_of(const struct screen *screen, int64_t instant_ns, unsigned columns,
-		      unsigned *column)
-{
-	int64_t from_ns, to_ns;
-	double part;
-
-	graph_window(screen, &from_ns, &to_ns);
-	part = (double)(instant_ns - from_ns) / (double)(to_ns - from_ns);
-	if (!(part >= 0) || part > 1 || !columns)
-		return false;
-	*column = (unsigned)(part * columns);
-	if (*column == columns)
-		(*column)--;
-	return true;
 }
 
 static void instants(const struct area *plot)

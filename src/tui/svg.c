@@ -73,20 +73,48 @@ static void corner(struct text *text, unsigned x, double y)
 	text_char(text, ' ');
 }
 
-/* POINT[FROM, TO), all known: along the highs, and back along the lows. */
-static void stretch(struct text *text, const struct plot_point *point, unsigned from,
-		    unsigned to, const struct plot_scale *scale, double top, enum ink ink)
+static void shape_begin(struct text *text, enum ink ink, const char *style)
 {
-	text_string(text,
-		    "<polygon stroke-width=\"1.5\" stroke-linejoin=\"round\" fill=\"");
+	text_string(text, "<polygon ");
+	text_string(text, style);
+	text_string(text, " fill=\"");
 	svg_colour(text, ink_look(ink, PALETTE_TRUE).foreground);
 	text_string(text, "\" stroke=\"");
 	svg_colour(text, ink_look(ink, PALETTE_TRUE).foreground);
 	text_string(text, "\" points=\"");
+}
+
+/* POINT[FROM, TO), all known: along the highs, and back along the lows. */
+static void stretch(struct text *text, const struct plot_point *point, unsigned from,
+		    unsigned to, const struct plot_scale *scale, double top, enum ink ink)
+{
+	shape_begin(text, ink, "stroke-width=\"1.5\" stroke-linejoin=\"round\"");
 	for (unsigned i = from; i < to; i++)
 		corner(text, i, y_of(point[i].high, scale, top));
 	for (unsigned i = to; i-- > from;)
 		corner(text, i, y_of(point[i].low, scale, top));
+	text_string(text, "\"/>\n");
+}
+
+/* What bounds those of POINT[FROM, TO) that were estimated, behind the line. */
+static void band(struct text *text, const struct plot_point *point, unsigned from,
+		 unsigned to, const struct plot_scale *scale, double top, enum ink ink)
+{
+	while (from < to && !point[from].is_band)
+		from++;
+	while (from < to && !point[to - 1].is_band)
+		to--;
+	if (from == to)
+		return;
+	shape_begin(text, ink, "stroke-width=\"0\" opacity=\"0.25\"");
+	for (unsigned i = from; i < to; i++)
+		corner(text, i,
+		       y_of(point[i].is_band ? point[i].most : point[i].high, scale,
+			    top));
+	for (unsigned i = to; i-- > from;)
+		corner(text, i,
+		       y_of(point[i].is_band ? point[i].least : point[i].low, scale,
+			    top));
 	text_string(text, "\"/>\n");
 }
 
@@ -100,8 +128,10 @@ static void values(struct text *text, const struct plot_point *point,
 
 		while (to < POINTS && point[to].known)
 			to++;
-		if (to > from)
+		if (to > from) {
+			band(text, point, from, to, scale, top, ink);
 			stretch(text, point, from, to, scale, top, ink);
+		}
 		from = to + 1;
 	}
 }

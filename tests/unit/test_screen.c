@@ -786,6 +786,35 @@ static void a_screen_as_svg(void **state)
 	assert_drawn("screen.svg");
 }
 
+/* Estimated readings have a band behind their line. */
+static void estimates(void **state)
+{
+	struct history *own = NULL, *all = history;
+	const struct history_options options = {.budget_bytes = 8 << 20,
+						.arenas = ARENAS};
+	struct text text;
+
+	(void)state;
+	assert_int_equal(history_new(&own, &options), 0);
+	for (unsigned t = 0; t < READINGS; t += 10) {
+		fill_sample(sample, t);
+		sample->status = STATUS_ESTIMATED;
+		figure_set_range(&sample->fig, FIG_FREE_RESIDENT_BYTES,
+				 0.9 * (double)sample->fig.v[FIG_FREE_RESIDENT_BYTES].u,
+				 1.2 * (double)sample->fig.v[FIG_FREE_RESIDENT_BYTES].u);
+		assert_int_equal(history_add(own, sample), 0);
+	}
+	screen.history = own;
+	screen.arenas.count = 0;
+	assert_golden("overview-estimated-80x24", 80, 24);
+	text_init(&text, drawn, SVG_BYTES);
+	screen_svg(&text, &screen);
+	assert_false(text.overflow);
+	assert_non_null(strstr(drawn, "opacity=\"0.25\""));
+	screen.history = all;
+	history_free(own);
+}
+
 /* ---- a recording of a real program ---- */
 
 /* Of the recording: all of it as a history, its last sample, and the trends. */
@@ -936,6 +965,7 @@ int main(void)
 		TEST(arenas_are_filtered),
 		TEST(graphs_as_svg),
 		TEST(a_screen_as_svg),
+		TEST(estimates),
 		TEST(a_recording),
 		TEST(extremes),
 		TEST(nothing_to_show),
