@@ -64,7 +64,7 @@ const struct stack_header *stack_table_header(const struct stack_table *table)
 	return &table->header;
 }
 
-/* ---- the entries ---- */
+/* ---- what is in it ---- */
 
 static int by_addr(const void *left, const void *right)
 {
@@ -73,43 +73,67 @@ static int by_addr(const void *left, const void *right)
 	return a->addr < b->addr ? -1 : a->addr > b->addr;
 }
 
-/* The entry of CELL, if it is whole and of ADDR, which still is in its cell. */
-static int read_entry(struct stack_table *table, uint32_t cell, uint64_t addr,
-		      struct stack_sample *sample)
+static uint64_t slot_offset(uint32_t number)
 {
-	struct stack_entry entry;
+	return STACK_SLOTS_AT + (uint64_t)number * STACK_SLOT_BYTES;
+}
+
+/* Whether ADDR still is in CELL, with the slot NUMBER: 0, -EAGAIN or -errno. */
+static int check_cell(struct stack_table *table, uint32_t cell, uint64_t addr,
+		      uint32_t number)
+{
 	uint64_t now;
-	int error = shared_read(&table->memory, STACK_ENTRIES_AT + cell * sizeof(entry),
-				&entry, sizeof(entry));
+	uint32_t of;
+	int error = shared_read(&table->memory, STACK_NUMBERS_AT + cell * sizeof(of), &of,
+				sizeof(of));
 
 	if (!error)
 		error = shared_read(&table->memory, STACK_CELLS_AT + cell * sizeof(now),
 				    &now, sizeof(now));
+	return error ? error : now == addr && of == number ? 0 : -EAGAIN;
+}
+
+/* What the slot of CELL says of ADDR. */
+static int read_cell(struct stack_table *table, uint32_t cell, uint64_t addr,
+		     struct stack_sample *sample)
+{
+	struct stack_slot slot;
+	uint32_t number;
+	int error = shared_read(&table->memory, STACK_NUMBERS_AT + cell * sizeof(number),
+				&number, sizeof(number));
+
 	if (error)
 		return error;
-	if (now != addr || entry.check != stack_check(addr, &entry) ||
-	    entry.slot >= STACK_SLOTS)
+	if (number >= STACK_SLOTS)
+		return -EAGAIN;
+	error = shared_read(&table->memory, slot_offset(number), &slot,
+			    offsetof(struct stack_slot, reg));
+	if (!error)
+		error = check_cell(table, cell, addr, number);
+	if (error)
+		return error;
+	if (slot.addr != addr || slot.check != stack_check(&slot))
 		return -EAGAIN;
 	*sample = (struct stack_sample){
 		.addr = addr,
-		.serial = entry.serial,
-		.bytes = entry.bytes,
-		.time_ns = entry.time_ns,
+		.serial = slot.serial,
+		.bytes = slot.bytes,
+		.time_ns = slot.time_ns,
 		.cell = cell,
-		.slot = entry.slot,
+		.slot = number,
 	};
 	return 0;
 }
 
-static int read_entries(struct stack_table *table, const uint64_t *cells,
-			struct stack_sample *samples, unsigned *count)
+static int read_cells(struct stack_table *table, const uint64_t *cells,
+		      struct stack_sample *samples, unsigned *count)
 {
 	for (uint32_t i = 0; i < STACK_CELLS; i++) {
 		int error;
 
 		if (cells[i] == STACK_CELL_FREE || cells[i] == STACK_CELL_BUSY)
 			continue;
-		error = read_entry(table, i, cells[i], &samples[*count]);
+		error = read_cell(table, i, cells[i], &samples[*count]);
 		if (error && error != -EAGAIN)
 			return error;
 		*count += !error;
@@ -129,7 +153,7 @@ int stack_table_read(struct stack_table *table, struct stack_sample **samples,
 						STACK_CELLS * sizeof(*cells))
 				  : -ENOMEM;
 	if (!error)
-		error = read_entries(table, cells, *samples, count);
+		error = read_cells(table, cells, *samples, count);
 	if (!error)
 		error = shared_read(&table->memory, 0, &table->header,
 				    sizeof(table->header));
@@ -139,6 +163,7 @@ int stack_table_read(struct stack_table *table, struct stack_sample **samples,
 	if (error) {
 		free(*samples);
 		*samples = NULL;
+		*count = 0;
 		return error;
 	}
 	qsort(*samples, *count, sizeof(**samples), by_addr);
@@ -148,16 +173,15 @@ int stack_table_read(struct stack_table *table, struct stack_sample **samples,
 int stack_table_stack(struct stack_table *table, const struct stack_sample *sample,
 		      struct stack_slot *slot)
 {
-	struct stack_sample again;
-	int error = shared_read(&table->memory,
-				STACK_SLOTS_AT + (uint64_t)sample->slot * sizeof(*slot),
-				slot, sizeof(*slot));
+	int error = shared_read(&table->memory, slot_offset(sample->slot), slot,
+				sizeof(*slot));
 
 	if (!error)
-		error = read_entry(table, sample->cell, sample->addr, &again);
+		error = check_cell(table, sample->cell, sample->addr, sample->slot);
 	if (error)
 		return error;
-	if (again.serial != sample->serial || slot->stack_bytes > sizeof(slot->stack))
+	if (slot->serial != sample->serial || slot->check != stack_check(slot) ||
+	    slot->stack_bytes > sizeof(slot->stack))
 		return -EAGAIN;
 	return 0;
 }

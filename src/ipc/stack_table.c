@@ -12,9 +12,9 @@ static uint64_t *cells_of(void *table)
 	return (void *)((char *)table + STACK_CELLS_AT);
 }
 
-static struct stack_entry *entries_of(void *table)
+static uint32_t *numbers_of(void *table)
 {
-	return (void *)((char *)table + STACK_ENTRIES_AT);
+	return (void *)((char *)table + STACK_NUMBERS_AT);
 }
 
 static struct stack_slot *slot_at(void *table, uint32_t number)
@@ -105,32 +105,36 @@ static uint32_t change(void *table, uint64_t addr, uint64_t from, uint64_t to)
 	return STACK_CELLS;
 }
 
-bool stack_table_take(void *table, uint64_t addr, struct stack_entry *entry)
+bool stack_table_take(void *table, uint64_t addr, uint32_t *number)
 {
 	uint32_t at = change(table, addr, addr, STACK_CELL_BUSY);
 
 	if (at == STACK_CELLS)
 		return false;
-	*entry = entries_of(table)[at];
+	*number = numbers_of(table)[at];
 	__atomic_store_n(&cells_of(table)[at], STACK_CELL_FREE, __ATOMIC_RELEASE);
 	return true;
 }
 
-bool stack_table_put(void *table, uint64_t addr, struct stack_entry *entry)
+void stack_table_give_up(void *table, uint32_t number)
 {
-	struct stack_header *header = header_of(table);
-	uint32_t at;
+	__atomic_fetch_add(&header_of(table)->dropped, 1, __ATOMIC_RELAXED);
+	stack_table_free_slot(table, number);
+}
 
-	entry->serial = __atomic_fetch_add(&header->serial, 1, __ATOMIC_RELAXED);
-	entry->reserved = 0;
-	entry->check = stack_check(addr, entry);
-	at = change(table, addr, STACK_CELL_FREE, STACK_CELL_BUSY);
+bool stack_table_put(void *table, uint64_t addr, uint32_t number)
+{
+	struct stack_slot *slot = slot_at(table, number);
+	uint32_t at = change(table, addr, STACK_CELL_FREE, STACK_CELL_BUSY);
+
 	if (at == STACK_CELLS) {
-		__atomic_fetch_add(&header->dropped, 1, __ATOMIC_RELAXED);
-		stack_table_free_slot(table, entry->slot);
+		stack_table_give_up(table, number);
 		return false;
 	}
-	entries_of(table)[at] = *entry;
+	slot->addr = addr;
+	slot->serial = __atomic_fetch_add(&header_of(table)->serial, 1, __ATOMIC_RELAXED);
+	slot->check = stack_check(slot);
+	numbers_of(table)[at] = number;
 	__atomic_store_n(&cells_of(table)[at], addr, __ATOMIC_RELEASE);
 	return true;
 }

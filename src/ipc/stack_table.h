@@ -4,7 +4,8 @@
  * without a lock; readers look at it from outside and follow the stacks there.
  *
  * As the ring (ring.h) it is a mapping of a memfd that no child inherits. The page of the
- * header comes first, then an address a cell, then an entry a cell, then the stacks. */
+ * header comes first, then an address a cell, then the number of a slot a cell, then the
+ * slots. */
 #ifndef FRAGSCOPE_STACK_TABLE_H
 #define FRAGSCOPE_STACK_TABLE_H
 
@@ -21,7 +22,7 @@ enum {
 	/* Another number is another layout; a reader knows one only. */
 	STACK_TABLE_VERSION = 1,
 	STACK_SLOTS = 16384, /* live allocations that can be told of */
-	STACK_CELLS = 4 * STACK_SLOTS,
+	STACK_CELLS = 2 * STACK_SLOTS,
 	/* An address is in one of so many cells, from the one that it hashes to. */
 	STACK_WINDOW = 32,
 	STACK_SLOT_BYTES = 8192,
@@ -61,34 +62,29 @@ struct stack_header {
 	char name[STACK_NAME]; /* of the file that serves malloc; null-terminated */
 };
 
-/* One sampled allocation that is still there. CHECK is over the rest and the address. */
-struct stack_entry {
+/* One sampled allocation that is still there; CHECK is over ADDR to TIME_NS. Then the
+ * registers in the function that took the copy, and STACK_BYTES from the stack pointer
+ * on. */
+struct stack_slot {
+	uint64_t addr;
 	uint64_t serial;
 	uint64_t bytes;	 /* asked for */
-	int64_t time_ns; /* CLOCK_MONOTONIC */
-	uint32_t slot;
-	uint32_t reserved;
+	int64_t time_ns; /* CLOCK_MONOTONIC, coarse */
 	uint64_t check;
-};
-
-/* The registers in the function that took the copy, and STACK_BYTES from the stack
- * pointer on. */
-struct stack_slot {
-	uint64_t reg[STACK_REGISTERS];
 	uint32_t next; /* of a free one: the next free slot + 1 */
 	uint32_t stack_bytes;
-	uint8_t stack[STACK_SLOT_BYTES - 8 * STACK_REGISTERS - 8];
+	uint64_t reg[STACK_REGISTERS];
+	uint8_t stack[STACK_SLOT_BYTES - 8 * (6 + STACK_REGISTERS)];
 };
 
 enum {
 	STACK_CELLS_AT = STACK_HEADER_BYTES,
-	STACK_ENTRIES_AT = STACK_CELLS_AT + STACK_CELLS * 8,
-	STACK_SLOTS_AT = STACK_ENTRIES_AT + STACK_CELLS * 40,
+	STACK_NUMBERS_AT = STACK_CELLS_AT + STACK_CELLS * 8,
+	STACK_SLOTS_AT = STACK_NUMBERS_AT + STACK_CELLS * 4,
 	STACK_TABLE_BYTES = STACK_SLOTS_AT + STACK_SLOTS * STACK_SLOT_BYTES,
 };
 
 _Static_assert(sizeof(struct stack_header) <= STACK_HEADER_BYTES, "the header has room");
-_Static_assert(sizeof(struct stack_entry) == 40, "no padding");
 _Static_assert(sizeof(struct stack_slot) == STACK_SLOT_BYTES, "no padding");
 _Static_assert(STACK_SLOTS_AT % STACK_HEADER_BYTES == 0, "slots begin at a page");
 
@@ -99,10 +95,10 @@ static inline uint32_t stack_cell(uint64_t addr)
 	       (STACK_CELLS - 1);
 }
 
-static inline uint64_t stack_check(uint64_t addr, const struct stack_entry *entry)
+static inline uint64_t stack_check(const struct stack_slot *slot)
 {
-	const uint64_t word[] = {addr, entry->serial, entry->bytes,
-				 (uint64_t)entry->time_ns, entry->slot};
+	const uint64_t word[] = {slot->addr, slot->serial, slot->bytes,
+				 (uint64_t)slot->time_ns};
 	uint64_t sum = 0x9e37;
 
 	for (unsigned i = 0; i < sizeof(word) / sizeof(*word); i++) {
@@ -120,12 +116,15 @@ void stack_table_begin(void *table, const struct stack_header *header);
 /* A slot to fill, or null: there is none, which is counted. */
 struct stack_slot *stack_table_slot(void *table, uint32_t *number);
 
-/* ENTRY, of which BYTES, TIME_NS and SLOT are set, for ADDR, which has none. False: there
- * was no cell for it; that is counted, and the slot is free. */
-bool stack_table_put(void *table, uint64_t addr, struct stack_entry *entry);
+/* The slot NUMBER, which is full but for ADDR, SERIAL and CHECK, for ADDR, which has
+ * none. False: there was no cell for it; that is counted, and the slot is free. */
+bool stack_table_put(void *table, uint64_t addr, uint32_t number);
 
-/* Takes the entry of ADDR out; its slot stays taken. False: there is none. */
-bool stack_table_take(void *table, uint64_t addr, struct stack_entry *entry);
+/* Counts a sample for which there was no room after all, and frees its slot. */
+void stack_table_give_up(void *table, uint32_t number);
+
+/* Takes ADDR out; the slot *NUMBER stays as it was. False: there is none. */
+bool stack_table_take(void *table, uint64_t addr, uint32_t *number);
 
 void stack_table_free_slot(void *table, uint32_t number);
 
@@ -152,7 +151,7 @@ void stack_table_close(struct stack_table *table);
 /* As it was at the last call of stack_table_read, or at the opening. */
 const struct stack_header *stack_table_header(const struct stack_table *table);
 
-/* Reads all entries: *SAMPLES, the caller's to free, in order of address, and how many.
+/* Reads all of it: *SAMPLES, the caller's to free, in order of address, and how many.
  * Entries that changed meanwhile are left out. 0 or -errno. */
 int stack_table_read(struct stack_table *table, struct stack_sample **samples,
 		     unsigned *count);

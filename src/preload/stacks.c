@@ -16,7 +16,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
-enum { FILTER_FULL = 255 };
+enum { COUNT_FULL = 254, COUNT_BUSY = 255 };
 
 __thread struct stacks_thread stacks_thread;
 struct stacks_shared stacks_shared;
@@ -170,65 +170,93 @@ bool stacks_choose(uint64_t bytes)
 
 /* ---- what is in the table ---- */
 
-/* A place that ever had FILTER_FULL keeps them: it is looked up for nothing from then on.
- */
-static void filter_change(const void *block, int by)
+/* One more at BLOCK's place. False: somebody is just clearing its bit. A place that ever
+ * had COUNT_FULL keeps them: it is looked up for nothing from then on. */
+static bool filter_add(const void *block)
 {
-	uint8_t *place = stacks_filter(block);
-	uint8_t now = __atomic_load_n(place, __ATOMIC_RELAXED);
+	uint32_t place = stacks_place(block);
+	uint8_t *count = &stacks_shared.count[place];
+	uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
 
-	while (now != FILTER_FULL &&
-	       !__atomic_compare_exchange_n(place, &now, (uint8_t)(now + by), false,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
+	do {
+		if (now == COUNT_BUSY)
+			return false;
+	} while (now != COUNT_FULL &&
+		 !__atomic_compare_exchange_n(count, &now, (uint8_t)(now + 1), false,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	__atomic_fetch_or(&stacks_shared.filter[place / 32], UINT32_C(1) << place % 32,
+			  __ATOMIC_RELAXED);
+	return true;
 }
 
-static void put(void *table, const void *block, struct stack_entry *entry)
+/* The last one clears the bit, while nobody can set it. */
+static void filter_remove(const void *block)
 {
-	filter_change(block, 1);
-	if (!stack_table_put(table, (uintptr_t)block, entry))
-		filter_change(block, -1);
+	uint32_t place = stacks_place(block);
+	uint8_t *count = &stacks_shared.count[place];
+	uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED), then;
+
+	do {
+		if (now == COUNT_FULL)
+			return;
+		then = now == 1 ? COUNT_BUSY : (uint8_t)(now - 1);
+	} while (!__atomic_compare_exchange_n(count, &now, then, false, __ATOMIC_ACQUIRE,
+					      __ATOMIC_RELAXED));
+	if (then != COUNT_BUSY)
+		return;
+	__atomic_fetch_and(&stacks_shared.filter[place / 32],
+			   ~(UINT32_C(1) << place % 32), __ATOMIC_RELAXED);
+	__atomic_store_n(count, 0, __ATOMIC_RELEASE);
+}
+
+static void put(void *table, const void *block, uint32_t slot)
+{
+	if (!filter_add(block))
+		stack_table_give_up(table, slot);
+	else if (!stack_table_put(table, (uintptr_t)block, slot))
+		filter_remove(block);
 }
 
 __attribute__((noinline)) void stacks_note(const void *block, uint64_t bytes)
 {
 	void *table = stacks_shared.table;
-	struct stack_entry entry = {.bytes = bytes}, stale;
 	struct stack_slot *slot;
+	uint32_t number;
 	int saved = errno;
 
 	if (!table || !block)
 		return;
 	/* Given back by a way that does not come by here, and handed out again. */
-	if (stacks_may_have(block) && stacks_forget(block, &stale))
-		stacks_drop(&stale);
-	slot = stack_table_slot(table, &entry.slot);
+	if (stacks_may_have(block) && stacks_forget(block, &number))
+		stacks_drop(number);
+	slot = stack_table_slot(table, &number);
 	if (slot) {
 		stacks_copy(slot, self.header.pid);
-		entry.time_ns = now_ns();
-		put(table, block, &entry);
+		slot->bytes = bytes;
+		slot->time_ns = now_ns();
+		put(table, block, number);
 	}
 	errno = saved;
 }
 
-bool stacks_forget(const void *block, struct stack_entry *entry)
+bool stacks_forget(const void *block, uint32_t *slot)
 {
 	void *table = stacks_shared.table;
 
-	if (!table || !stack_table_take(table, (uintptr_t)block, entry))
+	if (!table || !stack_table_take(table, (uintptr_t)block, slot))
 		return false;
-	filter_change(block, -1);
+	filter_remove(block);
 	return true;
 }
 
-void stacks_restore(const void *block, struct stack_entry *entry)
+void stacks_restore(const void *block, uint32_t slot)
 {
-	put(stacks_shared.table, block, entry);
+	put(stacks_shared.table, block, slot);
 }
 
-void stacks_drop(const struct stack_entry *entry)
+void stacks_drop(uint32_t slot)
 {
-	stack_table_free_slot(stacks_shared.table, entry->slot);
+	stack_table_free_slot(stacks_shared.table, slot);
 }
 
 /* ---- the life ---- */

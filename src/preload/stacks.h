@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STACKS_PAGE = 4096, STACKS_FILTER = 1 << 16 };
+enum { STACKS_PAGE = 4096, STACKS_PLACES = 1 << 16 };
 
 #define STACKS_EXPORT	 __attribute__((visibility("default")))
 #define STACKS_LIKELY(x) __builtin_expect(!!(x), 1)
@@ -30,27 +30,32 @@ struct stacks_thread {
 extern __thread struct stacks_thread stacks_thread
 	__attribute__((tls_model("initial-exec")));
 
-/* Zero in a child of fork. FILTER counts the sampled addresses that hash to a place: what
- * is freed is looked for in the table only where that is not zero. */
+/* Zero in a child of fork. FILTER has a bit for each place that sampled addresses hash
+ * to, and is looked at for everything that is freed: it must stay in the cache. COUNT
+ * says how many there are at a place. */
 struct stacks_shared {
 	void *table;
 	bool is_beginning;
-	uint8_t filter[STACKS_FILTER] __attribute__((aligned(64)));
+	uint32_t filter[STACKS_PLACES / 32] __attribute__((aligned(64)));
+	uint8_t count[STACKS_PLACES];
 } __attribute__((aligned(STACKS_PAGE)));
 
 extern struct stacks_shared stacks_shared;
 
-/* Neighbours share a line of the cache. */
-static inline uint8_t *stacks_filter(const void *block)
+/* Neighbours share a line of the cache. Large blocks, which begin at pages, share places;
+ * but these take long to be given back in any case. */
+static inline uint32_t stacks_place(const void *block)
 {
-	uintptr_t addr = (uintptr_t)block;
-
-	return &stacks_shared.filter[(addr >> 4 ^ addr >> 20) & (STACKS_FILTER - 1)];
+	return (uint32_t)((uintptr_t)block >> 4) & (STACKS_PLACES - 1);
 }
 
 static inline bool stacks_may_have(const void *block)
 {
-	return __builtin_expect(*(volatile uint8_t *)stacks_filter(block), 0);
+	uint32_t place = stacks_place(block);
+	uint32_t word =
+		__atomic_load_n(&stacks_shared.filter[place / 32], __ATOMIC_RELAXED);
+
+	return __builtin_expect(word >> place % 32 & 1, 0);
 }
 
 /* Whether a call for BYTES must be looked at. */
@@ -69,14 +74,15 @@ bool stacks_choose(uint64_t bytes);
 /* Notes BLOCK, if any, that a chosen call for BYTES got, with the stack of the caller. */
 void stacks_note(const void *block, uint64_t bytes);
 
-/* BLOCK goes back, or moves: takes it out of the table. False: it is not there. */
-bool stacks_forget(const void *block, struct stack_entry *entry);
+/* BLOCK goes back, or moves: takes it out of the table, but for its *SLOT. False: it is
+ * not there. */
+bool stacks_forget(const void *block, uint32_t *slot);
 
 /* BLOCK was not given back after all. */
-void stacks_restore(const void *block, struct stack_entry *entry);
+void stacks_restore(const void *block, uint32_t slot);
 
-/* ENTRY's allocation is gone for good. */
-void stacks_drop(const struct stack_entry *entry);
+/* SLOT's allocation is gone for good. */
+void stacks_drop(uint32_t slot);
 
 /* ---- stacks_copy.c ---- */
 

@@ -113,7 +113,7 @@ __attribute__((noinline)) static void *make(unsigned number, size_t bytes, uintp
 __attribute__((noinline)) static void unmake(unsigned number, void *block, uintptr_t one,
 					     uintptr_t two)
 {
-	struct stack_entry entry;
+	uint32_t slot;
 
 	if (!__atomic_load_n(&next.is_known, __ATOMIC_ACQUIRE))
 		find_all();
@@ -122,8 +122,8 @@ __attribute__((noinline)) static void unmake(unsigned number, void *block, uintp
 		return;
 	}
 	/* Whoever noted it; where it goes on to free there is nothing left to do. */
-	if (stacks_may_have(block) && stacks_forget(block, &entry))
-		stacks_drop(&entry);
+	if (stacks_may_have(block) && stacks_forget(block, &slot))
+		stacks_drop(slot);
 	next.unmake[number](block, one, two);
 }
 

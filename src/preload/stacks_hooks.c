@@ -218,15 +218,15 @@ __attribute__((noinline)) static int noted_posix(void **block, size_t align, siz
 __attribute__((noinline)) static void *noted_realloc(void *block, size_t bytes,
 						     bool spent)
 {
-	struct stack_entry entry;
+	uint32_t slot;
 	bool chosen = spent && stacks_choose(bytes);
-	bool was = block && stacks_forget(block, &entry);
+	bool was = block && stacks_forget(block, &slot);
 	void *moved = next.realloc(block, bytes);
 
 	if (was && !moved && bytes)
-		stacks_restore(block, &entry);
+		stacks_restore(block, slot);
 	else if (was)
-		stacks_drop(&entry);
+		stacks_drop(slot);
 	if (chosen && bytes)
 		stacks_note(moved, bytes);
 	return moved;
@@ -234,10 +234,10 @@ __attribute__((noinline)) static void *noted_realloc(void *block, size_t bytes,
 
 __attribute__((noinline)) static void forget(void *block)
 {
-	struct stack_entry entry;
+	uint32_t slot;
 
-	if (block && stacks_forget(block, &entry))
-		stacks_drop(&entry);
+	if (block && stacks_forget(block, &slot))
+		stacks_drop(slot);
 }
 
 __attribute__((noinline)) static void noted_free(void *block)

@@ -8,6 +8,8 @@
  *   spin MS     units of work bound by memory that it does in MS on a core of its own
  *   alloc MS    malloc/free pairs
  *   map MS      mmap/munmap pairs, with every page touched
+ *   churn MS    malloc/free pairs of small blocks, amid other work: some four million a
+ *               second
  *   pairs MS    malloc/free pairs that never leave the thread's cache
  *   getppid MS, calls MS, brk MS   system calls: getppid, mmap and munmap, brk
  *   grow-20 MS, grow-1000 MS   ns of CPU time that malloc takes to grow the heap by a
@@ -42,7 +44,8 @@ enum {
 	SLOTS = 4096,
 	MAP_BYTES = 128 << 10,
 	PAGE_BYTES = 4096,
-	BATCH = 256, /* of what takes no longer than a look at the clock */
+	OTHER_WORK = 150, /* multiplications between two pairs */
+	BATCH = 256,	  /* of what takes no longer than a look at the clock */
 	GROWTH_BYTES = 60000,
 	GROWTHS = 4096,
 	FRAME_BYTES = 16 << 10, /* a stack as deep as the probes copy */
@@ -324,6 +327,22 @@ static void alloc_once(struct bench *bench)
 		*(char *)*slot = 1;
 }
 
+static void churn_once(struct bench *bench)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		uint64_t random = random_next(&bench->random), other = random;
+		void **slot = &bench->slot[random % SLOTS];
+
+		free(*slot);
+		*slot = malloc(16 + (random >> 32) % 512);
+		if (*slot)
+			*(char *)*slot = 1;
+		for (unsigned k = 0; k < OTHER_WORK; k++)
+			other = other * UINT64_C(0x5851f42d4c957f2d) + 1;
+		bench->random ^= other == 0;
+	}
+}
+
 static void map_once(struct bench *bench)
 {
 	char *at = map(MAP_BYTES, 0);
@@ -484,6 +503,7 @@ static const struct question questions[] = {
 	{.name = "spin", .once = spin_once},
 	{.name = "alloc", .once = alloc_once},
 	{.name = "map", .once = map_once},
+	{.name = "churn", .once = churn_once, .batch = BATCH},
 	{.name = "pairs", .once = pairs_once, .batch = BATCH},
 	{.name = "getppid", .once = getppid_once, .batch = BATCH},
 	{.name = "calls", .once = calls_once, .batch = BATCH},
