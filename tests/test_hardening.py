@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "live"))
 import harness  # noqa: E402  pylint: disable=wrong-import-position
 
 SAMPLER = str(harness.BUILD / "libfragscope-preload.so")
+STACKS = str(harness.BUILD / "libfragscope-stacks.so")
 ARCHIVE = str(harness.BUILD / "libfragscope.a")
 # What configure found this compiler to take; unset: the test is run by hand.
 TAKEN = os.environ.get("FRAGSCOPE_HARDENING")
@@ -39,7 +40,8 @@ def is_relro(path):
 
 
 def check_layout(tap):
-    for name, path in (("fragscope", harness.FRAGSCOPE), ("the sampler", SAMPLER)):
+    for name, path in (("fragscope", harness.FRAGSCOPE), ("the sampler", SAMPLER),
+                       ("the sampler of stacks", STACKS)):
         segments = readelf("--program-headers", path)
         stack = re.search(r"GNU_STACK.*?\s(R?W?E?)\s+0x", segments)
         tap.ok(stack and "E" not in stack[1], f"the stack of {name} holds no code",

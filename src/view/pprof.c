@@ -58,7 +58,7 @@ struct message {
 
 static void put_bytes(struct profile *profile, const void *from, size_t bytes)
 {
-	if (profile->bytes + bytes > profile->room) {
+	if (!profile->out || profile->bytes + bytes > profile->room) {
 		size_t room = 2 * (profile->room + bytes) + FIRST_BYTES;
 		uint8_t *grown = realloc(profile->out, room);
 
@@ -86,9 +86,10 @@ static size_t encode(uint8_t to[10], uint64_t value)
 
 static void put_varint(struct profile *profile, uint64_t value)
 {
-	uint8_t bytes[10];
+	uint8_t bytes[10] = {0};
+	size_t length = encode(bytes, value);
 
-	put_bytes(profile, bytes, encode(bytes, value));
+	put_bytes(profile, bytes, length);
 }
 
 static void put_number(struct profile *profile, unsigned field, uint64_t value)

@@ -58,8 +58,13 @@ def of_function(row, name):
     return samples, total, variance ** 0.5
 
 
+# Whether the truth lay within each 95% interval that could be compared with it.
+INSIDE = []
+
+
 def check_bytes(tap, row, name, true, what=None):
     samples, total, sigma = of_function(row, name)
+    INSIDE.append(abs(total - true) <= 1.96 * sigma)
     tap.ok(samples and abs(total - true) <= SIGMAS * sigma, what or name,
            f"{total} by {samples} samples, +-{sigma:.0f}, of {true}")
 
@@ -358,10 +363,33 @@ def run_pprof(tap):
                done.stderr)
 
 
+def run_pins(tap):
+    """With every block in the sample the parts of all stacks are what the heap pins."""
+    with stacked(harness.program("kept"), "none", size="1") as target:
+        truth(target)
+        pid = child_of(target)
+        obey(target, "thin")
+        row = told(pid)
+        tap.equal(row["dropped"], 0, "there was room")
+        kept = [one for one in row["stacks"] if "thin_keep" in one["stack"]]
+        tap.equal([one["bytes"]["estimate"] for one in kept], [3000 * 24], "what is kept")
+        pinned = row["heap_pinned_bytes"]
+        tap.within(row["pinned_bytes"]["estimate"], 0.97 * pinned, 1.001 * pinned,
+                   "the parts add up", row["pinned_bytes"], pinned)
+        tap.within(kept[0]["pinned_bytes"]["estimate"], 0.9 * pinned, pinned,
+                   "who pins", kept, pinned)
+
+
+def run_intervals(tap):
+    """Of so many one in twenty may miss; of a hundred, more than twelve never do."""
+    tap.ok(len(INSIDE) > 40 and sum(INSIDE) >= 0.85 * len(INSIDE),
+           f"{sum(INSIDE)} of {len(INSIDE)} intervals hold the truth")
+
+
 def main():
     tap = Tap()
     for run in (run_functions, run_allocators, run_blame, run_server, run_places, run_children,
-                run_not, run_pprof):
+                run_not, run_pprof, run_pins, run_intervals):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     tap.done()

@@ -1,9 +1,12 @@
 /* kept.c: keeps blocks of every function that gives some out, each asked for in a
- * function of its own, called NAME_keep, and gives as many back. It says "NAME BYTES" of
- * what each keeps, then "ready"; a line of input makes it do what its first word says:
+ * function of its own, called NAME_keep, and gives as many back, or, with any argument,
+ * keeps none. It says "NAME BYTES" of what each keeps, then "ready"; a line of input makes
+ * it do what its first word says:
  *
  *   grow NAME  NAME keeps as much again
  *   drop       all that was kept is given back
+ *   thin       the same, and of many small blocks beside large ones only the small ones
+ *              are kept, in thin_keep
  *   plugin FILE BYTES  loads FILE, whose entry keeps a block of BYTES a hundred times
  *   thread     a thread keeps blocks, in thread_keep, and ends
  *   routine    a coroutine does, in routine_keep, on a stack between two closed pages
@@ -36,7 +39,7 @@
 #include <unistd.h>
 
 enum { BLOCKS = 4000, BYTES = 1000, ALIGN = 64, PAGE = 4096, STACK = 64 << 10 };
-enum { PLUGIN_TIMES = 100, CLOSED = 400, SECONDS = 240 };
+enum { PLUGIN_TIMES = 100, CLOSED = 400, THINS = 3000, SECONDS = 240 };
 
 #define FRAME __attribute__((noinline, noclone, no_icf))
 #define STAYS __asm__ volatile("" ::: "memory")
@@ -79,6 +82,7 @@ KEEP(signal_keep, malloc(bytes))
 KEEP(fork_keep, malloc(bytes))
 KEEP(spawn_keep, malloc(bytes))
 KEEP(closed_keep, malloc(bytes))
+KEEP(thin_keep, malloc(bytes))
 
 static const struct way {
 	const char *name;
@@ -268,6 +272,22 @@ static void drop(void)
 		free(kept[count - 1]);
 }
 
+static void thin(void)
+{
+	static void *large[THINS];
+
+	drop();
+	malloc_trim(0);
+	for (unsigned i = 0; i < THINS; i++) {
+		large[i] = malloc(2040);
+		memset(large[i], 1, 2040);
+		kept[count++] = thin_keep(24);
+	}
+	for (unsigned i = 0; i < THINS; i++)
+		free(large[i]);
+	malloc_trim(0);
+}
+
 static void obey(char *line)
 {
 	char *word = strtok(line, " \n"), *name = strtok(NULL, " \n"),
@@ -277,6 +297,8 @@ static void obey(char *line)
 		grow(name);
 	else if (!strcmp(word, "drop"))
 		drop();
+	else if (!strcmp(word, "thin"))
+		thin();
 	else if (!strcmp(word, "plugin"))
 		call_entry(dlopen(name, RTLD_NOW), strtoull(bytes, NULL, 10));
 	else if (!strcmp(word, "namespace"))
@@ -295,12 +317,13 @@ static void obey(char *line)
 		run_spawn();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char line[4096];
 
 	alarm(SECONDS);
-	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+	(void)argv;
+	for (size_t i = 0; argc == 1 && i < sizeof(ways) / sizeof(*ways); i++) {
 		keep(ways[i].keep);
 		printf("%s %d\n", ways[i].name, BLOCKS * BYTES);
 	}
