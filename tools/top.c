@@ -249,6 +249,7 @@ static int run_top(const struct top_options *request, struct fault *fault)
 	timeline_open(&top->time);
 	selection_open(&top->selection);
 	inspection_open(&top->inspection);
+	holders_open(&top->holders);
 	catch_signals(&before);
 	error = open_all(top, request, fault);
 	if (!error)

@@ -5,8 +5,10 @@
 #include "base/units.h"
 #include "top/session.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	WHEEL_ROWS = 3,
@@ -454,6 +456,30 @@ static void predict(struct top *top, int argument)
 	say_prediction(sample, &prediction, &text);
 }
 
+/* The price is said before it is paid. */
+static void who_holds(struct top *top, int argument)
+{
+	const struct top_target *target = top_target(top);
+	int error;
+
+	(void)argument;
+	if (!target || top->replay || target->over) {
+		top_say(top, false, "only a live process can be looked through");
+		return;
+	}
+	error = holders_ask(&top->holders, target->pid);
+	if (error == -EBUSY)
+		top_say(top, false, "still looking through process %d",
+			top->holders.pid);
+	else if (error)
+		top_say(top, true, "cannot run fragscope owners: %s", strerror(-error));
+	else
+		top_say(top, false,
+			"looking through process %d for who holds what pins: up to 2s of "
+			"a processor and 250M a GB",
+			target->pid);
+}
+
 /* The loop writes behind the next drawing: what was pressed just before is on it. */
 static void write_files(struct top *top, int argument)
 {
@@ -552,6 +578,8 @@ static const struct action table[] = {
 	 .name = "P", .help = "the list of processes to attach to"},
 	{.keys = {'t'}, .places = PLACE_PANES, .act = predict,
 	 .name = "t", .label = "trim?", .help = "what malloc_trim(0) would give back; nothing is touched"},
+	{.keys = {'o'}, .places = PLACE_PANES, .act = who_holds,
+	 .name = "o", .help = "who holds what pins memory: all memory is looked through once, in a process of its own"},
 	{.keys = {'w'}, .places = PLACE_PANES, .act = write_files,
 	 .name = "w", .label = "write", .help = "write the screen, the figures and the graphs to files"},
 	{.keys = {PRESS_ESCAPE}, .places = PLACE_PANES, .act = leave,

@@ -14,7 +14,7 @@
 
 enum {
 	INPUTS_AT_ONCE = 64,
-	EXITS = 4, /* of the descriptors that are waited for, the first target's */
+	EXITS = 5, /* of the descriptors that are waited for, the first target's */
 };
 
 static void measure_own_cpu(struct top *top)
@@ -92,6 +92,7 @@ static bool wait_for_work(struct top *top, int64_t tick_ns, const sigset_t *mask
 		{.fd = top->feed ? feed_fd(top->feed) : -1, .events = POLLIN},
 		{.fd = top->events ? events_fd(top->events) : -1, .events = POLLIN},
 		{.fd = top->picking.on ? picker_fd(top->picker) : -1, .events = POLLIN},
+		{.fd = top->holders.fd, .events = POLLIN},
 	};
 	unsigned exits = top->feed ? top->targets.count : 0;
 
@@ -103,6 +104,8 @@ static bool wait_for_work(struct top *top, int64_t tick_ns, const sigset_t *mask
 	for (unsigned i = 0; i < exits; i++)
 		if (fds[EXITS + i].revents)
 			feed_hurry(top->feed, (int)i);
+	if (fds[EXITS - 1].revents)
+		session_take_holders(top);
 	return !(fds[0].revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 

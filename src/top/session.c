@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Of what all this may cost: what the screen and the events do not use is for readings,
  * and what they do is paid for by them. */
@@ -100,6 +101,7 @@ bool session_close(struct top *top)
 {
 	bool idle = !top->feed || feed_idle(top->feed);
 
+	holders_close(&top->holders);
 	events_free(top->events);
 	if (!idle)
 		return false;
@@ -393,6 +395,22 @@ void session_hold(struct top *top, bool hold)
 int64_t session_wait_ns(const struct top *top)
 {
 	return top->replay ? replayer_wait_ns(top->replay) : -1;
+}
+
+void session_take_holders(struct top *top)
+{
+	struct top_said *said = &top->said;
+	char title[sizeof(said->title)], popup[sizeof(said->popup)];
+	struct text text;
+
+	/* Until it is done, what a box says stays. */
+	text_init(&text, popup, sizeof(popup));
+	if (!holders_take(&top->holders, title, sizeof(title), &text))
+		return;
+	memcpy(said->title, title, sizeof(title));
+	memcpy(said->popup, popup, sizeof(popup));
+	said->message[0] = '\0';
+	top->dirty = top->pressed = true;
 }
 
 /* ---- what is looked at ---- */

@@ -35,6 +35,10 @@ bool session_step(struct top *top);
 /* The recording, if it is one, stands still or goes on. */
 void session_hold(struct top *top, bool hold);
 
+/* Takes what the child that `owners` runs in has written; when it is done, that is said
+ * in a box. */
+void session_take_holders(struct top *top);
+
 /* Has the feed look at what is shown. */
 void session_wish(struct top *top);
 

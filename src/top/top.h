@@ -9,6 +9,7 @@
 #include "top/advice.h"
 #include "top/events.h"
 #include "top/feed.h"
+#include "top/holders.h"
 #include "top/inspection.h"
 #include "top/own_cpu.h"
 #include "top/picker.h"
@@ -88,6 +89,7 @@ struct top {
 	struct picking picking;
 	struct advice advice;
 	struct own_cpu cpu;
+	struct holders holders;
 
 	bool quit, help;
 	bool dirty;   /* what is shown has changed */

@@ -252,6 +252,23 @@ def check_stop(tap):
             terminal.status()
 
 
+def check_holders(tap):
+    """On demand, who holds what pins: the price first, then the answer; or why there is none."""
+    source = harness.SOURCE / "tests/programs/holder.cc"
+    path = harness.compile_program("holder", [harness.need("g++")], source, ["-std=gnu++17"])
+    with Target([path]) as target, Top("-p", target.pid, "0.5", columns=100, rows=30) as terminal:
+        target.line()
+        terminal.wait("resident memory")
+        terminal.press("o")
+        terminal.wait("looking through process|Who holds what pins")
+        text = terminal.wait(rf"Who holds what pins memory of {target.pid}")
+        tap.ok(re.search(r"[\d.]+M +sessions > 3000 chunks of \d+ bytes", text),
+               "the first owner, and what would come back", text)
+        terminal.press("Escape")
+        terminal.wait(lambda text: "Who holds" not in text)
+        terminal.leave(tap, "holders")
+
+
 def main():
     tap = harness.Tap()
     for name, check in (
@@ -259,6 +276,7 @@ def main():
         ("map", check_map),
         ("sizes", check_sizes),
         ("several", check_several),
+        ("holders", check_holders),
         ("picker", check_picker),
         ("follow", check_follow),
         ("end", check_end),
