@@ -231,24 +231,24 @@ size = 4096 + 32 * 24576
 fd = os.memfd_create("fragscope-ring")
 os.ftruncate(fd, size if kind != "short" else 4096)
 memory = mmap.mmap(fd, size if kind != "short" else 4096, mmap.MAP_SHARED)
-def header(version=2, published=5, slots=32):
-    return struct.pack("<QIIIIQiIqQ24s64s", 0x474e495250435346, version, 4096, 24576, slots,
+def header(version=3, published=5, slots=32):
+    return struct.pack("<QIIIIQiIq24s64s", 0x474e495250435346, version, 4096, 24576, slots,
                        published, 1, rand.randrange(9), rand.randrange(-2**63, 2**63),
-                       rand.randrange(2**64), rand.randbytes(24),
+                       rand.randbytes(24),
                        bytes(rand.randrange(1, 256) for _ in range(63)))
 if kind == "random":
     memory[:] = rand.randbytes(size)
 elif kind == "version":
-    memory[:144] = header(version=1)
+    memory[:136] = header(version=1)
 elif kind == "slots":
-    memory[:144] = header(slots=2**31)
+    memory[:136] = header(slots=2**31)
 elif kind == "body":
     memory[:] = rand.randbytes(size)
-    memory[:144] = header(published=rand.choice((1, 40, 2**63, 2**64 - 1)))
+    memory[:136] = header(published=rand.choice((1, 40, 2**63, 2**64 - 1)))
 elif kind == "gone":
-    memory[:144] = header()
+    memory[:136] = header()
 elif kind == "short":
-    memory[:144] = header()
+    memory[:136] = header()
 if kind == "gone":
     os.ftruncate(fd, 100)
 os.close(fd)
