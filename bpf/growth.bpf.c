@@ -553,7 +553,7 @@ static __always_inline bool see_mmap(struct change *change)
 }
 
 /* Memory that becomes writable counts as data from then on, so the difference is what was
- * granted. Heaps of secondary arenas are aligned to what they can grow to; the first call
+ * granted. Heaps of non-main arenas are aligned to what they can grow to; the first call
  * for one begins at its very start, before malloc wrote anything there. */
 static __always_inline bool see_mprotect(struct change *change)
 {

@@ -50,7 +50,7 @@ enum probe_part {
 struct probe_config {
 	u64 main_arena;
 	u64 par;
-	u64 heap_max_bytes; /* what heaps of secondary arenas are aligned to */
+	u64 heap_max_bytes; /* what heaps of non-main arenas are aligned to */
 	u64 text_start;	    /* malloc's own code: the file that holds it */
 	u64 text_end;
 	u64 ns_dev; /* the PID namespace that PID is of; 0: the initial one */

@@ -20,7 +20,7 @@ enum attempt {
 	ATTEMPT_NONE,
 	ATTEMPT_MAIN,	  /* in the main arena; one more is to come */
 	ATTEMPT_COUNTED,  /* the same, and the call is counted already */
-	ATTEMPT_OTHER,	  /* in a secondary arena */
+	ATTEMPT_OTHER,	  /* in a non-main arena */
 	ATTEMPT_FINAL,	  /* of a thread that has an arena: the call has ended */
 	ATTEMPT_NO_ARENA, /* of a thread that has none, and cannot get one */
 };
@@ -43,7 +43,7 @@ struct refusals {
 	u32 heaps; /* refusals for new heaps in this attempt */
 };
 
-/* An attempt in a secondary arena has failed. Whether the call has. */
+/* An attempt in a non-main arena has failed. Whether the call has. */
 static inline bool refusals_other(struct refusals *refusals)
 {
 	u32 last = refusals->last;

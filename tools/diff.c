@@ -15,7 +15,7 @@
 #define DEFAULT_INTERVAL_NS INT64_C(1000000000)
 
 /* The command line. */
-struct request {
+struct diff_request {
 	struct pid_list pids;
 	struct name_list names;
 	bool json;
@@ -23,7 +23,7 @@ struct request {
 };
 
 /* clang-format off */
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct diff_request, name)
 
 static const struct option_spec options[] = {
 	ROW_PIDS("Compare, of recordings,"),
@@ -58,12 +58,12 @@ const struct command command_diff = {
 /* clang-format on */
 
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct diff_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){
+	*request = (struct diff_request){
 		.for_ns = DEFAULT_FOR_NS,
 		.interval_ns = DEFAULT_INTERVAL_NS,
 	};
@@ -78,7 +78,7 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return 0;
 }
 
-static int compare(const struct request *request, const struct parsed *parsed,
+static int compare(const struct diff_request *request, const struct parsed *parsed,
 		   struct fault *fault)
 {
 	const struct diff_options wanted = {
@@ -107,7 +107,7 @@ static int compare(const struct request *request, const struct parsed *parsed,
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request;
+	struct diff_request request;
 	struct parsed parsed;
 	struct fault fault = {.text = ""};
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);

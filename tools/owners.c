@@ -20,7 +20,7 @@ enum { DEFAULT_TOP = 10, PROGRESS_LEAST_PERCENT = 1 };
 #define DEFAULT_PAUSE_NS INT64_C(2000000000)
 
 /* The command line. */
-struct request {
+struct owners_request {
 	struct pid_list pids;
 	struct name_list names;
 	bool live, json, dot, folded;
@@ -35,7 +35,7 @@ enum { BY_PATH, BY_STACK };
 static const char *const ways[] = {"path", "stack", NULL};
 
 /* clang-format off */
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct owners_request, name)
 
 static const struct option_spec options[] = {
 	ROW_PID("Look at"),
@@ -89,7 +89,7 @@ const struct command command_owners = {
 
 /* ---- the command line ---- */
 
-static int read_size(const struct command *command, struct request *request,
+static int read_size(const struct command *command, struct owners_request *request,
 		     struct fault *fault)
 {
 	char low[32];
@@ -108,7 +108,7 @@ static int read_size(const struct command *command, struct request *request,
 			   request->size);
 }
 
-static int read_selection(const struct command *command, struct request *request,
+static int read_selection(const struct command *command, struct owners_request *request,
 			  struct fault *fault)
 {
 	struct owners_options *wanted = &request->options;
@@ -117,7 +117,7 @@ static int read_selection(const struct command *command, struct request *request
 
 	*wanted = (struct owners_options){
 		.live = request->live,
-		.arena = PINS_ALL_ARENAS,
+		.arena = BLOCKERS_ALL_ARENAS,
 		.to_bytes = UINT64_MAX,
 		.memory_bytes = request->memory_bytes,
 	};
@@ -139,7 +139,7 @@ static int read_selection(const struct command *command, struct request *request
 }
 
 /* The stacks are of a sample of all blocks: no chunks are chosen, and no paths found. */
-static int check_way(const struct command *command, const struct request *request,
+static int check_way(const struct command *command, const struct owners_request *request,
 		     const struct parsed *parsed, struct fault *fault)
 {
 	static const char *const of_paths[] = {"arena", "size", "at",
@@ -157,12 +157,13 @@ static int check_way(const struct command *command, const struct request *reques
 }
 
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct owners_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){.memory_bytes = DEFAULT_MEMORY, .top = DEFAULT_TOP};
+	*request = (struct owners_request){.memory_bytes = DEFAULT_MEMORY,
+					   .top = DEFAULT_TOP};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -185,14 +186,14 @@ static int read_request(const struct command *command, int argc, char **argv,
 /* ---- the search ---- */
 
 /* How far it is, on a terminal: SHOWN is less than 0 elsewhere. */
-struct progress {
+struct owners_progress {
 	int shown;
 	uint64_t memory_bytes;
 };
 
 static void show_progress(double done, void *context)
 {
-	struct progress *progress = context;
+	struct owners_progress *progress = context;
 	int percent = (int)(done * 100);
 
 	if (progress->shown < 0 || percent < progress->shown + PROGRESS_LEAST_PERCENT)
@@ -203,7 +204,7 @@ static void show_progress(double done, void *context)
 	fflush(stderr);
 }
 
-static int search(const struct request *request, struct owners *owners,
+static int search(const struct owners_request *request, struct owners *owners,
 		  struct fault *fault)
 {
 	const struct source_options wanted = {
@@ -215,8 +216,8 @@ static int search(const struct request *request, struct owners *owners,
 	};
 	struct source *source;
 	int error = source_open(&source, request->pids.pid[0], &wanted, fault);
-	struct progress progress = {isatty(STDERR_FILENO) ? 0 : -1,
-				    request->memory_bytes};
+	struct owners_progress progress = {isatty(STDERR_FILENO) ? 0 : -1,
+					   request->memory_bytes};
 
 	if (error)
 		return error;
@@ -251,7 +252,7 @@ static int search(const struct request *request, struct owners *owners,
 	return error;
 }
 
-static int search_stacks(const struct request *request, struct fault *fault)
+static int search_stacks(const struct owners_request *request, struct fault *fault)
 {
 	const struct stacks_request wanted = {
 		.pid = request->pids.pid[0],
@@ -270,7 +271,7 @@ static int search_stacks(const struct request *request, struct fault *fault)
 static int run(const struct command *command, int argc, char **argv)
 {
 	struct owners *owners = calloc(1, sizeof(*owners));
-	struct request request = {0};
+	struct owners_request request = {0};
 	struct parsed parsed;
 	struct fault fault;
 	int error = owners ? 0

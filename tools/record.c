@@ -1,6 +1,6 @@
 /* record.c: `fragscope record`: one file of what was seen of processes over days. */
 #include "engine/record.h"
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "engine/alert.h"
 #include "help.h"
 #include "verb.h"
@@ -15,7 +15,7 @@
 #define DEFAULT_INTERVAL_NS INT64_C(1000000000)
 
 /* The command line. */
-struct request {
+struct record_request {
 	struct pid_list pids;
 	struct name_list names, rules, files;
 	bool follow, append, events, quick, swap_in;
@@ -28,7 +28,7 @@ struct request {
 };
 
 /* clang-format off */
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct record_request, name)
 
 static const struct option_spec options[] = {
 	ROW_PIDS("Record"),
@@ -77,7 +77,7 @@ const struct command command_record = {
 };
 /* clang-format on */
 
-static int check(const struct command *command, const struct request *request,
+static int check(const struct command *command, const struct record_request *request,
 		 const struct parsed *parsed, struct fault *fault)
 {
 	if (!request->output)
@@ -97,12 +97,12 @@ static int check(const struct command *command, const struct request *request,
 }
 
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct record_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){.interval_ns = DEFAULT_INTERVAL_NS};
+	*request = (struct record_request){.interval_ns = DEFAULT_INTERVAL_NS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -135,7 +135,7 @@ static void catch_hangup(struct frontend *frontend)
 }
 
 /* The rules that were given, in memory that the caller frees; null: there are none. */
-static int take_rules(const struct request *request, struct rules **rules,
+static int take_rules(const struct record_request *request, struct rules **rules,
 		      struct fault *fault)
 {
 	const struct alert_request wanted = {
@@ -146,14 +146,14 @@ static int take_rules(const struct request *request, struct rules **rules,
 	*rules = NULL;
 	if (!request->rules.count && !request->files.count)
 		return 0;
-	*rules = take(sizeof(**rules));
+	*rules = alloc_touched(sizeof(**rules));
 	if (!*rules)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	return alert_rules(&wanted, request->interval_ns, *rules, fault);
 }
 
-static int record(const struct request *request, const struct parsed *parsed, int *status,
-		  struct fault *fault)
+static int record(const struct record_request *request, const struct parsed *parsed,
+		  int *status, struct fault *fault)
 {
 	struct frontend frontend;
 	struct record_options wanted = {
@@ -197,7 +197,7 @@ static int record(const struct request *request, const struct parsed *parsed, in
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request;
+	struct record_request request;
 	struct parsed parsed;
 	struct fault fault;
 	int status = EXIT_DONE;

@@ -17,7 +17,7 @@
 #define DEFAULT_FOR_NS INT64_C(10000000000)
 
 /* The command line. */
-struct request {
+struct report_request {
 	struct pid_list pids;
 	struct name_list names;
 	bool json, no_events, swap_in;
@@ -28,7 +28,7 @@ struct request {
 };
 
 /* clang-format off */
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct report_request, name)
 
 static const struct option_spec options[] = {
 	ROW_PID("Report on"),
@@ -81,7 +81,7 @@ static int check_replay(const struct command *command, const struct parsed *pars
 }
 
 static int find_target(const struct command *command, const struct parsed *parsed,
-		       struct request *request, struct fault *fault)
+		       struct report_request *request, struct fault *fault)
 {
 	int error = 0;
 
@@ -101,12 +101,12 @@ static int find_target(const struct command *command, const struct parsed *parse
 }
 
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct report_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){.for_ns = DEFAULT_FOR_NS};
+	*request = (struct report_request){.for_ns = DEFAULT_FOR_NS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -139,7 +139,7 @@ static int write_html(const struct report *report, const char *file, struct faul
 	return error ? write_fault(file, error, fault) : 0;
 }
 
-static int write_report(const struct request *request, const struct report *report,
+static int write_report(const struct report_request *request, const struct report *report,
 			struct fault *fault)
 {
 	int error = request->json ? report_json(report, STDOUT_FILENO)
@@ -150,7 +150,7 @@ static int write_report(const struct request *request, const struct report *repo
 	return request->html ? write_html(report, request->html, fault) : 0;
 }
 
-static int make_report(const struct request *request, struct fault *fault)
+static int make_report(const struct report_request *request, struct fault *fault)
 {
 	const struct reporter_options wanted = {
 		.frontend = verb_frontend(),
@@ -176,7 +176,7 @@ static int make_report(const struct request *request, struct fault *fault)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request;
+	struct report_request request;
 	struct parsed parsed;
 	struct fault fault;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);

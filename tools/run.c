@@ -21,7 +21,7 @@
 enum { WIDE = 250 }; /* columns of text: a file is as wide as it likes */
 
 /* The command line. */
-struct request {
+struct run_request {
 	bool arenas, csv, json, no_header, no_children;
 	const char *output;
 	int64_t interval_ns, detail_ns;
@@ -32,7 +32,7 @@ struct request {
 };
 
 /* clang-format off */
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct run_request, name)
 
 static const struct option_spec options[] = {
 	{.name = "interval", .letter = 'i', .kind = OPTION_TIME, .value = "TIME",
@@ -83,7 +83,7 @@ const struct command command_run = {
 
 /* ---- the command line ---- */
 
-static int check(const struct command *command, const struct request *request,
+static int check(const struct command *command, const struct run_request *request,
 		 const struct parsed *parsed, struct fault *fault)
 {
 	static const char *const of_rows[] = {"csv", "json", "arenas", "no-header"};
@@ -115,7 +115,7 @@ static void add_setting(struct text *text, const char *name, int64_t value,
 	text_string(text, unit);
 }
 
-static void set_settings(const struct command *command, struct request *request,
+static void set_settings(const struct command *command, struct run_request *request,
 			 const struct parsed *parsed)
 {
 	struct text text;
@@ -135,12 +135,12 @@ static void set_settings(const struct command *command, struct request *request,
 }
 
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct run_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){.interval_ns = DEFAULT_INTERVAL_NS};
+	*request = (struct run_request){.interval_ns = DEFAULT_INTERVAL_NS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -168,7 +168,7 @@ static int put_before(const char *name, const char *first, char separator)
 }
 
 /* What a program above this one has set for its children is not meant for the command. */
-static int set_variable(const struct request *request)
+static int set_variable(const struct run_request *request)
 {
 	const char *before = getenv("FRAGSCOPE");
 	int error = 0;
@@ -181,7 +181,7 @@ static int set_variable(const struct request *request)
 }
 
 /* The sampler's library, and behind it the one that stands before malloc. */
-static int find_libraries(const struct request *request, char paths[2 * PATH_MAX],
+static int find_libraries(const struct run_request *request, char paths[2 * PATH_MAX],
 			  struct fault *fault)
 {
 	char path[PATH_MAX], stacks[PATH_MAX] = "";
@@ -200,7 +200,7 @@ static int find_libraries(const struct request *request, char paths[2 * PATH_MAX
 	return 0;
 }
 
-static int set_environment(const struct request *request, struct fault *fault)
+static int set_environment(const struct run_request *request, struct fault *fault)
 {
 	char paths[2 * PATH_MAX];
 	int error = find_libraries(request, paths, fault);
@@ -215,7 +215,7 @@ static int set_environment(const struct request *request, struct fault *fault)
 	return 0;
 }
 
-static int open_rows(const struct request *request, struct sampler_rows *rows,
+static int open_rows(const struct run_request *request, struct sampler_rows *rows,
 		     struct fault *fault)
 {
 	const struct view_options wanted = {
@@ -231,7 +231,8 @@ static int open_rows(const struct request *request, struct sampler_rows *rows,
 }
 
 /* 0 and the command's *STATUS as shells give it, or -errno and FAULT. */
-static int run_command(const struct request *request, int *status, struct fault *fault)
+static int run_command(const struct run_request *request, int *status,
+		       struct fault *fault)
 {
 	const struct frontend frontend = {.message = verb_message};
 	struct sampler_rows rows = {
@@ -261,7 +262,7 @@ static int run_command(const struct request *request, int *status, struct fault 
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request;
+	struct run_request request;
 	struct parsed parsed;
 	struct fault fault;
 	int status = EXIT_DONE;

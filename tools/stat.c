@@ -13,7 +13,7 @@
 enum { THREADS_MAX = 64 };
 
 /* The command line. */
-struct request {
+struct stat_request {
 	struct pid_list pids;
 	struct name_list names;
 	bool arenas, bins, csv, json, no_header, once, quick, events, swap_in;
@@ -31,7 +31,7 @@ struct request {
 /* clang-format off */
 static const char *const residency_choices[] = {"auto", "scan", "pagemap", NULL};
 
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct stat_request, name)
 
 static const struct option_spec options[] = {
 	ROW_PIDS("Read"),
@@ -124,7 +124,7 @@ static const char *not_served(const struct command *command, const struct parsed
 	return NULL;
 }
 
-static int check_source(const struct command *command, const struct request *request,
+static int check_source(const struct command *command, const struct stat_request *request,
 			const struct parsed *parsed, struct fault *fault)
 {
 	const char *option = not_served(command, parsed, request->source);
@@ -137,12 +137,12 @@ static int check_source(const struct command *command, const struct request *req
 }
 
 /* A recording has been made: what says how to read a process means nothing to it. */
-static int check_replay(const struct command *command, const struct request *request,
+static int check_replay(const struct command *command, const struct stat_request *request,
 			const struct parsed *parsed, struct fault *fault)
 {
 	static const char *const live[] = {"once",     "quick",	  "events", "swap-in",
 					   "pause",    "threads", "source", "residency",
-					   "unusable", "budget",   NULL};
+					   "unusable", "budget",  NULL};
 	int error = options_exclude(command, parsed, "replay", live, fault);
 
 	if (!error && request->replay && parsed->operand_count)
@@ -150,7 +150,7 @@ static int check_replay(const struct command *command, const struct request *req
 	return error;
 }
 
-static int check(const struct command *command, const struct request *request,
+static int check(const struct command *command, const struct stat_request *request,
 		 const struct parsed *parsed, struct fault *fault)
 {
 	int error = check_pairs(command, parsed, fault);
@@ -175,7 +175,7 @@ static int check(const struct command *command, const struct request *request,
 	return 0;
 }
 
-static int take_operands(const struct command *command, struct request *request,
+static int take_operands(const struct command *command, struct stat_request *request,
 			 const struct parsed *parsed, struct fault *fault)
 {
 	int error;
@@ -196,12 +196,12 @@ static int take_operands(const struct command *command, struct request *request,
 
 /* The command line, read and checked. */
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct stat_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){
+	*request = (struct stat_request){
 		.interval_ns = DEFAULT_INTERVAL_NS,
 		.threads = 1,
 	};
@@ -212,7 +212,8 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return error ? error : check(command, request, parsed, fault);
 }
 
-static int print_rows(const struct request *request, int *status, struct fault *fault)
+static int print_rows(const struct stat_request *request, int *status,
+		      struct fault *fault)
 {
 	const struct frontend *frontend = verb_frontend();
 	const struct stat_options wanted = {
@@ -261,7 +262,7 @@ static int print_rows(const struct request *request, int *status, struct fault *
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request;
+	struct stat_request request;
 	struct parsed parsed;
 	struct fault fault;
 	int status = EXIT_DONE;

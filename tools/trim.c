@@ -18,14 +18,14 @@
 #define DEFAULT_WATCH_NS INT64_C(60000000000)
 
 /* The command line. */
-struct request {
+struct trim_request {
 	struct pid_list pids;
 	bool dry_run, json;
 	int64_t watch_ns;
 };
 
 /* clang-format off */
-#define FIELD(name) offsetof(struct request, name)
+#define FIELD(name) offsetof(struct trim_request, name)
 
 static const struct option_spec options[] = {
 	ROW_PID("Trim"),
@@ -78,12 +78,12 @@ static int read_operand(const struct command *command, const struct parsed *pars
 }
 
 static int read_request(const struct command *command, int argc, char **argv,
-			struct request *request, struct parsed *parsed,
+			struct trim_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
 	int error;
 
-	*request = (struct request){.watch_ns = DEFAULT_WATCH_NS};
+	*request = (struct trim_request){.watch_ns = DEFAULT_WATCH_NS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -143,7 +143,8 @@ static void print_json(const struct trim *trim)
 }
 
 /* What is known already is printed at once, but in JSON. */
-static int work(const struct request *request, struct trim *trim, struct fault *fault)
+static int work(const struct trim_request *request, struct trim *trim,
+		struct fault *fault)
 {
 	int error;
 
@@ -163,7 +164,7 @@ static int work(const struct request *request, struct trim *trim, struct fault *
 	return 0;
 }
 
-static int trim_process(const struct request *request, struct fault *fault)
+static int trim_process(const struct trim_request *request, struct fault *fault)
 {
 	struct trim *trim = NULL;
 	int error = trim_open(&trim, request->pids.pid[0], request->dry_run,
@@ -187,7 +188,7 @@ static int check_output(struct fault *fault)
 
 static int run(const struct command *command, int argc, char **argv)
 {
-	struct request request;
+	struct trim_request request;
 	struct parsed parsed;
 	struct fault fault;
 	int error = read_request(command, argc, argv, &request, &parsed, &fault);

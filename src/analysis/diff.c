@@ -69,7 +69,7 @@ static int make_room(struct diff_side *side)
 
 static double value_of(const struct sample *sample, enum figure f)
 {
-	if (!sample_tells(sample, f))
+	if (!sample_may_judge(sample, f))
 		return NAN;
 	return figure_info[f].unit == UNIT_RATIO ? sample->fig.v[f].d
 						 : (double)sample->fig.v[f].u;

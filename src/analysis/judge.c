@@ -27,14 +27,14 @@ static bool failures(const struct verdict_input *input, struct verdict *verdict)
 	return true;
 }
 
-static bool is_soon(const struct room_reach *reach, double seconds)
+static bool is_soon(const struct headroom_reach *reach, double seconds)
 {
-	return reach && reach->when == ROOM_WHEN_IN && reach->in_s < seconds;
+	return reach && reach->when == HEADROOM_WHEN_IN && reach->in_s < seconds;
 }
 
 /* Whether so little is left, by share and by bytes, or so soon nothing. */
-static bool is_near(const struct room_row *row, const struct room_info *info,
-		    const struct room_reach *reach)
+static bool is_near(const struct headroom_row *row, const struct headroom_info *info,
+		    const struct headroom_reach *reach)
 {
 	uint64_t little = info->is_count ? (uint64_t)FEW_MAPPINGS : 2 * G;
 
@@ -43,35 +43,36 @@ static bool is_near(const struct room_row *row, const struct room_info *info,
 	return row->left_share < 0.5 && is_soon(reach, SOON_S);
 }
 
-static void say_reach(const struct room_reach *reach, char *text, size_t size)
+static void say_reach(const struct headroom_reach *reach, char *text, size_t size)
 {
 	static const char *const words[] = {
-		[ROOM_WHEN_UNKNOWN] = "",
-		[ROOM_WHEN_NEVER] = "At the present rate it is not reached.",
-		[ROOM_WHEN_REACHED] = "It is reached.",
+		[HEADROOM_WHEN_UNKNOWN] = "",
+		[HEADROOM_WHEN_NEVER] = "At the present rate it is not reached.",
+		[HEADROOM_WHEN_REACHED] = "It is reached.",
 	};
 
-	if (reach && reach->when == ROOM_WHEN_IN)
+	if (reach && reach->when == HEADROOM_WHEN_IN)
 		snprintf(text, size, "At the present rate it is reached in %s.",
 			 SPAN(reach->in_s));
 	else
 		snprintf(text, size, "%s", reach ? words[reach->when] : "");
 }
 
-static const char *limit_remedy(enum room_kind kind)
+static const char *limit_remedy(enum headroom_kind kind)
 {
-	static const char *const of[ROOM_KINDS] = {
-		[ROOM_ADDRESS_SPACE] =
+	static const char *const of[HEADROOM_KINDS] = {
+		[HEADROOM_ADDRESS_SPACE] =
 			"Raise it (ulimit -v, LimitAS=, prlimit --as). Each arena "
 			"reserves 64M of it: MALLOC_ARENA_MAX=2 saves some.",
-		[ROOM_DATA] = "Raise it (ulimit -d, LimitDATA=, prlimit --data).",
-		[ROOM_STACK] = "Look for endless recursion.",
-		[ROOM_MAPPINGS] = "Raise it (sysctl vm.max_map_count), or make malloc "
-				  "map less: raise MALLOC_MMAP_THRESHOLD_.",
-		[ROOM_COMMIT] = "Find what else on the host reserves so much memory.",
-		[ROOM_CGROUP_MAX] = "Raise memory.max.",
-		[ROOM_CGROUP_HIGH] = "Find what else in the cgroup takes memory.",
-		[ROOM_HOST] = "Find what else on the host takes memory.",
+		[HEADROOM_DATA] = "Raise it (ulimit -d, LimitDATA=, prlimit --data).",
+		[HEADROOM_STACK] = "Look for endless recursion.",
+		[HEADROOM_MAPPINGS] =
+			"Raise it (sysctl vm.max_map_count), or make malloc "
+			"map less: raise MALLOC_MMAP_THRESHOLD_.",
+		[HEADROOM_COMMIT] = "Find what else on the host reserves so much memory.",
+		[HEADROOM_CGROUP_MAX] = "Raise memory.max.",
+		[HEADROOM_CGROUP_HIGH] = "Find what else in the cgroup takes memory.",
+		[HEADROOM_HOST] = "Find what else on the host takes memory.",
 	};
 
 	return of[kind];
@@ -79,21 +80,21 @@ static const char *limit_remedy(enum room_kind kind)
 
 static bool limit(const struct verdict_input *input, struct verdict *verdict)
 {
-	const struct room *room = input->room;
-	const struct room_reach *reach;
-	const struct room_info *info;
-	const struct room_row *row;
+	const struct headroom *headroom = input->headroom;
+	const struct headroom_reach *reach;
+	const struct headroom_info *info;
+	const struct headroom_row *row;
 	char when[96];
 	enum figure_unit unit;
 
-	if (!room || room->nearest < 0)
+	if (!headroom || headroom->nearest < 0)
 		return false;
-	row = &room->row[room->nearest];
-	info = &room_info[room->nearest];
-	reach = input->reach ? &input->reach[room->nearest] : NULL;
+	row = &headroom->row[headroom->nearest];
+	info = &headroom_info[headroom->nearest];
+	reach = input->reach ? &input->reach[headroom->nearest] : NULL;
 	if (!is_near(row, info, reach))
 		return false;
-	if (room->nearest != ROOM_CGROUP_HIGH &&
+	if (headroom->nearest != HEADROOM_CGROUP_HIGH &&
 	    (row->left_share < 0.05 || is_soon(reach, VERY_SOON_S)))
 		verdict->severity = SEVERITY_CRITICAL;
 	unit = info->is_count ? UNIT_COUNT : UNIT_BYTES;
@@ -105,7 +106,7 @@ static bool limit(const struct verdict_input *input, struct verdict *verdict)
 	SAY(evidence, "%s is used, %s of the limit is left. Beyond it %s. %s",
 	    info->is_count ? COUNT(row->used) : BYTES(row->used), SHARE(row->left_share),
 	    info->outcome, when);
-	SAY(remedy, "%s", limit_remedy((enum room_kind)room->nearest));
+	SAY(remedy, "%s", limit_remedy((enum headroom_kind)headroom->nearest));
 	judge_fact(verdict, "limit", unit, row->limit);
 	judge_fact(verdict, "used", unit, row->used);
 	judge_fact(verdict, "left", unit, row->left);

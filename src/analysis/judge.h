@@ -15,15 +15,16 @@ extern judge_fn *const judge[VERDICT_KINDS];
 judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_breaking,
 	judge_mmap_threshold, judge_trim_threshold, judge_cache, judge_returned;
 
-/* Of what is not glibc malloc's (judge_others.c); whether it has nothing at all; whether
- * the figures are another allocator's own, from the sampler; what tells more of what the
- * runtime holds by malloc, as a sentence, or ""; and whose the greater part of the memory
- * is, for the end of a sentence: ", 12.0M of it mapped files", or "". */
+/* Of what is not glibc malloc's (judge_non_malloc.c); whether it has nothing at all;
+ * whether the figures are another allocator's own, from the sampler; what tells more of
+ * what the runtime holds by malloc, as a sentence, or ""; and whose the greater part of
+ * the memory is, for the end of a sentence: ", 12.0M of it mapped files", or "". */
 judge_fn judge_allocator, judge_not_malloc;
 bool judge_has_no_heap(const struct verdict_input *input);
 bool judge_has_own_figures(const struct verdict_input *input);
 const char *judge_by_malloc(const struct verdict_input *input);
-void judge_say_whose(const struct verdict_others *others, char *text, size_t size);
+void judge_say_whose(const struct verdict_non_malloc *non_malloc, char *text,
+		     size_t size);
 
 /* Of huge pages (judge_huge.c); and, for a verdict whose remedy is a trim of BYTES, a
  * sentence that it does not last, with a space before it, or "". */

@@ -29,7 +29,7 @@ bool judge_figure(const struct figures *fig, enum figure f, uint64_t *value)
 
 bool judge_get(const struct verdict_input *input, enum figure f, uint64_t *value)
 {
-	return sample_tells(input->sample, f) &&
+	return sample_may_judge(input->sample, f) &&
 	       judge_figure(&input->sample->fig, f, value);
 }
 
@@ -70,7 +70,7 @@ const struct judge_scale judge_of_heap = {0.25, 256 * JUDGE_M};
 bool judge_weighs(const struct verdict_input *input, uint64_t bytes, uint64_t whole,
 		  const struct judge_scale *scale)
 {
-	uint64_t memory = input->room ? input->room->memory_bytes : 0;
+	uint64_t memory = input->headroom ? input->headroom->memory_bytes : 0;
 	double share = judge_share(bytes, whole);
 
 	if (bytes < JUDGE_LEAST_BYTES)

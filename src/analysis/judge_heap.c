@@ -1,7 +1,7 @@
 /* judge_heap.c: the checks of what malloc keeps: its arenas, thresholds and free memory.
  */
 #include "analysis/judge.h"
-#include "sample/pins.h"
+#include "sample/blockers.h"
 
 #include <stdio.h>
 
@@ -10,13 +10,13 @@
 enum { FEW_CHUNKS = 64 };
 
 /* The first step that frees enough with few chunks gone; null: there is none. */
-static const struct pins_step *few_for_much(const struct verdict_input *input,
-					    uint64_t rss)
+static const struct blockers_step *few_for_much(const struct verdict_input *input,
+						uint64_t rss)
 {
-	const struct pins *pins = input->pins;
+	const struct blockers *blockers = input->blockers;
 
-	for (unsigned i = 0; i < pins->step_count; i++) {
-		const struct pins_step *step = &pins->step[i];
+	for (unsigned i = 0; i < blockers->step_count; i++) {
+		const struct blockers_step *step = &blockers->step[i];
 
 		if (step->chunks <= FEW_CHUNKS &&
 		    judge_weighs(input, step->hole_resident_bytes, rss, &judge_of_rss) &&
@@ -28,23 +28,23 @@ static const struct pins_step *few_for_much(const struct verdict_input *input,
 
 bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdict)
 {
-	const struct pins_step *step;
-	const struct pin *first;
+	const struct blockers_step *step;
+	const struct blocker *first;
 	uint64_t rss;
 
-	if (!judge_get(input, FIG_RSS_BYTES, &rss) || !input->pins ||
-	    !input->pins->tail_count)
+	if (!judge_get(input, FIG_RSS_BYTES, &rss) || !input->blockers ||
+	    !input->blockers->tail_count)
 		return false;
 	step = few_for_much(input, rss);
 	if (!step)
 		return false;
-	first = &input->pins->tail[0];
+	first = &input->blockers->tail[0];
 	verdict->stake_bytes = step->hole_resident_bytes;
 	SAY(headline,
 	    "%s chunk%s of %s near the end of arena %u keep%s %s of free memory "
 	    "from going back by itself",
 	    COUNT(step->chunks), step->chunks == 1 ? "" : "s", BYTES(step->bytes),
-	    input->pins->tail_arena, step->chunks == 1 ? "s" : "",
+	    input->blockers->tail_arena, step->chunks == 1 ? "s" : "",
 	    BYTES(step->hole_resident_bytes));
 	SAY(evidence,
 	    "free() returns memory only from the end of the heap, where %s lie%s, the "
@@ -59,7 +59,7 @@ bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdic
 	judge_fact(verdict, "tail_bytes", UNIT_BYTES, step->bytes);
 	judge_fact(verdict, "hole_bytes", UNIT_BYTES, step->hole_bytes);
 	judge_fact(verdict, "hole_resident_bytes", UNIT_BYTES, step->hole_resident_bytes);
-	judge_fact(verdict, "arena", UNIT_COUNT, input->pins->tail_arena);
+	judge_fact(verdict, "arena", UNIT_COUNT, input->blockers->tail_arena);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
 	return true;
 }
@@ -74,12 +74,12 @@ static void say_unusable(const struct figures *fig, char *text, size_t size)
 			 SHARE(fig->v[FIG_UNUSABLE].d));
 }
 
-static void say_pinning(const struct pins *pins, char *text, size_t size)
+static void say_pinning(const struct blockers *blockers, char *text, size_t size)
 {
 	*text = '\0';
-	if (pins && pins->pinning_chunks)
+	if (blockers && blockers->pinning_chunks)
 		snprintf(text, size, " %s chunks in use (%s) hold these pages.",
-			 COUNT(pins->pinning_chunks), BYTES(pins->pinning_bytes));
+			 COUNT(blockers->pinning_chunks), BYTES(blockers->pinning_bytes));
 }
 
 static void say_growing(const struct verdict_trend *trend, char *text, size_t size)
@@ -183,11 +183,11 @@ static void fragmentation_facts(const struct verdict_input *input,
 	judge_fact_figure(input, verdict, FIG_FREE_CHUNKS);
 	judge_fact_figure(input, verdict, FIG_LARGEST_HOLE_BYTES);
 	judge_fact_figure(input, verdict, FIG_FREE_BYTES);
-	if (input->pins && input->pins->pinning_chunks) {
+	if (input->blockers && input->blockers->pinning_chunks) {
 		judge_fact(verdict, "pinning_chunks", UNIT_COUNT,
-			   input->pins->pinning_chunks);
+			   input->blockers->pinning_chunks);
 		judge_fact(verdict, "pinning_bytes", UNIT_BYTES,
-			   input->pins->pinning_bytes);
+			   input->blockers->pinning_bytes);
 	}
 	if (after_restart(input, &left))
 		judge_fact(verdict, "after_restart_bytes", UNIT_BYTES, left);
@@ -208,7 +208,7 @@ bool judge_fragmentation(const struct verdict_input *input, struct verdict *verd
 	if (!verdict_cached(&input->sample->fig, &cached))
 		cached = 0;
 	say_unusable(&input->sample->fig, unusable, sizeof(unusable));
-	say_pinning(input->pins, pinning, sizeof(pinning));
+	say_pinning(input->blockers, pinning, sizeof(pinning));
 	say_growing(&input->pinned, growing, sizeof(growing));
 	if (after_restart(input, &left))
 		say_restart(input, left, restart, sizeof(restart));

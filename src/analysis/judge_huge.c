@@ -19,21 +19,21 @@ static bool fills(const struct verdict_input *input)
 }
 
 /* Whose wish it is that there are huge pages, and what takes them away. */
-struct wish {
+struct huge_request {
 	const char *whose, *remedy;
 };
 
-static struct wish wish_of(const struct verdict_input *input)
+static struct huge_request request_of(const struct verdict_input *input)
 {
-	static const struct wish of_malloc = {
+	static const struct huge_request of_malloc = {
 		"The tunable glibc.malloc.hugetlb=1 makes malloc ask for them",
 		"start it with GLIBC_TUNABLES=glibc.malloc.hugetlb=0; ",
 	};
-	static const struct wish of_host = {
+	static const struct huge_request of_host = {
 		"/sys/kernel/mm/transparent_hugepage/enabled is 'always'",
 		"",
 	};
-	static const struct wish of_program = {
+	static const struct huge_request of_program = {
 		"The program asks for them (madvise with MADV_HUGEPAGE)",
 		"remove that; ",
 	};
@@ -78,7 +78,7 @@ void judge_say_refill(const struct verdict_input *input, uint64_t bytes, char *t
 bool judge_huge_pages(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t rss, trimmable, stake;
-	struct wish wish;
+	struct huge_request request;
 	char pace[96];
 
 	if (!fills(input) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
@@ -87,7 +87,7 @@ bool judge_huge_pages(const struct verdict_input *input, struct verdict *verdict
 	stake = free_in_huge_pages(input->huge, trimmable);
 	if (!judge_weighs(input, stake, rss, &judge_of_rss))
 		return false;
-	wish = wish_of(input);
+	request = request_of(input);
 	say_pace(input->huge, stake, pace, sizeof(pace));
 	verdict->stake_bytes = stake;
 	SAY(headline,
@@ -97,7 +97,7 @@ bool judge_huge_pages(const struct verdict_input *input, struct verdict *verdict
 	SAY(evidence,
 	    "%s is in huge pages, %s free. %s. khugepaged turns every %s with at most %s "
 	    "pages absent (max_ptes_none) into one: %s.",
-	    BYTES(input->huge->anon_bytes), BYTES(trimmable), wish.whose,
+	    BYTES(input->huge->anon_bytes), BYTES(trimmable), request.whose,
 	    BYTES(input->huge->page_bytes), COUNT(input->huge->absent_pages), pace);
 	SAY(remedy,
 	    "A trim lasts without them: %scall prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) in "
@@ -105,7 +105,7 @@ bool judge_huge_pages(const struct verdict_input *input, struct verdict *verdict
 	    "/sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none, for the whole "
 	    "host. Huge pages make memory faster: measure what the program loses without "
 	    "them.",
-	    wish.remedy);
+	    request.remedy);
 	judge_fact(verdict, "free_huge_bytes", UNIT_BYTES, stake);
 	judge_fact(verdict, "anon_huge_bytes", UNIT_BYTES, input->huge->anon_bytes);
 	judge_fact_figure(input, verdict, FIG_HUGE_PAGE_BYTES);

@@ -2,7 +2,7 @@
 
 #include "analysis/estimate.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <math.h>
@@ -49,7 +49,7 @@ struct stack {
 	struct reached reached[SURVIVAL_AGES];
 };
 
-struct burst {
+struct burst_span {
 	int64_t start_ns;
 	uint64_t watched_ns;
 };
@@ -61,7 +61,7 @@ struct survival {
 	bool seek;
 	struct stack *stack;
 	unsigned stacks;
-	struct burst burst[BURSTS];
+	struct burst_span burst[BURSTS];
 	uint64_t bursts;
 	uint64_t counted[SURVIVAL_AGES]; /* bursts that are of the age */
 	double watched_ns[SURVIVAL_AGES];
@@ -69,15 +69,15 @@ struct survival {
 
 int survival_new(struct survival **survival, unsigned stacks, unsigned chunks)
 {
-	struct survival *new = take(sizeof(*new));
+	struct survival *new = alloc_touched(sizeof(*new));
 
 	*survival = NULL;
 	if (!new)
 		return -ENOMEM;
 	new->stacks = stacks;
 	new->room = chunks;
-	new->stack = take(stacks * sizeof(*new->stack));
-	new->followed = take(chunks * sizeof(*new->followed));
+	new->stack = alloc_touched(stacks * sizeof(*new->stack));
+	new->followed = alloc_touched(chunks * sizeof(*new->followed));
 	if (!new->stack || !new->followed) {
 		survival_free(new);
 		return -ENOMEM;
@@ -186,7 +186,7 @@ static void end_step(struct survival *survival)
 static void count_bursts(struct survival *survival, unsigned age, int64_t now_ns)
 {
 	while (survival->counted[age] < survival->bursts) {
-		const struct burst *burst =
+		const struct burst_span *burst =
 			&survival->burst[survival->counted[age] % BURSTS];
 
 		if (now_ns - burst->start_ns < survival_age_ns[age])
@@ -200,7 +200,7 @@ void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t wa
 			double weight)
 {
 	survival->burst[survival->bursts++ % BURSTS] =
-		(struct burst){start_ns, watched_ns};
+		(struct burst_span){start_ns, watched_ns};
 	count_bursts(survival, 0, start_ns);
 	for (unsigned i = 0; i < survival->count; i++) {
 		struct followed *one = &survival->followed[i];

@@ -188,7 +188,7 @@ static bool say_no_heap(const struct verdict_input *input, char *text, unsigned 
 	if (!judge_has_no_heap(input) ||
 	    !judge_figure(&input->sample->fig, FIG_RSS_BYTES, &rss))
 		return false;
-	judge_say_whose(input->others, whose, sizeof(whose));
+	judge_say_whose(input->non_malloc, whose, sizeof(whose));
 	snprintf(text, size,
 		 "No known problem: %s is resident, none of it glibc malloc's%s.",
 		 units_bytes_text(rss).s, whose);

@@ -5,14 +5,14 @@
 #ifndef FRAGSCOPE_VERDICT_H
 #define FRAGSCOPE_VERDICT_H
 
-#include "analysis/arena_course.h"
-#include "analysis/room.h"
+#include "analysis/arena_peaks.h"
+#include "analysis/headroom.h"
 #include "sample/sample.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct pins;
+struct blockers;
 struct runtime;
 
 /* The names that go with these (verdict_info) are released: only added to. */
@@ -59,7 +59,7 @@ struct verdict_trend {
 
 /* What else is resident besides malloc's memory. ANON_BYTES is anonymous memory that is
  * not malloc's; LARGEST names the largest of the named mappings. */
-struct verdict_others {
+struct verdict_non_malloc {
 	bool is_known;
 	bool no_heap;		       /* glibc's malloc has nothing, or is not there */
 	const struct runtime *runtime; /* null: none that is known */
@@ -84,10 +84,10 @@ struct verdict_huge {
 /* What verdicts are made of; each pointer but SAMPLE may be null, each figure absent. */
 struct verdict_input {
 	const struct sample *sample; /* the latest */
-	const struct pins *pins;
-	const struct room *room;
-	const struct room_reach *reach; /* of ROOM_KINDS */
-	const struct verdict_others *others;
+	const struct blockers *blockers;
+	const struct headroom *headroom;
+	const struct headroom_reach *reach; /* of HEADROOM_KINDS */
+	const struct verdict_non_malloc *non_malloc;
 	const struct verdict_huge *huge;
 	/* Of live_bytes and mmapped_bytes together, of rss_bytes, other_resident_bytes,
 	 * pinned_bytes, free_chunks and largest_free_bytes. */

@@ -1,6 +1,6 @@
 #include "analysis/watch.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "series/track.h"
 
 #include <errno.h>
@@ -104,7 +104,8 @@ static int new_state(const struct rule *rule, struct rule_state *state)
 
 int watch_new(struct watch **watch, const struct rules *rules)
 {
-	struct watch *made = take(sizeof(*made) + rules->count * sizeof(made->state[0]));
+	struct watch *made =
+		alloc_touched(sizeof(*made) + rules->count * sizeof(made->state[0]));
 	int error = made ? 0 : -ENOMEM;
 
 	if (error)
@@ -144,7 +145,7 @@ static bool figure_value(const struct sample *sample, enum figure f, double *val
 {
 	const struct figures *fig = &sample->fig;
 
-	if (!sample_tells(sample, f))
+	if (!sample_may_judge(sample, f))
 		return false;
 	if (figure_info[f].unit == UNIT_RATIO)
 		*value = round(fig->v[f].d * 1e4) / 1e4;
@@ -154,14 +155,14 @@ static bool figure_value(const struct sample *sample, enum figure f, double *val
 }
 
 static bool quantity_value(const struct quantity *quantity, const struct sample *sample,
-			   const struct room *room, double *value)
+			   const struct headroom *headroom, double *value)
 {
 	double b;
 
 	if (quantity->kind == QUANTITY_LIMIT) {
-		if (room && room->nearest >= 0)
-			*value = room->row[room->nearest].left_share;
-		return room && room->nearest >= 0;
+		if (headroom && headroom->nearest >= 0)
+			*value = headroom->row[headroom->nearest].left_share;
+		return headroom && headroom->nearest >= 0;
 	}
 	if (!figure_value(sample, quantity->a, value))
 		return false;
@@ -319,13 +320,13 @@ static enum truth trending(struct watch *watch, const struct term *term,
  * needed (see_trends). */
 static void see_term(struct watch *watch, const struct term *term,
 		     struct term_state *state, const struct sample *sample,
-		     const struct room *room)
+		     const struct headroom *headroom)
 {
 	double value = 0;
 
 	state->evidence.term = term;
 	state->truth = UNKNOWN;
-	state->known = quantity_value(&term->quantity, sample, room, &value);
+	state->known = quantity_value(&term->quantity, sample, headroom, &value);
 	state->now = value;
 	if (!state->known) {
 		state->part = NEVER;
@@ -334,7 +335,7 @@ static void see_term(struct watch *watch, const struct term *term,
 		return;
 	}
 	if (term->quantity.kind == QUANTITY_LIMIT)
-		state->evidence.limit = room_info[room->nearest].limit;
+		state->evidence.limit = headroom_info[headroom->nearest].limit;
 	if (term->kind == TERM_COMPARE) {
 		state->evidence.now = value;
 		state->truth =
@@ -636,7 +637,7 @@ static void start_anew(struct watch *watch, const struct sample *sample, int64_t
 }
 
 void watch_sample(struct watch *watch, const struct sample *sample,
-		  const struct room *room, watch_fn *fn, void *context)
+		  const struct headroom *headroom, watch_fn *fn, void *context)
 {
 	/* As a recording has it: milliseconds. */
 	int64_t time_ns = sample->time_ns - sample->time_ns % NS_PER_MS;
@@ -654,7 +655,7 @@ void watch_sample(struct watch *watch, const struct sample *sample,
 
 		for (unsigned t = 0; t < rule->term_count; t++)
 			see_term(watch, &rule->term[t], &watch->state[i].term[t], sample,
-				 room);
+				 headroom);
 		see_rule(watch, i, sample, fn, context);
 	}
 }

@@ -4,7 +4,7 @@
 #ifndef FRAGSCOPE_WATCH_H
 #define FRAGSCOPE_WATCH_H
 
-#include "analysis/room.h"
+#include "analysis/headroom.h"
 #include "analysis/rule.h"
 #include "analysis/trend.h"
 #include "sample/sample.h"
@@ -67,10 +67,10 @@ struct watch;
 int watch_new(struct watch **watch, const struct rules *rules);
 void watch_free(struct watch *watch);
 
-/* What the next SAMPLE, and ROOM (null: not known) at that time, begins and ends. Another
- * PID than before ends all alerts and starts anew. Allocates nothing. */
+/* What the next SAMPLE, and HEADROOM (null: not known) at that time, begins and ends.
+ * Another PID than before ends all alerts and starts anew. Allocates nothing. */
 void watch_sample(struct watch *watch, const struct sample *sample,
-		  const struct room *room, watch_fn *fn, void *context);
+		  const struct headroom *headroom, watch_fn *fn, void *context);
 
 /* The target's readings end for REASON: so do its alerts, at the time of the last
  * reading.

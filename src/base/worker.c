@@ -1,6 +1,6 @@
 #include "base/worker.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -65,7 +65,7 @@ static int start(struct worker *worker)
 int worker_new(struct worker **worker, int64_t patience_ns, const atomic_ulong *beats,
 	       const atomic_bool *hurry)
 {
-	struct worker *new = take(sizeof(*new));
+	struct worker *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)

@@ -2,10 +2,10 @@
  * their samples says goes to the watch of each. */
 #include "engine/alert.h"
 
-#include "analysis/room.h"
+#include "analysis/headroom.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/privilege.h"
-#include "base/take.h"
 #include "engine/rows.h"
 #include "engine/stream.h"
 #include "target/bounds.h"
@@ -29,7 +29,7 @@ struct watched {
 	bool is_unread;	    /* the last row says that its heap could not be read */
 };
 
-struct session {
+struct alert_session {
 	const struct alert_request *request;
 	struct stream *stream;
 	struct rules *rules;
@@ -46,9 +46,9 @@ static int out_of_memory(struct fault *fault)
 
 /* ---- targets ---- */
 
-static int begin_target(const struct session *session, struct stream_target *target)
+static int begin_target(const struct alert_session *session, struct stream_target *target)
 {
-	struct watched *watched = take(sizeof(*watched));
+	struct watched *watched = alloc_touched(sizeof(*watched));
 
 	if (!watched)
 		return -ENOMEM;
@@ -68,7 +68,7 @@ static void forget_target(struct stream_target *target)
 
 /* Of running processes all memory is taken before the first reading; of a recording as
  * they come: it may have had many, one after the other. */
-static int begin_targets(struct session *session, struct fault *fault)
+static int begin_targets(struct alert_session *session, struct fault *fault)
 {
 	int error = 0;
 
@@ -79,7 +79,7 @@ static int begin_targets(struct session *session, struct fault *fault)
 	return error ? out_of_memory(fault) : 0;
 }
 
-static int open_stream(struct session *session, struct fault *fault)
+static int open_stream(struct alert_session *session, struct fault *fault)
 {
 	const struct alert_request *request = session->request;
 	const struct stream_options wanted = {
@@ -112,7 +112,8 @@ static int open_stream(struct session *session, struct fault *fault)
 
 /* Rules about what these readings do not have are silent: that must not pass for
  * health. */
-static void tell_absent(const struct session *session, const struct stream_target *target)
+static void tell_absent(const struct alert_session *session,
+			const struct stream_target *target)
 {
 	const struct figures *fig = &target->sample->fig;
 
@@ -126,25 +127,27 @@ static void tell_absent(const struct session *session, const struct stream_targe
 }
 
 /* The limits are read right after the figures they are compared with. */
-static const struct room *room_at(const struct session *session,
-				  const struct stream_target *target, struct room *room)
+static const struct headroom *room_at(const struct alert_session *session,
+				      const struct stream_target *target,
+				      struct headroom *headroom)
 {
 	struct privilege before;
 	struct bounds bounds;
 
 	if (!rules_need_limit(session->rules) || stream_is_recorded(session->stream))
 		return NULL;
-	/* What could not be read is absent from BOUNDS and so from ROOM. */
+	/* What could not be read is absent from BOUNDS and so from HEADROOM. */
 	before = privilege_raise();
 	bounds_read(target->pid, &bounds);
 	privilege_restore(before);
-	room_of(&bounds, &target->sample->fig, room);
-	return room;
+	headroom_of(&bounds, &target->sample->fig, headroom);
+	return headroom;
 }
 
 /* What nobody can see raises no alert and ends none; that it is so is told, once. */
-static void tell_readable(const struct session *session, struct stream_target *target,
-			  int news, const struct fault *fault)
+static void tell_readable(const struct alert_session *session,
+			  struct stream_target *target, int news,
+			  const struct fault *fault)
 {
 	struct watched *watched = target->state;
 
@@ -159,7 +162,7 @@ static void tell_readable(const struct session *session, struct stream_target *t
 }
 
 /* Nor must this, which may pass. */
-static void tell_unread(const struct session *session, struct stream_target *target)
+static void tell_unread(const struct alert_session *session, struct stream_target *target)
 {
 	const struct sample *sample = target->sample;
 	struct watched *watched = target->state;
@@ -181,14 +184,14 @@ static void tell_unread(const struct session *session, struct stream_target *tar
 				 target->pid, sample->comm);
 }
 
-static int record(struct session *session, const struct sample *sample,
+static int record(struct alert_session *session, const struct sample *sample,
 		  struct fault *fault)
 {
 	return session->record.view ? rows_sample(&session->record, sample, fault) : 0;
 }
 
-static void end_target(struct session *session, struct stream_target *target, int news,
-		       const struct fault *fault)
+static void end_target(struct alert_session *session, struct stream_target *target,
+		       int news, const struct fault *fault)
 {
 	bool is_recorded = stream_is_recorded(session->stream);
 	struct watched *watched = target->state;
@@ -207,12 +210,12 @@ static void end_target(struct session *session, struct stream_target *target, in
 		forget_target(target);
 }
 
-static void judge(struct session *session, struct stream_target *target)
+static void judge(struct alert_session *session, struct stream_target *target)
 {
 	struct watched *watched = target->state;
-	struct room room;
+	struct headroom headroom;
 
-	watch_sample(watched->watch, target->sample, room_at(session, target, &room),
+	watch_sample(watched->watch, target->sample, room_at(session, target, &headroom),
 		     alert_sink_take, &session->sink);
 	if (!watched->is_unread && ++watched->readings == ABSENT_AFTER &&
 	    !stream_is_recorded(session->stream))
@@ -220,8 +223,8 @@ static void judge(struct session *session, struct stream_target *target)
 }
 
 /* 0, or -errno and FAULT: of the output. */
-static int take_news(struct session *session, struct stream_target *target, int news,
-		     struct fault *fault)
+static int take_news(struct alert_session *session, struct stream_target *target,
+		     int news, struct fault *fault)
 {
 	if (!target->state && begin_target(session, target))
 		return out_of_memory(fault);
@@ -240,7 +243,7 @@ static int take_news(struct session *session, struct stream_target *target, int 
 
 /* Until all targets were read once, or there is no more: STREAM_ROUND, STREAM_OVER or
  * -errno and FAULT. */
-static int read_round(struct session *session, struct fault *fault)
+static int read_round(struct alert_session *session, struct fault *fault)
 {
 	int news = STREAM_SAMPLE, error = 0;
 
@@ -257,7 +260,7 @@ static int read_round(struct session *session, struct fault *fault)
 
 /* ---- other rules ---- */
 
-static int check_events(const struct session *session, const struct rules *rules,
+static int check_events(const struct alert_session *session, const struct rules *rules,
 			struct fault *fault)
 {
 	static const enum figure of_events[] = {FIG_GROWTH_EVENTS, FIG_GROWTH_BYTES,
@@ -272,7 +275,7 @@ static int check_events(const struct session *session, const struct rules *rules
 }
 
 /* All watches by RULES, or none. */
-static int replace_watches(struct session *session, const struct rules *rules,
+static int replace_watches(struct alert_session *session, const struct rules *rules,
 			   struct fault *fault)
 {
 	size_t count = stream_targets(session->stream);
@@ -297,7 +300,8 @@ static int replace_watches(struct session *session, const struct rules *rules,
 }
 
 /* 0 when SESSION goes by RULES from now on; else it is as it was. */
-static int use_rules(struct session *session, struct rules *rules, struct fault *fault)
+static int use_rules(struct alert_session *session, struct rules *rules,
+		     struct fault *fault)
 {
 	int error = alert_rules(session->request, session->request->interval_ns, rules,
 				fault);
@@ -308,7 +312,7 @@ static int use_rules(struct session *session, struct rules *rules, struct fault 
 }
 
 /* Reads the rules again. The old ones stay unless all of the new are right. */
-static void reload(struct session *session)
+static void reload(struct alert_session *session)
 {
 	struct rules *rules = calloc(1, sizeof(*rules));
 	struct fault fault;
@@ -334,7 +338,7 @@ static void reload(struct session *session)
 /* ---- the loop ---- */
 
 /* Waits until DUE_NS and does meanwhile what cannot wait so long. */
-static void wait_until(struct session *session, int64_t due_ns)
+static void wait_until(struct alert_session *session, int64_t due_ns)
 {
 	const struct frontend *frontend = session->request->frontend;
 	struct hook *hook = session->sink.hook;
@@ -345,7 +349,7 @@ static void wait_until(struct session *session, int64_t due_ns)
 
 		if (hook) {
 			now_ns = clock_monotonic_ns();
-			hook_tend(hook, now_ns);
+			hook_poll(hook, now_ns);
 			if (hook_busy(hook) && now_ns + TEND_NS < due_ns)
 				until_ns = now_ns + TEND_NS;
 		}
@@ -357,7 +361,7 @@ static void wait_until(struct session *session, int64_t due_ns)
 
 /* The stop signals are let in during readings, so that the second one ends the program
  * even then. */
-static int loop(struct session *session, struct fault *fault)
+static int loop(struct alert_session *session, struct fault *fault)
 {
 	const struct frontend *frontend = session->request->frontend;
 	sigset_t blocked;
@@ -377,7 +381,7 @@ static int loop(struct session *session, struct fault *fault)
 
 /* ---- the session ---- */
 
-static int open_record(struct session *session, struct fault *fault)
+static int open_record(struct alert_session *session, struct fault *fault)
 {
 	const struct view_options wanted = {.format = VIEW_JSON};
 
@@ -386,7 +390,8 @@ static int open_record(struct session *session, struct fault *fault)
 	return session->record.file ? rows_open(&session->record, &wanted, fault) : 0;
 }
 
-static int open_rules(struct session *session, int64_t interval_ns, struct fault *fault)
+static int open_rules(struct alert_session *session, int64_t interval_ns,
+		      struct fault *fault)
 {
 	const struct alert_request *request = session->request;
 	int error;
@@ -409,7 +414,7 @@ static int open_rules(struct session *session, int64_t interval_ns, struct fault
 
 /* What sources shall count depends on the rules; the rules that nobody gave depend on the
  * interval, which a recording has itself. */
-static int open_session(struct session *session, struct fault *fault)
+static int open_session(struct alert_session *session, struct fault *fault)
 {
 	const struct alert_request *request = session->request;
 	int error = 0;
@@ -425,7 +430,7 @@ static int open_session(struct session *session, struct fault *fault)
 	return error ? error : open_record(session, fault);
 }
 
-static void end_watches(struct session *session)
+static void end_watches(struct alert_session *session)
 {
 	for (size_t i = 0; session->stream && i < stream_targets(session->stream); i++) {
 		const struct watched *watched = stream_target(session->stream, i)->state;
@@ -436,7 +441,7 @@ static void end_watches(struct session *session)
 	}
 }
 
-static int close_session(struct session *session, struct fault *fault)
+static int close_session(struct alert_session *session, struct fault *fault)
 {
 	int error = alert_sink_close(&session->sink, fault);
 	struct fault of_record;
@@ -452,7 +457,7 @@ static int close_session(struct session *session, struct fault *fault)
 	return error;
 }
 
-static int run_session(struct session *session, struct fault *fault)
+static int run_session(struct alert_session *session, struct fault *fault)
 {
 	struct fault at_close;
 	int error = open_session(session, fault);
@@ -469,7 +474,7 @@ static int run_session(struct session *session, struct fault *fault)
 
 int alert_run(const struct alert_request *request, int *status, struct fault *fault)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct alert_session *session = calloc(1, sizeof(*session));
 	int error;
 
 	if (!session)

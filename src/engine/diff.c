@@ -84,19 +84,19 @@ int diff_span(const char *text, int64_t near_ns, int64_t *from_ns, int64_t *to_n
 /* ---- recordings ---- */
 
 /* One side of a recording: the file's name without its span. */
-struct part {
+struct diff_part {
 	char file[FILE_NAME];
 	const char *span; /* null: all of it */
 	bool has_span;	  /* FROM_NS and TO_NS are set */
 	int64_t from_ns, to_ns;
 };
 
-static int split(const char *what, struct part *part, struct fault *fault)
+static int split(const char *what, struct diff_part *part, struct fault *fault)
 {
 	const char *at = access(what, F_OK) == 0 ? NULL : strrchr(what, '@');
 	size_t length = at ? (size_t)(at - what) : strlen(what);
 
-	*part = (struct part){
+	*part = (struct diff_part){
 		.span = at ? at + 1 : NULL, .from_ns = INT64_MIN, .to_ns = INT64_MAX};
 	if (length >= FILE_NAME)
 		return fault_set(fault, EXIT_FAILED, -ENAMETOOLONG,
@@ -106,7 +106,7 @@ static int split(const char *what, struct part *part, struct fault *fault)
 	return 0;
 }
 
-static int no_span(const struct part *part, struct fault *fault)
+static int no_span(const struct diff_part *part, struct fault *fault)
 {
 	return fault_set(fault, EXIT_USAGE, -EINVAL,
 			 "'%s' is no span of time: write 10:00-11:00, or "
@@ -153,7 +153,7 @@ static void read_facts(struct recording *recording, const struct sample *sample,
 }
 
 /* A day cannot be told before the first sample is known. */
-static int place_span(struct part *part, struct replay *replay,
+static int place_span(struct diff_part *part, struct replay *replay,
 		      const struct sample *sample, bool *again, struct fault *fault)
 {
 	struct recording *recording = replay_recording(replay);
@@ -180,7 +180,7 @@ static int add_sample(struct diff_side *side, const struct sample *sample,
 	return 0;
 }
 
-static int read_part(struct diff_side *side, struct part *part,
+static int read_part(struct diff_side *side, struct diff_part *part,
 		     const struct diff_options *options, struct replay *replay,
 		     struct fault *fault)
 {
@@ -212,7 +212,7 @@ static int gather_file(struct diff_side *side, const char *what,
 		       const struct diff_options *options, struct fault *fault)
 {
 	struct replay *replay = NULL;
-	struct part part;
+	struct diff_part part;
 	int error = split(what, &part, fault);
 
 	if (!error)

@@ -1,8 +1,8 @@
 #include "engine/hook.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/output.h"
-#include "base/take.h"
 #include "base/text.h"
 #include "view/alerts.h"
 
@@ -99,13 +99,13 @@ static int prepare_memory(struct hook *hook)
 
 	while (environ[count])
 		count++;
-	hook->env = take((count + FACTS + 1) * sizeof(*hook->env));
+	hook->env = alloc_touched((count + FACTS + 1) * sizeof(*hook->env));
 	if (!hook->env)
 		return -ENOMEM;
 	memcpy(hook->env, environ, count * sizeof(*hook->env));
 	hook->env_count = count;
 	for (size_t i = 0; i < QUEUE; i++) {
-		hook->job[i] = take(sizeof(*hook->job[i]));
+		hook->job[i] = alloc_touched(sizeof(*hook->job[i]));
 		if (!hook->job[i])
 			return -ENOMEM;
 	}
@@ -135,7 +135,7 @@ static void end_groups(void)
 int hook_new(struct hook **hook, const char *command, const struct frontend *frontend,
 	     struct fault *fault)
 {
-	struct hook *made = take(sizeof(*made));
+	struct hook *made = alloc_touched(sizeof(*made));
 	int error = made ? 0 : -ENOMEM;
 
 	if (error)
@@ -333,7 +333,7 @@ static bool may_start(struct hook *hook, int64_t now_ns)
 	return true;
 }
 
-void hook_tend(struct hook *hook, int64_t now_ns)
+void hook_poll(struct hook *hook, int64_t now_ns)
 {
 	struct running *running;
 
@@ -371,11 +371,11 @@ void hook_finish(struct hook *hook, int64_t wait_ns)
 {
 	int64_t now_ns = clock_monotonic_ns(), end_ns = now_ns + wait_ns;
 
-	hook_tend(hook, now_ns);
+	hook_poll(hook, now_ns);
 	while (hook_busy(hook) && now_ns < end_ns) {
 		clock_wait_until(now_ns + NS_PER_S / 50, &hook->frontend->before);
 		now_ns = clock_monotonic_ns();
-		hook_tend(hook, now_ns);
+		hook_poll(hook, now_ns);
 	}
 	if (hook->waiting)
 		frontend_message(

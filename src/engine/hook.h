@@ -23,7 +23,7 @@ void hook_add(struct hook *hook, const struct alert *alert, const char *json);
 
 /* Reaps what ended, stops what takes too long, starts what may start at NOW_NS of a clock
  * that only goes on (clock_monotonic_ns). */
-void hook_tend(struct hook *hook, int64_t now_ns);
+void hook_poll(struct hook *hook, int64_t now_ns);
 
 /* Whether something runs or waits. */
 bool hook_busy(const struct hook *hook);

@@ -19,7 +19,7 @@
 /* The library whose own functions the innermost frames are. */
 #define LIBRARY "libfragscope-stacks.so"
 
-struct session {
+struct stacks_session {
 	const struct stacks_request *request;
 	struct process process;
 	struct stack_table *table;
@@ -31,7 +31,7 @@ struct session {
 	struct pin_shares *shares;
 	struct stack_uses uses;
 	int64_t now_ns, time_ns;
-	struct fault no_pins;
+	struct fault no_blockers;
 	struct stack_slot slot;
 	struct event event;
 };
@@ -62,7 +62,7 @@ static int table_fault(const struct process *process, int error, struct fault *f
 }
 
 /* A program's own malloc does not come by what notes the calls. */
-static int check_state(const struct session *session, struct fault *fault)
+static int check_state(const struct stacks_session *session, struct fault *fault)
 {
 	const struct stack_header *header = stack_table_header(session->table);
 
@@ -74,7 +74,7 @@ static int check_state(const struct session *session, struct fault *fault)
 			 session->process.pid, session->process.comm, header->name);
 }
 
-static int open_session(struct session *session, struct fault *fault)
+static int open_session(struct stacks_session *session, struct fault *fault)
 {
 	int error = process_open(&session->process, session->request->pid, fault);
 
@@ -92,7 +92,7 @@ static int open_session(struct session *session, struct fault *fault)
 }
 
 /* A source that was given up may still be at it with the shares: then they stay. */
-static void close_session(struct session *session)
+static void close_session(struct stacks_session *session)
 {
 	stack_table_close(session->table);
 	unwind_free(session->unwinder);
@@ -122,7 +122,7 @@ static void leave_out_own(struct event *event)
 		event->frame_count * sizeof(*event->frame));
 }
 
-static unsigned follow(struct session *session)
+static unsigned follow(struct stacks_session *session)
 {
 	const struct stack_slot *slot = &session->slot;
 	struct thread_state state = {
@@ -141,7 +141,7 @@ static unsigned follow(struct session *session)
 	return fold_number(session->fold, &session->event);
 }
 
-static int read_sample(struct session *session, struct fault *fault)
+static int read_sample(struct stacks_session *session, struct fault *fault)
 {
 	int error = stack_table_read(session->table, &session->sample, &session->samples);
 
@@ -164,7 +164,7 @@ static int read_sample(struct session *session, struct fault *fault)
 
 /* ---- what it pins ---- */
 
-static int make_shares(struct session *session)
+static int make_shares(struct stacks_session *session)
 {
 	struct pin_shares *shares = calloc(1, sizeof(*shares));
 
@@ -183,7 +183,7 @@ static int make_shares(struct session *session)
 	return 0;
 }
 
-static int read_shares(struct session *session, struct fault *fault)
+static int read_shares(struct stacks_session *session, struct fault *fault)
 {
 	const struct source_options wanted = {
 		.source = SOURCE_HEAP,
@@ -195,11 +195,12 @@ static int read_shares(struct session *session, struct fault *fault)
 
 	if (error)
 		return no_memory(fault);
-	error = source_open(&source, session->request->pid, &wanted, &session->no_pins);
+	error = source_open(&source, session->request->pid, &wanted,
+			    &session->no_blockers);
 	if (error)
 		return error;
 	result = source_shares(source, session->shares, session->request->memory_bytes,
-			       &session->no_pins);
+			       &session->no_blockers);
 	source_close(source);
 	if (result == SOURCE_UNREADABLE)
 		session->shares = NULL;
@@ -213,14 +214,14 @@ static bool is_glibc(const char *name)
 	       !strncmp(name, "libc-2.", strlen("libc-2."));
 }
 
-static int find_pins(struct session *session, struct fault *fault)
+static int find_pins(struct stacks_session *session, struct fault *fault)
 {
 	const char *name = stack_table_header(session->table)->name;
 	int error;
 
-	session->uses.no_pins = session->no_pins.text;
+	session->uses.no_blockers = session->no_blockers.text;
 	if (!is_glibc(name)) {
-		fault_set(&session->no_pins, EXIT_NO_SOURCE, -ENOTSUP,
+		fault_set(&session->no_blockers, EXIT_NO_SOURCE, -ENOTSUP,
 			  "only the heap of glibc's malloc is walked");
 		return 0;
 	}
@@ -229,14 +230,14 @@ static int find_pins(struct session *session, struct fault *fault)
 		return error;
 	if (error)
 		return 0;
-	session->uses.no_pins = NULL;
+	session->uses.no_blockers = NULL;
 	session->uses.pinned_bytes = session->shares->pinned_bytes;
 	return 0;
 }
 
 /* ---- what it says ---- */
 
-static void add(struct session *session, struct stack_use *use, unsigned i)
+static void add(struct stacks_session *session, struct stack_use *use, unsigned i)
 {
 	const struct stack_sample *sample = &session->sample[i];
 	double chance = estimate_chance(sample->bytes, session->uses.mean_bytes);
@@ -245,7 +246,7 @@ static void add(struct session *session, struct stack_use *use, unsigned i)
 	use->samples++;
 	estimate_add(&use->blocks, 1, chance);
 	estimate_add(&use->bytes, (double)sample->bytes, chance);
-	if (!session->uses.no_pins)
+	if (!session->uses.no_blockers)
 		estimate_add(&use->pinned_bytes, session->shares->share[i].pinned_bytes,
 			     chance);
 	use->oldest_ns = age_ns > use->oldest_ns ? age_ns : use->oldest_ns;
@@ -267,12 +268,12 @@ static int by_bytes(const void *left, const void *right)
 	return more > 0 ? 1 : more < 0 ? -1 : strcmp(a->stack, b->stack);
 }
 
-static bool wants_pins(const struct session *session)
+static bool wants_pins(const struct stacks_session *session)
 {
-	return !session->request->live && !session->uses.no_pins;
+	return !session->request->live && !session->uses.no_blockers;
 }
 
-static int gather(struct session *session, struct fault *fault)
+static int gather(struct stacks_session *session, struct fault *fault)
 {
 	unsigned numbers = fold_numbers(session->fold);
 	struct stack_use *use = calloc(numbers, sizeof(*use));
@@ -297,7 +298,7 @@ static int gather(struct session *session, struct fault *fault)
 	return 0;
 }
 
-static void describe(struct session *session)
+static void describe(struct stacks_session *session)
 {
 	const struct stack_header *header = stack_table_header(session->table);
 	struct stack_uses *uses = &session->uses;
@@ -313,7 +314,7 @@ static void describe(struct session *session)
 				 : 0;
 }
 
-static int write_pprof(const struct session *session, struct fault *fault)
+static int write_pprof(const struct stacks_session *session, struct fault *fault)
 {
 	const char *file = session->request->pprof;
 	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -326,7 +327,7 @@ static int write_pprof(const struct session *session, struct fault *fault)
 		     : 0;
 }
 
-static int write_out(const struct session *session, struct fault *fault)
+static int write_out(const struct stacks_session *session, struct fault *fault)
 {
 	const struct stacks_request *request = session->request;
 	int error;
@@ -342,7 +343,7 @@ static int write_out(const struct session *session, struct fault *fault)
 
 int owners_by_stack(const struct stacks_request *request, struct fault *fault)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct stacks_session *session = calloc(1, sizeof(*session));
 	struct privilege before;
 	int error;
 

@@ -1,7 +1,7 @@
 #include "engine/progress.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -96,7 +96,7 @@ struct progress *progress_begin(const char *what, int64_t for_ns)
 
 	if (!isatty(STDERR_FILENO))
 		return NULL;
-	progress = take(sizeof(*progress));
+	progress = alloc_touched(sizeof(*progress));
 	if (!progress)
 		return NULL;
 	progress->what = what;

@@ -1,7 +1,7 @@
 #include "engine/record.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 #include "base/units.h"
 #include "engine/record_extra.h"
 #include "recording/recorder.h"
@@ -22,19 +22,19 @@ enum {
 /* The probes hold so much that they must be asked from time to time. */
 #define POLL_NS INT64_C(250000000)
 
-struct session;
+struct record_session;
 
 /* What is kept of a target: its life in the file, once it has one. IS_TOLD: its
  * surroundings are in the file; IS_CUT: the user knows that not all arenas are. */
 struct place {
 	bool has_life, is_told, is_cut;
 	unsigned life;
-	struct session *session;
+	struct record_session *session;
 	struct record_extra *extra; /* null: neither alerts nor events are asked for */
 	struct surroundings surroundings;
 };
 
-struct session {
+struct record_session {
 	const struct record_options *options;
 	const struct frontend *frontend;
 	struct stream *stream;
@@ -48,7 +48,7 @@ struct session {
 /* ---- a file that cannot be written ---- */
 
 /* What was written last may not be in the file, or it is another file. */
-static void tell_anew(struct session *session)
+static void tell_anew(struct record_session *session)
 {
 	for (size_t i = 0; i < stream_targets(session->stream); i++) {
 		struct place *place = stream_target(session->stream, i)->state;
@@ -59,7 +59,7 @@ static void tell_anew(struct session *session)
 }
 
 /* A full disk must not end a recording of days: it goes on when there is room. */
-static void stop_writing(struct session *session, const struct fault *fault)
+static void stop_writing(struct record_session *session, const struct fault *fault)
 {
 	if (!session->retry_ns)
 		frontend_message(session->frontend,
@@ -70,12 +70,12 @@ static void stop_writing(struct session *session, const struct fault *fault)
 	tell_anew(session);
 }
 
-static bool may_write(const struct session *session)
+static bool may_write(const struct record_session *session)
 {
 	return !session->retry_ns || clock_monotonic_ns() >= session->retry_ns;
 }
 
-static void written(struct session *session)
+static void written(struct record_session *session)
 {
 	if (session->retry_ns)
 		frontend_message(session->frontend,
@@ -88,7 +88,7 @@ static void written(struct session *session)
 
 /* ---- lives ---- */
 
-static int add_facts(struct session *session, struct place *place,
+static int add_facts(struct record_session *session, struct place *place,
 		     const struct sample *sample, struct fault *fault)
 {
 	const struct surroundings *surroundings = &place->surroundings;
@@ -110,7 +110,7 @@ static void take_event(int64_t time_ns, const char *kind, uint64_t bytes,
 		       const char *json, void *context)
 {
 	struct place *place = context;
-	struct session *session = place->session;
+	struct record_session *session = place->session;
 	struct fault fault;
 
 	if (place->has_life && may_write(session) &&
@@ -120,7 +120,8 @@ static void take_event(int64_t time_ns, const char *kind, uint64_t bytes,
 }
 
 /* A process that cannot be put under probes is recorded without: that is told. */
-static void begin_extra(struct session *session, const struct stream_target *target)
+static void begin_extra(struct record_session *session,
+			const struct stream_target *target)
 {
 	const struct record_options *options = session->options;
 	struct place *place = target->state;
@@ -136,7 +137,7 @@ static void begin_extra(struct session *session, const struct stream_target *tar
 			target->pid, target->sample->comm, fault.text);
 }
 
-static void poll_extras(struct session *session)
+static void poll_extras(struct record_session *session)
 {
 	struct fault fault;
 
@@ -149,7 +150,7 @@ static void poll_extras(struct session *session)
 }
 
 /* What goes on through restarts is the name by which it was found, or that it has. */
-static int begin_life(struct session *session, struct stream_target *target,
+static int begin_life(struct record_session *session, struct stream_target *target,
 		      struct fault *fault)
 {
 	const struct sample *sample = target->sample;
@@ -173,7 +174,7 @@ static int begin_life(struct session *session, struct stream_target *target,
 	return 0;
 }
 
-static void end_life(struct session *session, struct stream_target *target,
+static void end_life(struct record_session *session, struct stream_target *target,
 		     const char *why)
 {
 	struct place *place = target->state;
@@ -198,12 +199,12 @@ static void end_life(struct session *session, struct stream_target *target,
 static struct place *place_of(struct stream_target *target)
 {
 	if (!target->state)
-		target->state = take(sizeof(struct place));
+		target->state = alloc_touched(sizeof(struct place));
 	return target->state;
 }
 
 /* The arenas that there is no room for are left out; the process's figures have them. */
-static void cut_arenas(struct session *session, struct place *place,
+static void cut_arenas(struct record_session *session, struct place *place,
 		       struct sample *sample)
 {
 	if (sample->arena_count <= session->arenas)
@@ -218,7 +219,7 @@ static void cut_arenas(struct session *session, struct place *place,
 	sample->arena_count = session->arenas;
 }
 
-static int write_sample(struct session *session, struct stream_target *target,
+static int write_sample(struct record_session *session, struct stream_target *target,
 			struct fault *fault)
 {
 	struct place *place = target->state;
@@ -235,7 +236,7 @@ static int write_sample(struct session *session, struct stream_target *target,
 	return error;
 }
 
-static int take_sample(struct session *session, struct stream_target *target,
+static int take_sample(struct record_session *session, struct stream_target *target,
 		       struct fault *fault)
 {
 	struct fault why;
@@ -250,7 +251,7 @@ static int take_sample(struct session *session, struct stream_target *target,
 	return 0;
 }
 
-static void end_target(struct session *session, struct stream_target *target,
+static void end_target(struct record_session *session, struct stream_target *target,
 		       enum stream_news news, const struct fault *fault)
 {
 	end_life(session, target, *fault->text ? fault->text : "it ended");
@@ -262,7 +263,7 @@ static void end_target(struct session *session, struct stream_target *target,
 
 /* ---- rounds ---- */
 
-static void reopen(struct session *session)
+static void reopen(struct record_session *session)
 {
 	struct fault fault;
 
@@ -277,7 +278,7 @@ static void reopen(struct session *session)
 	tell_anew(session);
 }
 
-static void wait_for_round(struct session *session)
+static void wait_for_round(struct record_session *session)
 {
 	int64_t due_ns = stream_due_ns(session->stream), until_ns;
 
@@ -291,7 +292,7 @@ static void wait_for_round(struct session *session)
 	stream_wait(session->stream);
 }
 
-static void end_round(struct session *session)
+static void end_round(struct record_session *session)
 {
 	struct fault fault;
 
@@ -306,7 +307,7 @@ static void end_round(struct session *session)
 	wait_for_round(session);
 }
 
-static int loop(struct session *session, struct fault *fault)
+static int loop(struct record_session *session, struct fault *fault)
 {
 	struct stream_target *target;
 	int news, error = 0;
@@ -325,7 +326,7 @@ static int loop(struct session *session, struct fault *fault)
 
 /* ---- beginning and end ---- */
 
-static int open_recorder(struct session *session, struct fault *fault)
+static int open_recorder(struct record_session *session, struct fault *fault)
 {
 	const struct record_options *options = session->options;
 	size_t count = stream_targets(session->stream);
@@ -352,7 +353,7 @@ static int open_recorder(struct session *session, struct fault *fault)
 	return recorder_open(&session->recorder, &recorder, fault);
 }
 
-static void close_session(struct session *session)
+static void close_session(struct record_session *session)
 {
 	size_t count = session->stream ? stream_targets(session->stream) : 0;
 
@@ -369,7 +370,7 @@ static void close_session(struct session *session)
 
 int record_run(const struct record_options *options, int *status, struct fault *fault)
 {
-	struct session session = {
+	struct record_session session = {
 		.options = options,
 		.frontend = options->stream.frontend,
 	};

@@ -1,9 +1,9 @@
 #include "engine/record_extra.h"
 
-#include "analysis/room.h"
+#include "analysis/headroom.h"
 #include "analysis/watch.h"
+#include "base/alloc_touched.h"
 #include "base/privilege.h"
-#include "base/take.h"
 #include "engine/tracer.h"
 #include "target/bounds.h"
 #include "view/alerts.h"
@@ -73,7 +73,7 @@ int record_extra_new(struct record_extra **extra, int pid, const struct rules *r
 		.reading_ns = READING_NS,
 		.frontend = frontend,
 	};
-	struct record_extra *new = take(sizeof(*new));
+	struct record_extra *new = alloc_touched(sizeof(*new));
 	int error = new ? 0 : -ENOMEM;
 
 	*extra = NULL;
@@ -98,8 +98,9 @@ int record_extra_new(struct record_extra **extra, int pid, const struct rules *r
 }
 
 /* The limits are read right after the figures they are compared with. */
-static const struct room *room_at(const struct record_extra *extra,
-				  const struct sample *sample, struct room *room)
+static const struct headroom *room_at(const struct record_extra *extra,
+				      const struct sample *sample,
+				      struct headroom *headroom)
 {
 	struct privilege before;
 	struct bounds bounds;
@@ -109,16 +110,16 @@ static const struct room *room_at(const struct record_extra *extra,
 	before = privilege_raise();
 	bounds_read(extra->pid, &bounds);
 	privilege_restore(before);
-	room_of(&bounds, &sample->fig, room);
-	return room;
+	headroom_of(&bounds, &sample->fig, headroom);
+	return headroom;
 }
 
 void record_extra_sample(struct record_extra *extra, const struct sample *sample)
 {
-	struct room room;
+	struct headroom headroom;
 
 	if (extra->watch)
-		watch_sample(extra->watch, sample, room_at(extra, sample, &room),
+		watch_sample(extra->watch, sample, room_at(extra, sample, &headroom),
 			     take_alert, extra);
 }
 

@@ -1,11 +1,11 @@
 #include "engine/reporter.h"
 
-#include "analysis/course.h"
-#include "analysis/others.h"
+#include "analysis/non_malloc.h"
 #include "analysis/trend.h"
+#include "analysis/trend_store.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/privilege.h"
-#include "base/take.h"
 #include "base/units.h"
 #include "engine/progress.h"
 #include "engine/stream.h"
@@ -31,7 +31,7 @@ enum {
 	READINGS = 120, /* at most, of however long a time */
 	ENOUGH = 12,	/* for a trend, with some that may be lost */
 	STACKS = 1024,
-	STACKS_TOLD = 5,
+	STACKS_SHOWN = 5,
 	STACK_BYTES = 16384,
 	EVENTS_PER_SECOND = 100, /* as 'trace --fold' */
 	MAP_CELLS = 960,
@@ -53,32 +53,32 @@ struct reporter {
 	struct probe_counts total;
 	uint64_t events;
 	bool has_counts; /* of a recording: it was made with events */
-	struct course *course;
+	struct trend_store *store;
 	struct heap_map *map;
 	uint64_t readings;
 	bool has_ended;
 	bool is_unreadable; /* and it was told */ /* or never was: a recording */
 	struct bounds bounds;
 	bool has_bounds;
-	struct room room;
-	struct room_reach reach[ROOM_KINDS];
+	struct headroom headroom;
+	struct headroom_reach reach[HEADROOM_KINDS];
 	struct oom_rank oom;
 	struct smaps smaps;
-	struct pins pins;
+	struct blockers blockers;
 	struct owners owners;
 	bool has_owners;
 	char no_owners[FAULT_TEXT];
-	char guess_text[PINS_BEST][PIN_GUESS];
-	const char *guess[PINS_BEST];
+	char identity_text[BLOCKERS_BEST][CHUNK_IDENTITY];
+	const char *identity[BLOCKERS_BEST];
 	bool no_heap; /* glibc's malloc has nothing */
-	struct verdict_others others;
+	struct verdict_non_malloc non_malloc;
 	struct verdict_huge huge;
 	struct verdict verdict[VERDICT_KINDS];
-	struct report_course told_course[COURSE_FIGURES];
-	struct track_point point[COURSE_FIGURES][COURSE_POINTS];
-	struct fold_row row[STACKS_TOLD];
+	struct report_series shown_series[TREND_STORE_FIGURES];
+	struct track_point point[TREND_STORE_FIGURES][TREND_STORE_POINTS];
+	struct fold_row row[STACKS_SHOWN];
 	char describe[FAULT_TEXT];
-	char no_events[FAULT_TEXT], no_pins[FAULT_TEXT], no_limits[FAULT_TEXT];
+	char no_events[FAULT_TEXT], no_blockers[FAULT_TEXT], no_limits[FAULT_TEXT];
 	char answer[512];
 	struct report report;
 };
@@ -141,8 +141,8 @@ static int open_source(struct reporter *reporter, struct fault *fault)
 		if (!error)
 			frontend_message(reporter->options->frontend, "%s", at_heap.text);
 		if (!error)
-			snprintf(reporter->no_pins, sizeof(reporter->no_pins), "%s",
-				 at_heap.text);
+			snprintf(reporter->no_blockers, sizeof(reporter->no_blockers),
+				 "%s", at_heap.text);
 	}
 	if (error)
 		return error;
@@ -194,7 +194,8 @@ static void read_bounds(struct reporter *reporter)
 
 	reporter->has_bounds = reporter->bounds.has & BOUNDS_HAS_SIZES;
 	if (reporter->has_bounds)
-		room_of(&reporter->bounds, &reporter->sample->fig, &reporter->room);
+		headroom_of(&reporter->bounds, &reporter->sample->fig,
+			    &reporter->headroom);
 	else
 		because(reporter->no_limits, "%s", strerror(-error));
 }
@@ -212,8 +213,8 @@ static void take_sample(struct reporter *reporter, const struct sample *sample)
 {
 	progress_done(reporter->progress, ++reporter->readings);
 	count_cost(&reporter->report.cost, &sample->fig);
-	course_add(reporter->course, sample,
-		   reporter->has_bounds ? &reporter->room : NULL);
+	trend_store_add(reporter->store, sample,
+			reporter->has_bounds ? &reporter->headroom : NULL);
 }
 
 /* A report is of the readings that there are, if there are any. */
@@ -272,7 +273,8 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 	if (result != SOURCE_READ)
 		return result;
 	/* The report is of the latest reading that it can judge by. */
-	if (reporter->readings && sample_holds(reporter->sample) && !sample_holds(next)) {
+	if (reporter->readings && sample_is_consistent(reporter->sample) &&
+	    !sample_is_consistent(next)) {
 		take_sample(reporter, next);
 		return 0;
 	}
@@ -369,23 +371,25 @@ static int watch(struct reporter *reporter, struct fault *fault)
 
 /* ---- closer looks, once ---- */
 
-static void look_at_pins(struct reporter *reporter)
+static void find_blockers(struct reporter *reporter)
 {
 	struct fault fault = {0};
 
-	reporter->pins.arena = PINS_ALL_ARENAS;
-	if (reporter->no_pins[0])
+	reporter->blockers.arena = BLOCKERS_ALL_ARENAS;
+	if (reporter->no_blockers[0])
 		return;
 	if (reporter->has_ended)
-		because(reporter->no_pins, "the process has ended");
-	else if (source_pins(reporter->source, &reporter->pins, &fault) != SOURCE_READ)
-		snprintf(reporter->no_pins, sizeof(reporter->no_pins), "%s", fault.text);
+		because(reporter->no_blockers, "the process has ended");
+	else if (source_blockers(reporter->source, &reporter->blockers, &fault) !=
+		 SOURCE_READ)
+		snprintf(reporter->no_blockers, sizeof(reporter->no_blockers), "%s",
+			 fault.text);
 }
 
 /* The most that one would release first; who needs fewer chunks for it, of equals. */
 static int by_release(const void *a, const void *b)
 {
-	const struct pin *x = a, *y = b;
+	const struct blocker *x = a, *y = b;
 
 	if (x->unlocked_bytes != y->unlocked_bytes)
 		return x->unlocked_bytes < y->unlocked_bytes ? 1 : -1;
@@ -394,18 +398,19 @@ static int by_release(const void *a, const void *b)
 	return (x->addr > y->addr) - (x->addr < y->addr);
 }
 
-static void guess_pins(struct reporter *reporter)
+static void identify_blockers(struct reporter *reporter)
 {
-	if (reporter->no_pins[0])
+	if (reporter->no_blockers[0])
 		return;
-	qsort(reporter->pins.best, reporter->pins.best_count,
-	      sizeof(reporter->pins.best[0]), by_release);
-	for (unsigned i = 0; i < reporter->pins.best_count; i++) {
-		char *guess = reporter->guess_text[i];
+	qsort(reporter->blockers.best, reporter->blockers.best_count,
+	      sizeof(reporter->blockers.best[0]), by_release);
+	for (unsigned i = 0; i < reporter->blockers.best_count; i++) {
+		char *identity = reporter->identity_text[i];
 
-		if (!source_guess(reporter->source, reporter->pins.best[i].addr, guess) &&
-		    *guess)
-			reporter->guess[i] = guess;
+		if (!source_identify(reporter->source, reporter->blockers.best[i].addr,
+				     identity) &&
+		    *identity)
+			reporter->identity[i] = identity;
 	}
 }
 
@@ -433,14 +438,14 @@ static bool look_at_both(struct reporter *reporter)
 {
 	struct fault fault;
 
-	reporter->pins.arena = PINS_ALL_ARENAS;
-	if (reporter->has_ended || reporter->no_pins[0])
+	reporter->blockers.arena = BLOCKERS_ALL_ARENAS;
+	if (reporter->has_ended || reporter->no_blockers[0])
 		return false;
 	reporter->map = heap_map_new(MAP_CELLS, 0);
 	if (!reporter->map)
 		return false;
 	reporter->map->arena = fullest_arena(reporter->sample);
-	if (source_look_closer(reporter->source, &reporter->pins, reporter->map,
+	if (source_look_closer(reporter->source, &reporter->blockers, reporter->map,
 			       &fault) == SOURCE_READ)
 		return true;
 	heap_map_free(reporter->map);
@@ -452,7 +457,7 @@ static void look_at_map(struct reporter *reporter)
 {
 	struct fault fault;
 
-	if (reporter->has_ended || reporter->no_pins[0])
+	if (reporter->has_ended || reporter->no_blockers[0])
 		return;
 	reporter->map = heap_map_new(MAP_CELLS, 0);
 	if (!reporter->map)
@@ -471,9 +476,9 @@ static void look_at_mappings(struct reporter *reporter)
 
 	if (reporter->has_ended || source_smaps(reporter->source, &reporter->smaps))
 		return;
-	others_of(&reporter->smaps, &reporter->sample->fig, &reporter->others);
-	reporter->others.no_heap = reporter->no_heap;
-	others_huge(&reporter->smaps, knows_huge ? &settings : NULL, &reporter->huge);
+	non_malloc_of(&reporter->smaps, &reporter->sample->fig, &reporter->non_malloc);
+	reporter->non_malloc.no_heap = reporter->no_heap;
+	huge_refill_of(&reporter->smaps, knows_huge ? &settings : NULL, &reporter->huge);
 }
 
 /* What does not pin much is not worth a look at all memory; nor is a heap for which that
@@ -481,15 +486,15 @@ static void look_at_mappings(struct reporter *reporter)
 static void look_at_owners(struct reporter *reporter)
 {
 	const struct owners_options wanted = {
-		.arena = PINS_ALL_ARENAS,
+		.arena = BLOCKERS_ALL_ARENAS,
 		.to_bytes = UINT64_MAX,
 		.memory_bytes = OWNERS_MEMORY,
 	};
 	const struct figures *fig = &reporter->sample->fig;
 	struct fault fault = {0};
 
-	if (reporter->has_ended || reporter->no_pins[0] ||
-	    reporter->pins.pinned_bytes < OWNERS_LEAST_PINNED)
+	if (reporter->has_ended || reporter->no_blockers[0] ||
+	    reporter->blockers.pinned_bytes < OWNERS_LEAST_PINNED)
 		return;
 	if (figure_has(fig, FIG_RSS_BYTES) && fig->v[FIG_RSS_BYTES].u > OWNERS_MOST_RSS)
 		because(reporter->no_owners,
@@ -508,10 +513,10 @@ static void look_closer(struct reporter *reporter)
 	int64_t begin_ns = clock_monotonic_ns();
 
 	if (!look_at_both(reporter)) {
-		look_at_pins(reporter);
+		find_blockers(reporter);
 		look_at_map(reporter);
 	}
-	guess_pins(reporter);
+	identify_blockers(reporter);
 	look_at_owners(reporter);
 	look_at_mappings(reporter);
 	reporter->report.cost.survey_ns = (uint64_t)(clock_monotonic_ns() - begin_ns);
@@ -597,7 +602,7 @@ static int read_recording(struct reporter *reporter, struct fault *fault)
 		return error;
 	reporter->has_ended = true;
 	reporter->report.is_recorded = true;
-	because(reporter->no_pins, "a recording does not have single chunks");
+	because(reporter->no_blockers, "a recording does not have single chunks");
 	because(reporter->no_limits, "a recording does not have limits");
 	error = read_all(reporter, fault);
 	if (!error)
@@ -641,23 +646,24 @@ static void fill_growth(struct reporter *reporter)
 		return;
 	fold_add_unseen(reporter->fold, growth->growths, growth->bytes, growth->failures);
 	growth->row = reporter->row;
-	growth->rows = fold_best(reporter->fold, reporter->row, STACKS_TOLD);
+	growth->rows = fold_best(reporter->fold, reporter->row, STACKS_SHOWN);
 }
 
-static void fill_courses(struct reporter *reporter)
+static void fill_series(struct reporter *reporter)
 {
 	struct report *report = &reporter->report;
 
-	for (unsigned i = 0; i < COURSE_FIGURES; i++) {
-		struct report_course *course = &reporter->told_course[i];
+	for (unsigned i = 0; i < TREND_STORE_FIGURES; i++) {
+		struct report_series *series = &reporter->shown_series[i];
 
-		course->f = course_figure[i];
-		course_trend(reporter->course, i, &course->trend);
-		course->point = reporter->point[i];
-		course->points = course_points(reporter->course, i, reporter->point[i]);
+		series->f = trend_store_figure[i];
+		trend_store_trend(reporter->store, i, &series->trend);
+		series->point = reporter->point[i];
+		series->points =
+			trend_store_points(reporter->store, i, reporter->point[i]);
 	}
-	report->course = reporter->told_course;
-	report->courses = COURSE_FIGURES;
+	report->series = reporter->shown_series;
+	report->series_count = TREND_STORE_FIGURES;
 }
 
 static void fill_limits(struct reporter *reporter)
@@ -668,9 +674,9 @@ static void fill_limits(struct reporter *reporter)
 		report->why_no_limits = reporter->no_limits;
 		return;
 	}
-	course_reach(reporter->course, &reporter->room, reporter->reach);
+	trend_store_reach(reporter->store, &reporter->headroom, reporter->reach);
 	report->bounds = &reporter->bounds;
-	report->room = &reporter->room;
+	report->headroom = &reporter->headroom;
 	report->reach = reporter->reach;
 	if (!reporter->has_ended && !oom_rank_read(reporter->pid, &reporter->oom))
 		report->oom = &reporter->oom;
@@ -681,9 +687,9 @@ static const struct verdict_trend *trend_of_figure(const struct reporter *report
 {
 	static const struct verdict_trend unknown;
 
-	for (unsigned i = 0; i < COURSE_FIGURES; i++)
-		if (reporter->told_course[i].f == f)
-			return &reporter->told_course[i].trend;
+	for (unsigned i = 0; i < TREND_STORE_FIGURES; i++)
+		if (reporter->shown_series[i].f == f)
+			return &reporter->shown_series[i].trend;
 	return &unknown;
 }
 
@@ -692,10 +698,10 @@ static void judge(struct reporter *reporter)
 	struct report *report = &reporter->report;
 	struct verdict_input input = {
 		.sample = reporter->sample,
-		.pins = report->pins,
-		.room = report->room,
+		.blockers = report->blockers,
+		.headroom = report->headroom,
 		.reach = report->reach,
-		.others = &reporter->others,
+		.non_malloc = &reporter->non_malloc,
 		.huge = &reporter->huge,
 		.rss = *trend_of_figure(reporter, FIG_RSS_BYTES),
 		.other = *trend_of_figure(reporter, FIG_OTHER_RESIDENT_BYTES),
@@ -707,8 +713,8 @@ static void judge(struct reporter *reporter)
 		.failures = report->growth.failures,
 	};
 
-	course_held(reporter->course, &input.live);
-	course_arenas(reporter->course, &input.arenas);
+	trend_store_held(reporter->store, &input.live);
+	trend_store_arenas(reporter->store, &input.arenas);
 	report->verdicts = verdicts_of(&input, reporter->verdict, VERDICT_KINDS);
 	report->verdict = reporter->verdict;
 	verdict_answer(&input, reporter->verdict, report->verdicts, reporter->answer,
@@ -723,21 +729,21 @@ static void fill(struct reporter *reporter)
 	report->describe = reporter->describe;
 	report->sample = reporter->sample;
 	report->readings = reporter->readings;
-	report->watched_s = course_span_s(reporter->course);
-	if (reporter->others.is_known) {
+	report->watched_s = trend_store_span_s(reporter->store);
+	if (reporter->non_malloc.is_known) {
 		report->smaps = &reporter->smaps;
-		report->other_anon_bytes = reporter->others.anon_bytes;
+		report->other_anon_bytes = reporter->non_malloc.anon_bytes;
 	}
-	if (reporter->no_pins[0])
-		report->why_no_pins = reporter->no_pins;
+	if (reporter->no_blockers[0])
+		report->why_no_blockers = reporter->no_blockers;
 	else
-		report->pins = &reporter->pins;
-	report->guess = reporter->guess;
+		report->blockers = &reporter->blockers;
+	report->identity = reporter->identity;
 	report->owners = reporter->has_owners ? &reporter->owners : NULL;
 	report->why_no_owners = reporter->no_owners[0] ? reporter->no_owners : NULL;
 	report->map = reporter->map;
 	fill_growth(reporter);
-	fill_courses(reporter);
+	fill_series(reporter);
 	fill_limits(reporter);
 	judge(reporter);
 	report->cost.events = reporter->events;
@@ -746,7 +752,7 @@ static void fill(struct reporter *reporter)
 
 static int gather(struct reporter *reporter, struct fault *fault)
 {
-	int error = course_new(&reporter->course);
+	int error = trend_store_new(&reporter->store);
 
 	if (error)
 		return out_of_memory(fault);
@@ -769,7 +775,7 @@ static int gather(struct reporter *reporter, struct fault *fault)
 int reporter_new(struct reporter **reporter, const struct reporter_options *options,
 		 struct fault *fault)
 {
-	struct reporter *new = take(sizeof(*new));
+	struct reporter *new = alloc_touched(sizeof(*new));
 	int error;
 
 	*reporter = NULL;
@@ -794,7 +800,7 @@ void reporter_free(struct reporter *reporter)
 	if (reporter->tracer)
 		tracer_close(reporter->tracer);
 	fold_free(reporter->fold);
-	course_free(reporter->course);
+	trend_store_free(reporter->store);
 	heap_map_free(reporter->map);
 	if (!reporter->stream)
 		sample_free(reporter->sample);

@@ -1,6 +1,6 @@
 #include "engine/stat.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "base/units.h"
 #include "engine/rows.h"
 
@@ -14,7 +14,7 @@ struct stopped {
 	uint64_t readings, longest_ns, total_ns;
 };
 
-struct session {
+struct stat_session {
 	const struct stat_options *options;
 	const struct frontend *frontend;
 	struct stream *stream;
@@ -40,7 +40,7 @@ static bool same_words(const char *one, const char *other)
 }
 
 /* CSV and JSON say in each row what is missing; people are told when it changes. */
-static void tell_missing(const struct session *session, struct stream_target *target)
+static void tell_missing(const struct stat_session *session, struct stream_target *target)
 {
 	const struct sample *sample = target->sample;
 	char *told;
@@ -48,7 +48,7 @@ static void tell_missing(const struct session *session, struct stream_target *ta
 	if (session->options->view.format != VIEW_TEXT || !*sample->missing)
 		return;
 	if (!target->state)
-		target->state = take(SAMPLE_TEXT);
+		target->state = alloc_touched(SAMPLE_TEXT);
 	told = target->state;
 	if (!told || same_words(told, sample->missing))
 		return;
@@ -70,7 +70,7 @@ static void count_stop(struct stopped *stopped, const struct figures *fig)
 		stopped->longest_ns = ns;
 }
 
-static void tell_stopped(const struct session *session)
+static void tell_stopped(const struct stat_session *session)
 {
 	const struct stopped *stopped = &session->stopped;
 
@@ -85,7 +85,7 @@ static void tell_stopped(const struct session *session)
 
 /* ---- the rows ---- */
 
-static int open_rows(struct session *session, struct fault *fault)
+static int open_rows(struct stat_session *session, struct fault *fault)
 {
 	const struct stream *stream = session->stream;
 	struct view_options wanted = session->options->view;
@@ -94,7 +94,7 @@ static int open_rows(struct session *session, struct fault *fault)
 
 	/* Nothing is allocated while processes are read. */
 	for (size_t i = 0; i < stream_targets(stream); i++)
-		stream_target(stream, i)->state = take(SAMPLE_TEXT);
+		stream_target(stream, i)->state = alloc_touched(SAMPLE_TEXT);
 	wanted.several = stream_is_several(stream);
 	error = rows_open(&session->rows, &wanted, fault);
 	for (size_t i = 0; !error && i < notes; i++) {
@@ -106,7 +106,7 @@ static int open_rows(struct session *session, struct fault *fault)
 	return error;
 }
 
-static int write_row(struct session *session, struct stream_target *target,
+static int write_row(struct stat_session *session, struct stream_target *target,
 		     struct fault *fault)
 {
 	count_stop(&session->stopped, &target->sample->fig);
@@ -114,7 +114,7 @@ static int write_row(struct session *session, struct stream_target *target,
 	return rows_sample(&session->rows, target->sample, fault);
 }
 
-static void end_target(struct session *session, enum stream_news news,
+static void end_target(struct stat_session *session, enum stream_news news,
 		       const struct fault *fault)
 {
 	if (*fault->text)
@@ -125,7 +125,7 @@ static void end_target(struct session *session, enum stream_news news,
 
 /* A target that ends or fails is left out from then on; only an output that cannot be
  * written, or a recording that is wrong, ends the run. */
-static int loop(struct session *session, struct fault *fault)
+static int loop(struct stat_session *session, struct fault *fault)
 {
 	struct stream_target *target;
 	int news, error = 0;
@@ -142,7 +142,7 @@ static int loop(struct session *session, struct fault *fault)
 	return error ? error : news < 0 ? news : 0;
 }
 
-static int close_session(struct session *session, struct fault *fault)
+static int close_session(struct stat_session *session, struct fault *fault)
 {
 	for (size_t i = 0; session->stream && i < stream_targets(session->stream); i++)
 		free(stream_target(session->stream, i)->state);
@@ -154,7 +154,7 @@ static int close_session(struct session *session, struct fault *fault)
  * take one in the waiting thread's place. */
 int stat_run(const struct stat_options *options, int *status, struct fault *fault)
 {
-	struct session session = {
+	struct stat_session session = {
 		.options = options,
 		.frontend = options->stream.frontend,
 		.rows = {.file = options->output, .what = "rows"},

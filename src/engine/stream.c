@@ -1,7 +1,7 @@
 #include "engine/stream.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -40,7 +40,7 @@ static int no_memory(struct fault *fault)
 
 static struct stream_target *add_target(struct stream *stream, const char *name, int pid)
 {
-	struct stream_target *target = take(sizeof(*target));
+	struct stream_target *target = alloc_touched(sizeof(*target));
 	struct stream_target **more;
 
 	if (!target)
@@ -418,7 +418,7 @@ static int next_recorded(struct stream *stream, struct stream_target **target,
 int stream_open(struct stream **stream, const struct stream_options *options,
 		struct fault *fault)
 {
-	struct stream *new = take(sizeof(*new));
+	struct stream *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)

@@ -23,7 +23,7 @@
 
 enum { STACKS = 4096 }; /* that --fold tells apart */
 
-struct session {
+struct trace_session {
 	const struct trace_request *request;
 	const struct frontend *frontend;
 	struct tracer **tracer; /* null once it ended */
@@ -53,7 +53,7 @@ static uint32_t kinds_told(const struct trace_request *request)
 	return request->failures ? 1U << EVENT_FAILURE : 0;
 }
 
-static int open_tracers(struct session *session, struct fault *fault)
+static int open_tracers(struct trace_session *session, struct fault *fault)
 {
 	const struct trace_request *request = session->request;
 	const struct tracer_options wanted = {
@@ -101,7 +101,7 @@ static bool watches_kills(const struct trace_request *request)
 
 /* Growth and failures can be told by kernels that do not tell kills: unless it was kills
  * that were asked for, that is said, and no error. */
-static int open_kills(struct session *session, struct fault *fault)
+static int open_kills(struct trace_session *session, struct fault *fault)
 {
 	struct privilege before = privilege_raise();
 	int error = kills_open(&session->kills, fault);
@@ -113,7 +113,7 @@ static int open_kills(struct session *session, struct fault *fault)
 	return 0;
 }
 
-static int open_session(struct session *session, struct fault *fault)
+static int open_session(struct trace_session *session, struct fault *fault)
 {
 	const struct trace_request *request = session->request;
 	int error = open_tracers(session, fault);
@@ -129,13 +129,13 @@ static int open_session(struct session *session, struct fault *fault)
 
 /* ---- telling ---- */
 
-static int put(struct session *session, const struct text *text)
+static int put(struct trace_session *session, const struct text *text)
 {
 	return text->overflow ? -EOVERFLOW
 			      : output_write(session->fd, text->buf, text->length);
 }
 
-static int note(struct session *session, const char *line)
+static int note(struct trace_session *session, const char *line)
 {
 	struct text text;
 
@@ -148,7 +148,7 @@ static int note(struct session *session, const char *line)
 	return put(session, &text);
 }
 
-static int tell_header(struct session *session, struct fault *fault)
+static int tell_header(struct trace_session *session, struct fault *fault)
 {
 	int error = 0;
 
@@ -169,7 +169,7 @@ static int tell_header(struct session *session, struct fault *fault)
 
 static int tell_event(struct event *event, void *context)
 {
-	struct session *session = context;
+	struct trace_session *session = context;
 	struct text text;
 
 	if (session->fold) {
@@ -187,14 +187,14 @@ static int tell_event(struct event *event, void *context)
 
 /* What a poll of the kills needs to know. */
 struct kill_poll {
-	struct session *session;
+	struct trace_session *session;
 	int error;
 };
 
 static void on_kill(const struct kill_event *raw, void *context)
 {
 	struct kill_poll *poll = context;
-	struct session *session = poll->session;
+	struct trace_session *session = poll->session;
 	struct event *event = &session->kill;
 	bool concerns = session->request->oom;
 
@@ -211,7 +211,7 @@ static void on_kill(const struct kill_event *raw, void *context)
 	poll->error = tell_event(event, session);
 }
 
-static int poll_kills(struct session *session)
+static int poll_kills(struct trace_session *session)
 {
 	struct kill_poll poll = {.session = session};
 	int error = kills_poll(session->kills, on_kill, &poll);
@@ -221,7 +221,7 @@ static int poll_kills(struct session *session)
 
 /* ---- the run ---- */
 
-static int tell_bursts(struct session *session, const struct tracer *tracer)
+static int tell_bursts(struct trace_session *session, const struct tracer *tracer)
 {
 	struct bursts bursts;
 	struct text text;
@@ -238,7 +238,7 @@ static int tell_bursts(struct session *session, const struct tracer *tracer)
 }
 
 /* What was seen stays, for the end. 0 or -errno of the output. */
-static int end_tracer(struct session *session, size_t i)
+static int end_tracer(struct trace_session *session, size_t i)
 {
 	struct tracer *tracer = session->tracer[i];
 	int error = tracer_finish(tracer, tell_event, session, &session->total[i]);
@@ -252,7 +252,7 @@ static int end_tracer(struct session *session, size_t i)
 
 /* One poll of tracer I. A process that ends is left out from then on; only an output that
  * cannot be written ends the run. */
-static int poll_one(struct session *session, size_t i, struct fault *fault)
+static int poll_one(struct trace_session *session, size_t i, struct fault *fault)
 {
 	int result, error = 0;
 
@@ -273,7 +273,7 @@ static int poll_one(struct session *session, size_t i, struct fault *fault)
 	return error ? write_fault(session->request->output, error, fault) : 0;
 }
 
-static int poll_all(struct session *session, struct fault *fault)
+static int poll_all(struct trace_session *session, struct fault *fault)
 {
 	int error = 0;
 
@@ -288,7 +288,7 @@ static int poll_all(struct session *session, struct fault *fault)
 	return error;
 }
 
-static bool is_over(const struct session *session, int64_t end_ns)
+static bool is_over(const struct trace_session *session, int64_t end_ns)
 {
 	if (frontend_stops(session->frontend) ||
 	    (end_ns && clock_monotonic_ns() >= end_ns))
@@ -296,7 +296,7 @@ static bool is_over(const struct session *session, int64_t end_ns)
 	return !session->alive && !(session->request->oom && !session->count);
 }
 
-static int loop(struct session *session, struct fault *fault)
+static int loop(struct trace_session *session, struct fault *fault)
 {
 	int64_t due_ns = clock_monotonic_ns(), end_ns = 0;
 	int error;
@@ -329,7 +329,7 @@ static uint64_t sum(const uint64_t *values, unsigned from, unsigned to)
 	return all;
 }
 
-static void tell_total(const struct session *session, size_t i)
+static void tell_total(const struct trace_session *session, size_t i)
 {
 	const struct probe_counts *total = &session->total[i];
 	char grown[16];
@@ -356,7 +356,7 @@ static void tell_total(const struct session *session, size_t i)
 }
 
 /* What no stack is known of, so that the table's sums are those of the counts. */
-static void fold_unseen(struct session *session)
+static void fold_unseen(struct trace_session *session)
 {
 	uint64_t events = 0, bytes = 0, failures = 0;
 
@@ -368,7 +368,7 @@ static void fold_unseen(struct session *session)
 	fold_add_unseen(session->fold, events, bytes, failures);
 }
 
-static int tell_fold(struct session *session, struct fault *fault)
+static int tell_fold(struct trace_session *session, struct fault *fault)
 {
 	const struct trace_request *request = session->request;
 	int error, fd;
@@ -390,7 +390,7 @@ static int tell_fold(struct session *session, struct fault *fault)
 	return error ? write_fault(request->folded, error, fault) : 0;
 }
 
-static int finish(struct session *session, struct fault *fault)
+static int finish(struct trace_session *session, struct fault *fault)
 {
 	int error = 0;
 
@@ -411,7 +411,7 @@ static int finish(struct session *session, struct fault *fault)
 	return error;
 }
 
-static int close_session(struct session *session, struct fault *fault)
+static int close_session(struct trace_session *session, struct fault *fault)
 {
 	int error = 0;
 
@@ -426,7 +426,7 @@ static int close_session(struct session *session, struct fault *fault)
 	return error;
 }
 
-static int run_session(struct session *session, struct fault *fault)
+static int run_session(struct trace_session *session, struct fault *fault)
 {
 	struct fault at_close;
 	int error = open_session(session, fault);
@@ -449,7 +449,7 @@ static int run_session(struct session *session, struct fault *fault)
 
 int trace_run(const struct trace_request *request, int *status, struct fault *fault)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct trace_session *session = calloc(1, sizeof(*session));
 	int error;
 
 	if (!session)

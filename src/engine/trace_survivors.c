@@ -1,10 +1,10 @@
 #include "engine/trace_survivors.h"
 
 #include "analysis/survival.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/output.h"
 #include "base/privilege.h"
-#include "base/take.h"
 #include "base/units.h"
 #include "glibc/pieces.h"
 #include "probe/survivors.h"
@@ -34,12 +34,12 @@ enum {
 #define SHARE	 0.01
 #define NS_PER_S 1e9
 
-struct row {
+struct survivor_row {
 	unsigned number; /* of the stack */
 	double bytes_per_s;
 };
 
-struct session {
+struct survivors_session {
 	const struct survivors_request *request;
 	struct process process;
 	struct source *source;
@@ -47,7 +47,7 @@ struct session {
 	struct survivors *survivors;
 	struct survival *survival;
 	struct fold *fold;
-	struct row *row;
+	struct survivor_row *row;
 	unsigned rows;
 	int fd;
 	int64_t begin_ns, end_ns;
@@ -65,7 +65,7 @@ static int no_memory(struct fault *fault)
 
 /* ---- opening ---- */
 
-static int open_target(struct session *session, struct fault *fault)
+static int open_target(struct survivors_session *session, struct fault *fault)
 {
 	const struct source_options reading = {
 		.source = SOURCE_HEAP,
@@ -107,7 +107,7 @@ static int open_file(const char *file, int *fd, struct fault *fault)
 	return *fd < 0 ? write_fault(file, -errno, fault) : 0;
 }
 
-static int open_session(struct session *session, struct fault *fault)
+static int open_session(struct survivors_session *session, struct fault *fault)
 {
 	struct privilege before = privilege_raise();
 	int error = open_target(session, fault);
@@ -117,8 +117,8 @@ static int open_session(struct session *session, struct fault *fault)
 		return error;
 	if (fold_new(&session->fold, STACKS))
 		return no_memory(fault);
-	session->row = take(fold_numbers(session->fold) * sizeof(*session->row));
-	session->buf = take(BUF_BYTES);
+	session->row = alloc_touched(fold_numbers(session->fold) * sizeof(*session->row));
+	session->buf = alloc_touched(BUF_BYTES);
 	if (!session->row || !session->buf ||
 	    survival_new(&session->survival, fold_numbers(session->fold), FOLLOWED))
 		return no_memory(fault);
@@ -129,7 +129,7 @@ static int open_session(struct session *session, struct fault *fault)
 
 /* A source that was given up may still be at it with what it was handed: then that stays
  * until the program ends. */
-static void close_session(struct session *session)
+static void close_session(struct survivors_session *session)
 {
 	source_close(session->source);
 	survivors_close(session->survivors);
@@ -146,7 +146,7 @@ static void close_session(struct session *session)
 static void on_chosen(const struct survivor_event *raw, const uint8_t *stack,
 		      void *context)
 {
-	struct session *session = context;
+	struct survivors_session *session = context;
 	struct thread_state state = {.stack_addr = raw->stack_addr, .stack = stack};
 
 	for (uint64_t pages = raw->stack_pages; pages; pages >>= 1)
@@ -163,12 +163,12 @@ static void on_chosen(const struct survivor_event *raw, const uint8_t *stack,
 
 static void on_again(uint64_t chunk, void *context)
 {
-	const struct session *session = context;
+	const struct survivors_session *session = context;
 
 	survival_again(session->survival, chunk);
 }
 
-static int burst(struct session *session, struct fault *fault)
+static int burst(struct survivors_session *session, struct fault *fault)
 {
 	const struct survivors_listener listener = {on_chosen, on_again, session};
 	unsigned room = survival_room(session->survival) / 2;
@@ -194,18 +194,18 @@ static int burst(struct session *session, struct fault *fault)
 
 /* ---- looks ---- */
 
-static int on_begin(void *context, const struct heap_stretch *stretch)
+static int on_begin(void *context, const struct heap_segment *segment)
 {
-	const struct session *session = context;
+	const struct survivors_session *session = context;
 
-	(void)stretch;
+	(void)segment;
 	survival_begin_stretch(session->survival);
 	return 0;
 }
 
 static int on_piece(void *context, const struct piece *piece, bool cached)
 {
-	const struct session *session = context;
+	const struct survivors_session *session = context;
 
 	if (piece->kind != PIECE_DOUBT)
 		survival_see(session->survival, piece->start, piece->end,
@@ -221,13 +221,13 @@ static int on_end(void *context)
 
 static void on_forget(uint64_t chunk, void *context)
 {
-	const struct session *session = context;
+	const struct survivors_session *session = context;
 
 	survivors_forget(session->survivors, chunk);
 }
 
 /* A heap that cannot be read this time is read the next time. */
-static int look(struct session *session, struct fault *fault)
+static int look(struct survivors_session *session, struct fault *fault)
 {
 	const struct heap_piece_visitor visitor = {on_begin, on_piece, on_end, session};
 	int64_t now_ns = clock_monotonic_ns();
@@ -254,7 +254,7 @@ static int look(struct session *session, struct fault *fault)
 
 /* A burst, a pause until the next is due and its price is paid off, but no longer than
  * until END_NS, and a look just before it. */
-static int turn(struct session *session, int64_t due_ns, int64_t end_ns,
+static int turn(struct survivors_session *session, int64_t due_ns, int64_t end_ns,
 		struct fault *fault)
 {
 	struct privilege before = privilege_raise();
@@ -283,7 +283,7 @@ static int64_t spread(int64_t period_ns, unsigned *seed)
 	return period_ns / 2 + (int64_t)((double)period_ns * rand_r(seed) / RAND_MAX);
 }
 
-static int loop(struct session *session, struct fault *fault)
+static int loop(struct survivors_session *session, struct fault *fault)
 {
 	int64_t period_ns = survivors_period_ns(session->survivors);
 	int64_t for_ns = session->request->for_ns, end_ns = INT64_MAX;
@@ -312,7 +312,7 @@ static int loop(struct session *session, struct fault *fault)
 
 /* ---- what it says ---- */
 
-static unsigned oldest(const struct session *session)
+static unsigned oldest(const struct survivors_session *session)
 {
 	unsigned age = SURVIVAL_AGES - 1;
 
@@ -321,15 +321,15 @@ static unsigned oldest(const struct session *session)
 	return age;
 }
 
-static void rate_of(const struct session *session, unsigned number, unsigned age,
-		    struct survival_rate *rate)
+static void rate_of(const struct survivors_session *session, unsigned number,
+		    unsigned age, struct survival_rate *rate)
 {
 	survival_rate(session->survival, number, age, session->dilation, rate);
 }
 
 static int by_rate(const void *left, const void *right)
 {
-	const struct row *a = left, *b = right;
+	const struct survivor_row *a = left, *b = right;
 
 	if (a->bytes_per_s != b->bytes_per_s)
 		return a->bytes_per_s < b->bytes_per_s ? 1 : -1;
@@ -337,7 +337,7 @@ static int by_rate(const void *left, const void *right)
 }
 
 /* The stacks of which something has reached AGE. */
-static void make_rows(struct session *session, unsigned age)
+static void make_rows(struct survivors_session *session, unsigned age)
 {
 	session->rows = 0;
 	for (unsigned i = 0; i < fold_numbers(session->fold); i++) {
@@ -345,7 +345,8 @@ static void make_rows(struct session *session, unsigned age)
 
 		rate_of(session, i, age, &rate);
 		if (rate.samples)
-			session->row[session->rows++] = (struct row){i, rate.bytes_per_s};
+			session->row[session->rows++] =
+				(struct survivor_row){i, rate.bytes_per_s};
 	}
 	qsort(session->row, session->rows, sizeof(*session->row), by_rate);
 }
@@ -371,7 +372,8 @@ static void word(struct text *text, const char *string)
 	text_align_right(text, from, WIDTH);
 }
 
-static int put_row(struct session *session, const struct row *row, unsigned last)
+static int put_row(struct survivors_session *session, const struct survivor_row *row,
+		   unsigned last)
 {
 	struct survival_rate rate;
 	struct text text;
@@ -394,7 +396,8 @@ static int put_row(struct session *session, const struct row *row, unsigned last
 	return put(session->fd, &text);
 }
 
-static void describe(const struct session *session, unsigned last, struct text *text)
+static void describe(const struct survivors_session *session, unsigned last,
+		     struct text *text)
 {
 	double seconds = (double)(session->end_ns - session->begin_ns) / NS_PER_S;
 
@@ -429,7 +432,7 @@ static void describe(const struct session *session, unsigned last, struct text *
 	text_string(text, "\n");
 }
 
-static int put_table(struct session *session, unsigned last)
+static int put_table(struct survivors_session *session, unsigned last)
 {
 	static const char *const names[] = {"allocated", "1s",	"10s",	"1m",
 					    "5m",	 "low", "high", "samples"};
@@ -449,7 +452,7 @@ static int put_table(struct session *session, unsigned last)
 	return error;
 }
 
-static int put_folded(struct session *session, int fd)
+static int put_folded(struct survivors_session *session, int fd)
 {
 	struct text text;
 	int error = 0;
@@ -465,8 +468,8 @@ static int put_folded(struct session *session, int fd)
 	return error;
 }
 
-static void json_age(const struct session *session, unsigned number, unsigned age,
-		     struct text *text)
+static void json_age(const struct survivors_session *session, unsigned number,
+		     unsigned age, struct text *text)
 {
 	struct survival_rate rate;
 
@@ -481,7 +484,7 @@ static void json_age(const struct session *session, unsigned number, unsigned ag
 	text_char(text, '}');
 }
 
-static int json_row(struct session *session, unsigned i)
+static int json_row(struct survivors_session *session, unsigned i)
 {
 	struct text text;
 
@@ -497,7 +500,7 @@ static int json_row(struct session *session, unsigned i)
 	return put(session->fd, &text);
 }
 
-static int put_json(struct session *session)
+static int put_json(struct survivors_session *session)
 {
 	struct text text;
 	int error;
@@ -524,7 +527,7 @@ static int put_json(struct session *session)
 	return error ? error : output_write(session->fd, "]}\n", strlen("]}\n"));
 }
 
-static int tell(struct session *session, struct fault *fault)
+static int tell(struct survivors_session *session, struct fault *fault)
 {
 	const struct survivors_request *request = session->request;
 	unsigned last = oldest(session);
@@ -555,7 +558,7 @@ static int tell(struct session *session, struct fault *fault)
 
 int trace_survivors(const struct survivors_request *request, struct fault *fault)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct survivors_session *session = calloc(1, sizeof(*session));
 	int error;
 
 	if (!session)

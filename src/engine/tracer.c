@@ -1,9 +1,9 @@
 #include "engine/tracer.h"
 
 #include "analysis/explain.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/privilege.h"
-#include "base/take.h"
 #include "base/units.h"
 #include "probe/burst.h"
 #include "probe/probe.h"
@@ -200,7 +200,7 @@ static int open_bursts(struct tracer *tracer, struct fault *fault)
 static int open_new(struct tracer **tracer, int pid, const struct tracer_options *options,
 		    struct fault *fault)
 {
-	struct tracer *new = take(sizeof(*new));
+	struct tracer *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)
@@ -302,7 +302,7 @@ static int find_end(struct tracer *tracer, struct fault *fault)
 	if (stop == PROBE_EXECED && state == PROCESS_RUNS)
 		state = PROCESS_EXECED;
 	if (state != PROCESS_RUNS) {
-		process_tell_end(process, state, fault);
+		process_poll_end(process, state, fault);
 		return TRACER_ENDED;
 	}
 	if (stop == PROBE_RUNS)

@@ -1,6 +1,6 @@
 #include "engine/trim.h"
 
-#include "analysis/others.h"
+#include "analysis/non_malloc.h"
 #include "analysis/prediction.h"
 #include "base/clock.h"
 #include "base/privilege.h"
@@ -116,7 +116,7 @@ static void predict_lasting(struct trim *trim)
 	if (!trim_has(trim, TRIM_PREDICTED) || huge_read(&settings) ||
 	    smaps_read(trim->process.pid, &smaps))
 		return;
-	others_huge(&smaps, &settings, &huge);
+	huge_refill_of(&smaps, &settings, &huge);
 	if (huge.fills && huge.fill_per_s > 0)
 		set(trim, TRIM_LASTS,
 		    (uint64_t)((double)trim->value[TRIM_PREDICTED] / huge.fill_per_s *

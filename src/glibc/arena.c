@@ -186,7 +186,8 @@ struct heap_info {
 
 /* arena.c, heap_max_size: the versions that know huge pages took four of them until 2.41.
  */
-uint64_t arena_heap_max_bytes(const struct layout *layout, const struct malloc_par *par)
+uint64_t arena_heap_max_bytes(const struct malloc_layout *layout,
+			      const struct malloc_par *par)
 {
 	if (par->huge_page_bytes && layout->par.hp_pagesize && layout->last_minor <= 41)
 		return par->huge_page_bytes * 4;
@@ -220,8 +221,8 @@ int arena_each_heap(struct memory *memory, struct pages *pages, const struct are
 	uint64_t heap = top & -max_bytes, mark = 0;
 
 	for (unsigned i = 0; heap; i++) {
-		struct walk_area area = {.ends = i == 0 ? AREA_TOP : AREA_FENCE,
-					 .top = i == 0 ? top : 0};
+		struct walk_segment segment = {.ends = i == 0 ? AREA_TOP : AREA_FENCE,
+					       .top = i == 0 ? top : 0};
 		struct heap_info info;
 		int error = memory_fetch(memory, pages, heap, &info, sizeof(info));
 
@@ -234,12 +235,12 @@ int arena_each_heap(struct memory *memory, struct pages *pages, const struct are
 			mark = heap;
 		if (i == HEAPS_MAX || !describes(arena, heap, &info, max_bytes))
 			return -EUCLEAN;
-		area.start = first_chunk(arena, heap);
-		area.end = heap + info.bytes;
-		area.stop = i == 0 ? top : area.end;
-		if (area.stop < area.start || area.stop > area.end)
+		segment.start = first_chunk(arena, heap);
+		segment.end = heap + info.bytes;
+		segment.stop = i == 0 ? top : segment.end;
+		if (segment.stop < segment.start || segment.stop > segment.end)
 			return -EUCLEAN;
-		error = fn(heap, &area, context);
+		error = fn(heap, &segment, context);
 		if (error)
 			return error;
 		heap = info.previous;

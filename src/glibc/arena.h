@@ -12,7 +12,7 @@
 
 /* One glibc in the target: dlmopen can load several. */
 struct malloc_instance {
-	const struct layout *layout;
+	const struct malloc_layout *layout;
 	uint64_t main_arena;
 	uint64_t par;
 	unsigned minor; /* glibc 2.MINOR, or 0 when only the layout is known */
@@ -34,7 +34,7 @@ struct malloc_par {
 /* One struct malloc_state as it was read. */
 struct arena {
 	uint64_t addr;
-	const struct layout *layout;
+	const struct malloc_layout *layout;
 	unsigned instance;
 	bool is_main;
 	bool used; /* it has got memory */
@@ -71,11 +71,13 @@ uint64_t arena_bin_forward(const struct arena *arena, unsigned i);
 uint64_t arena_bin_backward(const struct arena *arena, unsigned i);
 uint64_t arena_bin_self(const struct arena *arena, unsigned i);
 
-/* What a heap of a secondary arena is aligned to, and can grow to. */
-uint64_t arena_heap_max_bytes(const struct layout *layout, const struct malloc_par *par);
+/* What a heap of a non-main arena is aligned to, and can grow to. */
+uint64_t arena_heap_max_bytes(const struct malloc_layout *layout,
+			      const struct malloc_par *par);
 
-/* Called for each heap of a secondary arena with the heap's address. */
-typedef int arena_heap_fn(uint64_t heap, const struct walk_area *area, void *context);
+/* Called for each heap of a non-main arena with the heap's address. */
+typedef int arena_heap_fn(uint64_t heap, const struct walk_segment *segment,
+			  void *context);
 
 /* Lists the heaps of the secondary ARENA, the one with the top first. 0, what FN
  * returned, -EUCLEAN when they do not hold together, -ENODATA, -errno. */

@@ -22,7 +22,7 @@ struct mapped_file {
 	char name[PATH_MAX];
 };
 
-struct search {
+struct libc_search {
 	const struct process *process;
 	uint64_t exe_inode;
 	unsigned count;
@@ -73,7 +73,7 @@ static void note_name(char to[ATTACH_NAME], const char *name)
 
 static int look_at(const struct mapping *mapping, void *context)
 {
-	struct search *search = context;
+	struct libc_search *search = context;
 	const char *name = base_name(mapping->name);
 	struct mapped_file *file = &search->file[search->count];
 
@@ -196,7 +196,7 @@ static bool is_go(const struct process *process)
 	return found;
 }
 
-static int no_malloc(const struct process *process, const struct search *search,
+static int no_malloc(const struct process *process, const struct libc_search *search,
 		     struct fault *fault)
 {
 	const char *what = "no glibc malloc: none of its files holds one";
@@ -214,7 +214,7 @@ static int no_malloc(const struct process *process, const struct search *search,
 int attach(const struct process *process, struct attached *attached, struct fault *fault)
 {
 	static const struct attached none;
-	struct search search = {.process = process};
+	struct libc_search search = {.process = process};
 	char path[64];
 	struct stat stat_exe;
 	int error;

@@ -15,7 +15,7 @@ enum {
 	WORD = 8,
 };
 
-struct search {
+struct cache_search {
 	struct caches *caches;
 	struct heap *heap;
 	struct pages *pages;
@@ -25,10 +25,10 @@ struct search {
 
 /* Whether a tcache may lie at AT: behind the header of a chunk of its size, with heads of
  * lists that can be such. One without any chunk is one, too. */
-static bool is_cache(const struct search *search, uint64_t at)
+static bool is_cache(const struct cache_search *search, uint64_t at)
 {
 	const struct heap *heap = search->heap;
-	const struct layout *layout = heap->instance[0].layout;
+	const struct malloc_layout *layout = heap->instance[0].layout;
 	uint32_t bytes = layout->tcache.chunk_bytes;
 	uint8_t raw[STRUCT_MAX + HEADER];
 	uint64_t more;
@@ -59,7 +59,7 @@ static void keep(struct caches *caches, uint64_t at)
 		caches->address[caches->count++] = at;
 }
 
-static void forget_dead(struct search *search)
+static void forget_dead(struct cache_search *search)
 {
 	struct caches *caches = search->caches;
 	unsigned count = 0;
@@ -70,12 +70,12 @@ static void forget_dead(struct search *search)
 	caches->count = count;
 }
 
-static void look_at_first_chunks(struct search *search)
+static void look_at_first_chunks(struct cache_search *search)
 {
 	const struct heap *heap = search->heap;
 
-	for (unsigned i = 0; i < heap->area_count; i++) {
-		uint64_t at = heap->area[i].area.start + HEADER;
+	for (unsigned i = 0; i < heap->segment_count; i++) {
+		uint64_t at = heap->segment[i].segment.start + HEADER;
 
 		if (is_cache(search, at))
 			keep(search->caches, at);
@@ -83,7 +83,7 @@ static void look_at_first_chunks(struct search *search)
 }
 
 /* Looks at each word of [START, END), which is on one page; END_OF is its mapping's. */
-static bool look_at_words(struct search *search, uint64_t start, uint64_t end,
+static bool look_at_words(struct cache_search *search, uint64_t start, uint64_t end,
 			  uint64_t end_of)
 {
 	unsigned before = search->caches->count;
@@ -104,7 +104,7 @@ static bool look_at_words(struct search *search, uint64_t start, uint64_t end,
 	return search->caches->count > before;
 }
 
-static bool look_at_slot(struct search *search, uint64_t end)
+static bool look_at_slot(struct cache_search *search, uint64_t end)
 {
 	unsigned before = search->caches->count;
 	uint64_t at = end - search->caches->offset, word;
@@ -118,7 +118,7 @@ static bool look_at_slot(struct search *search, uint64_t end)
 
 /* The end of a mapping, from there down; all of a small one, where the program's first
  * thread has its TLS. */
-static void look_at_region(struct search *search, uint64_t start, uint64_t end)
+static void look_at_region(struct cache_search *search, uint64_t start, uint64_t end)
 {
 	bool is_small = end - start <= SMALL;
 	uint64_t most = is_small ? SMALL : (uint64_t)TLS_PAGES * PAGE;
@@ -136,7 +136,7 @@ static void look_at_region(struct search *search, uint64_t start, uint64_t end)
 }
 
 /* Before the first chunk a static program has its TLS at the program break. */
-static void look_before(struct search *search, const struct regions *regions)
+static void look_before(struct cache_search *search, const struct regions *regions)
 {
 	uint64_t base = search->heap->par[0].sbrk_base;
 	const struct region *region = regions_find(regions, base);
@@ -145,13 +145,13 @@ static void look_before(struct search *search, const struct regions *regions)
 		look_at_region(search, region->start, base);
 }
 
-static void set_bounds(struct search *search)
+static void set_bounds(struct cache_search *search)
 {
 	const struct heap *heap = search->heap;
 
 	search->low = UINT64_MAX;
-	for (unsigned i = 0; i < heap->area_count; i++) {
-		const struct owned_area *owned = &heap->area[i];
+	for (unsigned i = 0; i < heap->segment_count; i++) {
+		const struct owned_segment *owned = &heap->segment[i];
 
 		search->low = owned->front < search->low ? owned->front : search->low;
 		search->high = owned->end > search->high ? owned->end : search->high;
@@ -161,7 +161,7 @@ static void set_bounds(struct search *search)
 void caches_find(struct caches *caches, struct heap *heap, struct pages *pages,
 		 const struct regions *regions, uint64_t wanted, int64_t ns)
 {
-	struct search search = {caches, heap, pages, 0, 0, clock_thread_ns() + ns};
+	struct cache_search search = {caches, heap, pages, 0, 0, clock_thread_ns() + ns};
 
 	set_bounds(&search);
 	forget_dead(&search);
@@ -184,7 +184,7 @@ void caches_find(struct caches *caches, struct heap *heap, struct pages *pages,
 static bool count_cache(const struct heap *heap, const uint8_t *raw,
 			struct tcache_totals *totals)
 {
-	const struct layout *layout = heap->instance[0].layout;
+	const struct malloc_layout *layout = heap->instance[0].layout;
 	unsigned count_max = (unsigned)heap->par[0].tcache_count;
 	bool is_whole = true;
 
@@ -229,7 +229,7 @@ bool caches_count(const struct caches *caches, struct heap *heap, struct pages *
 
 uint64_t caches_most_chunks(const struct heap *heap)
 {
-	const struct layout *layout = heap->instance[0].layout;
+	const struct malloc_layout *layout = heap->instance[0].layout;
 
 	return layout->tcache.bins * heap->par[0].tcache_count;
 }
@@ -237,7 +237,7 @@ uint64_t caches_most_chunks(const struct heap *heap)
 /* Lists of one size each; where there are others a cache may hold megabytes. */
 uint64_t caches_most_bytes(const struct heap *heap)
 {
-	const struct layout *layout = heap->instance[0].layout;
+	const struct malloc_layout *layout = heap->instance[0].layout;
 	uint64_t bytes = 0;
 
 	if (layout->tcache.small_bins < layout->tcache.bins)

@@ -1,6 +1,6 @@
 #include "glibc/chain.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "glibc/layout.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ enum {
 	NODE = 24,	     /* prev_size, size and the link */
 };
 
-struct slot {
+struct chain_slot {
 	struct chain chain;
 	bool active;
 	uint64_t window;
@@ -24,12 +24,12 @@ struct slot {
 struct chain_reader {
 	struct memory *memory;
 	struct pages *pages;
-	struct slot slot[CHAINS];
+	struct chain_slot slot[CHAINS];
 };
 
 struct chain_reader *chain_reader_new(struct memory *memory, struct pages *pages)
 {
-	struct chain_reader *reader = take(sizeof(*reader));
+	struct chain_reader *reader = alloc_touched(sizeof(*reader));
 
 	if (!reader)
 		return NULL;
@@ -56,7 +56,7 @@ void chain_guess_note(const struct links *links, struct chain *chain, uint64_t n
 	chain->guess = links_guess(links, next);
 }
 
-static bool has_node(const struct slot *slot)
+static bool has_node(const struct chain_slot *slot)
 {
 	uint64_t at = slot->chain.at;
 
@@ -102,7 +102,7 @@ static bool is_over(const struct chain *chain)
 
 /* Takes one step: to the next chunk, or the next list. False: SLOT needs a read for that,
  * or has nothing to do. */
-static bool advance(struct slot *slot, struct follower *follower)
+static bool advance(struct chain_slot *slot, struct follower *follower)
 {
 	struct chain *chain = &slot->chain;
 	uint64_t node[3], field, next;
@@ -144,7 +144,7 @@ static void advance_all(struct chain_reader *reader, struct follower *follower)
 }
 
 /* The page that holds the node, or the node alone where it crosses into the next page. */
-static struct span window_span(struct slot *slot)
+static struct span window_span(struct chain_slot *slot)
 {
 	uint64_t at = slot->chain.at, page = at & -(uint64_t)CHAIN_WINDOW;
 
@@ -171,7 +171,7 @@ int chain_follow(struct chain_reader *reader, chain_supply_fn *supply,
 
 		advance_all(reader, &follower);
 		for (unsigned i = 0; i < CHAINS; i++) {
-			struct slot *slot = &reader->slot[i];
+			struct chain_slot *slot = &reader->slot[i];
 
 			if (slot->active) {
 				of[count] = i;

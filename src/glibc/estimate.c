@@ -57,10 +57,10 @@ static void measure(const struct estimate_cell *cell, uint32_t drawn,
 		*variance = squares / (drawn - 1);
 }
 
-struct estimate estimate_total(const struct estimate_draw *draw, int group,
-			       const struct estimate_weights *weights)
+struct cell_estimate estimate_total(const struct estimate_draw *draw, int group,
+				    const struct estimate_weights *weights)
 {
-	struct estimate estimate = {0};
+	struct cell_estimate estimate = {0};
 	double variance = 0, quarters = 0, unsure = 0;
 
 	for (uint32_t i = 0; i < draw->strata; i++) {
@@ -89,7 +89,7 @@ struct estimate estimate_total(const struct estimate_draw *draw, int group,
 }
 
 /* Nothing differed: what could have been missed. */
-static struct range missed(const struct estimate *estimate, double cell_most)
+static struct range missed(const struct cell_estimate *estimate, double cell_most)
 {
 	double most = estimate->drawn ? RULE_OF_THREE * cell_most / estimate->share : 0;
 	double low = estimate->total - most;
@@ -97,7 +97,7 @@ static struct range missed(const struct estimate *estimate, double cell_most)
 	return (struct range){low > 0 ? low : 0, estimate->total, estimate->total + most};
 }
 
-struct range estimate_positive(const struct estimate *estimate, double cell_most)
+struct range estimate_positive(const struct cell_estimate *estimate, double cell_most)
 {
 	double ratio, spread;
 
@@ -110,7 +110,7 @@ struct range estimate_positive(const struct estimate *estimate, double cell_most
 			      estimate->total * spread};
 }
 
-struct range estimate_symmetric(const struct estimate *estimate)
+struct range estimate_symmetric(const struct cell_estimate *estimate)
 {
 	double half = estimate->deviation > 0
 			      ? estimate_t(estimate->freedom) * estimate->deviation

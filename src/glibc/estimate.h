@@ -57,7 +57,7 @@ struct estimate_weights {
 	double of[ESTIMATE_SUMS];
 };
 
-struct estimate {
+struct cell_estimate {
 	double total;
 	double deviation; /* its standard error */
 	double freedom;	  /* effective degrees; 0 when the deviation is 0 */
@@ -72,16 +72,16 @@ struct range {
 };
 
 /* The total of WEIGHTS over the cells of GROUP. */
-struct estimate estimate_total(const struct estimate_draw *draw, int group,
-			       const struct estimate_weights *weights);
+struct cell_estimate estimate_total(const struct estimate_draw *draw, int group,
+				    const struct estimate_weights *weights);
 
 /* The 95% interval of a total that cannot be negative, and whose parts may be few and
  * large: as of a logarithm. Of one that is alike in all drawn cells, what could have been
  * missed: three cells in all that were drawn, each of CELL_MOST more or less. */
-struct range estimate_positive(const struct estimate *estimate, double cell_most);
+struct range estimate_positive(const struct cell_estimate *estimate, double cell_most);
 
 /* The interval of a total of weights of both signs. */
-struct range estimate_symmetric(const struct estimate *estimate);
+struct range estimate_symmetric(const struct cell_estimate *estimate);
 
 /* The 97.5% point of Student's t. */
 double estimate_t(double freedom);

@@ -177,7 +177,7 @@ static uint32_t fast_sizes(const struct arena *arena)
 	return sizes;
 }
 
-/* Between what addresses ARENA's chunks lie; a main arena may have mapped stretches,
+/* Between what addresses ARENA's chunks lie; a main arena may have mapped segments,
  * which are not known yet. */
 static void set_bounds(struct heap *heap)
 {
@@ -189,14 +189,14 @@ static void set_bounds(struct heap *heap)
 		walk->low = anywhere ? 0 : UINT64_MAX;
 		walk->high = anywhere ? UINT64_C(1) << 47 : 0;
 	}
-	for (unsigned i = 0; i < heap->area_count; i++) {
-		const struct owned_area *owned = &heap->area[i];
+	for (unsigned i = 0; i < heap->segment_count; i++) {
+		const struct owned_segment *owned = &heap->segment[i];
 		struct walk_arena *walk = &heap->work[owned->arena].walk;
 
-		if (owned->area.start < walk->low)
-			walk->low = owned->area.start;
-		if (owned->area.end > walk->high)
-			walk->high = owned->area.end;
+		if (owned->segment.start < walk->low)
+			walk->low = owned->segment.start;
+		if (owned->segment.end > walk->high)
+			walk->high = owned->segment.end;
 	}
 }
 
@@ -443,8 +443,8 @@ static void close_top_run(struct heap *heap, unsigned number, uint64_t start,
 			  uint64_t end)
 {
 	struct arena_work *work = &heap->work[number];
-	int index = heap_area_of(heap, start);
-	uint64_t unit = index >= 0 && end >= heap->area[index].area.end
+	int index = heap_segment_of(heap, start);
+	uint64_t unit = index >= 0 && end >= heap->segment[index].segment.end
 				? work->walk.trim_unit_bytes
 				: 0;
 

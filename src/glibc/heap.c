@@ -1,8 +1,8 @@
 #include "glibc/heap.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/sort.h"
-#include "base/take.h"
 #include "glibc/parts.h"
 #include "glibc/sampled.h"
 #include "glibc/survey.h"
@@ -109,9 +109,9 @@ int heap_cannot_read(const struct heap *heap, int error, struct fault *fault)
 /* Replaces what is sized by the number of arenas. */
 static int take_arenas(struct heap *heap, unsigned capacity)
 {
-	struct arena *arena = take(capacity * sizeof(*arena));
-	struct arena_work *work = take(capacity * sizeof(*work));
-	struct tcache_totals *by_arena = take(capacity * sizeof(*by_arena));
+	struct arena *arena = alloc_touched(capacity * sizeof(*arena));
+	struct arena_work *work = alloc_touched(capacity * sizeof(*work));
+	struct tcache_totals *by_arena = alloc_touched(capacity * sizeof(*by_arena));
 
 	if (!arena || !work || !by_arena) {
 		free(arena);
@@ -161,45 +161,45 @@ static int size_arenas(struct heap *heap)
 	return error ? error : read_arenas(heap);
 }
 
-/* For twice the stretches of heap that there can be now, and some thousands: but for the
+/* For twice the segments of heap that there can be now, and some thousands: but for the
  * first and the last of an arena each has a megabyte at least (malloc.c, sysmalloc;
  * arena.c, new_heap). For the most where the arenas could not be read yet. */
-static unsigned areas_room(const struct heap *heap)
+static unsigned segments_room(const struct heap *heap)
 {
 	uint64_t room = 4 * (uint64_t)heap->arena_capacity + AREAS_SPARE;
 
 	if (!heap->arena_count)
-		return HEAP_AREAS;
+		return HEAP_SEGMENTS;
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		room += 2 * (arena_system_bytes(&heap->arena[i]) >> 20);
-	return room < HEAP_AREAS ? (unsigned)room : HEAP_AREAS;
+	return room < HEAP_SEGMENTS ? (unsigned)room : HEAP_SEGMENTS;
 }
 
-/* Replaces what is sized by the number of stretches, where more room is needed. */
-static int take_areas(struct heap *heap)
+/* Replaces what is sized by the number of segments, where more room is needed. */
+static int take_segments(struct heap *heap)
 {
-	unsigned room = areas_room(heap);
-	struct owned_area *area;
+	unsigned room = segments_room(heap);
+	struct owned_segment *segment;
 	uint64_t *key, *heaps;
 
-	if (heap->options.quick || room <= heap->area_capacity)
+	if (heap->options.quick || room <= heap->segment_capacity)
 		return 0;
-	area = take(room * sizeof(*area));
-	key = take(room * sizeof(*key));
-	heaps = take(room * sizeof(*heaps));
-	if (!area || !key || !heaps || survey_fit(heap->survey, room)) {
-		free(area);
+	segment = alloc_touched(room * sizeof(*segment));
+	key = alloc_touched(room * sizeof(*key));
+	heaps = alloc_touched(room * sizeof(*heaps));
+	if (!segment || !key || !heaps || survey_fit(heap->survey, room)) {
+		free(segment);
 		free(key);
 		free(heaps);
 		return -ENOMEM;
 	}
-	free(heap->area);
-	free(heap->area_key);
+	free(heap->segment);
+	free(heap->segment_key);
 	free(heap->heaps);
-	heap->area = area;
-	heap->area_key = key;
+	heap->segment = segment;
+	heap->segment_key = key;
 	heap->heaps = heaps;
-	heap->area_capacity = room;
+	heap->segment_capacity = room;
 	return 0;
 }
 
@@ -247,20 +247,21 @@ static int take_room(struct heap *heap)
 		return 0;
 	if (heap->options.survey && !(heap->survey = survey_new()))
 		return -ENOMEM;
-	if (take_areas(heap))
+	if (take_segments(heap))
 		return -ENOMEM;
-	heap->tcaches.address = take(HEAP_TCACHES * sizeof(*heap->tcaches.address));
+	heap->tcaches.address =
+		alloc_touched(HEAP_TCACHES * sizeof(*heap->tcaches.address));
 	heap->tcaches.capacity = HEAP_TCACHES;
-	heap->cached.chunk = take(HEAP_CACHED * sizeof(*heap->cached.chunk));
+	heap->cached.chunk = alloc_touched(HEAP_CACHED * sizeof(*heap->cached.chunk));
 	heap->cached.capacity = HEAP_CACHED;
 	if (take_links(heap, link_blocks(heap)))
 		return -ENOMEM;
-	heap->seed = take(HEAP_SEEDS * sizeof(*heap->seed));
+	heap->seed = alloc_touched(HEAP_SEEDS * sizeof(*heap->seed));
 	heap->jobs = heap->options.threads > 1 ? HEAP_JOBS : HEAP_JOBS_OF_ONE;
-	heap->walks = take((heap->jobs + 1) * sizeof(*heap->walks));
+	heap->walks = alloc_touched((heap->jobs + 1) * sizeof(*heap->walks));
 	heap->place_capacity = places_room(heap);
-	heap->places = take(heap->place_capacity * sizeof(*heap->places));
-	heap->window = take(WALK_WINDOW);
+	heap->places = alloc_touched(heap->place_capacity * sizeof(*heap->places));
+	heap->window = alloc_touched(WALK_WINDOW);
 	if (!heap->tcaches.address || !heap->cached.chunk || !heap->seed ||
 	    !heap->walks || !heap->places || !heap->window)
 		return -ENOMEM;
@@ -296,7 +297,7 @@ int heap_new(struct heap **heap, struct memory *memory,
 	     const struct malloc_instance *instance, unsigned count,
 	     const struct heap_options *options, struct fault *fault)
 {
-	struct heap *new = take(sizeof(*new));
+	struct heap *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new || !count || count > HEAP_INSTANCES) {
@@ -329,8 +330,8 @@ void heap_free(struct heap *heap)
 	free(heap->arena);
 	free(heap->work);
 	free(heap->tcache_by_arena);
-	free(heap->area);
-	free(heap->area_key);
+	free(heap->segment);
+	free(heap->segment_key);
 	free(heap->heaps);
 	free(heap->tcaches.address);
 	free(heap->cached.chunk);
@@ -361,12 +362,12 @@ bool heap_is_locked(const struct heap *heap)
 	return false;
 }
 
-/* A program with more arenas than there was room for has more stretches, too. */
+/* A program with more arenas than there was room for has more segments, too. */
 static int make_room(struct heap *heap)
 {
 	int error = size_arenas(heap);
 
-	return error ? error : take_areas(heap);
+	return error ? error : take_segments(heap);
 }
 
 /* A program that has got more fastbin chunks than there was room for may get more. That
@@ -398,7 +399,7 @@ int heap_look(struct heap *heap, struct fault *fault)
 }
 
 /* Mmapped chunks are found where a look at all their pages is within the budget. A main
- * arena in mapped stretches would have to be walked to be found. */
+ * arena in mapped segments would have to be walked to be found. */
 static bool find_some_mapped(struct heap *heap, const struct regions *regions)
 {
 	uint64_t bytes = 0;
@@ -406,7 +407,8 @@ static bool find_some_mapped(struct heap *heap, const struct regions *regions)
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].used && heap->arena[i].is_main &&
 		    !arena_is_contiguous(&heap->arena[i]) &&
-		    heap->work[i].area_bytes < arena_system_bytes(&heap->arena[i])) {
+		    heap->work[i].heap_segment_bytes <
+			    arena_system_bytes(&heap->arena[i])) {
 			heap->work[i].lacks = true;
 			return false;
 		}
@@ -432,7 +434,7 @@ static int read_sampled(struct heap *heap, const struct regions *regions,
 	links_reset(heap->links);
 	links_sort(heap->links);
 	heap_begin_arenas(heap, regions);
-	error = heap_find_stretches(heap, regions);
+	error = heap_find_segments(heap, regions);
 	if (!error)
 		error = sampler_read(heap->sampler, heap, heap->options.budget_ns);
 	if (!error) {

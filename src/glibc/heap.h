@@ -6,8 +6,8 @@
 #include "base/fault.h"
 #include "glibc/arena.h"
 #include "glibc/regions.h"
+#include "sample/blockers.h"
 #include "sample/heap_map.h"
-#include "sample/pins.h"
 #include "sample/sample.h"
 #include "target/memory.h"
 
@@ -18,7 +18,7 @@ struct heap_options {
 	bool bins;    /* the same, and what is unsorted moved to the bin of such chunks */
 	bool arenas;  /* tell the tcaches' chunks by arena */
 	bool quick;   /* no walk */
-	bool survey;  /* take room for heap_map and heap_pins */
+	bool survey;  /* take room for heap_map and heap_blockers */
 	bool patient; /* malloc's records may be swapped out when it begins */
 	bool swap_in; /* read them all the same, which swaps them in */
 	unsigned threads;
@@ -72,12 +72,12 @@ bool heap_is_estimated(const struct heap *heap);
  * arena. Allocate nothing. */
 int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *map,
 	     struct fault *fault);
-int heap_pins(struct heap *heap, const struct regions *regions, struct pins *pins,
-	      struct fault *fault);
+int heap_blockers(struct heap *heap, const struct regions *regions,
+		  struct blockers *blockers, struct fault *fault);
 
 /* Goes on after heap_read, once: both, by what that has found, in one pass. -EAGAIN: it
  * was not read whole, or not since the last look. */
-int heap_look_closer(struct heap *heap, struct pins *pins, struct heap_map *map,
+int heap_look_closer(struct heap *heap, struct blockers *blockers, struct heap_map *map,
 		     struct fault *fault);
 
 /* The bytes of the pages that were swapped in since the last call, by the option. */

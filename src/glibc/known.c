@@ -1,8 +1,8 @@
 #include "glibc/known.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/sort.h"
-#include "base/take.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ enum outcome {
 };
 
 /* The lists of one arena, while they are followed. */
-struct follower {
+struct known_follower {
 	struct known *known;
 	struct known_arena *result;
 	struct memory *memory;
@@ -43,9 +43,9 @@ struct follower {
 int known_new(struct known *known, uint32_t capacity)
 {
 	*known = (struct known){.capacity = capacity};
-	known->chunk = take(capacity * sizeof(*known->chunk));
-	known->sorted = take(capacity * sizeof(*known->sorted));
-	known->key = take(capacity * sizeof(*known->key));
+	known->chunk = alloc_touched(capacity * sizeof(*known->chunk));
+	known->sorted = alloc_touched(capacity * sizeof(*known->sorted));
+	known->key = alloc_touched(capacity * sizeof(*known->key));
 	if (known->chunk && known->sorted && known->key)
 		return 0;
 	known_free(known);
@@ -60,7 +60,7 @@ void known_free(struct known *known)
 	*known = (struct known){0};
 }
 
-static bool fetch(struct follower *follower, uint64_t at, void *to, uint32_t bytes)
+static bool fetch(struct known_follower *follower, uint64_t at, void *to, uint32_t bytes)
 {
 	int error = memory_fetch(follower->memory, follower->pages, at, to, bytes);
 
@@ -69,13 +69,13 @@ static bool fetch(struct follower *follower, uint64_t at, void *to, uint32_t byt
 	return error == 0;
 }
 
-static bool is_late(const struct follower *follower)
+static bool is_late(const struct known_follower *follower)
 {
 	return follower->read > follower->least && follower->read % CLOCK_EVERY == 0 &&
 	       clock_thread_ns() > follower->end_ns;
 }
 
-static bool read_node(struct follower *follower, uint64_t at, uint64_t node[4])
+static bool read_node(struct known_follower *follower, uint64_t at, uint64_t node[4])
 {
 	uint64_t page = at & -(uint64_t)WINDOW;
 
@@ -102,7 +102,8 @@ static unsigned bin_of(uint64_t bytes)
 }
 
 /* Whether NODE can be a free chunk on list BIN: sorted ones hold sizes of their own. */
-static bool belongs(const struct follower *follower, const uint64_t node[4], unsigned bin)
+static bool belongs(const struct known_follower *follower, const uint64_t node[4],
+		    unsigned bin)
 {
 	uint64_t bytes = node[1] & ~(uint64_t)CHUNK_FLAGS;
 
@@ -111,7 +112,7 @@ static bool belongs(const struct follower *follower, const uint64_t node[4], uns
 	       (!bin || bin_of(bytes) == bin);
 }
 
-static void keep(struct follower *follower, uint64_t at, uint64_t bytes)
+static void keep(struct known_follower *follower, uint64_t at, uint64_t bytes)
 {
 	struct known *known = follower->known;
 	struct known_arena *result = follower->result;
@@ -123,7 +124,7 @@ static void keep(struct follower *follower, uint64_t at, uint64_t bytes)
 
 /* Follows bins[BIN] once. The next node leads back to the one before, or the list was
  * changed. */
-static enum outcome follow_bin(struct follower *follower, unsigned bin)
+static enum outcome follow_bin(struct known_follower *follower, unsigned bin)
 {
 	const struct known *known = follower->known;
 	uint64_t self = arena_bin_self(follower->arena, bin), before = self;
@@ -149,7 +150,7 @@ static enum outcome follow_bin(struct follower *follower, unsigned bin)
 	return WHOLE;
 }
 
-static enum outcome read_bin(struct follower *follower, unsigned bin, int64_t ns)
+static enum outcome read_bin(struct known_follower *follower, unsigned bin, int64_t ns)
 {
 	const struct known_arena before = *follower->result;
 	uint32_t count = follower->known->count;
@@ -175,7 +176,7 @@ static enum outcome read_bin(struct follower *follower, unsigned bin, int64_t ns
 
 /* The unsorted list, then the bins from the largest down. A head that was read is its
  * bin's largest. */
-static void read_bins(struct follower *follower, int64_t ns)
+static void read_bins(struct known_follower *follower, int64_t ns)
 {
 	struct known_arena *result = follower->result;
 	int64_t end_ns = clock_thread_ns() + ns;
@@ -202,7 +203,7 @@ static void read_bins(struct follower *follower, int64_t ns)
 
 /* ---- fastbins ---- */
 
-static enum outcome follow_fast(struct follower *follower, unsigned i)
+static enum outcome follow_fast(struct known_follower *follower, unsigned i)
 {
 	uint64_t bytes = FAST_SIZE + GLIBC_ALIGN * (uint64_t)i, node[4];
 	uint64_t at = arena_fastbin(follower->arena, i);
@@ -224,7 +225,7 @@ static enum outcome follow_fast(struct follower *follower, unsigned i)
 	return WHOLE;
 }
 
-static void read_fastbins(struct follower *follower, int64_t ns)
+static void read_fastbins(struct known_follower *follower, int64_t ns)
 {
 	struct known_arena *result = follower->result;
 	int64_t end_ns = clock_thread_ns() + ns;
@@ -259,7 +260,7 @@ int known_read(struct known *known, struct known_arena *result, struct memory *m
 	       struct pages *pages, struct arena *arena, unsigned number, uint32_t least,
 	       int64_t ns)
 {
-	struct follower follower = {
+	struct known_follower follower = {
 		.known = known,
 		.result = result,
 		.memory = memory,

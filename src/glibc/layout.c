@@ -63,7 +63,7 @@
 #define SAYS_2_32 "malloc(): unaligned tcache chunk detected"
 #define SAYS_2_42 "malloc(): chunk size mismatch in fastbin"
 
-const struct layout layouts[] = {
+const struct malloc_layout layouts[] = {
 	{"2.27-2.29", 27, 29, ARENA_2_27, PAR_2_27, TCACHE_2_27, 32, false, false, NULL,
 	 SAYS_2_30},
 	{"2.30-2.31", 30, 31, ARENA_2_27, PAR_2_27, TCACHE_2_30, 32, false, false,

@@ -64,7 +64,7 @@ struct tcache_layout {
 	bool counts_down;    /* the count is what is left of tcache_count */
 };
 
-struct layout {
+struct malloc_layout {
 	const char *name;
 	unsigned first_minor; /* glibc 2.FIRST_MINOR to 2.LAST_MINOR */
 	unsigned last_minor;
@@ -80,7 +80,7 @@ struct layout {
 	const char *never_says;
 };
 
-extern const struct layout layouts[];
+extern const struct malloc_layout layouts[];
 extern const unsigned layout_count;
 
 /* The bin index of a free chunk of BYTES: 2 to 126 (glibc's bin_index, LP64). */

@@ -1,7 +1,7 @@
 #include "glibc/links.h"
 
+#include "base/alloc_touched.h"
 #include "base/sort.h"
-#include "base/take.h"
 #include "glibc/layout.h"
 
 #include <pthread.h>
@@ -34,7 +34,7 @@ struct note {
 };
 
 /* A block is full, or the last of its chain. */
-struct block {
+struct link_block {
 	uint64_t base;
 	uint32_t before; /* the block that was filled before, as in struct link_chain */
 	uint16_t used;	 /* once it is in a chain that was joined */
@@ -43,7 +43,7 @@ struct block {
 };
 
 /* Of a block in order: all that says where in it a chunk's note should be. */
-struct place {
+struct link_place {
 	uint64_t start;
 	uint32_t last; /* the place of its last note */
 	float density; /* notes a unit */
@@ -61,14 +61,14 @@ struct links {
 	unsigned count;	 /* of kept blocks */
 	uint64_t *order; /* which block is the Kth */
 	uint64_t *start; /* scratch */
-	struct place *place;
+	struct link_place *place;
 	uint32_t *size; /* of each note, in units; null unless WITH_SIZES */
-	struct block *block;
+	struct link_block *block;
 };
 
 struct links *links_new(unsigned blocks, bool with_sizes)
 {
-	struct links *links = take(sizeof(*links));
+	struct links *links = alloc_touched(sizeof(*links));
 
 	if (!links || blocks > LINKS_MOST_BLOCKS) {
 		free(links);
@@ -76,13 +76,13 @@ struct links *links_new(unsigned blocks, bool with_sizes)
 	}
 	pthread_mutex_init(&links->lock, NULL);
 	links->capacity = blocks;
-	links->block = take(blocks * sizeof(*links->block));
-	links->start = take(blocks * sizeof(*links->start));
-	links->order = take(blocks * sizeof(*links->order));
-	links->place = take(blocks * sizeof(*links->place));
+	links->block = alloc_touched(blocks * sizeof(*links->block));
+	links->start = alloc_touched(blocks * sizeof(*links->start));
+	links->order = alloc_touched(blocks * sizeof(*links->order));
+	links->place = alloc_touched(blocks * sizeof(*links->place));
 	if (with_sizes)
-		links->size =
-			take((size_t)blocks * LINKS_IN_BLOCK * sizeof(*links->size));
+		links->size = alloc_touched((size_t)blocks * LINKS_IN_BLOCK *
+					    sizeof(*links->size));
 	if (links->block && links->start && links->order && links->place &&
 	    (links->size || !with_sizes))
 		return links;
@@ -113,7 +113,7 @@ void links_reset(struct links *links)
 
 uint64_t *links_room(struct links *links, uint32_t *capacity)
 {
-	*capacity = links->capacity * (sizeof(struct block) / sizeof(uint64_t));
+	*capacity = links->capacity * (sizeof(struct link_block) / sizeof(uint64_t));
 	return (uint64_t *)links->block;
 }
 
@@ -122,7 +122,7 @@ bool links_overflowed(const struct links *links)
 	return links->overflowed;
 }
 
-static struct block *block_of(const struct links *links, uint32_t block)
+static struct link_block *block_of(const struct links *links, uint32_t block)
 {
 	return &links->block[block - 1];
 }
@@ -183,7 +183,7 @@ static bool begin_block(struct links *links, struct link_chain *chain, unsigned 
 			uint64_t base, bool is_needed)
 {
 	uint32_t taken = take_block(links, is_needed);
-	struct block *block;
+	struct link_block *block;
 
 	if (!taken)
 		return false;
@@ -216,7 +216,7 @@ bool links_note(struct links *links, struct link_chain *chain, unsigned arena,
 	/* A run's place is its last unit, so that it comes behind all that is in it. */
 	bool is_run = link->kind == LINK_RUN || link->kind == LINK_TOP_RUN;
 	uint64_t at = is_run ? link->at - GLIBC_ALIGN : link->at;
-	struct block *block = chain->block ? block_of(links, chain->block) : NULL;
+	struct link_block *block = chain->block ? block_of(links, chain->block) : NULL;
 	uint32_t place;
 
 	if (is_run && link->bytes / GLIBC_ALIGN > UINT32_MAX)
@@ -270,10 +270,10 @@ void links_keep(struct links *links, struct link_chain from)
 static void set_place(struct links *links, unsigned k)
 {
 	unsigned number = (unsigned)links->order[k];
-	const struct block *block = &links->block[number];
+	const struct link_block *block = &links->block[number];
 	uint32_t last = place_of(&block->note[block->used - 1]);
 
-	links->place[k] = (struct place){
+	links->place[k] = (struct link_place){
 		.start = block->base,
 		.last = last,
 		.density = (float)block->used / (float)(last + 1),
@@ -305,7 +305,7 @@ uint64_t links_count(const struct links *links)
 	return (uint64_t)links->count * LINKS_IN_BLOCK;
 }
 
-static struct block *block_at(const struct links *links, uint32_t number)
+static struct link_block *block_at(const struct links *links, uint32_t number)
 {
 	return &links->block[links->order[number >> NUMBER_SHIFT]];
 }
@@ -319,7 +319,7 @@ static struct note *note_at(const struct links *links, uint32_t number)
  * processor has to guess. */
 static unsigned last_block(const struct links *links, uint64_t addr)
 {
-	const struct place *base = links->place;
+	const struct link_place *base = links->place;
 
 	for (unsigned count = links->count; count > 1;) {
 		unsigned half = count / 2;
@@ -332,7 +332,7 @@ static unsigned last_block(const struct links *links, uint64_t addr)
 
 uint32_t links_guess(const struct links *links, uint64_t addr)
 {
-	const struct place *place;
+	const struct link_place *place;
 	unsigned k, i;
 	uint64_t unit;
 
@@ -366,7 +366,7 @@ static unsigned search(const struct note *note, unsigned count, uint32_t unit)
 
 uint32_t links_find_near(const struct links *links, uint64_t addr, uint32_t guess)
 {
-	const struct place *place;
+	const struct link_place *place;
 	const struct note *note;
 	unsigned i, steps = 0;
 	uint32_t unit;
@@ -486,9 +486,9 @@ void links_distrust(struct links *links, uint32_t number)
 
 /* ---- in place of the notes, addresses ---- */
 
-static void swap_blocks(struct block *a, struct block *b)
+static void swap_blocks(struct link_block *a, struct link_block *b)
 {
-	struct block held = *a;
+	struct link_block held = *a;
 
 	*a = *b;
 	*b = held;
@@ -525,7 +525,7 @@ uint32_t links_to_addresses(struct links *links)
 	put_in_order(links);
 	for (unsigned k = 0; k < links->count; k++) {
 		/* What is written comes up to what is read, but never before it. */
-		const struct block *block = &links->block[k];
+		const struct link_block *block = &links->block[k];
 		uint64_t base = block->base;
 		unsigned used = block->used;
 

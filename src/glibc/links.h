@@ -67,7 +67,7 @@ bool links_overflowed(const struct links *links);
 void links_join(struct links *links, struct link_chain *into, struct link_chain from);
 void links_drop(struct links *links, struct link_chain chain);
 
-/* FROM is what came out of a stretch: it is among those that are found. */
+/* FROM is what came out of a segment: it is among those that are found. */
 void links_keep(struct links *links, struct link_chain from);
 
 /* Puts in order what was kept. Only then can it be found: */

@@ -12,31 +12,32 @@
 
 enum { SEGMENTS = 16, WINDOW_BYTES = 256 << 10 };
 
-struct segment {
+struct elf_segment {
 	uint64_t vaddr;
 	const uint8_t *data;
 	uint64_t bytes; /* in the file */
 	bool writable;
 };
 
-struct image {
+struct elf_image {
 	int fd;
 	char *window;
 	const uint8_t *file;
 	uint64_t file_bytes;
 	unsigned relative_type;
 	unsigned segment_count;
-	struct segment segment[SEGMENTS];
+	struct elf_segment segment[SEGMENTS];
 	uint64_t rela;
 	uint64_t rela_bytes;
 	uint64_t first_vaddr;
 };
 
 /* The file's bytes at VADDR, when BYTES of them lie in one segment. */
-static const uint8_t *bytes_at(const struct image *image, uint64_t vaddr, uint64_t bytes)
+static const uint8_t *bytes_at(const struct elf_image *image, uint64_t vaddr,
+			       uint64_t bytes)
 {
 	for (unsigned i = 0; i < image->segment_count; i++) {
-		const struct segment *segment = &image->segment[i];
+		const struct elf_segment *segment = &image->segment[i];
 
 		if (vaddr >= segment->vaddr && bytes <= segment->bytes &&
 		    vaddr - segment->vaddr <= segment->bytes - bytes)
@@ -45,14 +46,14 @@ static const uint8_t *bytes_at(const struct image *image, uint64_t vaddr, uint64
 	return NULL;
 }
 
-static void add_segment(struct image *image, const GElf_Phdr *header)
+static void add_segment(struct elf_image *image, const GElf_Phdr *header)
 {
 	if (image->segment_count == SEGMENTS || header->p_offset > image->file_bytes ||
 	    header->p_filesz > image->file_bytes - header->p_offset)
 		return;
 	if (header->p_offset == 0)
 		image->first_vaddr = header->p_vaddr;
-	image->segment[image->segment_count++] = (struct segment){
+	image->segment[image->segment_count++] = (struct elf_segment){
 		.vaddr = header->p_vaddr,
 		.data = image->file + header->p_offset,
 		.bytes = header->p_filesz,
@@ -60,7 +61,7 @@ static void add_segment(struct image *image, const GElf_Phdr *header)
 	};
 }
 
-static void find_relocations(struct image *image, const GElf_Phdr *dynamic)
+static void find_relocations(struct elf_image *image, const GElf_Phdr *dynamic)
 {
 	const uint8_t *at = bytes_at(image, dynamic->p_vaddr, dynamic->p_filesz);
 
@@ -79,7 +80,7 @@ static unsigned relative_type(unsigned machine)
 				       : 0;
 }
 
-static int open_image(Elf *elf, struct image *image)
+static int open_image(Elf *elf, struct elf_image *image)
 {
 	GElf_Ehdr header;
 	GElf_Phdr program;
@@ -103,12 +104,12 @@ static int open_image(Elf *elf, struct image *image)
 }
 
 /* Called with each pointer of the file's writable data: its place and its value. */
-typedef void pointer_fn(struct image *image, uint64_t place, uint64_t value,
+typedef void pointer_fn(struct elf_image *image, uint64_t place, uint64_t value,
 			void *context);
 
 /* Pointers are relative relocations, or words in place (packed relocations, and programs
  * at a fixed address). */
-static void each_pointer(struct image *image, pointer_fn *fn, void *context)
+static void each_pointer(struct elf_image *image, pointer_fn *fn, void *context)
 {
 	const uint8_t *rela = bytes_at(image, image->rela, image->rela_bytes);
 
@@ -116,7 +117,7 @@ static void each_pointer(struct image *image, pointer_fn *fn, void *context)
 		if ((uint32_t)bytes_u64(rela + i + 8) == image->relative_type)
 			fn(image, bytes_u64(rela + i), bytes_u64(rela + i + 16), context);
 	for (unsigned s = 0; s < image->segment_count; s++) {
-		const struct segment *segment = &image->segment[s];
+		const struct elf_segment *segment = &image->segment[s];
 
 		if (!segment->writable)
 			continue;
@@ -135,7 +136,8 @@ struct arena_search {
 
 /* main_arena starts as zeroes but for next (itself) and attached_threads (1): ptmalloc's
  * static initializer in malloc.c. */
-static void test_arena(struct image *image, uint64_t place, uint64_t value, void *context)
+static void test_arena(struct elf_image *image, uint64_t place, uint64_t value,
+		       void *context)
 {
 	struct arena_search *search = context;
 	const struct arena_layout *layout = search->layout;
@@ -169,13 +171,13 @@ static bool test_par(const uint8_t *at, const struct par_layout *layout)
 }
 
 /* Finds mp_ by its static initializer in malloc.c. */
-static unsigned find_par(const struct image *image, const struct par_layout *layout,
+static unsigned find_par(const struct elf_image *image, const struct par_layout *layout,
 			 uint64_t *found)
 {
 	unsigned count = 0;
 
 	for (unsigned s = 0; s < image->segment_count; s++) {
-		const struct segment *segment = &image->segment[s];
+		const struct elf_segment *segment = &image->segment[s];
 
 		if (!segment->writable)
 			continue;
@@ -191,7 +193,7 @@ static unsigned find_par(const struct image *image, const struct par_layout *lay
 
 /* The first TEXT in the file, and up to BEHIND bytes after it as a string: it is read
  * through a window, so that a program of 100 MB does not take as much of ours. */
-static bool find_text(const struct image *image, const char *text, char *after,
+static bool find_text(const struct elf_image *image, const char *text, char *after,
 		      size_t behind)
 {
 	size_t length = strlen(text), kept = 0;
@@ -218,7 +220,7 @@ static bool find_text(const struct image *image, const char *text, char *after,
 
 /* The N of "release version 2.N", which libc.so prints when it is run. The loader states
  * a version as well, but is not the library. */
-static unsigned stated_minor(const struct image *image)
+static unsigned stated_minor(const struct elf_image *image)
 {
 	char digits[4];
 
@@ -228,20 +230,20 @@ static unsigned stated_minor(const struct image *image)
 	return strtoul(digits, NULL, 10);
 }
 
-static bool minor_fits(const struct layout *layout, unsigned minor)
+static bool minor_fits(const struct malloc_layout *layout, unsigned minor)
 {
 	return !minor || (minor >= layout->first_minor && minor <= layout->last_minor);
 }
 
 /* Of a file that states no version. */
-static bool texts_fit(const struct image *image, const struct layout *layout)
+static bool texts_fit(const struct elf_image *image, const struct malloc_layout *layout)
 {
 	return (!layout->says || find_text(image, layout->says, NULL, 0)) &&
 	       (!layout->never_says || !find_text(image, layout->never_says, NULL, 0));
 }
 
 /* Whether the image fits LAYOUT; fills the addresses. */
-static bool fits(struct image *image, const struct layout *layout,
+static bool fits(struct elf_image *image, const struct malloc_layout *layout,
 		 struct located *located)
 {
 	struct arena_search search = {.layout = &layout->arena};
@@ -273,7 +275,7 @@ static int no_layout(const struct located *located, bool any_arena, unsigned fit
 	return -ENOTSUP;
 }
 
-static bool has_arena(struct image *image)
+static bool has_arena(struct elf_image *image)
 {
 	for (unsigned i = 0; i < layout_count; i++) {
 		struct arena_search search = {.layout = &layouts[i].arena};
@@ -285,7 +287,7 @@ static bool has_arena(struct image *image)
 	return false;
 }
 
-static int choose(struct image *image, struct located *located, char *why,
+static int choose(struct elf_image *image, struct located *located, char *why,
 		  size_t why_size)
 {
 	struct located found = {.minor = stated_minor(image),
@@ -293,7 +295,7 @@ static int choose(struct image *image, struct located *located, char *why,
 	unsigned fitting = 0;
 
 	for (unsigned i = 0; i < layout_count; i++) {
-		const struct layout *layout = &layouts[i];
+		const struct malloc_layout *layout = &layouts[i];
 		struct located here = found;
 
 		/* The file is searched for texts last: that takes longest. */
@@ -311,7 +313,7 @@ static int choose(struct image *image, struct located *located, char *why,
 
 int locate_malloc(int fd, struct located *located, char *why, size_t why_size)
 {
-	struct image image = {.fd = fd, .window = malloc(WINDOW_BYTES)};
+	struct elf_image image = {.fd = fd, .window = malloc(WINDOW_BYTES)};
 	int error = image.window ? -ENOEXEC : -ENOMEM;
 	Elf *elf;
 

@@ -11,7 +11,7 @@
 
 /* Addresses are the file's own; add the load bias for those of a process. */
 struct located {
-	const struct layout *layout;
+	const struct malloc_layout *layout;
 	uint64_t main_arena;
 	uint64_t par;
 	uint64_t first_vaddr; /* of the segment at file offset 0, for the load bias */

@@ -25,7 +25,7 @@ static uint64_t exact_bytes(const struct mapped_search *search)
 				   : search->wanted_bytes;
 }
 
-static bool stretches_wanted(const struct mapped_search *search)
+static bool segments_wanted(const struct mapped_search *search)
 {
 	for (unsigned i = 0; i < search->arena_count; i++)
 		if (search->arena[i].wanted_bytes)
@@ -117,13 +117,13 @@ static uint64_t take_place(struct mapped_search *search, uint64_t end, uint64_t 
 	return bytes;
 }
 
-/* Walks a stretch of ARENA from AT; its bytes, or 0 when there is none. */
-static uint64_t walk_stretch(struct mapped_search *search, unsigned arena,
-			     const struct region *region, uint64_t at)
+/* Walks a segment of ARENA from AT; its bytes, or 0 when there is none. */
+static uint64_t walk_one_segment(struct mapped_search *search, unsigned arena,
+				 const struct region *region, uint64_t at)
 {
 	struct mapped_arena *mapped = &search->arena[arena];
 	bool has_top = mapped->top >= at && mapped->top < region->end;
-	struct walk_area area = {
+	struct walk_segment segment = {
 		.start = at,
 		.stop = has_top ? mapped->top : region->end,
 		.end = region->end,
@@ -132,7 +132,7 @@ static uint64_t walk_stretch(struct mapped_search *search, unsigned arena,
 	};
 	struct walk walk;
 
-	walk_begin(&walk, mapped->arena, search->memory, &area, at, area.stop);
+	walk_begin(&walk, mapped->arena, search->memory, &segment, at, segment.stop);
 	walk.pages = search->pages;
 	walk.buffer = search->buffer;
 	walk.strict = true;
@@ -141,14 +141,14 @@ static uint64_t walk_stretch(struct mapped_search *search, unsigned arena,
 		return 0;
 	}
 	links_keep(search->links, walk.place.linked);
-	area.end = area.stop = walk.place.at;
-	search->found(&area, arena, search->context);
-	mapped->wanted_bytes -= area.end - at;
+	segment.end = segment.stop = walk.place.at;
+	search->found(&segment, arena, search->context);
+	mapped->wanted_bytes -= segment.end - at;
 	walk_add(mapped->totals, &walk.totals, mapped->arena->bins);
-	return area.end - at;
+	return segment.end - at;
 }
 
-static uint64_t take_stretch(struct mapped_search *search, const struct region *region,
+static uint64_t take_segment(struct mapped_search *search, const struct region *region,
 			     uint64_t at, const uint64_t header[2])
 {
 	if ((header[1] & CHUNK_FLAGS) != CHUNK_PREV_INUSE || header[1] <= GLIBC_MIN_CHUNK)
@@ -157,14 +157,14 @@ static uint64_t take_stretch(struct mapped_search *search, const struct region *
 		uint64_t bytes = 0;
 
 		if (search->arena[i].wanted_bytes)
-			bytes = walk_stretch(search, i, region, at);
+			bytes = walk_one_segment(search, i, region, at);
 		if (bytes)
 			return bytes;
 	}
 	return 0;
 }
 
-/* If AT lies in a secondary heap: the end of what is reserved for it; else AT. */
+/* If AT lies in a non-main heap: the end of what is reserved for it; else AT. */
 static uint64_t behind_heap(const struct mapped_search *search, uint64_t at)
 {
 	uint64_t heap = at & -search->heap_max_bytes;
@@ -188,7 +188,7 @@ static uint64_t take(struct mapped_search *search, const struct region *region,
 	if (header)
 		bytes = take_place(search, region->end, at, header);
 	if (header && !bytes)
-		bytes = take_stretch(search, region, at, header);
+		bytes = take_segment(search, region, at, header);
 	if (bytes)
 		forget_headers(search);
 	return bytes;
@@ -399,7 +399,7 @@ void mapped_find(struct mapped_search *search)
 
 	search->place_count = 0;
 	for (unsigned i = 0; i < search->regions->count; i++) {
-		if (!budget || (has_all(search) && !stretches_wanted(search)))
+		if (!budget || (has_all(search) && !segments_wanted(search)))
 			break;
 		if (!search->regions->region[i].is_break)
 			look_through(search, &search->regions->region[i], &budget);

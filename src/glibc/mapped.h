@@ -1,5 +1,5 @@
 /* mapped.h: what malloc got by mmap and keeps no list of: the chunks with a mapping of
- * their own, and stretches of a main arena that could not use the program break. They are
+ * their own, and segments of a main arena that could not use the program break. They are
  * found by their headers at the beginnings of anonymous pages. Other memory may look the
  * same: those places are believed that add up to what malloc itself has counted. */
 #ifndef FRAGSCOPE_MAPPED_H
@@ -8,10 +8,10 @@
 #include "glibc/regions.h"
 #include "glibc/walk.h"
 
-/* A main arena whose chunks lie, wholly or in part, in mapped stretches. */
+/* A main arena whose chunks lie, wholly or in part, in mapped segments. */
 struct mapped_arena {
 	const struct walk_arena *arena;
-	uint64_t top; /* its top chunk, if that is in a mapped stretch; else 0 */
+	uint64_t top; /* its top chunk, if that is in a mapped segment; else 0 */
 	uint64_t
 		wanted_bytes; /* of its system_mem not yet found; less as more is found */
 	struct walk_totals *totals;
@@ -29,14 +29,15 @@ struct mapped_place {
 
 enum { MAPPED_HEADERS = 128 };
 
-/* Called with each stretch of ARENA that was walked. */
-typedef void mapped_area_fn(const struct walk_area *area, unsigned arena, void *context);
+/* Called with each segment of ARENA that was walked. */
+typedef void mapped_segment_fn(const struct walk_segment *segment, unsigned arena,
+			       void *context);
 
 struct mapped_search {
 	struct memory *memory;
 	struct pages *pages;
 	const struct regions *regions;
-	const uint64_t *heap; /* secondary heaps, ascending: skipped */
+	const uint64_t *heap; /* non-main heaps, ascending: skipped */
 	unsigned heap_count;
 	uint64_t heap_max_bytes;
 	bool has_trailer;	/* struct layout, mmapped_has_trailer */
@@ -48,7 +49,7 @@ struct mapped_search {
 	struct mapped_place *place;
 	unsigned place_capacity;
 	struct links *links;
-	mapped_area_fn *found;
+	mapped_segment_fn *found;
 	void *context;
 	/* Filled in. IS_EXACT: the chunks are those that malloc counts, and no other set
 	 * of places can be; else CHUNKS is how many places there are. */

@@ -9,7 +9,7 @@
 struct mapper {
 	struct heap *heap;
 	struct heap_map *map;
-	const struct owned_area *area;
+	const struct owned_segment *segment;
 	uint64_t from; /* the range */
 	uint64_t to;
 	unsigned cell;	/* the first that does not end before START */
@@ -19,45 +19,45 @@ struct mapper {
 	uint64_t end;
 	unsigned first_chunk; /* of them, in the map's list */
 	bool has_chunks;
-	bool is_beside; /* the area is of the map's arena */
+	bool is_beside; /* the segment is of the map's arena */
 };
 
 /* ---- the cells ---- */
 
-/* The part of AREA's stretch, from its headers on, that lies in the range. */
-static bool clip(const struct mapper *mapper, const struct owned_area *area,
+/* The part of SEGMENT's segment, from its headers on, that lies in the range. */
+static bool clip(const struct mapper *mapper, const struct owned_segment *segment,
 		 uint64_t *from, uint64_t *to)
 {
-	*from = area->front > mapper->from ? area->front : mapper->from;
-	*to = area->end < mapper->to ? area->end : mapper->to;
+	*from = segment->front > mapper->from ? segment->front : mapper->from;
+	*to = segment->end < mapper->to ? segment->end : mapper->to;
 	return *from < *to;
 }
 
-static uint64_t count_cells(const struct mapper *mapper, unsigned areas,
+static uint64_t count_cells(const struct mapper *mapper, unsigned segments,
 			    uint64_t cell_bytes)
 {
 	const struct heap *heap = mapper->heap;
 	uint64_t cells = 0, from, to;
 
-	for (unsigned i = 0; i < areas; i++)
-		if (clip(mapper, &heap->area[heap->survey->stretch[i]], &from, &to))
+	for (unsigned i = 0; i < segments; i++)
+		if (clip(mapper, &heap->segment[heap->survey->segment[i]], &from, &to))
 			cells += (to - from + cell_bytes - 1) / cell_bytes;
 	return cells;
 }
 
-/* The least size of a cell with which all stretches have room, a cell beginning with each
- * of them; 0: there are more stretches than cells. */
-static uint64_t fit_cells(const struct mapper *mapper, unsigned areas)
+/* The least size of a cell with which all segments have room, a cell beginning with each
+ * of them; 0: there are more segments than cells. */
+static uint64_t fit_cells(const struct mapper *mapper, unsigned segments)
 {
 	uint64_t low = 1, high = UINT64_C(1) << (47 - 4);
 	unsigned capacity = mapper->map->cell_capacity;
 
-	if (count_cells(mapper, areas, high * GLIBC_ALIGN) > capacity)
+	if (count_cells(mapper, segments, high * GLIBC_ALIGN) > capacity)
 		return 0;
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
 
-		if (count_cells(mapper, areas, middle * GLIBC_ALIGN) > capacity)
+		if (count_cells(mapper, segments, middle * GLIBC_ALIGN) > capacity)
 			low = middle + 1;
 		else
 			high = middle;
@@ -65,14 +65,14 @@ static uint64_t fit_cells(const struct mapper *mapper, unsigned areas)
 	return low * GLIBC_ALIGN;
 }
 
-static void lay_cells(struct mapper *mapper, unsigned areas)
+static void lay_cells(struct mapper *mapper, unsigned segments)
 {
 	const struct heap *heap = mapper->heap;
 	struct heap_map *map = mapper->map;
 	uint64_t from, to;
 
-	for (unsigned i = 0; i < areas; i++) {
-		if (!clip(mapper, &heap->area[heap->survey->stretch[i]], &from, &to))
+	for (unsigned i = 0; i < segments; i++) {
+		if (!clip(mapper, &heap->segment[heap->survey->segment[i]], &from, &to))
 			continue;
 		for (; from < to && map->cell_count < map->cell_capacity;
 		     from += map->cell_bytes) {
@@ -95,10 +95,10 @@ static uint64_t round_cell(uint64_t bytes)
 	return round;
 }
 
-static int make_cells(struct mapper *mapper, unsigned areas, struct fault *fault)
+static int make_cells(struct mapper *mapper, unsigned segments, struct fault *fault)
 {
 	struct heap_map *map = mapper->map;
-	uint64_t bytes = fit_cells(mapper, areas);
+	uint64_t bytes = fit_cells(mapper, segments);
 
 	if (!bytes)
 		return fault_set(fault, EXIT_FAILED, -ENOSPC,
@@ -106,27 +106,27 @@ static int make_cells(struct mapper *mapper, unsigned areas, struct fault *fault
 				 "can show",
 				 map->arena, map->cell_capacity);
 	map->cell_bytes = round_cell(bytes);
-	lay_cells(mapper, areas);
+	lay_cells(mapper, segments);
 	return 0;
 }
 
 /* ---- spreading bytes over them ---- */
 
-struct part {
+struct map_part {
 	uint64_t from;
 	uint64_t to;
 	enum map_kind kind;
 	bool is_resident;
 };
 
-static void add_part(struct map_cell *cell, const struct part *part, uint64_t bytes)
+static void add_part(struct map_cell *cell, const struct map_part *part, uint64_t bytes)
 {
 	cell->bytes[part->kind] += bytes;
 	if (part->is_resident)
 		cell->resident_bytes += bytes;
 }
 
-static void put(struct mapper *mapper, const struct part *part)
+static void put(struct mapper *mapper, const struct map_part *part)
 {
 	struct heap_map *map = mapper->map;
 
@@ -159,9 +159,9 @@ static void spread(struct mapper *mapper, uint64_t from, uint64_t to,
 		uint64_t end = there < to ? pages_run_end(pages, there, to) : to;
 
 		if (there > from)
-			put(mapper, &(struct part){from, there, absent, false});
+			put(mapper, &(struct map_part){from, there, absent, false});
 		if (end > there)
-			put(mapper, &(struct part){there, end, resident, true});
+			put(mapper, &(struct map_part){there, end, resident, true});
 		from = end;
 	}
 }
@@ -182,15 +182,15 @@ static void spread_doubt(struct mapper *mapper, uint64_t from, uint64_t to)
 /* Only the main arena's top at the program break is ever trimmed, as in the walk. */
 static struct free_parts parts_of(const struct mapper *mapper)
 {
-	const struct owned_area *area = mapper->area;
-	const struct walk_arena *arena = &mapper->heap->work[area->arena].walk;
+	const struct owned_segment *segment = mapper->segment;
+	const struct walk_arena *arena = &mapper->heap->work[segment->arena].walk;
 	unsigned shift = mapper->heap->memory->page_shift;
 
 	if (mapper->kind != MAP_CHUNK_TOP)
 		return walk_run_parts(shift, mapper->start, mapper->end);
-	return walk_top_parts(shift,
-			      mapper->end < area->area.end ? 0 : arena->trim_unit_bytes,
-			      mapper->start, mapper->end);
+	return walk_top_parts(
+		shift, mapper->end < segment->segment.end ? 0 : arena->trim_unit_bytes,
+		mapper->start, mapper->end);
 }
 
 static uint64_t overlap_resident(struct mapper *mapper, const struct map_chunk *chunk,
@@ -355,11 +355,11 @@ static void list(struct mapper *mapper, const struct piece *piece,
 	};
 }
 
-static void begin(void *context, const struct owned_area *area)
+static void begin(void *context, const struct owned_segment *segment)
 {
 	struct mapper *mapper = context;
 
-	mapper->area = area;
+	mapper->segment = segment;
 	mapper->start = mapper->end = 0;
 	mapper->first_chunk = mapper->map->chunk_count;
 }
@@ -393,17 +393,18 @@ static void end(void *context)
 
 /* ---- the map ---- */
 
-static void set_ends(struct mapper *mapper, unsigned areas)
+static void set_ends(struct mapper *mapper, unsigned segments)
 {
 	const struct heap *heap = mapper->heap;
 	struct heap_map *map = mapper->map;
 
-	for (unsigned i = 0; i < areas; i++) {
-		const struct owned_area *area = &heap->area[heap->survey->stretch[i]];
+	for (unsigned i = 0; i < segments; i++) {
+		const struct owned_segment *segment =
+			&heap->segment[heap->survey->segment[i]];
 
 		if (!i)
-			map->arena_from = area->front;
-		map->arena_to = area->end;
+			map->arena_from = segment->front;
+		map->arena_to = segment->end;
 	}
 	mapper->from = map->from || map->to ? map->from : map->arena_from;
 	mapper->to = map->from || map->to ? map->to : map->arena_to;
@@ -418,7 +419,7 @@ static uint64_t told_bytes(const struct map_cell *cell)
 	return bytes;
 }
 
-/* A stretch that became shorter while it was looked at ends where the look came out. */
+/* A segment that became shorter while it was looked at ends where the look came out. */
 static void cut_cells(struct heap_map *map)
 {
 	unsigned count = 0;
@@ -456,18 +457,18 @@ static void add_up(struct mapper *mapper)
 	}
 }
 
-static int survey_areas(struct mapper *mapper, unsigned areas)
+static int survey_segments(struct mapper *mapper, unsigned segments)
 {
 	const struct survey_visitor visitor = {begin, take_piece, end, mapper};
 	struct heap *heap = mapper->heap;
 	uint64_t from, to;
 	int error = 0;
 
-	for (unsigned i = 0; i < areas && !error; i++) {
-		unsigned index = heap->survey->stretch[i];
+	for (unsigned i = 0; i < segments && !error; i++) {
+		unsigned index = heap->survey->segment[i];
 
-		if (clip(mapper, &heap->area[index], &from, &to))
-			error = survey_area(heap, index, mapper->from, &visitor);
+		if (clip(mapper, &heap->segment[index], &from, &to))
+			error = survey_segment(heap, index, mapper->from, &visitor);
 	}
 	return error;
 }
@@ -491,7 +492,7 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 {
 	struct mapper mapper = {
 		.heap = heap, .map = map, .has_chunks = map->chunk_capacity != 0};
-	unsigned areas;
+	unsigned segments;
 	int error;
 
 	if (map->arena >= heap->arena_count)
@@ -500,25 +501,25 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 	error = survey_begin(heap, regions);
 	if (error)
 		return heap_cannot_read(heap, error, fault);
-	areas = survey_order(heap, (int)map->arena);
-	set_ends(&mapper, areas);
-	error = make_cells(&mapper, areas, fault);
+	segments = survey_order(heap, (int)map->arena);
+	set_ends(&mapper, segments);
+	error = make_cells(&mapper, segments, fault);
 	if (error)
 		return error;
-	error = survey_areas(&mapper, areas);
+	error = survey_segments(&mapper, segments);
 	finish_map(&mapper);
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }
 
 /* ---- beside the pins ---- */
 
-static void begin_beside(void *context, const struct owned_area *area)
+static void begin_beside(void *context, const struct owned_segment *segment)
 {
 	struct mapper *mapper = context;
 
-	mapper->is_beside = area->arena == mapper->map->arena;
+	mapper->is_beside = segment->arena == mapper->map->arena;
 	if (mapper->is_beside)
-		begin(context, area);
+		begin(context, segment);
 }
 
 static bool take_beside(void *context, const struct piece *piece)
@@ -536,14 +537,14 @@ static void end_beside(void *context)
 		end(context);
 }
 
-int heap_look_closer(struct heap *heap, struct pins *pins, struct heap_map *map,
+int heap_look_closer(struct heap *heap, struct blockers *blockers, struct heap_map *map,
 		     struct fault *fault)
 {
 	struct mapper mapper = {
 		.heap = heap, .map = map, .has_chunks = map->chunk_capacity != 0};
 	const struct survey_visitor beside = {begin_beside, take_beside, end_beside,
 					      &mapper};
-	unsigned areas;
+	unsigned segments;
 	int error;
 
 	if (map->arena >= heap->arena_count)
@@ -552,12 +553,12 @@ int heap_look_closer(struct heap *heap, struct pins *pins, struct heap_map *map,
 	if (!survey_resume(heap))
 		return fault_set(fault, EXIT_FAILED, -EAGAIN,
 				 "the last reading does not tell single chunks");
-	areas = survey_order(heap, (int)map->arena);
-	set_ends(&mapper, areas);
-	error = make_cells(&mapper, areas, fault);
+	segments = survey_order(heap, (int)map->arena);
+	set_ends(&mapper, segments);
+	error = make_cells(&mapper, segments, fault);
 	if (error)
 		return error;
-	error = survey_pins(heap, pins, &beside);
+	error = survey_blockers(heap, blockers, &beside);
 	finish_map(&mapper);
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }

@@ -16,19 +16,19 @@ enum {
 	HEAP_TCACHES = 1 << 15,	 /* threads */
 	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart */
 	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are read one by one */
-	HEAP_AREAS = 1 << 15,	 /* at most */
+	HEAP_SEGMENTS = 1 << 15, /* at most */
 	HEAP_PLACES = 1 << 16,	 /* that look like mmapped chunks, at most */
 	HEAP_GROWTH =
 		256 << 20, /* what an arena may get while it is read, and be believed */
 
 };
 
-/* One stretch of heap, and whose it is. */
-struct owned_area {
-	struct walk_area area;
+/* One segment of heap, and whose it is. */
+struct owned_segment {
+	struct walk_segment segment;
 	unsigned arena;
-	uint64_t front; /* where malloc's own headers before area.start begin */
-	uint64_t end;	/* where the walk came out, area.end before */
+	uint64_t front; /* where malloc's own headers before segment.start begin */
+	uint64_t end;	/* where the walk came out, segment.end before */
 };
 
 /* What a reading knows of one arena beside what is in its malloc_state. */
@@ -36,9 +36,10 @@ struct arena_work {
 	struct walk_arena walk;
 	struct walk_totals totals;
 	uint64_t own_resident_bytes; /* of headers in front of the chunks */
-	uint64_t area_bytes; /* of the stretches found, with the headers in front of them
-			      */
-	uint64_t area_count;
+	uint64_t heap_segment_bytes; /* of the segments found, with the headers in front
+				      * of them
+				      */
+	uint64_t segment_count;
 	uint64_t fast_chunks;
 	uint64_t fast_bytes;
 	uint64_t fast_bin[GLIBC_FASTBINS]; /* chunks */
@@ -69,10 +70,10 @@ struct heap {
 	struct arena_work *work;
 	struct tcache_totals *tcache_by_arena;
 	struct tcache_totals tcache;
-	struct owned_area *area;
-	unsigned area_count, area_capacity;
-	uint64_t *area_key; /* start and index of each area, ascending by start */
-	uint64_t *heaps;    /* secondary heaps, ascending */
+	struct owned_segment *segment;
+	unsigned segment_count, segment_capacity;
+	uint64_t *segment_key; /* start and index of each segment, ascending by start */
+	uint64_t *heaps;       /* non-main heaps, ascending */
 	unsigned heap_count;
 	uint64_t heap_max_bytes;
 	struct address_list tcaches;
@@ -134,23 +135,23 @@ int heap_walk_whole(struct heap *heap, const struct regions *regions,
 /* heap.c: what ERROR of heap_look or a pass means, in FAULT; returns it. */
 int heap_cannot_read(const struct heap *heap, int error, struct fault *fault);
 
-/* stretches.c: lists the stretches of heap; the mapped ones of main arenas are not known
+/* segments.c: lists the segments of heap; the mapped ones of main arenas are not known
  * yet. Walks them, or as many as there is room for. */
-int heap_find_stretches(struct heap *heap, const struct regions *regions);
-int heap_walk_stretches(struct heap *heap);
+int heap_find_segments(struct heap *heap, const struct regions *regions);
+int heap_walk_segments(struct heap *heap);
 void heap_find_mapped(struct heap *heap, const struct regions *regions);
 
-/* The last chunk of AREA up to ADDR at which a walk can begin. */
+/* The last chunk of SEGMENT up to ADDR at which a walk can begin. */
 uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,
-			  const struct walk_area *area, uint64_t addr);
+			  const struct walk_segment *segment, uint64_t addr);
 
-/* areas.c: makes heap_owner know all stretches that are listed. */
+/* segments.c: makes heap_owner know all segments that are listed. */
 void heap_index_stretches(struct heap *heap);
 
-/* The index of the area that the chunk at ADDR lies in, and the arena that owns it; or
+/* The index of the segment that the chunk at ADDR lies in, and the arena that owns it; or
  * -1.
  */
-int heap_area_of(const struct heap *heap, uint64_t addr);
+int heap_segment_of(const struct heap *heap, uint64_t addr);
 int heap_owner(uint64_t addr, void *heap);
 
 /* lists.c: puts all binned chunks among the seeds; free chunks by size and

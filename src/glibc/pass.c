@@ -1,4 +1,4 @@
-/* pass.c: one pass over all that belongs to malloc: stretches, fastbins, thread caches.
+/* pass.c: one pass over all that belongs to malloc: segments, fastbins, thread caches.
  */
 #include "base/sort.h"
 #include "glibc/parts.h"
@@ -111,9 +111,9 @@ static void check_size(struct heap *heap, unsigned i)
 {
 	struct arena_work *work = &heap->work[i];
 	struct arena now = heap->arena[i];
-	uint64_t system = arena_system_bytes(&now), found = work->area_bytes;
+	uint64_t system = arena_system_bytes(&now), found = work->heap_segment_bytes;
 
-	if (!work->area_count) {
+	if (!work->segment_count) {
 		work->lacks = true;
 		heap_miss(heap, "the memory of arena %u was not found", i);
 	}
@@ -135,11 +135,11 @@ int heap_walk(struct heap *heap, const struct regions *regions)
 	heap_begin_arenas(heap, regions);
 	if (regions->overflow)
 		heap_miss(heap, "there are more than %u mappings", regions->capacity);
-	error = heap_find_stretches(heap, regions);
+	error = heap_find_segments(heap, regions);
 	if (!error)
 		error = heap_note_fastbins(heap) ? 0 : heap_read_fastbins(heap);
 	if (!error)
-		error = heap_walk_stretches(heap);
+		error = heap_walk_segments(heap);
 	if (error)
 		return error;
 	heap_find_mapped(heap, regions);

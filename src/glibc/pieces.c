@@ -12,17 +12,17 @@ struct relay {
 	int error;
 };
 
-static void begin(void *context, const struct owned_area *area)
+static void begin(void *context, const struct owned_segment *segment)
 {
 	struct relay *relay = context;
-	const struct heap_stretch stretch = {
-		.arena = area->arena,
-		.end = area->area.end,
-		.trim_unit_bytes = relay->heap->work[area->arena].walk.trim_unit_bytes,
+	const struct heap_segment visited = {
+		.arena = segment->arena,
+		.end = segment->segment.end,
+		.trim_unit_bytes = relay->heap->work[segment->arena].walk.trim_unit_bytes,
 	};
 
 	if (!relay->error)
-		relay->error = relay->visitor->begin(relay->visitor->context, &stretch);
+		relay->error = relay->visitor->begin(relay->visitor->context, &visited);
 }
 
 static bool piece(void *context, const struct piece *one)
@@ -60,15 +60,15 @@ static void each_mapped(struct relay *relay)
 
 	for (unsigned i = 0; heap->mmapped_exact && i < heap->place_count; i++) {
 		const struct mapped_place *place = &heap->places[i];
-		const struct heap_stretch stretch = {
-			.arena = (unsigned)PINS_ALL_ARENAS,
+		const struct heap_segment visited = {
+			.arena = (unsigned)BLOCKERS_ALL_ARENAS,
 			.end = place->start + place->bytes,
 		};
-		const struct piece chunk = {place->start, stretch.end, PIECE_USED};
+		const struct piece chunk = {place->start, visited.end, PIECE_USED};
 
 		if (!place->is_chunk || relay->error)
 			continue;
-		relay->error = visitor->begin(visitor->context, &stretch);
+		relay->error = visitor->begin(visitor->context, &visited);
 		if (!relay->error)
 			relay->error = visitor->piece(visitor->context, &chunk, false);
 		if (!relay->error)
@@ -83,10 +83,10 @@ int heap_pieces(struct heap *heap, const struct regions *regions,
 	struct relay relay = {.heap = heap, .visitor = visitor};
 	const struct survey_visitor survey = {begin, piece, end, &relay};
 	int error = survey_begin(heap, regions);
-	unsigned areas = error ? 0 : survey_order(heap, PINS_ALL_ARENAS);
+	unsigned segments = error ? 0 : survey_order(heap, BLOCKERS_ALL_ARENAS);
 
-	for (unsigned i = 0; i < areas && !error && !relay.error; i++)
-		error = survey_area(heap, heap->survey->stretch[i], 0, &survey);
+	for (unsigned i = 0; i < segments && !error && !relay.error; i++)
+		error = survey_segment(heap, heap->survey->segment[i], 0, &survey);
 	if (error)
 		return heap_cannot_read(heap, error, fault);
 	each_mapped(&relay);

@@ -7,16 +7,16 @@
 #include "glibc/heap.h"
 #include "glibc/walk.h"
 
-/* A stretch of heap without a gap, or one mapped chunk. */
-struct heap_stretch {
-	unsigned arena;		  /* PINS_ALL_ARENAS of a mapped chunk */
+/* A segment of heap without a gap, or one mapped chunk. */
+struct heap_segment {
+	unsigned arena;		  /* BLOCKERS_ALL_ARENAS of a mapped chunk */
 	uint64_t end;		  /* where its memory ends */
 	uint64_t trim_unit_bytes; /* as in struct walk_arena */
 };
 
 /* CACHED: the chunk is in a thread's cache. Each returns 0, or -errno to end it. */
 struct heap_piece_visitor {
-	int (*begin)(void *context, const struct heap_stretch *stretch);
+	int (*begin)(void *context, const struct heap_segment *segment);
 	int (*piece)(void *context, const struct piece *piece, bool cached);
 	int (*end)(void *context);
 	void *context;

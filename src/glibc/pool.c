@@ -1,6 +1,6 @@
 #include "glibc/pool.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@ struct lane {
 	uint8_t *buffer;
 };
 
-struct worker {
+struct pool_worker {
 	struct walk_pool *pool;
 	struct pages *pages;
 	uint8_t *buffers;
@@ -42,10 +42,10 @@ struct walk_pool {
 	_Atomic unsigned next_walk;
 	_Atomic int error;
 	unsigned threads;
-	struct worker worker[];
+	struct pool_worker worker[];
 };
 
-static void take_walk(struct worker *worker, struct lane *lane)
+static void take_walk(struct pool_worker *worker, struct lane *lane)
 {
 	struct walk_pool *pool = worker->pool;
 	unsigned next = atomic_fetch_add(&pool->next_walk, 1);
@@ -58,7 +58,7 @@ static void take_walk(struct worker *worker, struct lane *lane)
 }
 
 /* The span that LANE wants next, taking up new walks as old ones end. */
-static bool lane_wants(struct worker *worker, struct lane *lane, struct span *span)
+static bool lane_wants(struct pool_worker *worker, struct lane *lane, struct span *span)
 {
 	for (;;) {
 		if (!lane->walk)
@@ -90,7 +90,7 @@ static int feed(struct memory *memory, const struct span *spans, struct lane **l
 	return 0;
 }
 
-static int one_batch(struct worker *worker, unsigned *count)
+static int one_batch(struct pool_worker *worker, unsigned *count)
 {
 	struct span spans[LANES];
 	struct lane *lanes[LANES];
@@ -98,7 +98,7 @@ static int one_batch(struct worker *worker, unsigned *count)
 
 	*count = 0;
 	for (unsigned i = 0; i < LANES && bytes < BATCH; i++) {
-		/* The first lanes go first: what one reads in stretches is read in one
+		/* The first lanes go first: what one reads in segments is read in one
 		 * go, before it changes; the others join in when little is asked for. */
 		struct lane *lane = &worker->lane[i];
 
@@ -110,7 +110,7 @@ static int one_batch(struct worker *worker, unsigned *count)
 	return feed(worker->pool->memory, spans, lanes, *count);
 }
 
-static void work(struct worker *worker)
+static void work(struct pool_worker *worker)
 {
 	struct walk_pool *pool = worker->pool;
 	unsigned count;
@@ -127,7 +127,7 @@ static void work(struct worker *worker)
 
 static void *worker_main(void *argument)
 {
-	struct worker *worker = argument;
+	struct pool_worker *worker = argument;
 	struct walk_pool *pool = worker->pool;
 	uint64_t seen = 0;
 
@@ -167,11 +167,12 @@ int walk_pool_run(struct walk_pool *pool, struct walk *walks, unsigned count)
 	return atomic_load(&pool->error);
 }
 
-static int worker_init(struct walk_pool *pool, struct worker *worker, struct pages *pages)
+static int worker_init(struct walk_pool *pool, struct pool_worker *worker,
+		       struct pages *pages)
 {
 	worker->pool = pool;
 	worker->pages = pages ? pages : pages_new(pool->memory, POOL_BLOCKS);
-	worker->buffers = take(LANES * WALK_WINDOW);
+	worker->buffers = alloc_touched(LANES * WALK_WINDOW);
 	if (!worker->pages || !worker->buffers)
 		return -ENOMEM;
 	for (unsigned i = 0; i < LANES; i++)
@@ -185,7 +186,8 @@ static int worker_init(struct walk_pool *pool, struct worker *worker, struct pag
 int walk_pool_new(struct walk_pool **pool, struct memory *memory, struct pages *pages,
 		  unsigned threads)
 {
-	struct walk_pool *new = take(sizeof(*new) + threads * sizeof(struct worker));
+	struct walk_pool *new =
+		alloc_touched(sizeof(*new) + threads * sizeof(struct pool_worker));
 	int error = 0;
 
 	if (!new)

@@ -24,7 +24,7 @@ enum {
 };
 
 /* How a try to read an arena ended. */
-enum outcome {
+enum quick_outcome {
 	READ,
 	CHANGED,
 	UNREADABLE,
@@ -32,7 +32,7 @@ enum outcome {
 };
 
 /* One arena, and what is found of it. */
-struct look {
+struct quick_scan {
 	struct heap *heap;
 	struct arena *arena;
 	const struct malloc_par *par;
@@ -53,26 +53,26 @@ static uint64_t bytes_of(uint64_t field)
 
 /* Whether [AT, AT + BYTES) can be a chunk of the arena: a secondary one's lie in heaps, a
  * contiguous main one's between the first sbrk and what the arena has from there on. */
-static bool fits(const struct look *look, uint64_t at, uint64_t bytes)
+static bool fits(const struct quick_scan *scan, uint64_t at, uint64_t bytes)
 {
-	const struct arena *arena = look->arena;
+	const struct arena *arena = scan->arena;
 	uint64_t system = arena_system_bytes(arena);
-	uint64_t max_bytes = arena_heap_max_bytes(arena->layout, look->par);
+	uint64_t max_bytes = arena_heap_max_bytes(arena->layout, scan->par);
 
 	if (bytes < GLIBC_MIN_CHUNK || bytes > system || at & (GLIBC_ALIGN - 1))
 		return false;
 	if (!arena->is_main)
 		return (at & (max_bytes - 1)) + bytes <= max_bytes;
 	return !arena_is_contiguous(arena) ||
-	       (at >= look->par->sbrk_base &&
-		at - look->par->sbrk_base <= system - bytes);
+	       (at >= scan->par->sbrk_base &&
+		at - scan->par->sbrk_base <= system - bytes);
 }
 
 /* A chunk in a bin: no flag but that of the chunk in use before it. */
-static bool is_free_chunk(const struct look *look, uint64_t at, uint64_t field)
+static bool is_free_chunk(const struct quick_scan *scan, uint64_t at, uint64_t field)
 {
 	return (field & (GLIBC_ALIGN - 1)) == CHUNK_PREV_INUSE &&
-	       fits(look, at, bytes_of(field));
+	       fits(scan, at, bytes_of(field));
 }
 
 /* ---- the top and the highest bin ---- */
@@ -94,43 +94,44 @@ static uint64_t highest_fast_bytes(const struct arena *arena)
 	return 0;
 }
 
-static void take(struct look *look, uint64_t bytes)
+static void take(struct quick_scan *scan, uint64_t bytes)
 {
-	if (bytes > look->largest_bytes)
-		look->largest_bytes = bytes;
+	if (bytes > scan->largest_bytes)
+		scan->largest_bytes = bytes;
 }
 
-/* The top of a secondary arena ends where its heap does (arena.c, grow_heap). */
-static bool take_heap_top(struct look *look, uint64_t top, const uint64_t info[3])
+/* The top of a non-main arena ends where its heap does (arena.c, grow_heap). */
+static bool take_heap_top(struct quick_scan *scan, uint64_t top, const uint64_t info[3])
 {
-	uint64_t max_bytes = arena_heap_max_bytes(look->arena->layout, look->par);
+	uint64_t max_bytes = arena_heap_max_bytes(scan->arena->layout, scan->par);
 	uint64_t offset = top & (max_bytes - 1);
 
-	look->top_bytes = info[2] - offset;
-	return info[0] == look->arena->addr && info[2] <= max_bytes && offset < info[2] &&
-	       look->top_bytes <= arena_system_bytes(look->arena);
+	scan->top_bytes = info[2] - offset;
+	return info[0] == scan->arena->addr && info[2] <= max_bytes && offset < info[2] &&
+	       scan->top_bytes <= arena_system_bytes(scan->arena);
 }
 
 /* The main arena's top was where its header was read, if it still is, or if the header
  * leads to the end that is known otherwise. */
-static bool take_main_top(struct look *look, uint64_t top, uint64_t field, uint64_t now)
+static bool take_main_top(struct quick_scan *scan, uint64_t top, uint64_t field,
+			  uint64_t now)
 {
-	uint64_t bytes = bytes_of(field), before = look->end;
+	uint64_t bytes = bytes_of(field), before = scan->end;
 
-	look->top_bytes = bytes;
-	look->end = top + bytes;
+	scan->top_bytes = bytes;
+	scan->end = top + bytes;
 	return (field & (GLIBC_ALIGN - 1)) == CHUNK_PREV_INUSE &&
-	       fits(look, top, bytes) && (now == top || look->end == before);
+	       fits(scan, top, bytes) && (now == top || scan->end == before);
 }
 
 /* What the arena points to is read in one go, and behind it the arena once more. A bin is
  * sorted and holds sizes of its own range, so its head is its largest. */
-static enum outcome read_heads(struct look *look)
+static enum quick_outcome read_heads(struct quick_scan *scan)
 {
-	struct arena *arena = look->arena, after = *arena;
+	struct arena *arena = scan->arena, after = *arena;
 	unsigned bin = highest_bin(arena);
 	uint64_t head = arena_bin_forward(arena, bin), top = arena_top(arena);
-	uint64_t heap = top & -arena_heap_max_bytes(arena->layout, look->par);
+	uint64_t heap = top & -arena_heap_max_bytes(arena->layout, scan->par);
 	uint64_t head_chunk[2] = {0}, at_top[3];
 	const struct span span[] = {
 		{arena->is_main ? top : heap, at_top, arena->is_main ? HEADER : NODE},
@@ -139,18 +140,18 @@ static enum outcome read_heads(struct look *look)
 	};
 	bool ok[3] = {false, false, true}, holds;
 
-	look->largest_bytes = 0;
-	if (memory_fetch_many(look->heap->memory, look->heap->pages, span, bin ? 3 : 2,
+	scan->largest_bytes = 0;
+	if (memory_fetch_many(scan->heap->memory, scan->heap->pages, span, bin ? 3 : 2,
 			      ok) ||
 	    !ok[1])
 		return UNREADABLE;
-	take(look, highest_fast_bytes(arena));
-	take(look, bytes_of(head_chunk[1]));
+	take(scan, highest_fast_bytes(arena));
+	take(scan, bytes_of(head_chunk[1]));
 	holds = ok[0] && ok[2] &&
-		(!bin || (is_free_chunk(look, head, head_chunk[1]) &&
+		(!bin || (is_free_chunk(scan, head, head_chunk[1]) &&
 			  layout_bin_index(bytes_of(head_chunk[1])) == bin + 1)) &&
-		(arena->is_main ? take_main_top(look, top, at_top[1], arena_top(&after))
-				: take_heap_top(look, top, at_top));
+		(arena->is_main ? take_main_top(scan, top, at_top[1], arena_top(&after))
+				: take_heap_top(scan, top, at_top));
 	*arena = after;
 	if (holds)
 		return READ;
@@ -159,43 +160,43 @@ static enum outcome read_heads(struct look *look)
 
 /* ---- the unsorted list ---- */
 
-static bool read_node(struct look *look, uint64_t at, uint64_t node[3])
+static bool read_node(struct quick_scan *scan, uint64_t at, uint64_t node[3])
 {
-	struct heap *heap = look->heap;
+	struct heap *heap = scan->heap;
 	uint64_t page = at & -(uint64_t)WINDOW;
 
 	if (at - page + NODE > WINDOW)
 		return memory_fetch(heap->memory, heap->pages, at, node, NODE) == 0;
-	if (look->window != page) {
-		look->window = 0;
-		if (memory_fetch(heap->memory, heap->pages, page, look->data, WINDOW))
+	if (scan->window != page) {
+		scan->window = 0;
+		if (memory_fetch(heap->memory, heap->pages, page, scan->data, WINDOW))
 			return false;
-		look->window = page;
+		scan->window = page;
 	}
-	memcpy(node, look->data + (at - page), NODE);
+	memcpy(node, scan->data + (at - page), NODE);
 	return true;
 }
 
-static bool is_late(const struct look *look)
+static bool is_late(const struct quick_scan *scan)
 {
-	return clock_thread_ns() >= look->deadline_ns;
+	return clock_thread_ns() >= scan->deadline_ns;
 }
 
-static enum outcome read_unsorted(struct look *look)
+static enum quick_outcome read_unsorted(struct quick_scan *scan)
 {
-	uint64_t at = arena_bin_forward(look->arena, 0);
-	uint64_t self = arena_bin_self(look->arena, 0), node[3];
+	uint64_t at = arena_bin_forward(scan->arena, 0);
+	uint64_t self = arena_bin_self(scan->arena, 0), node[3];
 
-	look->window = 0;
+	scan->window = 0;
 	for (unsigned visited = 0; at != self; visited++) {
 		if (visited >= LONG && (visited == HEAP_UNSORTED ||
-					(visited % CLOCK_EVERY == 0 && is_late(look))))
+					(visited % CLOCK_EVERY == 0 && is_late(scan))))
 			return TOO_LONG;
-		if (!read_node(look, at, node))
+		if (!read_node(scan, at, node))
 			return UNREADABLE;
-		if (!is_free_chunk(look, at, node[1]))
+		if (!is_free_chunk(scan, at, node[1]))
 			return CHANGED;
-		take(look, bytes_of(node[1]));
+		take(scan, bytes_of(node[1]));
 		at = node[2];
 	}
 	return READ;
@@ -203,38 +204,38 @@ static enum outcome read_unsorted(struct look *look)
 
 /* ---- all arenas ---- */
 
-static enum outcome try_arena(struct look *look)
+static enum quick_outcome try_arena(struct quick_scan *scan)
 {
-	enum outcome outcome = READ;
+	enum quick_outcome outcome = READ;
 
-	for (unsigned i = 0; i < TRIES || !is_late(look); i++) {
-		outcome = read_heads(look);
+	for (unsigned i = 0; i < TRIES || !is_late(scan); i++) {
+		outcome = read_heads(scan);
 		if (outcome == READ)
-			outcome = read_unsorted(look);
+			outcome = read_unsorted(scan);
 		if (outcome == READ || outcome == TOO_LONG)
 			break;
 		if (outcome == UNREADABLE)
-			pages_forget(look->heap->pages);
+			pages_forget(scan->heap->pages);
 	}
 	return outcome;
 }
 
 /* A thread that lost its processor in the middle of a change leaves a list broken until
  * it gets one again. */
-static enum outcome read_arena(struct look *look, unsigned *waits)
+static enum quick_outcome read_arena(struct quick_scan *scan, unsigned *waits)
 {
-	enum outcome outcome = try_arena(look);
+	enum quick_outcome outcome = try_arena(scan);
 
 	while (outcome == CHANGED && *waits) {
 		--*waits;
 		clock_wait_until(clock_monotonic_ns() + WAIT_NS, NULL);
-		outcome = try_arena(look);
+		outcome = try_arena(scan);
 	}
 	return outcome;
 }
 
-static void settle(struct heap *heap, unsigned number, const struct look *look,
-		   enum outcome outcome)
+static void settle(struct heap *heap, unsigned number, const struct quick_scan *scan,
+		   enum quick_outcome outcome)
 {
 	static const char *const why[] = {
 		[CHANGED] = "the bins of arena %u changed while they were read",
@@ -244,8 +245,8 @@ static void settle(struct heap *heap, unsigned number, const struct look *look,
 	struct arena_work *work = &heap->work[number];
 
 	work->has_quick = outcome == READ;
-	work->quick_bytes = look->largest_bytes;
-	work->quick_top_bytes = look->top_bytes;
+	work->quick_bytes = scan->largest_bytes;
+	work->quick_top_bytes = scan->top_bytes;
 	if (outcome != READ)
 		heap_miss(heap, why[outcome], number);
 }
@@ -256,16 +257,16 @@ void heap_read_quick(struct heap *heap)
 	unsigned waits = WAITS;
 
 	for (unsigned i = 0; i < heap->arena_count; i++) {
-		struct look look = {
+		struct quick_scan scan = {
 			.heap = heap,
 			.arena = &heap->arena[i],
 			.par = &heap->par[heap->arena[i].instance],
 			.deadline_ns = deadline_ns,
 		};
 
-		if (look.arena->is_main && arena_is_contiguous(look.arena))
-			look.end = look.par->sbrk_base + arena_system_bytes(look.arena);
-		settle(heap, i, &look,
-		       look.arena->used ? read_arena(&look, &waits) : READ);
+		if (scan.arena->is_main && arena_is_contiguous(scan.arena))
+			scan.end = scan.par->sbrk_base + arena_system_bytes(scan.arena);
+		settle(heap, i, &scan,
+		       scan.arena->used ? read_arena(&scan, &waits) : READ);
 	}
 }

@@ -1,8 +1,8 @@
 #include "glibc/sampled.h"
 
+#include "base/alloc_touched.h"
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/take.h"
 #include "glibc/caches.h"
 #include "glibc/window.h"
 
@@ -39,9 +39,9 @@ enum {
 };
 
 /* A part of an arena's memory of which cells are drawn; FIRST is its first cell. */
-struct segment {
+struct sampled_segment {
 	uint64_t start, end;
-	uint64_t stop; /* where its area's chunks end */
+	uint64_t stop; /* where its segment's chunks end */
 	uint64_t first;
 	uint32_t arena;
 };
@@ -65,7 +65,7 @@ struct fast {
 };
 
 /* One cell that is being looked into. */
-struct slot {
+struct sample_slot {
 	struct window window;
 	struct sampler *sampler;
 	uint32_t cell; /* in the draw */
@@ -84,7 +84,7 @@ struct sampler {
 	struct sampled_arena *arena;
 	struct window_arena *window_arena;
 	unsigned arena_capacity;
-	struct segment *segment;
+	struct sampled_segment *segment;
 	unsigned segments, segment_capacity;
 	struct large *large;
 	unsigned larges;
@@ -93,7 +93,7 @@ struct sampler {
 	bool knows_pages;	/* of all known chunks that may have whole pages */
 	uint64_t number[CELLS]; /* of the cells that were drawn */
 	struct estimate_draw draw;
-	struct slot slot[WINDOWS];
+	struct sample_slot slot[WINDOWS];
 	struct fast *fast;
 	unsigned fasts;
 	struct caches caches;
@@ -111,13 +111,13 @@ static int take_tables(struct sampler *sampler)
 	struct estimate_draw *draw = &sampler->draw;
 
 	draw->cell_capacity = draw->strata_capacity = CELLS;
-	draw->cell = take(CELLS * sizeof(*draw->cell));
-	draw->stratum = take(CELLS * sizeof(*draw->stratum));
-	sampler->fast = take(FAST * sizeof(*sampler->fast));
-	sampler->large = take(KNOWN_CHUNKS * sizeof(*sampler->large));
+	draw->cell = alloc_touched(CELLS * sizeof(*draw->cell));
+	draw->stratum = alloc_touched(CELLS * sizeof(*draw->stratum));
+	sampler->fast = alloc_touched(FAST * sizeof(*sampler->fast));
+	sampler->large = alloc_touched(KNOWN_CHUNKS * sizeof(*sampler->large));
 	for (unsigned i = 0; i < WINDOWS; i++) {
 		sampler->slot[i].sampler = sampler;
-		sampler->slot[i].buffer = take(LEAD + SAMPLED_CELL + TAIL);
+		sampler->slot[i].buffer = alloc_touched(LEAD + SAMPLED_CELL + TAIL);
 		if (!sampler->slot[i].buffer)
 			return -ENOMEM;
 	}
@@ -126,10 +126,10 @@ static int take_tables(struct sampler *sampler)
 	return known_new(&sampler->known, KNOWN_CHUNKS);
 }
 
-/* For as many arenas and stretches as HEAP has room for. */
+/* For as many arenas and segments as HEAP has room for. */
 static int fit(struct sampler *sampler, const struct heap *heap)
 {
-	unsigned segments = heap->area_capacity + KNOWN_CHUNKS;
+	unsigned segments = heap->segment_capacity + KNOWN_CHUNKS;
 
 	if (sampler->arena_capacity >= heap->arena_capacity &&
 	    sampler->segment_capacity >= segments)
@@ -138,10 +138,10 @@ static int fit(struct sampler *sampler, const struct heap *heap)
 	free(sampler->window_arena);
 	free(sampler->segment);
 	sampler->arena_capacity = sampler->segment_capacity = 0;
-	sampler->arena = take(heap->arena_capacity * sizeof(*sampler->arena));
+	sampler->arena = alloc_touched(heap->arena_capacity * sizeof(*sampler->arena));
 	sampler->window_arena =
-		take(heap->arena_capacity * sizeof(*sampler->window_arena));
-	sampler->segment = take(segments * sizeof(*sampler->segment));
+		alloc_touched(heap->arena_capacity * sizeof(*sampler->window_arena));
+	sampler->segment = alloc_touched(segments * sizeof(*sampler->segment));
 	if (!sampler->arena || !sampler->window_arena || !sampler->segment)
 		return -ENOMEM;
 	sampler->arena_capacity = heap->arena_capacity;
@@ -151,7 +151,7 @@ static int fit(struct sampler *sampler, const struct heap *heap)
 
 int sampler_new(struct sampler **sampler, struct heap *heap)
 {
-	struct sampler *new = take(sizeof(*new));
+	struct sampler *new = alloc_touched(sizeof(*new));
 
 	if (!new)
 		return -ENOMEM;
@@ -241,7 +241,7 @@ static void clip(uint64_t *start, uint64_t *end, uint64_t from, uint64_t to)
 		*end = *start;
 }
 
-static uint64_t flagged_of(const struct slot *slot, uint64_t start, uint64_t end)
+static uint64_t flagged_of(const struct sample_slot *slot, uint64_t start, uint64_t end)
 {
 	clip(&start, &end, slot->window.from, slot->window.to);
 	return flagged(slot->sampler, slot->flag, slot->page, start, end, PAGE_RESIDENT);
@@ -263,19 +263,19 @@ static uint64_t top_bytes(struct sampler *sampler, unsigned i)
 
 /* The fenceposts that close a heap which is not the arena's last (malloc.c, sysmalloc):
  * one of size 0, and one before it unless the old top was too small. */
-static uint64_t fence_bytes(struct sampler *sampler, const struct walk_area *area)
+static uint64_t fence_bytes(struct sampler *sampler, const struct walk_segment *segment)
 {
 	uint64_t field;
 
-	if (area->ends != AREA_FENCE ||
-	    memory_fetch(sampler->memory, sampler->pages, area->end - 2 * FENCE + 8,
+	if (segment->ends != AREA_FENCE ||
+	    memory_fetch(sampler->memory, sampler->pages, segment->end - 2 * FENCE + 8,
 			 &field, sizeof(field)))
 		return 0;
 	return (field & ~(uint64_t)CHUNK_FLAGS) == FENCE ? 2 * FENCE : FENCE;
 }
 
 static void add_large(struct sampler *sampler, uint64_t start, uint64_t end,
-		      const struct owned_area *owned, bool is_top)
+		      const struct owned_segment *owned, bool is_top)
 {
 	const struct walk_arena *arena = &sampler->heap->work[owned->arena].walk;
 	struct large *large = &sampler->large[sampler->larges];
@@ -289,8 +289,8 @@ static void add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 		.start = start, .end = end, .arena = owned->arena, .is_top = is_top};
 	large->parts =
 		is_top ? walk_top_parts(sampler->page_shift,
-					end < owned->area.end ? 0
-							      : arena->trim_unit_bytes,
+					end < owned->segment.end ? 0
+								 : arena->trim_unit_bytes,
 					start, end)
 		       : walk_run_parts(sampler->page_shift, start, end);
 	large->first = sampler->pieces;
@@ -298,42 +298,42 @@ static void add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 }
 
 static void add_segment(struct sampler *sampler, uint64_t start, uint64_t end,
-			const struct owned_area *owned)
+			const struct owned_segment *owned)
 {
-	struct segment *segment = &sampler->segment[sampler->segments];
+	struct sampled_segment *segment = &sampler->segment[sampler->segments];
 	uint64_t cells;
 
 	if (start >= end)
 		return;
 	cells = (end - 1) / SAMPLED_CELL - start / SAMPLED_CELL + 1;
-	*segment = (struct segment){start, end, owned->area.stop, sampler->cells,
-				    owned->arena};
+	*segment = (struct sampled_segment){start, end, owned->segment.stop,
+					    sampler->cells, owned->arena};
 	sampler->segments++;
 	sampler->cells += cells;
 	sampler->arena[owned->arena].cells += cells;
 	sampler->arena[owned->arena].cell_bytes += end - start;
 }
 
-/* Parts one stretch into what cells are drawn of and large free chunks. */
-static void part_area(struct sampler *sampler, const struct owned_area *owned)
+/* Parts one segment into what cells are drawn of and large free chunks. */
+static void part_area(struct sampler *sampler, const struct owned_segment *owned)
 {
 	const struct known *known = &sampler->known;
 	struct sampled_arena *arena = &sampler->arena[owned->arena];
-	uint64_t at = owned->area.start, top = owned->area.top;
+	uint64_t at = owned->segment.start, top = owned->segment.top;
 
 	for (uint32_t i = known_find(known, at);
-	     i < known->count && known->chunk[i].at < owned->area.stop; i++) {
+	     i < known->count && known->chunk[i].at < owned->segment.stop; i++) {
 		const struct known_chunk *chunk = &known->chunk[i];
 
 		if (chunk->bytes < LARGE || chunk->at < at ||
-		    chunk->bytes > owned->area.stop - chunk->at)
+		    chunk->bytes > owned->segment.stop - chunk->at)
 			continue;
 		add_segment(sampler, at, chunk->at, owned);
 		add_large(sampler, chunk->at, chunk->at + chunk->bytes, owned, false);
 		at = chunk->at + chunk->bytes;
 	}
-	add_segment(sampler, at, owned->area.stop, owned);
-	arena->fences += fence_bytes(sampler, &owned->area);
+	add_segment(sampler, at, owned->segment.stop, owned);
+	arena->fences += fence_bytes(sampler, &owned->segment);
 	if (top && arena->top)
 		add_large(sampler, top, top + arena->top, owned, true);
 }
@@ -350,10 +350,10 @@ static void set_window_arena(struct sampler *sampler, unsigned i)
 	};
 }
 
-static void widen(struct window_arena *arena, const struct walk_area *area)
+static void widen(struct window_arena *arena, const struct walk_segment *segment)
 {
-	arena->low = area->start < arena->low ? area->start : arena->low;
-	arena->high = area->end > arena->high ? area->end : arena->high;
+	arena->low = segment->start < arena->low ? segment->start : arena->low;
+	arena->high = segment->end > arena->high ? segment->end : arena->high;
 }
 
 /* Of what the lists told, the chunks that are too small. */
@@ -412,9 +412,10 @@ static void part_all(struct sampler *sampler)
 
 	sampler->segments = sampler->larges = 0;
 	sampler->cells = sampler->pieces = 0;
-	for (unsigned i = 0; i < heap->area_count; i++) {
-		widen(&sampler->window_arena[heap->area[i].arena], &heap->area[i].area);
-		part_area(sampler, &heap->area[i]);
+	for (unsigned i = 0; i < heap->segment_count; i++) {
+		widen(&sampler->window_arena[heap->segment[i].arena],
+		      &heap->segment[i].segment);
+		part_area(sampler, &heap->segment[i]);
 	}
 }
 
@@ -660,7 +661,8 @@ static void look_at_piece(struct sampler *sampler, uint32_t i)
 
 /* ---- cells ---- */
 
-static const struct segment *segment_of(const struct sampler *sampler, uint64_t number)
+static const struct sampled_segment *segment_of(const struct sampler *sampler,
+						uint64_t number)
 {
 	unsigned low = 0, high = sampler->segments;
 
@@ -676,7 +678,7 @@ static const struct segment *segment_of(const struct sampler *sampler, uint64_t 
 }
 
 /* A chunk that ends in its cell, and on pages that were touched, is resident. */
-static void add_pages(struct slot *slot, float *sum, uint64_t at, uint64_t bytes)
+static void add_pages(struct sample_slot *slot, float *sum, uint64_t at, uint64_t bytes)
 {
 	struct sampler *sampler = slot->sampler;
 	struct free_parts parts = walk_run_parts(sampler->page_shift, at, at + bytes);
@@ -692,7 +694,7 @@ static void add_pages(struct slot *slot, float *sum, uint64_t at, uint64_t bytes
 	sum[SUM_PINNED_BYTES] += (float)(resident - trimmable);
 }
 
-static void count_size(struct slot *slot, uint64_t bytes)
+static void count_size(struct sample_slot *slot, uint64_t bytes)
 {
 	struct heap *heap = slot->sampler->heap;
 	struct bin_total *bin;
@@ -708,7 +710,7 @@ static void count_size(struct slot *slot, uint64_t bytes)
 
 static void found(void *context, uint64_t at, uint64_t bytes)
 {
-	struct slot *slot = context;
+	struct sample_slot *slot = context;
 	struct sampler *sampler = slot->sampler;
 	float *sum = sampler->draw.cell[slot->cell].sum;
 
@@ -726,7 +728,7 @@ static void found(void *context, uint64_t at, uint64_t bytes)
 
 /* A known chunk of which not all pages were looked at is by where they lie; what of
  * another is absent counts for no cell. */
-static void add_known(struct slot *slot)
+static void add_known(struct sample_slot *slot)
 {
 	const struct sampler *sampler = slot->sampler;
 	const struct known *known = &sampler->known;
@@ -796,7 +798,7 @@ static void settle_fast(struct sampler *sampler)
 
 static void found_fast(void *context, uint64_t at, uint64_t bytes, uint64_t to)
 {
-	struct slot *slot = context;
+	struct sample_slot *slot = context;
 	struct sampler *sampler = slot->sampler;
 
 	if (at < slot->window.from)
@@ -808,7 +810,7 @@ static void found_fast(void *context, uint64_t at, uint64_t bytes, uint64_t to)
 }
 
 /* Reads the resident pages of what WINDOW wants of memory; the rest is zero. */
-static void fill(struct slot *slot, uint64_t end)
+static void fill(struct sample_slot *slot, uint64_t end)
 {
 	struct sampler *sampler = slot->sampler;
 	uint64_t size = UINT64_C(1) << sampler->page_shift, at = slot->window.base;
@@ -837,11 +839,11 @@ static void fill(struct slot *slot, uint64_t end)
 }
 
 /* Sets SLOT up for the drawn cell I. */
-static void prepare(struct slot *slot, uint32_t i, double weight)
+static void prepare(struct sample_slot *slot, uint32_t i, double weight)
 {
 	struct sampler *sampler = slot->sampler;
 	uint64_t number = sampler->number[i];
-	const struct segment *segment = segment_of(sampler, number);
+	const struct sampled_segment *segment = segment_of(sampler, number);
 	struct sampled_arena *arena = &sampler->arena[segment->arena];
 	uint64_t block = segment->start / SAMPLED_CELL + (number - segment->first);
 	uint64_t from = block * SAMPLED_CELL, to = from + SAMPLED_CELL, base, end;
@@ -879,7 +881,7 @@ static void prepare(struct slot *slot, uint32_t i, double weight)
 
 /* A cell in which no chunk begins lies in a large one: a live one, unless there are free
  * ones of any size that no list told of. */
-static void end_cell(struct slot *slot)
+static void end_cell(struct sample_slot *slot)
 {
 	struct sampled_arena *arena = &slot->sampler->arena[slot->arena];
 	const struct window *window = &slot->window;

@@ -43,7 +43,7 @@ bool sampler_pays(const struct sampler *sampler, const struct heap *heap,
 /* Notes what a full reading of HEAP cost. */
 void sampler_note_walk(struct sampler *sampler, const struct heap *heap, int64_t cost_ns);
 
-/* Reads HEAP after heap_look and heap_find_stretches, at a cost of about BUDGET_NS of
+/* Reads HEAP after heap_look and heap_find_segments, at a cost of about BUDGET_NS of
  * processor time. 0 or -errno. */
 int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns);
 

@@ -56,7 +56,7 @@ static double most(double a, double b)
 }
 
 /* All cells are known, or none of them can hold any. */
-static bool is_sure(const struct estimate *estimate, double cell_most)
+static bool is_sure(const struct cell_estimate *estimate, double cell_most)
 {
 	return !estimate->drawn || (estimate->deviation <= 0 && cell_most <= 0);
 }
@@ -64,7 +64,7 @@ static bool is_sure(const struct estimate *estimate, double cell_most)
 static void set_linear(struct figures *fig, const struct estimate_draw *draw, int group,
 		       const struct linear *linear)
 {
-	struct estimate estimate = estimate_total(draw, group, &linear->weights);
+	struct cell_estimate estimate = estimate_total(draw, group, &linear->weights);
 	struct range range = estimate_positive(&estimate, linear->cell_most);
 	double value = linear->sure + range.value, low = linear->sure + range.low,
 	       high = linear->sure + range.high;
@@ -303,8 +303,9 @@ struct ratio {
 
 /* The total by which RATIO, whose value is VALUE, is wrong: linearised, a cell counts by
  * how far its own ratio is from that. */
-static struct estimate ratio_error(const struct estimate_draw *draw, int group,
-				   const struct ratio *ratio, double value, double bottom)
+static struct cell_estimate ratio_error(const struct estimate_draw *draw, int group,
+					const struct ratio *ratio, double value,
+					double bottom)
 {
 	struct estimate_weights weights;
 
@@ -319,7 +320,7 @@ static struct estimate ratio_error(const struct estimate_draw *draw, int group,
 static double unseen(const struct estimate_draw *draw, int group,
 		     const struct estimate_weights *weights, double cell_most)
 {
-	struct estimate estimate = estimate_total(draw, group, weights);
+	struct cell_estimate estimate = estimate_total(draw, group, weights);
 
 	if (estimate.deviation > 0)
 		return 0;
@@ -329,11 +330,11 @@ static double unseen(const struct estimate_draw *draw, int group,
 static void set_share(struct figures *fig, const struct estimate_draw *draw, int group,
 		      const struct ratio *ratio, double cell_most)
 {
-	struct estimate upper = estimate_total(draw, group, &ratio->of_top);
-	struct estimate lower = estimate_total(draw, group, &ratio->of_bottom);
+	struct cell_estimate upper = estimate_total(draw, group, &ratio->of_top);
+	struct cell_estimate lower = estimate_total(draw, group, &ratio->of_bottom);
 	double bottom = ratio->bottom + lower.total, value;
 	struct estimate_weights smaller = ratio->of_top;
-	struct estimate error, part;
+	struct cell_estimate error, part;
 	struct range range;
 	bool is_most;
 
@@ -359,10 +360,10 @@ static void set_share(struct figures *fig, const struct estimate_draw *draw, int
 static void set_slack(struct figures *fig, const struct estimate_draw *draw, int group,
 		      const struct ratio *ratio)
 {
-	struct estimate upper = estimate_total(draw, group, &ratio->of_top);
-	struct estimate lower = estimate_total(draw, group, &ratio->of_bottom);
+	struct cell_estimate upper = estimate_total(draw, group, &ratio->of_top);
+	struct cell_estimate lower = estimate_total(draw, group, &ratio->of_bottom);
 	double bottom = ratio->bottom + lower.total, value;
-	struct estimate error;
+	struct cell_estimate error;
 	struct range range;
 
 	if (bottom <= 0)
@@ -431,7 +432,7 @@ static void widen_dark(struct figures *fig, const struct estimate_draw *draw, in
 					   FIG_TRIMMABLE_BYTES};
 	static const enum figure less[] = {FIG_LIVE_BYTES, FIG_LIVE_RESIDENT_BYTES};
 	const struct estimate_weights weights = {.of = {[SUM_DARK_BYTES] = 1}};
-	struct estimate estimate = estimate_total(draw, group, &weights);
+	struct cell_estimate estimate = estimate_total(draw, group, &weights);
 	double dark = estimate_positive(&estimate, CELL_BYTES).high, low, high;
 
 	for (unsigned i = 0; i < sizeof(more) / sizeof(*more); i++) {

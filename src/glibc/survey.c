@@ -1,7 +1,7 @@
 #include "glibc/survey.h"
 
+#include "base/alloc_touched.h"
 #include "base/sort.h"
-#include "base/take.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,34 +16,34 @@ enum {
 	INDEX_BITS = 15,
 };
 
-_Static_assert(HEAP_AREAS <= 1 << INDEX_BITS, "an area's index fits its key");
+_Static_assert(HEAP_SEGMENTS <= 1 << INDEX_BITS, "an area's index fits its key");
 
 struct survey *survey_new(void)
 {
-	struct survey *survey = take(sizeof(*survey));
+	struct survey *survey = alloc_touched(sizeof(*survey));
 
 	if (!survey)
 		return NULL;
-	survey->log.piece = take(LOG_PIECES * sizeof(*survey->log.piece));
+	survey->log.piece = alloc_touched(LOG_PIECES * sizeof(*survey->log.piece));
 	survey->log.mask = LOG_PIECES - 1;
-	survey->cached = take(CACHED * sizeof(*survey->cached));
-	survey->tail = take(TAIL_RUNS * sizeof(*survey->tail));
+	survey->cached = alloc_touched(CACHED * sizeof(*survey->cached));
+	survey->tail = alloc_touched(TAIL_RUNS * sizeof(*survey->tail));
 	if (survey->log.piece && survey->cached && survey->tail)
 		return survey;
 	survey_free(survey);
 	return NULL;
 }
 
-int survey_fit(struct survey *survey, unsigned areas)
+int survey_fit(struct survey *survey, unsigned segments)
 {
-	uint64_t *stretch = survey ? take(areas * sizeof(*stretch)) : NULL;
+	uint64_t *segment = survey ? alloc_touched(segments * sizeof(*segment)) : NULL;
 
 	if (!survey)
 		return 0;
-	if (!stretch)
+	if (!segment)
 		return -ENOMEM;
-	free(survey->stretch);
-	survey->stretch = stretch;
+	free(survey->segment);
+	survey->segment = segment;
 	return 0;
 }
 
@@ -53,7 +53,7 @@ void survey_free(struct survey *survey)
 		return;
 	free(survey->log.piece);
 	free(survey->cached);
-	free(survey->stretch);
+	free(survey->segment);
 	free(survey->tail);
 	free(survey);
 }
@@ -121,16 +121,18 @@ bool survey_is_cached(const struct survey *survey, uint64_t addr)
 
 unsigned survey_order(struct heap *heap, int arena)
 {
-	uint64_t *stretch = heap->survey->stretch;
+	uint64_t *segment = heap->survey->segment;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < heap->area_count; i++)
-		if (arena == PINS_ALL_ARENAS || heap->area[i].arena == (unsigned)arena)
-			stretch[count++] =
-				heap->area[i].area.start / GLIBC_ALIGN << INDEX_BITS | i;
-	sort_addresses(stretch, count);
+	for (unsigned i = 0; i < heap->segment_count; i++)
+		if (arena == BLOCKERS_ALL_ARENAS ||
+		    heap->segment[i].arena == (unsigned)arena)
+			segment[count++] = heap->segment[i].segment.start / GLIBC_ALIGN
+						   << INDEX_BITS |
+					   i;
+	sort_addresses(segment, count);
 	for (unsigned i = 0; i < count; i++)
-		stretch[i] &= (1 << INDEX_BITS) - 1;
+		segment[i] &= (1 << INDEX_BITS) - 1;
 	return count;
 }
 
@@ -146,10 +148,10 @@ enum sample_status survey_status(struct heap *heap, uint64_t doubt_bytes,
 	return doubt_bytes ? STATUS_TORN : STATUS_COMPLETE;
 }
 
-/* ---- one area ---- */
+/* ---- one segment ---- */
 
 /* A walk under way, and what of its pieces has been told. */
-struct teller {
+struct visit {
 	const struct survey_visitor *visitor;
 	struct walk *walk;
 	uint64_t told; /* pieces, by number */
@@ -157,37 +159,37 @@ struct teller {
 	bool enough;
 };
 
-static void tell(struct teller *teller, enum piece_kind kind, uint64_t start,
-		 uint64_t end)
+static void visit_range(struct visit *visit, enum piece_kind kind, uint64_t start,
+			uint64_t end)
 {
 	const struct piece piece = {start, end, kind};
 
-	teller->at = end;
-	teller->enough = !teller->visitor->piece(teller->visitor->context, &piece);
+	visit->at = end;
+	visit->enough = !visit->visitor->piece(visit->visitor->context, &piece);
 }
 
 /* What the chain passed over without a word is in doubt. A walk that had to go back
  * further than it was thought to may tell of a place again: only what is behind it is
  * news. */
-static void tell_piece(struct teller *teller, const struct piece *piece)
+static void visit_piece(struct visit *visit, const struct piece *piece)
 {
-	if (piece->start > teller->at)
-		tell(teller, PIECE_DOUBT, teller->at, piece->start);
-	if (teller->enough || piece->end <= teller->at)
+	if (piece->start > visit->at)
+		visit_range(visit, PIECE_DOUBT, visit->at, piece->start);
+	if (visit->enough || piece->end <= visit->at)
 		return;
-	tell(teller, piece->start < teller->at ? PIECE_DOUBT : piece->kind, teller->at,
-	     piece->end);
+	visit_range(visit, piece->start < visit->at ? PIECE_DOUBT : piece->kind,
+		    visit->at, piece->end);
 }
 
-static void tell_until(struct teller *teller, uint64_t number)
+static void visit_until(struct visit *visit, uint64_t number)
 {
-	const struct walk_log *log = teller->walk->log;
+	const struct walk_log *log = visit->walk->log;
 
 	/* The walk took back what had been told. */
-	if (teller->told > teller->walk->place.noted)
-		teller->told = teller->walk->place.noted;
-	while (teller->told < number && !teller->enough)
-		tell_piece(teller, &log->piece[teller->told++ & log->mask]);
+	if (visit->told > visit->walk->place.noted)
+		visit->told = visit->walk->place.noted;
+	while (visit->told < number && !visit->enough)
+		visit_piece(visit, &log->piece[visit->told++ & log->mask]);
 }
 
 /* The place that WALK keeps with the fewest pieces before it, or null when it still keeps
@@ -208,66 +210,66 @@ static const struct walk_saved *oldest_place(const struct walk *walk)
 /* The walk can still go back, but no further than to the oldest place that it keeps, or
  * to the chunk that its last seek found. What is before that can be told, and is where
  * the walk begins from now on. */
-static void tell_settled(struct teller *teller)
+static void visit_settled(struct visit *visit)
 {
-	struct walk *walk = teller->walk;
+	struct walk *walk = visit->walk;
 	const struct walk_saved *oldest = walk->has_candidate ? NULL : oldest_place(walk);
 	uint64_t noted = walk->place.noted;
 
 	if (oldest) {
 		walk->origin = *oldest;
-		tell_until(teller, oldest->place.noted);
+		visit_until(visit, oldest->place.noted);
 	}
-	if (noted > teller->told + LOG_PIECES - WINDOW_PIECES)
-		tell_until(teller, noted - WINDOW_PIECES);
+	if (noted > visit->told + LOG_PIECES - WINDOW_PIECES)
+		visit_until(visit, noted - WINDOW_PIECES);
 }
 
-static int walk_and_tell(struct heap *heap, struct teller *teller)
+static int walk_and_visit(struct heap *heap, struct visit *visit)
 {
-	struct walk *walk = teller->walk;
+	struct walk *walk = visit->walk;
 	struct span span;
 
-	while (!teller->enough && walk_wants(walk, &span)) {
+	while (!visit->enough && walk_wants(walk, &span)) {
 		int got = heap->memory->read(heap->memory, &span, 1);
 
 		if (got < 0)
 			return got;
 		walk_feed(walk, got == 1);
-		tell_settled(teller);
+		visit_settled(visit);
 	}
-	tell_until(teller, walk->place.noted);
-	if (!teller->enough && teller->at < walk->place.at)
-		tell(teller, PIECE_DOUBT, teller->at, walk->place.at);
+	visit_until(visit, walk->place.noted);
+	if (!visit->enough && visit->at < walk->place.at)
+		visit_range(visit, PIECE_DOUBT, visit->at, walk->place.at);
 	return 0;
 }
 
-int survey_area(struct heap *heap, unsigned index, uint64_t from,
-		const struct survey_visitor *visitor)
+int survey_segment(struct heap *heap, unsigned index, uint64_t from,
+		   const struct survey_visitor *visitor)
 {
-	const struct owned_area *owned = &heap->area[index];
+	const struct owned_segment *owned = &heap->segment[index];
 	struct address_list no_tcaches = {0};
 	struct walk_arena arena = heap->work[owned->arena].walk;
-	struct walk_area area = owned->area;
+	struct walk_segment segment = owned->segment;
 	struct walk *walk = &heap->walks[heap->jobs];
-	struct teller teller = {.visitor = visitor, .walk = walk, .at = owned->front};
+	struct visit visit = {.visitor = visitor, .walk = walk, .at = owned->front};
 	uint64_t start;
 	int error;
 
 	arena.tcaches = &no_tcaches;
 	arena.bins = false;
-	if (area.top)
-		area.stop = area.top;
-	start = heap_seed_before(heap, &arena, &area, from);
-	walk_begin(walk, &arena, heap->memory, &area, start, area.stop);
+	if (segment.top)
+		segment.stop = segment.top;
+	start = heap_seed_before(heap, &arena, &segment, from);
+	walk_begin(walk, &arena, heap->memory, &segment, start, segment.stop);
 	walk->pages = heap->pages;
 	walk->buffer = heap->window;
 	walk->log = &heap->survey->log;
 	visitor->begin(visitor->context, owned);
-	if (start > area.start)
-		teller.at = start;
-	else if (area.start > owned->front)
-		tell(&teller, PIECE_OWN, owned->front, area.start);
-	error = walk_and_tell(heap, &teller);
+	if (start > segment.start)
+		visit.at = start;
+	else if (segment.start > owned->front)
+		visit_range(&visit, PIECE_OWN, owned->front, segment.start);
+	error = walk_and_visit(heap, &visit);
 	visitor->end(visitor->context);
 	return error;
 }

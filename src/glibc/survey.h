@@ -1,4 +1,4 @@
-/* survey.h: goes over the stretches of heap once more, chunk by chunk in order of
+/* survey.h: goes over the segments of heap once more, chunk by chunk in order of
  * address, for those who want more than sums; for the files behind heap.h only. */
 #ifndef FRAGSCOPE_SURVEY_H
 #define FRAGSCOPE_SURVEY_H
@@ -9,7 +9,7 @@ enum { TAIL_RUNS = 4096 };
 
 /* A run of chunks in use and the free run before it. */
 struct tail_run {
-	struct pin pin;
+	struct blocker blocker;
 	uint64_t from; /* where the free run begins, or the run in use if there is none */
 	uint64_t free_bytes;
 	uint64_t free_resident_bytes;
@@ -20,14 +20,14 @@ struct survey {
 	struct walk_log log;
 	uint64_t *cached; /* chunks in threads' caches, ascending */
 	uint32_t cached_count;
-	uint64_t *stretch; /* start and index of each area, in order of address */
+	uint64_t *segment; /* start and index of each segment, in order of address */
 	struct tail_run *tail;
 };
 
-/* What a survey tells, in order of address within an area. PIECE returns false when it
- * has seen enough of the area. A piece is not cut, and none is told twice. */
+/* What a survey tells, in order of address within a segment. PIECE returns false when it
+ * has seen enough of the segment. A piece is not cut, and none is told twice. */
 struct survey_visitor {
-	void (*begin)(void *context, const struct owned_area *area);
+	void (*begin)(void *context, const struct owned_segment *segment);
 	bool (*piece)(void *context, const struct piece *piece);
 	void (*end)(void *context);
 	void *context;
@@ -35,32 +35,33 @@ struct survey_visitor {
 
 struct survey *survey_new(void);
 
-/* Makes room for AREAS stretches of heap in SURVEY, which may be null. 0 or -ENOMEM. */
-int survey_fit(struct survey *survey, unsigned areas);
+/* Makes room for SEGMENTS segments of heap in SURVEY, which may be null. 0 or -ENOMEM. */
+int survey_fit(struct survey *survey, unsigned segments);
 void survey_free(struct survey *survey);
 
-/* Finds everything that heap_look's records speak of: areas, and the chunks in threads'
- * caches. 0 or -errno. */
+/* Finds everything that heap_look's records speak of: segments, and the chunks in
+ * threads' caches. 0 or -errno. */
 int survey_begin(struct heap *heap, const struct regions *regions);
 
 /* The same by what heap_read found, once after it. False: it cannot be told by that. */
 bool survey_resume(struct heap *heap);
 
-/* pinner.c: fills PINS, of the areas that a survey has found; ALSO, if not null, is told
- * all that the pinner is. */
-int survey_pins(struct heap *heap, struct pins *pins, const struct survey_visitor *also);
+/* blockers.c: fills BLOCKERS, of the segments that a survey has found; ALSO, if not null,
+ * is told all that the pinner is. */
+int survey_blockers(struct heap *heap, struct blockers *blockers,
+		    const struct survey_visitor *also);
 
 /* Whether the chunk at ADDR is in a thread's cache. */
 bool survey_is_cached(const struct survey *survey, uint64_t addr);
 
-/* The areas of ARENA, or of all with PINS_ALL_ARENAS, in order of address: their indices
- * in heap->area, in survey->stretch. How many. */
+/* The segments of ARENA, or of all with BLOCKERS_ALL_ARENAS, in order of address: their
+ * indices in heap->segment, in survey->segment. How many. */
 unsigned survey_order(struct heap *heap, int arena);
 
-/* Goes over heap->area[INDEX], but for a part before FROM at which no free run ends or
+/* Goes over heap->segment[INDEX], but for a part before FROM at which no free run ends or
  * begins that reaches FROM. 0 or -errno. */
-int survey_area(struct heap *heap, unsigned index, uint64_t from,
-		const struct survey_visitor *visitor);
+int survey_segment(struct heap *heap, unsigned index, uint64_t from,
+		   const struct survey_visitor *visitor);
 
 /* The status of a look that left DOUBT_BYTES in doubt and could not read UNREAD_BYTES, as
  * they are swapped out; MISSING as in a sample. */

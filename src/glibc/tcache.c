@@ -26,7 +26,7 @@ struct lists {
 	unsigned reads; /* to look again */
 };
 
-unsigned tcache_filled(const struct layout *layout, unsigned count_max,
+unsigned tcache_filled(const struct malloc_layout *layout, unsigned count_max,
 		       const uint8_t *raw, unsigned bin)
 {
 	const struct tcache_layout *tcache = &layout->tcache;
@@ -37,18 +37,18 @@ unsigned tcache_filled(const struct layout *layout, unsigned count_max,
 	return tcache->counts_down ? count_max - count : count;
 }
 
-static uint64_t head(const struct layout *layout, const uint8_t *raw, unsigned bin)
+static uint64_t head(const struct malloc_layout *layout, const uint8_t *raw, unsigned bin)
 {
 	return bytes_u64(raw + layout->tcache.entries + 8 * bin);
 }
 
 /* malloc.c, tidx2csize: bin 0 holds the smallest chunk. 0 for a bin of mixed sizes. */
-uint64_t tcache_bin_bytes(const struct layout *layout, unsigned bin)
+uint64_t tcache_bin_bytes(const struct malloc_layout *layout, unsigned bin)
 {
 	return bin < layout->tcache.small_bins ? GLIBC_MIN_CHUNK + 16 * bin : 0;
 }
 
-unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
+unsigned tcache_odd_lists(const struct malloc_layout *layout, unsigned count_max,
 			  const uint8_t *raw)
 {
 	unsigned odd = 0, whole = 0;
@@ -65,12 +65,12 @@ unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
 	return whole ? odd : TCACHE_NONE;
 }
 
-uint64_t tcache_small_max(const struct layout *layout)
+uint64_t tcache_small_max(const struct malloc_layout *layout)
 {
 	return tcache_bin_bytes(layout, layout->tcache.small_bins - 1U);
 }
 
-uint64_t tcache_counted_bytes(const struct layout *layout, unsigned count_max,
+uint64_t tcache_counted_bytes(const struct malloc_layout *layout, unsigned count_max,
 			      const uint8_t *raw)
 {
 	uint64_t bytes = 0;

@@ -25,20 +25,20 @@ enum {
  * instant (malloc.c, tcache_get, tcache_put); whether that chunk is the cache's is
  * decided just then, so that either is true. More than TCACHE_ODD: a copy that was made
  * in two parts, or no tcache: another look tells. TCACHE_NONE: it is none. */
-unsigned tcache_odd_lists(const struct layout *layout, unsigned count_max,
+unsigned tcache_odd_lists(const struct malloc_layout *layout, unsigned count_max,
 			  const uint8_t *raw);
 
 /* How many chunks list BIN of the tcache at RAW counts, and the size of each of them; 0:
  * of several sizes. */
-unsigned tcache_filled(const struct layout *layout, unsigned count_max,
+unsigned tcache_filled(const struct malloc_layout *layout, unsigned count_max,
 		       const uint8_t *raw, unsigned bin);
-uint64_t tcache_bin_bytes(const struct layout *layout, unsigned bin);
+uint64_t tcache_bin_bytes(const struct malloc_layout *layout, unsigned bin);
 
 /* The largest chunk of a list whose chunks are all of one size. */
-uint64_t tcache_small_max(const struct layout *layout);
+uint64_t tcache_small_max(const struct malloc_layout *layout);
 
 /* What the tcache at RAW counts in lists of one size each. */
-uint64_t tcache_counted_bytes(const struct layout *layout, unsigned count_max,
+uint64_t tcache_counted_bytes(const struct malloc_layout *layout, unsigned count_max,
 			      const uint8_t *raw);
 
 /* The chunks met on the lists, each of which must be met once: its address and size in
@@ -64,7 +64,7 @@ struct tcache_search {
 	struct chain_reader *reader;
 	struct memory *memory;
 	struct pages *pages;
-	const struct layout *layout;
+	const struct malloc_layout *layout;
 	const struct malloc_par *par;
 	const struct links *links; /* what the walks noted, in order; or null */
 	const uint64_t *address;   /* of COUNT structures */

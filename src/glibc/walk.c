@@ -141,7 +141,7 @@ void walk_free_top(struct walk_totals *totals, struct pages *pages, unsigned pag
 static void close_top(struct walk *walk, uint64_t top, uint64_t end)
 {
 	struct walk_place *place = &walk->place;
-	uint64_t unit = end < walk->area.end ? 0 : walk->arena->trim_unit_bytes;
+	uint64_t unit = end < walk->segment.end ? 0 : walk->arena->trim_unit_bytes;
 	uint64_t start = place->run ? place->run : top;
 
 	if (!place->run_fast_bytes || !note_run(walk, LINK_TOP_RUN, start, end))
@@ -372,8 +372,8 @@ static void seek(struct walk *walk, bool is_doubt)
 	walk->ahead = WALK_WINDOW;
 }
 
-/* A chunk was found at AT, or the end of the area: what was passed over is in doubt, or
- * the program's own, unless it lies behind all of the arena's memory. */
+/* A chunk was found at AT, or the end of the segment: what was passed over is in doubt,
+ * or the program's own, unless it lies behind all of the arena's memory. */
 static void end_seek(struct walk *walk)
 {
 	struct walk_place *place = &walk->place;
@@ -385,7 +385,7 @@ static void end_seek(struct walk *walk)
 	if (place->seek_is_doubt) {
 		note(walk, PIECE_DOUBT, place->seek_from, place->at);
 		walk->totals.in_doubt_bytes += bytes - place->seek_unread_bytes;
-	} else if (walk->area.ends == AREA_BREAK && place->at >= walk->area.end) {
+	} else if (walk->segment.ends == AREA_BREAK && place->at >= walk->segment.end) {
 		place->at = place->seek_from;
 	} else {
 		note(walk, PIECE_FOREIGN, place->seek_from, place->at);
@@ -402,17 +402,17 @@ static bool top_moved(struct walk *walk)
 	const struct walk_arena *arena = walk->arena;
 	uint64_t top;
 
-	if (!walk->area.top || walk->tops == TOP_MOVES)
+	if (!walk->segment.top || walk->tops == TOP_MOVES)
 		return false;
 	if (memory_fetch(walk->memory, walk->pages,
 			 arena->state + arena->layout->arena.top, &top, sizeof(top)))
 		return false;
-	if (top == walk->area.top || top < walk->area.start || top & (GLIBC_ALIGN - 1) ||
-	    top > walk->area.end + TOP_GROWTH)
+	if (top == walk->segment.top || top < walk->segment.start ||
+	    top & (GLIBC_ALIGN - 1) || top > walk->segment.end + TOP_GROWTH)
 		return false;
-	if (walk->until == walk->area.stop || walk->until > top)
+	if (walk->until == walk->segment.stop || walk->until > top)
 		walk->until = top;
-	walk->area.top = walk->area.stop = top;
+	walk->segment.top = walk->segment.stop = top;
 	walk->tops++;
 	return true;
 }
@@ -434,7 +434,8 @@ static void drop_candidate(struct walk *walk)
 /* The walk stands at its end, or behind it. */
 static void reach_end(struct walk *walk)
 {
-	bool is_chunk = walk->until != walk->area.stop || walk->until == walk->area.top;
+	bool is_chunk =
+		walk->until != walk->segment.stop || walk->until == walk->segment.top;
 
 	walk->place.at = walk->until;
 	if (walk->place.seeking)
@@ -513,8 +514,8 @@ static bool field_holds(const struct walk *walk, uint64_t at, uint64_t field)
 	uint64_t forbidden =
 		CHUNK_MMAPPED | 8 | (walk->arena->non_main ? 0 : CHUNK_NON_MAIN);
 
-	return !(field & forbidden) && bytes >= GLIBC_MIN_CHUNK && at < walk->area.stop &&
-	       bytes <= walk->area.stop - at;
+	return !(field & forbidden) && bytes >= GLIBC_MIN_CHUNK &&
+	       at < walk->segment.stop && bytes <= walk->segment.stop - at;
 }
 
 static bool header_at(struct walk *walk, uint64_t at, struct header *header)
@@ -549,14 +550,14 @@ static bool hides_known(const struct walk_arena *arena, uint64_t at, uint64_t by
 }
 
 /* Whether a chain of chunks begins at AT: SEEK_STEPS of them, or as many as there are
- * before a fencepost or the end of the area. */
+ * before a fencepost or the end of the segment. */
 static bool chain_holds(struct walk *walk, uint64_t at)
 {
 	struct header header;
 	uint64_t before = 0;
 
 	for (unsigned step = 0; step < SEEK_STEPS; step++) {
-		if (at == walk->area.stop)
+		if (at == walk->segment.stop)
 			return true;
 		if (!header_at(walk, at, &header))
 			return false;
@@ -710,7 +711,7 @@ static void take_fence(struct walk *walk, uint64_t at)
 		close_run(walk, at);
 	note(walk, PIECE_OWN, at, place->at);
 	place->before = 0;
-	if (place->at >= walk->area.end || walk->area.ends == AREA_FENCES) {
+	if (place->at >= walk->segment.end || walk->segment.ends == AREA_FENCES) {
 		walk->until = place->at;
 		finish(walk);
 		return;
@@ -727,14 +728,14 @@ static void take_odd(struct walk *walk, uint64_t at, uint64_t field)
 	if (bytes == FENCE && !(field & CHUNK_MMAPPED)) {
 		settle(walk, at, field);
 		take_fence(walk, at);
-	} else if (field == CHUNK_PREV_INUSE && walk->area.ends == AREA_FENCE &&
-		   walk->area.end - at <= 2 * GLIBC_MIN_CHUNK) {
+	} else if (field == CHUNK_PREV_INUSE && walk->segment.ends == AREA_FENCE &&
+		   walk->segment.end - at <= 2 * GLIBC_MIN_CHUNK) {
 		settle(walk, at, field);
 		if (walk->place.run)
 			close_run(walk, at);
-		note(walk, PIECE_OWN, at, walk->area.end);
-		walk->totals.fence_bytes += walk->area.end - at;
-		walk->place.at = walk->area.end;
+		note(walk, PIECE_OWN, at, walk->segment.end);
+		walk->totals.fence_bytes += walk->segment.end - at;
+		walk->place.at = walk->segment.end;
 		finish(walk);
 	} else {
 		lose(walk);
@@ -746,20 +747,20 @@ static void take_end(struct walk *walk, uint64_t at, const struct header *header
 {
 	uint64_t bytes = header->field & ~(uint64_t)CHUNK_FLAGS;
 
-	if (at == walk->area.top && top_moved(walk)) {
+	if (at == walk->segment.top && top_moved(walk)) {
 		walk->window_bytes = 0;
 		if (at > walk->until)
 			lose(walk);
 		return;
 	}
-	if (at == walk->area.top &&
-	    at + bytes - walk->area.start >
-		    walk->area.end + TOP_GROWTH - walk->area.start) {
+	if (at == walk->segment.top &&
+	    at + bytes - walk->segment.start >
+		    walk->segment.end + TOP_GROWTH - walk->segment.start) {
 		lose(walk);
 		return;
 	}
 	settle(walk, at, header->field);
-	if (at != walk->area.top) {
+	if (at != walk->segment.top) {
 		if (walk->place.run)
 			close_run(walk, at);
 		/* Settled: a walk that goes on from here must not do it again. */
@@ -867,7 +868,7 @@ static uint64_t plain_until(const struct walk *walk, uint64_t end)
 	uint64_t until = least(end - LINKED + 1, walk->until);
 
 	until = least(until, last_saved(walk) + SAVE_EVERY);
-	until = least(until, walk->area.stop - GLIBC_MIN_CHUNK + 1);
+	until = least(until, walk->segment.stop - GLIBC_MIN_CHUNK + 1);
 	if (walk->place.next_fast < arena->fast_count)
 		until = least(until, arena->fast[walk->place.next_fast]);
 	return until;
@@ -916,7 +917,7 @@ static struct passing passing_of(const struct walk *walk, uint64_t forbidden)
 		.at = walk->place.at,
 		.before = walk->place.before,
 		.base = (uintptr_t)walk->buffer - walk->window,
-		.room_end = walk->area.stop - GLIBC_MIN_CHUNK,
+		.room_end = walk->segment.stop - GLIBC_MIN_CHUNK,
 		.forbidden = forbidden,
 		.unusable_for_bytes = arena->unusable_for_bytes,
 		.listed_max_bytes = arena->listed_max_bytes,
@@ -973,7 +974,7 @@ static void follow(struct walk *walk)
 		}
 		bytes = header.field & ~(uint64_t)CHUNK_FLAGS;
 		if (header.field & forbidden || bytes < GLIBC_MIN_CHUNK ||
-		    bytes > walk->area.stop - at) {
+		    bytes > walk->segment.stop - at) {
 			take_odd(walk, at, header.field);
 			if (walk->done || place->seeking || !walk->window_bytes)
 				return;
@@ -1001,12 +1002,12 @@ static void follow(struct walk *walk)
 /* ---- windows ---- */
 
 void walk_begin(struct walk *walk, const struct walk_arena *arena, struct memory *memory,
-		const struct walk_area *area, uint64_t from, uint64_t until)
+		const struct walk_segment *segment, uint64_t from, uint64_t until)
 {
 	memset(walk, 0, sizeof(*walk));
 	walk->arena = arena;
 	walk->memory = memory;
-	walk->area = *area;
+	walk->segment = *segment;
 	walk->until = until;
 	walk->ahead = page_bytes(walk);
 	walk->place.at = walk->place.counted = from;
@@ -1063,9 +1064,9 @@ static uint32_t window_bytes(struct walk *walk)
 
 	if (end - (at & -page) > WALK_WINDOW)
 		end = (at & -page) + WALK_WINDOW;
-	/* The last header wanted is that of the area's end. */
-	if (end > round_up(walk->area.stop + HEADER, page))
-		end = round_up(walk->area.stop + HEADER, page);
+	/* The last header wanted is that of the segment's end. */
+	if (end > round_up(walk->segment.stop + HEADER, page))
+		end = round_up(walk->segment.stop + HEADER, page);
 	return pages_run_end(walk->pages, at, end) - at;
 }
 
@@ -1086,7 +1087,7 @@ bool walk_wants(struct walk *walk, struct span *span)
 }
 
 /* Chunks larger than the windows are jumped from header to header, with hardly more read
- * than those; small ones are read in stretches that grow. */
+ * than those; small ones are read in segments that grow. */
 static void adapt(struct walk *walk)
 {
 	uint64_t end = walk->window + walk->window_bytes;

@@ -1,4 +1,4 @@
-/* walk.h: follows the chain of chunks through one stretch of heap, from a known chunk to
+/* walk.h: follows the chain of chunks through one segment of heap, from a known chunk to
  * a known end, and adds up what it finds. It trusts no byte that it reads: a chain that
  * breaks is read again, then picked up behind the break, and what lies between is counted
  * as in doubt. It reads through windows that a caller fills, so that one caller can keep
@@ -23,7 +23,7 @@ enum {
 
 };
 
-/* What a stretch of heap is made of, side by side and without a gap. */
+/* What a segment of heap is made of, side by side and without a gap. */
 enum piece_kind {
 	PIECE_USED, /* a chunk in use, or in a thread's cache */
 	PIECE_FREE, /* a chunk in a bin */
@@ -56,7 +56,7 @@ struct address_list {
 
 /* What stays the same for all walks over one arena. */
 struct walk_arena {
-	const struct layout *layout;
+	const struct malloc_layout *layout;
 	bool non_main;
 	uint64_t state;		     /* where the malloc_state lies, to read top again */
 	uint64_t trim_unit_bytes;    /* what the top is given back in; 0: it never is */
@@ -82,24 +82,24 @@ struct walk_arena {
 	bool bins; /* fill walk_totals.bins */
 };
 
-/* How a stretch of heap ends. */
-enum area_end {
+/* How a segment of heap ends. */
+enum segment_end {
 	AREA_TOP,    /* with the arena's top chunk, at STOP */
-	AREA_FENCE,  /* with the fencepost of size 0 that closes a secondary heap */
-	AREA_FENCES, /* with two fenceposts, or the top: a mapped stretch of the main
+	AREA_FENCE,  /* with the fencepost of size 0 that closes a non-main heap */
+	AREA_FENCES, /* with two fenceposts, or the top: a mapped segment of the main
 			arena */
-	AREA_BREAK,  /* at the program break; stretches in it end with two fenceposts each
+	AREA_BREAK,  /* at the program break; segments in it end with two fenceposts each
 		      */
 };
 
-/* A stretch of heap. Memory in it that glibc did not get itself (an sbrk by the program)
+/* A segment of heap. Memory in it that glibc did not get itself (an sbrk by the program)
  * is passed over, in the main arena only. */
-struct walk_area {
+struct walk_segment {
 	uint64_t start; /* the first chunk */
 	uint64_t stop;	/* the top chunk, or END */
 	uint64_t end;
 	uint64_t top; /* the arena's top chunk when it lies here, else 0 */
-	enum area_end ends;
+	enum segment_end ends;
 };
 
 struct walk_totals {
@@ -155,8 +155,8 @@ struct walk {
 	struct memory *memory;
 	struct pages *pages;
 	struct walk_log *log; /* or null; set after walk_begin */
-	struct walk_area area;
-	uint64_t until; /* a known chunk at which to end, or area.stop */
+	struct walk_segment segment;
+	uint64_t until; /* a known chunk at which to end, or segment.stop */
 	struct walk_place place;
 	struct walk_totals totals;
 	struct walk_saved origin;	     /* where the walk began */
@@ -168,7 +168,7 @@ struct walk {
 	bool strict;	  /* give up at the first break: this may be no heap at all */
 	bool may_give_up; /* when reading again does not help, end instead of seeking */
 	bool failed;	  /* it gave up */
-	bool is_last;	  /* for the caller: it ends its area */
+	bool is_last;	  /* for the caller: it ends its segment */
 
 	bool done;
 	bool has_top; /* it ended with the top chunk */
@@ -185,11 +185,12 @@ struct walk {
 	uint8_t *buffer; /* WALK_WINDOW bytes, the caller's */
 };
 
-/* Sets WALK up to go over AREA from its chunk FROM until the known chunk UNTIL
- * (area->stop for all of it). Before it goes, whoever runs it lends it pages and buffer.
+/* Sets WALK up to go over SEGMENT from its chunk FROM until the known chunk UNTIL
+ * (segment->stop for all of it). Before it goes, whoever runs it lends it pages and
+ * buffer.
  */
 void walk_begin(struct walk *walk, const struct walk_arena *arena, struct memory *memory,
-		const struct walk_area *area, uint64_t from, uint64_t until);
+		const struct walk_segment *segment, uint64_t from, uint64_t until);
 
 /* Lets a walk that has come out go on until the known chunk UNTIL. */
 void walk_extend(struct walk *walk, uint64_t until);

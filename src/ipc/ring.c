@@ -9,25 +9,26 @@ enum { CHECK_SEED = 0x9e37 };
 /* The parts of a sample that are in use, as offsets and counts of words. */
 enum { PARTS = 2 };
 
-struct part {
+struct ring_part {
 	size_t offset, words;
 };
 
-static void find_parts(const struct ring_sample *sample, struct part part[PARTS])
+static void find_parts(const struct ring_sample *sample, struct ring_part part[PARTS])
 {
 	const size_t word = sizeof(uint64_t);
 
 	part[0].offset = 0;
 	part[0].words = (offsetof(struct ring_sample, arena) +
-			 sample->arenas_told * sizeof(sample->arena[0])) /
+			 sample->arenas_filled * sizeof(sample->arena[0])) /
 			word;
 	part[1].offset = offsetof(struct ring_sample, class) / word;
-	part[1].words = sample->classes_told * sizeof(sample->class[0]) / word;
+	part[1].words = sample->classes_filled * sizeof(sample->class[0]) / word;
 }
 
 bool ring_is_possible(const struct ring_sample *sample)
 {
-	return sample->arenas_told <= RING_ARENAS && sample->classes_told <= RING_CLASSES;
+	return sample->arenas_filled <= RING_ARENAS &&
+	       sample->classes_filled <= RING_CLASSES;
 }
 
 /* Every word is mixed into the sum at its place: neither swapped words nor words of an
@@ -35,7 +36,7 @@ bool ring_is_possible(const struct ring_sample *sample)
 uint64_t ring_check(const struct ring_sample *sample)
 {
 	const uint64_t *word = (const uint64_t *)(const void *)sample;
-	struct part part[PARTS];
+	struct ring_part part[PARTS];
 	uint64_t sum = CHECK_SEED;
 
 	find_parts(sample, part);
@@ -53,7 +54,7 @@ void ring_copy(struct ring_sample *to, const struct ring_sample *from)
 {
 	volatile uint64_t *into = (volatile uint64_t *)(void *)to;
 	const uint64_t *word = (const uint64_t *)(const void *)from;
-	struct part part[PARTS];
+	struct ring_part part[PARTS];
 
 	find_parts(from, part);
 	for (unsigned p = 0; p < PARTS; p++)

@@ -109,9 +109,9 @@ struct ring_sample {
 	uint64_t flags;	      /* of enum ring_flag */
 	uint64_t have;
 	uint64_t value[RING_FIGURES];
-	uint32_t arenas_told;  /* entries of ARENA that are filled; 0: arenas were not
+	uint32_t arenas_filled;	 /* entries of ARENA that are filled; 0: arenas were not
 				  asked for this time, to spare the host */
-	uint32_t classes_told; /* entries of CLASS that are filled */
+	uint32_t classes_filled; /* entries of CLASS that are filled */
 	struct ring_arena arena[RING_ARENAS];
 	struct ring_class class[RING_CLASSES];
 };

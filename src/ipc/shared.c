@@ -98,7 +98,7 @@ static int open_memory(const struct process *process, const struct mapping *mapp
 }
 
 /* A program may map memory of this name as it likes: the first that is taken counts. */
-struct search {
+struct shared_search {
 	struct shared *shared;
 	const struct process *process;
 	const char *name;
@@ -109,7 +109,7 @@ struct search {
 
 static int look_at(const struct mapping *mapping, void *context)
 {
-	struct search *search = context;
+	struct shared_search *search = context;
 	struct shared *shared = search->shared;
 
 	if (strcmp(mapping->name, search->name) != 0 || mapping->offset ||
@@ -127,7 +127,7 @@ static int look_at(const struct mapping *mapping, void *context)
 int shared_find(struct shared *shared, const struct process *process, const char *name,
 		shared_judge_fn *judge, void *context)
 {
-	struct search search = {shared, process, name, judge, context, -ENOENT};
+	struct shared_search search = {shared, process, name, judge, context, -ENOENT};
 	int result;
 
 	*shared = (struct shared){.pid = process->pid, .fd = -1};

@@ -31,7 +31,7 @@ void chunks_drop(struct chunks *chunks, void **from, size_t bytes)
 void chunks_free(struct chunks *chunks)
 {
 	free(chunks->key);
-	free(chunks->stretch);
+	free(chunks->segment);
 	free(chunks->first_on);
 	*chunks = (struct chunks){0};
 }
@@ -66,21 +66,21 @@ static int add_key(struct chunks *chunks, uint64_t key)
 	return 0;
 }
 
-static int begin(void *context, const struct heap_stretch *from)
+static int begin(void *context, const struct heap_segment *from)
 {
 	struct chunks *chunks = context;
-	size_t size = sizeof(*chunks->stretch);
+	size_t size = sizeof(*chunks->segment);
 
-	if (chunks->stretch_count == chunks->stretch_room) {
-		uint32_t room = chunks->stretch_room ? chunks->stretch_room * 2 : 256;
-		int error = chunks_grow(chunks, (void **)&chunks->stretch,
-					chunks->stretch_room * size, room * size);
+	if (chunks->segment_count == chunks->segment_room) {
+		uint32_t room = chunks->segment_room ? chunks->segment_room * 2 : 256;
+		int error = chunks_grow(chunks, (void **)&chunks->segment,
+					chunks->segment_room * size, room * size);
 
 		if (error)
 			return error;
-		chunks->stretch_room = room;
+		chunks->segment_room = room;
 	}
-	chunks->stretch[chunks->stretch_count] = (struct stretch){
+	chunks->segment[chunks->segment_count] = (struct segment){
 		.memory_end = from->end,
 		.trim_unit_bytes = from->trim_unit_bytes,
 		.arena = from->arena,
@@ -98,11 +98,11 @@ static int piece(void *context, const struct piece *one, bool cached)
 		[PIECE_DOUBT] = CHUNK_OTHER,
 	};
 	struct chunks *chunks = context;
-	struct stretch *stretch = &chunks->stretch[chunks->stretch_count];
+	struct segment *segment = &chunks->segment[chunks->segment_count];
 
-	if (!stretch->end)
-		stretch->start = one->start;
-	stretch->end = one->end;
+	if (!segment->end)
+		segment->start = one->start;
+	segment->end = one->end;
 	return add_key(chunks, (one->start & ~(uint64_t)CHUNK_BITS) | kind[one->kind] |
 				       (cached ? CHUNK_CACHED : 0));
 }
@@ -110,42 +110,42 @@ static int piece(void *context, const struct piece *one, bool cached)
 static int end(void *context)
 {
 	struct chunks *chunks = context;
-	struct stretch *stretch = &chunks->stretch[chunks->stretch_count];
+	struct segment *segment = &chunks->segment[chunks->segment_count];
 
-	stretch->count = chunks->count - stretch->first;
-	if (!stretch->count)
+	segment->count = chunks->count - segment->first;
+	if (!segment->count)
 		return 0;
-	chunks->stretch_count++;
-	return add_key(chunks, (stretch->end & ~(uint64_t)CHUNK_BITS) | CHUNK_OTHER);
+	chunks->segment_count++;
+	return add_key(chunks, (segment->end & ~(uint64_t)CHUNK_BITS) | CHUNK_OTHER);
 }
 
 /* ---- looking addresses up ---- */
 
 static int by_start(const void *left, const void *right)
 {
-	const struct stretch *a = left, *b = right;
+	const struct segment *a = left, *b = right;
 
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
 /* A single piece is found without an index, however large it is. */
-static uint64_t pages_of(const struct stretch *stretch)
+static uint64_t pages_of(const struct segment *segment)
 {
-	if (stretch->count == 1)
+	if (segment->count == 1)
 		return 0;
-	return ((stretch->end - 1) >> PAGE_SHIFT) - (stretch->start >> PAGE_SHIFT) + 1;
+	return ((segment->end - 1) >> PAGE_SHIFT) - (segment->start >> PAGE_SHIFT) + 1;
 }
 
-static void index_stretch(struct chunks *chunks, const struct stretch *stretch)
+static void index_segment(struct chunks *chunks, const struct segment *segment)
 {
-	uint64_t page = stretch->start >> PAGE_SHIFT;
-	uint32_t at = stretch->first;
+	uint64_t page = segment->start >> PAGE_SHIFT;
+	uint32_t at = segment->first;
 
-	for (uint64_t i = 0, count = pages_of(stretch); i < count; i++, page++) {
-		while (at + 1 < stretch->first + stretch->count &&
+	for (uint64_t i = 0, count = pages_of(segment); i < count; i++, page++) {
+		while (at + 1 < segment->first + segment->count &&
 		       chunk_addr(chunks, at + 1) <= page << PAGE_SHIFT)
 			at++;
-		chunks->first_on[stretch->page + i] = at;
+		chunks->first_on[segment->page + i] = at;
 	}
 }
 
@@ -154,12 +154,12 @@ static int make_index(struct chunks *chunks)
 	uint64_t pages = 0;
 	int error;
 
-	if (!chunks->stretch_count)
+	if (!chunks->segment_count)
 		return 0;
-	qsort(chunks->stretch, chunks->stretch_count, sizeof(*chunks->stretch), by_start);
-	for (uint32_t i = 0; i < chunks->stretch_count; i++) {
-		chunks->stretch[i].page = (uint32_t)pages;
-		pages += pages_of(&chunks->stretch[i]);
+	qsort(chunks->segment, chunks->segment_count, sizeof(*chunks->segment), by_start);
+	for (uint32_t i = 0; i < chunks->segment_count; i++) {
+		chunks->segment[i].page = (uint32_t)pages;
+		pages += pages_of(&chunks->segment[i]);
 		if (pages > UINT32_MAX)
 			return -ENOSPC;
 	}
@@ -167,10 +167,10 @@ static int make_index(struct chunks *chunks)
 			    (pages + 1) * sizeof(*chunks->first_on));
 	if (error)
 		return error;
-	for (uint32_t i = 0; i < chunks->stretch_count; i++)
-		index_stretch(chunks, &chunks->stretch[i]);
-	chunks->low = chunks->stretch[0].start;
-	chunks->high = chunks->stretch[chunks->stretch_count - 1].end;
+	for (uint32_t i = 0; i < chunks->segment_count; i++)
+		index_segment(chunks, &chunks->segment[i]);
+	chunks->low = chunks->segment[0].start;
+	chunks->high = chunks->segment[chunks->segment_count - 1].end;
 	return 0;
 }
 
@@ -185,21 +185,21 @@ int chunks_read(struct chunks *chunks, struct heap *heap, const struct regions *
 	return error ? error : make_index(chunks);
 }
 
-static const struct stretch *stretch_at(const struct chunks *chunks, uint64_t addr)
+static const struct segment *segment_at(const struct chunks *chunks, uint64_t addr)
 {
-	uint32_t low = 0, high = chunks->stretch_count;
+	uint32_t low = 0, high = chunks->segment_count;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (chunks->stretch[middle].start <= addr)
+		if (chunks->segment[middle].start <= addr)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	if (!low || addr >= chunks->stretch[low - 1].end)
+	if (!low || addr >= chunks->segment[low - 1].end)
 		return NULL;
-	return &chunks->stretch[low - 1];
+	return &chunks->segment[low - 1];
 }
 
 /* Pieces [LOW, HIGH), of which one covers an address. */
@@ -207,25 +207,25 @@ struct among {
 	uint32_t low, high;
 };
 
-static uint32_t page_of(const struct stretch *stretch, uint64_t addr)
+static uint32_t page_of(const struct segment *segment, uint64_t addr)
 {
-	return stretch->page +
-	       (uint32_t)((addr >> PAGE_SHIFT) - (stretch->start >> PAGE_SHIFT));
+	return segment->page +
+	       (uint32_t)((addr >> PAGE_SHIFT) - (segment->start >> PAGE_SHIFT));
 }
 
-static struct among among_of(const struct chunks *chunks, const struct stretch *stretch,
+static struct among among_of(const struct chunks *chunks, const struct segment *segment,
 			     uint64_t addr)
 {
 	uint32_t page, last;
 
-	if (stretch->count == 1)
-		return (struct among){stretch->first, stretch->first + 1};
-	page = page_of(stretch, addr);
-	last = stretch->page + (uint32_t)pages_of(stretch);
+	if (segment->count == 1)
+		return (struct among){segment->first, segment->first + 1};
+	page = page_of(segment, addr);
+	last = segment->page + (uint32_t)pages_of(segment);
 	return (struct among){
 		.low = chunks->first_on[page],
 		.high = page + 1 < last ? chunks->first_on[page + 1] + 1
-					: stretch->first + stretch->count,
+					: segment->first + segment->count,
 	};
 }
 
@@ -243,28 +243,28 @@ static uint32_t settle(const struct chunks *chunks, struct among among, uint64_t
 	return among.low;
 }
 
-uint32_t chunks_in(const struct chunks *chunks, const struct stretch *stretch,
+uint32_t chunks_in(const struct chunks *chunks, const struct segment *segment,
 		   uint64_t addr)
 {
-	return settle(chunks, among_of(chunks, stretch, addr), addr);
+	return settle(chunks, among_of(chunks, segment, addr), addr);
 }
 
 uint32_t chunks_at(const struct chunks *chunks, uint64_t addr)
 {
-	const struct stretch *stretch;
+	const struct segment *segment;
 
 	if (addr < chunks->low || addr >= chunks->high)
 		return NO_CHUNK;
-	stretch = stretch_at(chunks, addr);
-	return stretch ? chunks_in(chunks, stretch, addr) : NO_CHUNK;
+	segment = segment_at(chunks, addr);
+	return segment ? chunks_in(chunks, segment, addr) : NO_CHUNK;
 }
 
 /* Neighbours often point into one stretch. Its index is brought near. */
-static const struct stretch *approach(const struct chunks *chunks,
-				      const struct stretch *near, uint64_t addr)
+static const struct segment *approach(const struct chunks *chunks,
+				      const struct segment *near, uint64_t addr)
 {
 	if (!near || addr < near->start || addr >= near->end)
-		near = stretch_at(chunks, addr);
+		near = segment_at(chunks, addr);
 	if (near && near->count > 1)
 		__builtin_prefetch(&chunks->first_on[page_of(near, addr)]);
 	return near;
@@ -273,21 +273,21 @@ static const struct stretch *approach(const struct chunks *chunks,
 void chunks_at_all(const struct chunks *chunks, const uint64_t *addr, unsigned count,
 		   uint32_t *at)
 {
-	const struct stretch *stretch[CHUNKS_AT_ONCE], *near = NULL;
+	const struct segment *segment[CHUNKS_AT_ONCE], *near = NULL;
 	struct among among[CHUNKS_AT_ONCE];
 
 	/* Whatever is waited for is asked for some hundred addresses before. */
 	for (unsigned i = 0; i < count; i++)
-		near = stretch[i] = approach(chunks, near, addr[i]);
+		near = segment[i] = approach(chunks, near, addr[i]);
 	for (unsigned i = 0; i < count; i++) {
-		if (!stretch[i])
+		if (!segment[i])
 			continue;
-		among[i] = among_of(chunks, stretch[i], addr[i]);
+		among[i] = among_of(chunks, segment[i], addr[i]);
 		__builtin_prefetch(
 			&chunks->key[among[i].low + (among[i].high - among[i].low) / 2]);
 	}
 	for (unsigned i = 0; i < count; i++)
-		at[i] = stretch[i] ? settle(chunks, among[i], addr[i]) : NO_CHUNK;
+		at[i] = segment[i] ? settle(chunks, among[i], addr[i]) : NO_CHUNK;
 }
 
 /* ---- runs of free memory ---- */
@@ -298,18 +298,18 @@ struct run {
 	bool has_top;
 };
 
-static struct free_parts parts_of(const struct stretch *stretch, unsigned page_shift,
+static struct free_parts parts_of(const struct segment *segment, unsigned page_shift,
 				  const struct run *run)
 {
 	if (!run->has_top)
 		return walk_run_parts(page_shift, run->start, run->end);
 	return walk_top_parts(
-		page_shift, run->end < stretch->memory_end ? 0 : stretch->trim_unit_bytes,
+		page_shift, run->end < segment->memory_end ? 0 : segment->trim_unit_bytes,
 		run->start, run->end);
 }
 
-/* Called with each run of free pieces of STRETCH. */
-typedef void run_fn(const struct stretch *stretch, const struct run *run, void *context);
+/* Called with each run of free pieces of SEGMENT. */
+typedef void run_fn(const struct segment *segment, const struct run *run, void *context);
 
 static bool is_free(const struct chunks *chunks, uint32_t i)
 {
@@ -318,8 +318,8 @@ static bool is_free(const struct chunks *chunks, uint32_t i)
 	return kind == CHUNK_FREE || kind == CHUNK_TOP;
 }
 
-/* Among pieces FIRST to LAST of STRETCH. */
-static void each_run(const struct chunks *chunks, const struct stretch *stretch,
+/* Among pieces FIRST to LAST of SEGMENT. */
+static void each_run(const struct chunks *chunks, const struct segment *segment,
 		     uint32_t first, uint32_t last, run_fn *fn, void *context)
 {
 	struct run run = {0};
@@ -327,7 +327,7 @@ static void each_run(const struct chunks *chunks, const struct stretch *stretch,
 	for (uint32_t i = first; i <= last; i++) {
 		if (!is_free(chunks, i)) {
 			if (run.end)
-				fn(stretch, &run, context);
+				fn(segment, &run, context);
 			run = (struct run){0};
 			continue;
 		}
@@ -337,12 +337,12 @@ static void each_run(const struct chunks *chunks, const struct stretch *stretch,
 		run.has_top |= chunk_kind(chunks, i) == CHUNK_TOP;
 	}
 	if (run.end)
-		fn(stretch, &run, context);
+		fn(segment, &run, context);
 }
 
 /* ---- what shares pages with free bytes ---- */
 
-struct asker {
+struct pinning_query {
 	struct chunks *chunks;
 	struct pages *pages;
 	unsigned page_shift;
@@ -350,48 +350,49 @@ struct asker {
 };
 
 /* The live chunks on the page of ADDR, which free bytes lie on, if it is resident. */
-static void ask_page(struct asker *asker, const struct stretch *stretch, uint64_t addr)
+static void ask_page(struct pinning_query *query, const struct segment *segment,
+		     uint64_t addr)
 {
-	struct chunks *chunks = asker->chunks;
-	uint64_t page = UINT64_C(1) << asker->page_shift;
+	struct chunks *chunks = query->chunks;
+	uint64_t page = UINT64_C(1) << query->page_shift;
 	uint64_t from = addr & ~(page - 1), to = from + page;
 	uint32_t i;
 
-	if (!pages_all_resident(asker->pages, from, 1))
+	if (!pages_all_resident(query->pages, from, 1))
 		return;
-	i = chunks_in(chunks, stretch, from > stretch->start ? from : stretch->start);
-	for (; i < stretch->first + stretch->count && chunk_addr(chunks, i) < to; i++)
+	i = chunks_in(chunks, segment, from > segment->start ? from : segment->start);
+	for (; i < segment->first + segment->count && chunk_addr(chunks, i) < to; i++)
 		if (chunk_is_live(chunks, i))
 			chunks->key[i] |= CHUNK_ASKED;
 }
 
-static void ask_run(const struct stretch *stretch, const struct run *run, void *context)
+static void ask_run(const struct segment *segment, const struct run *run, void *context)
 {
-	struct asker *asker = context;
-	struct free_parts parts = parts_of(stretch, asker->page_shift, run);
-	uint64_t page = UINT64_C(1) << asker->page_shift;
+	struct pinning_query *query = context;
+	struct free_parts parts = parts_of(segment, query->page_shift, run);
+	uint64_t page = UINT64_C(1) << query->page_shift;
 
-	asker->pinned_bytes +=
-		pages_resident_bytes(asker->pages, run->start, parts.shared) +
-		pages_resident_bytes(asker->pages, parts.to, run->end);
+	query->pinned_bytes +=
+		pages_resident_bytes(query->pages, run->start, parts.shared) +
+		pages_resident_bytes(query->pages, parts.to, run->end);
 	for (uint64_t at = run->start; at < parts.shared; at = (at | (page - 1)) + 1)
-		ask_page(asker, stretch, at);
+		ask_page(query, segment, at);
 	for (uint64_t at = parts.to; at < run->end; at = (at | (page - 1)) + 1)
-		ask_page(asker, stretch, at);
+		ask_page(query, segment, at);
 }
 
 uint64_t chunks_ask_pinning(struct chunks *chunks, struct pages *pages,
 			    unsigned page_shift)
 {
-	struct asker asker = {chunks, pages, page_shift, 0};
+	struct pinning_query query = {chunks, pages, page_shift, 0};
 
-	for (uint32_t i = 0; i < chunks->stretch_count; i++) {
-		const struct stretch *stretch = &chunks->stretch[i];
+	for (uint32_t i = 0; i < chunks->segment_count; i++) {
+		const struct segment *segment = &chunks->segment[i];
 
-		each_run(chunks, stretch, stretch->first,
-			 stretch->first + stretch->count - 1, ask_run, &asker);
+		each_run(chunks, segment, segment->first,
+			 segment->first + segment->count - 1, ask_run, &query);
 	}
-	return asker.pinned_bytes;
+	return query.pinned_bytes;
 }
 
 /* ---- what a trim would give back ---- */
@@ -403,12 +404,12 @@ struct adder {
 	uint64_t now_bytes, then_bytes;
 };
 
-static uint64_t run_bytes(struct adder *adder, const struct stretch *stretch,
+static uint64_t run_bytes(struct adder *adder, const struct segment *segment,
 			  const struct run *run)
 {
-	struct free_parts parts = parts_of(stretch, adder->page_shift, run);
+	struct free_parts parts = parts_of(segment, adder->page_shift, run);
 
-	if (stretch->arena == (unsigned)PINS_ALL_ARENAS) {
+	if (segment->arena == (unsigned)BLOCKERS_ALL_ARENAS) {
 		parts.from = run->start;
 		parts.to = run->end;
 	}
@@ -417,15 +418,15 @@ static uint64_t run_bytes(struct adder *adder, const struct stretch *stretch,
 		       : 0;
 }
 
-static void add_now(const struct stretch *stretch, const struct run *run, void *context)
+static void add_now(const struct segment *segment, const struct run *run, void *context)
 {
 	struct adder *adder = context;
 
-	adder->now_bytes += run_bytes(adder, stretch, run);
+	adder->now_bytes += run_bytes(adder, segment, run);
 }
 
 /* The run that pieces FIRST to LAST would be, and those that there are in it. */
-static void add_then(struct adder *adder, const struct stretch *stretch, uint32_t first,
+static void add_then(struct adder *adder, const struct segment *segment, uint32_t first,
 		     uint32_t last)
 {
 	const struct run run = {
@@ -434,26 +435,26 @@ static void add_then(struct adder *adder, const struct stretch *stretch, uint32_
 		.has_top = chunk_kind(adder->chunks, last) == CHUNK_TOP,
 	};
 
-	adder->then_bytes += run_bytes(adder, stretch, &run);
-	each_run(adder->chunks, stretch, first, last, add_now, adder);
+	adder->then_bytes += run_bytes(adder, segment, &run);
+	each_run(adder->chunks, segment, first, last, add_now, adder);
 }
 
 /* What is free already makes no difference but beside what is gone. */
-static void add_stretch(struct adder *adder, const struct stretch *stretch,
+static void add_segment(struct adder *adder, const struct segment *segment,
 			const uint8_t *gone)
 {
 	const struct chunks *chunks = adder->chunks;
-	uint32_t at = stretch->first, end = stretch->first + stretch->count;
+	uint32_t at = segment->first, end = segment->first + segment->count;
 	const uint8_t *next;
 
 	while (at < end && (next = memchr(gone + at, 1, end - at))) {
 		uint32_t first = (uint32_t)(next - gone), last = first;
 
-		while (first > stretch->first && is_free(chunks, first - 1))
+		while (first > segment->first && is_free(chunks, first - 1))
 			first--;
 		while (last + 1 < end && (gone[last + 1] || is_free(chunks, last + 1)))
 			last++;
-		add_then(adder, stretch, first, last);
+		add_then(adder, segment, first, last);
 		at = last + 1;
 	}
 }
@@ -463,8 +464,8 @@ uint64_t chunks_unlocked(const struct chunks *chunks, struct pages *pages,
 {
 	struct adder adder = {chunks, pages, page_shift, 0, 0};
 
-	for (uint32_t i = 0; i < chunks->stretch_count; i++)
-		add_stretch(&adder, &chunks->stretch[i], gone);
+	for (uint32_t i = 0; i < chunks->segment_count; i++)
+		add_segment(&adder, &chunks->segment[i], gone);
 	return adder.then_bytes > adder.now_bytes ? adder.then_bytes - adder.now_bytes
 						  : 0;
 }

@@ -23,7 +23,7 @@ enum {
 };
 
 /* Pieces FIRST to FIRST + COUNT - 1, side by side; one more marks the end. */
-struct stretch {
+struct segment {
 	uint64_t start, end;
 	uint64_t memory_end;
 	uint64_t trim_unit_bytes;
@@ -35,8 +35,8 @@ struct stretch {
 struct chunks {
 	uint64_t *key;
 	uint32_t count, room;
-	struct stretch *stretch; /* in order of address */
-	uint32_t stretch_count, stretch_room;
+	struct segment *segment; /* in order of address */
+	uint32_t segment_count, segment_room;
 	/* The last piece that begins at or before each page of each stretch. */
 	uint32_t *first_on;
 	uint64_t low, high;		  /* all stretches lie between */
@@ -83,9 +83,9 @@ enum { NO_CHUNK = UINT32_MAX, CHUNKS_AT_ONCE = 256 };
 /* The piece that covers ADDR, or NO_CHUNK. */
 uint32_t chunks_at(const struct chunks *chunks, uint64_t addr);
 
-/* The piece of STRETCH that covers ADDR, which lies in it. In a damaged heap stretches
+/* The piece of SEGMENT that covers ADDR, which lies in it. In a damaged heap stretches
  * may overlap, and chunks_at finds another's. */
-uint32_t chunks_in(const struct chunks *chunks, const struct stretch *stretch,
+uint32_t chunks_in(const struct chunks *chunks, const struct segment *segment,
 		   uint64_t addr);
 
 /* As chunks_at, of COUNT addresses, CHUNKS_AT_ONCE at most, into AT: several times as

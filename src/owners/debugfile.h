@@ -5,7 +5,7 @@
 #include <libelf.h>
 
 /* The file that ELF's build-id names, in the place where Debian and Fedora put it, or
- * null. For a child that ends (base/apart.h): it is never closed. */
+ * null. For a child that ends (base/subprocess.h): it is never closed. */
 Elf *debugfile_of(Elf *elf);
 
 #endif

@@ -1,6 +1,6 @@
 #include "owners/globals.h"
 
-#include "base/apart.h"
+#include "base/subprocess.h"
 #include "owners/debugfile.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ enum {
 enum kind { DATA, THREAD, CODE, KINDS };
 
 /* What the child found, beside the tables. */
-struct found {
+struct globals_found {
 	uint64_t bias; /* of the process's addresses over the file's */
 	uint64_t thread_bytes;
 	uint64_t data_end;
@@ -36,7 +36,7 @@ struct found {
 
 /* IMAGE is what the child wrote: the tables, each ascending, and the names. */
 struct globals {
-	struct found found;
+	struct globals_found found;
 	void *image;
 	size_t image_bytes;
 	const struct global *table[KINDS];
@@ -46,25 +46,25 @@ struct globals {
 /* ---- in the child ---- */
 
 /* Variables of one kind. */
-struct table {
+struct globals_table {
 	struct global *global;
 	uint32_t count, room;
 };
 
 /* A file that is being read. What it says may be anything, and it may be cut short
  * meanwhile, which ends the child. */
-struct reading {
+struct globals_reading {
 	const struct process *process;
 	const struct mapping *mapping;
 	int out;
 	int fd;
 	Elf *elf;
-	struct found *found;
-	struct table table[KINDS];
+	struct globals_found *found;
+	struct globals_table table[KINDS];
 	FILE *names;
 };
 
-static int make_room(struct table *table)
+static int make_room(struct globals_table *table)
 {
 	uint32_t room = table->room ? table->room * 2 : 256;
 	struct global *grown;
@@ -81,10 +81,10 @@ static int make_room(struct table *table)
 	return 0;
 }
 
-static int add(struct reading *reading, enum kind kind, const GElf_Sym *symbol,
+static int add(struct globals_reading *reading, enum kind kind, const GElf_Sym *symbol,
 	       const char *name)
 {
-	struct table *table = &reading->table[kind];
+	struct globals_table *table = &reading->table[kind];
 	uint64_t start = symbol->st_value + (kind == THREAD ? 0 : reading->found->bias);
 	size_t length = strnlen(name, NAME_MAX_BYTES);
 	int error = make_room(table);
@@ -102,7 +102,7 @@ static int add(struct reading *reading, enum kind kind, const GElf_Sym *symbol,
 	return 0;
 }
 
-static int take_symbol(struct reading *reading, Elf *elf, const GElf_Shdr *header,
+static int take_symbol(struct globals_reading *reading, Elf *elf, const GElf_Shdr *header,
 		       const GElf_Sym *symbol)
 {
 	static const int kinds[] = {
@@ -117,8 +117,8 @@ static int take_symbol(struct reading *reading, Elf *elf, const GElf_Shdr *heade
 	return name && *name ? add(reading, (enum kind)kinds[type], symbol, name) : 0;
 }
 
-static int take_symbols(struct reading *reading, Elf *elf, const GElf_Shdr *header,
-			Elf_Data *data)
+static int take_symbols(struct globals_reading *reading, Elf *elf,
+			const GElf_Shdr *header, Elf_Data *data)
 {
 	size_t bytes = gelf_fsize(elf, ELF_T_SYM, 1, EV_CURRENT);
 	size_t count = data && bytes ? data->d_size / bytes : 0;
@@ -134,7 +134,7 @@ static int take_symbols(struct reading *reading, Elf *elf, const GElf_Shdr *head
 }
 
 /* The symbol table of TYPE in ELF. -ENOENT when it has none. */
-static int take_table(struct reading *reading, Elf *elf, unsigned type)
+static int take_table(struct globals_reading *reading, Elf *elf, unsigned type)
 {
 	Elf_Scn *section = NULL;
 	GElf_Shdr header;
@@ -159,10 +159,10 @@ static uint64_t aligned(uint64_t bytes, uint64_t align)
 	return align & (align - 1) || !align ? bytes : (bytes + align - 1) & ~(align - 1);
 }
 
-static bool read_headers(struct reading *reading)
+static bool read_headers(struct globals_reading *reading)
 {
 	const struct mapping *mapping = reading->mapping;
-	struct found *file = reading->found;
+	struct globals_found *file = reading->found;
 	GElf_Phdr header;
 	size_t count;
 	bool found = false;
@@ -194,14 +194,14 @@ static bool read_headers(struct reading *reading)
 }
 
 /* The symbols of the debug file. -ENOENT: there is none, or it has none. */
-static int take_debug(struct reading *reading)
+static int take_debug(struct globals_reading *reading)
 {
 	Elf *debug = debugfile_of(reading->elf);
 
 	return debug ? take_table(reading, debug, SHT_SYMTAB) : -ENOENT;
 }
 
-static int take_file(struct reading *reading)
+static int take_file(struct globals_reading *reading)
 {
 	int error;
 
@@ -219,14 +219,14 @@ static int take_file(struct reading *reading)
 }
 
 /* The tables go before the names, which are there already. */
-static int write_out(struct reading *reading, char *names)
+static int write_out(struct globals_reading *reading, char *names)
 {
 	FILE *out = fdopen(reading->out, "w");
 
 	if (!out)
 		return -errno;
 	for (unsigned kind = 0; kind < KINDS; kind++) {
-		struct table *table = &reading->table[kind];
+		struct globals_table *table = &reading->table[kind];
 
 		reading->found->count[kind] = table->count;
 		if (!table->count)
@@ -241,11 +241,11 @@ static int write_out(struct reading *reading, char *names)
 /* Nothing is freed or closed: the child ends. */
 static void read_in_child(void *context, void *result)
 {
-	struct reading *reading = context;
+	struct globals_reading *reading = context;
 	size_t bytes;
 	char *names;
 
-	apart_bound(CPU_S, MEMORY_BYTES);
+	subprocess_bound(CPU_S, MEMORY_BYTES);
 	reading->found = result;
 	reading->names = open_memstream(&names, &bytes);
 	reading->fd = maps_open(reading->process, reading->mapping);
@@ -262,7 +262,7 @@ static void read_in_child(void *context, void *result)
 
 static int take_image(struct globals *globals, int fd)
 {
-	struct found *found = &globals->found;
+	struct globals_found *found = &globals->found;
 	const struct global *at;
 	size_t count = 0;
 	off_t bytes = lseek(fd, 0, SEEK_END);
@@ -291,7 +291,7 @@ int globals_load(struct globals **globals, const struct process *process,
 {
 	struct globals *new = calloc(1, sizeof(*new));
 	int low = memfd_create("symbols", MFD_CLOEXEC), error;
-	struct reading reading = {.process = process, .mapping = mapping};
+	struct globals_reading reading = {.process = process, .mapping = mapping};
 
 	*globals = new;
 	/* The child's first three are closed to it. */
@@ -300,8 +300,8 @@ int globals_load(struct globals **globals, const struct process *process,
 	if (low >= 0)
 		close(low);
 	if (!error)
-		error = apart_run(read_in_child, &reading, &new->found,
-				  sizeof(new->found), beats);
+		error = subprocess_run(read_in_child, &reading, &new->found,
+				       sizeof(new->found), beats);
 	if (!error)
 		error = new->found.error;
 	if (!error)

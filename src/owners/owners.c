@@ -20,7 +20,7 @@ enum {
 };
 
 /* One search. */
-struct search {
+struct owner_search {
 	struct owners *owners;
 	const struct owners_options *options;
 	const struct process *process;
@@ -39,14 +39,14 @@ struct search {
 };
 
 /* Those that are searched for: all, or a sample's. */
-static const struct chunks *sought(const struct search *search)
+static const struct chunks *sought(const struct owner_search *search)
 {
 	return search->scan.chunks;
 }
 
 /* ---- what is asked for ---- */
 
-static bool is_wanted(const struct search *search, const struct stretch *stretch,
+static bool is_wanted(const struct owner_search *search, const struct segment *segment,
 		      uint32_t i)
 {
 	const struct owners_options *options = search->options;
@@ -56,22 +56,22 @@ static bool is_wanted(const struct search *search, const struct stretch *stretch
 		return chunk_addr(&search->chunks, i) <= options->at &&
 		       options->at < chunk_addr(&search->chunks, i + 1);
 	return (options->live || search->chunks.key[i] & CHUNK_ASKED) &&
-	       (options->arena == PINS_ALL_ARENAS ||
-		stretch->arena == (unsigned)options->arena) &&
+	       (options->arena == BLOCKERS_ALL_ARENAS ||
+		segment->arena == (unsigned)options->arena) &&
 	       bytes >= options->from_bytes && bytes <= options->to_bytes;
 }
 
-static void ask_stretch(struct search *search, const struct stretch *stretch)
+static void ask_segment(struct owner_search *search, const struct segment *segment)
 {
 	struct chunks *chunks = &search->chunks;
 	struct owners *owners = search->owners;
 
-	for (uint32_t i = stretch->first; i < stretch->first + stretch->count; i++) {
+	for (uint32_t i = segment->first; i < segment->first + segment->count; i++) {
 		if (!chunk_is_live(chunks, i))
 			continue;
 		owners->live_chunks++;
 		owners->live_bytes += chunk_bytes(chunks, i);
-		if (!is_wanted(search, stretch, i)) {
+		if (!is_wanted(search, segment, i)) {
 			chunks->key[i] &= ~(uint64_t)CHUNK_ASKED;
 			continue;
 		}
@@ -81,17 +81,17 @@ static void ask_stretch(struct search *search, const struct stretch *stretch)
 	}
 }
 
-static void ask(struct search *search)
+static void ask(struct owner_search *search)
 {
 	search->owners->pinned_bytes = chunks_ask_pinning(&search->chunks, search->pages,
 							  search->memory->page_shift);
-	for (uint32_t i = 0; i < search->chunks.stretch_count; i++)
-		ask_stretch(search, &search->chunks.stretch[i]);
+	for (uint32_t i = 0; i < search->chunks.segment_count; i++)
+		ask_segment(search, &search->chunks.segment[i]);
 }
 
 /* ---- the second look ---- */
 
-static void count_chunk(struct search *search, uint32_t i)
+static void count_chunk(struct owner_search *search, uint32_t i)
 {
 	struct owners *owners = search->owners;
 	const struct group *group = &search->reach.group[search->reach.of[i]];
@@ -109,7 +109,7 @@ static void count_chunk(struct search *search, uint32_t i)
 /* A pointer that does not point there any more was on its way, or the chunk is gone. */
 static void on_chunk(uint32_t i, bool is_there, void *context)
 {
-	struct search *search = context;
+	struct owner_search *search = context;
 
 	if (is_there) {
 		count_chunk(search, i);
@@ -128,7 +128,7 @@ static void on_chunk(uint32_t i, bool is_there, void *context)
 
 /* What else points to a chunk keeps it, but for the group's own. One round; whether
  * anything changed. */
-static bool spare_shared(struct search *search, uint32_t group)
+static bool spare_shared(struct owner_search *search, uint32_t group)
 {
 	const struct scan *scan = &search->scan;
 	uint8_t *gone = search->gone;
@@ -157,7 +157,7 @@ static bool spare_shared(struct search *search, uint32_t group)
 }
 
 /* The chunks of GROUP, and those that only they lead to. */
-static void choose_gone(struct search *search, uint32_t group)
+static void choose_gone(struct owner_search *search, uint32_t group)
 {
 	const struct chunks *chunks = &search->chunks;
 	const struct group *of = &search->reach.group[group];
@@ -173,7 +173,7 @@ static void choose_gone(struct search *search, uint32_t group)
 			break;
 }
 
-static void foretell(struct search *search, uint32_t group, struct owner *owner)
+static void foretell(struct owner_search *search, uint32_t group, struct owner *owner)
 {
 	struct chunks *chunks = &search->chunks;
 
@@ -193,7 +193,7 @@ static void foretell(struct search *search, uint32_t group, struct owner *owner)
 
 /* What makes a group worth an answer: each chunk that pins keeps a page or two, however
  * small it is; else it is bytes that count. */
-static uint64_t weight(const struct search *search, uint32_t group)
+static uint64_t weight(const struct owner_search *search, uint32_t group)
 {
 	const struct group *of = &search->reach.group[group];
 
@@ -204,7 +204,7 @@ static uint64_t weight(const struct search *search, uint32_t group)
 							    : of->asked_chunks;
 }
 
-static void rank_groups(struct search *search)
+static void rank_groups(struct owner_search *search)
 {
 	struct owners *owners = search->owners;
 
@@ -245,7 +245,7 @@ struct pair {
 };
 
 /* The interval by Wilson's score, which holds for the few and the many, too. */
-static void estimate(const struct search *search, struct owner *owner)
+static void estimate(const struct owner_search *search, struct owner *owner)
 {
 	double all = (double)search->owners->sampled_chunks;
 	double part = (double)owner->asked_chunks / all, z = TWO_SIDED;
@@ -257,7 +257,7 @@ static void estimate(const struct search *search, struct owner *owner)
 	owner->share_high = (middle + half) / scale;
 }
 
-static void fill_owner(struct search *search, struct pair *pair)
+static void fill_owner(struct owner_search *search, struct pair *pair)
 {
 	const struct group *group = &search->reach.group[pair->group];
 	struct owner *owner = &pair->owner;
@@ -273,7 +273,7 @@ static void fill_owner(struct search *search, struct pair *pair)
 		foretell(search, pair->group, owner);
 }
 
-static int take_answers(struct search *search, const struct pair *pair,
+static int take_answers(struct owner_search *search, const struct pair *pair,
 			uint64_t chunk[OWNERS_MAX])
 {
 	struct owners *owners = search->owners;
@@ -291,7 +291,7 @@ static int take_answers(struct search *search, const struct pair *pair,
 			  search->beats);
 }
 
-static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
+static int fill_owners(struct owner_search *search, uint64_t chunk[OWNERS_MAX],
 		       owners_progress_fn *progress, void *context)
 {
 	struct owners *owners = search->owners;
@@ -320,7 +320,7 @@ static int fill_owners(struct search *search, uint64_t chunk[OWNERS_MAX],
 /* ---- the search ---- */
 
 /* Of all chunks. */
-static struct scan scan_of(struct search *search)
+static struct scan scan_of(struct owner_search *search)
 {
 	return (struct scan){
 		.chunks = &search->chunks,
@@ -331,7 +331,8 @@ static struct scan scan_of(struct search *search)
 }
 
 /* The ways to all chunks of SEARCH->scan. */
-static int find_ways(struct search *search, owners_progress_fn *progress, void *context)
+static int find_ways(struct owner_search *search, owners_progress_fn *progress,
+		     void *context)
 {
 	int error = scan_all(&search->scan, progress, context);
 
@@ -345,7 +346,8 @@ static int find_ways(struct search *search, owners_progress_fn *progress, void *
 }
 
 /* The same of a sample, for which there is memory. */
-static int find_some(struct search *search, owners_progress_fn *progress, void *context)
+static int find_some(struct owner_search *search, owners_progress_fn *progress,
+		     void *context)
 {
 	struct owners *owners = search->owners;
 	struct scan *scan = &search->scan;
@@ -367,8 +369,9 @@ static int find_some(struct search *search, owners_progress_fn *progress, void *
 	return find_ways(search, progress, context);
 }
 
-static int find(struct search *search, struct heap *heap, const struct regions *regions,
-		owners_progress_fn *progress, void *context, struct fault *fault)
+static int find(struct owner_search *search, struct heap *heap,
+		const struct regions *regions, owners_progress_fn *progress,
+		void *context, struct fault *fault)
 {
 	struct owners *owners = search->owners;
 	int error = chunks_read(&search->chunks, heap, regions, &owners->status,
@@ -387,7 +390,7 @@ static int find(struct search *search, struct heap *heap, const struct regions *
 	return error ? error : again_all(&search->reach, on_chunk, search);
 }
 
-static int say(const struct search *search, int error, struct fault *fault)
+static int say(const struct owner_search *search, int error, struct fault *fault)
 {
 	if (error == -ENOSPC)
 		return fault_set(fault, EXIT_FAILED, error,
@@ -409,7 +412,7 @@ int owners_find(struct owners *owners, uint64_t chunk[OWNERS_MAX],
 		atomic_ulong *beats, owners_progress_fn *progress, void *context,
 		struct fault *fault)
 {
-	struct search search = {
+	struct owner_search search = {
 		.owners = owners,
 		.beats = beats,
 		.options = options,

@@ -89,7 +89,7 @@ void path_fill(const struct reach *reach, uint32_t group, struct owner *owner)
 /* ---- types ---- */
 
 /* What is asked of one file. */
-struct asked {
+struct path_query {
 	struct type_path path[OWNERS_MAX];
 	unsigned owner[OWNERS_MAX];
 	unsigned count;
@@ -186,7 +186,7 @@ static void take_answer(const struct reach *reach, uint32_t group,
 
 /* The owners whose path begins in the file of MAPPING. */
 static void ask_file(const struct reach *reach, const uint32_t *group, unsigned count,
-		     const struct mapping *mapping, struct asked *asked)
+		     const struct mapping *mapping, struct path_query *asked)
 {
 	asked->count = 0;
 	for (unsigned i = 0; i < count; i++) {
@@ -206,7 +206,7 @@ int path_types(const struct reach *reach, const uint32_t *group,
 	       struct owner *const *owner, unsigned count, const struct process *process,
 	       atomic_ulong *beats)
 {
-	struct asked *asked = malloc(sizeof(*asked));
+	struct path_query *asked = malloc(sizeof(*asked));
 	const struct mapping *mapping;
 
 	if (!asked)

@@ -1,6 +1,6 @@
 #include "owners/python.h"
 
-#include "base/apart.h"
+#include "base/subprocess.h"
 #include "unwind/objects.h"
 
 #include <ctype.h>
@@ -231,7 +231,7 @@ static void name_in_child(void *context, void *result)
 	struct relabelling *all = context;
 	char(*name)[PYTHON_NAME] = result;
 
-	apart_bound(CPU_S, MEMORY_BYTES);
+	subprocess_bound(CPU_S, MEMORY_BYTES);
 	for (unsigned i = 0; i < all->types; i++)
 		if (python_type_name(read_anywhere, all, all->type[i], name[i]))
 			name[i][0] = '\0';
@@ -298,8 +298,8 @@ int python_roots(struct scan *scan, const struct process *process, atomic_ulong 
 		pages_forget(scan->pages);
 		find_types(all);
 		/* Without names they stay what they were. */
-		if (all->types && !apart_run(name_in_child, all, name,
-					     (size_t)TYPES * PYTHON_NAME, beats))
+		if (all->types && !subprocess_run(name_in_child, all, name,
+						  (size_t)TYPES * PYTHON_NAME, beats))
 			error = relabel(all, name);
 		chunks_drop(scan->chunks, (void **)&all->of, bytes);
 	}

@@ -29,7 +29,7 @@ enum {
 	TLS_RECORD = 3,
 };
 
-struct module {
+struct root_module {
 	char path[PATH_TEXT];
 	uint64_t inode;
 	struct mapping mapping; /* one that is of the file; its name is PATH */
@@ -37,7 +37,7 @@ struct module {
 	bool is_loaded, is_program;
 };
 
-struct thread {
+struct root_thread {
 	int tid;
 	char comm[COMM];
 	uint64_t sp;  /* of a thread that waits in the kernel, else 0 */
@@ -54,9 +54,9 @@ struct roots {
 	struct chunks *chunks;
 	struct memory *memory;
 	struct pages *pages;
-	struct module *module;
+	struct root_module *module;
 	uint32_t module_count;
-	struct thread *thread;
+	struct root_thread *thread;
 	uint32_t thread_count;
 	struct root_span *span;
 	uint32_t span_count, span_room;
@@ -92,12 +92,12 @@ static int more(struct roots *roots, void **array, uint32_t count, uint32_t *roo
 
 static void read_thread(struct roots *roots, const char *tid)
 {
-	struct thread *thread = &roots->thread[roots->thread_count];
+	struct root_thread *thread = &roots->thread[roots->thread_count];
 	char name[64], text[256];
 	const char *last;
 	ssize_t length;
 
-	*thread = (struct thread){.tid = atoi(tid)};
+	*thread = (struct root_thread){.tid = atoi(tid)};
 	snprintf(name, sizeof(name), "task/%d/comm", thread->tid);
 	if (process_line(roots->process->pid, name, text, sizeof(text)) <= 0)
 		return;
@@ -149,7 +149,7 @@ static uint32_t thread_numbered(const struct roots *roots, int tid)
 
 static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
 {
-	struct module *module;
+	struct root_module *module;
 
 	for (uint32_t i = roots->module_count; i-- > 0;)
 		if (roots->module[i].inode == mapping->inode &&
@@ -158,7 +158,7 @@ static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
 	if (roots->module_count == MODULES)
 		return NO_MODULE;
 	module = &roots->module[roots->module_count];
-	*module = (struct module){.inode = mapping->inode, .mapping = *mapping};
+	*module = (struct root_module){.inode = mapping->inode, .mapping = *mapping};
 	snprintf(module->path, sizeof(module->path), "%s", mapping->name);
 	module->mapping.name = module->path;
 	/* The program is mapped below its libraries. */
@@ -168,7 +168,7 @@ static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
 
 static void load_module(struct roots *roots, uint32_t number)
 {
-	struct module *module = &roots->module[number];
+	struct root_module *module = &roots->module[number];
 
 	if (module->is_loaded)
 		return;
@@ -197,19 +197,19 @@ static int add_outside(struct roots *roots, struct root_span span)
 	const struct chunks *chunks = roots->chunks;
 	uint64_t end = span.end;
 
-	for (uint32_t i = 0; i < chunks->stretch_count; i++) {
-		const struct stretch *stretch = &chunks->stretch[i];
+	for (uint32_t i = 0; i < chunks->segment_count; i++) {
+		const struct segment *segment = &chunks->segment[i];
 		int error;
 
-		if (stretch->end <= span.start)
+		if (segment->end <= span.start)
 			continue;
-		if (stretch->start >= end)
+		if (segment->start >= end)
 			break;
-		span.end = stretch->start;
+		span.end = segment->start;
 		error = add_span(roots, &span);
 		if (error)
 			return error;
-		span.start = stretch->end;
+		span.start = segment->end;
 	}
 	span.end = end;
 	return add_span(roots, &span);
@@ -708,7 +708,7 @@ static void name_global(struct roots *roots, const struct root *root,
 			char name[OWNER_NAME], char where[OWNER_NAME])
 {
 	const struct root_span *span = &roots->span[root->span];
-	const struct module *module;
+	const struct root_module *module;
 	const struct global *global = NULL;
 
 	if (span->module == NO_MODULE)
@@ -806,7 +806,7 @@ static bool global_variable(const struct roots *roots, const struct root *root,
 			    uint64_t addr, struct root_variable *variable)
 {
 	uint32_t number = roots->span[root->span].module;
-	const struct module *module;
+	const struct root_module *module;
 	const struct global *global;
 
 	if (number == NO_MODULE || !roots->module[number].globals)
@@ -826,7 +826,7 @@ static bool global_variable(const struct roots *roots, const struct root *root,
 static bool thread_variable(const struct roots *roots, uint64_t addr,
 			    struct root_variable *variable)
 {
-	const struct module *program = &roots->module[0];
+	const struct root_module *program = &roots->module[0];
 	uint64_t bytes = roots->module_count && program->globals
 				 ? globals_thread_bytes(program->globals)
 				 : 0;

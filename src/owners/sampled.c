@@ -213,15 +213,16 @@ static int climb(struct taking *taking, struct scan *scan)
 /* ---- the table ---- */
 
 static void add_chunk(struct chunks *sampled, const struct chunks *chunks,
-		      const struct stretch *stretch, uint32_t i)
+		      const struct segment *segment, uint32_t i)
 {
 	uint64_t start = chunk_addr(chunks, i), end = chunk_addr(chunks, i + 1);
 
-	sampled->stretch[sampled->stretch_count++] = (struct stretch){
+	sampled->segment[sampled->segment_count++] = (struct segment){
 		.start = start,
 		.end = end,
 		.memory_end = end,
-		.arena = stretch->arena == (unsigned)PINS_ALL_ARENAS ? 0 : stretch->arena,
+		.arena = segment->arena == (unsigned)BLOCKERS_ALL_ARENAS ? 0
+									 : segment->arena,
 		.first = sampled->count,
 		.count = 1,
 	};
@@ -245,26 +246,26 @@ static int make_table(struct chunks *sampled, struct taking *taking, uint8_t **i
 				2 * (size_t)room * sizeof(*sampled->key));
 
 	if (!error)
-		error = chunks_grow(sampled, (void **)&sampled->stretch, 0,
-				    room * sizeof(*sampled->stretch));
+		error = chunks_grow(sampled, (void **)&sampled->segment, 0,
+				    room * sizeof(*sampled->segment));
 	*is_far = calloc(2 * (size_t)room + 1, 1);
 	if (!error && !*is_far)
 		error = -ENOMEM;
 	if (error)
 		return error;
-	for (uint32_t n = 0; n < chunks->stretch_count; n++) {
-		const struct stretch *stretch = &chunks->stretch[n];
+	for (uint32_t n = 0; n < chunks->segment_count; n++) {
+		const struct segment *segment = &chunks->segment[n];
 
-		for (uint32_t i = stretch->first; i < stretch->first + stretch->count;
+		for (uint32_t i = segment->first; i < segment->first + segment->count;
 		     i++)
 			if (is_member(taking, i)) {
 				(*is_far)[sampled->count] = far_of(taking, i);
-				add_chunk(sampled, chunks, stretch, i);
+				add_chunk(sampled, chunks, segment, i);
 			}
 	}
-	if (sampled->stretch_count) {
-		sampled->low = sampled->stretch[0].start;
-		sampled->high = sampled->stretch[sampled->stretch_count - 1].end;
+	if (sampled->segment_count) {
+		sampled->low = sampled->segment[0].start;
+		sampled->high = sampled->segment[sampled->segment_count - 1].end;
 	}
 	return 0;
 }

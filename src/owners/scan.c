@@ -207,11 +207,11 @@ static int heap_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *con
 
 static int heap_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
 {
-	const struct stretch *stretch = context;
+	const struct segment *segment = context;
 	struct heap_cursor cursor = {
-		.at = chunks_in(scan->chunks, stretch,
-				start > stretch->start ? start - 1 : stretch->start),
-		.last = stretch->first + stretch->count - 1,
+		.at = chunks_in(scan->chunks, segment,
+				start > segment->start ? start - 1 : segment->start),
+		.last = segment->first + segment->count - 1,
 	};
 
 	return each_pointer(scan, start, end, heap_pointer, &cursor);
@@ -284,19 +284,19 @@ static int learn(struct scan *scan)
 	uint64_t bytes = 0, step;
 	int error = 0;
 
-	for (uint32_t i = 0; i < chunks->stretch_count; i++)
-		bytes += chunks->stretch[i].end - chunks->stretch[i].start;
+	for (uint32_t i = 0; i < chunks->segment_count; i++)
+		bytes += chunks->segment[i].end - chunks->segment[i].start;
 	step = bytes / LEARN_WINDOWS > WALK_WINDOW ? bytes / LEARN_WINDOWS
 						   : (uint64_t)WALK_WINDOW;
-	for (uint32_t i = 0; i < chunks->stretch_count && !error; i++) {
-		const struct stretch *stretch = &chunks->stretch[i];
-		uint64_t at = stretch->start & ~UINT64_C(7), end;
+	for (uint32_t i = 0; i < chunks->segment_count && !error; i++) {
+		const struct segment *segment = &chunks->segment[i];
+		uint64_t at = segment->start & ~UINT64_C(7), end;
 
-		for (; at < stretch->end && !error; at += step) {
+		for (; at < segment->end && !error; at += step) {
 			if (learning.windows++ == 2 * LEARN_WINDOWS)
 				break;
-			end = at + WALK_WINDOW < stretch->end ? at + WALK_WINDOW
-							      : stretch->end;
+			end = at + WALK_WINDOW < segment->end ? at + WALK_WINDOW
+							      : segment->end;
 			error = each_window(scan, at, end, learn_window, &learning);
 		}
 	}
@@ -316,8 +316,8 @@ static uint64_t all_bytes(const struct scan *scan)
 
 		sum += span->end - span->start;
 	}
-	for (uint32_t i = 0; i < scan->chunks->stretch_count; i++)
-		sum += scan->chunks->stretch[i].end - scan->chunks->stretch[i].start;
+	for (uint32_t i = 0; i < scan->chunks->segment_count; i++)
+		sum += scan->chunks->segment[i].end - scan->chunks->segment[i].start;
 	return sum;
 }
 
@@ -336,16 +336,16 @@ static int scan_both(struct scan *scan, owners_progress_fn *progress, void *cont
 		progress(done / all, context);
 	}
 	/* In order of the chunks' numbers: those with a mapping of their own are last. */
-	for (uint32_t n = 0; n < 2 * scan->chunks->stretch_count && !error; n++) {
-		uint32_t i = n % scan->chunks->stretch_count;
-		struct stretch *stretch = &scan->chunks->stretch[i];
-		bool is_mapped = stretch->arena == (unsigned)PINS_ALL_ARENAS;
+	for (uint32_t n = 0; n < 2 * scan->chunks->segment_count && !error; n++) {
+		uint32_t i = n % scan->chunks->segment_count;
+		struct segment *segment = &scan->chunks->segment[i];
+		bool is_mapped = segment->arena == (unsigned)BLOCKERS_ALL_ARENAS;
 
-		if (is_mapped != (n >= scan->chunks->stretch_count))
+		if (is_mapped != (n >= scan->chunks->segment_count))
 			continue;
-		error = each_window(scan, stretch->start & ~UINT64_C(7), stretch->end,
-				    heap_window, stretch);
-		done += (double)(stretch->end - stretch->start);
+		error = each_window(scan, segment->start & ~UINT64_C(7), segment->end,
+				    heap_window, segment);
+		done += (double)(segment->end - segment->start);
 		progress(done / all, context);
 	}
 	return error;

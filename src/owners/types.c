@@ -1,6 +1,6 @@
 #include "owners/types.h"
 
-#include "base/apart.h"
+#include "base/subprocess.h"
 #include "owners/debugfile.h"
 
 #include <dwarf.h>
@@ -19,7 +19,7 @@ enum {
 
 #define MEMORY_BYTES (UINT64_C(1) << 30)
 
-struct search {
+struct type_search {
 	const struct process *process;
 	const struct mapping *mapping;
 	struct type_path *path;
@@ -30,12 +30,12 @@ struct search {
 
 /* ---- names ---- */
 
-struct name {
+struct type_text {
 	char *text;
 	size_t used;
 };
 
-static void say(struct name *name, const char *text)
+static void say(struct type_text *name, const char *text)
 {
 	size_t room = OWNER_TYPE - 1 - name->used;
 	size_t length = strnlen(text, room);
@@ -54,7 +54,7 @@ static bool type_of(Dwarf_Die *die, Dwarf_Die *type)
 }
 
 /* "std::", for a type inside that namespace or class. */
-static void say_scopes(struct name *name, Dwarf_Die *type)
+static void say_scopes(struct type_text *name, Dwarf_Die *type)
 {
 	Dwarf_Die *scopes = NULL;
 	int count = dwarf_getscopes_die(type, &scopes);
@@ -81,7 +81,7 @@ static bool is_c(Dwarf_Die *type)
 	       language == DW_LANG_C99 || language == DW_LANG_C11;
 }
 
-static void say_plain(struct name *name, Dwarf_Die *type)
+static void say_plain(struct type_text *name, Dwarf_Die *type)
 {
 	static const struct {
 		int tag;
@@ -101,9 +101,9 @@ static void say_plain(struct name *name, Dwarf_Die *type)
 	say(name, own ? own : "without a name");
 }
 
-static void say_type(struct name *name, Dwarf_Die *type, unsigned depth);
+static void say_type(struct type_text *name, Dwarf_Die *type, unsigned depth);
 
-static void say_inner(struct name *name, Dwarf_Die *type, unsigned depth)
+static void say_inner(struct type_text *name, Dwarf_Die *type, unsigned depth)
 {
 	Dwarf_Die inner;
 
@@ -113,7 +113,7 @@ static void say_inner(struct name *name, Dwarf_Die *type, unsigned depth)
 		say(name, "void");
 }
 
-static void say_array(struct name *name, Dwarf_Die *type, unsigned depth)
+static void say_array(struct type_text *name, Dwarf_Die *type, unsigned depth)
 {
 	Dwarf_Word all = 0, one = 0;
 	Dwarf_Die inner;
@@ -127,7 +127,7 @@ static void say_array(struct name *name, Dwarf_Die *type, unsigned depth)
 	say(name, bounds);
 }
 
-static void say_type(struct name *name, Dwarf_Die *type, unsigned depth)
+static void say_type(struct type_text *name, Dwarf_Die *type, unsigned depth)
 {
 	size_t used;
 
@@ -158,7 +158,7 @@ static void say_type(struct name *name, Dwarf_Die *type, unsigned depth)
 
 static void name_type(Dwarf_Die *type, char text[OWNER_TYPE])
 {
-	struct name name = {text, 0};
+	struct type_text name = {text, 0};
 
 	text[0] = '\0';
 	say_type(&name, type, 0);
@@ -195,7 +195,7 @@ static bool is_record(Dwarf_Die *type)
 }
 
 /* The definition of the record that TYPE declares only: another unit may have it. */
-static bool define(const struct search *search, Dwarf_Die *type)
+static bool define(const struct type_search *search, Dwarf_Die *type)
 {
 	const char *wanted = dwarf_diename(type);
 	Dwarf_Off at = 0, next;
@@ -232,10 +232,10 @@ static int64_t size_of(Dwarf_Die *type)
 								       : (int64_t)bytes;
 }
 
-static bool pointer_in(const struct search *search, Dwarf_Die *type, uint64_t offset,
+static bool pointer_in(const struct type_search *search, Dwarf_Die *type, uint64_t offset,
 		       unsigned depth, Dwarf_Die *to);
 
-static bool pointer_in_member(const struct search *search, Dwarf_Die *member,
+static bool pointer_in_member(const struct type_search *search, Dwarf_Die *member,
 			      uint64_t offset, unsigned depth, Dwarf_Die *to)
 {
 	Dwarf_Attribute attribute;
@@ -256,7 +256,7 @@ static bool pointer_in_member(const struct search *search, Dwarf_Die *member,
 	return pointer_in(search, &type, offset - start, depth + 1, to);
 }
 
-static bool pointer_in_record(const struct search *search, Dwarf_Die *type,
+static bool pointer_in_record(const struct type_search *search, Dwarf_Die *type,
 			      uint64_t offset, unsigned depth, Dwarf_Die *to)
 {
 	Dwarf_Die member;
@@ -271,7 +271,7 @@ static bool pointer_in_record(const struct search *search, Dwarf_Die *type,
 }
 
 /* What the pointer at OFFSET in TYPE points to. */
-static bool pointer_in(const struct search *search, Dwarf_Die *type, uint64_t offset,
+static bool pointer_in(const struct type_search *search, Dwarf_Die *type, uint64_t offset,
 		       unsigned depth, Dwarf_Die *to)
 {
 	Dwarf_Die inner;
@@ -299,7 +299,7 @@ static bool pointer_in(const struct search *search, Dwarf_Die *type, uint64_t of
 
 /* A chunk may hold many of its TYPE, side by side; one that ends in an array without
  * bounds takes all of it. */
-static bool pointer_in_chunk(const struct search *search, Dwarf_Die *type,
+static bool pointer_in_chunk(const struct type_search *search, Dwarf_Die *type,
 			     uint64_t offset, Dwarf_Die *to)
 {
 	int64_t bytes;
@@ -316,7 +316,8 @@ static bool pointer_in_chunk(const struct search *search, Dwarf_Die *type,
 /* ---- one path ---- */
 
 /* From the variable downwards, as long as the types are known and fit in the chunks. */
-static void follow(const struct search *search, struct type_path *path, Dwarf_Die *type)
+static void follow(const struct type_search *search, struct type_path *path,
+		   Dwarf_Die *type)
 {
 	Dwarf_Die at = *type, to;
 
@@ -363,7 +364,7 @@ static bool place_of(Dwarf_Die *die, uint64_t *place, bool *is_thread)
 			      op[1].atom == DW_OP_GNU_push_tls_address);
 }
 
-static void take_variable(struct search *search, Dwarf_Die *die)
+static void take_variable(struct type_search *search, Dwarf_Die *die)
 {
 	uint64_t place;
 	bool is_thread;
@@ -383,7 +384,8 @@ static void take_variable(struct search *search, Dwarf_Die *die)
 }
 
 /* The variables below DIE; those inside functions, too, if IN_CODE. */
-static void take_all(struct search *search, Dwarf_Die *die, bool in_code, unsigned depth)
+static void take_all(struct type_search *search, Dwarf_Die *die, bool in_code,
+		     unsigned depth)
 {
 	Dwarf_Die child;
 
@@ -408,7 +410,7 @@ static void take_all(struct search *search, Dwarf_Die *die, bool in_code, unsign
 	} while (search->found < search->count && !dwarf_siblingof(&child, &child));
 }
 
-static void take_units(struct search *search, bool in_code)
+static void take_units(struct type_search *search, bool in_code)
 {
 	Dwarf_Off at = 0, next;
 	size_t header;
@@ -426,13 +428,13 @@ static void take_units(struct search *search, bool in_code)
 /* Nothing is freed or closed: the child ends. */
 static void read_in_child(void *context, void *result)
 {
-	struct search *search = context;
+	struct type_search *search = context;
 	int fd = maps_open(search->process, search->mapping);
 	Elf *elf, *debug;
 
 	memcpy(result, search->path, search->count * sizeof(*search->path));
 	search->path = result;
-	apart_bound(CPU_S, MEMORY_BYTES);
+	subprocess_bound(CPU_S, MEMORY_BYTES);
 	elf_version(EV_CURRENT);
 	elf = fd < 0 ? NULL : elf_begin(fd, ELF_C_READ_MMAP, NULL);
 	if (!elf || elf_kind(elf) != ELF_K_ELF)
@@ -450,11 +452,11 @@ static void read_in_child(void *context, void *result)
 int types_find(struct type_path *path, unsigned count, const struct process *process,
 	       const struct mapping *mapping, atomic_ulong *beats)
 {
-	struct search search = {process, mapping, path, count, 0, NULL};
+	struct type_search search = {process, mapping, path, count, 0, NULL};
 	size_t bytes = count * sizeof(*path);
 	struct type_path *found = malloc(bytes);
-	int error =
-		found ? apart_run(read_in_child, &search, found, bytes, beats) : -ENOMEM;
+	int error = found ? subprocess_run(read_in_child, &search, found, bytes, beats)
+			  : -ENOMEM;
 
 	/* What a child that came to no end has written may be half of something. */
 	if (!error)

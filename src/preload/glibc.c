@@ -1,4 +1,4 @@
-#include "preload/asker.h"
+#include "preload/allocator_ops.h"
 #include "preload/info.h"
 
 #include <malloc.h>
@@ -24,7 +24,7 @@ const char *gnu_get_libc_version(void);
 #pragma weak fopencookie
 
 /* In the order of the fields. */
-enum field {
+enum info_field {
 	ARENA,
 	ORDBLKS,
 	SMBLKS,
@@ -42,7 +42,7 @@ _Static_assert(RING_MALLINFO2 + FIELDS == RING_MALLINFO2_END, "a figure for each
 
 /* Fields that are figures by another name. */
 static const struct {
-	enum field field;
+	enum info_field field;
 	enum ring_figure figure;
 } also[] = {
 	{ARENA, RING_SYSTEM_BYTES},   {FORDBLKS, RING_FREE_BYTES},
@@ -142,7 +142,7 @@ static void trim(void)
 	malloc_trim(0);
 }
 
-const struct asker asker_glibc = {
+const struct allocator_ops allocator_ops_glibc = {
 	.kind = RING_GLIBC,
 	.start = start,
 	.totals = totals,

@@ -1,4 +1,4 @@
-#include "preload/asker.h"
+#include "preload/allocator_ops.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -85,12 +85,12 @@ bool host_malloc_is_beside(const void *function)
 /* ---- functions that the program does not export ---- */
 
 /* The program's file, mapped while it is looked at. */
-struct image {
+struct host_image {
 	const char *at;
 	size_t bytes;
 };
 
-static bool map_image(struct image *image)
+static bool map_image(struct host_image *image)
 {
 	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe",
 			      O_RDONLY | O_CLOEXEC, 0);
@@ -103,20 +103,20 @@ static bool map_image(struct image *image)
 		at = syscall(SYS_mmap, NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE,
 			     fd, 0L);
 	syscall(SYS_close, fd);
-	*image = (struct image){(const char *)at, (size_t)file.st_size};
+	*image = (struct host_image){(const char *)at, (size_t)file.st_size};
 	return at != -1;
 }
 
 /* COUNT parts of BYTES each at OFFSET of IMAGE; null unless all of them are in it. */
-static const void *part_of(const struct image *image, uint64_t offset, uint64_t count,
-			   size_t bytes)
+static const void *part_of(const struct host_image *image, uint64_t offset,
+			   uint64_t count, size_t bytes)
 {
 	if (offset > image->bytes || count > (image->bytes - offset) / bytes)
 		return NULL;
 	return image->at + offset;
 }
 
-static const ElfW(Shdr) * find_section(const struct image *image, unsigned type,
+static const ElfW(Shdr) * find_section(const struct host_image *image, unsigned type,
 				       const ElfW(Shdr) * *sections)
 {
 	const ElfW(Ehdr) *head = part_of(image, 0, 1, sizeof(*head));
@@ -144,7 +144,7 @@ static bool is_named(const char *text, size_t left, const char *name)
 }
 
 /* The value of the function NAME in IMAGE; 0: there is none. */
-static uintptr_t find_function(const struct image *image, const char *name)
+static uintptr_t find_function(const struct host_image *image, const char *name)
 {
 	const ElfW(Shdr) * sections, *table = find_section(image, SHT_SYMTAB, &sections);
 	const ElfW(Shdr) *names = table ? &sections[table->sh_link] : NULL;
@@ -176,7 +176,7 @@ static int take_first(struct dl_phdr_info *info, size_t size, void *context)
 const void *host_find(const char *name, const void *linked)
 {
 	struct object object = object_of(serving_malloc());
-	struct image image;
+	struct host_image image;
 	uintptr_t value, base = 0;
 
 	if (linked || !object.base || *object.name || !map_image(&image))

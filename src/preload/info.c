@@ -1,7 +1,7 @@
 #include "preload/info.h"
 
-#include "preload/asker.h"
-#include "preload/words.h"
+#include "preload/allocator_ops.h"
+#include "preload/strings.h"
 
 enum { FLAG_BITS = 7 };
 
@@ -84,8 +84,8 @@ static void end_arena(struct info *info)
 		return;
 	}
 	add_row(sample, &row);
-	if (sample->arenas_told < RING_ARENAS)
-		sample->arena[sample->arenas_told++] = row;
+	if (sample->arenas_filled < RING_ARENAS)
+		sample->arena[sample->arenas_filled++] = row;
 }
 
 /* ---- lines ---- */
@@ -182,7 +182,7 @@ void info_begin(struct info *info, struct ring_sample *sample)
 	info->arenas = 0;
 	info->length = 0;
 	info->inside = info->ended = info->broken = false;
-	sample->arenas_told = 0;
+	sample->arenas_filled = 0;
 	for (unsigned i = 0; i < SUMMED; i++)
 		sample->value[summed[i]] = 0;
 	for (unsigned i = 0; i < HIGHEST; i++)
@@ -208,7 +208,7 @@ bool info_end(struct info *info)
 	if (info->length)
 		take_line(info);
 	if (!info->ended || info->broken || info->inside || !info->arenas) {
-		sample->arenas_told = 0;
+		sample->arenas_filled = 0;
 		return false;
 	}
 	for (unsigned i = 0; i < SUMMED; i++)

@@ -1,4 +1,4 @@
-#include "preload/asker.h"
+#include "preload/allocator_ops.h"
 
 #include <stddef.h>
 
@@ -33,7 +33,7 @@ enum { ALL = 4096 };
 
 /* A name as it is looked up once; a name that this jemalloc does not know has no length.
  */
-struct name {
+struct mib {
 	size_t mib[MIB];
 	size_t length;
 };
@@ -47,7 +47,7 @@ enum whole {
 	WHOLES,
 };
 
-enum part {
+enum ctl_part {
 	DIRTY_PAGES,
 	MUZZY_PAGES,
 	SMALL,
@@ -111,11 +111,11 @@ static struct {
 	__typeof__(&mallctl) ctl;
 	__typeof__(&mallctlnametomib) to_mib;
 	__typeof__(&mallctlbymib) by_mib;
-	struct name epoch, arenas, initialized, purge;
-	struct name whole[WHOLES];
-	struct name part[PARTS];
-	struct name bin[BINS];
-	struct name extents[KINDS], extents_bytes[KINDS];
+	struct mib epoch, arenas, initialized, purge;
+	struct mib whole[WHOLES];
+	struct mib part[PARTS];
+	struct mib bin[BINS];
+	struct mib extents[KINDS], extents_bytes[KINDS];
 	struct slab slab[RING_CLASSES];
 	unsigned bins;	  /* classes in SLAB; 0: not told */
 	unsigned classes; /* of extents; 0: not told */
@@ -124,25 +124,25 @@ static struct {
 
 /* ---- asking ---- */
 
-static struct name look_up(const char *text)
+static struct mib look_up(const char *text)
 {
-	struct name name = {.length = MIB};
+	struct mib name = {.length = MIB};
 
 	if (known.to_mib(text, name.mib, &name.length))
 		name.length = 0;
 	return name;
 }
 
-static bool ask(const struct name *name, void *value, size_t bytes)
+static bool ask(const struct mib *name, void *value, size_t bytes)
 {
 	return name->length &&
 	       !known.by_mib(name->mib, name->length, value, &bytes, NULL, 0);
 }
 
 /* Whether ARENA has the figure PART; a figure that this jemalloc does not keep is 0. */
-static bool ask_part(enum part part, size_t arena, size_t *value)
+static bool ask_part(enum ctl_part part, size_t arena, size_t *value)
 {
-	struct name name = known.part[part];
+	struct mib name = known.part[part];
 
 	*value = 0;
 	if (!name.length)
@@ -151,9 +151,9 @@ static bool ask_part(enum part part, size_t arena, size_t *value)
 	return ask(&name, value, sizeof(*value));
 }
 
-static bool ask_class(const struct name *of, size_t arena, size_t class, size_t *value)
+static bool ask_class(const struct mib *of, size_t arena, size_t class, size_t *value)
 {
-	struct name name = *of;
+	struct mib name = *of;
 
 	name.mib[ARENA_AT] = arena;
 	name.mib[CLASS_AT] = class;
@@ -199,7 +199,7 @@ static bool keeps_statistics(void)
 /* One constant of each class of small sizes; false when it is not told. */
 static bool look_up_slabs(const char *text, size_t offset, size_t bytes)
 {
-	struct name name = look_up(text);
+	struct mib name = look_up(text);
 
 	for (unsigned i = 0; i < known.bins; i++) {
 		name.mib[BIN_AT] = i;
@@ -211,7 +211,7 @@ static bool look_up_slabs(const char *text, size_t offset, size_t bytes)
 
 static void look_up_bins(void)
 {
-	const struct name count = look_up("arenas.nbins");
+	const struct mib count = look_up("arenas.nbins");
 
 	for (unsigned i = 0; i < BINS; i++)
 		known.bin[i] = look_up(bin_name[i]);
@@ -326,7 +326,7 @@ static void totals(struct ring_sample *sample)
 
 static bool is_initialized(size_t arena)
 {
-	struct name name = known.initialized;
+	struct mib name = known.initialized;
 	bool is = false;
 
 	name.mib[INITIALIZED_AT] = arena;
@@ -428,7 +428,7 @@ static void put_classes(struct ring_sample *sample)
 
 	if (!ask_bins(ALL, sample->class, &slabs))
 		return;
-	sample->classes_told = known.bins;
+	sample->classes_filled = known.bins;
 	sample->flags |= RING_SLABS;
 	sample_put(sample, RING_SLAB_BYTES, slabs.bytes);
 	sample_put(sample, RING_SLAB_FREE_BYTES, slabs.free_bytes);
@@ -465,16 +465,16 @@ static bool detail(struct ring_sample *sample)
 	if (!ask(&known.arenas, &arenas, sizeof(arenas)))
 		return false;
 	for (unsigned i = 0; i < arenas; i++) {
-		struct ring_arena *row = &sample->arena[sample->arenas_told];
+		struct ring_arena *row = &sample->arena[sample->arenas_filled];
 
 		if (!is_initialized(i))
 			continue;
 		found++;
-		if (sample->arenas_told == RING_ARENAS)
+		if (sample->arenas_filled == RING_ARENAS)
 			continue;
 		put_arena(row, i, classes);
 		raise_largest(sample, row);
-		sample->arenas_told++;
+		sample->arenas_filled++;
 	}
 	sample_put(sample, RING_ARENA_COUNT, found);
 	return true;
@@ -485,7 +485,7 @@ static void trim(void)
 	known.by_mib(known.purge.mib, known.purge.length, NULL, NULL, NULL, 0);
 }
 
-const struct asker asker_jemalloc = {
+const struct allocator_ops allocator_ops_jemalloc = {
 	.kind = RING_JEMALLOC,
 	.start = start,
 	.totals = totals,

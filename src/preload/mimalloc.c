@@ -1,5 +1,5 @@
-#include "preload/asker.h"
-#include "preload/words.h"
+#include "preload/allocator_ops.h"
+#include "preload/strings.h"
 
 /* mimalloc tells the bytes that it has committed as numbers; the rest of its statistics
  * is a text in rounded units. Of that, what it counts for the whole process is taken:
@@ -74,7 +74,7 @@ static void totals(struct ring_sample *sample)
 /* ---- the report ---- */
 
 /* What is read line by line: CURRENT is the column of that name, from 0. */
-struct report {
+struct mimalloc_stats {
 	struct ring_sample *sample;
 	bool has_columns;
 	unsigned current;
@@ -89,7 +89,7 @@ static const char *skip(const char *at, bool blanks)
 
 /* "heap stats:    peak      total      freed    current       unit      count": not every
  * version has all of them. */
-static void heading(struct report *report, const char *at)
+static void heading(struct mimalloc_stats *report, const char *at)
 {
 	unsigned column = 0;
 
@@ -133,7 +133,8 @@ static const struct {
 	{"threads:", RING_HEAP_THREADS},
 };
 
-static void take_current(struct report *report, enum ring_figure figure, const char *at)
+static void take_current(struct mimalloc_stats *report, enum ring_figure figure,
+			 const char *at)
 {
 	uint64_t value;
 
@@ -146,7 +147,7 @@ static void take_current(struct report *report, enum ring_figure figure, const c
 /* A line at a time, as mimalloc's own buffer cuts them. */
 static void take_line(const char *line, void *context)
 {
-	struct report *report = context;
+	struct mimalloc_stats *report = context;
 	const char *at = words_after(line, "heap stats:");
 
 	if (at)
@@ -159,7 +160,7 @@ static void take_line(const char *line, void *context)
 
 static bool detail(struct ring_sample *sample)
 {
-	struct report report = {.sample = sample};
+	struct mimalloc_stats report = {.sample = sample};
 
 	if (!known.report)
 		return false;
@@ -167,7 +168,7 @@ static bool detail(struct ring_sample *sample)
 	return report.has_columns;
 }
 
-const struct asker asker_mimalloc = {
+const struct allocator_ops allocator_ops_mimalloc = {
 	.kind = RING_MIMALLOC,
 	.start = start,
 	.totals = totals,

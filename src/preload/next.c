@@ -7,14 +7,14 @@
 #pragma weak dl_iterate_phdr
 
 /* The dynamic symbols of an object, as its DT_GNU_HASH sorts them. */
-struct symbols {
+struct next_symbols {
 	const ElfW(Sym) * symbol;
 	const char *names;
 	const uint32_t *hash;
 	uintptr_t base;
 };
 
-struct search {
+struct next_search {
 	const char *name;
 	uint32_t hash;
 	bool is_behind; /* this library */
@@ -45,11 +45,11 @@ static const void *pointer(const struct dl_phdr_info *info, uintptr_t value)
 	return (const void *)(value < info->dlpi_addr ? info->dlpi_addr + value : value);
 }
 
-static bool find_symbols(const struct dl_phdr_info *info, struct symbols *symbols)
+static bool find_symbols(const struct dl_phdr_info *info, struct next_symbols *symbols)
 {
 	const ElfW(Dyn) *entry = NULL;
 
-	*symbols = (struct symbols){.base = info->dlpi_addr};
+	*symbols = (struct next_symbols){.base = info->dlpi_addr};
 	for (unsigned i = 0; i < info->dlpi_phnum; i++)
 		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
 			entry = (const void *)(info->dlpi_addr +
@@ -67,7 +67,7 @@ static bool find_symbols(const struct dl_phdr_info *info, struct symbols *symbol
 	return symbols->symbol && symbols->names && symbols->hash;
 }
 
-static bool is_function(const struct symbols *symbols, uint32_t i, const char *name)
+static bool is_function(const struct next_symbols *symbols, uint32_t i, const char *name)
 {
 	const ElfW(Sym) *symbol = &symbols->symbol[i];
 
@@ -78,7 +78,7 @@ static bool is_function(const struct symbols *symbols, uint32_t i, const char *n
 
 /* The table: four numbers, a filter, the buckets, and from symbol FIRST on a chain each
  * that ends with an odd hash. */
-static void *look_up(const struct symbols *symbols, const struct search *search)
+static void *look_up(const struct next_symbols *symbols, const struct next_search *search)
 {
 	const uint32_t count = symbols->hash[0], first = symbols->hash[1];
 	const size_t filter_words = symbols->hash[2] * (sizeof(uintptr_t) / 4);
@@ -114,8 +114,8 @@ static const char mark;
 
 static int look_at(struct dl_phdr_info *info, size_t size, void *context)
 {
-	struct search *search = context;
-	struct symbols symbols;
+	struct next_search *search = context;
+	struct next_symbols symbols;
 
 	(void)size;
 	if (!search->is_behind) {
@@ -130,7 +130,7 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *context)
 
 struct next next_find(const char *name)
 {
-	struct search search = {.name = name, .hash = gnu_hash(name)};
+	struct next_search search = {.name = name, .hash = gnu_hash(name)};
 
 	if (dl_iterate_phdr)
 		dl_iterate_phdr(look_at, &search);

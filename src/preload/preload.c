@@ -1,6 +1,6 @@
 /* preload.c: the sampler's life inside a program: it starts before the program does, has
  * one thread with no signals, and a life of its own in every forked child. */
-#include "preload/asker.h"
+#include "preload/allocator_ops.h"
 #include "preload/budget.h"
 #include "preload/memory.h"
 
@@ -42,7 +42,7 @@ enum {
 
 /* One process has one sampler. SAMPLE is what the thread works at. */
 static struct {
-	const struct asker *asker; /* null: unknown */
+	const struct allocator_ops *ops; /* null: unknown */
 	struct settings settings;
 	struct budget budget;
 	char name[RING_NAME];
@@ -61,13 +61,14 @@ static void no_figures(struct ring_sample *sample)
 	(void)sample;
 }
 
-static const struct asker asker_unknown = {.kind = RING_UNKNOWN, .totals = no_figures};
+static const struct allocator_ops allocator_ops_unknown = {.kind = RING_UNKNOWN,
+							   .totals = no_figures};
 
-static const struct asker *const askers[] = {
-	&asker_jemalloc, /* may be beside glibc's */
-	&asker_glibc,
-	&asker_tcmalloc,
-	&asker_mimalloc,
+static const struct allocator_ops *const allocators[] = {
+	&allocator_ops_jemalloc, /* may be beside glibc's */
+	&allocator_ops_glibc,
+	&allocator_ops_tcmalloc,
+	&allocator_ops_mimalloc,
 };
 
 static int64_t now_ns(clockid_t clock)
@@ -87,7 +88,7 @@ static void write_header(struct ring_header *header)
 	header->slot_bytes = RING_SLOT_BYTES;
 	header->slots = RING_SLOTS;
 	header->pid = (int32_t)syscall(SYS_getpid);
-	header->allocator = self.asker->kind;
+	header->allocator = self.ops->kind;
 	header->asked_interval_ns = self.settings.interval_ns;
 	for (unsigned i = 0; i < RING_NAME; i++)
 		header->name[i] = self.name[i];
@@ -109,16 +110,16 @@ static void take_sample(void)
 	struct ring_sample *sample = &self.sample;
 	int64_t before_ns = now_ns(CLOCK_MONOTONIC), totals_ns, detail_ns = 0;
 	bool with_detail =
-		self.asker->detail && budget_allows_detail(&self.budget, before_ns);
+		self.ops->detail && budget_allows_detail(&self.budget, before_ns);
 
 	sample->flags = sample->have = 0;
-	sample->arenas_told = sample->classes_told = 0;
+	sample->arenas_filled = sample->classes_filled = 0;
 	sample->time_ns = now_ns(CLOCK_REALTIME);
 	sample->monotonic_ns = before_ns;
-	self.asker->totals(sample);
+	self.ops->totals(sample);
 	totals_ns = now_ns(CLOCK_MONOTONIC) - before_ns;
 	if (with_detail) {
-		self.asker->detail(sample);
+		self.ops->detail(sample);
 		detail_ns = now_ns(CLOCK_MONOTONIC) - before_ns - totals_ns;
 	}
 	sample->cost_ns = totals_ns + detail_ns;
@@ -147,9 +148,9 @@ static void serve_trim(struct ring_header *header)
 	if (asked == header->trim_done)
 		return;
 	before_ns = now_ns(CLOCK_MONOTONIC);
-	header->trim_result = self.asker->trim ? 0 : -ENOTSUP;
-	if (self.asker->trim)
-		self.asker->trim();
+	header->trim_result = self.ops->trim ? 0 : -ENOTSUP;
+	if (self.ops->trim)
+		self.ops->trim();
 	header->trim_ns = now_ns(CLOCK_MONOTONIC) - before_ns;
 	__atomic_store_n(&header->trim_done, asked, __ATOMIC_RELEASE);
 }
@@ -331,8 +332,8 @@ static void begin_in_child(void)
 	int saved = errno;
 
 	memory_drop(&self.kept);
-	if (self.asker->forked)
-		self.asker->forked();
+	if (self.ops->forked)
+		self.ops->forked();
 	if (self.settings.children)
 		begin();
 	errno = saved;
@@ -340,11 +341,11 @@ static void begin_in_child(void)
 
 static void find_allocator(void)
 {
-	self.asker = &asker_unknown;
+	self.ops = &allocator_ops_unknown;
 	host_malloc_name(self.name);
-	for (unsigned i = 0; i < sizeof(askers) / sizeof(askers[0]); i++)
-		if (askers[i]->start(self.name)) {
-			self.asker = askers[i];
+	for (unsigned i = 0; i < sizeof(allocators) / sizeof(allocators[0]); i++)
+		if (allocators[i]->start(self.name)) {
+			self.ops = allocators[i];
 			return;
 		}
 }

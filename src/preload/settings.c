@@ -7,7 +7,7 @@
 enum { PPM = 1000000 };
 
 /* A piece of the variable; nothing is copied. */
-struct piece {
+struct slice {
 	const char *at;
 	const char *end;
 };
@@ -34,7 +34,7 @@ static const struct unit share_units[] = {
 	{NULL, 0},
 };
 
-static bool is(struct piece piece, const char *word)
+static bool is(struct slice piece, const char *word)
 {
 	while (piece.at < piece.end && *word && *piece.at == *word) {
 		piece.at++;
@@ -43,7 +43,7 @@ static bool is(struct piece piece, const char *word)
 	return piece.at == piece.end && !*word;
 }
 
-static const struct unit *find_unit(struct piece piece, const struct unit *units)
+static const struct unit *find_unit(struct slice piece, const struct unit *units)
 {
 	while (units->name && !is(piece, units->name))
 		units++;
@@ -51,7 +51,7 @@ static const struct unit *find_unit(struct piece piece, const struct unit *units
 }
 
 /* Digits, perhaps with a fraction, and a unit. What is below one is cut off. */
-static bool amount(struct piece piece, const struct unit *units, int64_t *value)
+static bool amount(struct slice piece, const struct unit *units, int64_t *value)
 {
 	const struct unit *unit;
 	int64_t whole = 0, fraction = 0, parts = 1;
@@ -76,7 +76,7 @@ static bool amount(struct piece piece, const struct unit *units, int64_t *value)
 	return true;
 }
 
-static void set(struct settings *settings, struct piece name, struct piece value)
+static void set(struct settings *settings, struct slice name, struct slice value)
 {
 	int64_t number;
 
@@ -114,8 +114,8 @@ void settings_read(struct settings *settings, const char *text)
 		for (equals = start; equals < end && *equals != '='; equals++)
 			;
 		if (equals < end)
-			set(settings, (struct piece){start, equals},
-			    (struct piece){equals + 1, end});
+			set(settings, (struct slice){start, equals},
+			    (struct slice){equals + 1, end});
 		if (start == text)
 			return;
 		end = start - 1;
@@ -123,12 +123,12 @@ void settings_read(struct settings *settings, const char *text)
 }
 
 /* Where text is put, as far as there is room. */
-struct room {
+struct out_text {
 	char *at, *end;
 	bool full;
 };
 
-static void put_char(struct room *room, char c)
+static void put_char(struct out_text *room, char c)
 {
 	if (room->at < room->end)
 		*room->at++ = c;
@@ -136,13 +136,13 @@ static void put_char(struct room *room, char c)
 		room->full = true;
 }
 
-static void put_text(struct room *room, const char *text)
+static void put_text(struct out_text *room, const char *text)
 {
 	for (; *text; text++)
 		put_char(room, *text);
 }
 
-static void put_number(struct room *room, int64_t number)
+static void put_number(struct out_text *room, int64_t number)
 {
 	int64_t scale = 1;
 
@@ -154,7 +154,7 @@ static void put_number(struct room *room, int64_t number)
 
 bool settings_mark(char *variable, size_t bytes, const char *text, int64_t pid)
 {
-	struct room room = {.at = variable, .end = variable + bytes};
+	struct out_text room = {.at = variable, .end = variable + bytes};
 
 	put_text(&room, SETTINGS_VARIABLE "=pid=");
 	put_number(&room, pid);

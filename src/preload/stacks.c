@@ -3,7 +3,7 @@
  * as was asked for: a call that gets one or more of them is one of the sample. */
 #include "preload/stacks.h"
 
-#include "preload/asker.h"
+#include "preload/allocator_ops.h"
 #include "preload/memory.h"
 #include "preload/settings.h"
 

@@ -1,5 +1,5 @@
-#include "preload/asker.h"
-#include "preload/words.h"
+#include "preload/allocator_ops.h"
+#include "preload/strings.h"
 
 /* The interface that gperftools' tcmalloc has for C. */
 int MallocExtension_GetNumericProperty(const char *name, size_t *value);
@@ -107,7 +107,7 @@ enum { REPORT = 64 << 10, MEGABYTE = 1 << 20 };
 static char text[REPORT];
 
 /* What is read line by line. */
-struct report {
+struct tcmalloc_stats {
 	struct ring_sample *sample;
 	uint64_t page_bytes;
 	uint64_t largest_bytes;
@@ -115,7 +115,7 @@ struct report {
 };
 
 /* "MALLOC:           8192              Tcmalloc page size" */
-static void page_line(struct report *report, const char *line)
+static void page_line(struct tcmalloc_stats *report, const char *line)
 {
 	const char *at = words_after(line, "MALLOC:");
 
@@ -125,7 +125,7 @@ static void page_line(struct report *report, const char *line)
 
 /* "class   1 [        8 bytes ] :     1023 objs; ...": of the central and transfer
  * caches, and those of the threads. */
-static void class_line(struct report *report, const char *at)
+static void class_line(struct tcmalloc_stats *report, const char *at)
 {
 	struct ring_sample *sample = report->sample;
 	struct ring_class class = {0};
@@ -133,19 +133,19 @@ static void class_line(struct report *report, const char *at)
 
 	if (!words_number(&at, &number) || !(at = words_after(at, "[")) ||
 	    !words_number(&at, &class.region_bytes) || !(at = words_after(at, "] :")) ||
-	    !words_number(&at, &class.free) || sample->classes_told == RING_CLASSES)
+	    !words_number(&at, &class.free) || sample->classes_filled == RING_CLASSES)
 		return;
-	sample->class[sample->classes_told++] = class;
+	sample->class[sample->classes_filled++] = class;
 }
 
-static void found(struct report *report, uint64_t bytes)
+static void found(struct tcmalloc_stats *report, uint64_t bytes)
 {
 	if (bytes > report->largest_bytes)
 		report->largest_bytes = bytes;
 }
 
 /* "PageHeap: 43 sizes; ..." */
-static void heap_line(struct report *report, const char *at)
+static void heap_line(struct tcmalloc_stats *report, const char *at)
 {
 	uint64_t sizes;
 
@@ -153,7 +153,7 @@ static void heap_line(struct report *report, const char *at)
 }
 
 /* "  46 pages *      1 spans ~ ..." */
-static void spans_line(struct report *report, const char *line)
+static void spans_line(struct tcmalloc_stats *report, const char *line)
 {
 	uint64_t pages;
 
@@ -163,7 +163,7 @@ static void spans_line(struct report *report, const char *line)
 
 /* ">128   large *      1 spans ~   30.0 MiB; ...": spans of more pages than that. Their
  * mean is no more than the largest, less what the sum may have been rounded up by. */
-static void large_line(struct report *report, const char *line)
+static void large_line(struct tcmalloc_stats *report, const char *line)
 {
 	uint64_t pages, spans, whole, tenths = 0;
 	const char *at = words_after(line, ">");
@@ -183,14 +183,14 @@ static void large_line(struct report *report, const char *line)
 static const struct {
 	const char *word;
 	bool behind;
-	void (*take)(struct report *report, const char *at);
+	void (*take)(struct tcmalloc_stats *report, const char *at);
 } lines[] = {
 	{"class ", true, class_line},	 {" pages *", false, spans_line},
 	{" large *", false, large_line}, {"PageHeap: ", true, heap_line},
 	{"page size", false, page_line},
 };
 
-static void take_line(struct report *report, const char *line)
+static void take_line(struct tcmalloc_stats *report, const char *line)
 {
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		const char *at = words_after(line, lines[i].word);
@@ -204,7 +204,7 @@ static void take_line(struct report *report, const char *line)
 /* The report is cut off where it does not fit, and not after its last line then. */
 static bool detail(struct ring_sample *sample)
 {
-	struct report report = {.sample = sample};
+	struct tcmalloc_stats report = {.sample = sample};
 	char *line = text;
 
 	if (!known.report)
@@ -229,7 +229,7 @@ static void trim(void)
 		known.release();
 }
 
-const struct asker asker_tcmalloc = {
+const struct allocator_ops allocator_ops_tcmalloc = {
 	.kind = RING_TCMALLOC,
 	.start = start,
 	.totals = totals,

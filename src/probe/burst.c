@@ -1,7 +1,7 @@
 #include "probe/burst.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "bpf/burst.h"
@@ -139,8 +139,9 @@ static int load(struct burst *burst, struct fault *fault)
 		return cannot("load the probe", error, fault);
 	burst->map_fd = bpf_map__fd(skeleton->maps.counts);
 	burst->cpus = libbpf_num_possible_cpus();
-	burst->per_cpu =
-		burst->cpus > 0 ? take(burst->cpus * sizeof(*burst->per_cpu)) : NULL;
+	burst->per_cpu = burst->cpus > 0
+				 ? alloc_touched(burst->cpus * sizeof(*burst->per_cpu))
+				 : NULL;
 	return burst->per_cpu ? 0 : cannot("load the probe", -ENOMEM, fault);
 }
 
@@ -341,7 +342,7 @@ int burst_open(struct burst **burst, const struct process *process,
 
 	if (error)
 		return error;
-	new = take(sizeof(*new));
+	new = alloc_touched(sizeof(*new));
 	if (!new)
 		return cannot("load the probe", -ENOMEM, fault);
 	new->process = process;
@@ -384,7 +385,7 @@ static int check_process(const struct burst *burst, struct fault *fault)
 
 	if (state == PROCESS_RUNS)
 		return 0;
-	process_tell_end(burst->process, state, fault);
+	process_poll_end(burst->process, state, fault);
 	return -ESRCH;
 }
 

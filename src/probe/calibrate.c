@@ -32,7 +32,7 @@ enum {
 typedef void stand_in_fn(unsigned long size);
 
 /* Between the child and us. */
-struct shared {
+struct calibration_shared {
 	_Atomic uint64_t calls;
 	_Atomic uint64_t pause_ns; /* the longest since it was set to 0, or 0 */
 };
@@ -42,7 +42,7 @@ struct child {
 	clockid_t clock; /* its processor time */
 	int file;	 /* the stand-in's */
 	stand_in_fn *stand_in;
-	struct shared *shared;
+	struct calibration_shared *shared;
 };
 
 /* One figure of each round. */
@@ -69,7 +69,7 @@ static int64_t waited_ns(int schedstat)
 }
 
 /* Notes a pause of GAP_NS, less what was other work on the processor. */
-static void note_pause(struct shared *shared, int64_t gap_ns, int schedstat,
+static void note_pause(struct calibration_shared *shared, int64_t gap_ns, int schedstat,
 		       int64_t *last_waited_ns)
 {
 	int64_t now_ns = waited_ns(schedstat);
@@ -198,14 +198,15 @@ static int64_t processor_ns(const struct child *child)
 	return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
 }
 
-struct window {
+struct calibration_window {
 	uint64_t calls;
 	uint64_t call_ps;
 };
 
 /* The child's calls over the next LENGTH_NS, and its processor time a call: other work on
  * the machine does not count, but takes patience. 0, or -EAGAIN when it made none. */
-static int watch(const struct child *child, int64_t length_ns, struct window *window)
+static int watch(const struct child *child, int64_t length_ns,
+		 struct calibration_window *window)
 {
 	uint64_t calls = atomic_load(&child->shared->calls);
 	int64_t from_ns = processor_ns(child);
@@ -241,7 +242,7 @@ static uint64_t pause_since(const struct child *child)
 /* A burst on CHILD, from attaching to detaching. */
 static int burst(const struct child *child, int64_t length_ns,
 		 const struct calibrated *probe, struct rounds *round,
-		 struct window *window)
+		 struct calibration_window *window)
 {
 	char path[64];
 	int64_t start_ns;
@@ -268,7 +269,7 @@ static int burst(const struct child *child, int64_t length_ns,
 static int measure(const struct child *child, int64_t length_ns,
 		   const struct calibrated *probe, struct rounds *round)
 {
-	struct window plain = {0}, probed = {0};
+	struct calibration_window plain = {0}, probed = {0};
 	uint64_t before, after, extra_hits;
 	int error = watch(child, length_ns, &plain);
 

@@ -1,6 +1,6 @@
 #include "probe/kill.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "bpf/kill.skel.h"
 #include "probe/preflight.h"
 
@@ -49,7 +49,7 @@ int kills_open(struct kills **kills, struct fault *fault)
 
 	if (error)
 		return error;
-	new = take(sizeof(*new));
+	new = alloc_touched(sizeof(*new));
 	error = new ? 0 : -ENOMEM;
 	if (new) {
 		new->skeleton = kill_bpf__open_and_load();

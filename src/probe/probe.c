@@ -1,6 +1,6 @@
 #include "probe/probe.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "bpf/growth.skel.h"
 #include "glibc/attach.h"
 #include "probe/preflight.h"
@@ -150,7 +150,7 @@ static void set_malloc(struct probe_config *config,
 		       const struct malloc_instance *instance,
 		       const struct malloc_par *par)
 {
-	const struct layout *layout = instance->layout;
+	const struct malloc_layout *layout = instance->layout;
 
 	config->main_arena = instance->main_arena;
 	config->par = instance->par;
@@ -288,8 +288,9 @@ static int load(struct probe *probe, const struct probe_config *config,
 	probe->ring = ring_buffer__new(bpf_map__fd(skeleton->maps.ring), on_record, probe,
 				       NULL);
 	probe->cpus = libbpf_num_possible_cpus();
-	probe->per_cpu =
-		probe->cpus > 0 ? take(probe->cpus * sizeof(*probe->per_cpu)) : NULL;
+	probe->per_cpu = probe->cpus > 0
+				 ? alloc_touched(probe->cpus * sizeof(*probe->per_cpu))
+				 : NULL;
 	if (!probe->ring || !probe->per_cpu)
 		return cannot_load(-ENOMEM, fault);
 	return 0;
@@ -310,7 +311,7 @@ int probe_open(struct probe **probe, const struct process *process,
 		return error;
 	config.has_path = found.lock_has_path;
 	set_options(&config, options);
-	new = take(sizeof(*new));
+	new = alloc_touched(sizeof(*new));
 	if (!new)
 		return cannot_load(-ENOMEM, fault);
 	new->stack_bytes = options->stack_bytes;

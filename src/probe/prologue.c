@@ -39,7 +39,7 @@ static const struct plain {
 };
 
 /* One instruction, as far as it was understood: LENGTH is 0 when it was not. */
-struct step {
+struct prologue_step {
 	unsigned length;
 	bool is_emulated;
 	enum prologue_kind kind;
@@ -98,26 +98,26 @@ static unsigned plain_length(const uint8_t *code, uint8_t rex)
 }
 
 /* CODE has INSTRUCTION_BYTES at least. */
-static struct step decode(const uint8_t *code)
+static struct prologue_step decode(const uint8_t *code)
 {
 	static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
 	bool has_rex = (code[0] & 0xf0) == 0x40;
 	unsigned plain;
 
 	if (!memcmp(code, endbr64, sizeof(endbr64)))
-		return (struct step){.length = sizeof(endbr64)};
+		return (struct prologue_step){.length = sizeof(endbr64)};
 	if (code[0] == 0x90)
-		return (struct step){1, true, PROLOGUE_NOP};
+		return (struct prologue_step){1, true, PROLOGUE_NOP};
 	if ((code[0] & 0xf8) == 0x50)
-		return (struct step){1, true, PROLOGUE_PUSH};
+		return (struct prologue_step){1, true, PROLOGUE_PUSH};
 	if (code[0] == 0x41 && (code[1] & 0xf8) == 0x50)
-		return (struct step){2, true, PROLOGUE_PUSH};
+		return (struct prologue_step){2, true, PROLOGUE_PUSH};
 	if ((code[0] & 0xf0) == 0x70)
-		return (struct step){2, true, PROLOGUE_JUMP};
+		return (struct prologue_step){2, true, PROLOGUE_JUMP};
 	if (code[0] == 0x0f && (code[1] & 0xf0) == 0x80)
-		return (struct step){6, true, PROLOGUE_JUMP};
+		return (struct prologue_step){6, true, PROLOGUE_JUMP};
 	plain = plain_length(code + has_rex, has_rex ? code[0] : 0);
-	return (struct step){.length = plain ? has_rex + plain : 0};
+	return (struct prologue_step){.length = plain ? has_rex + plain : 0};
 }
 
 struct prologue prologue_choose(const uint8_t *code, size_t bytes)
@@ -125,7 +125,7 @@ struct prologue prologue_choose(const uint8_t *code, size_t bytes)
 	unsigned at = 0;
 
 	while (at + INSTRUCTION_BYTES <= bytes) {
-		struct step step = decode(code + at);
+		struct prologue_step step = decode(code + at);
 
 		if (step.is_emulated)
 			return (struct prologue){step.kind, at, step.length};

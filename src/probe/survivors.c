@@ -1,7 +1,7 @@
 #include "probe/survivors.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "bpf/survivors.skel.h"
@@ -196,10 +196,10 @@ static int load(struct survivors *survivors, struct fault *fault)
 	survivors->ring = ring_buffer__new(bpf_map__fd(skeleton->maps.ring), on_record,
 					   survivors, NULL);
 	survivors->cpus = libbpf_num_possible_cpus();
-	survivors->per_cpu =
-		survivors->cpus > 0
-			? take((size_t)survivors->cpus * sizeof(*survivors->per_cpu))
-			: NULL;
+	survivors->per_cpu = survivors->cpus > 0
+				     ? alloc_touched((size_t)survivors->cpus *
+						     sizeof(*survivors->per_cpu))
+				     : NULL;
 	return survivors->ring && survivors->per_cpu
 		       ? 0
 		       : cannot("load the probe", -ENOMEM, fault);
@@ -310,7 +310,7 @@ int survivors_open(struct survivors **survivors, const struct process *process,
 
 	if (error)
 		return error;
-	new = take(sizeof(*new));
+	new = alloc_touched(sizeof(*new));
 	if (!new)
 		return cannot("load the probe", -ENOMEM, fault);
 	new->process = process;
@@ -454,7 +454,7 @@ static int check_process(const struct survivors *survivors, struct fault *fault)
 
 	if (state == PROCESS_RUNS)
 		return 0;
-	process_tell_end(survivors->process, state, fault);
+	process_poll_end(survivors->process, state, fault);
 	return -ESRCH;
 }
 

@@ -1,6 +1,6 @@
 #include "recording/codec.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,7 +32,8 @@ struct codec_state *codec_new(unsigned arenas)
 {
 	struct codec_state *state;
 
-	state = take(sizeof(*state) + (1 + (size_t)arenas) * sizeof(state->row[0]));
+	state = alloc_touched(sizeof(*state) +
+			      (1 + (size_t)arenas) * sizeof(state->row[0]));
 	if (state)
 		state->row_capacity = 1 + arenas;
 	return state;

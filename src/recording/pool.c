@@ -2,7 +2,7 @@
  * half when both are free. */
 #include "recording/pool.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -156,8 +156,8 @@ static int pool_take(size_t pool_bytes)
 
 	if (order >= ORDERS || order_bytes(order) != pool_bytes)
 		return -EINVAL;
-	pool.memory = take(pool_bytes);
-	pool.state = take(pool_bytes >> LEAST_SHIFT);
+	pool.memory = alloc_touched(pool_bytes);
+	pool.state = alloc_touched(pool_bytes >> LEAST_SHIFT);
 	if (!pool.memory || !pool.state)
 		return -ENOMEM;
 	pool.top_order = order;

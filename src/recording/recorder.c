@@ -1,6 +1,6 @@
 #include "recording/recorder.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "recording/codec.h"
 #include "recording/pool.h"
 #include "recording/schema.h"
@@ -288,14 +288,14 @@ static void release(struct recorder *recorder)
 
 static struct recorder *take_recorder(const struct recorder_options *options)
 {
-	struct recorder *recorder = take(sizeof(*recorder));
+	struct recorder *recorder = alloc_touched(sizeof(*recorder));
 	int error = 0;
 
 	if (!recorder)
 		return NULL;
 	recorder->options = *options;
-	recorder->buf = take(codec_bound(options->arenas));
-	recorder->life = take(options->lives * sizeof(*recorder->life));
+	recorder->buf = alloc_touched(codec_bound(options->arenas));
+	recorder->life = alloc_touched(options->lives * sizeof(*recorder->life));
 	for (unsigned i = 0; recorder->life && i < options->lives && !error; i++)
 		error = take_life(&recorder->life[i], options->arenas);
 	if (recorder->buf && recorder->life && !error)

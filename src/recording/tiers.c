@@ -1,6 +1,6 @@
 #include "recording/tiers.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@ int tier_init(struct tier *tier, unsigned seconds, unsigned arenas)
 	size_t rows = 1 + (size_t)arenas;
 
 	*tier = (struct tier){.seconds = seconds, .row_capacity = 1 + arenas};
-	tier->index = take(rows * sizeof(*tier->index));
-	tier->row = take(rows * sizeof(*tier->row));
+	tier->index = alloc_touched(rows * sizeof(*tier->index));
+	tier->row = alloc_touched(rows * sizeof(*tier->row));
 	if (tier->index && tier->row)
 		return 0;
 	tier_release(tier);

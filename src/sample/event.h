@@ -13,8 +13,8 @@
 enum event_kind {
 	EVENT_BRK,	 /* the main arena's program break moved up */
 	EVENT_FALLBACK,	 /* brk was refused; the main arena grew by a mapping instead */
-	EVENT_NEW_HEAP,	 /* a secondary arena got a heap */
-	EVENT_MPROTECT,	 /* a secondary arena's heap grew */
+	EVENT_NEW_HEAP,	 /* a non-main arena got a heap */
+	EVENT_MPROTECT,	 /* a non-main arena's heap grew */
 	EVENT_MMAP,	 /* a chunk with a mapping of its own */
 	EVENT_MREMAP,	 /* such a chunk grew in realloc */
 	EVENT_FAILURE,	 /* an allocation got nothing */

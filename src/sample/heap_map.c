@@ -1,6 +1,6 @@
 #include "sample/heap_map.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,8 @@
 struct heap_map *heap_map_new(unsigned cells, unsigned chunks)
 {
 	size_t cell_bytes = cells * sizeof(struct map_cell);
-	struct heap_map *map =
-		take(sizeof(*map) + cell_bytes + chunks * sizeof(struct map_chunk));
+	struct heap_map *map = alloc_touched(sizeof(*map) + cell_bytes +
+					     chunks * sizeof(struct map_chunk));
 
 	if (!map)
 		return NULL;

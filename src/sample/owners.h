@@ -4,7 +4,7 @@
 #ifndef FRAGSCOPE_SAMPLE_OWNERS_H
 #define FRAGSCOPE_SAMPLE_OWNERS_H
 
-#include "sample/pins.h"
+#include "sample/blockers.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,9 +50,10 @@ struct owner {
 	unsigned step_count;
 	unsigned steps_left_out; /* in the middle, of a longer path */
 	struct owner_step step[OWNER_STEPS];
-	char guess[PIN_GUESS]; /* what one chunk of the last step may be, or empty */
-	bool is_interior;      /* reached by pointers into the middle of chunks */
-	uint64_t asked_chunks; /* of the last step: those that were asked for */
+	char identity[CHUNK_IDENTITY]; /* what one chunk of the last step may be, or empty
+					*/
+	bool is_interior;	       /* reached by pointers into the middle of chunks */
+	uint64_t asked_chunks;	       /* of the last step: those that were asked for */
 	uint64_t asked_bytes;
 	uint64_t shared_chunks; /* of these: more than one place points to them */
 	uint64_t below_chunks;	/* that only these chunks lead to */
@@ -67,7 +68,7 @@ struct owner {
 /* Which chunks are asked about, and how much memory that may take. */
 struct owners_options {
 	bool live;	     /* all live chunks, not only those that pin free memory */
-	int arena;	     /* or PINS_ALL_ARENAS */
+	int arena;	     /* or BLOCKERS_ALL_ARENAS */
 	uint64_t from_bytes; /* chunk sizes */
 	uint64_t to_bytes;
 	uint64_t at;	       /* 0, or an address in the one chunk that is meant */

@@ -1,7 +1,7 @@
 #include "sample/sample.h"
 
+#include "base/alloc_touched.h"
 #include "base/near.h"
-#include "base/take.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -178,7 +178,7 @@ struct sample *sample_new(unsigned arenas, bool with_bins)
 	size_t rows = sizeof(struct sample) + arenas * sizeof(struct arena_row);
 	size_t bins_end = rows + arenas * sizeof(struct arena_bins);
 	size_t size = with_bins ? bins_end + sizeof(struct size_classes) : rows;
-	struct sample *sample = take(size);
+	struct sample *sample = alloc_touched(size);
 	struct arena_bins *bins;
 
 	if (!sample)
@@ -201,7 +201,7 @@ int sample_grow(struct sample *sample, unsigned arenas)
 
 	if (with_bins)
 		row += sizeof(struct arena_bins);
-	rows = take(arenas * row);
+	rows = alloc_touched(arenas * row);
 	if (!rows)
 		return -ENOMEM;
 	for (unsigned i = 0; with_bins && i < arenas; i++)
@@ -362,7 +362,7 @@ static uint64_t value_of(const struct figures *fig, enum figure f)
 	return figure_has(fig, f) ? fig->v[f].u : 0;
 }
 
-bool sample_holds(const struct sample *sample)
+bool sample_is_consistent(const struct sample *sample)
 {
 	const struct figures *fig = &sample->fig;
 	uint64_t limit = sample_skew_limit(value_of(fig, FIG_SYSTEM_BYTES) +
@@ -404,9 +404,10 @@ static bool is_composed(enum figure f)
 	return false;
 }
 
-bool sample_tells(const struct sample *sample, enum figure f)
+bool sample_may_judge(const struct sample *sample, enum figure f)
 {
-	return figure_has(&sample->fig, f) && (!is_composed(f) || sample_holds(sample));
+	return figure_has(&sample->fig, f) &&
+	       (!is_composed(f) || sample_is_consistent(sample));
 }
 
 const char *sample_source_name(enum sample_source source)

@@ -291,11 +291,11 @@ uint64_t sample_skew_limit(uint64_t whole_bytes);
 
 /* Whether the heap's figures of SAMPLE fit together well enough to be judged by: it is
  * not torn, or by no more than the limit. */
-bool sample_holds(const struct sample *sample);
+bool sample_is_consistent(const struct sample *sample);
 
 /* Whether SAMPLE has figure F, and it may be judged by: if the sample does not hold, only
  * what was read in one go may. */
-bool sample_tells(const struct sample *sample, enum figure f);
+bool sample_may_judge(const struct sample *sample, enum figure f);
 
 const char *sample_source_name(enum sample_source source);
 const char *sample_status_name(enum sample_status status);

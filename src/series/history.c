@@ -1,6 +1,6 @@
 #include "series/history.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "series/store.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ static int open_tracks(struct history *history, const struct history_options *op
 
 int history_new(struct history **history, const struct history_options *options)
 {
-	struct history *new = take(sizeof(*new));
+	struct history *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)

@@ -1,6 +1,6 @@
 #include "series/store.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,13 +8,13 @@
 int store_open(struct store *store, size_t bytes, bool bins, struct thinned *older)
 {
 	*store = (struct store){
-		.memory = take(bytes),
+		.memory = alloc_touched(bytes),
 		.bytes = bytes,
 		.capacity = bytes / sizeof(struct sample),
 		.bins = bins,
 		.older = older,
 	};
-	store->place = take(store->capacity * sizeof(*store->place));
+	store->place = alloc_touched(store->capacity * sizeof(*store->place));
 	return store->memory && store->place ? 0 : -ENOMEM;
 }
 

@@ -1,6 +1,6 @@
 #include "series/thinned.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,13 +18,13 @@ size_t packed_bytes(const struct sample *sample, bool bins)
 int thinned_open(struct thinned *thinned, size_t bytes, int64_t keep_ns)
 {
 	*thinned = (struct thinned){
-		.memory = take(bytes),
+		.memory = alloc_touched(bytes),
 		.bytes = bytes,
 		.capacity = bytes / sizeof(struct sample),
 		.spacing_ns = FIRST_SPACING_NS,
 		.keep_ns = keep_ns,
 	};
-	thinned->place = take(thinned->capacity * sizeof(*thinned->place));
+	thinned->place = alloc_touched(thinned->capacity * sizeof(*thinned->place));
 	return thinned->memory && thinned->place ? 0 : -ENOMEM;
 }
 

@@ -1,6 +1,6 @@
 #include "series/track.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <math.h>
@@ -35,7 +35,7 @@ struct bucket {
 
 /* A ring of the latest points. Every tier is given every value, so that the values of its
  * points are the last VALUES of the track's. */
-struct tier {
+struct track_tier {
 	int64_t resolution_ns; /* 0: SINGLE is the ring, else BUCKET */
 	size_t capacity, count, head /* where the next one goes */;
 	uint64_t values;
@@ -49,7 +49,7 @@ struct track {
 	bool gap; /* since the last value */
 	int64_t last_ns;
 	uint64_t values; /* ever added */
-	struct tier tier[TRACK_TIERS];
+	struct track_tier tier[TRACK_TIERS];
 };
 
 /* One point more in each: the period that has just begun. */
@@ -108,7 +108,7 @@ static void lay_out(struct track *track, const struct track_shape *shape)
 
 	track->tiers = tiers_of(shape);
 	for (unsigned i = track->tiers; i-- > 0;) {
-		struct tier *tier = &track->tier[i];
+		struct track_tier *tier = &track->tier[i];
 
 		tier->resolution_ns = shape->tier[i].resolution_ns;
 		tier->capacity = shape->tier[i].points;
@@ -129,7 +129,7 @@ int track_new(struct track **track, const struct track_shape *shape)
 
 	if (!is_sound(shape))
 		return -EINVAL;
-	new = take(track_bytes(shape));
+	new = alloc_touched(track_bytes(shape));
 	if (!new)
 		return -ENOMEM;
 	lay_out(new, shape);
@@ -149,7 +149,7 @@ static int64_t earlier(int64_t time_ns, int64_t by_ns)
 	return __builtin_sub_overflow(time_ns, by_ns, &result) ? INT64_MIN : result;
 }
 
-static void shift_tier(struct tier *tier, int64_t back_ns)
+static void shift_tier(struct track_tier *tier, int64_t back_ns)
 {
 	for (size_t i = 0; i < tier->count; i++) {
 		if (tier->single) {
@@ -173,14 +173,14 @@ void track_shift(struct track *track, int64_t back_ns)
 }
 
 /* Which of the tier's periods TIME_NS is in; before 1970 too. */
-static int64_t period_of(const struct tier *tier, int64_t time_ns)
+static int64_t period_of(const struct track_tier *tier, int64_t time_ns)
 {
 	int64_t period = time_ns / tier->resolution_ns;
 
 	return time_ns % tier->resolution_ns < 0 ? period - 1 : period;
 }
 
-static size_t slot_of(const struct tier *tier, size_t nth)
+static size_t slot_of(const struct track_tier *tier, size_t nth)
 {
 	size_t slot = tier->head + tier->capacity - tier->count + nth;
 
@@ -188,7 +188,7 @@ static size_t slot_of(const struct tier *tier, size_t nth)
 }
 
 /* The slot for one more point; the oldest makes room, and its values are gone. */
-static size_t next_slot(struct tier *tier)
+static size_t next_slot(struct track_tier *tier)
 {
 	size_t slot = tier->head;
 
@@ -213,7 +213,7 @@ static void merge_value(struct bucket *bucket, int64_t time_ns, double value)
 }
 
 /* Whether a value at TIME_NS begins a point of its own in TIER. */
-static bool begins(const struct tier *tier, int64_t time_ns)
+static bool begins(const struct track_tier *tier, int64_t time_ns)
 {
 	const struct bucket *latest;
 
@@ -224,8 +224,8 @@ static bool begins(const struct tier *tier, int64_t time_ns)
 	       period_of(tier, latest->from_ns) != period_of(tier, time_ns);
 }
 
-static void add_to_tier(struct tier *tier, int64_t time_ns, double value, bool begin,
-			bool gap)
+static void add_to_tier(struct track_tier *tier, int64_t time_ns, double value,
+			bool begin, bool gap)
 {
 	size_t slot = begin ? next_slot(tier) : slot_of(tier, tier->count - 1);
 
@@ -266,7 +266,7 @@ void track_add(struct track *track, int64_t time_ns, double value)
 	}
 	meet_time(track, time_ns);
 	for (unsigned i = track->tiers; i-- > 0;) {
-		struct tier *tier = &track->tier[i];
+		struct track_tier *tier = &track->tier[i];
 
 		begin |= begins(tier, time_ns);
 		add_to_tier(tier, time_ns, value, begin, track->gap);
@@ -281,12 +281,12 @@ void track_gap(struct track *track, int64_t time_ns)
 	track->gap = true;
 }
 
-static int64_t end_ns(const struct tier *tier, size_t slot)
+static int64_t end_ns(const struct track_tier *tier, size_t slot)
 {
 	return tier->single ? tier->single[slot].time_ns : tier->bucket[slot].to_ns;
 }
 
-static struct track_point point_at(const struct tier *tier, size_t slot)
+static struct track_point point_at(const struct track_tier *tier, size_t slot)
 {
 	const struct bucket *bucket;
 
@@ -332,7 +332,7 @@ static void visit_points(const struct track *track, unsigned finest, int64_t fro
 	uint64_t due = 0;
 
 	for (unsigned i = track->tiers; i-- > finest;) {
-		const struct tier *tier = &track->tier[i];
+		const struct track_tier *tier = &track->tier[i];
 		uint64_t number = track->values - tier->values, end = UINT64_MAX;
 
 		if (i > finest)
@@ -454,7 +454,7 @@ void track_columns(const struct track *track, int64_t from_ns, int64_t to_ns,
 
 bool track_span(const struct track *track, int64_t *from_ns, int64_t *to_ns)
 {
-	const struct tier *finest = &track->tier[0], *longest = finest;
+	const struct track_tier *finest = &track->tier[0], *longest = finest;
 
 	if (!finest->count)
 		return false;

@@ -1,7 +1,7 @@
 #include "source/census.h"
 
+#include "base/alloc_touched.h"
 #include "base/sort.h"
-#include "base/take.h"
 #include "base/units.h"
 #include "glibc/attach.h"
 #include "source/driver.h"
@@ -46,7 +46,7 @@ struct census {
 
 int census_new(struct census **census)
 {
-	*census = take(sizeof(**census));
+	*census = alloc_touched(sizeof(**census));
 	if (!*census)
 		return -ENOMEM;
 	(*census)->max = CENSUS_MAX;

@@ -23,7 +23,7 @@ struct source {
 	struct worker
 		*worker;    /* makes every call about the process; a recording has none */
 	atomic_ulong beats; /* of the worker's call */
-	struct asked *asked;
+	struct source_call *asked;
 	bool is_unread; /* the last reading could not read the heap */
 	/* The process has executed another program, whose heap is not read yet. */
 	bool is_apart;
@@ -44,9 +44,10 @@ struct driver {
 	const char *(*describe)(const struct source *source);
 	/* Null: this source cannot tell. */
 	int (*map)(struct source *source, struct heap_map *map, struct fault *fault);
-	int (*pins)(struct source *source, struct pins *pins, struct fault *fault);
-	int (*closer)(struct source *source, struct pins *pins, struct heap_map *map,
-		      struct fault *fault);
+	int (*blockers)(struct source *source, struct blockers *blockers,
+			struct fault *fault);
+	int (*closer)(struct source *source, struct blockers *blockers,
+		      struct heap_map *map, struct fault *fault);
 	int (*owners)(struct source *source, struct owners *owners,
 		      uint64_t chunk[OWNERS_MAX], const struct owners_options *options,
 		      owners_progress_fn *progress, void *context, struct fault *fault);
@@ -61,8 +62,8 @@ struct driver {
 	int (*peek)(struct source *source, uint64_t addr, void *to, uint32_t bytes);
 };
 
-/* What pins.h calls a guess; made by the worker. */
-int guess_chunk(struct source *source, uint64_t chunk, char guess[PIN_GUESS]);
+/* What blockers.h calls a guess; made by the worker. */
+int identify_chunk(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY]);
 
 extern const struct driver heap_driver;
 extern const struct driver recording_driver;

@@ -1,15 +1,15 @@
 /* The outside reader of a live glibc heap, with the kernel's figures beside it. */
 #include "glibc/heap.h"
 
-#include "base/apart.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
+#include "base/subprocess.h"
 #include "glibc/attach.h"
 #include "owners/owners.h"
 #include "owners/shares.h"
 #include "source/driver.h"
 #include "source/kernel.h"
-#include "source/rest.h"
+#include "source/other_resident.h"
 #include "target/denied.h"
 #include "target/live.h"
 #include "target/pause.h"
@@ -38,7 +38,7 @@ struct heap_state {
 	struct regions regions;
 	struct region region[REGIONS];
 	bool scans; /* by PAGEMAP_SCAN */
-	struct rest rest;
+	struct other other;
 };
 
 static struct heap_state *state_of(const struct source *source)
@@ -122,8 +122,8 @@ static int find_malloc(struct source *source, struct attached *attached,
 		       struct fault *fault)
 {
 	struct looked looked;
-	int error = apart_run(look_for_malloc, source, &looked, sizeof(looked),
-			      &source->beats);
+	int error = subprocess_run(look_for_malloc, source, &looked, sizeof(looked),
+				   &source->beats);
 
 	if (error)
 		return fault_set(
@@ -184,7 +184,7 @@ static int open_reader(struct source *source, struct fault *fault)
 
 static int heap_open(struct source *source, struct fault *fault)
 {
-	struct heap_state *state = take(sizeof(*state));
+	struct heap_state *state = alloc_touched(sizeof(*state));
 
 	if (!state)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM,
@@ -223,7 +223,7 @@ static int take_mapping(const struct mapping *mapping, void *context)
 	bool is_break = !mapping->inode && strcmp(mapping->name, "[heap]") == 0;
 
 	state->mappings++;
-	rest_add(&state->rest, mapping);
+	other_resident_add(&state->other, mapping);
 	if (!is_break && !maps_is_anonymous(mapping))
 		return 0;
 	if (last && last->end == mapping->start && last->is_break == is_break) {
@@ -245,34 +245,36 @@ static int read_regions(struct source *source, struct fault *fault)
 	state->regions.count = 0;
 	state->regions.overflow = false;
 	state->mappings = 0;
-	rest_begin(&state->rest);
+	other_resident_begin(&state->other);
 	error = maps_scan(&source->process, take_mapping, state);
 	return error ? source_unreadable(source, "maps", error, fault) : 0;
 }
 
 /* What of RSS is not malloc's, measured right after RSS was. */
-static int set_rest(struct source *source, struct sample *sample, struct fault *fault)
+static int set_other_resident(struct source *source, struct sample *sample,
+			      struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
 	uint64_t bytes;
 	int error;
 
 	if (!state->scans || heap_is_estimated(state->heap)) {
-		rest_set_remainder(&sample->fig);
+		other_resident_set_remainder(&sample->fig);
 		return 0;
 	}
-	if (state->rest.overflow)
+	if (state->other.overflow)
 		return 0;
-	error = rest_resident(&state->rest, &state->live, state->heap, &bytes);
+	error = other_resident_bytes_of(&state->other, &state->live, state->heap, &bytes);
 	if (error)
 		return source_unreadable(source, "pagemap", error, fault);
-	if (rest_set(&state->rest, &sample->fig, bytes) &&
+	if (other_resident_set(&state->other, &sample->fig, bytes) &&
 	    sample->status == STATUS_COMPLETE)
 		sample->status = STATUS_TORN;
 	return 0;
 }
 
-static int read_rest(struct source *source, struct sample *sample, struct fault *fault)
+static int read_other_resident(struct source *source, struct sample *sample,
+			       struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
 	bool quick = source->options.quick;
@@ -291,7 +293,7 @@ static int read_rest(struct source *source, struct sample *sample, struct fault 
 			   heap_swapped_in(state->heap));
 	if (!quick) {
 		figure_set(&sample->fig, FIG_MAPPINGS, state->mappings);
-		error = set_rest(source, sample, fault);
+		error = set_other_resident(source, sample, fault);
 	}
 	return error;
 }
@@ -300,7 +302,7 @@ static int read_now(struct source *source, struct sample *sample, struct fault *
 {
 	int error = heap_look(state_of(source)->heap, fault);
 
-	return error ? error : read_rest(source, sample, fault);
+	return error ? error : read_other_resident(source, sample, fault);
 }
 
 /* What came of one stop of the target; LATE and IN_MALLOC: nothing was read. */
@@ -326,7 +328,7 @@ static int read_stopped(struct source *source, struct sample *sample, struct sto
 	error = heap_look(state->heap, fault);
 	stop->in_malloc = !error && heap_is_locked(state->heap);
 	if (!error && !stop->in_malloc)
-		error = read_rest(source, sample, fault);
+		error = read_other_resident(source, sample, fault);
 	end = pause_end(state->pause, &stop->stood_ns, &stop->cut_short);
 	if (!error && end)
 		return fault_set(fault, EXIT_FAILED, end,
@@ -456,18 +458,20 @@ static int heap_source_map(struct source *source, struct heap_map *map,
 	return error ? error : heap_map(state->heap, &state->regions, map, fault);
 }
 
-static int heap_source_pins(struct source *source, struct pins *pins, struct fault *fault)
+static int heap_source_blockers(struct source *source, struct blockers *blockers,
+				struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
 	int error = look(source, fault);
 
-	return error ? error : heap_pins(state->heap, &state->regions, pins, fault);
+	return error ? error
+		     : heap_blockers(state->heap, &state->regions, blockers, fault);
 }
 
-static int heap_source_closer(struct source *source, struct pins *pins,
+static int heap_source_closer(struct source *source, struct blockers *blockers,
 			      struct heap_map *map, struct fault *fault)
 {
-	return heap_look_closer(state_of(source)->heap, pins, map, fault);
+	return heap_look_closer(state_of(source)->heap, blockers, map, fault);
 }
 
 static int find_owners(struct source *source, struct owners *owners,
@@ -558,7 +562,7 @@ const struct driver heap_driver = {
 	.close = heap_close,
 	.arenas = heap_arenas,
 	.map = heap_source_map,
-	.pins = heap_source_pins,
+	.blockers = heap_source_blockers,
 	.closer = heap_source_closer,
 	.owners = heap_source_owners,
 	.shares = heap_source_shares,

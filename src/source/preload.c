@@ -1,8 +1,8 @@
 /* What the sampler inside a program has published, with the kernel's figures beside it.
  * The program can write into the ring what it likes: nothing of it is believed but as
  * figures. */
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 #include "base/units.h"
 #include "ipc/ring.h"
 #include "source/driver.h"
@@ -81,7 +81,7 @@ static int check_bins(const struct source *source, struct fault *fault)
 
 static int preload_open(struct source *source, struct fault *fault)
 {
-	struct preload_state *state = take(sizeof(*state));
+	struct preload_state *state = alloc_touched(sizeof(*state));
 	int error;
 
 	if (!state)
@@ -178,7 +178,7 @@ static void set_figures(struct figures *fig, uint64_t have, const uint64_t *valu
 
 static void set_arenas(const struct ring_sample *taken, struct sample *sample)
 {
-	unsigned count = taken->arenas_told;
+	unsigned count = taken->arenas_filled;
 
 	if (count > sample->arena_capacity)
 		count = sample->arena_capacity;
@@ -196,8 +196,8 @@ static void set_arenas(const struct ring_sample *taken, struct sample *sample)
 static void set_classes(const struct ring_sample *taken, struct size_classes *classes)
 {
 	classes->has_slabs = taken->flags & RING_SLABS;
-	classes->count = taken->classes_told;
-	for (unsigned i = 0; i < taken->classes_told; i++) {
+	classes->count = taken->classes_filled;
+	for (unsigned i = 0; i < taken->classes_filled; i++) {
 		const struct ring_class *from = &taken->class[i];
 
 		classes->class[i] = (struct region_class){from->region_bytes, from->free,
@@ -234,7 +234,8 @@ static void set_sample(const struct source *source, const struct ring_sample *ta
 		miss(sample, "the sampler does not know this allocator");
 	else if (taken->flags & RING_WRAPS)
 		miss(sample, "this glibc counts up to 2 GB: larger figures are wrong");
-	else if (allocator == RING_GLIBC && source->options.arenas && !taken->arenas_told)
+	else if (allocator == RING_GLIBC && source->options.arenas &&
+		 !taken->arenas_filled)
 		miss(sample, "arenas: the sampler asks for them less often, to spare the "
 			     "program");
 }

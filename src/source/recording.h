@@ -58,7 +58,7 @@ struct recorded {
 };
 
 /* Where something is wrong, and who wants to know. */
-struct place {
+struct recording_place {
 	const char *file;
 	uint64_t line;
 	struct fault *fault;
@@ -75,7 +75,7 @@ void passed_over_init(struct passed_over *passed);
 void passed_over_add(struct passed_over *passed, const char *name);
 
 /* Fills PLACE's fault: "recording 'rows.csv', line 7: ...". Returns -EPROTO. */
-__attribute__((format(printf, 2, 3))) int place_fault(const struct place *place,
+__attribute__((format(printf, 2, 3))) int place_fault(const struct recording_place *place,
 						      const char *format, ...);
 
 /* The field called NAME, or FIELD_UNKNOWN. HINT is where it is looked for first. */
@@ -92,10 +92,10 @@ bool field_is_string(unsigned field);
 /* Sets FIELD of ROW from its text; 0, or -EPROTO and PLACE's fault. A field that ROW has
  * already is a fault. */
 int field_set(struct recorded *row, unsigned field, const char *value,
-	      const struct place *place);
+	      const struct recording_place *place);
 
 /* 0, or -EPROTO and PLACE's fault when ROW lacks what every row has. */
-int row_check(const struct recorded *row, const struct place *place);
+int row_check(const struct recorded *row, const struct recording_place *place);
 
 /* ---- CSV ---- */
 
@@ -108,15 +108,15 @@ struct csv_columns {
 /* Whether LINE, which it changes, is the header of a recording: 0, or -EPROTO and PLACE's
  * fault. */
 int csv_read_header(char *line, struct csv_columns *columns, struct passed_over *passed,
-		    const struct place *place);
+		    const struct recording_place *place);
 
 /* LINE, which it changes, as a row. ROW is empty before. */
 int csv_read_row(char *line, const struct csv_columns *columns, struct recorded *row,
-		 const struct place *place);
+		 const struct recording_place *place);
 
 /* ---- JSON ---- */
 
 int json_read_row(const char *line, struct recorded *row, struct passed_over *passed,
-		  const struct place *place);
+		  const struct recording_place *place);
 
 #endif

@@ -1,7 +1,7 @@
 /* replay.c: the lines of a recording, and samples from its rows. */
 #include "source/replay.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "recording/recording.h"
 #include "source/recording.h"
 
@@ -97,7 +97,8 @@ static uint64_t count_newlines(const char *from, const char *to)
 
 /* The next line, without its end, in *LINE, which is null at the end of the file; PLACE
  * is told its number. 0 or -errno and PLACE's fault. */
-static int lines_next(struct lines *lines, bool quotes, char **line, struct place *place)
+static int lines_next(struct lines *lines, bool quotes, char **line,
+		      struct recording_place *place)
 {
 	char *end;
 	int error;
@@ -148,7 +149,7 @@ static void row_clear(struct recorded *row)
 }
 
 /* LINE, which it changes, becomes REPLAY->next. */
-static int take_row(struct replay *replay, char *line, struct place *place)
+static int take_row(struct replay *replay, char *line, struct recording_place *place)
 {
 	struct recorded *row = &replay->next;
 	int error;
@@ -163,7 +164,7 @@ static int take_row(struct replay *replay, char *line, struct place *place)
 }
 
 /* Reads the next row into REPLAY->next; at the end of the file there is none. */
-static int read_row(struct replay *replay, struct place *place)
+static int read_row(struct replay *replay, struct recording_place *place)
 {
 	char *line;
 	int error;
@@ -206,7 +207,7 @@ static int grow(struct replay *replay, unsigned arenas, bool with_bins)
 	return 0;
 }
 
-static int make_room(struct replay *replay, const struct place *place)
+static int make_room(struct replay *replay, const struct recording_place *place)
 {
 	struct sample *sample = replay->sample;
 	unsigned capacity = sample->arena_capacity;
@@ -223,7 +224,7 @@ static int make_room(struct replay *replay, const struct place *place)
 	return error ? fault_set(place->fault, EXIT_FAILED, error, "out of memory") : 0;
 }
 
-static int start_sample(struct replay *replay, const struct place *place)
+static int start_sample(struct replay *replay, const struct recording_place *place)
 {
 	const struct recorded *row = &replay->next;
 	struct sample *sample = replay->sample;
@@ -250,7 +251,7 @@ static int start_sample(struct replay *replay, const struct place *place)
 	return 0;
 }
 
-static int add_arena(struct replay *replay, const struct place *place)
+static int add_arena(struct replay *replay, const struct recording_place *place)
 {
 	const struct recorded *row = &replay->next;
 	struct sample *sample;
@@ -310,7 +311,7 @@ static int interrupted(const struct replay *replay, struct fault *fault)
 }
 
 /* Finds the row that the next sample begins with. What comes instead is kept. */
-static int begin_sample(struct replay *replay, struct place *place)
+static int begin_sample(struct replay *replay, struct recording_place *place)
 {
 	int error = replay->has_next ? 0 : read_row(replay, place);
 
@@ -333,7 +334,7 @@ static int begin_sample(struct replay *replay, struct place *place)
 
 /* Adds the rows of arenas. What is wrong with a row behind the sample is for the next
  * call: the sample itself is good. */
-static int complete_sample(struct replay *replay, struct place *place)
+static int complete_sample(struct replay *replay, struct recording_place *place)
 {
 	int error;
 
@@ -372,7 +373,7 @@ static int next_recorded(struct replay *replay, const struct sample **sample)
 int replay_next(struct replay *replay, const struct sample **sample, struct fault *fault)
 {
 	struct fault own;
-	struct place place = {replay->file, 0, &own};
+	struct recording_place place = {replay->file, 0, &own};
 	int result = replay->result;
 
 	if (!result && replay->recording) {
@@ -428,7 +429,7 @@ static char *skip_mark(char *line)
 }
 
 /* The first line tells the format; in JSON it is a row already. */
-static int read_head(struct replay *replay, struct place *place)
+static int read_head(struct replay *replay, struct recording_place *place)
 {
 	char *line;
 	int error;
@@ -450,7 +451,7 @@ static int read_head(struct replay *replay, struct place *place)
 
 static int open_text(struct replay *replay, const char *file, struct fault *fault)
 {
-	struct place place = {replay->file, 0, fault};
+	struct recording_place place = {replay->file, 0, fault};
 	int error;
 
 	passed_over_init(&replay->passed);
@@ -480,7 +481,7 @@ static int set_up(struct replay *replay, const char *file, struct fault *fault)
 
 int replay_open(struct replay **replay, const char *file, struct fault *fault)
 {
-	struct replay *new = take(sizeof(*new));
+	struct replay *new = alloc_touched(sizeof(*new));
 	struct fault own = {0};
 	int error;
 

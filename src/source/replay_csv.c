@@ -27,14 +27,14 @@ static bool next_field(char **at, const char **value)
 	return true;
 }
 
-static int bad_quotes(const struct place *place)
+static int bad_quotes(const struct recording_place *place)
 {
 	return place_fault(place, "its quotes are not as CSV has them");
 }
 
 /* A column that is there twice would leave open which of them counts. */
 static int add_column(struct csv_columns *columns, const char *name,
-		      struct passed_over *passed, const struct place *place)
+		      struct passed_over *passed, const struct recording_place *place)
 {
 	unsigned field = field_find(
 		name, columns->count ? columns->field[columns->count - 1] + 1 : 0);
@@ -58,7 +58,7 @@ static bool has_column(const struct csv_columns *columns, unsigned field)
 }
 
 int csv_read_header(char *line, struct csv_columns *columns, struct passed_over *passed,
-		    const struct place *place)
+		    const struct recording_place *place)
 {
 	const char *name;
 	int error = 0;
@@ -82,7 +82,7 @@ int csv_read_header(char *line, struct csv_columns *columns, struct passed_over 
 }
 
 int csv_read_row(char *line, const struct csv_columns *columns, struct recorded *row,
-		 const struct place *place)
+		 const struct recording_place *place)
 {
 	const char *value;
 	unsigned column = 0;

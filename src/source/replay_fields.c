@@ -77,7 +77,7 @@ void passed_over_add(struct passed_over *passed, const char *name)
 	passed->buf[before] = '\0';
 }
 
-int place_fault(const struct place *place, const char *format, ...)
+int place_fault(const struct recording_place *place, const char *format, ...)
 {
 	char text[FAULT_TEXT];
 	va_list args;
@@ -401,7 +401,8 @@ static bool parse_identity(struct recorded *row, enum field field, const char *v
 	}
 }
 
-static int bad_value(unsigned field, const char *value, const struct place *place)
+static int bad_value(unsigned field, const char *value,
+		     const struct recording_place *place)
 {
 	char buf[SHOWN * 4 + 1];
 	struct text shown;
@@ -412,7 +413,7 @@ static int bad_value(unsigned field, const char *value, const struct place *plac
 }
 
 int field_set(struct recorded *row, unsigned field, const char *value,
-	      const struct place *place)
+	      const struct recording_place *place)
 {
 	bool again, good;
 
@@ -434,7 +435,7 @@ int field_set(struct recorded *row, unsigned field, const char *value,
 	return good ? 0 : bad_value(field, value, place);
 }
 
-int row_check(const struct recorded *row, const struct place *place)
+int row_check(const struct recorded *row, const struct recording_place *place)
 {
 	for (unsigned field = 0; field < FIELD_FIGURES; field++)
 		if (fields[field].is_present && !(row->seen >> field & 1))

@@ -13,15 +13,15 @@ enum {
 };
 
 /* A row while it is read. */
-struct reading {
+struct json_row {
 	struct json_scan scan;
 	struct recorded *row;
 	struct passed_over *passed;
-	const struct place *place;
+	const struct recording_place *place;
 	unsigned hint;
 };
 
-static int no_json(const struct reading *reading)
+static int no_json(const struct json_row *reading)
 {
 	return place_fault(reading->place, "%s",
 			   reading->scan.too_long ? "a string in it is too long"
@@ -29,7 +29,7 @@ static int no_json(const struct reading *reading)
 }
 
 /* The value of the field called NAME; null is as absent as no key at all. */
-static int read_field(struct reading *reading, const char *name)
+static int read_field(struct json_row *reading, const char *name)
 {
 	unsigned field = field_find(name, reading->hint);
 	char kind = json_scan_peek(&reading->scan);
@@ -103,7 +103,7 @@ static unsigned find_key(const struct number_key *keys, const char *name)
 
 /* The numbers of an object into INTO, which is empty before; *SEEN has a bit for each of
  * KEYS that it has. */
-static int read_numbers(struct reading *reading, const struct number_key *keys,
+static int read_numbers(struct json_row *reading, const struct number_key *keys,
 			void *into, unsigned *seen)
 {
 	char name[RECORDING_NAME], value[32];
@@ -136,7 +136,7 @@ static int read_numbers(struct reading *reading, const struct number_key *keys,
 
 /* ---- bins ---- */
 
-static int place_twice(const struct reading *reading)
+static int place_twice(const struct json_row *reading)
 {
 	return place_fault(reading->place,
 			   "a bin is there twice, or is none of malloc's");
@@ -152,7 +152,7 @@ static struct bin_total *fast_of(struct arena_bins *bins, const struct bin_total
 	return &bins->fast[unit - FAST_FIRST];
 }
 
-static int read_bin_list(struct reading *reading, bool fast)
+static int read_bin_list(struct json_row *reading, bool fast)
 {
 	struct arena_bins *bins = &reading->row->bins;
 	bool inside = false;
@@ -176,7 +176,7 @@ static int read_bin_list(struct reading *reading, bool fast)
 	return 0;
 }
 
-static int read_unsorted(struct reading *reading)
+static int read_unsorted(struct json_row *reading)
 {
 	struct bin_total *unsorted = &reading->row->bins.bins[0];
 	struct numbered_bin bin = {0};
@@ -189,7 +189,7 @@ static int read_unsorted(struct reading *reading)
 	return error;
 }
 
-static int read_bins_member(struct reading *reading, const char *key)
+static int read_bins_member(struct json_row *reading, const char *key)
 {
 	if (!strcmp(key, "fast"))
 		return read_bin_list(reading, true);
@@ -203,7 +203,7 @@ static int read_bins_member(struct reading *reading, const char *key)
 }
 
 /* null: they could not be split. */
-static int read_bins(struct reading *reading)
+static int read_bins(struct json_row *reading)
 {
 	char key[RECORDING_NAME];
 	bool inside = false;
@@ -228,7 +228,7 @@ static int read_bins(struct reading *reading)
 
 /* ---- size classes ---- */
 
-static int read_classes(struct reading *reading)
+static int read_classes(struct json_row *reading)
 {
 	struct size_classes *classes = &reading->row->classes;
 	bool inside = false;
@@ -255,7 +255,7 @@ static int read_classes(struct reading *reading)
 /* ---- intervals ---- */
 
 /* [LOW, HIGH] of the figure called NAME. */
-static int read_range(struct reading *reading, const char *name)
+static int read_range(struct json_row *reading, const char *name)
 {
 	unsigned ends = 0;
 	bool inside = false;
@@ -276,7 +276,7 @@ static int read_range(struct reading *reading, const char *name)
 	return error;
 }
 
-static int read_estimate(struct reading *reading)
+static int read_estimate(struct json_row *reading)
 {
 	char name[RECORDING_NAME];
 	bool inside = false;
@@ -306,7 +306,7 @@ static bool is_object_of_figures(const char *object)
 }
 
 /* The members of OBJECT are figures called "OBJECT.KEY". */
-static int read_object(struct reading *reading, const char *object)
+static int read_object(struct json_row *reading, const char *object)
 {
 	char key[RECORDING_NAME], name[2 * RECORDING_NAME];
 	bool inside = false;
@@ -322,7 +322,7 @@ static int read_object(struct reading *reading, const char *object)
 	return error;
 }
 
-static int read_member(struct reading *reading, const char *key)
+static int read_member(struct json_row *reading, const char *key)
 {
 	if (!strcmp(key, "bins"))
 		return read_bins(reading);
@@ -336,9 +336,9 @@ static int read_member(struct reading *reading, const char *key)
 }
 
 int json_read_row(const char *line, struct recorded *row, struct passed_over *passed,
-		  const struct place *place)
+		  const struct recording_place *place)
 {
-	struct reading reading = {.row = row, .passed = passed, .place = place};
+	struct json_row reading = {.row = row, .passed = passed, .place = place};
 	char key[RECORDING_NAME];
 	bool inside = false;
 	int error = 0;

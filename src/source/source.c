@@ -1,9 +1,9 @@
 #include "source/source.h"
 
-#include "base/apart.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/privilege.h"
-#include "base/take.h"
+#include "base/subprocess.h"
 #include "glibc/pieces.h"
 #include "source/driver.h"
 #include "source/kernel.h"
@@ -88,12 +88,12 @@ static int open_driver(struct source *source, struct fault *fault)
 
 /* What the thread is asked and what it finds. It shares nothing with a caller: what was
  * given up may still be written to. */
-struct asked {
+struct source_call {
 	int pid;
 	uint64_t chunk;
 	struct sample *sample;
 	struct heap_map *map; /* null without the option survey */
-	struct pins pins;
+	struct blockers blockers;
 	struct smaps smaps;
 	struct surroundings surroundings;
 	struct owners owners;
@@ -104,7 +104,7 @@ struct asked {
 	void *listener; /* PROGRESS's */
 	struct heap_piece_visitor visitor;
 	bool is_whole;
-	char guess[PIN_GUESS];
+	char identity[CHUNK_IDENTITY];
 	atomic_bool given_up;
 	struct fault fault;
 	int result;
@@ -113,7 +113,7 @@ struct asked {
 static void open_all(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	struct fault *fault = &asked->fault;
 
 	/* For this thread and its helpers, as long as they live: no other file is opened
@@ -229,7 +229,7 @@ static int cannot_open(struct source *source, int result, struct fault *fault)
 static int open_recording(struct source **source, int pid,
 			  const struct source_options *options, struct fault *fault)
 {
-	struct source *new = take(sizeof(*new));
+	struct source *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)
@@ -254,10 +254,10 @@ int source_open(struct source **source, int pid, const struct source_options *op
 
 	if (options->recording)
 		return open_recording(source, pid, options, fault);
-	new = take(sizeof(*new));
+	new = alloc_touched(sizeof(*new));
 
 	if (new)
-		new->asked = take(sizeof(*new->asked));
+		new->asked = alloc_touched(sizeof(*new->asked));
 	if (!new || !new->asked)
 		return no_memory(new, fault);
 	new->options = *options;
@@ -363,7 +363,7 @@ static int settle(struct source *source, int error, struct fault *fault)
 				 source->process.pid, source->process.comm);
 	/* What a sampler left behind is true of the process that it was in. */
 	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
-		process_tell_end(&source->process, state, fault);
+		process_poll_end(&source->process, state, fault);
 		return SOURCE_ENDED;
 	}
 	return error;
@@ -421,7 +421,7 @@ static int let_go(struct source *source, struct fault *fault)
 	memcpy(before, source->process.comm, sizeof(before));
 	if (process_take_up(&source->process, &source->why_apart)) {
 		if (process_has_exited(&source->process)) {
-			process_tell_end(&source->process, PROCESS_EXITED, fault);
+			process_poll_end(&source->process, PROCESS_EXITED, fault);
 			return SOURCE_ENDED;
 		}
 		return fault_set(fault, source->why_apart.status, -EPERM,
@@ -501,7 +501,7 @@ static int go_over(struct source *source, struct sample *sample, struct fault *f
 static void read_sample(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	int64_t begin = clock_monotonic_ns();
 	int error;
 
@@ -531,7 +531,7 @@ static int tell_unreadable(struct source *source, struct sample *sample,
 	char why[WHY];
 
 	if (process_has_exited(&source->process)) {
-		process_tell_end(&source->process, PROCESS_EXITED, fault);
+		process_poll_end(&source->process, PROCESS_EXITED, fault);
 		return SOURCE_ENDED;
 	}
 	if (source->options.follow || is_hurried(source))
@@ -574,10 +574,10 @@ static void surroundings_in_child(void *context, void *result)
 static void read_surroundings(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 
-	if (apart_run(surroundings_in_child, source, &asked->surroundings,
-		      sizeof(asked->surroundings), &source->beats))
+	if (subprocess_run(surroundings_in_child, source, &asked->surroundings,
+			   sizeof(asked->surroundings), &source->beats))
 		asked->surroundings.count = 0;
 	asked->result = SOURCE_READ;
 }
@@ -595,18 +595,20 @@ int source_surroundings(struct source *source, struct surroundings *surroundings
 
 /* ---- closer looks ---- */
 
-static void guess_in_child(void *context, void *result)
+static void identify_child(void *context, void *result)
 {
 	struct source *source = context;
 
-	guess_chunk(source, source->asked->chunk, result);
+	identify_chunk(source, source->asked->chunk, result);
 }
 
 /* The files that it looks names up in are the target's to choose: a child opens them. */
-static int guess_apart(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+static int identify_in_child(struct source *source, uint64_t chunk,
+			     char identity[CHUNK_IDENTITY])
 {
 	source->asked->chunk = chunk;
-	return apart_run(guess_in_child, source, guess, PIN_GUESS, &source->beats);
+	return subprocess_run(identify_child, source, identity, CHUNK_IDENTITY,
+			      &source->beats);
 }
 
 /* Whether SOURCE can look at single chunks; HAS_DRIVER: its driver can. */
@@ -628,7 +630,7 @@ static bool can_survey(const struct source *source, bool has_driver, struct faul
 static void read_map(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	int64_t begin = clock_monotonic_ns();
 	int error;
 
@@ -666,38 +668,40 @@ int source_map(struct source *source, struct heap_map *map, struct fault *fault)
 	return result;
 }
 
-static void read_pins(void *context)
+static void read_blockers(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
-	struct pins *pins = &asked->pins;
+	struct source_call *asked = source->asked;
+	struct blockers *blockers = &asked->blockers;
 	int64_t begin = clock_monotonic_ns();
 	int error;
 
-	*pins = (struct pins){.arena = pins->arena, .time_ns = clock_realtime_ns()};
-	error = source->driver->pins(source, pins, &asked->fault);
+	*blockers = (struct blockers){.arena = blockers->arena,
+				      .time_ns = clock_realtime_ns()};
+	error = source->driver->blockers(source, blockers, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);
-	pins->read_ns = clock_monotonic_ns() - begin;
+	blockers->read_ns = clock_monotonic_ns() - begin;
 }
 
 static void look_closer(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
-	struct pins *pins = &asked->pins;
+	struct source_call *asked = source->asked;
+	struct blockers *blockers = &asked->blockers;
 	int64_t begin = clock_monotonic_ns();
 	int error;
 
 	heap_map_clear(asked->map);
 	asked->map->time_ns = clock_realtime_ns();
-	*pins = (struct pins){.arena = PINS_ALL_ARENAS, .time_ns = asked->map->time_ns};
-	error = source->driver->closer(source, pins, asked->map, &asked->fault);
+	*blockers = (struct blockers){.arena = BLOCKERS_ALL_ARENAS,
+				      .time_ns = asked->map->time_ns};
+	error = source->driver->closer(source, blockers, asked->map, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);
-	asked->map->read_ns = pins->read_ns = clock_monotonic_ns() - begin;
+	asked->map->read_ns = blockers->read_ns = clock_monotonic_ns() - begin;
 }
 
-int source_look_closer(struct source *source, struct pins *pins, struct heap_map *map,
-		       struct fault *fault)
+int source_look_closer(struct source *source, struct blockers *blockers,
+		       struct heap_map *map, struct fault *fault)
 {
 	struct heap_map *made = source->asked->map;
 	int result;
@@ -713,47 +717,47 @@ int source_look_closer(struct source *source, struct pins *pins, struct heap_map
 	result = ask(source, look_closer, fault);
 	if (result != SOURCE_READ)
 		return result;
-	*pins = source->asked->pins;
+	*blockers = source->asked->blockers;
 	heap_map_copy(map, made);
 	return result;
 }
 
-int source_pins(struct source *source, struct pins *pins, struct fault *fault)
+int source_blockers(struct source *source, struct blockers *blockers, struct fault *fault)
 {
 	int result;
 
-	if (!can_survey(source, source->driver->pins, fault))
+	if (!can_survey(source, source->driver->blockers, fault))
 		return -ENOTSUP;
 	if (worker_is_busy(source->worker))
 		return unreadable(source, fault);
-	source->asked->pins.arena = pins->arena;
-	result = ask(source, read_pins, fault);
+	source->asked->blockers.arena = blockers->arena;
+	result = ask(source, read_blockers, fault);
 	if (result == SOURCE_READ)
-		*pins = source->asked->pins;
+		*blockers = source->asked->blockers;
 	return result;
 }
 
-static void make_guess(void *context)
+static void make_identity(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 
-	asked->result = guess_apart(source, asked->chunk, asked->guess);
+	asked->result = identify_in_child(source, asked->chunk, asked->identity);
 }
 
-int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+int source_identify(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY])
 {
 	int result;
 
-	guess[0] = '\0';
+	identity[0] = '\0';
 	if (!source->driver->peek || !source->options.survey)
 		return -ENOTSUP;
 	if (worker_is_busy(source->worker))
 		return SOURCE_UNREADABLE;
 	source->asked->chunk = chunk;
-	result = ask(source, make_guess, NULL);
+	result = ask(source, make_identity, NULL);
 	if (!result)
-		memcpy(guess, source->asked->guess, PIN_GUESS);
+		memcpy(identity, source->asked->identity, CHUNK_IDENTITY);
 	return result;
 }
 
@@ -783,7 +787,7 @@ int64_t source_cpu_ns(const struct source *source)
 static void pass_progress(double done, void *context)
 {
 	struct source *source = context;
-	const struct asked *asked = source->asked;
+	const struct source_call *asked = source->asked;
 
 	atomic_fetch_add(&source->beats, 1);
 
@@ -794,7 +798,7 @@ static void pass_progress(double done, void *context)
 static void find_owners(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	struct owners *owners = &asked->owners;
 	int64_t begin = clock_monotonic_ns();
 	uint64_t chunk[OWNERS_MAX];
@@ -805,8 +809,8 @@ static void find_owners(void *context)
 				       pass_progress, source, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);
 	for (unsigned i = 0; i < owners->count && !asked->result; i++)
-		if (guess_apart(source, chunk[i], owners->owner[i].guess))
-			owners->owner[i].guess[0] = '\0';
+		if (identify_in_child(source, chunk[i], owners->owner[i].identity))
+			owners->owner[i].identity[0] = '\0';
 	owners->read_ns = clock_monotonic_ns() - begin;
 }
 
@@ -814,7 +818,7 @@ int source_owners(struct source *source, struct owners *owners,
 		  const struct owners_options *options, owners_progress_fn *progress,
 		  void *context, struct fault *fault)
 {
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	int result;
 
 	if (!can_survey(source, source->driver->owners, fault))
@@ -833,7 +837,7 @@ int source_owners(struct source *source, struct owners *owners,
 static void find_shares(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	int error = source->driver->shares(source, asked->shares, asked->memory_bytes,
 					   &asked->fault);
 
@@ -843,7 +847,7 @@ static void find_shares(void *context)
 int source_shares(struct source *source, struct pin_shares *shares, uint64_t memory_bytes,
 		  struct fault *fault)
 {
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 
 	if (!can_survey(source, source->driver->shares, fault))
 		return -ENOTSUP;
@@ -855,18 +859,18 @@ int source_shares(struct source *source, struct pin_shares *shares, uint64_t mem
 }
 
 /* Who gave the look up may be gone. */
-static int pass_begin(void *context, const struct heap_stretch *stretch)
+static int pass_begin(void *context, const struct heap_segment *segment)
 {
-	struct asked *asked = context;
+	struct source_call *asked = context;
 
 	return atomic_load(&asked->given_up)
 		       ? -ECANCELED
-		       : asked->visitor.begin(asked->visitor.context, stretch);
+		       : asked->visitor.begin(asked->visitor.context, segment);
 }
 
 static int pass_piece(void *context, const struct piece *piece, bool cached)
 {
-	struct asked *asked = context;
+	struct source_call *asked = context;
 
 	return atomic_load(&asked->given_up)
 		       ? -ECANCELED
@@ -875,7 +879,7 @@ static int pass_piece(void *context, const struct piece *piece, bool cached)
 
 static int pass_end(void *context)
 {
-	struct asked *asked = context;
+	struct source_call *asked = context;
 
 	return atomic_load(&asked->given_up) ? -ECANCELED
 					     : asked->visitor.end(asked->visitor.context);
@@ -884,7 +888,7 @@ static int pass_end(void *context)
 static void see_pieces(void *context)
 {
 	struct source *source = context;
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	const struct heap_piece_visitor visitor = {pass_begin, pass_piece, pass_end,
 						   asked};
 	int error =
@@ -896,7 +900,7 @@ static void see_pieces(void *context)
 int source_pieces(struct source *source, const struct heap_piece_visitor *visitor,
 		  bool *is_whole, struct fault *fault)
 {
-	struct asked *asked = source->asked;
+	struct source_call *asked = source->asked;
 	int result;
 
 	if (!can_survey(source, source->driver->pieces, fault))

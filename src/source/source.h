@@ -5,9 +5,9 @@
 #define FRAGSCOPE_SOURCE_H
 
 #include "base/fault.h"
+#include "sample/blockers.h"
 #include "sample/heap_map.h"
 #include "sample/owners.h"
-#include "sample/pins.h"
 #include "sample/sample.h"
 #include "sample/shares.h"
 #include "sample/surroundings.h"
@@ -37,7 +37,7 @@ struct source_options {
 	bool events;	 /* count growths and failures by eBPF probes */
 	bool or_preload; /* a heap that cannot be read is told by a sampler in it */
 	bool follow;	 /* of SOURCE_PRELOAD: every sample once, in order */
-	bool survey;	 /* take room for source_map and source_pins */
+	bool survey;	 /* take room for source_map and source_blockers */
 	bool go_on;	 /* a heap that cannot be read for now gives partial rows */
 	bool over_exec;	 /* so does a program that the process executes, until it is read
 			  */
@@ -99,13 +99,14 @@ int source_surroundings(struct source *source, struct surroundings *surroundings
  * Allocates nothing. */
 int source_map(struct source *source, struct heap_map *map, struct fault *fault);
 
-/* What pins free memory in the arenas that PINS names; otherwise as source_map. */
-int source_pins(struct source *source, struct pins *pins, struct fault *fault);
+/* What pins free memory in the arenas that BLOCKERS names; otherwise as source_map. */
+int source_blockers(struct source *source, struct blockers *blockers,
+		    struct fault *fault);
 
 /* Both of them in one pass, by what the last source_read found, and once after it; of
  * all arenas, and of all of MAP's. -EAGAIN: that was not read whole. */
-int source_look_closer(struct source *source, struct pins *pins, struct heap_map *map,
-		       struct fault *fault);
+int source_look_closer(struct source *source, struct blockers *blockers,
+		       struct heap_map *map, struct fault *fault);
 
 /* Who holds the chunks that OPTIONS asks for; otherwise as source_map, but that it
  * allocates its tables for the time of the call. A target that readings pause is paused,
@@ -127,9 +128,9 @@ int source_pieces(struct source *source, const struct heap_piece_visitor *visito
 		  bool *is_whole, struct fault *fault);
 
 /* What the CHUNK of a pin (its header's address) may be, in words, by its first bytes and
- * the files that are mapped: into GUESS, empty when there is no telling. Allocates for
+ * the files that are mapped: into IDENTITY, empty when there is no telling. Allocates for
  * the time of the call. 0, -ENOTSUP as source_map, SOURCE_UNREADABLE or -errno. */
-int source_guess(struct source *source, uint64_t chunk, char guess[PIN_GUESS]);
+int source_identify(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY]);
 
 /* Whose the target's memory is by its mappings (smaps.h), of any source. SOURCE_READ,
  * SOURCE_UNREADABLE or -errno. */

@@ -160,19 +160,19 @@ static int directory_inode(const char *root, const char *path, uint64_t *id)
 }
 
 /* A process's directory. */
-struct found {
+struct group_path {
 	bool is_unified;
 	char *path; /* below POINT, in the text that was searched */
 	const char *point;
 	uint64_t inode;
 };
 
-static int find(char *text, const struct cgroup_mounts *mounts, struct found *found)
+static int find(char *text, const struct cgroup_mounts *mounts, struct group_path *found)
 {
 	const struct cgroup_mount *mount;
 	char *path;
 
-	*found = (struct found){0};
+	*found = (struct group_path){0};
 	path = memory_path(text, &found->is_unified);
 	mount = found->is_unified ? &mounts->unified : &mounts->memory;
 	found->point = mount->point;
@@ -207,7 +207,7 @@ static int with_mounts(int pid,
 
 static int use_id(char *text, const struct cgroup_mounts *mounts, void *context)
 {
-	struct found found;
+	struct group_path found;
 	int error = find(text, mounts, &found);
 
 	*(uint64_t *)context = found.inode;
@@ -222,13 +222,14 @@ int cgroup_memory_id(const struct process *process, uint64_t *id)
 /* ---- limits ---- */
 
 /* A directory of the hierarchy. */
-struct place {
+struct group_dir {
 	const char *root;
 	const struct files *files;
 	const char *path;
 };
 
-static int read_text(const struct place *place, const char *file, char *text, size_t room)
+static int read_text(const struct group_dir *place, const char *file, char *text,
+		     size_t room)
 {
 	char full[TEXT_BYTES];
 
@@ -238,7 +239,7 @@ static int read_text(const struct place *place, const char *file, char *text, si
 	return file_text(full, text, room);
 }
 
-static int read_number(const struct place *place, const char *file, uint64_t *value)
+static int read_number(const struct group_dir *place, const char *file, uint64_t *value)
 {
 	char text[64];
 	int error = read_text(place, file, text, sizeof(text));
@@ -254,7 +255,7 @@ static int read_number(const struct place *place, const char *file, uint64_t *va
 }
 
 /* Memory that the kernel takes back first; 0 when it does not tell. */
-static uint64_t read_cache(const struct place *place)
+static uint64_t read_cache(const struct group_dir *place)
 {
 	char text[STAT_BYTES];
 	uint64_t sum = 0, value;
@@ -276,7 +277,7 @@ static uint64_t left_bytes(const struct cgroup_limit *limit)
 }
 
 /* Puts the limit in FILE of PLACE into BEST if it leaves less than that one. */
-static void consider(const struct place *place, const char *file,
+static void consider(const struct group_dir *place, const char *file,
 		     struct cgroup_limit *best)
 {
 	struct cgroup_limit limit = {.is_set = true};
@@ -293,7 +294,7 @@ static void consider(const struct place *place, const char *file,
 		*best = limit;
 }
 
-static void read_pressure(const struct place *place, struct cgroup_memory *memory)
+static void read_pressure(const struct group_dir *place, struct cgroup_memory *memory)
 {
 	char text[512];
 
@@ -306,9 +307,9 @@ static void read_pressure(const struct place *place, struct cgroup_memory *memor
 int cgroup_memory_parse(char *text, const struct cgroup_mounts *mounts,
 			struct cgroup_memory *memory)
 {
-	struct found found;
+	struct group_path found;
 	int error = find(text, mounts, &found);
-	const struct place place = {
+	const struct group_dir place = {
 		.root = found.point,
 		.files = &files_of[found.is_unified],
 		.path = found.path,

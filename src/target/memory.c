@@ -1,6 +1,6 @@
 #include "target/memory.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ enum {
 
 _Static_assert(PAGES_BLOCK == 1 << WIDE_BITS, "a block has room for its flags");
 
-struct block {
+struct flag_block {
 	uint64_t tag; /* block number + 1; 0: empty */
 	uint8_t flags[PAGES_BLOCK];
 };
@@ -25,12 +25,13 @@ struct pages {
 	unsigned block_bits; /* of the number of pages in a block */
 	bool may_swap_in;
 	uint64_t swapped_in_bytes;
-	struct block slot[];
+	struct flag_block slot[];
 };
 
 struct pages *pages_new(struct memory *memory, unsigned slots)
 {
-	struct pages *pages = take(sizeof(*pages) + slots * sizeof(struct block));
+	struct pages *pages =
+		alloc_touched(sizeof(*pages) + slots * sizeof(struct flag_block));
 
 	if (!pages)
 		return NULL;
@@ -88,7 +89,7 @@ static uint64_t page_mask(const struct pages *pages)
 
 /* Where the flags of block NUMBER are kept: neighbours apart, and heaps of arenas, which
  * begin at multiples of 64 MB, not on top of each other. */
-static struct block *slot_of(struct pages *pages, uint64_t number)
+static struct flag_block *slot_of(struct pages *pages, uint64_t number)
 {
 	uint64_t upper = number >> __builtin_popcount(pages->mask);
 
@@ -98,7 +99,7 @@ static struct block *slot_of(struct pages *pages, uint64_t number)
 const uint8_t *pages_block(struct pages *pages, uint64_t addr)
 {
 	uint64_t number = addr >> block_shift(pages);
-	struct block *block = slot_of(pages, number);
+	struct flag_block *block = slot_of(pages, number);
 
 	if (block->tag != number + 1) {
 		if (pages->memory->pages(pages->memory, number << block_shift(pages),

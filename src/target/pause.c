@@ -25,7 +25,7 @@ enum {
 };
 
 /* What goes over the socket between parent and helper. */
-struct request {
+struct pause_request {
 	int64_t limit_ns; /* 0: let go */
 };
 
@@ -49,7 +49,7 @@ enum thread_state {
 	THREAD_GONE,
 };
 
-struct thread {
+struct paused_thread {
 	pid_t tid;
 	enum thread_state state;
 	int signal; /* met on its way to a stop: delivered when it goes on */
@@ -61,10 +61,10 @@ struct holder {
 	int64_t begin_ns;
 	int64_t end_ns;
 	unsigned count;
-	struct thread thread[THREADS_MAX];
+	struct paused_thread thread[THREADS_MAX];
 };
 
-static struct thread *find_thread(struct holder *holder, pid_t tid)
+static struct paused_thread *find_thread(struct holder *holder, pid_t tid)
 {
 	for (unsigned i = 0; i < holder->count; i++)
 		if (holder->thread[i].tid == tid &&
@@ -73,7 +73,7 @@ static struct thread *find_thread(struct holder *holder, pid_t tid)
 	return NULL;
 }
 
-static void note_stop(struct thread *thread, int status)
+static void note_stop(struct paused_thread *thread, int status)
 {
 	bool is_event = status >> 16 == PTRACE_EVENT_STOP;
 
@@ -91,7 +91,7 @@ static void collect_stops(struct holder *holder)
 	int status;
 
 	while ((tid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
-		struct thread *thread = find_thread(holder, tid);
+		struct paused_thread *thread = find_thread(holder, tid);
 
 		if (thread)
 			note_stop(thread, status);
@@ -141,7 +141,7 @@ static int seize(struct holder *holder, pid_t tid)
 	}
 	ptrace(PTRACE_INTERRUPT, tid, 0, 0);
 	holder->thread[holder->count++] =
-		(struct thread){.tid = tid, .state = THREAD_SEIZED};
+		(struct paused_thread){.tid = tid, .state = THREAD_SEIZED};
 	return 1;
 }
 
@@ -233,7 +233,7 @@ static void let_go(struct holder *holder)
 
 	collect_stops(holder);
 	for (unsigned i = 0; i < holder->count; i++) {
-		struct thread *thread = &holder->thread[i];
+		struct paused_thread *thread = &holder->thread[i];
 
 		if (thread->state == THREAD_STOPPED)
 			ptrace(PTRACE_DETACH, thread->tid, 0, (long)thread->signal);
@@ -246,7 +246,7 @@ static void let_go(struct holder *holder)
 /* Waits for a request, for TIMEOUT_NS unless that is negative: true when there is one;
  * false at the parent's end. */
 static bool next_request(struct holder *holder, int64_t timeout_ns,
-			 struct request *request, bool *timed_out)
+			 struct pause_request *request, bool *timed_out)
 {
 	struct pollfd poll_fd = {.fd = holder->fd, .events = POLLIN};
 	const struct timespec timeout = {
@@ -270,7 +270,7 @@ static void send_answer(const struct holder *holder, const struct answer *answer
 /* Holds the target until it is to go on. False at the parent's end. */
 static bool hold(struct holder *holder, struct answer *answer)
 {
-	struct request request;
+	struct pause_request request;
 	bool timed_out, goes_on;
 	int64_t left_ns = holder->end_ns - clock_monotonic_ns();
 
@@ -283,7 +283,7 @@ static bool hold(struct holder *holder, struct answer *answer)
 	return goes_on;
 }
 
-static bool serve(struct holder *holder, const struct request *request)
+static bool serve(struct holder *holder, const struct pause_request *request)
 {
 	struct answer answer = {0};
 	bool goes_on = true;
@@ -307,7 +307,7 @@ static bool serve(struct holder *holder, const struct request *request)
 static void helper_loop(struct holder *holder)
 {
 	for (;;) {
-		struct request request;
+		struct pause_request request;
 		bool timed_out;
 
 		if (!next_request(holder, holder->count ? IDLE_NS : -1, &request,
@@ -384,7 +384,7 @@ void pause_free(struct pause *pause)
 
 static int ask(struct pause *pause, int64_t limit_ns, struct answer *answer)
 {
-	const struct request request = {limit_ns};
+	const struct pause_request request = {limit_ns};
 	ssize_t got;
 
 	if (send(pause->fd, &request, sizeof(request), MSG_NOSIGNAL) < 0)

@@ -214,7 +214,7 @@ enum process_state process_state(const struct process *process)
 	return has_maps(process->pid) ? PROCESS_EXECED : PROCESS_EXITED;
 }
 
-void process_tell_end(const struct process *process, enum process_state state,
+void process_poll_end(const struct process *process, enum process_state state,
 		      struct fault *fault)
 {
 	fault_set(fault, EXIT_DONE, 0, "process %d (%s) %s", process->pid, process->comm,

@@ -24,7 +24,7 @@ static void hold_at(struct top *top, int64_t time_ns)
 	const struct top_target *target = top_target(top);
 
 	if (!target || timeline_pause(&top->time, target->history, time_ns))
-		top_say(top, false, "no reading of that time is kept whole");
+		top_message(top, false, "no reading of that time is kept whole");
 	else
 		session_hold(top, true);
 }
@@ -52,12 +52,13 @@ static void earlier(struct top *top, int readings)
 		       : TIMELINE_NO_READING;
 
 	if (step == TIMELINE_NO_READING) {
-		top_say(top, false, "no reading of that time is kept whole");
+		top_message(top, false, "no reading of that time is kept whole");
 		return;
 	}
 	session_hold(top, true);
 	if (step == TIMELINE_AT_END)
-		top_say(top, false, "this is the earliest reading that is kept whole");
+		top_message(top, false,
+			    "this is the earliest reading that is kept whole");
 }
 
 /* A recording goes on by a reading at a time. */
@@ -76,7 +77,7 @@ static void later(struct top *top, int readings)
 		return;
 	for (; readings; readings--)
 		if (!later_by_one(top, target->history)) {
-			top_say(top, false, "this is the latest reading");
+			top_message(top, false, "this is the latest reading");
 			return;
 		}
 }
@@ -338,9 +339,10 @@ static void pick(struct top *top, int argument)
 
 	(void)argument;
 	if (top->replay)
-		top_say(top, false, "a recording is shown: its processes are under Tab");
+		top_message(top, false,
+			    "a recording is shown: its processes are under Tab");
 	else if (session_pick(top, &fault))
-		top_say(top, true, "%s", fault.text);
+		top_message(top, true, "%s", fault.text);
 }
 
 /* A process that is watched already is brought to the front. */
@@ -356,7 +358,7 @@ static void attach(struct top *top, int pid)
 		i++;
 	index = i < targets->count ? (int)i : session_attach(top, pid, &fault);
 	if (index < 0) {
-		top_say(top, true, "%s", fault.text);
+		top_message(top, true, "%s", fault.text);
 		return;
 	}
 	top_show_target(top, (unsigned)index);
@@ -447,7 +449,8 @@ static void predict(struct top *top, int argument)
 
 	(void)argument;
 	if (!sample || !predict_trim(sample, &prediction)) {
-		top_say(top, false, "what a trim would give back is not known from here");
+		top_message(top, false,
+			    "what a trim would give back is not known from here");
 		return;
 	}
 	snprintf(top->said.title, sizeof(top->said.title),
@@ -464,17 +467,19 @@ static void who_holds(struct top *top, int argument)
 
 	(void)argument;
 	if (!target || top->replay || target->over) {
-		top_say(top, false, "only a live process can be looked through");
+		top_message(top, false, "only a live process can be looked through");
 		return;
 	}
 	error = holders_ask(&top->holders, target->pid);
 	if (error == -EBUSY)
-		top_say(top, false, "still looking through process %d",
-			top->holders.pid);
+		top_message(top, false, "still looking through process %d",
+			    top->holders.pid);
 	else if (error)
-		top_say(top, true, "cannot run fragscope owners: %s", strerror(-error));
+		top_message(top, true, "cannot run fragscope owners: %s",
+			    strerror(-error));
 	else
-		top_say(top, false,
+		top_message(
+			top, false,
 			"looking through process %d for who holds what pins: up to 2s of "
 			"a processor and 250M a GB",
 			target->pid);

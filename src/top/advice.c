@@ -1,5 +1,5 @@
 #include "top/advice.h"
-#include "analysis/others.h"
+#include "analysis/non_malloc.h"
 #include "analysis/trend.h"
 
 #include <string.h>
@@ -104,7 +104,7 @@ static void see_trends(struct advice *advice, const struct top_target *target,
 	trend_up_to(advice, target->history, back, chunks, &advice->chunks);
 	trend_up_to(advice, target->history, back, largest, &advice->largest);
 	if (target->has_room)
-		course_reach(target->limits, &target->room, advice->reach);
+		trend_store_reach(target->limits, &target->headroom, advice->reach);
 }
 
 static double watched_s(const struct history *history, const struct sample *sample)
@@ -115,26 +115,26 @@ static double watched_s(const struct history *history, const struct sample *samp
 }
 
 static void fill_around(const struct advice_input *in, struct verdict_input *input,
-			struct verdict_others *others, struct verdict_huge *huge)
+			struct verdict_non_malloc *non_malloc, struct verdict_huge *huge)
 {
-	const struct feed_look *around = in->around;
+	const struct inspection_result *around = in->around;
 
 	if (!around || !around->has_smaps)
 		return;
-	others_of(&around->smaps, &in->sample->fig, others);
-	input->others = others;
-	others_huge(&around->smaps, around->has_huge ? &around->huge : NULL, huge);
+	non_malloc_of(&around->smaps, &in->sample->fig, non_malloc);
+	input->non_malloc = non_malloc;
+	huge_refill_of(&around->smaps, around->has_huge ? &around->huge : NULL, huge);
 	input->huge = huge;
 }
 
 void advice_judge(struct advice *advice, const struct advice_input *in)
 {
 	const struct top_target *target = in->target;
-	struct verdict_others others;
+	struct verdict_non_malloc non_malloc;
 	struct verdict_huge huge;
 	struct verdict_input input = {
 		.sample = in->sample,
-		.pins = in->pins,
+		.blockers = in->blockers,
 		.has_failures = in->has_events,
 	};
 
@@ -154,10 +154,10 @@ void advice_judge(struct advice *advice, const struct advice_input *in)
 	input.watched_s = watched_s(target->history, in->sample);
 	input.failures =
 		target_failures(target, in->is_past ? in->sample->time_ns : INT64_MAX);
-	fill_around(in, &input, &others, &huge);
+	fill_around(in, &input, &non_malloc, &huge);
 	if (target->has_room && !in->is_past) {
-		course_arenas(target->limits, &input.arenas);
-		input.room = &target->room;
+		trend_store_arenas(target->limits, &input.arenas);
+		input.headroom = &target->headroom;
 		input.reach = advice->reach;
 	}
 	advice->count = verdicts_of(&input, advice->verdict, VERDICT_KINDS);

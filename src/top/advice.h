@@ -2,10 +2,10 @@
 #ifndef FRAGSCOPE_TOP_ADVICE_H
 #define FRAGSCOPE_TOP_ADVICE_H
 
-#include "analysis/room.h"
+#include "analysis/headroom.h"
 #include "analysis/trend.h"
 #include "analysis/verdict.h"
-#include "sample/pins.h"
+#include "sample/blockers.h"
 #include "top/feed.h"
 #include "top/targets.h"
 
@@ -21,7 +21,7 @@ struct advice {
 	int64_t time_ns;
 	const struct top_target *target;
 	struct verdict_trend live, rss, other, pinned, chunks, largest;
-	struct room_reach reach[ROOM_KINDS];
+	struct headroom_reach reach[HEADROOM_KINDS];
 	unsigned count;
 	struct verdict verdict[VERDICT_KINDS];
 	char answer[512];
@@ -36,8 +36,8 @@ struct advice_input {
 	const struct top_target *target;
 	const struct sample *sample;
 	bool is_past, has_events;
-	const struct pins *pins;
-	const struct feed_look *around;
+	const struct blockers *blockers;
+	const struct inspection_result *around;
 };
 
 void advice_judge(struct advice *advice, const struct advice_input *in);

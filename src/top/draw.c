@@ -164,7 +164,7 @@ static void fill_events(struct top *top, struct screen *screen)
 static const char *map_why(struct top *top)
 {
 	const struct inspection *inspection = &top->inspection;
-	const struct feed_look *look = inspection->look;
+	const struct inspection_result *inspected = inspection->inspected;
 
 	if (top->replay)
 		return "a recording has no map of the heap";
@@ -172,8 +172,9 @@ static const char *map_why(struct top *top)
 		return "the map is of the present alone; 'l' goes there";
 	if (top_target(top)->over)
 		return "the process has ended";
-	if (look && !look->has_map && feed_same_wish(&look->wish, &inspection->wish))
-		return look->why_no_map.text;
+	if (inspected && !inspected->has_map &&
+	    inspection_same(&inspected->request, &inspection->request))
+		return inspected->why_no_map.text;
 	return NULL;
 }
 
@@ -218,7 +219,7 @@ static void fill_advice(struct top *top, struct screen *screen)
 		.sample = screen->sample,
 		.is_past = top->time.paused_ns != 0,
 		.has_events = top->events != NULL,
-		.pins = screen->pins,
+		.blockers = screen->blockers,
 		.around = top_around(top),
 	};
 	const struct advice *advice = &top->advice;
@@ -244,7 +245,7 @@ static void fill_target(struct top *top, struct screen *screen)
 	fill_arenas(top, screen);
 	fill_events(top, screen);
 	fill_map(top, screen);
-	screen->pins = top_pins(top);
+	screen->blockers = top_blockers(top);
 	if (top->selection.pane == PANE_ADVICE)
 		fill_advice(top, screen);
 }

@@ -2,9 +2,9 @@
 
 #include "analysis/explain.h"
 #include "base/account.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/privilege.h"
-#include "base/take.h"
 #include "engine/tracer.h"
 #include "probe/kill.h"
 #include "top/feed.h"
@@ -37,7 +37,7 @@ enum watch_state {
 };
 
 /* One target. TRACER is the thread's; the rest is under the lock. */
-struct watch {
+struct event_watch {
 	enum watch_state state;
 	int pid;
 	struct tracer *tracer;
@@ -50,7 +50,7 @@ struct events {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	struct watch watch[FEED_TARGETS];
+	struct event_watch watch[FEED_TARGETS];
 	struct event_row row[ROWS]; /* a ring */
 	size_t first, count;
 	uint64_t lost;
@@ -162,7 +162,7 @@ static uint64_t rate(const struct events *events)
 	return most < RATE_MOST ? (uint64_t)most : RATE_MOST;
 }
 
-static void set_over(struct events *events, struct watch *watch, const char *why)
+static void set_over(struct events *events, struct event_watch *watch, const char *why)
 {
 	pthread_mutex_lock(&events->lock);
 	watch->state = WATCH_OVER;
@@ -171,7 +171,7 @@ static void set_over(struct events *events, struct watch *watch, const char *why
 	eventfd_write(events->fd, 1);
 }
 
-static void begin(struct events *events, struct watch *watch)
+static void begin(struct events *events, struct event_watch *watch)
 {
 	const struct tracer_options wanted = {
 		.events_per_second = rate(events),
@@ -206,7 +206,7 @@ static void begin(struct events *events, struct watch *watch)
 
 static void poll_one(struct events *events, int target)
 {
-	struct watch *watch = &events->watch[target];
+	struct event_watch *watch = &events->watch[target];
 	struct fault fault = {0};
 	struct probe_counts total;
 
@@ -293,7 +293,7 @@ static void *run(void *context)
 int events_new(struct events **events, struct feed *feed, double share,
 	       struct fault *fault)
 {
-	struct events *new = take(sizeof(*new));
+	struct events *new = alloc_touched(sizeof(*new));
 	pthread_condattr_t monotonic;
 	int error;
 
@@ -363,7 +363,7 @@ bool events_take(struct events *events, struct event_row *row)
 
 bool events_missing(struct events *events, int target, char *why)
 {
-	const struct watch *watch = &events->watch[target];
+	const struct event_watch *watch = &events->watch[target];
 	bool missing;
 
 	pthread_mutex_lock(&events->lock);

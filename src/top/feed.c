@@ -1,9 +1,9 @@
 #include "top/feed.h"
 
 #include "base/account.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/privilege.h"
-#include "base/take.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,17 +12,17 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LOOK_CREDIT_NS 30e9 /* see feed_want */
+#define INSPECTION_CREDIT_NS 30e9 /* see feed_inspect */
 
 enum {
 	/* A look is made, ready, taken, or the one before that. */
-	LOOKS = 4,
+	INSPECTIONS = 4,
 	SLACK_PARTS = 16, /* a wait of such a part of the interval is none */
 };
 
 /* READING is the thread's, TAKEN the taker's; READY goes from hand to hand under the
  * lock, by swaps: no sample is copied, and none is changed while it is looked at. */
-struct target {
+struct feed_target {
 	int pid;
 	struct source *source;
 	struct sample *reading, *ready, *taken;
@@ -36,17 +36,17 @@ struct target {
 };
 
 /* MAKING is the thread's, TAKEN and BEFORE the taker's. */
-struct looks {
-	struct feed_wish wish; /* under the lock */
+struct inspections {
+	struct inspection_request request; /* under the lock */
 	bool wanted, fresh, has_taken, has_before;
-	struct feed_look *making, *ready, *taken, *before;
-	struct feed_look look[LOOKS];
+	struct inspection_result *making, *ready, *taken, *before;
+	struct inspection_result inspected[INSPECTIONS];
 };
 
 /* SETTLED_NS of what was used have been paid for by the targets; PAID_NS of what came
  * since then too, by those that were read. */
 struct feed {
-	struct looks looks;
+	struct inspections inspections;
 	int64_t excused_ns, settled_ns, paid_ns;
 	struct feed_options options;
 	int fd;
@@ -56,7 +56,7 @@ struct feed {
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* a target came, or the end */
 	int count;
-	struct target target[FEED_TARGETS];
+	struct feed_target target[FEED_TARGETS];
 };
 
 /* ---- the accounts ---- */
@@ -77,7 +77,7 @@ static void settle(struct feed *feed)
 	for (int i = 0; i < feed->count; i++)
 		count += !feed->target[i].over;
 	for (int i = 0; i < feed->count; i++) {
-		struct target *target = &feed->target[i];
+		struct feed_target *target = &feed->target[i];
 
 		if (target->over)
 			continue;
@@ -88,7 +88,7 @@ static void settle(struct feed *feed)
 	feed->paid_ns = 0;
 }
 
-static void pay(struct feed *feed, struct target *target, int64_t cpu_ns)
+static void pay(struct feed *feed, struct feed_target *target, int64_t cpu_ns)
 {
 	account_pay(&target->account, cpu_ns);
 	feed->paid_ns += cpu_ns;
@@ -104,7 +104,7 @@ static int64_t eased(int64_t before_ns, int64_t now_ns)
 
 /* When TARGET, which was read at BEGAN_NS, is read next: instants that a long reading has
  * let pass are left out. */
-static void plan(struct feed *feed, struct target *target)
+static void plan(struct feed *feed, struct feed_target *target)
 {
 	int64_t interval_ns = feed->options.interval_ns;
 	int64_t now_ns = clock_monotonic_ns(), allowed_ns;
@@ -122,7 +122,7 @@ static void plan(struct feed *feed, struct target *target)
 
 /* The same of one that waits: what else is used puts it off, and what is excused brings
  * it forward. */
-static void plan_anew(struct feed *feed, struct target *target)
+static void plan_anew(struct feed *feed, struct feed_target *target)
 {
 	int64_t due_ns = target->began_ns + feed->options.interval_ns;
 	int64_t allowed_ns = clock_monotonic_ns() + account_wait_ns(&target->account, 0);
@@ -133,7 +133,7 @@ static void plan_anew(struct feed *feed, struct target *target)
 }
 
 /* Whether the account of TARGET, whose turn it is, allows a reading now. */
-static bool is_allowed(struct feed *feed, struct target *target)
+static bool is_allowed(struct feed *feed, struct feed_target *target)
 {
 	settle(feed);
 	if (!target->began_ns || target->hurried ||
@@ -145,40 +145,40 @@ static bool is_allowed(struct feed *feed, struct target *target)
 }
 
 /* When the look that is wanted may be made: INT64_MAX where there is none. */
-static int64_t look_due_ns(struct feed *feed, int64_t now_ns)
+static int64_t inspection_due_ns(struct feed *feed, int64_t now_ns)
 {
-	const struct target *target;
+	const struct feed_target *target;
 	const struct account *account;
 
-	if (!feed->looks.wanted)
+	if (!feed->inspections.wanted)
 		return INT64_MAX;
-	target = &feed->target[feed->looks.wish.target];
+	target = &feed->target[feed->inspections.request.target];
 	account = &target->account;
 	/* It comes with the first reading. */
 	if (!target->began_ns)
 		return INT64_MAX;
 	settle(feed);
 	return target->over ? now_ns
-			    : now_ns + account_wait_ns(account,
-						       LOOK_CREDIT_NS * account->share);
+			    : now_ns + account_wait_ns(account, INSPECTION_CREDIT_NS *
+									account->share);
 }
 
 /* ---- the thread ---- */
 
 /* What reading TARGET has taken so far, in this thread and the source's own. */
-static int64_t cpu_ns_of(const struct target *target)
+static int64_t cpu_ns_of(const struct feed_target *target)
 {
 	return clock_thread_ns() + source_cpu_ns(target->source);
 }
 
 /* With the lock held: whose turn it is, or null; *DUE_NS is when the next one's comes. */
-static struct target *next_target(struct feed *feed, int64_t now_ns, int64_t *due_ns)
+static struct feed_target *next_target(struct feed *feed, int64_t now_ns, int64_t *due_ns)
 {
-	struct target *next = NULL;
+	struct feed_target *next = NULL;
 
 	*due_ns = INT64_MAX;
 	for (int i = 0; i < feed->count; i++) {
-		struct target *target = &feed->target[i];
+		struct feed_target *target = &feed->target[i];
 
 		if (target->over || target->due_ns >= *due_ns)
 			continue;
@@ -189,64 +189,67 @@ static struct target *next_target(struct feed *feed, int64_t now_ns, int64_t *du
 }
 
 /* Whether a look at TARGET is wished for. */
-static bool is_wished(const struct feed *feed, const struct target *target)
+static bool is_requested(const struct feed *feed, const struct feed_target *target)
 {
-	const struct feed_wish *wish = &feed->looks.wish;
+	const struct inspection_request *request = &feed->inspections.request;
 
-	return wish->target >= 0 && target == &feed->target[wish->target] &&
+	return request->target >= 0 && target == &feed->target[request->target] &&
 	       !target->over;
 }
 
-static void make_look(const struct target *target, struct feed_look *look)
+static void make_inspection(const struct feed_target *target,
+			    struct inspection_result *inspected)
 {
-	const struct feed_wish *wish = &look->wish;
+	const struct inspection_request *request = &inspected->request;
 
-	look->has_map = look->has_pins = look->has_smaps = look->has_huge = false;
-	if (wish->map) {
-		look->map->arena = wish->arena;
-		look->map->from = wish->from;
-		look->map->to = wish->to;
-		look->map->cell_capacity = wish->cells;
-		look->has_map = source_map(target->source, look->map,
-					   &look->why_no_map) == SOURCE_READ;
+	inspected->has_map = inspected->has_blockers = inspected->has_smaps =
+		inspected->has_huge = false;
+	if (request->map) {
+		inspected->map->arena = request->arena;
+		inspected->map->from = request->from;
+		inspected->map->to = request->to;
+		inspected->map->cell_capacity = request->cells;
+		inspected->has_map = source_map(target->source, inspected->map,
+						&inspected->why_no_map) == SOURCE_READ;
 	}
-	if (wish->pins) {
-		look->pins.arena = PINS_ALL_ARENAS;
-		look->has_pins = source_pins(target->source, &look->pins,
-					     &look->why_no_pins) == SOURCE_READ;
+	if (request->blockers) {
+		inspected->blockers.arena = BLOCKERS_ALL_ARENAS;
+		inspected->has_blockers =
+			source_blockers(target->source, &inspected->blockers,
+					&inspected->why_no_blockers) == SOURCE_READ;
 	}
-	if (wish->around) {
-		look->has_smaps = !source_smaps(target->source, &look->smaps);
-		look->has_huge = !huge_read(&look->huge);
+	if (request->around) {
+		inspected->has_smaps = !source_smaps(target->source, &inspected->smaps);
+		inspected->has_huge = !huge_read(&inspected->huge);
 	}
 }
 
 /* With the lock held, but for the look itself. */
-static void look(struct feed *feed)
+static void inspect(struct feed *feed)
 {
-	struct looks *looks = &feed->looks;
-	struct feed_look *made = looks->making;
-	struct target *target = &feed->target[looks->wish.target];
+	struct inspections *inspections = &feed->inspections;
+	struct inspection_result *made = inspections->making;
+	struct feed_target *target = &feed->target[inspections->request.target];
 	int64_t cpu_ns;
 
-	looks->wanted = false;
-	made->wish = looks->wish;
+	inspections->wanted = false;
+	made->request = inspections->request;
 	target->busy = true;
 	pthread_mutex_unlock(&feed->lock);
 	cpu_ns = cpu_ns_of(target);
-	make_look(target, made);
+	make_inspection(target, made);
 	cpu_ns = cpu_ns_of(target) - cpu_ns;
 	pthread_mutex_lock(&feed->lock);
 	pay(feed, target, cpu_ns);
 	target->busy = false;
-	looks->making = looks->ready;
-	looks->ready = made;
-	looks->fresh = true;
+	inspections->making = inspections->ready;
+	inspections->ready = made;
+	inspections->fresh = true;
 	eventfd_write(feed->fd, 1);
 }
 
 /* With the lock held, but for the reading itself. */
-static void read_target(struct feed *feed, struct target *target)
+static void read_target(struct feed *feed, struct feed_target *target)
 {
 	struct fault fault = {0};
 	int64_t cpu_ns;
@@ -264,8 +267,8 @@ static void read_target(struct feed *feed, struct target *target)
 	pthread_mutex_lock(&feed->lock);
 	pay(feed, target, cpu_ns);
 	target->busy = false;
-	if (result == SOURCE_READ && is_wished(feed, target))
-		look(feed);
+	if (result == SOURCE_READ && is_requested(feed, target))
+		inspect(feed);
 	plan(feed, target);
 	if (result == SOURCE_READ || result == SOURCE_UNREADABLE) {
 		struct sample *read = target->reading;
@@ -300,15 +303,15 @@ static void *run(void *context)
 	pthread_mutex_lock(&feed->lock);
 	while (!feed->quit) {
 		int64_t now_ns = clock_monotonic_ns(), due_ns;
-		int64_t look_ns = look_due_ns(feed, now_ns);
-		struct target *target = next_target(feed, now_ns, &due_ns);
+		int64_t inspection_ns = inspection_due_ns(feed, now_ns);
+		struct feed_target *target = next_target(feed, now_ns, &due_ns);
 
-		if (look_ns <= now_ns)
-			look(feed);
+		if (inspection_ns <= now_ns)
+			inspect(feed);
 		else if (target && is_allowed(feed, target))
 			read_target(feed, target);
 		else if (!target)
-			wait_until(feed, due_ns < look_ns ? due_ns : look_ns);
+			wait_until(feed, due_ns < inspection_ns ? due_ns : inspection_ns);
 	}
 	pthread_mutex_unlock(&feed->lock);
 	return NULL;
@@ -330,16 +333,17 @@ static int take_locks(struct feed *feed)
 	return -error;
 }
 
-static int take_looks(struct looks *looks)
+static int take_inspections(struct inspections *inspections)
 {
-	struct feed_look **const places[LOOKS] = {&looks->making, &looks->ready,
-						  &looks->taken, &looks->before};
+	struct inspection_result **const places[INSPECTIONS] = {
+		&inspections->making, &inspections->ready, &inspections->taken,
+		&inspections->before};
 
-	looks->wish.target = -1;
-	for (unsigned i = 0; i < LOOKS; i++) {
-		*places[i] = &looks->look[i];
-		looks->look[i].map = heap_map_new(FEED_CELLS, FEED_CHUNKS);
-		if (!looks->look[i].map)
+	inspections->request.target = -1;
+	for (unsigned i = 0; i < INSPECTIONS; i++) {
+		*places[i] = &inspections->inspected[i];
+		inspections->inspected[i].map = heap_map_new(FEED_CELLS, FEED_CHUNKS);
+		if (!inspections->inspected[i].map)
 			return -ENOMEM;
 	}
 	return 0;
@@ -347,7 +351,7 @@ static int take_looks(struct looks *looks)
 
 int feed_new(struct feed **feed, const struct feed_options *options, struct fault *fault)
 {
-	struct feed *new = take(sizeof(*new));
+	struct feed *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)
@@ -357,7 +361,7 @@ int feed_new(struct feed **feed, const struct feed_options *options, struct faul
 	new->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	error = new->fd < 0 ? -errno : take_locks(new);
 	if (!error)
-		error = take_looks(&new->looks);
+		error = take_inspections(&new->inspections);
 	if (!error) {
 		error = -pthread_create(&new->thread, NULL, run, new);
 		new->has_thread = !error;
@@ -372,7 +376,7 @@ int feed_new(struct feed **feed, const struct feed_options *options, struct faul
 	return 0;
 }
 
-static void free_target(struct target *target)
+static void free_target(struct feed_target *target)
 {
 	source_close(target->source);
 	sample_free(target->reading);
@@ -394,8 +398,8 @@ void feed_free(struct feed *feed)
 	}
 	for (int i = 0; i < feed->count; i++)
 		free_target(&feed->target[i]);
-	for (unsigned i = 0; i < LOOKS; i++)
-		heap_map_free(feed->looks.look[i].map);
+	for (unsigned i = 0; i < INSPECTIONS; i++)
+		heap_map_free(feed->inspections.inspected[i].map);
 	if (feed->fd >= 0)
 		close(feed->fd);
 	free(feed);
@@ -412,7 +416,7 @@ bool feed_idle(struct feed *feed)
 	return !busy;
 }
 
-static int open_target(struct target *target, int pid, const struct feed *feed,
+static int open_target(struct feed_target *target, int pid, const struct feed *feed,
 		       struct fault *fault)
 {
 	struct source_options wanted = feed->options.source;
@@ -448,19 +452,20 @@ static int free_place(const struct feed *feed)
 /* With the lock held: what was looked at in the target at INDEX is another's. */
 static void forget_looks(struct feed *feed, int index)
 {
-	struct looks *looks = &feed->looks;
+	struct inspections *inspections = &feed->inspections;
 
-	if (looks->wish.target == index) {
-		looks->wish.target = -1;
-		looks->wanted = false;
+	if (inspections->request.target == index) {
+		inspections->request.target = -1;
+		inspections->wanted = false;
 	}
-	looks->fresh = looks->has_taken = looks->has_before = false;
+	inspections->fresh = inspections->has_taken = inspections->has_before = false;
 }
 
 /* With the lock held: TARGET at INDEX, whose old one, if there is one, is returned. */
-static struct target put_target(struct feed *feed, int index, const struct target *target)
+static struct feed_target put_target(struct feed *feed, int index,
+				     const struct feed_target *target)
 {
-	struct target old = {0};
+	struct feed_target old = {0};
 
 	if (index == feed->count) {
 		feed->count++;
@@ -477,9 +482,9 @@ static struct target put_target(struct feed *feed, int index, const struct targe
 
 int feed_attach(struct feed *feed, int pid, struct fault *fault)
 {
-	struct target old, target = {.pid = pid,
-				     .due_ns = clock_monotonic_ns(),
-				     .interval_ns = feed->options.interval_ns};
+	struct feed_target old, target = {.pid = pid,
+					  .due_ns = clock_monotonic_ns(),
+					  .interval_ns = feed->options.interval_ns};
 	int index, error;
 
 	pthread_mutex_lock(&feed->lock);
@@ -504,7 +509,7 @@ int feed_attach(struct feed *feed, int pid, struct fault *fault)
 
 void feed_take(struct feed *feed, int index, struct feed_news *news)
 {
-	struct target *target = &feed->target[index];
+	struct feed_target *target = &feed->target[index];
 
 	pthread_mutex_lock(&feed->lock);
 	*news = (struct feed_news){
@@ -544,7 +549,7 @@ void feed_excuse(struct feed *feed, int64_t cpu_ns)
 	feed->excused_ns += cpu_ns;
 	settle(feed);
 	for (int i = 0; i < feed->count; i++) {
-		struct target *target = &feed->target[i];
+		struct feed_target *target = &feed->target[i];
 
 		if (target->began_ns && !target->over && !target->hurried)
 			plan_anew(feed, target);
@@ -553,46 +558,48 @@ void feed_excuse(struct feed *feed, int64_t cpu_ns)
 	pthread_mutex_unlock(&feed->lock);
 }
 
-void feed_want(struct feed *feed, const struct feed_wish *wish)
+void feed_inspect(struct feed *feed, const struct inspection_request *request)
 {
 	pthread_mutex_lock(&feed->lock);
-	feed->looks.wish = *wish;
-	feed->looks.wanted = wish->target >= 0 && !feed->target[wish->target].over;
-	if (feed->looks.wanted)
+	feed->inspections.request = *request;
+	feed->inspections.wanted =
+		request->target >= 0 && !feed->target[request->target].over;
+	if (feed->inspections.wanted)
 		pthread_cond_signal(&feed->wake);
 	pthread_mutex_unlock(&feed->lock);
 }
 
-bool feed_same_wish(const struct feed_wish *a, const struct feed_wish *b)
+bool inspection_same(const struct inspection_request *a,
+		     const struct inspection_request *b)
 {
-	return a->target == b->target && a->map == b->map && a->pins == b->pins &&
+	return a->target == b->target && a->map == b->map && a->blockers == b->blockers &&
 	       a->around == b->around && a->arena == b->arena && a->from == b->from &&
 	       a->to == b->to && a->cells == b->cells;
 }
 
-bool feed_looks(struct feed *feed, const struct feed_look **look,
-		const struct feed_look **before)
+bool feed_inspections(struct feed *feed, const struct inspection_result **inspected,
+		      const struct inspection_result **before)
 {
-	struct looks *looks = &feed->looks;
+	struct inspections *inspections = &feed->inspections;
 	bool fresh;
 
 	pthread_mutex_lock(&feed->lock);
-	fresh = looks->fresh;
+	fresh = inspections->fresh;
 	if (fresh) {
-		struct feed_look *ready = looks->ready;
+		struct inspection_result *ready = inspections->ready;
 
-		looks->ready = looks->before;
-		looks->before = looks->taken;
-		looks->taken = ready;
-		looks->fresh = false;
-		looks->has_before =
-			looks->has_taken &&
-			feed_same_wish(&looks->before->wish, &looks->taken->wish);
-		looks->has_taken = true;
+		inspections->ready = inspections->before;
+		inspections->before = inspections->taken;
+		inspections->taken = ready;
+		inspections->fresh = false;
+		inspections->has_before = inspections->has_taken &&
+					  inspection_same(&inspections->before->request,
+							  &inspections->taken->request);
+		inspections->has_taken = true;
 	}
 	pthread_mutex_unlock(&feed->lock);
-	*look = looks->has_taken ? looks->taken : NULL;
-	*before = looks->has_before ? looks->before : NULL;
+	*inspected = inspections->has_taken ? inspections->taken : NULL;
+	*before = inspections->has_before ? inspections->before : NULL;
 	return fresh;
 }
 
@@ -623,14 +630,14 @@ int feed_fd(const struct feed *feed)
 
 int feed_exit_fd(const struct feed *feed, int index)
 {
-	const struct target *target = &feed->target[index];
+	const struct feed_target *target = &feed->target[index];
 
 	return target->over || target->hurried ? -1 : source_exit_fd(target->source);
 }
 
-void feed_hurry(struct feed *feed, int index)
+void feed_wake(struct feed *feed, int index)
 {
-	struct target *target = &feed->target[index];
+	struct feed_target *target = &feed->target[index];
 
 	pthread_mutex_lock(&feed->lock);
 	target->hurried = true;

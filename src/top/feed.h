@@ -6,8 +6,8 @@
 #define FRAGSCOPE_TOP_FEED_H
 
 #include "base/fault.h"
+#include "sample/blockers.h"
 #include "sample/heap_map.h"
-#include "sample/pins.h"
 #include "source/source.h"
 #include "target/bounds.h"
 #include "target/huge.h"
@@ -38,25 +38,25 @@ struct feed_news {
 };
 
 /* What is looked at besides the readings, of one target at a time. */
-struct feed_wish {
-	int target;  /* -1: nothing */
-	bool map;    /* of ARENA, [FROM, TO) in CELLS cells; both 0: all of it */
-	bool pins;   /* of all arenas */
-	bool around; /* the mappings */
+struct inspection_request {
+	int target;    /* -1: nothing */
+	bool map;      /* of ARENA, [FROM, TO) in CELLS cells; both 0: all of it */
+	bool blockers; /* of all arenas */
+	bool around;   /* the mappings */
 	unsigned arena;
 	uint64_t from, to;
 	unsigned cells;
 };
 
 /* One look. What was not wished for, or could not be had, is not there. */
-struct feed_look {
-	struct feed_wish wish; /* that it answers */
+struct inspection_result {
+	struct inspection_request request; /* that it answers */
 	struct heap_map *map;
-	bool has_map, has_pins, has_smaps, has_huge;
-	struct pins pins;
+	bool has_map, has_blockers, has_smaps, has_huge;
+	struct blockers blockers;
 	struct smaps smaps;
 	struct huge huge; /* the host's settings */
-	struct fault why_no_map, why_no_pins;
+	struct fault why_no_map, why_no_blockers;
 };
 
 struct feed;
@@ -93,23 +93,24 @@ unsigned feed_arenas(const struct feed *feed, int target);
 
 /* Wishes for looks: one at once, for which half a minute's worth may be overdrawn, and
  * one after each reading of that target. */
-void feed_want(struct feed *feed, const struct feed_wish *wish);
+void feed_inspect(struct feed *feed, const struct inspection_request *request);
 
-bool feed_same_wish(const struct feed_wish *a, const struct feed_wish *b);
+bool inspection_same(const struct inspection_request *a,
+		     const struct inspection_request *b);
 
 /* The latest look, and the one before it where both answer the same wish; null: there is
  * none. Valid until the next call. True: it is another one than at the last call. */
-bool feed_looks(struct feed *feed, const struct feed_look **look,
-		const struct feed_look **before);
+bool feed_inspections(struct feed *feed, const struct inspection_result **inspected,
+		      const struct inspection_result **before);
 
 /* Readable when there is something to take. A taker calls feed_heard and then takes from
  * all targets: what comes meanwhile makes it readable again. */
 int feed_fd(const struct feed *feed);
 
 /* Polls as readable once TARGET has exited; -1 when that has been told. A taker that sees
- * it calls feed_hurry, so that the end is not told a whole interval late. */
+ * it calls feed_wake, so that the end is not told a whole interval late. */
 int feed_exit_fd(const struct feed *feed, int target);
-void feed_hurry(struct feed *feed, int target);
+void feed_wake(struct feed *feed, int target);
 void feed_heard(struct feed *feed);
 
 /* CPU_NS went into attaching to a process, which is done once: no reading is put off for

@@ -38,9 +38,9 @@ static void unknown(struct top *top, uint32_t code)
 	if (top->picking.on && picking_type(&top->picking, code))
 		top->said.message[0] = '\0';
 	else if (top->picking.on)
-		top_say(top, false, "this key does nothing here: F1 for help");
+		top_message(top, false, "this key does nothing here: F1 for help");
 	else
-		top_say(top, false, "this key does nothing here: ? for help");
+		top_message(top, false, "this key does nothing here: ? for help");
 }
 
 static void press(struct top *top, uint32_t code)

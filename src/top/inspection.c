@@ -7,7 +7,7 @@ enum {
 
 void inspection_open(struct inspection *inspection)
 {
-	*inspection = (struct inspection){.wish = {.target = -1}};
+	*inspection = (struct inspection){.request = {.target = -1}};
 }
 
 void inspection_reset(struct inspection *inspection)
@@ -15,10 +15,10 @@ void inspection_reset(struct inspection *inspection)
 	inspection->from = inspection->to = inspection->cursor_addr = 0;
 }
 
-struct feed_wish inspection_wish(const struct inspection *inspection, int target,
-				 unsigned arena, unsigned cells)
+struct inspection_request inspection_ask(const struct inspection *inspection, int target,
+					 unsigned arena, unsigned cells)
 {
-	return (struct feed_wish){
+	return (struct inspection_request){
 		.target = target,
 		.map = cells,
 		.arena = arena,
@@ -31,15 +31,15 @@ struct feed_wish inspection_wish(const struct inspection *inspection, int target
 const struct heap_map *inspection_map(const struct inspection *inspection, int target,
 				      unsigned arena, const struct heap_map **before)
 {
-	const struct feed_look *look = inspection->look;
+	const struct inspection_result *inspected = inspection->inspected;
 
 	*before = NULL;
-	if (!look || !look->has_map || look->wish.target != target ||
-	    look->wish.arena != arena)
+	if (!inspected || !inspected->has_map || inspected->request.target != target ||
+	    inspected->request.arena != arena)
 		return NULL;
 	if (inspection->before && inspection->before->has_map)
 		*before = inspection->before->map;
-	return look->map;
+	return inspected->map;
 }
 
 unsigned inspection_cell(const struct inspection *inspection, const struct heap_map *map)

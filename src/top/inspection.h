@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* LOOK and BEFORE are the feed's. */
+/* INSPECTED and BEFORE are the feed's. */
 struct inspection {
-	struct feed_wish wish; /* that the feed knows of */
-	const struct feed_look *look, *before;
+	struct inspection_request request; /* that the feed knows of */
+	const struct inspection_result *inspected, *before;
 	uint64_t from, to; /* both 0: the whole arena */
 	uint64_t cursor_addr;
 	bool show_changed;
@@ -26,8 +26,8 @@ void inspection_reset(struct inspection *inspection);
 
 /* What to ask the feed for so that the map of ARENA of TARGET has CELLS cells; no map for
  * 0. */
-struct feed_wish inspection_wish(const struct inspection *inspection, int target,
-				 unsigned arena, unsigned cells);
+struct inspection_request inspection_ask(const struct inspection *inspection, int target,
+					 unsigned arena, unsigned cells);
 
 /* The map of ARENA of TARGET in the latest look, and in the one BEFORE; or null. */
 const struct heap_map *inspection_map(const struct inspection *inspection, int target,

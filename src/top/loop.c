@@ -103,7 +103,7 @@ static bool wait_for_work(struct top *top, int64_t tick_ns, const sigset_t *mask
 		return errno == EINTR;
 	for (unsigned i = 0; i < exits; i++)
 		if (fds[EXITS + i].revents)
-			feed_hurry(top->feed, (int)i);
+			feed_wake(top->feed, (int)i);
 	if (fds[EXITS - 1].revents)
 		session_take_holders(top);
 	return !(fds[0].revents & (POLLERR | POLLHUP | POLLNVAL));
@@ -156,7 +156,7 @@ void top_loop(struct top *top, struct top_signals *signals, const sigset_t *mask
 		pthread_sigmask(SIG_SETMASK, mask, &blocked);
 		take_input(top);
 		session_take(top);
-		session_wish(top);
+		session_inspect(top);
 		if (clock_monotonic_ns() >= tick_ns) {
 			measure_own_cpu(top);
 			session_follow(top);

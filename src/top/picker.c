@@ -1,9 +1,9 @@
 #include "top/picker.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/sort.h"
-#include "base/take.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -135,10 +135,10 @@ static void *run(void *context)
 
 static int take_rows(struct picker *picker)
 {
-	picker->copy = take(CENSUS_MAX * sizeof(*picker->copy));
-	picker->seen = take(CENSUS_MAX * sizeof(*picker->seen));
-	picker->candidate = take(CENSUS_MAX * sizeof(*picker->candidate));
-	picker->order = take(CENSUS_MAX * sizeof(*picker->order));
+	picker->copy = alloc_touched(CENSUS_MAX * sizeof(*picker->copy));
+	picker->seen = alloc_touched(CENSUS_MAX * sizeof(*picker->seen));
+	picker->candidate = alloc_touched(CENSUS_MAX * sizeof(*picker->candidate));
+	picker->order = alloc_touched(CENSUS_MAX * sizeof(*picker->order));
 	if (!picker->copy || !picker->seen || !picker->candidate || !picker->order)
 		return -ENOMEM;
 	return census_new(&picker->census);
@@ -165,7 +165,7 @@ static int start(struct picker *picker)
 
 int picker_new(struct picker **picker, struct fault *fault)
 {
-	struct picker *new = take(sizeof(*new));
+	struct picker *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)

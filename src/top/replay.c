@@ -1,7 +1,7 @@
 #include "top/replay.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 #include "base/text.h"
 #include "engine/stream.h"
 #include "top/feed.h"
@@ -94,7 +94,7 @@ int replayer_open(struct replayer **replayer, const char *file,
 		  const struct pid_list *pids, const struct name_list *names,
 		  double speed, struct fault *fault)
 {
-	struct replayer *new = take(sizeof(*new));
+	struct replayer *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)

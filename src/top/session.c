@@ -1,7 +1,7 @@
 #include "top/session.h"
 
+#include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/take.h"
 #include "target/process.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ static int take_order(struct top *top, unsigned arenas)
 
 	if (arenas <= top->shown.order_capacity)
 		return 0;
-	order = take(arenas * sizeof(*order));
+	order = alloc_touched(arenas * sizeof(*order));
 	if (!order)
 		return -ENOMEM;
 	free(top->shown.order);
@@ -168,7 +168,7 @@ static void refuse(struct top *top, int pid, const struct fault *fault)
 	follower->refusals = pid == follower->refused_pid ? follower->refusals + 1 : 1;
 	follower->refused_pid = pid;
 	if (follower->refusals == PATIENCE)
-		top_say(top, true, "%s", fault->text);
+		top_message(top, true, "%s", fault->text);
 }
 
 static void follow_name(struct top *top, const char *name)
@@ -184,8 +184,8 @@ static void follow_name(struct top *top, const char *name)
 		if (session_attach(top, pids.pid[i], &fault) < 0)
 			refuse(top, pids.pid[i], &fault);
 		else
-			top_say(top, false, "process %d (%s) is watched", pids.pid[i],
-				name);
+			top_message(top, false, "process %d (%s) is watched", pids.pid[i],
+				    name);
 	}
 	free(pids.pid);
 }
@@ -345,7 +345,7 @@ static void take_replayed(struct top *top)
 	if (top->replay_told || !replayer_over(top->replay, &is_cut, &why))
 		return;
 	top->replay_told = true;
-	top_say(top, is_cut, "%s", why);
+	top_message(top, is_cut, "%s", why);
 }
 
 void session_take(struct top *top)
@@ -364,7 +364,7 @@ void session_take(struct top *top)
 	for (unsigned i = 0; i < top->targets.count; i++)
 		if (!top->targets.target[i].over)
 			take_reading(top, i);
-	if (feed_looks(top->feed, &inspection->look, &inspection->before))
+	if (feed_inspections(top->feed, &inspection->inspected, &inspection->before))
 		top->dirty = true;
 	if (top->events)
 		take_events(top);
@@ -417,39 +417,39 @@ void session_take_holders(struct top *top)
 
 /* What each pane shows besides readings. */
 static const struct {
-	bool map, pins, around;
+	bool map, blockers, around;
 } wants[PANE_COUNT] = {
-	[PANE_MAP] = {.map = true, .pins = true},
-	[PANE_ADVICE] = {.pins = true, .around = true},
+	[PANE_MAP] = {.map = true, .blockers = true},
+	[PANE_ADVICE] = {.blockers = true, .around = true},
 };
 
 /* For the pane that is shown; nothing while the past is. */
-static struct feed_wish wish_of(struct top *top)
+static struct inspection_request request_of(struct top *top)
 {
 	const struct top_target *target = top_target(top);
 	enum pane pane = top->selection.pane;
-	struct feed_wish wish = {.target = -1};
+	struct inspection_request request = {.target = -1};
 
 	if (!target || target->over || top->time.paused_ns || top->picking.on ||
-	    !(wants[pane].map || wants[pane].pins || wants[pane].around))
-		return wish;
-	wish = inspection_wish(&top->inspection, (int)top->targets.shown,
-			       top->selection.arena,
-			       wants[pane].map ? top_map_cells(top) : 0);
-	wish.pins = wants[pane].pins;
-	wish.around = wants[pane].around;
-	return wish;
+	    !(wants[pane].map || wants[pane].blockers || wants[pane].around))
+		return request;
+	request = inspection_ask(&top->inspection, (int)top->targets.shown,
+				 top->selection.arena,
+				 wants[pane].map ? top_map_cells(top) : 0);
+	request.blockers = wants[pane].blockers;
+	request.around = wants[pane].around;
+	return request;
 }
 
-void session_wish(struct top *top)
+void session_inspect(struct top *top)
 {
-	struct feed_wish wish;
+	struct inspection_request request;
 
 	if (!top->feed)
 		return;
-	wish = wish_of(top);
-	if (feed_same_wish(&wish, &top->inspection.wish))
+	request = request_of(top);
+	if (inspection_same(&request, &top->inspection.request))
 		return;
-	top->inspection.wish = wish;
-	feed_want(top->feed, &wish);
+	top->inspection.request = request;
+	feed_inspect(top->feed, &request);
 }

@@ -40,7 +40,7 @@ void session_hold(struct top *top, bool hold);
 void session_take_holders(struct top *top);
 
 /* Has the feed look at what is shown. */
-void session_wish(struct top *top);
+void session_inspect(struct top *top);
 
 /* How long until something is due from a recording; -1: nothing is. */
 int64_t session_wait_ns(const struct top *top);

@@ -1,7 +1,7 @@
 #include "top/targets.h"
 
 #include "analysis/watch.h"
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "tui/screen.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static int take_history(const struct targets *targets, struct top_target *target
 		.arenas = arenas,
 		.bins = true,
 		.keep_ns = HISTORY_KEPT_NS,
-		.tracked = screen_tells,
+		.tracked = screen_shows,
 	};
 	int error = history_new(&target->history, &wanted);
 
@@ -40,7 +40,7 @@ static int take_history(const struct targets *targets, struct top_target *target
 static void free_target(struct top_target *target)
 {
 	history_free(target->history);
-	course_free(target->limits);
+	trend_store_free(target->limits);
 	watch_free(target->watch);
 	free(target->event);
 	*target = (struct top_target){0};
@@ -54,10 +54,10 @@ int targets_add(struct targets *targets, unsigned index, int pid, const char *co
 	free_target(target);
 	target->pid = pid;
 	snprintf(target->comm, sizeof(target->comm), "%s", comm);
-	target->event = take(TARGET_EVENTS * sizeof(*target->event));
+	target->event = alloc_touched(TARGET_EVENTS * sizeof(*target->event));
 	if (!target->event || take_history(targets, target, arenas) ||
 	    watch_new(&target->watch, &targets->rules) ||
-	    (live && course_new_limits(&target->limits))) {
+	    (live && trend_store_new_limits(&target->limits))) {
 		free_target(target);
 		return -ENOMEM;
 	}
@@ -128,8 +128,8 @@ void target_keep(struct top_target *target, const struct sample *sample,
 	(void)history_add(target->history, sample);
 	target->has_room = bounds != NULL;
 	if (bounds) {
-		room_of(bounds, &sample->fig, &target->room);
-		course_add(target->limits, sample, &target->room);
+		headroom_of(bounds, &sample->fig, &target->headroom);
+		trend_store_add(target->limits, sample, &target->headroom);
 	}
 	/* No default rule is about a limit: no room is needed. */
 	watch_sample(target->watch, sample, NULL, on_alert, target);

@@ -4,9 +4,9 @@
 #ifndef FRAGSCOPE_TOP_TARGETS_H
 #define FRAGSCOPE_TOP_TARGETS_H
 
-#include "analysis/course.h"
-#include "analysis/room.h"
+#include "analysis/headroom.h"
 #include "analysis/rule.h"
+#include "analysis/trend_store.h"
 #include "series/history.h"
 #include "target/bounds.h"
 #include "top/event_row.h"
@@ -29,9 +29,10 @@ struct top_target {
 	char comm[SAMPLE_TEXT];
 	struct history *history;
 	struct watch *watch;
-	struct course *limits; /* what was used of each limit; null: of a recording */
-	bool has_room;	       /* of the latest reading */
-	struct room room;
+	struct trend_store
+		*limits; /* what was used of each limit; null: of a recording */
+	bool has_room;	 /* of the latest reading */
+	struct headroom headroom;
 	bool over;
 	char why_over[FAULT_TEXT];
 	bool reading;

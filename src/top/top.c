@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void top_say(struct top *top, bool is_bad, const char *format, ...)
+void top_message(struct top *top, bool is_bad, const char *format, ...)
 {
 	va_list args;
 
@@ -50,9 +50,9 @@ void top_select_arena(struct top *top, unsigned arena)
 static bool is_of_instant(struct top *top, int64_t time_ns)
 {
 	const struct top_target *target = top_target(top);
-	const struct feed_look *look = top->inspection.look;
+	const struct inspection_result *inspected = top->inspection.inspected;
 
-	if (!target || !look || look->wish.target != (int)top->targets.shown)
+	if (!target || !inspected || inspected->request.target != (int)top->targets.shown)
 		return false;
 	return !top->time.paused_ns ||
 	       history_when(target->history, time_ns) == top_sample(top);
@@ -66,22 +66,23 @@ const struct heap_map *top_map(struct top *top, const struct heap_map **before)
 	return map && is_of_instant(top, map->time_ns) ? map : NULL;
 }
 
-const struct pins *top_pins(struct top *top)
+const struct blockers *top_blockers(struct top *top)
 {
-	const struct feed_look *look = top->inspection.look;
+	const struct inspection_result *inspected = top->inspection.inspected;
 
-	return look && look->has_pins && is_of_instant(top, look->pins.time_ns)
-		       ? &look->pins
+	return inspected && inspected->has_blockers &&
+			       is_of_instant(top, inspected->blockers.time_ns)
+		       ? &inspected->blockers
 		       : NULL;
 }
 
-const struct feed_look *top_around(struct top *top)
+const struct inspection_result *top_around(struct top *top)
 {
-	const struct feed_look *look = top->inspection.look;
+	const struct inspection_result *inspected = top->inspection.inspected;
 
-	return look && look->wish.around && !top->time.paused_ns &&
-			       look->wish.target == (int)top->targets.shown
-		       ? look
+	return inspected && inspected->request.around && !top->time.paused_ns &&
+			       inspected->request.target == (int)top->targets.shown
+		       ? inspected
 		       : NULL;
 }
 

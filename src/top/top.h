@@ -73,7 +73,7 @@ struct follower {
 
 struct top {
 	const struct top_options *options;
-	struct term *term;
+	struct terminal *term;
 	struct canvas *canvas;
 	struct feed *feed;	 /* null: a recording is replayed */
 	struct events *events;	 /* null: none are asked for */
@@ -103,8 +103,8 @@ struct top {
 };
 
 /* Says one line at the bottom. */
-__attribute__((format(printf, 3, 4))) void top_say(struct top *top, bool is_bad,
-						   const char *format, ...);
+__attribute__((format(printf, 3, 4))) void top_message(struct top *top, bool is_bad,
+						       const char *format, ...);
 
 /* The target that is shown, and its sample of the instant that is looked at; null: there
  * is none. */
@@ -119,10 +119,10 @@ void top_select_arena(struct top *top, unsigned arena);
 
 /* The map of the arena and the instant that are shown, and the one BEFORE; or null. */
 const struct heap_map *top_map(struct top *top, const struct heap_map **before);
-const struct pins *top_pins(struct top *top);
+const struct blockers *top_blockers(struct top *top);
 
 /* The look at the mappings of the target as they are now; or null. */
-const struct feed_look *top_around(struct top *top);
+const struct inspection_result *top_around(struct top *top);
 
 /* How many cells the map has in a row, and in all that is in view. */
 unsigned top_map_columns(const struct top *top);

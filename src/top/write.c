@@ -146,10 +146,11 @@ void top_write(struct top *top)
 		text_string(&text, files[i].suffix);
 		error = write_file(top, name, files[i].write);
 		if (error) {
-			top_say(top, true, "cannot write %s: %s", name, strerror(-error));
+			top_message(top, true, "cannot write %s: %s", name,
+				    strerror(-error));
 			return;
 		}
 	}
 	name[stem - 1] = '\0';
-	top_say(top, false, "written: %s.txt, .csv, .svg, .screen.svg", name);
+	top_message(top, false, "written: %s.txt, .csv, .svg, .screen.svg", name);
 }

@@ -1,6 +1,6 @@
 #include "tui/canvas.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@ static const struct cell blank = {.character = ' ', .ink = INK_TEXT};
 
 int canvas_new(struct canvas **out, size_t cells)
 {
-	struct canvas *canvas = take(sizeof(*canvas) + cells * sizeof(struct cell));
+	struct canvas *canvas =
+		alloc_touched(sizeof(*canvas) + cells * sizeof(struct cell));
 
 	if (!canvas)
 		return -ENOMEM;

@@ -16,7 +16,7 @@ enum {
 /* ---- the header ---- */
 
 /* What the header can say, in this order, as far as there is room. */
-enum piece {
+enum status_piece {
 	PIECE_PROGRAM,
 	PIECE_PROCESS,
 	PIECE_ALLOCATOR,
@@ -53,7 +53,8 @@ static void doubt_piece(struct text *text, const struct sample *sample)
 	}
 }
 
-static void piece_text(struct text *text, const struct screen *screen, enum piece piece)
+static void piece_text(struct text *text, const struct screen *screen,
+		       enum status_piece piece)
 {
 	const struct sample *sample = screen->sample;
 
@@ -81,7 +82,7 @@ static void piece_text(struct text *text, const struct screen *screen, enum piec
 static void choose_pieces(const struct screen *screen, unsigned columns,
 			  bool chosen[PIECES])
 {
-	static const enum piece by_worth[PIECES] = {
+	static const enum status_piece by_worth[PIECES] = {
 		PIECE_PROCESS,	 PIECE_STATUS, PIECE_PROGRAM,
 		PIECE_ALLOCATOR, PIECE_SOURCE, PIECE_DOUBT,
 	};
@@ -99,7 +100,7 @@ static void choose_pieces(const struct screen *screen, unsigned columns,
 	}
 }
 
-static enum ink piece_ink(const struct screen *screen, enum piece piece)
+static enum ink piece_ink(const struct screen *screen, enum status_piece piece)
 {
 	bool bad = screen->sample && screen->sample->status != STATUS_COMPLETE;
 

@@ -41,7 +41,7 @@ struct graph graph_of(const struct screen *screen, unsigned place)
 	return graphs[place][0];
 }
 
-bool graph_tells(enum figure f)
+bool graph_shows(enum figure f)
 {
 	for (unsigned place = 0; place < LAYOUT_GRAPHS; place++)
 		for (unsigned i = 0; i < CHOICES; i++)

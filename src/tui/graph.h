@@ -16,7 +16,7 @@ struct graph {
 struct graph graph_of(const struct screen *screen, unsigned place);
 
 /* Whether any graph may be of F. */
-bool graph_tells(enum figure f);
+bool graph_shows(enum figure f);
 
 /* The stretch of time that all graphs show: the last ZOOM_NS, or if what is looked at is
  * before that, such as have it in the middle. */

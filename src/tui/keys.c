@@ -37,7 +37,7 @@ const struct action *action_of_spot(const struct actions *actions, enum spot spo
 	return NULL;
 }
 
-bool action_is_told(const struct action *action, unsigned place)
+bool action_is_shown(const struct action *action, unsigned place)
 {
 	return action->name && action->help && action->places & place;
 }

@@ -78,6 +78,6 @@ const struct action *action_of_spot(const struct actions *actions, enum spot spo
 				    unsigned place);
 
 /* Whether ACTION is explained at PLACE. */
-bool action_is_told(const struct action *action, unsigned place);
+bool action_is_shown(const struct action *action, unsigned place);
 
 #endif

@@ -82,7 +82,7 @@ void pane_change(struct text *text, double bytes);
 struct screen_trend pane_trend(const struct screen *screen, enum figure f);
 
 /* Whether the overview shows F at all, so that its trend is worth the time. */
-bool overview_tells(enum figure f);
+bool overview_shows(enum figure f);
 
 /* An arrow for TREND, whose ink says whether that is bad for F; a space when it is not
  * known. */

@@ -1,8 +1,8 @@
 /* pane_map.c: the address space of one arena as a grid of cells, each marked and coloured
  * by what it holds most of, and what is under the cursor. */
 #include "base/units.h"
+#include "sample/blockers.h"
 #include "sample/heap_map.h"
-#include "sample/pins.h"
 #include "tui/pane.h"
 #include "tui/table.h"
 
@@ -10,13 +10,13 @@
 
 enum { LIVE_BLOCK = 0x2588, LIVE_SHADE = '#' };
 
-struct look {
+struct map_look {
 	enum ink ink;
 	uint32_t mark;
 };
 
 /* The marks of enum memory, where the kinds are the same. */
-static const struct look looks[MAP_KINDS] = {
+static const struct map_look looks[MAP_KINDS] = {
 	[MAP_LIVE] = {INK_LIVE, LIVE_BLOCK},
 	[MAP_CACHED] = {INK_TCACHE, 'c'},
 	[MAP_PINNED] = {INK_PINNED, 'x'},
@@ -29,12 +29,12 @@ static const struct look looks[MAP_KINDS] = {
 	[MAP_UNREAD] = {INK_OTHER, 's'},
 };
 
-static const struct look top_look = {INK_TOP, 'T'};
+static const struct map_look top_look = {INK_TOP, 'T'};
 
 /* A top whose pages were given back, or never touched, costs nothing. */
-static const struct look top_returned_look = {INK_RETURNED, 't'};
+static const struct map_look top_returned_look = {INK_RETURNED, 't'};
 
-static const struct look *look_of(const struct map_cell *cell)
+static const struct map_look *look_of(const struct map_cell *cell)
 {
 	bool is_top = cell->top_bytes > (cell->to - cell->from) / 2;
 
@@ -68,7 +68,7 @@ static unsigned changed_cells(const struct screen_map *map)
 
 /* With colours, what is resident is a field of its colour with its mark in it. */
 static void mark_draw(const struct area *area, unsigned row, unsigned column,
-		      enum palette palette, const struct look *look)
+		      enum palette palette, const struct map_look *look)
 {
 	bool is_field = look->mark == LIVE_BLOCK && !area->canvas->ascii;
 
@@ -131,7 +131,7 @@ static void summary_line(const struct screen_map *shown, const struct area *area
 }
 
 static bool legend_entry(const struct area *area, enum palette palette, unsigned *row,
-			 unsigned *column, const struct look *look, const char *label,
+			 unsigned *column, const struct map_look *look, const char *label,
 			 uint64_t bytes)
 {
 	struct line line;
@@ -185,7 +185,7 @@ static void cell_draw(const struct screen *screen, const struct area *area, unsi
 {
 	const struct screen_map *map = &screen->map;
 	const struct map_cell *cell = &map->map->cell[i];
-	const struct look *look = look_of(cell);
+	const struct map_look *look = look_of(cell);
 
 	mark_draw(area, row, column, screen->palette, look);
 	if (map->show_changed && has_changed(map, cell))
@@ -268,29 +268,30 @@ static void cell_kinds(const struct map_cell *cell, struct text *text)
 }
 
 /* The best known pin that lies in the cell, if any. */
-static void cell_pin(const struct screen *screen, const struct map_cell *cell,
-		     struct text *text)
+static void cell_blocker(const struct screen *screen, const struct map_cell *cell,
+			 struct text *text)
 {
-	for (unsigned i = 0; screen->pins && i < screen->pins->best_count; i++) {
-		const struct pin *pin = &screen->pins->best[i];
+	for (unsigned i = 0; screen->blockers && i < screen->blockers->best_count; i++) {
+		const struct blocker *blocker = &screen->blockers->best[i];
 
-		if (pin->addr + pin->bytes <= cell->from || pin->addr >= cell->to)
+		if (blocker->addr + blocker->bytes <= cell->from ||
+		    blocker->addr >= cell->to)
 			continue;
 		text_string(text, "pin: ");
-		text_u64(text, pin->chunks);
-		text_string(text,
-			    pin->chunks == 1 ? " live chunk at " : " live chunks at ");
-		text_hex(text, pin->addr);
+		text_u64(text, blocker->chunks);
+		text_string(text, blocker->chunks == 1 ? " live chunk at "
+						       : " live chunks at ");
+		text_hex(text, blocker->addr);
 		text_string(text, " of ");
-		units_bytes(text, pin->bytes);
-		text_string(text, pin->chunks == 1 ? " holds " : " hold ");
-		units_bytes(text, pin->unlocked_bytes);
+		units_bytes(text, blocker->bytes);
+		text_string(text, blocker->chunks == 1 ? " holds " : " hold ");
+		units_bytes(text, blocker->unlocked_bytes);
 		text_string(text, " back");
 		return;
 	}
 }
 
-enum { CHUNK_COLUMNS = 4, PIN_COLUMNS = 4, PINS_FROM_ROWS = 16 };
+enum { CHUNK_COLUMNS = 4, BLOCKER_COLUMNS = 4, BLOCKERS_FROM_ROWS = 16 };
 
 static const struct table_column chunk_columns[] = {
 	{"address", 14, 1, false},
@@ -345,41 +346,43 @@ static unsigned chunk_list(const struct area *area, unsigned from, unsigned end,
 
 /* ---- what pins ---- */
 
-static const struct table_column pin_columns[] = {
+static const struct table_column blocker_columns[] = {
 	{"pinned by", 14, 1, false},
 	{"chunks", 6, 1, false},
 	{"bytes", 5, 2, false},
 	{"gives back", 10, 1, false},
 };
 
-static void pin_draw(const struct area *area, unsigned row, const struct table *table,
-		     const struct pin *pin)
+static void blocker_draw(const struct area *area, unsigned row, const struct table *table,
+			 const struct blocker *blocker)
 {
 	struct line line;
 
-	text_hex(line_start(&line), pin->addr);
-	table_cell(area, row, table, pin_columns, 0, line.buf, INK_TEXT);
-	units_count(line_start(&line), pin->chunks);
-	table_cell(area, row, table, pin_columns, 1, line.buf, INK_TEXT);
-	units_bytes(line_start(&line), pin->bytes);
-	table_cell(area, row, table, pin_columns, 2, line.buf, INK_TEXT);
-	units_bytes(line_start(&line), pin->unlocked_bytes);
-	table_cell(area, row, table, pin_columns, 3, line.buf, INK_VALUE);
+	text_hex(line_start(&line), blocker->addr);
+	table_cell(area, row, table, blocker_columns, 0, line.buf, INK_TEXT);
+	units_count(line_start(&line), blocker->chunks);
+	table_cell(area, row, table, blocker_columns, 1, line.buf, INK_TEXT);
+	units_bytes(line_start(&line), blocker->bytes);
+	table_cell(area, row, table, blocker_columns, 2, line.buf, INK_TEXT);
+	units_bytes(line_start(&line), blocker->unlocked_bytes);
+	table_cell(area, row, table, blocker_columns, 3, line.buf, INK_VALUE);
 }
 
 /* The live chunks whose going would give most back, from ROW to the end of AREA. */
-static void pin_list(const struct area *area, unsigned row, const struct screen *screen)
+static void blocker_list(const struct area *area, unsigned row,
+			 const struct screen *screen)
 {
-	struct table table =
-		table_of(pin_columns, PIN_COLUMNS, area->rect.columns, PIN_COLUMNS, 0);
-	const struct pins *pins = screen->pins;
+	struct table table = table_of(blocker_columns, BLOCKER_COLUMNS,
+				      area->rect.columns, BLOCKER_COLUMNS, 0);
+	const struct blockers *blockers = screen->blockers;
 	unsigned heading = row++;
 
-	for (unsigned i = 0; pins && i < pins->best_count && row < area->rect.rows; i++)
-		if (pins->best[i].arena == screen->map.map->arena)
-			pin_draw(area, row++, &table, &pins->best[i]);
+	for (unsigned i = 0;
+	     blockers && i < blockers->best_count && row < area->rect.rows; i++)
+		if (blockers->best[i].arena == screen->map.map->arena)
+			blocker_draw(area, row++, &table, &blockers->best[i]);
 	if (row > heading + 1)
-		table_headings(area, heading, &table, pin_columns, PIN_COLUMNS);
+		table_headings(area, heading, &table, blocker_columns, BLOCKER_COLUMNS);
 }
 
 static unsigned cell_draw_text(const struct screen *screen, const struct area *area,
@@ -394,7 +397,7 @@ static unsigned cell_draw_text(const struct screen *screen, const struct area *a
 	row = pane_wrap(area, row, 0, line.buf, INK_TEXT);
 	cell_chunks(cell, line_start(&line));
 	row = pane_wrap(area, row, 0, line.buf, INK_TEXT);
-	cell_pin(screen, cell, line_start(&line));
+	cell_blocker(screen, cell, line_start(&line));
 	return pane_wrap(area, row, 0, line.buf, INK_WARNING);
 }
 
@@ -411,11 +414,11 @@ static void detail(const struct drawing *drawing)
 	cell = &map->map->cell[map->cursor];
 	row = cell_draw_text(drawing->screen, &area, cell);
 	/* Pins have the lower part, if there are two. */
-	if (drawing->screen->pins && end >= PINS_FROM_ROWS)
+	if (drawing->screen->blockers && end >= BLOCKERS_FROM_ROWS)
 		end -= end / 3;
 	row = chunk_list(&area, row + 1, end, map->map, cell);
-	if (area.rect.rows >= PINS_FROM_ROWS)
-		pin_list(&area, row + 1, drawing->screen);
+	if (area.rect.rows >= BLOCKERS_FROM_ROWS)
+		blocker_list(&area, row + 1, drawing->screen);
 }
 
 void map_draw(const struct drawing *drawing)

@@ -177,12 +177,12 @@ static const enum figure key_figures[] = {
 	FIG_FAILED_ALLOCATIONS,
 };
 
-bool overview_tells(enum figure f)
+bool overview_shows(enum figure f)
 {
 	for (size_t i = 0; i < sizeof(key_figures) / sizeof(key_figures[0]); i++)
 		if (key_figures[i] == f)
 			return true;
-	return graph_tells(f);
+	return graph_shows(f);
 }
 
 static void figure(const struct drawing *drawing, const struct area *area, unsigned i,

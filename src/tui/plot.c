@@ -163,7 +163,7 @@ void plot_label(struct text *text, double value, enum figure_unit unit)
 /* ---- the dots ---- */
 
 /* Dots from the bottom that one column has. */
-struct span {
+struct plot_span {
 	bool known;
 	unsigned from, to;
 };
@@ -178,11 +178,12 @@ static unsigned dot_of(double value, const struct plot_scale *scale, unsigned do
 }
 
 /* The dots of POINT[I]; as far as to the neighbour's, so that the line holds together. */
-static struct span span_of(const struct plot_point *point, unsigned i,
-			   const struct plot_scale *scale, unsigned dots, bool filled)
+static struct plot_span span_of(const struct plot_point *point, unsigned i,
+				const struct plot_scale *scale, unsigned dots,
+				bool filled)
 {
-	struct span span = {.known = point[i].known};
-	struct span before = {.known = i && point[i - 1].known};
+	struct plot_span span = {.known = point[i].known};
+	struct plot_span before = {.known = i && point[i - 1].known};
 
 	if (!span.known)
 		return span;
@@ -203,7 +204,7 @@ static struct span span_of(const struct plot_point *point, unsigned i,
 
 /* The braille character whose dots of column X of the cell, ROW rows of cells from the
  * bottom, SPAN covers. */
-static uint32_t braille_bits(const struct span *span, unsigned row, unsigned x)
+static uint32_t braille_bits(const struct plot_span *span, unsigned row, unsigned x)
 {
 	static const unsigned char bits[BRAILLE_COLUMNS][BRAILLE_ROWS] = {
 		{0x40, 0x04, 0x02, 0x01}, /* from the bottom */
@@ -218,7 +219,7 @@ static uint32_t braille_bits(const struct span *span, unsigned row, unsigned x)
 	return set;
 }
 
-static uint32_t ascii_dots(const struct span *span, unsigned row, bool filled)
+static uint32_t ascii_dots(const struct plot_span *span, unsigned row, bool filled)
 {
 	static const char line[] =
 		" .-|'|||"; /* by the rows that are set: bit 0 lowest */
@@ -233,7 +234,7 @@ static uint32_t ascii_dots(const struct span *span, unsigned row, bool filled)
 }
 
 /* The dots of column I of AREA that SPAN covers. */
-static void column_draw(const struct area *area, unsigned i, const struct span *span,
+static void column_draw(const struct area *area, unsigned i, const struct plot_span *span,
 			bool filled, enum ink ink)
 {
 	unsigned rows = area->rect.rows;
@@ -251,10 +252,10 @@ static void column_draw(const struct area *area, unsigned i, const struct span *
 }
 
 /* What POINT may have been. */
-static struct span band_of(const struct plot_point *point, const struct plot_scale *scale,
-			   unsigned dots)
+static struct plot_span band_of(const struct plot_point *point,
+				const struct plot_scale *scale, unsigned dots)
 {
-	return (struct span){
+	return (struct plot_span){
 		.known = point->known && point->is_band,
 		.from = dot_of(point->least, scale, dots),
 		.to = dot_of(point->most, scale, dots),
@@ -268,13 +269,13 @@ void plot_draw(const struct area *area, const struct plot_point *point, unsigned
 		area->rect.rows * (area->canvas->ascii ? ASCII_ROWS : BRAILLE_ROWS);
 
 	for (unsigned i = 0; dots && i < count; i++) {
-		struct span band = band_of(&point[i], scale, dots);
+		struct plot_span band = band_of(&point[i], scale, dots);
 
 		if (band.known)
 			column_draw(area, i, &band, true, INK_FAINT);
 	}
 	for (unsigned i = 0; dots && i < count; i++) {
-		struct span span =
+		struct plot_span span =
 			span_of(point, i, scale, dots, filled && !point[i].is_band);
 
 		column_draw(area, i, &span, filled, ink);

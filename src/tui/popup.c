@@ -76,7 +76,7 @@ static unsigned help_rows(const struct drawing *drawing, unsigned columns)
 	unsigned place = screen_place(drawing->screen), rows = 0;
 
 	for (size_t i = 0; actions && i < actions->count; i++)
-		if (action_is_told(&actions->action[i], place))
+		if (action_is_shown(&actions->action[i], place))
 			rows += rows_of(drawing, actions->action[i].help,
 					columns - NAME_COLUMNS);
 	return rows;
@@ -117,7 +117,7 @@ void help_draw(const struct drawing *drawing)
 	for (size_t i = 0; actions && i < actions->count; i++) {
 		const struct action *key = &actions->action[i];
 
-		if (!action_is_told(key, screen_place(drawing->screen)))
+		if (!action_is_shown(key, screen_place(drawing->screen)))
 			continue;
 		area_text(&area, row, 0, key->name, INK_KEY);
 		row = pane_wrap(&area, row, NAME_COLUMNS, key->help, INK_TEXT);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct heap_map;
-struct pins;
+struct blockers;
 struct verdict;
 
 /* One of the processes that are watched. */
@@ -181,7 +181,7 @@ struct screen {
 	unsigned verdict_count;
 	const char *answer; /* in one sentence; for when there are none */
 	unsigned verdict_selected;
-	const struct pins *pins; /* null: not known */
+	const struct blockers *blockers; /* null: not known */
 
 	const char *prompt;  /* what is being typed, "filter: "; null: nothing */
 	const char *typed;   /* so far */
@@ -210,7 +210,7 @@ unsigned processes_order(const struct screen *screen,
 			 const struct screen_processes *processes, unsigned *order);
 
 /* Whether F over time is needed for what is drawn. */
-bool screen_tells(enum figure f);
+bool screen_shows(enum figure f);
 
 /* The trends in [FROM_NS, TO_NS] of all figures that have a track. Takes some ms: for
  * when a sample came, not for each drawing. */

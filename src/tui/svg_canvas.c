@@ -166,13 +166,13 @@ static void draw_shapes(struct text *text, double x, double y, uint32_t characte
 
 /* ---- rows ---- */
 
-struct row {
+struct svg_row {
 	const struct canvas *canvas;
 	unsigned row;
 	double y;
 };
 
-static const struct cell *at(const struct row *row, unsigned column)
+static const struct cell *at(const struct svg_row *row, unsigned column)
 {
 	return canvas_at(row->canvas, row->row, column);
 }
@@ -182,7 +182,7 @@ static double x_of(unsigned column)
 	return MARGIN + (double)column * CELL_WIDTH;
 }
 
-static void grounds(struct text *text, const struct row *row)
+static void grounds(struct text *text, const struct svg_row *row)
 {
 	for (unsigned from = 0; from < row->canvas->columns;) {
 		int32_t ground = look_of(at(row, from)).background;
@@ -205,7 +205,7 @@ static void grounds(struct text *text, const struct row *row)
 
 /* The cells from FROM on that look the same and are shapes, or characters, as the first
  * is. */
-static unsigned run_of(const struct row *row, unsigned from)
+static unsigned run_of(const struct svg_row *row, unsigned from)
 {
 	struct cell_look look = look_of(at(row, from));
 	bool shapes_run = is_shape(at(row, from)->character);
@@ -221,7 +221,7 @@ static unsigned run_of(const struct row *row, unsigned from)
 	return to;
 }
 
-static void shapes_in(struct text *text, const struct row *row, unsigned from,
+static void shapes_in(struct text *text, const struct svg_row *row, unsigned from,
 		      unsigned to, const struct cell_look *look)
 {
 	text_string(text, "<path fill=\"");
@@ -240,7 +240,7 @@ static void shapes_in(struct text *text, const struct row *row, unsigned from,
 	text_string(text, "\"/>\n");
 }
 
-static void characters(struct text *text, const struct row *row, unsigned from,
+static void characters(struct text *text, const struct svg_row *row, unsigned from,
 		       unsigned to, const struct cell_look *look)
 {
 	text_string(text, "<text");
@@ -269,7 +269,7 @@ static void characters(struct text *text, const struct row *row, unsigned from,
 }
 
 /* Where a word, or some with one blank between them, ends: two blanks are two places. */
-static unsigned words_end(const struct row *row, unsigned from, unsigned to)
+static unsigned words_end(const struct svg_row *row, unsigned from, unsigned to)
 {
 	unsigned end = from;
 
@@ -279,7 +279,7 @@ static unsigned words_end(const struct row *row, unsigned from, unsigned to)
 	return end;
 }
 
-static void run(struct text *text, const struct row *row, unsigned from, unsigned to)
+static void run(struct text *text, const struct svg_row *row, unsigned from, unsigned to)
 {
 	struct cell_look look = look_of(at(row, from));
 
@@ -321,7 +321,7 @@ void canvas_svg(struct text *text, const struct canvas *canvas)
 	svg_colour(text, GROUND);
 	text_string(text, "\"/>\n");
 	for (unsigned i = 0; i < canvas->rows; i++) {
-		struct row row = {canvas, i, MARGIN + (double)i * CELL_HEIGHT};
+		struct svg_row row = {canvas, i, MARGIN + (double)i * CELL_HEIGHT};
 
 		grounds(text, &row);
 		for (unsigned from = 0; from < canvas->columns;) {

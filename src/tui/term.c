@@ -1,6 +1,6 @@
 #include "tui/term.h"
 
-#include "base/take.h"
+#include "base/alloc_touched.h"
 #include "base/text.h"
 #include "tui/keys.h"
 
@@ -23,7 +23,7 @@ enum {
 	DIRECT_COLOURS = 1 << 24,
 };
 
-struct term {
+struct terminal {
 	SCREEN *screen;
 	enum palette palette;
 	bool ascii;
@@ -175,7 +175,7 @@ static attr_t attributes_of(unsigned style)
 }
 
 /* One pair an ink, all made here: none is made while something is shown. */
-static void take_inks(struct term *term)
+static void take_inks(struct terminal *term)
 {
 	bool has_default = term->palette != PALETTE_MONO && use_default_colors() == OK;
 
@@ -221,7 +221,7 @@ static int no_terminal(struct fault *fault, const char *why)
 }
 
 /* The library's half. What cannot place text is given back as it was. */
-static int take_screen(struct term *term, struct fault *fault)
+static int take_screen(struct terminal *term, struct fault *fault)
 {
 	const char *place;
 
@@ -237,9 +237,10 @@ static int take_screen(struct term *term, struct fault *fault)
 	return no_terminal(fault, "cannot place text");
 }
 
-int term_open(struct term **term, const struct term_options *options, struct fault *fault)
+int term_open(struct terminal **term, const struct term_options *options,
+	      struct fault *fault)
 {
-	struct term *new = take(sizeof(*new));
+	struct terminal *new = alloc_touched(sizeof(*new));
 	int error;
 
 	if (!new)
@@ -260,7 +261,7 @@ int term_open(struct term **term, const struct term_options *options, struct fau
 	return 0;
 }
 
-void term_close(struct term *term)
+void term_close(struct terminal *term)
 {
 	if (!term)
 		return;
@@ -271,7 +272,7 @@ void term_close(struct term *term)
 	free(term);
 }
 
-void term_suspend(struct term *term)
+void term_suspend(struct terminal *term)
 {
 	struct sigaction action = {.sa_handler = SIG_DFL}, caught;
 	sigset_t stop, before;
@@ -292,7 +293,7 @@ void term_suspend(struct term *term)
 	term_refresh(term);
 }
 
-void term_refresh(struct term *term)
+void term_refresh(struct terminal *term)
 {
 	(void)term;
 	reset_prog_mode();
@@ -301,26 +302,26 @@ void term_refresh(struct term *term)
 	curs_set(0);
 }
 
-void term_size(const struct term *term, unsigned *rows, unsigned *columns)
+void term_size(const struct terminal *term, unsigned *rows, unsigned *columns)
 {
 	(void)term;
 	*rows = LINES > 0 ? (unsigned)LINES : 0;
 	*columns = COLS > 0 ? (unsigned)COLS : 0;
 }
 
-enum palette term_palette(const struct term *term)
+enum palette term_palette(const struct terminal *term)
 {
 	return term->palette;
 }
 
-bool term_ascii(const struct term *term)
+bool term_ascii(const struct terminal *term)
 {
 	return term->ascii;
 }
 
 /* ---- showing ---- */
 
-static void show_cell(const struct term *term, const struct cell *cell, int row,
+static void show_cell(const struct terminal *term, const struct cell *cell, int row,
 		      int column)
 {
 	const wchar_t string[2] = {(wchar_t)cell->character, 0};
@@ -332,7 +333,7 @@ static void show_cell(const struct term *term, const struct cell *cell, int row,
 		mvadd_wch(row, column, &shown);
 }
 
-void term_show(struct term *term, const struct canvas *canvas)
+void term_show(struct terminal *term, const struct canvas *canvas)
 {
 	for (unsigned row = 0; row < canvas->rows && row < (unsigned)LINES; row++)
 		for (unsigned column = 0;
@@ -421,7 +422,7 @@ static bool read_one(struct term_input *input)
 	return true;
 }
 
-void term_read(struct term *term, struct term_input *input)
+void term_read(struct terminal *term, struct term_input *input)
 {
 	(void)term;
 	*input = (struct term_input){.kind = TERM_NOTHING};

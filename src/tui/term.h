@@ -30,7 +30,7 @@ struct term_input {
 	int step;
 };
 
-struct term;
+struct terminal;
 
 /* Whether standard input and output are one; what `top` cannot do without. 0, or -ENOTTY
  * and FAULT, which names what can. */
@@ -38,32 +38,32 @@ int term_check(struct fault *fault);
 
 /* Takes the terminal: alternate screen, no echo, mouse. Memory is taken here and when the
  * size changes. 0, or -errno and FAULT; the terminal is then as it was. */
-int term_open(struct term **term, const struct term_options *options,
+int term_open(struct terminal **term, const struct term_options *options,
 	      struct fault *fault);
 
 /* Gives it back. From then on crashes are the program's own again. */
-void term_close(struct term *term);
+void term_close(struct terminal *term);
 
-void term_size(const struct term *term, unsigned *rows, unsigned *columns);
-enum palette term_palette(const struct term *term);
+void term_size(const struct terminal *term, unsigned *rows, unsigned *columns);
+enum palette term_palette(const struct terminal *term);
 
 /* Whether it shows ASCII alone. */
-bool term_ascii(const struct term *term);
+bool term_ascii(const struct terminal *term);
 
 /* Shows CANVAS; only what differs from the last one is sent. */
-void term_show(struct term *term, const struct canvas *canvas);
+void term_show(struct terminal *term, const struct canvas *canvas);
 
 /* The next of what was pressed since the last call, TERM_NOTHING when there is no more.
  * Never waits for more than the rest of an escape sequence. */
-void term_read(struct term *term, struct term_input *input);
+void term_read(struct terminal *term, struct term_input *input);
 
 /* Gives the terminal back, stops this process as SIGTSTP does, and takes the terminal
  * again when it goes on. */
-void term_suspend(struct term *term);
+void term_suspend(struct terminal *term);
 
 /* Someone else may have written to it, or set it: takes it as at first, and shows all of
  * the next canvas. */
-void term_refresh(struct term *term);
+void term_refresh(struct terminal *term);
 
 /* Writes what gives the terminal back, and does nothing else: for a handler that ends the
  * process. Nothing without a terminal that was taken. */

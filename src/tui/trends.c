@@ -34,9 +34,9 @@ static struct screen_trend trend_in(const struct track_point *point, unsigned co
 	};
 }
 
-bool screen_tells(enum figure f)
+bool screen_shows(enum figure f)
 {
-	return overview_tells(f);
+	return overview_shows(f);
 }
 
 void screen_trends(const struct history *history, int64_t from_ns, int64_t to_ns,
@@ -46,7 +46,7 @@ void screen_trends(const struct history *history, int64_t from_ns, int64_t to_ns
 
 	for (unsigned f = 0; f < FIG_COUNT; f++) {
 		trend[f] = (struct screen_trend){0};
-		if (!overview_tells(f))
+		if (!overview_shows(f))
 			continue;
 		history_columns(history, f, from_ns + 1, to_ns + 1, point, TREND_POINTS);
 		trend[f] = trend_in(point, TREND_POINTS);

@@ -13,9 +13,9 @@
 
 enum { PAGE_MASK = 0xfff };
 
-struct scan {
+struct modules_scan {
 	struct unwinder *unwinder;
-	struct pieces pieces;
+	struct code_mappings pieces;
 	bool changed;
 };
 
@@ -28,12 +28,13 @@ static void map_files_path(char path[64], int pid, uint64_t start, uint64_t end)
 static int by_addr(const void *key, const void *element)
 {
 	const uint64_t *addr = key;
-	const struct piece *piece = element;
+	const struct code_mapping *piece = element;
 
 	return *addr < piece->start ? -1 : *addr >= piece->end;
 }
 
-static const struct piece *piece_at(const struct pieces *pieces, uint64_t addr)
+static const struct code_mapping *piece_at(const struct code_mappings *pieces,
+					   uint64_t addr)
 {
 	if (!pieces->count)
 		return NULL;
@@ -41,10 +42,10 @@ static const struct piece *piece_at(const struct pieces *pieces, uint64_t addr)
 		       by_addr);
 }
 
-static struct piece *add_piece(struct pieces *pieces)
+static struct code_mapping *add_piece(struct code_mappings *pieces)
 {
 	unsigned room = pieces->room ? pieces->room * 2 : 32;
-	struct piece *piece;
+	struct code_mapping *piece;
 
 	if (pieces->count == pieces->room) {
 		piece = reallocarray(pieces->piece, room, sizeof(*piece));
@@ -67,9 +68,9 @@ static const char *base_name(const char *path)
  * mapped anew with another: that is modules_is_fresh's to find. */
 static int look_at(const struct mapping *mapping, void *context)
 {
-	struct scan *scan = context;
-	const struct piece *old;
-	struct piece *piece;
+	struct modules_scan *scan = context;
+	const struct code_mapping *old;
+	struct code_mapping *piece;
 
 	if (!mapping->inode || !(mapping->flags & MAP_EXEC))
 		return 0;
@@ -83,7 +84,7 @@ static int look_at(const struct mapping *mapping, void *context)
 		*piece = *old;
 		return 0;
 	}
-	*piece = (struct piece){
+	*piece = (struct code_mapping){
 		.start = mapping->start,
 		.end = mapping->end,
 		.offset = mapping->offset,
@@ -95,18 +96,18 @@ static int look_at(const struct mapping *mapping, void *context)
 	return piece->name ? 0 : -ENOMEM;
 }
 
-static void free_pieces(struct pieces *pieces)
+static void free_pieces(struct code_mappings *pieces)
 {
 	for (unsigned i = 0; i < pieces->count; i++)
 		if (pieces->piece[i].fd >= 0)
 			close(pieces->piece[i].fd);
 	free(pieces->piece);
-	*pieces = (struct pieces){0};
+	*pieces = (struct code_mappings){0};
 }
 
 /* How far above its own addresses the file lies whose bytes from OFFSET on are mapped at
  * START as code. */
-static bool find_bias(Elf *elf, const struct piece *piece, uint64_t *bias)
+static bool find_bias(Elf *elf, const struct code_mapping *piece, uint64_t *bias)
 {
 	GElf_Phdr header;
 	size_t count;
@@ -126,7 +127,7 @@ static bool find_bias(Elf *elf, const struct piece *piece, uint64_t *bias)
 	return false;
 }
 
-static bool look_inside(const struct machine *machine, const struct piece *piece,
+static bool look_inside(const struct machine *machine, const struct code_mapping *piece,
 			uint64_t *bias)
 {
 	Elf *elf = elf_begin(piece->fd, ELF_C_READ_MMAP, NULL);
@@ -160,7 +161,7 @@ static void own(struct module *module)
 }
 
 /* Gives PIECE's file to the session; its descriptor is the session's then. */
-static struct module *new_module(struct unwinder *unwinder, struct piece *piece,
+static struct module *new_module(struct unwinder *unwinder, struct code_mapping *piece,
 				 const struct stat *stat, uint64_t bias)
 {
 	struct module *module = calloc(1, sizeof(*module));
@@ -185,7 +186,7 @@ static struct module *new_module(struct unwinder *unwinder, struct piece *piece,
 	return module;
 }
 
-static void adopt(struct unwinder *unwinder, struct piece *piece)
+static void adopt(struct unwinder *unwinder, struct code_mapping *piece)
 {
 	struct stat stat;
 	uint64_t bias;
@@ -235,13 +236,13 @@ static void drop_modules(struct unwinder *unwinder)
 }
 
 /* Everything that is still mapped is reported to the session, which ends what is not. */
-static int settle(struct unwinder *unwinder, struct pieces *pieces)
+static int settle(struct unwinder *unwinder, struct code_mappings *pieces)
 {
 	for (struct module *module = unwinder->modules; module; module = module->next)
 		module->is_kept = false;
 	dwfl_report_begin(unwinder->dwfl);
 	for (unsigned i = 0; i < pieces->count; i++) {
-		struct piece *piece = &pieces->piece[i];
+		struct code_mapping *piece = &pieces->piece[i];
 
 		if (piece->fd >= 0)
 			adopt(unwinder, piece);
@@ -256,7 +257,7 @@ static int settle(struct unwinder *unwinder, struct pieces *pieces)
 
 int modules_scan(struct unwinder *unwinder)
 {
-	struct scan scan = {.unwinder = unwinder};
+	struct modules_scan scan = {.unwinder = unwinder};
 	int error = maps_scan(unwinder->process, look_at, &scan);
 
 	if (error == -ESRCH)
@@ -289,7 +290,7 @@ struct module *modules_at(struct unwinder *unwinder, uint64_t addr)
 
 bool modules_is_fresh(const struct unwinder *unwinder, uint64_t addr)
 {
-	const struct piece *piece = piece_at(&unwinder->pieces, addr);
+	const struct code_mapping *piece = piece_at(&unwinder->pieces, addr);
 	struct stat stat_now;
 	char path[64];
 

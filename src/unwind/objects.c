@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* The file that is mapped at ADDR, open, and where in it ADDR lies. */
-struct place {
+struct object_place {
 	const struct process *process;
 	uint64_t addr;
 	uint64_t offset;
@@ -22,7 +22,7 @@ struct place {
 
 static int look_at(const struct mapping *mapping, void *context)
 {
-	struct place *place = context;
+	struct object_place *place = context;
 
 	if (place->addr >= mapping->end)
 		return 0;
@@ -33,11 +33,12 @@ static int look_at(const struct mapping *mapping, void *context)
 	return place->fd < 0 ? place->fd : 1;
 }
 
-static int find_place(struct place *place, const struct process *process, uint64_t addr)
+static int find_place(struct object_place *place, const struct process *process,
+		      uint64_t addr)
 {
 	int result;
 
-	*place = (struct place){.process = process, .addr = addr, .fd = -1};
+	*place = (struct object_place){.process = process, .addr = addr, .fd = -1};
 	result = maps_scan(process, look_at, place);
 	if (result == 0)
 		return -ENOENT;
@@ -46,7 +47,7 @@ static int find_place(struct place *place, const struct process *process, uint64
 
 int object_bytes(const struct process *process, uint64_t addr, void *to, size_t bytes)
 {
-	struct place place;
+	struct object_place place;
 	int error = find_place(&place, process, addr);
 	ssize_t got;
 
@@ -122,7 +123,7 @@ static int copy_readable(const char *raw, char *name, size_t size)
 
 int object_name(const struct process *process, uint64_t addr, char *name, size_t size)
 {
-	struct place place;
+	struct object_place place;
 	int error = find_place(&place, process, addr);
 	const char *raw = NULL;
 	uint64_t at;

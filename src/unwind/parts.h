@@ -38,15 +38,15 @@ struct module {
 
 /* One executable mapping, and what it is of: MODULE is null when that is no ELF file of
  * the machine. */
-struct piece {
+struct code_mapping {
 	uint64_t start, end, offset, inode;
 	struct module *module;
 	int fd; /* of a new one, until it has a module; else -1 */
 	const char *name;
 };
 
-struct pieces {
-	struct piece *piece; /* in order of address */
+struct code_mappings {
+	struct code_mapping *piece; /* in order of address */
 	unsigned count, room;
 };
 
@@ -72,7 +72,7 @@ struct unwinder {
 	Elf *exe; /* tells libdwfl the machine, whatever modules come and go */
 	Dwfl *dwfl;
 	struct module *modules;
-	struct pieces pieces;
+	struct code_mappings pieces;
 	unsigned last_key;
 	bool is_gone;	      /* the address space is: the last scan stays true */
 	int64_t next_scan_ns; /* of CLOCK_MONOTONIC: none before it for a strange pc */

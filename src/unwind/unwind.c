@@ -28,7 +28,7 @@ static const struct machine machines[] = {
 };
 
 /* One way up a stack. */
-struct walk {
+struct stack_walk {
 	struct unwinder *unwinder;
 	struct event *event;
 	const struct module *inner; /* where it began */
@@ -105,7 +105,7 @@ static const Dwfl_Callbacks session_callbacks = {
 
 /* ---- a walk ---- */
 
-static void note(struct walk *walk, const struct name *name)
+static void note(struct stack_walk *walk, const struct name *name)
 {
 	if (!walk->inner)
 		walk->inner = name->module;
@@ -117,7 +117,8 @@ static void note(struct walk *walk, const struct name *name)
 	walk->met_nameless |= !walk->left_inner && !name->function;
 }
 
-static void read_request(struct walk *walk, const struct name *name, Dwfl_Frame *frame)
+static void read_request(struct stack_walk *walk, const struct name *name,
+			 Dwfl_Frame *frame)
 {
 	struct event *event = walk->event;
 	uint64_t bytes;
@@ -132,7 +133,7 @@ static void read_request(struct walk *walk, const struct name *name, Dwfl_Frame 
 
 static int each_frame(Dwfl_Frame *frame, void *context)
 {
-	struct walk *walk = context;
+	struct stack_walk *walk = context;
 	struct event *event = walk->event;
 	struct frame *to = &event->frame[event->frame_count];
 	const struct name *name;
@@ -164,7 +165,7 @@ static int each_frame(Dwfl_Frame *frame, void *context)
 /* Malloc did not ask when none of its functions is on the way to where the thread began.
  * A nameless function of the module that called the kernel may be a part of malloc that
  * its entry jumped to, so it proves nothing. */
-static bool not_malloc(const struct walk *walk)
+static bool not_malloc(const struct stack_walk *walk)
 {
 	return walk->event->stack_whole && walk->inner && !walk->met_malloc &&
 	       !walk->met_nameless;
@@ -173,7 +174,7 @@ static bool not_malloc(const struct walk *walk)
 static void walk_stack(struct unwinder *unwinder, const struct thread_state *state,
 		       struct event *event, bool *is_strange)
 {
-	struct walk walk = {.unwinder = unwinder, .event = event};
+	struct stack_walk walk = {.unwinder = unwinder, .event = event};
 
 	event->frame_count = 0;
 	event->stack_whole = false;

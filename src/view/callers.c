@@ -35,12 +35,12 @@ static bool is_door(const char *function)
 }
 
 /* One function of a stack, as it stands there. */
-struct part {
+struct caller_part {
 	const char *name;
 	size_t length;
 };
 
-static bool is_own(const struct part *part)
+static bool is_own(const struct caller_part *part)
 {
 	char name[NAME];
 
@@ -61,11 +61,11 @@ static unsigned count_of(const char *stack)
 }
 
 /* Function AT of STACK, 0 being the outermost. */
-static struct part part_of(const char *stack, unsigned at)
+static struct caller_part part_of(const char *stack, unsigned at)
 {
 	while (at--)
 		stack += strcspn(stack, ";") + 1;
-	return (struct part){stack, strcspn(stack, ";")};
+	return (struct caller_part){stack, strcspn(stack, ";")};
 }
 
 /* How many functions of STACK are left without malloc's inner end; 1 at least. */
@@ -74,7 +74,7 @@ static unsigned own_count(const char *stack)
 	unsigned count = count_of(stack);
 
 	while (count > 1) {
-		struct part part = part_of(stack, count - 1);
+		struct caller_part part = part_of(stack, count - 1);
 
 		if (is_own(&part))
 			break;
@@ -91,8 +91,8 @@ unsigned callers_shared(const struct fold_row *row, unsigned count)
 		unsigned same = 0, most = own_count(row[i].stack) - 1;
 
 		for (; same < shared && same < most; same++) {
-			struct part one = part_of(row[0].stack, same);
-			struct part other = part_of(row[i].stack, same);
+			struct caller_part one = part_of(row[0].stack, same);
+			struct caller_part other = part_of(row[i].stack, same);
 
 			if (one.length != other.length ||
 			    memcmp(one.name, other.name, one.length) != 0)
@@ -108,7 +108,7 @@ void callers_text(struct text *text, const char *stack, unsigned shared)
 	unsigned from = own_count(stack), shown = 0;
 
 	for (; from > shared && shown < SHOWN; shown++) {
-		struct part part = part_of(stack, --from);
+		struct caller_part part = part_of(stack, --from);
 
 		if (shown)
 			text_string(text, " <- ");
@@ -120,7 +120,7 @@ void callers_text(struct text *text, const char *stack, unsigned shared)
 
 void callers_last_shared(struct text *text, const char *stack, unsigned shared)
 {
-	struct part part = part_of(stack, shared - 1);
+	struct caller_part part = part_of(stack, shared - 1);
 
 	text_bytes(text, part.name, part.length);
 }

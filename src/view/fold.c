@@ -1,7 +1,7 @@
 #include "view/fold.h"
 
+#include "base/alloc_touched.h"
 #include "base/output.h"
-#include "base/take.h"
 #include "base/units.h"
 #include "view/events.h"
 
@@ -32,18 +32,18 @@ struct counts {
 	uint64_t failures;
 };
 
-struct row {
+struct fold_entry {
 	const char *stack; /* null: free */
 	struct counts counts;
 };
 
 struct fold {
 	struct counts total; /* of fold_add */
-	struct row no_room, unseen;
+	struct fold_entry no_room, unseen;
 	unsigned max_stacks, stacks;
 	unsigned slots; /* a power of 2, twice MAX_STACKS at least */
-	struct row *slot;
-	const struct row **order; /* room for all rows, to sort them */
+	struct fold_entry *slot;
+	const struct fold_entry **order; /* room for all rows, to sort them */
 	size_t strings_bytes, strings_used;
 	char *strings;
 	char line[LINE_BYTES];
@@ -62,7 +62,7 @@ static unsigned slots_for(unsigned max_stacks)
 
 int fold_new(struct fold **fold, unsigned max_stacks)
 {
-	struct fold *new = take(sizeof(*new));
+	struct fold *new = alloc_touched(sizeof(*new));
 
 	*fold = NULL;
 	if (!new)
@@ -70,9 +70,10 @@ int fold_new(struct fold **fold, unsigned max_stacks)
 	new->max_stacks = max_stacks;
 	new->slots = slots_for(max_stacks);
 	new->strings_bytes = (size_t)max_stacks *STACK_BYTES;
-	new->slot = take(new->slots * sizeof(*new->slot));
-	new->order = take((max_stacks + SPECIAL_ROWS) * sizeof(struct row *));
-	new->strings = take(new->strings_bytes);
+	new->slot = alloc_touched(new->slots * sizeof(*new->slot));
+	new->order =
+		alloc_touched((max_stacks + SPECIAL_ROWS) * sizeof(struct fold_entry *));
+	new->strings = alloc_touched(new->strings_bytes);
 	if (!new->slot || !new->order || !new->strings) {
 		fold_free(new);
 		return -ENOMEM;
@@ -143,10 +144,10 @@ static uint64_t hash(const char *string, size_t length)
 }
 
 /* The row of the stack LINE, made if need be; null: there is no room. */
-static struct row *row_of(struct fold *fold, const struct text *line)
+static struct fold_entry *row_of(struct fold *fold, const struct text *line)
 {
 	uint64_t at = hash(line->buf, line->length);
-	struct row *row;
+	struct fold_entry *row;
 
 	for (;; at++) {
 		row = &fold->slot[at & (fold->slots - 1)];
@@ -179,7 +180,7 @@ static void count(struct counts *counts, const struct event *event)
 int fold_add(struct fold *fold, const struct event *event)
 {
 	struct text line;
-	struct row *row;
+	struct fold_entry *row;
 
 	if (event->kind == EVENT_THRESHOLD || event->kind == EVENT_KILL)
 		return 0;
@@ -194,7 +195,7 @@ int fold_add(struct fold *fold, const struct event *event)
 unsigned fold_number(struct fold *fold, const struct event *event)
 {
 	struct text line;
-	const struct row *row;
+	const struct fold_entry *row;
 
 	text_init(&line, fold->line, sizeof(fold->line));
 	stack_line(&line, event);
@@ -236,8 +237,8 @@ static int descending(uint64_t a, uint64_t b)
 
 static int by_weight(const void *left, const void *right)
 {
-	const struct row *a = *(const struct row *const *)left;
-	const struct row *b = *(const struct row *const *)right;
+	const struct fold_entry *a = *(const struct fold_entry *const *)left;
+	const struct fold_entry *b = *(const struct fold_entry *const *)right;
 	int order = descending(a->counts.bytes, b->counts.bytes);
 
 	if (!order)
@@ -247,7 +248,7 @@ static int by_weight(const void *left, const void *right)
 	return order ? order : strcmp(a->stack, b->stack);
 }
 
-static bool is_used(const struct row *row)
+static bool is_used(const struct fold_entry *row)
 {
 	return row->stack &&
 	       (row->counts.growths || row->counts.failures || row->counts.bytes);
@@ -266,7 +267,7 @@ static unsigned sort(struct fold *fold)
 		fold->order[rows++] = &fold->no_room;
 	if (is_used(&fold->unseen))
 		fold->order[rows++] = &fold->unseen;
-	qsort(fold->order, rows, sizeof(const struct row *), by_weight);
+	qsort(fold->order, rows, sizeof(const struct fold_entry *), by_weight);
 	return rows;
 }
 
@@ -305,7 +306,7 @@ static void table_head(struct text *text)
 }
 
 /* Bytes are scaled; the counts are not, so that they can be compared. */
-static void table_row(struct text *text, const struct row *row)
+static void table_row(struct text *text, const struct fold_entry *row)
 {
 	size_t from = text->length;
 
@@ -321,7 +322,7 @@ static void table_row(struct text *text, const struct row *row)
 	text_char(text, '\n');
 }
 
-static void folded_row(struct text *text, const struct row *row)
+static void folded_row(struct text *text, const struct fold_entry *row)
 {
 	if (!row->counts.bytes)
 		return;
@@ -332,8 +333,8 @@ static void folded_row(struct text *text, const struct row *row)
 }
 
 /* Writes ROW as WRITE appends it. */
-static int put(struct fold *fold, int fd, const struct row *row,
-	       void (*write)(struct text *text, const struct row *row))
+static int put(struct fold *fold, int fd, const struct fold_entry *row,
+	       void (*write)(struct text *text, const struct fold_entry *row))
 {
 	struct text text;
 
@@ -353,7 +354,7 @@ static int put_head(struct fold *fold, int fd)
 
 int fold_table(struct fold *fold, int fd)
 {
-	const struct row total = {
+	const struct fold_entry total = {
 		.stack = "[total]",
 		.counts = {.bytes = fold->total.bytes + fold->unseen.counts.bytes,
 			   .growths = fold->total.growths + fold->unseen.counts.growths,

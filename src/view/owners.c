@@ -101,25 +101,25 @@ static void say_step(struct report_out *out, const struct owner *owner, unsigned
 		snprintf(room, sizeof(room), ": %llu words, %llu pointers",
 			 (unsigned long long)step->words,
 			 (unsigned long long)step->pointers);
-	report_say(out, "      -> %s%s%s", chunks, way, room);
+	report_print(out, "      -> %s%s%s", chunks, way, room);
 	say_type(&out->text, "\n         type: ", step->type);
-	report_say(out, "\n");
+	report_print(out, "\n");
 	if (owner->steps_left_out && i + 1 == owner->step_count - OWNER_STEPS / 2)
-		report_say(out, "      -> ... %u steps more ...\n",
-			   owner->steps_left_out);
+		report_print(out, "      -> ... %u steps more ...\n",
+			     owner->steps_left_out);
 }
 
 static void say_root(struct report_out *out, const struct owner *owner)
 {
 	char name[NAME], where[NAME];
 
-	report_say(out, "      %s", printable(owner->name, name));
+	report_print(out, "      %s", printable(owner->name, name));
 	if (owner->where[0])
-		report_say(out, " (%s)", printable(owner->where, where));
+		report_print(out, " (%s)", printable(owner->where, where));
 	if (owner->root_slots > 1)
-		report_say(out, ", %s pointers", COUNT(owner->root_slots));
+		report_print(out, ", %s pointers", COUNT(owner->root_slots));
 	say_type(&out->text, "\n         type: ", owner->type);
-	report_say(out, "\n");
+	report_print(out, "\n");
 }
 
 void owners_line(const struct owner *owner, char *line, size_t size)
@@ -160,9 +160,9 @@ static uint64_t estimated(const struct owners *owners, const struct owner *owner
 static void say_share(struct report_out *out, const struct owners *owners,
 		      const struct owner *owner, unsigned number)
 {
-	report_say(out, "%2u. %s of these chunks (%.2f to %.2f%%), some %s\n", number,
-		   SHARE(owner->share), 100 * owner->share_low, 100 * owner->share_high,
-		   COUNT(estimated(owners, owner)));
+	report_print(out, "%2u. %s of these chunks (%.2f to %.2f%%), some %s\n", number,
+		     SHARE(owner->share), 100 * owner->share_low, 100 * owner->share_high,
+		     COUNT(estimated(owners, owner)));
 }
 
 static void say_forecast(struct report_out *out, const struct owner *owner,
@@ -173,15 +173,15 @@ static void say_forecast(struct report_out *out, const struct owner *owner,
 
 	say_chunks(last->chunks, last->from_bytes, last->to_bytes, chunks,
 		   sizeof(chunks));
-	report_say(out, "%2u. %s would come back: %s, %s in all\n", number,
-		   BYTES(owner->unlocked_bytes), chunks, BYTES(last->bytes));
+	report_print(out, "%2u. %s would come back: %s, %s in all\n", number,
+		     BYTES(owner->unlocked_bytes), chunks, BYTES(last->bytes));
 }
 
 static void say_owner(struct report_out *out, const struct owners *owners,
 		      const struct owner *owner, unsigned number)
 {
 	const struct owner_step *last = &owner->step[owner->step_count - 1];
-	char guess[NAME];
+	char identity[NAME];
 
 	if (owners->sampled_chunks)
 		say_share(out, owners, owner, number);
@@ -190,20 +190,21 @@ static void say_owner(struct report_out *out, const struct owners *owners,
 	say_root(out, owner);
 	for (unsigned i = 0; i < owner->step_count; i++)
 		say_step(out, owner, i);
-	if (owner->guess[0])
-		report_say(out, "      one of them: %s\n",
-			   printable(owner->guess, guess));
+	if (owner->identity[0])
+		report_print(out, "      one of them: %s\n",
+			     printable(owner->identity, identity));
 	if (owner->below_chunks)
-		report_say(out,
-			   "      and with them %s chunks (%s) that only they lead to\n",
-			   COUNT(owner->below_chunks), BYTES(owner->below_bytes));
+		report_print(
+			out,
+			"      and with them %s chunks (%s) that only they lead to\n",
+			COUNT(owner->below_chunks), BYTES(owner->below_bytes));
 	if (owner->shared_chunks && !last->is_linked)
-		report_say(out, "      other pointers lead to %s of them, too\n",
-			   COUNT(owner->shared_chunks));
+		report_print(out, "      other pointers lead to %s of them, too\n",
+			     COUNT(owner->shared_chunks));
 	if (owner->is_interior)
-		report_say(out, "      less sure: the pointers are into the middle of "
-				"chunks\n");
-	report_say(out, "\n");
+		report_print(out, "      less sure: the pointers are into the middle of "
+				  "chunks\n");
+	report_print(out, "\n");
 	report_flush(out);
 }
 
@@ -215,48 +216,49 @@ static void say_usual(struct report_out *out, uint64_t usual)
 	for (unsigned i = 1; i < 64; i++) {
 		if (!(usual >> i & 1))
 			continue;
-		report_say(out, "%s %u", lead, i);
+		report_print(out, "%s %u", lead, i);
 		lead = ",";
 	}
 	if (usual > 1)
-		report_say(out, " bytes behind a chunk's beginning, too\n");
+		report_print(out, " bytes behind a chunk's beginning, too\n");
 }
 
 static void say_head(struct report_out *out, const struct owners *owners,
 		     const struct owners_about *about)
 {
 	say_line(out, "# ", about->describe);
-	report_say(out, "# looked through %s in %s, with tables of %s\n",
-		   BYTES(owners->scanned_bytes),
-		   units_ns_text((uint64_t)owners->read_ns).s,
-		   BYTES(owners->table_bytes));
+	report_print(out, "# looked through %s in %s, with tables of %s\n",
+		     BYTES(owners->scanned_bytes),
+		     units_ns_text((uint64_t)owners->read_ns).s,
+		     BYTES(owners->table_bytes));
 	say_usual(out, owners->usual);
 	if (owners->status == STATUS_PARTIAL)
 		say_line(out, "# partial: ", owners->missing);
 	if (owners->in_doubt_bytes)
-		report_say(out, "# torn: %s changed while they were read\n",
-			   BYTES(owners->in_doubt_bytes));
-	report_say(out, "\n");
+		report_print(out, "# torn: %s changed while they were read\n",
+			     BYTES(owners->in_doubt_bytes));
+	report_print(out, "\n");
 	if (about->live)
-		report_say(out, "%s chunks (%s) are asked about.\n",
-			   COUNT(owners->asked_chunks), BYTES(owners->asked_bytes));
+		report_print(out, "%s chunks (%s) are asked about.\n",
+			     COUNT(owners->asked_chunks), BYTES(owners->asked_bytes));
 	else
-		report_say(out,
-			   "%s chunks in use (%s) keep %s of free memory from going "
-			   "back.\n",
-			   COUNT(owners->asked_chunks), BYTES(owners->asked_bytes),
-			   BYTES(owners->pinned_bytes));
+		report_print(out,
+			     "%s chunks in use (%s) keep %s of free memory from going "
+			     "back.\n",
+			     COUNT(owners->asked_chunks), BYTES(owners->asked_bytes),
+			     BYTES(owners->pinned_bytes));
 	if (owners->sampled_chunks)
-		report_say(out,
-			   "A random sample of %s of them: the tables of all would take "
-			   "more memory.\n",
-			   COUNT(owners->sampled_chunks));
-	report_say(out, "%s of them have an owner%s",
-		   SHARE(share(owners->rooted_chunks, sought(owners))),
-		   owners->unsure_chunks ? "" : ".\n\n");
+		report_print(
+			out,
+			"A random sample of %s of them: the tables of all would take "
+			"more memory.\n",
+			COUNT(owners->sampled_chunks));
+	report_print(out, "%s of them have an owner%s",
+		     SHARE(share(owners->rooted_chunks, sought(owners))),
+		     owners->unsure_chunks ? "" : ".\n\n");
 	if (owners->unsure_chunks)
-		report_say(out, "; %s more are unsure: their pointers changed.\n\n",
-			   COUNT(owners->unsure_chunks));
+		report_print(out, "; %s more are unsure: their pointers changed.\n\n",
+			     COUNT(owners->unsure_chunks));
 }
 
 static void write_text(struct report_out *out, const struct owners *owners,
@@ -268,8 +270,8 @@ static void write_text(struct report_out *out, const struct owners *owners,
 	for (unsigned i = 0; i < count; i++)
 		say_owner(out, owners, &owners->owner[i], i + 1);
 	if (owners->count + owners->left_out > count)
-		report_say(out, "%u groups more, which hold less.\n",
-			   owners->count + owners->left_out - count);
+		report_print(out, "%u groups more, which hold less.\n",
+			     owners->count + owners->left_out - count);
 }
 
 /* ---- JSON ---- */
@@ -343,8 +345,8 @@ static void json_owner(struct text *text, const struct owners *owners,
 	json_member_u64(text, "root_pointers", owner->root_slots);
 	json_steps(text, owner);
 	json_member_u64(text, "steps_left_out", owner->steps_left_out);
-	if (owner->guess[0])
-		json_member_string(text, "guess", owner->guess);
+	if (owner->identity[0])
+		json_member_string(text, "guess", owner->identity);
 	json_member_bool(text, "interior", owner->is_interior);
 	json_member_u64(text, "asked_chunks", owner->asked_chunks);
 	json_member_u64(text, "asked_bytes", owner->asked_bytes);
@@ -428,7 +430,7 @@ static void say_plain(struct report_out *out, const char *name, const char *spec
 	printable(name, buffer);
 	for (char *at = buffer; (at = strpbrk(at, special)); at++)
 		*at = '_';
-	report_say(out, "%s", buffer);
+	report_print(out, "%s", buffer);
 }
 
 static void say_label(struct report_out *out, const struct owner_step *step)
@@ -437,7 +439,7 @@ static void say_label(struct report_out *out, const struct owner_step *step)
 
 	say_chunks(step->chunks, step->from_bytes, step->to_bytes, chunks,
 		   sizeof(chunks));
-	report_say(out, "%s%s", chunks, step->is_linked ? " linked" : "");
+	report_print(out, "%s%s", chunks, step->is_linked ? " linked" : "");
 }
 
 /* One line an owner: the path, and what would come back; of a sample, how many chunks
@@ -450,13 +452,13 @@ static void write_folded(struct report_out *out, const struct owners *owners,
 
 		say_plain(out, owner->name, ";");
 		for (unsigned at = 0; at < owner->step_count; at++) {
-			report_say(out, ";");
+			report_print(out, ";");
 			say_label(out, &owner->step[at]);
 		}
-		report_say(out, " %llu\n",
-			   (unsigned long long)(owners->sampled_chunks
-							? estimated(owners, owner)
-							: owner->unlocked_bytes));
+		report_print(out, " %llu\n",
+			     (unsigned long long)(owners->sampled_chunks
+							  ? estimated(owners, owner)
+							  : owner->unlocked_bytes));
 		report_flush(out);
 	}
 }
@@ -464,31 +466,31 @@ static void write_folded(struct report_out *out, const struct owners *owners,
 static void write_dot(struct report_out *out, const struct owners *owners,
 		      const struct owners_about *about)
 {
-	report_say(out, "digraph owners {\n  rankdir=LR;\n  node [shape=box];\n");
+	report_print(out, "digraph owners {\n  rankdir=LR;\n  node [shape=box];\n");
 	for (unsigned i = 0; i < count_of(owners, about); i++) {
 		const struct owner *owner = &owners->owner[i];
 
-		report_say(out, "  r%u [shape=ellipse, label=\"", i);
+		report_print(out, "  r%u [shape=ellipse, label=\"", i);
 		say_plain(out, owner->name, "\"\\");
-		report_say(out, "\"];\n");
+		report_print(out, "\"];\n");
 		for (unsigned at = 0; at < owner->step_count; at++) {
-			report_say(out, "  s%u_%u [label=\"", i, at);
+			report_print(out, "  s%u_%u [label=\"", i, at);
 			say_label(out, &owner->step[at]);
-			report_say(out, "\"];\n");
+			report_print(out, "\"];\n");
 			if (at)
-				report_say(out, "  s%u_%u -> s%u_%u;\n", i, at - 1, i,
-					   at);
+				report_print(out, "  s%u_%u -> s%u_%u;\n", i, at - 1, i,
+					     at);
 			else
-				report_say(out, "  r%u -> s%u_0;\n", i, i);
+				report_print(out, "  r%u -> s%u_0;\n", i, i);
 		}
-		report_say(out, "  b%u [shape=plaintext, label=\"%s\"];\n", i,
-			   owners->sampled_chunks ? SHARE(owner->share)
-						  : BYTES(owner->unlocked_bytes));
-		report_say(out, "  s%u_%u -> b%u [style=dotted];\n", i,
-			   owner->step_count - 1, i);
+		report_print(out, "  b%u [shape=plaintext, label=\"%s\"];\n", i,
+			     owners->sampled_chunks ? SHARE(owner->share)
+						    : BYTES(owner->unlocked_bytes));
+		report_print(out, "  s%u_%u -> b%u [style=dotted];\n", i,
+			     owner->step_count - 1, i);
 		report_flush(out);
 	}
-	report_say(out, "}\n");
+	report_print(out, "}\n");
 }
 
 int owners_write(const struct owners *owners, const struct owners_about *about,

@@ -199,7 +199,7 @@ static void put_sample(struct profile *profile, const struct stack_uses *uses,
 	}
 	add_number(&message, SAMPLE_VALUE, (uint64_t)(use->blocks.sum + 0.5));
 	add_number(&message, SAMPLE_VALUE, (uint64_t)(use->bytes.sum + 0.5));
-	if (!uses->no_pins)
+	if (!uses->no_blockers)
 		add_number(&message, SAMPLE_VALUE,
 			   (uint64_t)(use->pinned_bytes.sum + 0.5));
 	put_message(profile, PROFILE_SAMPLE, &message);
@@ -213,7 +213,7 @@ static void put_profile(struct profile *profile, const struct stack_uses *uses,
 			      strlen(first_strings[i]));
 	put_type(profile, PROFILE_SAMPLE_TYPE, INUSE_OBJECTS, COUNT);
 	put_type(profile, PROFILE_SAMPLE_TYPE, INUSE_SPACE, BYTES);
-	if (!uses->no_pins)
+	if (!uses->no_blockers)
 		put_type(profile, PROFILE_SAMPLE_TYPE, PINNED_SPACE, BYTES);
 	for (unsigned i = 0; i < uses->count; i++)
 		put_sample(profile, uses, &uses->use[i]);

@@ -1,9 +1,9 @@
 #include "view/report_parts.h"
 
 #include "analysis/free_sizes.h"
+#include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/output.h"
-#include "base/take.h"
 
 #include <errno.h>
 #include <math.h>
@@ -26,7 +26,7 @@ static const struct {
 
 struct report_out *report_begin(int fd)
 {
-	struct report_out *out = take(sizeof(*out));
+	struct report_out *out = alloc_touched(sizeof(*out));
 
 	if (!out)
 		return NULL;
@@ -62,7 +62,7 @@ int report_finish(struct report_out *out)
 	return error;
 }
 
-void report_say(struct report_out *out, const char *format, ...)
+void report_print(struct report_out *out, const char *format, ...)
 {
 	char line[1024];
 	va_list args;
@@ -161,18 +161,18 @@ static struct units_text amount(enum figure f, double value)
 
 /* A movement without a rate that is sure: by how much from the first to the last, if that
  * is most of it. */
-static void unsteady(const struct report_course *course, char *text, size_t size)
+static void unsteady(const struct report_series *series, char *text, size_t size)
 {
-	const struct verdict_trend *trend = &course->trend;
+	const struct verdict_trend *trend = &series->trend;
 	double low = trend->first, high = trend->first;
 	struct units_text from, to;
 
-	for (size_t i = 0; i < course->points; i++) {
-		low = fmin(low, course->point[i].min);
-		high = fmax(high, course->point[i].max);
+	for (size_t i = 0; i < series->points; i++) {
+		low = fmin(low, series->point[i].min);
+		high = fmax(high, series->point[i].max);
 	}
-	from = amount(course->f, low);
-	to = amount(course->f, high);
+	from = amount(series->f, low);
+	to = amount(series->f, high);
 	if (low == high)
 		snprintf(text, size, "still");
 	else if (!strcmp(from.s, to.s))
@@ -180,34 +180,34 @@ static void unsteady(const struct report_course *course, char *text, size_t size
 	else if (2 * fabs(trend->last - trend->first) >= high - low)
 		snprintf(text, size, "%s by %s, but not steadily",
 			 trend->last > trend->first ? "up" : "down",
-			 amount(course->f, fabs(trend->last - trend->first)).s);
+			 amount(series->f, fabs(trend->last - trend->first)).s);
 	else
 		snprintf(text, size, "between %s and %s, no trend", from.s, to.s);
 }
 
-void report_trend(const struct report_course *course, char *text, size_t size)
+void report_trend(const struct report_series *series, char *text, size_t size)
 {
-	const struct verdict_trend *trend = &course->trend;
+	const struct verdict_trend *trend = &series->trend;
 
 	if (!trend->is_known)
 		snprintf(text, size, "too few readings to tell");
 	else if (!trend->is_rising && !trend->is_falling)
-		unsteady(course, text, size);
+		unsteady(series, text, size);
 	else
 		snprintf(text, size, "%s %s a second",
 			 trend->is_rising ? "rising" : "falling",
-			 amount(course->f, fabs(trend->per_s)).s);
+			 amount(series->f, fabs(trend->per_s)).s);
 }
 
-void report_when(const struct room_reach *reach, char *text, size_t size)
+void report_when(const struct headroom_reach *reach, char *text, size_t size)
 {
 	static const char *const words[] = {
-		[ROOM_WHEN_UNKNOWN] = "-",
-		[ROOM_WHEN_NEVER] = "not at this rate",
-		[ROOM_WHEN_REACHED] = "reached",
+		[HEADROOM_WHEN_UNKNOWN] = "-",
+		[HEADROOM_WHEN_NEVER] = "not at this rate",
+		[HEADROOM_WHEN_REACHED] = "reached",
 	};
 
-	if (!reach || reach->when != ROOM_WHEN_IN)
+	if (!reach || reach->when != HEADROOM_WHEN_IN)
 		snprintf(text, size, "%s", words[reach ? reach->when : 0]);
 	else if (isinf(reach->latest_s))
 		snprintf(text, size, "in %s (or later)", SPAN(reach->in_s));

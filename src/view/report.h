@@ -3,13 +3,13 @@
 #ifndef FRAGSCOPE_REPORT_H
 #define FRAGSCOPE_REPORT_H
 
-#include "analysis/room.h"
+#include "analysis/headroom.h"
 #include "analysis/verdict.h"
+#include "sample/blockers.h"
 #include "sample/heap_map.h"
 #include "sample/mappings.h"
 #include "sample/oom.h"
 #include "sample/owners.h"
-#include "sample/pins.h"
 #include "series/track.h"
 #include "view/fold.h"
 
@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 /* How one figure moved, and its points, for a graph. */
-struct report_course {
+struct report_series {
 	enum figure f;
 	struct verdict_trend trend;
 	const struct track_point *point;
@@ -51,18 +51,19 @@ struct report {
 	const char *answer;
 	const struct verdict *verdict;
 	unsigned verdicts;
-	const struct report_course *course;
-	unsigned courses;
+	const struct report_series *series;
+	unsigned series_count;
 	const struct bounds *bounds;
-	const struct room *room;
-	const struct room_reach *reach;
+	const struct headroom *headroom;
+	const struct headroom_reach *reach;
 	const struct oom_rank *oom;
 	const char *why_no_limits;
 	const struct smaps *smaps;
 	uint64_t other_anon_bytes; /* with SMAPS: anonymous, and not malloc's */
-	const struct pins *pins;
-	const char *const *guess; /* of pins->best, null where there is none; or null */
-	const char *why_no_pins;
+	const struct blockers *blockers;
+	const char *const
+		*identity; /* of pins->best, null where there is none; or null */
+	const char *why_no_blockers;
 	const struct owners *owners; /* null: not looked for, or WHY_NO_OWNERS */
 	const char *why_no_owners;
 	const struct heap_map *map;

@@ -76,11 +76,11 @@ static void element(struct report_out *out, const char *tag, const char *class,
 		    const char *words)
 {
 	if (class)
-		report_say(out, "<%s class=\"%s\">", tag, class);
+		report_print(out, "<%s class=\"%s\">", tag, class);
 	else
-		report_say(out, "<%s>", tag);
+		report_print(out, "<%s>", tag);
 	report_escape(out, words);
-	report_say(out, "</%s>\n", tag);
+	report_print(out, "</%s>\n", tag);
 }
 
 static void cell(struct report_out *out, const char *words)
@@ -96,15 +96,15 @@ static bool is_words(const char *name)
 
 static void headings(struct report_out *out, const char *const *names, unsigned count)
 {
-	report_say(out, "<div class=\"scroll\"><table><thead><tr>");
+	report_print(out, "<div class=\"scroll\"><table><thead><tr>");
 	for (unsigned i = 0; i < count; i++)
 		element(out, "th", is_words(names[i]) ? "words" : NULL, names[i]);
-	report_say(out, "</tr></thead><tbody>\n");
+	report_print(out, "</tr></thead><tbody>\n");
 }
 
 static void end_table(struct report_out *out)
 {
-	report_say(out, "</tbody></table></div>\n");
+	report_print(out, "</tbody></table></div>\n");
 }
 
 /* ---- the head ---- */
@@ -115,10 +115,10 @@ static void head(struct report_out *out, const struct report *report)
 
 	snprintf(title, sizeof(title), "fragscope: process %d (%s)", report->sample->pid,
 		 report->sample->comm);
-	report_say(out, "<!DOCTYPE html>\n<html lang=\"en\" "
-			"xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
-			"<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" "
-			"content=\"width=device-width, initial-scale=1\"/>\n");
+	report_print(out, "<!DOCTYPE html>\n<html lang=\"en\" "
+			  "xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
+			  "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" "
+			  "content=\"width=device-width, initial-scale=1\"/>\n");
 	element(out, "title", NULL, title);
 	text_string(&out->text, "<style>\n");
 	text_string(&out->text, style);
@@ -130,9 +130,11 @@ static void head(struct report_out *out, const struct report *report)
 	text_string(&out->text, "<p class=\"note\">");
 	report_escape(out, report->describe);
 	if (report->readings > 1)
-		report_say(out, "; %llu readings in %s",
-			   (unsigned long long)report->readings, SPAN(report->watched_s));
-	report_say(out, "; the last is %s ", sample_status_name(report->sample->status));
+		report_print(out, "; %llu readings in %s",
+			     (unsigned long long)report->readings,
+			     SPAN(report->watched_s));
+	report_print(out, "; the last is %s ",
+		     sample_status_name(report->sample->status));
 	report_escape(out, report->sample->missing);
 	text_string(&out->text, "</p>\n");
 }
@@ -153,14 +155,14 @@ static void verdicts(struct report_out *out, const struct report *report)
 	for (unsigned i = 0; i < report->verdicts; i++) {
 		const struct verdict *verdict = &report->verdict[i];
 
-		report_say(out, "<div class=\"%s\"><p><strong>%s</strong> (%s): ",
-			   classes[verdict->severity], verdict_title(verdict),
-			   severity_name(verdict->severity));
+		report_print(out, "<div class=\"%s\"><p><strong>%s</strong> (%s): ",
+			     classes[verdict->severity], verdict_title(verdict),
+			     severity_name(verdict->severity));
 		report_escape(out, verdict->headline);
 		text_string(&out->text, ".</p>\n");
 		element(out, "p", NULL, verdict->evidence);
 		element(out, "p", NULL, verdict->remedy);
-		report_say(out, "</div>\n");
+		report_print(out, "</div>\n");
 	}
 }
 
@@ -173,33 +175,34 @@ static void not_known(struct report_out *out, const char *why)
 
 /* ---- figures ---- */
 
-static void others(struct report_out *out, const struct report *report)
+static void non_malloc(struct report_out *out, const struct report *report)
 {
 	static const char *const names[] = {"mappings by name", "resident"};
 	const struct figures *fig = &report->sample->fig;
 	const struct smaps *smaps = report->smaps;
 
 	if (figure_has(fig, FIG_ANON_HUGE_BYTES) && fig->v[FIG_ANON_HUGE_BYTES].u)
-		report_say(out, "<p>In huge pages: %s of it.</p>\n",
-			   BYTES(fig->v[FIG_ANON_HUGE_BYTES].u));
+		report_print(out, "<p>In huge pages: %s of it.</p>\n",
+			     BYTES(fig->v[FIG_ANON_HUGE_BYTES].u));
 	if (!smaps)
 		return;
-	report_say(out,
-		   "<p>%s: anonymous %s, shared %s, files %s, the first thread's "
-		   "stack %s.</p>\n",
-		   figure_has(fig, FIG_OTHER_RESIDENT_BYTES) ? "Not malloc's"
-							     : "By mappings",
-		   BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
-		   BYTES(smaps->rss_bytes[SMAPS_FILE]),
-		   BYTES(smaps->rss_bytes[SMAPS_STACK]));
+	report_print(out,
+		     "<p>%s: anonymous %s, shared %s, files %s, the first thread's "
+		     "stack %s.</p>\n",
+		     figure_has(fig, FIG_OTHER_RESIDENT_BYTES) ? "Not malloc's"
+							       : "By mappings",
+		     BYTES(report->other_anon_bytes),
+		     BYTES(smaps->rss_bytes[SMAPS_SHARED]),
+		     BYTES(smaps->rss_bytes[SMAPS_FILE]),
+		     BYTES(smaps->rss_bytes[SMAPS_STACK]));
 	headings(out, names, 2);
 	for (unsigned i = 0; i < smaps->count && i < NAMES; i++) {
 		if (!smaps->name[i].rss_bytes)
 			break;
-		report_say(out, "<tr>");
+		report_print(out, "<tr>");
 		cell(out, smaps->name[i].name);
 		cell(out, BYTES(smaps->name[i].rss_bytes));
-		report_say(out, "</tr>\n");
+		report_print(out, "</tr>\n");
 	}
 	end_table(out);
 }
@@ -228,15 +231,15 @@ static void arenas(struct report_out *out, const struct sample *sample)
 	for (unsigned i = 0; i < count; i++) {
 		const struct arena_row *row = &sample->arena[order[i]];
 
-		report_say(out, "<tr><td>%u</td>", row->index);
+		report_print(out, "<tr><td>%u</td>", row->index);
 		for (unsigned f = 0; f < ARENA_FIGURES; f++)
 			cell(out, report_figure(&row->fig, arena_figure[f]).s);
-		report_say(out, "</tr>\n");
+		report_print(out, "</tr>\n");
 	}
 	end_table(out);
 	if (count < sample->arena_count)
-		report_say(out, "<p>And %u arenas more, with less free.</p>\n",
-			   sample->arena_count - count);
+		report_print(out, "<p>And %u arenas more, with less free.</p>\n",
+			     sample->arena_count - count);
 }
 
 static void broken(struct report_out *out, const struct sample *sample)
@@ -247,15 +250,15 @@ static void broken(struct report_out *out, const struct sample *sample)
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
 	element(out, "h2", NULL, "How fragmented the free memory is");
-	report_say(out,
-		   "<p>%s free in %s chunks; the largest %s, below the tops %s; frag "
-		   "%s.",
-		   report_figure(fig, FIG_FREE_BYTES).s,
-		   report_figure(fig, FIG_FREE_CHUNKS).s,
-		   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
-		   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
-		   report_figure(fig, FIG_FRAG).s);
-	report_say(out, "</p>\n");
+	report_print(out,
+		     "<p>%s free in %s chunks; the largest %s, below the tops %s; frag "
+		     "%s.",
+		     report_figure(fig, FIG_FREE_BYTES).s,
+		     report_figure(fig, FIG_FREE_CHUNKS).s,
+		     report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+		     report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+		     report_figure(fig, FIG_FRAG).s);
+	report_print(out, "</p>\n");
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
 		element(out, "p", NULL, unusable);
@@ -269,10 +272,10 @@ static void heading(struct report_out *out, const struct report *report)
 		not_known(out, "this is of one reading");
 		return;
 	}
-	report_say(out, "<div class=\"graphs\">\n");
-	for (unsigned i = 0; i < report->courses; i++)
-		report_svg_course(out, &report->course[i]);
-	report_say(out, "</div>\n");
+	report_print(out, "<div class=\"graphs\">\n");
+	for (unsigned i = 0; i < report->series_count; i++)
+		report_svg_series(out, &report->series[i]);
+	report_print(out, "</div>\n");
 }
 
 /* ---- who, limits, pins ---- */
@@ -286,40 +289,42 @@ static void growth(struct report_out *out, const struct report_growth *of)
 		not_known(out, of->missing);
 		return;
 	}
-	report_say(out, "<p>The heap grew %s times, by %s; %s allocations failed.</p>\n",
-		   COUNT(of->growths), BYTES(of->bytes), COUNT(of->failures));
+	report_print(out,
+		     "<p>The heap grew %s times, by %s; %s allocations failed.</p>\n",
+		     COUNT(of->growths), BYTES(of->bytes), COUNT(of->failures));
 	if (!of->rows)
 		return;
 	headings(out, names, 4);
 	for (unsigned i = 0; i < of->rows; i++) {
-		report_say(out, "<tr><td><code class=\"stack\">");
+		report_print(out, "<tr><td><code class=\"stack\">");
 		report_escape(out, of->row[i].stack);
-		report_say(out, "</code></td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
-			   BYTES(of->row[i].bytes), COUNT(of->row[i].growths),
-			   COUNT(of->row[i].failures));
+		report_print(out, "</code></td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
+			     BYTES(of->row[i].bytes), COUNT(of->row[i].growths),
+			     COUNT(of->row[i].failures));
 	}
 	end_table(out);
 	element(out, "p", NULL, fold_caveat);
 }
 
 static void limit(struct report_out *out, const struct report *report,
-		  enum room_kind kind)
+		  enum headroom_kind kind)
 {
-	const struct room_row *row = &report->room->row[kind];
-	bool is_count = room_info[kind].is_count;
+	const struct headroom_row *row = &report->headroom->row[kind];
+	bool is_count = headroom_info[kind].is_count;
 	char when_reached[96];
 
 	report_when(&report->reach[kind], when_reached, sizeof(when_reached));
-	report_say(out, "<tr><td>%s%s%s</td>",
-		   report->room->nearest == (int)kind ? "<strong>" : "",
-		   room_info[kind].limit,
-		   report->room->nearest == (int)kind ? "</strong>, the nearest" : "");
+	report_print(out, "<tr><td>%s%s%s</td>",
+		     report->headroom->nearest == (int)kind ? "<strong>" : "",
+		     headroom_info[kind].limit,
+		     report->headroom->nearest == (int)kind ? "</strong>, the nearest"
+							    : "");
 	cell(out, is_count ? COUNT(row->used) : BYTES(row->used));
 	cell(out, is_count ? COUNT(row->limit) : BYTES(row->limit));
 	cell(out, SHARE(row->left_share));
 	cell(out, when_reached);
-	element(out, "td", "words", room_info[kind].outcome);
-	report_say(out, "</tr>\n");
+	element(out, "td", "words", headroom_info[kind].outcome);
+	report_print(out, "</tr>\n");
 }
 
 static void limits(struct report_out *out, const struct report *report)
@@ -328,38 +333,38 @@ static void limits(struct report_out *out, const struct report *report)
 					    "left",  "reached", "beyond it"};
 
 	element(out, "h2", NULL, "What is about to happen");
-	if (!report->room) {
+	if (!report->headroom) {
 		not_known(out, report->why_no_limits);
 		return;
 	}
 	headings(out, names, 6);
-	for (unsigned i = 0; i < ROOM_KINDS; i++)
-		if (report->room->row[i].is_set)
-			limit(out, report, (enum room_kind)i);
+	for (unsigned i = 0; i < HEADROOM_KINDS; i++)
+		if (report->headroom->row[i].is_set)
+			limit(out, report, (enum headroom_kind)i);
 	end_table(out);
 	if (report->oom && report->oom->place)
-		report_say(out,
-			   "<p>For memory of the host the kernel kills it as no. %u of "
-			   "%u.</p>\n",
-			   report->oom->place, report->oom->candidates);
+		report_print(out,
+			     "<p>For memory of the host the kernel kills it as no. %u of "
+			     "%u.</p>\n",
+			     report->oom->place, report->oom->candidates);
 }
 
-static void tail(struct report_out *out, const struct pins *of)
+static void tail(struct report_out *out, const struct blockers *of)
 {
 	static const char *const names[] = {"chunks gone", "bytes",
 					    "come back by itself"};
 
 	if (!of->step_count || !of->tail_count)
 		return;
-	report_say(out,
-		   "<p>Below the top of arena %u (%s), the last at <code>0x%" PRIx64
-		   "</code>:</p>\n",
-		   of->tail_arena, BYTES(of->tail_top_bytes), of->tail[0].addr);
+	report_print(out,
+		     "<p>Below the top of arena %u (%s), the last at <code>0x%" PRIx64
+		     "</code>:</p>\n",
+		     of->tail_arena, BYTES(of->tail_top_bytes), of->tail[0].addr);
 	headings(out, names, 3);
 	for (unsigned i = 0; i < of->step_count; i++)
-		report_say(out, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n",
-			   COUNT(of->step[i].chunks), BYTES(of->step[i].bytes),
-			   BYTES(of->step[i].hole_resident_bytes));
+		report_print(out, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n",
+			     COUNT(of->step[i].chunks), BYTES(of->step[i].bytes),
+			     BYTES(of->step[i].hole_resident_bytes));
 	end_table(out);
 }
 
@@ -369,56 +374,57 @@ static void owners(struct report_out *out, const struct report *report)
 	char path[REPORT_OWNER];
 
 	if (report->why_no_owners) {
-		report_say(out, "<p>Who holds them is not known: ");
+		report_print(out, "<p>Who holds them is not known: ");
 		report_escape(out, report->why_no_owners);
-		report_say(out, ".</p>\n");
+		report_print(out, ".</p>\n");
 	}
 	if (!report->owners || !report->owners->count)
 		return;
-	report_say(out,
-		   "<p>Who holds them (<code>fragscope owners -p %d</code> has "
-		   "all):</p>\n",
-		   report->sample->pid);
+	report_print(out,
+		     "<p>Who holds them (<code>fragscope owners -p %d</code> has "
+		     "all):</p>\n",
+		     report->sample->pid);
 	headings(out, names, 2);
 	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
 		const struct owner *owner = &report->owners->owner[i];
 
 		owners_line(owner, path, sizeof(path));
-		report_say(out, "<tr><td>%s</td>", BYTES(owner->unlocked_bytes));
+		report_print(out, "<tr><td>%s</td>", BYTES(owner->unlocked_bytes));
 		element(out, "td", "words", path);
-		report_say(out, "</tr>\n");
+		report_print(out, "</tr>\n");
 	}
 	end_table(out);
 }
 
-static void pins(struct report_out *out, const struct report *report)
+static void blockers(struct report_out *out, const struct report *report)
 {
 	static const char *const names[] = {"address", "arena",	  "chunks",
 					    "bytes",   "unlocks", "perhaps"};
-	const struct pins *of = report->pins;
+	const struct blockers *of = report->blockers;
 
 	element(out, "h2", NULL, "What keeps it from going back");
 	if (!of) {
-		not_known(out, report->why_no_pins);
+		not_known(out, report->why_no_blockers);
 		return;
 	}
-	report_say(out,
-		   "<p>%s chunks in use (%s) share pages with %s of free memory. Those "
-		   "whose going would free most:</p>\n",
-		   COUNT(of->pinning_chunks), BYTES(of->pinning_bytes),
-		   BYTES(of->pinned_bytes));
+	report_print(out,
+		     "<p>%s chunks in use (%s) share pages with %s of free memory. Those "
+		     "whose going would free most:</p>\n",
+		     COUNT(of->pinning_chunks), BYTES(of->pinning_bytes),
+		     BYTES(of->pinned_bytes));
 	headings(out, names, 6);
 	for (unsigned i = 0; i < of->best_count; i++) {
-		const struct pin *pin = &of->best[i];
-		const char *guess = report->guess ? report->guess[i] : NULL;
+		const struct blocker *blocker = &of->best[i];
+		const char *identity = report->identity ? report->identity[i] : NULL;
 
-		report_say(out,
-			   "<tr><td><code>0x%" PRIx64 "</code></td><td>%u</td><td>%s</td>"
-			   "<td>%s</td><td>%s</td>",
-			   pin->addr, pin->arena, COUNT(pin->chunks), BYTES(pin->bytes),
-			   BYTES(pin->unlocked_bytes));
-		element(out, "td", "words", guess ? guess : "");
-		report_say(out, "</tr>\n");
+		report_print(out,
+			     "<tr><td><code>0x%" PRIx64
+			     "</code></td><td>%u</td><td>%s</td>"
+			     "<td>%s</td><td>%s</td>",
+			     blocker->addr, blocker->arena, COUNT(blocker->chunks),
+			     BYTES(blocker->bytes), BYTES(blocker->unlocked_bytes));
+		element(out, "td", "words", identity ? identity : "");
+		report_print(out, "</tr>\n");
 	}
 	end_table(out);
 	tail(out, of);
@@ -450,10 +456,10 @@ int report_html(const struct report *report, int fd)
 	arenas(out, report->sample);
 	growth(out, &report->growth);
 	limits(out, report);
-	pins(out, report);
-	others(out, report);
+	blockers(out, report);
+	non_malloc(out, report);
 	report_cost(report, cost, sizeof(cost));
 	element(out, "p", "cost", cost);
-	report_say(out, "</body>\n</html>\n");
+	report_print(out, "</body>\n</html>\n");
 	return report_finish(out);
 }

@@ -107,12 +107,12 @@ static void trends(struct report_out *out, const struct report *report)
 	struct text *text = &out->text;
 
 	json_member_object(text, "trends");
-	for (unsigned i = 0; i < report->courses; i++) {
-		const struct verdict_trend *trend = &report->course[i].trend;
+	for (unsigned i = 0; i < report->series_count; i++) {
+		const struct verdict_trend *trend = &report->series[i].trend;
 
 		if (!trend->is_known)
 			continue;
-		json_member_object(text, figure_info[report->course[i].f].name);
+		json_member_object(text, figure_info[report->series[i].f].name);
 		json_member_string(text, "direction",
 				   trend->is_rising    ? "rising"
 				   : trend->is_falling ? "falling"
@@ -130,36 +130,37 @@ static void trends(struct report_out *out, const struct report *report)
 
 /* ---- limits ---- */
 
-static void reach(struct text *text, const struct room_reach *of)
+static void reach(struct text *text, const struct headroom_reach *of)
 {
 	static const char *const words[] = {
-		[ROOM_WHEN_NEVER] = "not at this rate",
-		[ROOM_WHEN_REACHED] = "reached",
-		[ROOM_WHEN_IN] = "in",
+		[HEADROOM_WHEN_NEVER] = "not at this rate",
+		[HEADROOM_WHEN_REACHED] = "reached",
+		[HEADROOM_WHEN_IN] = "in",
 	};
 
-	if (of->when == ROOM_WHEN_UNKNOWN)
+	if (of->when == HEADROOM_WHEN_UNKNOWN)
 		return;
 	json_member_string(text, "when", words[of->when]);
-	if (of->when != ROOM_WHEN_IN)
+	if (of->when != HEADROOM_WHEN_IN)
 		return;
 	member_double(text, "in_s", of->in_s);
 	member_double(text, "earliest_s", of->earliest_s);
 	member_double(text, "latest_s", of->latest_s);
 }
 
-static void limit(struct text *text, const struct report *report, enum room_kind kind)
+static void limit(struct text *text, const struct report *report, enum headroom_kind kind)
 {
-	const struct room_row *of = &report->room->row[kind];
+	const struct headroom_row *of = &report->headroom->row[kind];
 
 	json_element(text);
-	json_member_string(text, "limit", room_info[kind].name);
-	json_member_string(text, "unit", room_info[kind].is_count ? "mappings" : "bytes");
+	json_member_string(text, "limit", headroom_info[kind].name);
+	json_member_string(text, "unit",
+			   headroom_info[kind].is_count ? "mappings" : "bytes");
 	json_member_u64(text, "used", of->used);
 	json_member_u64(text, "max", of->limit);
 	json_member_u64(text, "left", of->left);
 	member_double(text, "left_share", of->left_share);
-	json_member_string(text, "beyond", room_info[kind].outcome);
+	json_member_string(text, "beyond", headroom_info[kind].outcome);
 	reach(text, &report->reach[kind]);
 	text_char(text, '}');
 }
@@ -198,18 +199,18 @@ static void limits(struct report_out *out, const struct report *report)
 {
 	struct text *text = &out->text;
 
-	if (!report->room) {
+	if (!report->headroom) {
 		json_member_string(text, "no_limits", report->why_no_limits);
 		return;
 	}
 	list(text, "limits");
-	for (unsigned i = 0; i < ROOM_KINDS; i++)
-		if (report->room->row[i].is_set)
-			limit(text, report, (enum room_kind)i);
+	for (unsigned i = 0; i < HEADROOM_KINDS; i++)
+		if (report->headroom->row[i].is_set)
+			limit(text, report, (enum headroom_kind)i);
 	text_char(text, ']');
-	if (report->room->nearest >= 0)
+	if (report->headroom->nearest >= 0)
 		json_member_string(text, "nearest_limit",
-				   room_info[report->room->nearest].name);
+				   headroom_info[report->headroom->nearest].name);
 	if (report->bounds->host.has & LIMITS_HAS_OVERCOMMIT)
 		json_member_u64(text, "overcommit_memory",
 				report->bounds->host.overcommit);
@@ -224,25 +225,26 @@ static void limits(struct report_out *out, const struct report *report)
 
 /* ---- closer looks ---- */
 
-static void one_pin(struct text *text, const struct pin *pin, const char *guess)
+static void one_blocker(struct text *text, const struct blocker *blocker,
+			const char *identity)
 {
 	json_element(text);
-	json_member_addr(text, "addr", pin->addr);
-	json_member_u64(text, "arena", pin->arena);
-	json_member_u64(text, "chunks", pin->chunks);
-	json_member_u64(text, "bytes", pin->bytes);
-	json_member_u64(text, "unlocked_bytes", pin->unlocked_bytes);
-	if (guess)
-		json_member_string(text, "guess", guess);
+	json_member_addr(text, "addr", blocker->addr);
+	json_member_u64(text, "arena", blocker->arena);
+	json_member_u64(text, "chunks", blocker->chunks);
+	json_member_u64(text, "bytes", blocker->bytes);
+	json_member_u64(text, "unlocked_bytes", blocker->unlocked_bytes);
+	if (identity)
+		json_member_string(text, "guess", identity);
 	text_char(text, '}');
 }
 
 /* What stands between the top and the free memory below it, nearest first. */
-static void tail(struct text *text, const struct pins *of)
+static void tail(struct text *text, const struct blockers *of)
 {
 	list(text, "tail");
 	for (unsigned i = 0; i < of->tail_count; i++)
-		one_pin(text, &of->tail[i], NULL);
+		one_blocker(text, &of->tail[i], NULL);
 	text_char(text, ']');
 	list(text, "tail_steps");
 	for (unsigned i = 0; i < of->step_count; i++) {
@@ -257,14 +259,14 @@ static void tail(struct text *text, const struct pins *of)
 	text_char(text, ']');
 }
 
-static void pins(struct report_out *out, const struct report *report)
+static void blockers(struct report_out *out, const struct report *report)
 {
-	const struct pins *of = report->pins;
+	const struct blockers *of = report->blockers;
 	struct text *text = &out->text;
 
 	if (!of) {
-		if (report->why_no_pins)
-			json_member_string(text, "no_pins", report->why_no_pins);
+		if (report->why_no_blockers)
+			json_member_string(text, "no_pins", report->why_no_blockers);
 		return;
 	}
 	json_member_object(text, "pins");
@@ -273,7 +275,8 @@ static void pins(struct report_out *out, const struct report *report)
 	json_member_u64(text, "pinned_bytes", of->pinned_bytes);
 	list(text, "best");
 	for (unsigned i = 0; i < of->best_count; i++)
-		one_pin(text, &of->best[i], report->guess ? report->guess[i] : NULL);
+		one_blocker(text, &of->best[i],
+			    report->identity ? report->identity[i] : NULL);
 	text_char(text, ']');
 	if (report->owners)
 		owners_member(text, report->owners, REPORT_OWNERS);
@@ -375,7 +378,7 @@ static void whole(struct report_out *out, const struct report *report, struct vi
 	trends(out, report);
 	growth(out, &report->growth);
 	limits(out, report);
-	pins(out, report);
+	blockers(out, report);
 	mappings(out, report);
 	cost(out, report);
 	text_string(text, "}\n");

@@ -31,8 +31,8 @@ void report_flush(struct report_out *out);
 /* Writes the rest. 0 or -errno. */
 int report_finish(struct report_out *out);
 
-__attribute__((format(printf, 2, 3))) void report_say(struct report_out *out,
-						      const char *format, ...);
+__attribute__((format(printf, 2, 3))) void report_print(struct report_out *out,
+							const char *format, ...);
 
 /* One part of what is resident. */
 struct report_share {
@@ -53,12 +53,12 @@ unsigned report_arenas(const struct sample *sample, unsigned *out, unsigned max)
 /* Figure F of FIG for people: bytes, counts and ratios scaled, "-" when it is absent. */
 struct units_text report_figure(const struct figures *fig, enum figure f);
 
-/* How COURSE moves, in words: "rising 1.20M a second", "up by 15.0M, but not steadily".
+/* How SERIES moves, in words: "rising 1.20M a second", "up by 15.0M, but not steadily".
  */
-void report_trend(const struct report_course *course, char *text, size_t size);
+void report_trend(const struct report_series *series, char *text, size_t size);
 
 /* When a limit is reached, in words; "-" when that is not known. */
-void report_when(const struct room_reach *reach, char *text, size_t size);
+void report_when(const struct headroom_reach *reach, char *text, size_t size);
 
 /* For which requests how much of SAMPLE's free memory is useless, as a sentence; "" when
  * that is not known. */
@@ -76,7 +76,7 @@ void report_escape(struct report_out *out, const char *string);
 
 /* Drawings of a page, as inline SVG, or a word that there is nothing to draw. */
 void report_svg_parts(struct report_out *out, const struct figures *fig);
-void report_svg_course(struct report_out *out, const struct report_course *course);
+void report_svg_series(struct report_out *out, const struct report_series *series);
 void report_svg_map(struct report_out *out, const struct heap_map *map);
 void report_svg_sizes(struct report_out *out, const struct sample *sample);
 

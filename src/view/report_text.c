@@ -15,7 +15,7 @@ enum {
 	WIDTH = 79,
 	BAR = 20,
 	NAME_CHARACTERS = 40,
-	GUESS_CHARACTERS = 29,
+	IDENTITY_CHARACTERS = 29,
 	BEST_SHOWN = 3,
 	NAMES_SHOWN = 3,
 	STACKS_SHOWN = 3,
@@ -80,7 +80,7 @@ static void wrapped(struct report_out *out, size_t first, size_t indent,
 
 static void title(struct report_out *out, const char *words)
 {
-	report_say(out, "\n%s\n", words);
+	report_print(out, "\n%s\n", words);
 }
 
 /* Names of other people's processes and files may hold anything. */
@@ -141,7 +141,7 @@ static void part(struct report_out *out, const struct report_share *part, uint64
 {
 	double of = rss ? (double)part->bytes / (double)rss : 0;
 
-	report_say(out, "  %-32s %6s %5s", part->words, BYTES(part->bytes), SHARE(of));
+	report_print(out, "  %-32s %6s %5s", part->words, BYTES(part->bytes), SHARE(of));
 	if (of * BAR >= 0.5)
 		text_string(&out->text, "  ");
 	for (double drawn = 0.5; drawn <= of * BAR && drawn < BAR; drawn++)
@@ -181,18 +181,18 @@ static void besides(struct report_out *out, const struct figures *fig, uint64_t 
 	uint64_t away = 0;
 
 	if (figure_has(fig, FIG_ANON_HUGE_BYTES) && fig->v[FIG_ANON_HUGE_BYTES].u)
-		report_say(out, "  %-32s %6s %5s\n", "of all that, in huge pages",
-			   BYTES(fig->v[FIG_ANON_HUGE_BYTES].u),
-			   SHARE((double)fig->v[FIG_ANON_HUGE_BYTES].u / (double)rss));
+		report_print(out, "  %-32s %6s %5s\n", "of all that, in huge pages",
+			     BYTES(fig->v[FIG_ANON_HUGE_BYTES].u),
+			     SHARE((double)fig->v[FIG_ANON_HUGE_BYTES].u / (double)rss));
 	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_RESIDENT_BYTES) &&
 	    fig->v[FIG_FREE_BYTES].u > fig->v[FIG_FREE_RESIDENT_BYTES].u)
 		away = fig->v[FIG_FREE_BYTES].u - fig->v[FIG_FREE_RESIDENT_BYTES].u;
 	if (away > rss / NOTABLE)
-		report_say(out, "  %-32s %6s  costs nothing\n", "free, but not resident",
-			   BYTES(away));
+		report_print(out, "  %-32s %6s  costs nothing\n",
+			     "free, but not resident", BYTES(away));
 	if (figure_has(fig, FIG_SWAP_BYTES) && fig->v[FIG_SWAP_BYTES].u)
-		report_say(out, "  %-32s %6s\n", "in swap",
-			   BYTES(fig->v[FIG_SWAP_BYTES].u));
+		report_print(out, "  %-32s %6s\n", "in swap",
+			     BYTES(fig->v[FIG_SWAP_BYTES].u));
 }
 
 static void where(struct report_out *out, const struct figures *fig)
@@ -205,7 +205,7 @@ static void where(struct report_out *out, const struct figures *fig)
 		return;
 	rss = fig->v[FIG_RSS_BYTES].u;
 	title(out, "Where the resident memory is");
-	report_say(out, "  %-32s %6s\n", "resident, in all", BYTES(rss));
+	report_print(out, "  %-32s %6s\n", "resident, in all", BYTES(rss));
 	for (unsigned i = 0; i < shares; i++)
 		if (!is_small(&share[i], rss))
 			part(out, &share[i], rss);
@@ -213,7 +213,7 @@ static void where(struct report_out *out, const struct figures *fig)
 	besides(out, fig, rss);
 }
 
-static void others(struct report_out *out, const struct report *report)
+static void non_malloc(struct report_out *out, const struct report *report)
 {
 	const struct figures *fig = &report->sample->fig;
 	const struct smaps *smaps = report->smaps;
@@ -222,12 +222,13 @@ static void others(struct report_out *out, const struct report *report)
 	    (figure_has(fig, FIG_OTHER_RESIDENT_BYTES) &&
 	     fig->v[FIG_OTHER_RESIDENT_BYTES].u < fig->v[FIG_RSS_BYTES].u / LARGE))
 		return;
-	report_say(out, "  %s: anonymous %s, shared %s, files %s, the stack %s.\n",
-		   figure_has(fig, FIG_OTHER_RESIDENT_BYTES) ? "Not malloc's"
-							     : "By mappings",
-		   BYTES(report->other_anon_bytes), BYTES(smaps->rss_bytes[SMAPS_SHARED]),
-		   BYTES(smaps->rss_bytes[SMAPS_FILE]),
-		   BYTES(smaps->rss_bytes[SMAPS_STACK]));
+	report_print(out, "  %s: anonymous %s, shared %s, files %s, the stack %s.\n",
+		     figure_has(fig, FIG_OTHER_RESIDENT_BYTES) ? "Not malloc's"
+							       : "By mappings",
+		     BYTES(report->other_anon_bytes),
+		     BYTES(smaps->rss_bytes[SMAPS_SHARED]),
+		     BYTES(smaps->rss_bytes[SMAPS_FILE]),
+		     BYTES(smaps->rss_bytes[SMAPS_STACK]));
 	for (unsigned i = 0; i < smaps->count && i < NAMES_SHOWN; i++) {
 		const struct smaps_name *of = &smaps->name[i];
 		char name[4 * SMAPS_NAME];
@@ -237,7 +238,7 @@ static void others(struct report_out *out, const struct report *report)
 			break;
 		text_init(&text, name, sizeof(name));
 		text_printable(&text, of->name, 60);
-		report_say(out, "    %6s  %s\n", BYTES(of->rss_bytes), name);
+		report_print(out, "    %6s  %s\n", BYTES(of->rss_bytes), name);
 	}
 }
 
@@ -258,10 +259,10 @@ enum { ARENA_FIGURES = sizeof(arena_figure) / sizeof(*arena_figure) };
 
 static void arena(struct report_out *out, const struct arena_row *row)
 {
-	report_say(out, "  %5u", row->index);
+	report_print(out, "  %5u", row->index);
 	for (unsigned i = 0; i < ARENA_FIGURES; i++)
-		report_say(out, " %*s", arena_figure[i].columns,
-			   report_figure(&row->fig, arena_figure[i].f).s);
+		report_print(out, " %*s", arena_figure[i].columns,
+			     report_figure(&row->fig, arena_figure[i].f).s);
 	text_char(&out->text, '\n');
 }
 
@@ -280,17 +281,17 @@ static void arenas(struct report_out *out, const struct sample *sample)
 	/* The figures of a single one stand above; little free memory is no matter. */
 	if (sample->arena_count < 2 || !count || !has_much_free(&sample->fig))
 		return;
-	report_say(out, "  arena");
+	report_print(out, "  arena");
 	for (unsigned i = 0; i < ARENA_FIGURES; i++)
-		report_say(out, " %*s", arena_figure[i].columns,
-			   figure_heading(arena_figure[i].f,
-					  (size_t)arena_figure[i].columns));
+		report_print(out, " %*s", arena_figure[i].columns,
+			     figure_heading(arena_figure[i].f,
+					    (size_t)arena_figure[i].columns));
 	text_char(&out->text, '\n');
 	for (unsigned i = 0; i < count; i++)
 		arena(out, &sample->arena[order[i]]);
 	if (count < sample->arena_count)
-		report_say(out, "  and %s with less free\n",
-			   COUNTED(sample->arena_count - count, "more arena"));
+		report_print(out, "  and %s with less free\n",
+			     COUNTED(sample->arena_count - count, "more arena"));
 }
 
 static void broken(struct report_out *out, const struct sample *sample)
@@ -302,16 +303,16 @@ static void broken(struct report_out *out, const struct sample *sample)
 		return;
 	title(out, "How fragmented the free memory is");
 	if (figure_has(fig, FIG_FREE_CHUNKS))
-		report_say(out,
-			   "  %s free in %s; the largest %s, below the tops %s; "
-			   "frag %s\n",
-			   report_figure(fig, FIG_FREE_BYTES).s,
-			   COUNTED(fig->v[FIG_FREE_CHUNKS].u, "chunk"),
-			   report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
-			   report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
-			   report_figure(fig, FIG_FRAG).s);
+		report_print(out,
+			     "  %s free in %s; the largest %s, below the tops %s; "
+			     "frag %s\n",
+			     report_figure(fig, FIG_FREE_BYTES).s,
+			     COUNTED(fig->v[FIG_FREE_CHUNKS].u, "chunk"),
+			     report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+			     report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+			     report_figure(fig, FIG_FRAG).s);
 	else
-		report_say(out, "  %s free\n", report_figure(fig, FIG_FREE_BYTES).s);
+		report_print(out, "  %s free\n", report_figure(fig, FIG_FREE_BYTES).s);
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
 		wrapped(out, 2, 2, unusable);
@@ -351,31 +352,31 @@ static bool has_growth(const struct report *report)
 static void little_growth(struct report_out *out, const struct report_growth *of)
 {
 	if (!of->growths)
-		report_say(out, "  The heap did not grow, and no allocation failed.\n");
+		report_print(out, "  The heap did not grow, and no allocation failed.\n");
 	else
-		report_say(out, "  The heap grew %s, by %s; no allocation failed.\n",
-			   COUNTED(of->growths, "time"), BYTES(of->bytes));
+		report_print(out, "  The heap grew %s, by %s; no allocation failed.\n",
+			     COUNTED(of->growths, "time"), BYTES(of->bytes));
 }
 
-static bool is_still(const struct report_course *course)
+static bool is_still(const struct report_series *series)
 {
 	char words[64];
 
-	report_trend(course, words, sizeof(words));
+	report_trend(series, words, sizeof(words));
 	return !strcmp(words, "still") || !strcmp(words, "hardly moves");
 }
 
-static void one_course(struct report_out *out, const struct report_course *course)
+static void one_course(struct report_out *out, const struct report_series *series)
 {
 	struct figures first = {0}, last = {0};
 	char words[64];
 
-	figure_set(&first, course->f, (uint64_t)course->trend.first);
-	figure_set(&last, course->f, (uint64_t)course->trend.last);
-	report_trend(course, words, sizeof(words));
-	report_say(out, "  %-22s %6s -> %6s  %s\n", figure_info[course->f].name,
-		   report_figure(&first, course->f).s, report_figure(&last, course->f).s,
-		   words);
+	figure_set(&first, series->f, (uint64_t)series->trend.first);
+	figure_set(&last, series->f, (uint64_t)series->trend.last);
+	report_trend(series, words, sizeof(words));
+	report_print(out, "  %-22s %6s -> %6s  %s\n", figure_info[series->f].name,
+		     report_figure(&first, series->f).s,
+		     report_figure(&last, series->f).s, words);
 }
 
 /* Figures that move have a line each; those that do not share one. */
@@ -388,23 +389,23 @@ static void heading(struct report_out *out, const struct report *report)
 	title(out, "Where it is heading");
 	if (!has_growth(report))
 		little_growth(out, &report->growth);
-	if (!report->courses || !report->course[0].trend.is_known) {
+	if (!report->series_count || !report->series[0].trend.is_known) {
 		too_few(out, report);
 		return;
 	}
 	text_init(&still, line, sizeof(line));
 	text_string(&still, "Still, or nearly:");
-	for (unsigned i = 0; i < report->courses; i++) {
-		const struct report_course *course = &report->course[i];
+	for (unsigned i = 0; i < report->series_count; i++) {
+		const struct report_series *series = &report->series[i];
 
-		if (!course->trend.is_known)
+		if (!series->trend.is_known)
 			continue;
-		if (!is_still(course)) {
-			one_course(out, course);
+		if (!is_still(series)) {
+			one_course(out, series);
 			continue;
 		}
 		text_string(&still, stills++ ? ", " : " ");
-		text_string(&still, figure_info[course->f].name);
+		text_string(&still, figure_info[series->f].name);
 	}
 	text_char(&still, '.');
 	if (stills)
@@ -468,9 +469,9 @@ static void growth(struct report_out *out, const struct report *report)
 		not_known(out, of->missing);
 		return;
 	}
-	report_say(out, "  The heap grew %s, by %s; %s failed.\n",
-		   COUNTED(of->growths, "time"), BYTES(of->bytes),
-		   COUNTED(of->failures, "allocation"));
+	report_print(out, "  The heap grew %s, by %s; %s failed.\n",
+		     COUNTED(of->growths, "time"), BYTES(of->bytes),
+		     COUNTED(of->failures, "allocation"));
 	if (!of->rows)
 		return;
 	stacks(out, of);
@@ -483,28 +484,28 @@ static void growth(struct report_out *out, const struct report *report)
  * will be reached. */
 static bool is_near(const struct report *report, unsigned kind)
 {
-	const struct room_row *row = &report->room->row[kind];
+	const struct headroom_row *row = &report->headroom->row[kind];
 
-	if (report->reach && (report->reach[kind].when == ROOM_WHEN_IN ||
-			      report->reach[kind].when == ROOM_WHEN_REACHED))
+	if (report->reach && (report->reach[kind].when == HEADROOM_WHEN_IN ||
+			      report->reach[kind].when == HEADROOM_WHEN_REACHED))
 		return true;
-	return report->room->nearest == (int)kind || row->left_share < 0.5;
+	return report->headroom->nearest == (int)kind || row->left_share < 0.5;
 }
 
 static void limit(struct report_out *out, const struct report *report,
-		  enum room_kind kind)
+		  enum headroom_kind kind)
 {
-	const struct room_row *row = &report->room->row[kind];
-	bool is_count = room_info[kind].is_count;
+	const struct headroom_row *row = &report->headroom->row[kind];
+	bool is_count = headroom_info[kind].is_count;
 	char when[96];
 
 	report_when(report->reach ? &report->reach[kind] : NULL, when, sizeof(when));
 	when[strcspn(when, "(")] = '\0';
-	report_say(out, "  %-29s %6s %6s %5s  %s%s\n", room_info[kind].limit,
-		   is_count ? COUNT(row->used) : BYTES(row->used),
-		   is_count ? COUNT(row->limit) : BYTES(row->limit),
-		   SHARE(row->left_share), when,
-		   report->room->nearest == (int)kind ? " (nearest)" : "");
+	report_print(out, "  %-29s %6s %6s %5s  %s%s\n", headroom_info[kind].limit,
+		     is_count ? COUNT(row->used) : BYTES(row->used),
+		     is_count ? COUNT(row->limit) : BYTES(row->limit),
+		     SHARE(row->left_share), when,
+		     report->headroom->nearest == (int)kind ? " (nearest)" : "");
 }
 
 static unsigned limits_near(const struct report *report, unsigned *far)
@@ -512,8 +513,8 @@ static unsigned limits_near(const struct report *report, unsigned *far)
 	unsigned near = 0;
 
 	*far = 0;
-	for (unsigned i = 0; i < ROOM_KINDS; i++) {
-		if (!report->room->row[i].is_set)
+	for (unsigned i = 0; i < HEADROOM_KINDS; i++) {
+		if (!report->headroom->row[i].is_set)
 			continue;
 		near += is_near(report, i);
 		*far += !is_near(report, i);
@@ -523,39 +524,39 @@ static unsigned limits_near(const struct report *report, unsigned *far)
 
 static bool is_far(const struct report *report, unsigned kind)
 {
-	return report->room->row[kind].left_share >= 0.5 &&
-	       (!report->reach || report->reach[kind].when == ROOM_WHEN_NEVER ||
-		report->reach[kind].when == ROOM_WHEN_UNKNOWN);
+	return report->headroom->row[kind].left_share >= 0.5 &&
+	       (!report->reach || report->reach[kind].when == HEADROOM_WHEN_NEVER ||
+		report->reach[kind].when == HEADROOM_WHEN_UNKNOWN);
 }
 
 /* The table has what is near; where nothing is, one sentence says so. */
 static void limit_table(struct report_out *out, const struct report *report)
 {
-	int nearest = report->room->nearest;
+	int nearest = report->headroom->nearest;
 	unsigned far, near = limits_near(report, &far);
 	char line[256];
 
 	if (near == 1 && nearest >= 0 && is_far(report, (unsigned)nearest)) {
-		const struct room_row *row = &report->room->row[nearest];
-		bool is_count = room_info[nearest].is_count;
+		const struct headroom_row *row = &report->headroom->row[nearest];
+		bool is_count = headroom_info[nearest].is_count;
 
 		snprintf(line, sizeof(line),
 			 "No limit is near. Nearest: %s, %s of %s used, %s left.",
-			 room_info[nearest].limit,
+			 headroom_info[nearest].limit,
 			 is_count ? COUNT(row->used) : BYTES(row->used),
 			 is_count ? COUNT(row->limit) : BYTES(row->limit),
 			 SHARE(row->left_share));
 		wrapped(out, 2, 2, line);
 		return;
 	}
-	report_say(out, "  %-29s %6s %6s %5s  %s\n", "limit", "used", "limit", "left",
-		   "reached");
-	for (unsigned i = 0; i < ROOM_KINDS; i++)
-		if (report->room->row[i].is_set && is_near(report, i))
-			limit(out, report, (enum room_kind)i);
+	report_print(out, "  %-29s %6s %6s %5s  %s\n", "limit", "used", "limit", "left",
+		     "reached");
+	for (unsigned i = 0; i < HEADROOM_KINDS; i++)
+		if (report->headroom->row[i].is_set && is_near(report, i))
+			limit(out, report, (enum headroom_kind)i);
 	if (far)
-		report_say(out, "  Of %s less than half is used.\n",
-			   COUNTED(far, "other limit"));
+		report_print(out, "  Of %s less than half is used.\n",
+			     COUNTED(far, "other limit"));
 }
 
 static void oom(struct report_out *out, const struct oom_rank *rank)
@@ -585,15 +586,15 @@ static void pressure(struct report_out *out, const struct bounds *bounds)
 {
 	if (bounds->has & BOUNDS_HAS_CGROUP && bounds->cgroup.has_pressure &&
 	    bounds->cgroup.pressure.some_10s >= WAITED)
-		report_say(out,
-			   "  In its cgroup tasks waited for memory %.1f%% of the "
-			   "last 10 s.\n",
-			   bounds->cgroup.pressure.some_10s);
+		report_print(out,
+			     "  In its cgroup tasks waited for memory %.1f%% of the "
+			     "last 10 s.\n",
+			     bounds->cgroup.pressure.some_10s);
 	if (bounds->has & BOUNDS_HAS_PRESSURE && bounds->pressure.some_10s >= WAITED)
-		report_say(out,
-			   "  On the host tasks waited for memory %.1f%% of the last "
-			   "10 s.\n",
-			   bounds->pressure.some_10s);
+		report_print(out,
+			     "  On the host tasks waited for memory %.1f%% of the last "
+			     "10 s.\n",
+			     bounds->pressure.some_10s);
 }
 
 /* Said where it is not the usual mode, which refuses only single requests above all
@@ -606,27 +607,28 @@ static void overcommit(struct report_out *out, const struct limits *host)
 	};
 
 	if (host->has & LIMITS_HAS_OVERCOMMIT && host->overcommit != OVERCOMMIT_GUESS)
-		report_say(out, "  Overcommit: the host %s.\n", modes[host->overcommit]);
+		report_print(out, "  Overcommit: the host %s.\n",
+			     modes[host->overcommit]);
 }
 
 /* How sure the instants in the table are. */
 static void sureness(struct report_out *out, const struct report *report)
 {
-	for (unsigned i = 0; i < ROOM_KINDS; i++) {
+	for (unsigned i = 0; i < HEADROOM_KINDS; i++) {
 		char when[96];
 
-		if (report->reach[i].when != ROOM_WHEN_IN)
+		if (report->reach[i].when != HEADROOM_WHEN_IN)
 			continue;
 		report_when(&report->reach[i], when, sizeof(when));
-		report_say(out, "  %s: %s, with 95%% confidence.\n", room_info[i].limit,
-			   when);
+		report_print(out, "  %s: %s, with 95%% confidence.\n",
+			     headroom_info[i].limit, when);
 	}
 }
 
 static void limits(struct report_out *out, const struct report *report)
 {
 	title(out, "What is about to happen");
-	if (!report->room) {
+	if (!report->headroom) {
 		not_known(out, report->why_no_limits);
 		return;
 	}
@@ -641,46 +643,48 @@ static void limits(struct report_out *out, const struct report *report)
 /* ---- what pins ---- */
 
 /* One that is too long is cut, and says so; a text keeps its closing quote. */
-static void pin_guess(struct text *text, const char *guess)
+static void blocker_identity(struct text *text, const char *identity)
 {
-	size_t length = strlen(guess);
-	const char *end = guess[length - 1] == '"' ? "...\"" : "...";
+	size_t length = strlen(identity);
+	const char *end = identity[length - 1] == '"' ? "...\"" : "...";
 
-	if (text_columns(guess) <= GUESS_CHARACTERS) {
-		text_printable(text, guess, GUESS_CHARACTERS);
+	if (text_columns(identity) <= IDENTITY_CHARACTERS) {
+		text_printable(text, identity, IDENTITY_CHARACTERS);
 		return;
 	}
-	text_printable(text, guess, GUESS_CHARACTERS - strlen(end));
+	text_printable(text, identity, IDENTITY_CHARACTERS - strlen(end));
 	text_string(text, end);
 }
 
-static void one_pin(struct report_out *out, const struct pin *pin, const char *guess)
+static void one_blocker(struct report_out *out, const struct blocker *blocker,
+			const char *identity)
 {
-	report_say(out, "  0x%-14llx %5u %7s %6s %8s", (unsigned long long)pin->addr,
-		   pin->arena, COUNT(pin->chunks), BYTES(pin->bytes),
-		   BYTES(pin->unlocked_bytes));
-	if (guess && *guess) {
+	report_print(out, "  0x%-14llx %5u %7s %6s %8s",
+		     (unsigned long long)blocker->addr, blocker->arena,
+		     COUNT(blocker->chunks), BYTES(blocker->bytes),
+		     BYTES(blocker->unlocked_bytes));
+	if (identity && *identity) {
 		text_string(&out->text, "  ");
-		pin_guess(&out->text, guess);
+		blocker_identity(&out->text, identity);
 	}
 	text_char(&out->text, '\n');
 	report_flush(out);
 }
 
 /* What stands between the top and the free memory below it. */
-static void tail(struct report_out *out, const struct pins *pins)
+static void tail(struct report_out *out, const struct blockers *blockers)
 {
-	if (!pins->step_count || !pins->tail_count)
+	if (!blockers->step_count || !blockers->tail_count)
 		return;
-	report_say(out,
-		   "  Below the top of arena %u (%s), the last at 0x%llx:\n  %7s %6s   "
-		   "freed: this goes back by itself\n",
-		   pins->tail_arena, BYTES(pins->tail_top_bytes),
-		   (unsigned long long)pins->tail[0].addr, "chunks", "bytes");
-	for (unsigned i = 0; i < pins->step_count && i < BEST_SHOWN; i++)
-		report_say(out, "  %7s %6s   %s\n", COUNT(pins->step[i].chunks),
-			   BYTES(pins->step[i].bytes),
-			   BYTES(pins->step[i].hole_resident_bytes));
+	report_print(out,
+		     "  Below the top of arena %u (%s), the last at 0x%llx:\n  %7s %6s   "
+		     "freed: this goes back by itself\n",
+		     blockers->tail_arena, BYTES(blockers->tail_top_bytes),
+		     (unsigned long long)blockers->tail[0].addr, "chunks", "bytes");
+	for (unsigned i = 0; i < blockers->step_count && i < BEST_SHOWN; i++)
+		report_print(out, "  %7s %6s   %s\n", COUNT(blockers->step[i].chunks),
+			     BYTES(blockers->step[i].bytes),
+			     BYTES(blockers->step[i].hole_resident_bytes));
 }
 
 /* Who holds the chunks that pin, the first few. */
@@ -695,10 +699,10 @@ static void owners(struct report_out *out, const struct report *report)
 	}
 	if (!report->owners || !report->owners->count)
 		return;
-	report_say(out,
-		   "  Who holds them ('fragscope owners -p %d' lists all), and what "
-		   "that keeps:\n",
-		   report->sample->pid);
+	report_print(out,
+		     "  Who holds them ('fragscope owners -p %d' lists all), and what "
+		     "that keeps:\n",
+		     report->sample->pid);
 	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
 		const struct owner *owner = &report->owners->owner[i];
 
@@ -725,34 +729,36 @@ static bool is_worth_it(const struct report *report)
 	return has_verdict(report, VERDICT_PINNED_TAIL) ||
 	       has_verdict(report, VERDICT_FRAGMENTATION) ||
 	       has_verdict(report, VERDICT_BREAKING) || !figure_has(fig, FIG_RSS_BYTES) ||
-	       report->pins->pinned_bytes >= fig->v[FIG_RSS_BYTES].u / LARGE;
+	       report->blockers->pinned_bytes >= fig->v[FIG_RSS_BYTES].u / LARGE;
 }
 
 /* Of the tail the verdict says as much. */
-static void pins(struct report_out *out, const struct report *report)
+static void blockers(struct report_out *out, const struct report *report)
 {
-	const struct pins *pins = report->pins;
+	const struct blockers *blockers = report->blockers;
 
-	if (!pins && !report->why_no_pins)
+	if (!blockers && !report->why_no_blockers)
 		return;
-	if (pins && !is_worth_it(report) && !report->owners)
+	if (blockers && !is_worth_it(report) && !report->owners)
 		return;
 	title(out, "What keeps it from going back");
-	if (!pins) {
-		not_known(out, report->why_no_pins);
+	if (!blockers) {
+		not_known(out, report->why_no_blockers);
 		return;
 	}
-	report_say(out, "  %s in use (%s) %s pages with %s of free memory.\n",
-		   COUNTED(pins->pinning_chunks, "chunk"), BYTES(pins->pinning_bytes),
-		   pins->pinning_chunks == 1 ? "shares" : "share",
-		   BYTES(pins->pinned_bytes));
-	if (pins->best_count)
-		report_say(out, "  %-16s %5s %7s %6s  %s\n", "address", "arena", "chunks",
-			   "bytes", "would release, if freed");
-	for (unsigned i = 0; i < pins->best_count && i < BEST_SHOWN; i++)
-		one_pin(out, &pins->best[i], report->guess ? report->guess[i] : NULL);
+	report_print(out, "  %s in use (%s) %s pages with %s of free memory.\n",
+		     COUNTED(blockers->pinning_chunks, "chunk"),
+		     BYTES(blockers->pinning_bytes),
+		     blockers->pinning_chunks == 1 ? "shares" : "share",
+		     BYTES(blockers->pinned_bytes));
+	if (blockers->best_count)
+		report_print(out, "  %-16s %5s %7s %6s  %s\n", "address", "arena",
+			     "chunks", "bytes", "would release, if freed");
+	for (unsigned i = 0; i < blockers->best_count && i < BEST_SHOWN; i++)
+		one_blocker(out, &blockers->best[i],
+			    report->identity ? report->identity[i] : NULL);
 	if (!has_verdict(report, VERDICT_PINNED_TAIL))
-		tail(out, pins);
+		tail(out, blockers);
 	owners(out, report);
 }
 
@@ -794,13 +800,13 @@ int report_text(const struct report *report, int fd)
 		return report_finish(out);
 	head(out, report);
 	where(out, &report->sample->fig);
-	others(out, report);
+	non_malloc(out, report);
 	verdicts(out, report);
 	heading(out, report);
 	broken(out, report->sample);
 	growth(out, report);
 	limits(out, report);
-	pins(out, report);
+	blockers(out, report);
 	text_char(&out->text, '\n');
 	report_cost(report, cost, sizeof(cost));
 	wrapped(out, 0, 0, cost);

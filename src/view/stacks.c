@@ -48,9 +48,9 @@ static void cells(struct text *text, const struct estimate *estimate, bool is_kn
 
 static void about_pins(struct text *text, const struct stack_uses *uses)
 {
-	if (uses->no_pins) {
+	if (uses->no_blockers) {
 		text_string(text, "# what they pin is not known: ");
-		text_printable(text, uses->no_pins, SIZE_MAX);
+		text_printable(text, uses->no_blockers, SIZE_MAX);
 		text_char(text, '\n');
 		return;
 	}
@@ -98,7 +98,7 @@ static void row(struct text *text, const struct stack_uses *uses,
 		const struct stack_use *use)
 {
 	cells(text, &use->bytes, true);
-	cells(text, &use->pinned_bytes, !uses->no_pins);
+	cells(text, &use->pinned_bytes, !uses->no_blockers);
 	word(text, units_count_text(use->samples).s);
 	word(text, units_span_text((double)use->oldest_ns / NS_PER_S).s);
 	text_char(text, ' ');
@@ -149,7 +149,7 @@ static void json_use(struct text *text, const struct stack_uses *uses,
 	json_member_u64(text, "samples", use->samples);
 	json_estimate(text, "blocks", &use->blocks);
 	json_estimate(text, "bytes", &use->bytes);
-	if (!uses->no_pins)
+	if (!uses->no_blockers)
 		json_estimate(text, "pinned_bytes", &use->pinned_bytes);
 	if (use->samples)
 		json_member_u64(text, "oldest_ns", (uint64_t)use->oldest_ns);
@@ -166,8 +166,8 @@ static void json_about(struct text *text, const struct stack_uses *uses)
 	json_member_u64(text, "since_ns", (uint64_t)uses->since_ns);
 	json_member_u64(text, "dropped", uses->dropped);
 	json_member_bool(text, "forked", uses->forked);
-	if (uses->no_pins)
-		json_member_string(text, "no_pins", uses->no_pins);
+	if (uses->no_blockers)
+		json_member_string(text, "no_pins", uses->no_blockers);
 	else
 		json_member_u64(text, "heap_pinned_bytes", uses->pinned_bytes);
 	json_use(text, uses, &uses->total);

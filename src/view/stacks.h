@@ -27,13 +27,13 @@ struct stack_use {
 struct stack_uses {
 	int pid;
 	const char *comm;
-	const char *allocator; /* the file that serves malloc */
-	uint64_t mean_bytes;   /* between two samples */
-	uint64_t dropped;      /* samples for which there was no room */
-	bool forked;	       /* what its parent had allocated is not in it */
-	int64_t since_ns;      /* how long ago the sample began */
-	const char *no_pins;   /* null, or why nothing is known of pins */
-	uint64_t pinned_bytes; /* of the heap: what all chunks pin */
+	const char *allocator;	 /* the file that serves malloc */
+	uint64_t mean_bytes;	 /* between two samples */
+	uint64_t dropped;	 /* samples for which there was no room */
+	bool forked;		 /* what its parent had allocated is not in it */
+	int64_t since_ns;	 /* how long ago the sample began */
+	const char *no_blockers; /* null, or why nothing is known of pins */
+	uint64_t pinned_bytes;	 /* of the heap: what all chunks pin */
 	struct stack_use total;
 	struct stack_use *use; /* in the order in which they are to be written */
 	unsigned count;

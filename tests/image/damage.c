@@ -66,8 +66,8 @@ static void add_link(struct damage *damage, uint64_t addr)
 		add(damage, PLACE_LINK, addr);
 }
 
-static void add_chunk(struct damage *damage, const struct layout *layout, uint64_t at,
-		      uint64_t bytes)
+static void add_chunk(struct damage *damage, const struct malloc_layout *layout,
+		      uint64_t at, uint64_t bytes)
 {
 	uint64_t more = bytes - layout->tcache.chunk_bytes;
 
@@ -80,8 +80,8 @@ static void add_chunk(struct damage *damage, const struct layout *layout, uint64
 
 /* The chunks from START on; what is none is stepped over, pages that are not there are
  * jumped. */
-static void add_chunks(struct damage *damage, const struct layout *layout, uint64_t start,
-		       uint64_t end)
+static void add_chunks(struct damage *damage, const struct malloc_layout *layout,
+		       uint64_t start, uint64_t end)
 {
 	uint64_t page = UINT64_C(1) << damage->image->page_shift, at = start, field;
 
@@ -103,7 +103,7 @@ static void add_chunks(struct damage *damage, const struct layout *layout, uint6
 	}
 }
 
-static int add_heap(uint64_t heap, const struct walk_area *area, void *context)
+static int add_heap(uint64_t heap, const struct walk_segment *area, void *context)
 {
 	struct damage *damage = context;
 
@@ -132,7 +132,7 @@ static void add_arena(struct damage *damage, const struct arena *arena)
 }
 
 /* Regions that begin as chunks do: mapped stretches of a main arena and mapped chunks. */
-static void add_mapped(struct damage *damage, const struct layout *layout)
+static void add_mapped(struct damage *damage, const struct malloc_layout *layout)
 {
 	const struct regions *regions = &damage->image->regions;
 	uint64_t page = UINT64_C(1) << damage->image->page_shift;

@@ -35,7 +35,7 @@ static bool header_holds(const struct image_header *header)
 	       header->runs <= IMAGE_TABLE_MAX && header->zero == 0;
 }
 
-static const struct layout *layout_named(const char name[IMAGE_LAYOUT_NAME])
+static const struct malloc_layout *layout_named(const char name[IMAGE_LAYOUT_NAME])
 {
 	for (unsigned i = 0; i < layout_count; i++)
 		if (strncmp(layouts[i].name, name, IMAGE_LAYOUT_NAME) == 0)

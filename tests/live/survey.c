@@ -50,31 +50,32 @@ static void print_map(const struct heap_map *map)
 	printf("%s}\n", map->chunk_count ? "]" : "");
 }
 
-static void print_pin(const struct pin *pin, const char *before)
+static void print_blocker(const struct blocker *blocker, const char *before)
 {
 	printf("%s{\"addr\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"chunks\":%" PRIu64
 	       ",\"cached_chunks\":%" PRIu64 ",\"arena\":%u,\"unlocked_bytes\":%" PRIu64
 	       ",\"unlocked_free_bytes\":%" PRIu64 "}",
-	       before, pin->addr, pin->bytes, pin->chunks, pin->cached_chunks, pin->arena,
-	       pin->unlocked_bytes, pin->unlocked_free_bytes);
+	       before, blocker->addr, blocker->bytes, blocker->chunks,
+	       blocker->cached_chunks, blocker->arena, blocker->unlocked_bytes,
+	       blocker->unlocked_free_bytes);
 }
 
-static void print_pins(const struct pins *pins)
+static void print_blockers(const struct blockers *blockers)
 {
 	printf("{\"status\":\"%s\",\"missing\":\"%s\",\"read_ns\":%" PRId64
 	       ",\"pinning_chunks\":%" PRIu64 ",\"pinning_bytes\":%" PRIu64
 	       ",\"pinned_bytes\":%" PRIu64 ",\"best\":[",
-	       sample_status_name(pins->status), pins->missing, pins->read_ns,
-	       pins->pinning_chunks, pins->pinning_bytes, pins->pinned_bytes);
-	for (unsigned i = 0; i < pins->best_count; i++)
-		print_pin(&pins->best[i], i ? "," : "");
+	       sample_status_name(blockers->status), blockers->missing, blockers->read_ns,
+	       blockers->pinning_chunks, blockers->pinning_bytes, blockers->pinned_bytes);
+	for (unsigned i = 0; i < blockers->best_count; i++)
+		print_blocker(&blockers->best[i], i ? "," : "");
 	printf("],\"tail\":[");
-	for (unsigned i = 0; i < pins->tail_count; i++)
-		print_pin(&pins->tail[i], i ? "," : "");
+	for (unsigned i = 0; i < blockers->tail_count; i++)
+		print_blocker(&blockers->tail[i], i ? "," : "");
 	printf("],\"tail_arena\":%u,\"tail_top_bytes\":%" PRIu64 ",\"steps\":[",
-	       pins->tail_arena, pins->tail_top_bytes);
-	for (unsigned i = 0; i < pins->step_count; i++) {
-		const struct pins_step *step = &pins->step[i];
+	       blockers->tail_arena, blockers->tail_top_bytes);
+	for (unsigned i = 0; i < blockers->step_count; i++) {
+		const struct blockers_step *step = &blockers->step[i];
 
 		printf("%s{\"from\":%" PRIu64 ",\"chunks\":%" PRIu64 ",\"bytes\":%" PRIu64
 		       ",\"hole_bytes\":%" PRIu64 ",\"hole_resident_bytes\":%" PRIu64 "}",
@@ -102,28 +103,28 @@ static int look_at_map(struct source *source, int count, char **words,
 	return error;
 }
 
-static int look_at_pins(struct source *source, const char *arena, struct fault *fault)
+static int find_blockers(struct source *source, const char *arena, struct fault *fault)
 {
-	static struct pins pins;
+	static struct blockers blockers;
 	int error;
 
-	pins.arena = atoi(arena);
-	error = source_pins(source, &pins, fault);
+	blockers.arena = atoi(arena);
+	error = source_blockers(source, &blockers, fault);
 	if (!error)
-		print_pins(&pins);
+		print_blockers(&blockers);
 	return error;
 }
 
 static int look_again(struct source *source, unsigned long count, struct fault *fault)
 {
-	static struct pins pins = {.arena = PINS_ALL_ARENAS};
+	static struct blockers blockers = {.arena = BLOCKERS_ALL_ARENAS};
 	struct heap_map *map = heap_map_new(100, 1000);
 	int error = map ? 0 : -1;
 
 	for (unsigned long i = 0; i < count && !error; i++) {
 		error = source_map(source, map, fault);
 		if (!error)
-			error = source_pins(source, &pins, fault);
+			error = source_blockers(source, &blockers, fault);
 		if (!error)
 			error = output_write(STDOUT_FILENO, "look\n", 5);
 	}
@@ -131,10 +132,10 @@ static int look_again(struct source *source, unsigned long count, struct fault *
 	return error;
 }
 
-static int guess(struct source *source, const char *addr, struct fault *fault)
+static int identity(struct source *source, const char *addr, struct fault *fault)
 {
-	char words[PIN_GUESS];
-	int error = source_guess(source, strtoull(addr, NULL, 16) - 16, words);
+	char words[CHUNK_IDENTITY];
+	int error = source_identify(source, strtoull(addr, NULL, 16) - 16, words);
 
 	if (error)
 		return fault_set(fault, EXIT_FAILED, error, "%s", strerror(-error));
@@ -157,11 +158,11 @@ int main(int argc, char **argv)
 	if (strcmp(argv[2], "map") == 0 && argc > 4)
 		error = look_at_map(source, argc - 3, argv + 3, &fault);
 	else if (strcmp(argv[2], "pins") == 0)
-		error = look_at_pins(source, argv[3], &fault);
+		error = find_blockers(source, argv[3], &fault);
 	else if (strcmp(argv[2], "steady") == 0)
 		error = look_again(source, strtoul(argv[3], NULL, 10), &fault);
 	else if (strcmp(argv[2], "guess") == 0)
-		error = guess(source, argv[3], &fault);
+		error = identity(source, argv[3], &fault);
 	if (error)
 		fprintf(stderr, "%s\n", fault.text);
 	source_close(source);

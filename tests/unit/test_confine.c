@@ -1,5 +1,5 @@
 /* test_confine.c: what a child that reads for strangers may still do. */
-#include "base/apart.h"
+#include "base/subprocess.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +86,8 @@ static void reading_is_all_that_is_left(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, "secret", 6), 6);
-	assert_int_equal(apart_run(try_all, &places, &tried, sizeof(tried), &beats), 0);
+	assert_int_equal(subprocess_run(try_all, &places, &tried, sizeof(tried), &beats),
+			 0);
 	unlink(places.path);
 	close(fd);
 	assert_string_equal(tried.secret, "secret");

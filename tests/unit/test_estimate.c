@@ -98,7 +98,7 @@ static void intervals_hold_the_truth(void **state)
 
 		populate(trial, law, &random);
 		for (unsigned i = 0; i < TRIALS; i++) {
-			struct estimate estimate;
+			struct cell_estimate estimate;
 			struct range range;
 
 			draw(trial, &random, DRAWN);
@@ -133,7 +133,7 @@ static void what_is_rare_is_held_too(void **state)
 		trial->total += trial->truth[i];
 	}
 	for (unsigned i = 0; i < TRIALS; i++) {
-		struct estimate estimate;
+		struct cell_estimate estimate;
 		struct range range;
 
 		draw(trial, &random, DRAWN);
@@ -151,7 +151,7 @@ static void all_cells_are_no_estimate(void **state)
 	struct estimate_cell cell[3] = {{{0}}};
 	struct estimate_stratum stratum = {3, 0, 3, 0};
 	struct estimate_draw drawn = {&stratum, cell, 1, 1, 3, 3};
-	struct estimate estimate;
+	struct cell_estimate estimate;
 
 	(void)state;
 	for (unsigned i = 0; i < 3; i++)
@@ -166,7 +166,7 @@ static void groups_add_up(void **state)
 	struct trial *trial = calloc(1, sizeof(*trial));
 	uint64_t random = 3;
 	double sum = 0, variance = 0;
-	struct estimate all, one;
+	struct cell_estimate all, one;
 
 	(void)state;
 	assert_non_null(trial);

@@ -354,7 +354,7 @@ static void put_word(uint8_t *at, uint64_t word)
  * thread's cache and has a list; null: there is none. */
 static uint8_t *find_cache(const struct image *image, unsigned *bin)
 {
-	const struct layout *layout = image->instance[0].layout;
+	const struct malloc_layout *layout = image->instance[0].layout;
 	const uint8_t *par = image_at(image, image->instance[0].par, layout->par.size);
 	uint64_t at = bytes_u64(par + layout->par.sbrk_base), bytes;
 	const uint8_t *header;
@@ -389,7 +389,7 @@ static void a_cache_being_changed_is_no_less_a_cache(void **state)
 
 	for (int i = 0; i < fixture->count; i++) {
 		const struct saved *saved = &fixture->saved[i];
-		const struct layout *layout = saved->image->instance[0].layout;
+		const struct malloc_layout *layout = saved->image->instance[0].layout;
 		struct image_memory memory;
 		struct sample *before, *after;
 		unsigned bin;
@@ -421,7 +421,7 @@ static void a_cache_being_changed_is_no_less_a_cache(void **state)
  * every count is what it was. Returns how many. */
 static uint64_t chain_to_itself(const struct image *image, uint8_t *cache, int bin)
 {
-	const struct layout *layout = image->instance[0].layout;
+	const struct malloc_layout *layout = image->instance[0].layout;
 	uint64_t lists = 0;
 
 	for (int i = 0; i < layout->tcache.small_bins; i++) {

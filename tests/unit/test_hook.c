@@ -93,11 +93,11 @@ static void count_starts(void)
 /* At NOW_NS, until every command has ended and no more are started. */
 static void settle(int64_t now_ns)
 {
-	hook_tend(hook, now_ns);
+	hook_poll(hook, now_ns);
 	for (unsigned ms = 0; has_children(); ms++) {
 		assert_true(ms < PATIENCE_MS);
 		usleep(1000);
-		hook_tend(hook, now_ns);
+		hook_poll(hook, now_ns);
 	}
 	count_starts();
 }
@@ -160,10 +160,10 @@ static void one_that_hangs_is_killed_after_a_minute(void **state)
 	(void)state;
 	run("trap '' TERM HUP; sleep 1000; sleep 1000");
 	add("hangs");
-	hook_tend(hook, START_NS);
+	hook_poll(hook, START_NS);
 	await_starts(1);
-	hook_tend(hook, START_NS + 60 * NS_PER_S);
-	hook_tend(hook, START_NS + 60 * NS_PER_S);
+	hook_poll(hook, START_NS + 60 * NS_PER_S);
+	hook_poll(hook, START_NS + 60 * NS_PER_S);
 	assert_true(hook_busy(hook));
 	settle(START_NS + 60 * NS_PER_S + 1);
 	assert_false(hook_busy(hook));

@@ -127,7 +127,7 @@ static void layouts_do_not_contradict_themselves(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < layout_count; i++) {
-		const struct layout *layout = &layouts[i];
+		const struct malloc_layout *layout = &layouts[i];
 
 		check_arena(&layout->arena);
 		check_par(&layout->par);

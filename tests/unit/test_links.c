@@ -44,7 +44,7 @@ static struct link fast(uint64_t at, uint64_t to)
 }
 
 /* A stretch of chunks, each of which leads to the one before it. */
-static struct link_chain stretch(uint64_t from, unsigned arena)
+static struct link_chain segment(uint64_t from, unsigned arena)
 {
 	struct link_chain chain = {0};
 
@@ -64,8 +64,8 @@ static void every_note_is_found(void **state)
 	uint64_t last = 0;
 
 	(void)state;
-	links_keep(links, stretch(HIGH, 1));
-	links_keep(links, stretch(LOW, 0));
+	links_keep(links, segment(HIGH, 1));
+	links_keep(links, segment(LOW, 0));
 	links_sort(links);
 	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
 	     i = links_next(links, i), count++) {
@@ -136,8 +136,8 @@ static void what_is_marked_is_left_as_addresses(void **state)
 	uint64_t *address;
 
 	(void)state;
-	links_keep(links, stretch(HIGH, 1));
-	links_keep(links, stretch(LOW, 0));
+	links_keep(links, segment(HIGH, 1));
+	links_keep(links, segment(LOW, 0));
 	links_sort(links);
 	for (uint32_t i = links_next(links, LINKS_NONE); i != LINKS_NONE;
 	     i = links_next(links, i))
@@ -246,7 +246,7 @@ static void put(uint8_t *at, uint64_t word)
 }
 
 /* What the target has: a list of the largest chunks. */
-static void make_cache(struct cache_memory *cache, const struct layout *layout)
+static void make_cache(struct cache_memory *cache, const struct malloc_layout *layout)
 {
 	unsigned bin = layout->tcache.small_bins - 1U;
 	uint8_t *raw = cache->structure + CACHE % PAGE;
@@ -265,7 +265,7 @@ static void make_cache(struct cache_memory *cache, const struct layout *layout)
 }
 
 /* What a walk noted: as it is, or as it was when the list went elsewhere. */
-static void note_cache(const struct layout *layout, bool is_right)
+static void note_cache(const struct malloc_layout *layout, bool is_right)
 {
 	struct link_chain chain = {0};
 
@@ -284,7 +284,7 @@ static void note_cache(const struct layout *layout, bool is_right)
 	links_sort(links);
 }
 
-static const struct layout *layout_of(unsigned minor)
+static const struct malloc_layout *layout_of(unsigned minor)
 {
 	for (unsigned i = 0; i < layout_count; i++)
 		if (layouts[i].first_minor <= minor && minor <= layouts[i].last_minor)
@@ -296,7 +296,7 @@ static const struct layout *layout_of(unsigned minor)
 static void check_cache(bool is_right)
 {
 	static struct cache_memory memory;
-	const struct layout *layout = layout_of(36);
+	const struct malloc_layout *layout = layout_of(36);
 	uint64_t address = CACHE, chunk[2 * LISTED], mark;
 	struct malloc_par par = {.tcache_count = 7};
 	struct tcache_search search = {.memory = &memory.memory,

@@ -295,16 +295,17 @@ static void check_map(struct bench *bench, const struct heap_map *map)
 		       "pieces of the heap overlap");
 }
 
-static void check_pins(struct bench *bench, const struct pins *pins)
+static void check_blockers(struct bench *bench, const struct blockers *blockers)
 {
-	for (unsigned i = 0; i < pins->best_count; i++)
+	for (unsigned i = 0; i < blockers->best_count; i++)
 		expect(bench,
-		       pins->best[i].chunks && pins->best[i].unlocked_free_bytes &&
-			       pins->best[i].unlocked_free_bytes <=
-				       pins->best[i].unlocked_bytes,
+		       blockers->best[i].chunks &&
+			       blockers->best[i].unlocked_free_bytes &&
+			       blockers->best[i].unlocked_free_bytes <=
+				       blockers->best[i].unlocked_bytes,
 		       "a pin that pins nothing");
-	for (unsigned i = 1; i < pins->step_count; i++)
-		expect(bench, pins->step[i].chunks > pins->step[i - 1].chunks,
+	for (unsigned i = 1; i < blockers->step_count; i++)
+		expect(bench, blockers->step[i].chunks > blockers->step[i - 1].chunks,
 		       "steps that lead nowhere");
 }
 
@@ -312,7 +313,7 @@ static void survey_once(struct bench *bench)
 {
 	const struct regions *regions = &bench->saved->image->regions;
 	struct heap *heap = bench->heap[bench->way];
-	struct pins pins = {.arena = PINS_ALL_ARENAS};
+	struct blockers blockers = {.arena = BLOCKERS_ALL_ARENAS};
 	struct fault fault = {.text = ""};
 	int error;
 
@@ -330,11 +331,11 @@ static void survey_once(struct bench *bench)
 	}
 	error = heap_look(heap, &fault);
 	if (!error)
-		error = heap_pins(heap, regions, &pins, &fault);
+		error = heap_blockers(heap, regions, &blockers, &fault);
 	if (error)
 		check_error(bench, error, &fault);
 	else
-		check_pins(bench, &pins);
+		check_blockers(bench, &blockers);
 }
 
 static void read_once(struct bench *bench)

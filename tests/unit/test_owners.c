@@ -74,7 +74,7 @@ static int search(struct bench *bench, const struct owners_options *options,
 
 static const struct owners_options all = {
 	.live = true,
-	.arena = PINS_ALL_ARENAS,
+	.arena = BLOCKERS_ALL_ARENAS,
 	.to_bytes = UINT64_MAX,
 	.memory_bytes = PLENTY,
 };
@@ -143,12 +143,12 @@ static void read_chunks(struct bench *bench, struct chunks *chunks)
 
 static uint32_t slow_at(const struct chunks *chunks, uint64_t addr)
 {
-	for (uint32_t n = 0; n < chunks->stretch_count; n++) {
-		const struct stretch *stretch = &chunks->stretch[n];
+	for (uint32_t n = 0; n < chunks->segment_count; n++) {
+		const struct segment *segment = &chunks->segment[n];
 
-		if (addr < stretch->start || addr >= stretch->end)
+		if (addr < segment->start || addr >= segment->end)
 			continue;
-		for (uint32_t i = stretch->first;; i++)
+		for (uint32_t i = segment->first;; i++)
 			if (addr < chunk_addr(chunks, i + 1))
 				return i;
 	}
@@ -166,15 +166,15 @@ static void addresses_are_found(void **state)
 	(void)state;
 	open_bench(&bench, &saved[0]);
 	read_chunks(&bench, &chunks);
-	assert_true(chunks.stretch_count > 1);
+	assert_true(chunks.segment_count > 1);
 	for (unsigned n = 0; n < PROBES; n += CHUNKS_AT_ONCE) {
 		for (unsigned i = 0; i < CHUNKS_AT_ONCE; i++) {
-			const struct stretch *stretch =
-				&chunks.stretch[damage_random(&random) %
-						chunks.stretch_count];
-			uint64_t bytes = stretch->end - stretch->start + 64;
+			const struct segment *segment =
+				&chunks.segment[damage_random(&random) %
+						chunks.segment_count];
+			uint64_t bytes = segment->end - segment->start + 64;
 
-			addr[i] = stretch->start - 32 + damage_random(&random) % bytes;
+			addr[i] = segment->start - 32 + damage_random(&random) % bytes;
 		}
 		chunks_at_all(&chunks, addr, CHUNKS_AT_ONCE, at);
 		for (unsigned i = 0; i < CHUNKS_AT_ONCE; i += 16) {

@@ -69,7 +69,7 @@ static void test_without_threads(void **state)
 	check("ba bA ba", false);
 }
 
-static void test_secondary_arena_first(void **state)
+static void test_non_main_arena_first(void **state)
 {
 	(void)state;
 	check("cbA cbA cbA", true);
@@ -140,7 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_without_threads),
-		cmocka_unit_test(test_secondary_arena_first),
+		cmocka_unit_test(test_non_main_arena_first),
 		cmocka_unit_test(test_main_arena_first),
 		cmocka_unit_test(test_main_arena_twice),
 		cmocka_unit_test(test_realloc_too),

@@ -82,8 +82,8 @@ static void fill(struct ring_sample *sample, uint64_t number, uint32_t arenas)
 
 	for (size_t i = 0; i < sizeof(*sample) / sizeof(*word); i++)
 		word[i] = number;
-	sample->arenas_told = arenas;
-	sample->classes_told = arenas;
+	sample->arenas_filled = arenas;
+	sample->classes_filled = arenas;
 }
 
 static bool is_filled(const struct ring_sample *sample, uint64_t number)
@@ -94,11 +94,11 @@ static bool is_filled(const struct ring_sample *sample, uint64_t number)
 		if (word[i] != number)
 			return false;
 	word = (const uint64_t *)(const void *)sample->arena;
-	for (size_t i = 0; i < sample->arenas_told * sizeof(sample->arena[0]) / 8; i++)
+	for (size_t i = 0; i < sample->arenas_filled * sizeof(sample->arena[0]) / 8; i++)
 		if (word[i] != number)
 			return false;
 	word = (const uint64_t *)(const void *)sample->class;
-	for (size_t i = 0; i < sample->classes_told * sizeof(sample->class[0]) / 8; i++)
+	for (size_t i = 0; i < sample->classes_filled * sizeof(sample->class[0]) / 8; i++)
 		if (word[i] != number)
 			return false;
 	return sample->number == number;
@@ -202,11 +202,11 @@ static void a_changed_word_is_seen(void **state)
 		assert_int_equal(ring_is_whole(&slot, 12, 5), !used);
 		word[i] ^= 1;
 	}
-	slot.sample.arenas_told = RING_ARENAS + 1;
+	slot.sample.arenas_filled = RING_ARENAS + 1;
 	assert_false(ring_is_whole(&slot, 12, 5));
-	slot.sample.arenas_told = 2;
+	slot.sample.arenas_filled = 2;
 	assert_true(ring_is_whole(&slot, 12, 5));
-	slot.sample.classes_told = RING_CLASSES + 1;
+	slot.sample.classes_filled = RING_CLASSES + 1;
 	assert_false(ring_is_whole(&slot, 12, 5));
 }
 

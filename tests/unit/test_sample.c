@@ -346,18 +346,18 @@ static void what_is_torn_does_not_tell(void **state)
 	figure_set(&sample->fig, FIG_SYSTEM_BYTES, 8 << 20);
 	figure_set(&sample->fig, FIG_MMAPPED_BYTES, 2 << 20);
 	figure_set(&sample->fig, FIG_LIVE_BYTES, 6 << 20);
-	assert_true(sample_tells(sample, FIG_LIVE_BYTES));
+	assert_true(sample_may_judge(sample, FIG_LIVE_BYTES));
 	sample->status = STATUS_TORN;
 	figure_set(&sample->fig, FIG_SKEW_BYTES, (10 << 20) / 100);
 	figure_set(&sample->fig, FIG_IN_DOUBT_BYTES, (10 << 20) / 100);
-	assert_true(sample_tells(sample, FIG_LIVE_BYTES));
+	assert_true(sample_may_judge(sample, FIG_LIVE_BYTES));
 	figure_set(&sample->fig, FIG_IN_DOUBT_BYTES, (10 << 20) / 100 + 1);
-	assert_false(sample_tells(sample, FIG_LIVE_BYTES));
+	assert_false(sample_may_judge(sample, FIG_LIVE_BYTES));
 	figure_set(&sample->fig, FIG_IN_DOUBT_BYTES, 0);
 	figure_set(&sample->fig, FIG_SKEW_BYTES, (10 << 20) / 100 + 1);
-	assert_false(sample_tells(sample, FIG_LIVE_BYTES));
-	assert_true(sample_tells(sample, FIG_RSS_BYTES));
-	assert_false(sample_tells(sample, FIG_PSS_BYTES));
+	assert_false(sample_may_judge(sample, FIG_LIVE_BYTES));
+	assert_true(sample_may_judge(sample, FIG_RSS_BYTES));
+	assert_false(sample_may_judge(sample, FIG_PSS_BYTES));
 	assert_int_equal(sample_skew_limit(0), 32 << 10);
 	sample_free(sample);
 }

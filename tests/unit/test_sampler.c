@@ -1,9 +1,9 @@
 /* test_sampler.c: the parts of the sampler that are not bound to a program: its settings,
  * its budget, what it makes of malloc_info's text; and where it is looked for. */
+#include "engine/sampler.h"
 #include "preload/budget.h"
 #include "preload/info.h"
 #include "preload/settings.h"
-#include "engine/sampler.h"
 
 #include <malloc.h>
 #include <setjmp.h>
@@ -206,7 +206,7 @@ static void arenas_are_summed(void **state)
 	(void)state;
 	for (size_t step = 1; step < sizeof(two_arenas); step++) {
 		assert_true(feed(two_arenas, step));
-		assert_int_equal(sample.arenas_told, 2);
+		assert_int_equal(sample.arenas_filled, 2);
 		assert_memory_equal(sample.arena[0].value, main_arena,
 				    sizeof(main_arena));
 		assert_int_equal(sample.arena[1].index, 1);
@@ -250,14 +250,14 @@ static void what_is_cut_off_or_odd_is_nothing(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
 		assert_false(feed(odd[i], 7));
-		assert_true(!sample.have && !sample.arenas_told);
+		assert_true(!sample.have && !sample.arenas_filled);
 	}
 	/* The last newline is not missed. */
 	for (size_t length = 0; length < sizeof(two_arenas) - 2; length++) {
 		memcpy(text, two_arenas, length);
 		text[length] = '\0';
 		assert_false(feed(text, 64));
-		assert_true(!sample.have && !sample.arenas_told);
+		assert_true(!sample.have && !sample.arenas_filled);
 	}
 	memset(text, 'x', sizeof(text) - 1);
 	assert_false(feed(text, 100));
@@ -276,7 +276,7 @@ static void many_arenas_are_counted(void **state)
 					 i, i * 16);
 	snprintf(text + used, sizeof(text) - used, "</malloc>\n");
 	assert_true(feed(text, 4096));
-	assert_int_equal(sample.arenas_told, RING_ARENAS);
+	assert_int_equal(sample.arenas_filled, RING_ARENAS);
 	assert_int_equal(sample.value[RING_ARENA_COUNT], RING_ARENAS + 50);
 	assert_int_equal(sample.value[RING_LARGEST_FREE_BYTES], (RING_ARENAS + 49) * 16);
 }
@@ -302,7 +302,7 @@ static void it_agrees_with_mallinfo2(void **state)
 	assert_int_equal(sample.value[RING_SYSTEM_BYTES], now.arena);
 	assert_int_equal(sample.value[RING_FREE_BYTES], now.fordblks);
 	assert_int_equal(sample.value[RING_FAST_BYTES], now.fsmblks);
-	assert_int_equal(sample.value[RING_FREE_CHUNKS] + sample.arenas_told,
+	assert_int_equal(sample.value[RING_FREE_CHUNKS] + sample.arenas_filled,
 			 now.ordblks + now.smblks);
 	assert_int_equal(sample.arena[0].value[RING_TOP_BYTES], now.keepcost);
 	for (unsigned i = 1; i < 2000; i += 2)

@@ -1,8 +1,8 @@
 /* test_screen.c: every pane to the letter, at the sizes and charsets that matter, against
  * tests/golden; with UPDATE_GOLDEN=1 in the environment these are written anew. */
 #include "analysis/verdict.h"
+#include "sample/blockers.h"
 #include "sample/heap_map.h"
-#include "sample/pins.h"
 #include "source/replay.h"
 #include "top/actions.h"
 #include "tui/frame.h"
@@ -405,20 +405,20 @@ static void add_chunks(struct heap_map *map)
 static void heap_map(void **state)
 {
 	struct heap_map *map = made_map(), *before = made_map();
-	static struct pins pins;
+	static struct blockers blockers;
 
 	(void)state;
-	pins.best_count = 1;
-	pins.best[0] = (struct pin){.addr = map->cell[63].from + 64,
-				    .bytes = 48,
-				    .chunks = 1,
-				    .unlocked_bytes = 4096};
+	blockers.best_count = 1;
+	blockers.best[0] = (struct blocker){.addr = map->cell[63].from + 64,
+					    .bytes = 48,
+					    .chunks = 1,
+					    .unlocked_bytes = 4096};
 	screen.pane = PANE_MAP;
 	assert_golden("map-none-80x24", 80, 24);
 	screen.map.why = "source proc does not read the heap";
 	assert_golden("map-why-80x24", 80, 24);
 	screen.map = (struct screen_map){.map = map, .cursor = 63};
-	screen.pins = &pins;
+	screen.blockers = &blockers;
 	assert_golden("map-80x24", 80, 24);
 	assert_golden("map-40x10", 40, 10);
 	add_chunks(map);
@@ -552,7 +552,7 @@ static void help_tells_of_every_key(void **state)
 		for (size_t i = 0; i < top_actions.count; i++) {
 			char words[16] = "";
 
-			if (!action_is_told(&top_actions.action[i], PLACE(pane)))
+			if (!action_is_shown(&top_actions.action[i], PLACE(pane)))
 				continue;
 			/* The line may be broken behind them. */
 			strncat(words, top_actions.action[i].help, 12);

@@ -363,7 +363,7 @@ static void a_report_is_on_one(void **state)
 	assert_int_equal(report->sample->pid, DB);
 	assert_int_equal(report->sample->fig.v[FIG_FREE_BYTES].u, 5000);
 	assert_non_null(strstr(report->describe, "process 12 (db)"));
-	assert_null(report->pins);
+	assert_null(report->blockers);
 	assert_non_null(report->why_no_limits);
 	reporter_free(reporter);
 	end(&recording);

@@ -95,15 +95,15 @@ static void read_map(struct look *look, struct heap_map *map)
 			 sample_status_name(map->status), map->missing);
 }
 
-static void read_pins(struct look *look, struct pins *pins, int arena)
+static void read_blockers(struct look *look, struct blockers *blockers, int arena)
 {
 	struct fault fault = {.text = ""};
 
-	*pins = (struct pins){.arena = arena};
+	*blockers = (struct blockers){.arena = arena};
 	if (heap_look(look->heap, &fault) ||
-	    heap_pins(look->heap, &look->saved->image->regions, pins, &fault))
+	    heap_blockers(look->heap, &look->saved->image->regions, blockers, &fault))
 		fail_msg("%s: %s", look->saved->name, fault.text);
-	assert_int_equal(pins->status, STATUS_COMPLETE);
+	assert_int_equal(blockers->status, STATUS_COMPLETE);
 }
 
 static void check(const struct look *look, unsigned arena, const char *what, uint64_t got,
@@ -351,7 +351,7 @@ static void what_is_not_there_is_refused(void **state)
 {
 	const struct fixture *fixture = *state;
 	struct heap_map *map = heap_map_new(1, 0);
-	struct pins pins = {.arena = 1000};
+	struct blockers blockers = {.arena = 1000};
 	struct fault fault = {.text = ""};
 	const struct regions *regions;
 	struct look look;
@@ -363,7 +363,7 @@ static void what_is_not_there_is_refused(void **state)
 	assert_int_equal(heap_look(look.heap, &fault), 0);
 	assert_int_equal(heap_map(look.heap, regions, map, &fault), -ENOENT);
 	assert_string_equal(fault.text, "there is no arena 1000");
-	assert_int_equal(heap_pins(look.heap, regions, &pins, &fault), -ENOENT);
+	assert_int_equal(heap_blockers(look.heap, regions, &blockers, &fault), -ENOENT);
 	close_look(&look);
 	heap_map_free(map);
 }
@@ -419,23 +419,24 @@ static uint64_t trimmable_of(const struct heap_map *map, unsigned i, int step)
 	return bytes;
 }
 
-/* What PIN unlocks by its definition. */
-static void check_pin(const struct look *look, const struct heap_map *map,
-		      const struct pin *pin)
+/* What BLOCKER unlocks by its definition. */
+static void check_blocker(const struct look *look, const struct heap_map *map,
+			  const struct blocker *blocker)
 {
-	unsigned first = index_at(map, pin->addr);
-	unsigned last = first + (unsigned)pin->chunks - 1;
+	unsigned first = index_at(map, blocker->addr);
+	unsigned last = first + (unsigned)blocker->chunks - 1;
 	int64_t without = trimmable_around(look, map, first, last);
 	uint64_t now = trimmable_of(map, first - 1, -1) + trimmable_of(map, last + 1, 1);
 
 	for (unsigned i = first; i <= last; i++)
 		assert_true(is_used(&map->chunk[i]));
-	check(look, pin->arena, "end of a pin",
-	      map->chunk[last].addr + map->chunk[last].bytes, pin->addr + pin->bytes);
+	check(look, blocker->arena, "end of a pin",
+	      map->chunk[last].addr + map->chunk[last].bytes,
+	      blocker->addr + blocker->bytes);
 	if (without >= 0)
-		check(look, pin->arena, "unlocked by a pin", pin->unlocked_bytes,
+		check(look, blocker->arena, "unlocked by a pin", blocker->unlocked_bytes,
 		      (uint64_t)without - now);
-	assert_true(pin->unlocked_free_bytes <= pin->unlocked_bytes);
+	assert_true(blocker->unlocked_free_bytes <= blocker->unlocked_bytes);
 }
 
 static bool has_pinned(const struct heap_map *map, uint64_t page, unsigned page_shift)
@@ -453,7 +454,7 @@ static bool has_pinned(const struct heap_map *map, uint64_t page, unsigned page_
 
 /* With no cell larger than a page, the cells tell which pages hold pinned bytes. */
 static void check_pinning(const struct look *look, const struct heap_map *map,
-			  const struct pins *pins)
+			  const struct blockers *blockers)
 {
 	unsigned shift = look->memory.memory.page_shift;
 	uint64_t chunks = 0, bytes = 0;
@@ -469,32 +470,34 @@ static void check_pinning(const struct look *look, const struct heap_map *map,
 		chunks++;
 		bytes += chunk->bytes;
 	}
-	check(look, map->arena, "pinning chunks", pins->pinning_chunks, chunks);
-	check(look, map->arena, "pinning bytes", pins->pinning_bytes, bytes);
+	check(look, map->arena, "pinning chunks", blockers->pinning_chunks, chunks);
+	check(look, map->arena, "pinning bytes", blockers->pinning_bytes, bytes);
 }
 
-static double leverage(const struct pin *pin)
+static double leverage(const struct blocker *blocker)
 {
-	return (double)pin->unlocked_free_bytes / pin->chunks;
+	return (double)blocker->unlocked_free_bytes / blocker->chunks;
 }
 
-static bool is_among_best(const struct pins *pins, uint64_t addr)
+static bool is_among_best(const struct blockers *blockers, uint64_t addr)
 {
-	for (unsigned i = 0; i < pins->best_count; i++)
-		if (pins->best[i].addr == addr)
+	for (unsigned i = 0; i < blockers->best_count; i++)
+		if (blockers->best[i].addr == addr)
 			return true;
 	return false;
 }
 
 /* No single chunk between free ones that is not among the best unlocks more. */
 static void check_best(const struct look *look, const struct heap_map *map,
-		       const struct pins *pins)
+		       const struct blockers *blockers)
 {
-	double least =
-		pins->best_count < PINS_BEST ? 0 : leverage(&pins->best[PINS_BEST - 1]);
+	double least = blockers->best_count < BLOCKERS_BEST
+			       ? 0
+			       : leverage(&blockers->best[BLOCKERS_BEST - 1]);
 
-	for (unsigned i = 1; i < pins->best_count; i++)
-		assert_true(leverage(&pins->best[i - 1]) >= leverage(&pins->best[i]));
+	for (unsigned i = 1; i < blockers->best_count; i++)
+		assert_true(leverage(&blockers->best[i - 1]) >=
+			    leverage(&blockers->best[i]));
 	for (unsigned i = 1; i + 1 < map->chunk_count; i++) {
 		const struct map_chunk *chunk = &map->chunk[i];
 		int64_t gain;
@@ -506,15 +509,15 @@ static void check_best(const struct look *look, const struct heap_map *map,
 				 trimmable_of(map, i + 1, 1));
 		/* Of what it gains its own bytes are at most all. */
 		if (gain - (int64_t)chunk->bytes > (int64_t)least)
-			assert_true(is_among_best(pins, chunk->addr));
+			assert_true(is_among_best(blockers, chunk->addr));
 	}
 }
 
 static void check_steps(const struct look *look, const struct heap_map *map,
-			const struct pins *pins)
+			const struct blockers *blockers)
 {
-	for (unsigned s = 0; s < pins->step_count; s++) {
-		const struct pins_step *step = &pins->step[s];
+	for (unsigned s = 0; s < blockers->step_count; s++) {
+		const struct blockers_step *step = &blockers->step[s];
 		uint64_t chunks = 0, bytes = 0, hole = 0, resident = 0;
 
 		for (unsigned i = index_at(map, step->from);
@@ -545,25 +548,25 @@ static void pins_are_what_they_are_defined_to_be(void **state)
 
 		open_look(&look, &fixture->saved[i]);
 		for (unsigned a = 0; a < look.sample->arena_count; a++) {
-			struct pins pins;
+			struct blockers blockers;
 
 			map->arena = a;
 			read_map(&look, map);
-			read_pins(&look, &pins, (int)a);
-			check(&look, a, "pinned", pins.pinned_bytes,
+			read_blockers(&look, &blockers, (int)a);
+			check(&look, a, "pinned", blockers.pinned_bytes,
 			      map->total.bytes[MAP_PINNED]);
-			for (unsigned p = 0; p < pins.best_count; p++)
-				check_pin(&look, map, &pins.best[p]);
-			for (unsigned p = 0; p < pins.tail_count; p++)
-				check_pin(&look, map, &pins.tail[p]);
-			check_best(&look, map, &pins);
-			check_steps(&look, map, &pins);
+			for (unsigned p = 0; p < blockers.best_count; p++)
+				check_blocker(&look, map, &blockers.best[p]);
+			for (unsigned p = 0; p < blockers.tail_count; p++)
+				check_blocker(&look, map, &blockers.tail[p]);
+			check_best(&look, map, &blockers);
+			check_steps(&look, map, &blockers);
 			if (map->cell_bytes <= 4096 && !(map->arena_from & 4095)) {
-				check_pinning(&look, map, &pins);
+				check_pinning(&look, map, &blockers);
 				pages++;
 			}
-			best += pins.best_count;
-			steps += pins.step_count;
+			best += blockers.best_count;
+			steps += blockers.step_count;
 		}
 		close_look(&look);
 	}
@@ -576,14 +579,14 @@ static void all_arenas_add_up(void **state)
 	const struct fixture *fixture = *state;
 
 	for (int i = 0; i < fixture->count; i++) {
-		struct pins all, one;
+		struct blockers all, one;
 		uint64_t pinned = 0, chunks = 0, bytes = 0;
 		struct look look;
 
 		open_look(&look, &fixture->saved[i]);
-		read_pins(&look, &all, PINS_ALL_ARENAS);
+		read_blockers(&look, &all, BLOCKERS_ALL_ARENAS);
 		for (unsigned a = 0; a < look.sample->arena_count; a++) {
-			read_pins(&look, &one, (int)a);
+			read_blockers(&look, &one, (int)a);
 			pinned += one.pinned_bytes;
 			chunks += one.pinning_chunks;
 			bytes += one.pinning_bytes;
@@ -605,21 +608,21 @@ static void one_pass_tells_both(void **state)
 	for (int i = 0; i < fixture->count; i++) {
 		struct heap_map *map = heap_map_new(100, 0), *own = heap_map_new(100, 0);
 		struct fault fault = {.text = ""};
-		struct pins pins = {.arena = PINS_ALL_ARENAS}, alone;
+		struct blockers blockers = {.arena = BLOCKERS_ALL_ARENAS}, alone;
 		struct look look;
 
 		open_look(&look, &fixture->saved[i]);
 		map->arena = own->arena = look.sample->arena_count - 1;
-		if (heap_look_closer(look.heap, &pins, map, &fault))
+		if (heap_look_closer(look.heap, &blockers, map, &fault))
 			fail_msg("%s: %s", look.saved->name, fault.text);
-		assert_int_equal(heap_look_closer(look.heap, &pins, map, &fault),
+		assert_int_equal(heap_look_closer(look.heap, &blockers, map, &fault),
 				 -EAGAIN);
 		read_map(&look, own);
-		read_pins(&look, &alone, PINS_ALL_ARENAS);
-		check(&look, 0, "pinned", pins.pinned_bytes, alone.pinned_bytes);
-		check(&look, 0, "chunks", pins.pinning_chunks, alone.pinning_chunks);
-		assert_memory_equal(pins.best, alone.best, sizeof(pins.best));
-		assert_memory_equal(pins.step, alone.step, sizeof(pins.step));
+		read_blockers(&look, &alone, BLOCKERS_ALL_ARENAS);
+		check(&look, 0, "pinned", blockers.pinned_bytes, alone.pinned_bytes);
+		check(&look, 0, "chunks", blockers.pinning_chunks, alone.pinning_chunks);
+		assert_memory_equal(blockers.best, alone.best, sizeof(blockers.best));
+		assert_memory_equal(blockers.step, alone.step, sizeof(blockers.step));
 		check(&look, map->arena, "cells", map->cell_count, own->cell_count);
 		assert_memory_equal(map->cell, own->cell,
 				    own->cell_count * sizeof(*own->cell));

@@ -154,7 +154,7 @@ static void add_keys(struct text *text, unsigned place, unsigned but)
 	for (size_t i = 0; i < top_actions.count; i++) {
 		const struct action *action = &top_actions.action[i];
 
-		if (!action_is_told(action, place) || action->places & but)
+		if (!action_is_shown(action, place) || action->places & but)
 			continue;
 		text_string(text, ".It Ic ");
 		for (const char *c = action->name; *c; c++) {

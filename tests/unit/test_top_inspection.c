@@ -124,21 +124,21 @@ static void a_map_without_cells_moves_nothing(void **state)
 
 static void a_look_answers_its_wish_alone(void **state)
 {
-	struct feed_look look = {.map = map, .has_map = true};
+	struct inspection_result inspected = {.map = map, .has_map = true};
 	const struct heap_map *before;
 
 	(void)state;
-	look.wish = inspection_wish(&inspection, 2, 3, 1000);
-	assert_int_equal(look.wish.cells, 1000);
-	assert_int_equal(inspection_wish(&inspection, 2, 3, 1 << 30).cells, FEED_CELLS);
-	assert_false(inspection_wish(&inspection, 2, 3, 0).map);
+	inspected.request = inspection_ask(&inspection, 2, 3, 1000);
+	assert_int_equal(inspected.request.cells, 1000);
+	assert_int_equal(inspection_ask(&inspection, 2, 3, 1 << 30).cells, FEED_CELLS);
+	assert_false(inspection_ask(&inspection, 2, 3, 0).map);
 	assert_null(inspection_map(&inspection, 2, 3, &before));
-	inspection.look = &look;
+	inspection.inspected = &inspected;
 	assert_ptr_equal(inspection_map(&inspection, 2, 3, &before), map);
 	assert_null(before);
 	assert_null(inspection_map(&inspection, 2, 4, &before));
 	assert_null(inspection_map(&inspection, 1, 3, &before));
-	inspection.before = &look;
+	inspection.before = &inspected;
 	inspection_map(&inspection, 2, 3, &before);
 	assert_ptr_equal(before, map);
 }

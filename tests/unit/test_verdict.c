@@ -1,9 +1,9 @@
 /* test_verdict.c: each illness from figures that show it, the same figures just below
  * what counts, what is said without the evidence, and the order of several. */
-#include "analysis/others.h"
+#include "analysis/non_malloc.h"
 #include "analysis/runtime.h"
 #include "analysis/verdict.h"
-#include "sample/pins.h"
+#include "sample/blockers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,10 +23,10 @@ enum { ARENAS = 16 };
 
 static struct sample *sample;
 static struct verdict_input input;
-static struct verdict_others others;
-static struct room room;
-static struct pins pins;
-static struct room_reach reach[ROOM_KINDS];
+static struct verdict_non_malloc non_malloc;
+static struct headroom headroom;
+static struct blockers blockers;
+static struct headroom_reach reach[HEADROOM_KINDS];
 static struct verdict verdict[VERDICT_KINDS];
 static unsigned count;
 static char answer[512];
@@ -62,10 +62,10 @@ static int setup(void **state)
 	set(FIG_MMAP_THRESHOLD_BYTES, 128 * K);
 	set(FIG_TRIM_THRESHOLD_BYTES, 128 * K);
 	input = (struct verdict_input){.sample = sample, .watched_s = 10};
-	others = (struct verdict_others){.largest = "", .allocator = ""};
-	room = (struct room){.nearest = -1};
+	non_malloc = (struct verdict_non_malloc){.largest = "", .allocator = ""};
+	headroom = (struct headroom){.nearest = -1};
 	memset(reach, 0, sizeof(reach));
-	memset(&pins, 0, sizeof(pins));
+	memset(&blockers, 0, sizeof(blockers));
 	return 0;
 }
 
@@ -365,16 +365,16 @@ static void share_or_bytes(void **state)
 	set(FIG_LIVE_RESIDENT_BYTES, 960 * M);
 	is_healthy(); /* less than a tenth */
 	/* A thirty-second of what memory there is. */
-	input.room = &room;
-	room.memory_bytes = 4 * G;
+	input.headroom = &headroom;
+	headroom.memory_bytes = 4 * G;
 	is_healthy();
-	room.memory_bytes = 3 * G;
+	headroom.memory_bytes = 3 * G;
 	is_only(VERDICT_CACHE, "malloc_trim(0) would return 109M of 1.07G resident");
 	/* Of a very small host, too, few bytes are few. */
-	room.memory_bytes = 256 * M;
+	headroom.memory_bytes = 256 * M;
 	set(FIG_TRIMMABLE_BYTES, 15 * M);
 	is_healthy();
-	room.memory_bytes = 0;
+	headroom.memory_bytes = 0;
 	set(FIG_RSS_BYTES, 10 * G);
 	set(FIG_LIVE_RESIDENT_BYTES, 8 * G);
 	set(FIG_FREE_RESIDENT_BYTES, 1700 * M);
@@ -453,18 +453,18 @@ static void not_malloc(void **state)
 	(void)state;
 	set(FIG_LIVE_RESIDENT_BYTES, 100 * M);
 	set(FIG_OTHER_RESIDENT_BYTES, 280 * M);
-	input.others = &others;
-	others.is_known = true;
-	others.anon_bytes = 200 * M;
-	others.file_bytes = 80 * M;
-	others.largest = "/srv/index.db";
-	others.largest_bytes = 70 * M;
+	input.non_malloc = &non_malloc;
+	non_malloc.is_known = true;
+	non_malloc.anon_bytes = 200 * M;
+	non_malloc.file_bytes = 80 * M;
+	non_malloc.largest = "/srv/index.db";
+	non_malloc.largest_bytes = 70 * M;
 	is_only(VERDICT_NOT_MALLOC, "280M of 400M resident is not malloc's, 200M of it "
 				    "anonymous memory that the program maps itself");
 	assert_non_null(strstr(verdict[0].evidence, "/srv/index.db (70.0M)"));
 	assert_non_null(strstr(verdict[0].remedy, "'strace -f -k -e trace=mmap -p "
 						  "4711'"));
-	others.file_bytes = 210 * M;
+	non_malloc.file_bytes = 210 * M;
 	is_only(VERDICT_NOT_MALLOC,
 		"280M of 400M resident is not malloc's, 210M of it mapped files");
 	/* Not all mapped chunks were found: there is no figure, but a bound. */
@@ -476,7 +476,7 @@ static void not_malloc(void **state)
 				    "210M of it mapped files");
 	assert_string_equal(verdict[0].fact[0].name, "other_least_bytes");
 	set(FIG_OTHER_RESIDENT_BYTES, 280 * M);
-	input.others = NULL;
+	input.non_malloc = NULL;
 	is_only(VERDICT_NOT_MALLOC, "280M of 400M resident is not malloc's");
 	/* A heap that changed under the reader. */
 	set(FIG_IN_DOUBT_BYTES, 90 * M);
@@ -514,7 +514,7 @@ static void runtimes(void **state)
 
 	(void)state;
 	set(FIG_OTHER_RESIDENT_BYTES, 280 * M);
-	input.others = &others;
+	input.non_malloc = &non_malloc;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		char line[128];
 
@@ -528,13 +528,13 @@ static void runtimes(void **state)
 			 (unsigned long long)(350 * K));
 		smaps_line(&smaps, line);
 		smaps_end(&smaps);
-		others_of(&smaps, &sample->fig, &others);
-		others.anon_bytes = 350 * M;
+		non_malloc_of(&smaps, &sample->fig, &non_malloc);
+		non_malloc.anon_bytes = 350 * M;
 		judge();
 		assert_int_equal(verdict[0].kind, VERDICT_NOT_MALLOC);
-		assert_true(!others.runtime == !lines[i][1]);
-		if (others.runtime)
-			assert_string_equal(others.runtime->name, lines[i][1]);
+		assert_true(!non_malloc.runtime == !lines[i][1]);
+		if (non_malloc.runtime)
+			assert_string_equal(non_malloc.runtime->name, lines[i][1]);
 		assert_non_null(strstr(verdict[0].remedy, lines[i][2]));
 	}
 }
@@ -545,15 +545,15 @@ static void no_heap(void **state)
 	(void)state;
 	figures_clear(&sample->fig);
 	set(FIG_RSS_BYTES, 300 * M);
-	input.others = &others;
-	others.is_known = true;
-	others.no_heap = true;
-	others.anon_bytes = 290 * M;
+	input.non_malloc = &non_malloc;
+	non_malloc.is_known = true;
+	non_malloc.no_heap = true;
+	non_malloc.anon_bytes = 290 * M;
 	is_only(VERDICT_NOT_MALLOC, "300M of 300M resident is not glibc malloc's, 290M "
 				    "of it anonymous memory "
 				    "that the program maps itself");
 	set(FIG_RSS_BYTES, 30 * M);
-	others.anon_bytes = 20 * M;
+	non_malloc.anon_bytes = 20 * M;
 	is_healthy();
 	assert_string_equal(
 		answer, "No known problem: 30.0M is resident, none of it glibc malloc's, "
@@ -571,10 +571,10 @@ static void another_allocator(void **state)
 	set(FIG_SYSTEM_BYTES, 132 * K);
 	set(FIG_LIVE_RESIDENT_BYTES, 100 * K);
 	set(FIG_OTHER_RESIDENT_BYTES, 399 * M);
-	input.others = &others;
-	others.is_known = true;
-	others.anon_bytes = 300 * M;
-	others.allocator = "libjemalloc.so.2";
+	input.non_malloc = &non_malloc;
+	non_malloc.is_known = true;
+	non_malloc.anon_bytes = 300 * M;
+	non_malloc.allocator = "libjemalloc.so.2";
 	is_only(VERDICT_ALLOCATOR,
 		"libjemalloc.so.2 is loaded, and 300M of 400M resident "
 		"is anonymous memory that is not glibc malloc's");
@@ -589,7 +589,7 @@ static void another_allocator(void **state)
 	is_healthy();
 	strcpy(sample->allocator, "glibc-2.36");
 	/* Loaded, and hardly used. */
-	others.anon_bytes = 20 * M;
+	non_malloc.anon_bytes = 20 * M;
 	set(FIG_OTHER_RESIDENT_BYTES, 30 * M);
 	is_healthy();
 }
@@ -791,27 +791,27 @@ static void a_pinned_tail(void **state)
 {
 	(void)state;
 	set(FIG_FREE_RESIDENT_BYTES, 110 * M);
-	input.pins = &pins;
-	pins.tail_count = 1;
-	pins.tail[0] = (struct pin){.addr = 0x55aa0010, .bytes = 64, .chunks = 1};
-	pins.step_count = 2;
-	pins.step[0] = (struct pins_step){0, 1, 64, M, M};
-	pins.step[1] = (struct pins_step){0, 3, 192, 100 * M, 100 * M};
+	input.blockers = &blockers;
+	blockers.tail_count = 1;
+	blockers.tail[0] = (struct blocker){.addr = 0x55aa0010, .bytes = 64, .chunks = 1};
+	blockers.step_count = 2;
+	blockers.step[0] = (struct blockers_step){0, 1, 64, M, M};
+	blockers.step[1] = (struct blockers_step){0, 3, 192, 100 * M, 100 * M};
 	is_only(VERDICT_PINNED_TAIL,
 		"3 chunks of 192 bytes near the end of arena 0 keep 100M of "
 		"free memory from going back by itself");
 	assert_non_null(strstr(verdict[0].evidence, "0x55aa0010 (64 bytes)"));
 	/* Not resident; too many chunks; chunks of which they are the greater part. */
-	pins.step[1].hole_resident_bytes = 63 * M;
+	blockers.step[1].hole_resident_bytes = 63 * M;
 	is_healthy();
-	pins.step[1].hole_resident_bytes = 100 * M;
-	pins.step[1].chunks = 65;
+	blockers.step[1].hole_resident_bytes = 100 * M;
+	blockers.step[1].chunks = 65;
 	is_healthy();
-	pins.step[1].chunks = 3;
-	pins.step[1].bytes = 6 * M;
+	blockers.step[1].chunks = 3;
+	blockers.step[1].bytes = 6 * M;
 	is_healthy();
-	pins.step[1].bytes = 192;
-	pins.tail_count = 0;
+	blockers.step[1].bytes = 192;
+	blockers.tail_count = 0;
 	is_healthy();
 }
 
@@ -819,9 +819,9 @@ static void what_pins_is_told(void **state)
 {
 	(void)state;
 	set(FIG_PINNED_BYTES, 200 * M);
-	input.pins = &pins;
-	pins.pinning_chunks = 80356;
-	pins.pinning_bytes = 13 * M;
+	input.blockers = &blockers;
+	blockers.pinning_chunks = 80356;
+	blockers.pinning_bytes = 13 * M;
 	judge();
 	assert_int_equal(count, 1);
 	assert_non_null(strstr(verdict[0].evidence,
@@ -896,50 +896,51 @@ static void returned(void **state)
 	is_healthy();
 }
 
-static void near(enum room_kind kind, uint64_t limit, uint64_t used)
+static void near(enum headroom_kind kind, uint64_t limit, uint64_t used)
 {
-	room = (struct room){.nearest = (int)kind};
-	room.row[kind] = (struct room_row){
+	headroom = (struct headroom){.nearest = (int)kind};
+	headroom.row[kind] = (struct headroom_row){
 		.is_set = true,
 		.limit = limit,
 		.used = used,
 		.left = limit - used,
 		.left_share = (double)(limit - used) / (double)limit,
 	};
-	input.room = &room;
+	input.headroom = &headroom;
 	input.reach = reach;
 }
 
 static void near_a_limit(void **state)
 {
 	(void)state;
-	near(ROOM_ADDRESS_SPACE, 500 * M, 460 * M);
+	near(HEADROOM_ADDRESS_SPACE, 500 * M, 460 * M);
 	is_only(VERDICT_LIMIT, "40.0M of 500M is left of the address space (RLIMIT_AS)");
 	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
-	near(ROOM_ADDRESS_SPACE, 500 * M, 490 * M);
+	near(HEADROOM_ADDRESS_SPACE, 500 * M, 490 * M);
 	is_only(VERDICT_LIMIT, "10.0M of 500M is left of the address space (RLIMIT_AS)");
 	assert_int_equal(verdict[0].severity, SEVERITY_CRITICAL);
-	near(ROOM_ADDRESS_SPACE, 500 * M, 440 * M);
+	near(HEADROOM_ADDRESS_SPACE, 500 * M, 440 * M);
 	is_healthy();
 	/* A small share of very much. */
-	near(ROOM_HOST, 1024 * G, 940 * G);
+	near(HEADROOM_HOST, 1024 * G, 940 * G);
 	is_healthy();
-	near(ROOM_MAPPINGS, 65530, 65000);
+	near(HEADROOM_MAPPINGS, 65530, 65000);
 	is_only(VERDICT_LIMIT, "530 of 65530 is left of the mappings (vm.max_map_count)");
 }
 
 static void a_limit_is_reached_soon(void **state)
 {
 	(void)state;
-	near(ROOM_ADDRESS_SPACE, 500 * M, 300 * M);
-	reach[ROOM_ADDRESS_SPACE] = (struct room_reach){ROOM_WHEN_IN, 300, 200, 400};
+	near(HEADROOM_ADDRESS_SPACE, 500 * M, 300 * M);
+	reach[HEADROOM_ADDRESS_SPACE] =
+		(struct headroom_reach){HEADROOM_WHEN_IN, 300, 200, 400};
 	is_only(VERDICT_LIMIT, "200M of 500M is left of the address space (RLIMIT_AS)");
 	assert_non_null(strstr(verdict[0].evidence, "it is reached in 5.0 min"));
 	assert_int_equal(verdict[0].severity, SEVERITY_CRITICAL);
-	reach[ROOM_ADDRESS_SPACE].in_s = 7200;
+	reach[HEADROOM_ADDRESS_SPACE].in_s = 7200;
 	is_healthy();
-	reach[ROOM_ADDRESS_SPACE].in_s = 300;
-	near(ROOM_ADDRESS_SPACE, 500 * M, 200 * M);
+	reach[HEADROOM_ADDRESS_SPACE].in_s = 300;
+	near(HEADROOM_ADDRESS_SPACE, 500 * M, 200 * M);
 	is_healthy();
 }
 
@@ -949,7 +950,7 @@ static void failures(void **state)
 	input.failures = 3;
 	is_healthy();
 	input.has_failures = true;
-	near(ROOM_ADDRESS_SPACE, 500 * M, 499 * M);
+	near(HEADROOM_ADDRESS_SPACE, 500 * M, 499 * M);
 	set(FIG_PINNED_BYTES, 300 * M);
 	judge();
 	assert_int_equal(count, 3);
@@ -957,7 +958,7 @@ static void failures(void **state)
 	assert_int_equal(verdict[1].kind, VERDICT_LIMIT);
 	assert_int_equal(verdict[2].kind, VERDICT_FRAGMENTATION);
 	input.failures = 0;
-	input.room = NULL;
+	input.headroom = NULL;
 	set(FIG_PINNED_BYTES, M);
 	is_healthy();
 }
@@ -969,9 +970,9 @@ static void no_two_contradict(void **state)
 					     "no setting", "no trim",	   "no use"};
 
 	(void)state;
-	input.others = &others;
-	others.is_known = true;
-	others.anon_bytes = 100 * M;
+	input.non_malloc = &non_malloc;
+	non_malloc.is_known = true;
+	non_malloc.anon_bytes = 100 * M;
 	set(FIG_RSS_BYTES, 1200 * M);
 	set(FIG_OTHER_RESIDENT_BYTES, 700 * M);
 	set(FIG_FREE_BYTES, 360 * M);

@@ -22,7 +22,7 @@ enum {
 };
 
 /* A stretch that is being built, and the memory in which it lies. */
-struct stretch {
+struct segment {
 	struct memory memory; /* first */
 	uint8_t bytes[BYTES];
 	uint8_t flags[PAGES];
@@ -43,13 +43,13 @@ struct stretch {
 	uint8_t buffer[WALK_WINDOW];
 };
 
-static struct stretch stretch;
+static struct segment segment;
 static struct pages *pages;
 
 static void *place(uint64_t addr)
 {
 	assert_in_range(addr, BASE, BASE + BYTES - 8);
-	return stretch.bytes + (addr - BASE);
+	return segment.bytes + (addr - BASE);
 }
 
 static uint64_t word(uint64_t addr)
@@ -69,24 +69,24 @@ static bool is_resident(uint64_t addr, uint64_t bytes)
 {
 	for (uint64_t page = (addr - BASE) / PAGE; page * PAGE < addr + bytes - BASE;
 	     page++)
-		if (page >= PAGES || !(stretch.flags[page] & PAGE_RESIDENT))
+		if (page >= PAGES || !(segment.flags[page] & PAGE_RESIDENT))
 			return false;
 	return addr >= BASE;
 }
 
 static void damage_copy(const struct span *span)
 {
-	if (!stretch.wrong_times || stretch.wrong_at < span->addr ||
-	    stretch.wrong_at + 8 > span->addr + span->len)
+	if (!segment.wrong_times || segment.wrong_at < span->addr ||
+	    segment.wrong_at + 8 > span->addr + span->len)
 		return;
-	memcpy((uint8_t *)span->to + (stretch.wrong_at - span->addr), &stretch.wrong, 8);
-	stretch.wrong_times--;
+	memcpy((uint8_t *)span->to + (segment.wrong_at - span->addr), &segment.wrong, 8);
+	segment.wrong_times--;
 }
 
-static int read_stretch(struct memory *memory, const struct span *spans, unsigned count)
+static int read_segment(struct memory *memory, const struct span *spans, unsigned count)
 {
 	(void)memory;
-	assert_true(++stretch.reads < 100000);
+	assert_true(++segment.reads < 100000);
 	for (unsigned i = 0; i < count; i++) {
 		assert_true(is_resident(spans[i].addr, spans[i].len));
 		memcpy(spans[i].to, place(spans[i].addr), spans[i].len);
@@ -95,7 +95,7 @@ static int read_stretch(struct memory *memory, const struct span *spans, unsigne
 	return count;
 }
 
-static int pages_of_stretch(struct memory *memory, uint64_t start, unsigned count,
+static int pages_of_segment(struct memory *memory, uint64_t start, unsigned count,
 			    uint8_t *flags)
 {
 	(void)memory;
@@ -103,7 +103,7 @@ static int pages_of_stretch(struct memory *memory, uint64_t start, unsigned coun
 		uint64_t addr = start + (uint64_t)i * PAGE;
 
 		flags[i] = addr >= BASE && addr < BASE + BYTES
-				   ? stretch.flags[(addr - BASE) / PAGE]
+				   ? segment.flags[(addr - BASE) / PAGE]
 				   : 0;
 	}
 	return 0;
@@ -112,21 +112,21 @@ static int pages_of_stretch(struct memory *memory, uint64_t start, unsigned coun
 static int set_up(void **state)
 {
 	(void)state;
-	memset(&stretch, 0, sizeof(stretch));
-	memset(stretch.flags, PAGE_RESIDENT, sizeof(stretch.flags));
-	stretch.memory = (struct memory){read_stretch, pages_of_stretch, 12};
-	stretch.at = BASE;
-	stretch.tcaches = (struct address_list){stretch.tcache, TCACHES, 0};
-	stretch.arena = (struct walk_arena){
+	memset(&segment, 0, sizeof(segment));
+	memset(segment.flags, PAGE_RESIDENT, sizeof(segment.flags));
+	segment.memory = (struct memory){read_segment, pages_of_segment, 12};
+	segment.at = BASE;
+	segment.tcaches = (struct address_list){segment.tcache, TCACHES, 0};
+	segment.arena = (struct walk_arena){
 		.layout = &layouts[3], /* 2.35 to 2.41: the one with everything */
 		.trim_unit_bytes = PAGE,
 		.unusable_for_bytes = 64,
 		.tcache_count_max = 7,
-		.fast = stretch.fast,
-		.tcaches = &stretch.tcaches,
+		.fast = segment.fast,
+		.tcaches = &segment.tcaches,
 		.bins = true,
 	};
-	pages = pages_new(&stretch.memory, 8);
+	pages = pages_new(&segment.memory, 8);
 	return pages ? 0 : -1;
 }
 
@@ -141,14 +141,14 @@ static int tear_down(void **state)
 
 static uint64_t put_header(uint64_t bytes)
 {
-	uint64_t at = stretch.at;
+	uint64_t at = segment.at;
 
-	if (stretch.free_size)
-		set_word(at, stretch.free_size);
-	set_word(at + 8, bytes | (stretch.free_size ? 0 : CHUNK_PREV_INUSE) |
-				 stretch.flags_of_all);
-	stretch.free_size = 0;
-	stretch.at += bytes;
+	if (segment.free_size)
+		set_word(at, segment.free_size);
+	set_word(at + 8, bytes | (segment.free_size ? 0 : CHUNK_PREV_INUSE) |
+				 segment.flags_of_all);
+	segment.free_size = 0;
+	segment.at += bytes;
 	return at;
 }
 
@@ -163,25 +163,25 @@ static uint64_t put_free(uint64_t bytes)
 
 	/* A free chunk bears the one flag only. */
 	set_word(at + 8, word(at + 8) & ~(uint64_t)CHUNK_NON_MAIN);
-	stretch.free_size = bytes;
+	segment.free_size = bytes;
 	return at;
 }
 
 static uint64_t put_fast(uint64_t bytes)
 {
-	stretch.fast[stretch.arena.fast_count++] = stretch.at;
+	segment.fast[segment.arena.fast_count++] = segment.at;
 	return put_header(bytes);
 }
 
 /* A live chunk that ends at OFFSET of the stretch. */
 static void put_live_to(uint64_t offset)
 {
-	put_live(BASE + offset - stretch.at);
+	put_live(BASE + offset - segment.at);
 }
 
 static void put_top(uint64_t bytes)
 {
-	stretch.top = stretch.at;
+	segment.top = segment.at;
 	put_header(bytes);
 }
 
@@ -193,23 +193,23 @@ static void put_fences(unsigned count)
 
 /* ---- walking ---- */
 
-static struct walk_area top_area(void)
+static struct walk_segment top_area(void)
 {
-	return (struct walk_area){.start = BASE,
-				  .stop = stretch.top,
-				  .end = stretch.at,
-				  .top = stretch.top,
-				  .ends = AREA_TOP};
+	return (struct walk_segment){.start = BASE,
+				     .stop = segment.top,
+				     .end = segment.at,
+				     .top = segment.top,
+				     .ends = AREA_TOP};
 }
 
-static const struct walk_totals *walk_area(const struct walk_area *area)
+static const struct walk_totals *walk_segment(const struct walk_segment *area)
 {
-	struct walk *walk = &stretch.walk;
+	struct walk *walk = &segment.walk;
 
 	pages_forget(pages);
-	walk_begin(walk, &stretch.arena, &stretch.memory, area, area->start, area->stop);
+	walk_begin(walk, &segment.arena, &segment.memory, area, area->start, area->stop);
 	walk->pages = pages;
-	walk->buffer = stretch.buffer;
+	walk->buffer = segment.buffer;
 	assert_int_equal(walk_all(walk), 0);
 	assert_true(walk->done);
 	assert_int_equal(walk->totals.trimmable_bytes + walk->totals.pinned_bytes +
@@ -220,9 +220,9 @@ static const struct walk_totals *walk_area(const struct walk_area *area)
 
 static const struct walk_totals *walk_to_top(void)
 {
-	struct walk_area area = top_area();
+	struct walk_segment area = top_area();
 
-	return walk_area(&area);
+	return walk_segment(&area);
 }
 
 static void check_sound(const struct walk_totals *totals)
@@ -246,7 +246,7 @@ static void chunks_are_counted(void **state)
 	put_live(0x40);
 	put_free(0x20);
 	put_live(0x1000);
-	put_top(BASE + 3 * PAGE - stretch.at);
+	put_top(BASE + 3 * PAGE - segment.at);
 	totals = walk_to_top();
 	check_sound(totals);
 	assert_int_equal(totals->chunks, 7);
@@ -255,11 +255,11 @@ static void chunks_are_counted(void **state)
 	assert_int_equal(totals->fast_chunks, 1);
 	assert_int_equal(totals->largest_bytes, 0x500);
 	assert_int_equal(totals->unusable_bytes, 0x20 + 0x30);
-	assert_int_equal(totals->top_bytes, stretch.at - stretch.top);
+	assert_int_equal(totals->top_bytes, segment.at - segment.top);
 	assert_int_equal(totals->resident_bytes, 3 * PAGE);
 	assert_int_equal(totals->bins[layout_bin_index(0x500) - 1].count, 1);
 	assert_int_equal(totals->bins[layout_bin_index(0x20) - 1].total_bytes, 0x20);
-	assert_true(stretch.walk.has_top);
+	assert_true(segment.walk.has_top);
 }
 
 static void a_top_alone_is_a_heap(void **state)
@@ -282,7 +282,7 @@ static void windows_do_not_show(void **state)
 	const struct walk_totals *totals;
 
 	(void)state;
-	while (stretch.at < BASE + 70 * PAGE) {
+	while (segment.at < BASE + 70 * PAGE) {
 		uint64_t bytes = 0x20 + 16 * (chunks * 37 % 301);
 
 		if (chunks % 50 == 49)
@@ -293,7 +293,7 @@ static void windows_do_not_show(void **state)
 			free_bytes += word(put_free(bytes) + 8) & ~UINT64_C(7);
 	}
 	put_live(0x20);
-	put_top(BASE + BYTES - stretch.at);
+	put_top(BASE + BYTES - segment.at);
 	totals = walk_to_top();
 	check_sound(totals);
 	assert_int_equal(totals->chunks, chunks + 1);
@@ -305,7 +305,7 @@ static void windows_do_not_show(void **state)
 static void a_walk_can_be_cut(void **state)
 {
 	struct walk_totals whole, parts = {0};
-	struct walk_area area;
+	struct walk_segment area;
 	uint64_t cut;
 
 	(void)state;
@@ -314,16 +314,16 @@ static void a_walk_can_be_cut(void **state)
 	cut = put_live(0x70);
 	put_free(0x2000);
 	put_live(0x50);
-	put_top(BASE + 9 * PAGE - stretch.at);
+	put_top(BASE + 9 * PAGE - segment.at);
 	whole = *walk_to_top();
 	area = top_area();
 	for (unsigned part = 0; part < 2; part++) {
-		struct walk *walk = &stretch.walk;
+		struct walk *walk = &segment.walk;
 
-		walk_begin(walk, &stretch.arena, &stretch.memory, &area,
+		walk_begin(walk, &segment.arena, &segment.memory, &area,
 			   part ? cut : area.start, part ? area.stop : cut);
 		walk->pages = pages;
-		walk->buffer = stretch.buffer;
+		walk->buffer = segment.buffer;
 		assert_int_equal(walk_all(walk), 0);
 		assert_true(part || walk->place.at == cut);
 		walk_add(&parts, &walk->totals, true);
@@ -363,13 +363,13 @@ static void trims_are_exact_at_page_edges(void **state)
 			put_live_to(start - BASE);
 			put_free(end - start);
 			put_live(0x40);
-			put_top(BASE + 6 * PAGE - stretch.at);
-			stretch.arena.trim_unit_bytes = 0;
+			put_top(BASE + 6 * PAGE - segment.at);
+			segment.arena.trim_unit_bytes = 0;
 			totals = walk_to_top();
 			check_sound(totals);
 			assert_int_equal(totals->trimmable_bytes, want);
 			assert_int_equal(totals->free_resident_bytes,
-					 end - start + (BASE + 6 * PAGE - stretch.top));
+					 end - start + (BASE + 6 * PAGE - segment.top));
 		}
 	}
 }
@@ -386,8 +386,8 @@ static void a_run_is_its_bytes(void **state)
 	assert_int_equal(totals.free_resident_bytes, 2 * PAGE + 0x810);
 	/* What is not resident cannot be given back. */
 	memset(&totals, 0, sizeof(totals));
-	stretch.flags[1] = 0;
-	stretch.flags[2] = PAGE_SWAPPED;
+	segment.flags[1] = 0;
+	segment.flags[2] = PAGE_SWAPPED;
 	pages_forget(pages);
 	walk_free_run(&totals, pages, 12, BASE + 0x800, BASE + 4 * PAGE);
 	assert_int_equal(totals.trimmable_bytes, PAGE);
@@ -406,8 +406,8 @@ static void fastbin_chunks_join_runs(void **state)
 	put_free(PAGE);
 	put_fast(0x60);
 	end = put_live(0x30);
-	put_top(BASE + 4 * PAGE - stretch.at);
-	stretch.arena.trim_unit_bytes = 0;
+	put_top(BASE + 4 * PAGE - segment.at);
+	segment.arena.trim_unit_bytes = 0;
 	totals = walk_to_top();
 	check_sound(totals);
 	assert_int_equal(mtrim_bytes(start, end), PAGE);
@@ -424,12 +424,12 @@ static void fastbin_chunks_make_runs_alone(void **state)
 
 	(void)state;
 	put_live(0x90);
-	start = stretch.at;
+	start = segment.at;
 	for (unsigned i = 0; i < FAST_MAX - 1; i++)
 		put_fast(0x300);
 	end = put_live(0x20);
-	put_top(BASE + 5 * PAGE - stretch.at);
-	stretch.arena.trim_unit_bytes = 0;
+	put_top(BASE + 5 * PAGE - segment.at);
+	segment.arena.trim_unit_bytes = 0;
 	totals = walk_to_top();
 	assert_int_equal(totals->fast_chunks, FAST_MAX - 1);
 	assert_true(mtrim_bytes(start, end) >= PAGE);
@@ -444,12 +444,12 @@ static void false_fastbin_chunks_are_passed_over(void **state)
 
 	(void)state;
 	put_live(0x90);
-	stretch.fast[0] = BASE + 0x10;
-	stretch.fast[1] = BASE + 0x90;
-	stretch.arena.fast_count = 2;
+	segment.fast[0] = BASE + 0x10;
+	segment.fast[1] = BASE + 0x90;
+	segment.arena.fast_count = 2;
 	put_live(0x40);
 	put_live(0x40);
-	put_top(BASE + 2 * PAGE - stretch.at);
+	put_top(BASE + 2 * PAGE - segment.at);
 	totals = walk_to_top();
 	check_sound(totals);
 	assert_int_equal(totals->fast_chunks, 1);
@@ -468,8 +468,8 @@ static void check_top(uint64_t top_offset, uint64_t unit, uint64_t want)
 	tear_down(NULL);
 	set_up(NULL);
 	put_live_to(top_offset);
-	put_top(BASE + 8 * PAGE - stretch.at);
-	stretch.arena.trim_unit_bytes = unit;
+	put_top(BASE + 8 * PAGE - segment.at);
+	segment.arena.trim_unit_bytes = unit;
 	totals = walk_to_top();
 	check_sound(totals);
 	assert_int_equal(totals->trimmable_bytes, want);
@@ -501,7 +501,7 @@ static void a_fastbin_chunk_joins_the_top(void **state)
 	(void)state;
 	put_live_to(2 * PAGE - 0x40);
 	put_fast(0x50);
-	put_top(BASE + 4 * PAGE - stretch.at);
+	put_top(BASE + 4 * PAGE - segment.at);
 	totals = walk_to_top();
 	check_sound(totals);
 	assert_int_equal(totals->top_bytes, 2 * PAGE - 0x10);
@@ -511,54 +511,54 @@ static void a_fastbin_chunk_joins_the_top(void **state)
 
 /* ---- the ends of stretches ---- */
 
-static void a_secondary_heap_ends_with_its_fences(void **state)
+static void a_non_main_heap_ends_with_its_fences(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_area area = {.start = BASE, .ends = AREA_FENCE};
+	struct walk_segment area = {.start = BASE, .ends = AREA_FENCE};
 
 	(void)state;
-	stretch.arena.non_main = true;
-	stretch.flags_of_all = CHUNK_NON_MAIN;
+	segment.arena.non_main = true;
+	segment.flags_of_all = CHUNK_NON_MAIN;
 	put_live(0x290);
 	put_free(0x400);
 	put_live_to(2 * PAGE - 32);
-	stretch.flags_of_all = 0;
+	segment.flags_of_all = 0;
 	put_fences(1);
-	set_word(stretch.at + 8, CHUNK_PREV_INUSE);
+	set_word(segment.at + 8, CHUNK_PREV_INUSE);
 	area.stop = area.end = BASE + 2 * PAGE;
-	totals = walk_area(&area);
+	totals = walk_segment(&area);
 	check_sound(totals);
 	assert_int_equal(totals->chunks, 3);
 	assert_int_equal(totals->free_bytes, 0x400);
 	assert_int_equal(totals->fence_bytes, 32);
 	assert_int_equal(totals->top_bytes, 0);
-	assert_true(stretch.walk.place.at == area.end);
+	assert_true(segment.walk.place.at == area.end);
 }
 
 /* The old top of a heap that was left behind is free up to the fence. */
 static void a_free_end_before_the_fence(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_area area = {.start = BASE, .ends = AREA_FENCE};
+	struct walk_segment area = {.start = BASE, .ends = AREA_FENCE};
 
 	(void)state;
-	stretch.arena.non_main = true;
+	segment.arena.non_main = true;
 	put_live_to(PAGE);
 	put_free(2 * PAGE - 32);
 	put_fences(1);
-	set_word(stretch.at + 8, CHUNK_PREV_INUSE);
+	set_word(segment.at + 8, CHUNK_PREV_INUSE);
 	area.stop = area.end = BASE + 3 * PAGE;
-	totals = walk_area(&area);
+	totals = walk_segment(&area);
 	check_sound(totals);
 	assert_int_equal(totals->free_bytes, 2 * PAGE - 32);
 	assert_int_equal(totals->trimmable_bytes, mtrim_bytes(PAGE, 3 * PAGE - 32));
 	assert_int_equal(totals->fence_bytes, 32);
 }
 
-static void a_mapped_stretch_ends_with_two_fences(void **state)
+static void a_mapped_segment_ends_with_two_fences(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_area area = {.start = BASE, .ends = AREA_FENCES};
+	struct walk_segment area = {.start = BASE, .ends = AREA_FENCES};
 
 	(void)state;
 	put_live(0x1000);
@@ -566,18 +566,18 @@ static void a_mapped_stretch_ends_with_two_fences(void **state)
 	put_live_to(4 * PAGE - 32);
 	put_fences(2);
 	area.stop = area.end = BASE + 8 * PAGE; /* the region goes on with another's */
-	totals = walk_area(&area);
+	totals = walk_segment(&area);
 	check_sound(totals);
 	assert_int_equal(totals->fence_bytes, 32);
-	assert_true(stretch.walk.place.at == BASE + 4 * PAGE);
+	assert_true(segment.walk.place.at == BASE + 4 * PAGE);
 }
 
 /* ---- the program's own memory between chunks ---- */
 
 static void put_foreign(uint64_t bytes, uint8_t fill)
 {
-	memset(place(stretch.at), fill, bytes);
-	stretch.at += bytes;
+	memset(place(segment.at), fill, bytes);
+	segment.at += bytes;
 }
 
 static void foreign_memory_is_passed_over(void **state)
@@ -595,7 +595,7 @@ static void foreign_memory_is_passed_over(void **state)
 		put_live(0x500);
 		put_free(0x700);
 		put_live(0x30);
-		put_top(BASE + 9 * PAGE - stretch.at);
+		put_top(BASE + 9 * PAGE - segment.at);
 		totals = walk_to_top();
 		assert_int_equal(totals->in_doubt_bytes, 0);
 		assert_int_equal(totals->foreign_bytes, 3 * PAGE + 48);
@@ -616,37 +616,37 @@ static void foreign_memory_that_looks_like_chunks(void **state)
 	(void)state;
 	put_live_to(PAGE - 32);
 	put_fences(2);
-	start = stretch.at;
+	start = segment.at;
 	put_foreign(2 * PAGE, 0);
-	for (uint64_t at = start; at < stretch.at; at += 0x40)
+	for (uint64_t at = start; at < segment.at; at += 0x40)
 		set_word(at + 8, at % 0x100 ? 0x41 : 0x1051);
-	set_word(stretch.at - 0x40 + 8, 0x7771);
+	set_word(segment.at - 0x40 + 8, 0x7771);
 	put_live(0x500);
 	for (unsigned i = 0; i < 40; i++)
 		put_live(0x90);
-	put_top(BASE + 9 * PAGE - stretch.at);
+	put_top(BASE + 9 * PAGE - segment.at);
 	totals = walk_to_top();
 	/* Some of it may pass for chunks, but the walk finds its way, and all is said. */
-	assert_true(stretch.walk.has_top);
+	assert_true(segment.walk.has_top);
 	assert_true(totals->foreign_bytes + totals->in_doubt_bytes <= 2 * PAGE + 0x500);
-	assert_int_equal(totals->top_bytes, stretch.at - stretch.top);
+	assert_int_equal(totals->top_bytes, segment.at - segment.top);
 }
 
 /* Memory of the program behind all of malloc's. */
 static void foreign_memory_at_the_end_is_not_malloc(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_area area = {.start = BASE, .ends = AREA_BREAK};
+	struct walk_segment area = {.start = BASE, .ends = AREA_BREAK};
 
 	(void)state;
 	put_live_to(2 * PAGE - 32);
 	put_fences(2);
 	put_foreign(2 * PAGE, 0xaa);
-	area.stop = area.end = stretch.at;
-	totals = walk_area(&area);
+	area.stop = area.end = segment.at;
+	totals = walk_segment(&area);
 	assert_int_equal(totals->in_doubt_bytes, 0);
 	assert_int_equal(totals->foreign_bytes, 0);
-	assert_true(stretch.walk.place.at == BASE + 2 * PAGE);
+	assert_true(segment.walk.place.at == BASE + 2 * PAGE);
 }
 
 /* ---- damage ---- */
@@ -655,16 +655,16 @@ static uint64_t build_long(void)
 {
 	uint64_t middle = 0;
 
-	for (unsigned i = 0; stretch.at < BASE + 40 * PAGE; i++) {
-		if (!middle && stretch.at > BASE + 20 * PAGE)
-			middle = stretch.at;
+	for (unsigned i = 0; segment.at < BASE + 40 * PAGE; i++) {
+		if (!middle && segment.at > BASE + 20 * PAGE)
+			middle = segment.at;
 		if (i % 3)
 			put_live(0x150);
 		else
 			put_free(0x250);
 	}
 	put_live(0x40);
-	put_top(BASE + 44 * PAGE - stretch.at);
+	put_top(BASE + 44 * PAGE - segment.at);
 	return middle;
 }
 
@@ -681,7 +681,7 @@ static void a_break_is_in_doubt(void **state)
 	set_word(middle + 8, 0x4141414141414141);
 	totals = walk_to_top();
 	assert_in_range(totals->in_doubt_bytes, 16, 2 * PAGE);
-	assert_true(stretch.walk.has_top);
+	assert_true(segment.walk.has_top);
 	assert_int_equal(totals->top_bytes, whole.top_bytes);
 	assert_true(totals->chunks + 20 > whole.chunks && totals->chunks < whole.chunks);
 	assert_int_equal(totals->resident_bytes, whole.resident_bytes);
@@ -693,35 +693,35 @@ static void a_passing_break_leaves_no_trace(void **state)
 	static const uint64_t wrong[] = {0, 0x4141414141414141, 0x21, 0xfff1, 0x12, 0x10};
 
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		struct walk_totals whole, *totals = &stretch.walk.totals;
+		struct walk_totals whole, *totals = &segment.walk.totals;
 		uint64_t middle;
 
 		tear_down(state);
 		set_up(state);
 		middle = build_long();
 		whole = *walk_to_top();
-		stretch.wrong_at = middle + 8;
-		stretch.wrong = wrong[i];
-		stretch.wrong_times = 1;
+		segment.wrong_at = middle + 8;
+		segment.wrong = wrong[i];
+		segment.wrong_times = 1;
 		walk_to_top();
-		assert_int_equal(stretch.wrong_times, 0);
+		assert_int_equal(segment.wrong_times, 0);
 		assert_memory_equal(totals, &whole, sizeof(whole));
 	}
 }
 
 static void a_strict_walk_gives_up(void **state)
 {
-	struct walk_area area;
-	struct walk *walk = &stretch.walk;
+	struct walk_segment area;
+	struct walk *walk = &segment.walk;
 	uint64_t middle;
 
 	(void)state;
 	middle = build_long();
 	set_word(middle + 8, 0);
 	area = top_area();
-	walk_begin(walk, &stretch.arena, &stretch.memory, &area, area.start, area.stop);
+	walk_begin(walk, &segment.arena, &segment.memory, &area, area.start, area.stop);
 	walk->pages = pages;
-	walk->buffer = stretch.buffer;
+	walk->buffer = segment.buffer;
 	walk->strict = true;
 	assert_int_equal(walk_all(walk), 0);
 	assert_true(walk->done && walk->failed);
@@ -735,10 +735,10 @@ static void swapped_pages_are_not_read(void **state)
 	(void)state;
 	build_long();
 	whole = *walk_to_top();
-	stretch.flags[10] = stretch.flags[11] = PAGE_SWAPPED;
+	segment.flags[10] = segment.flags[11] = PAGE_SWAPPED;
 	totals = walk_to_top();
 	assert_in_range(totals->unread_bytes, 1, 2 * PAGE);
-	assert_true(stretch.walk.has_top);
+	assert_true(segment.walk.has_top);
 	assert_int_equal(totals->resident_bytes, whole.resident_bytes - 2 * PAGE);
 	assert_true(totals->chunks < whole.chunks);
 	assert_true(totals->in_doubt_bytes < PAGE);
@@ -753,9 +753,9 @@ static void a_swapped_middle_costs_nothing(void **state)
 	put_live(0x40);
 	put_live(6 * PAGE);
 	put_live(0x40);
-	put_top(BASE + 9 * PAGE - stretch.at);
-	stretch.flags[2] = stretch.flags[3] = PAGE_SWAPPED;
-	stretch.flags[4] = 0;
+	put_top(BASE + 9 * PAGE - segment.at);
+	segment.flags[2] = segment.flags[3] = PAGE_SWAPPED;
+	segment.flags[4] = 0;
 	totals = walk_to_top();
 	check_sound(totals);
 	assert_int_equal(totals->chunks, 3);
@@ -774,8 +774,8 @@ static void a_chunk_without_an_end_is_not_free(void **state)
 	put_live(2 * PAGE);
 	put_live(3 * PAGE);
 	put_live(0x40);
-	put_top(BASE + 9 * PAGE - stretch.at);
-	stretch.flags[2] = PAGE_SWAPPED;
+	put_top(BASE + 9 * PAGE - segment.at);
+	segment.flags[2] = PAGE_SWAPPED;
 	totals = walk_to_top();
 	assert_int_equal(totals->unread_bytes > 0, 1);
 	assert_int_equal(totals->free_bytes, 0x400);
@@ -792,18 +792,18 @@ static void a_missing_header_is_in_doubt(void **state)
 
 	(void)state;
 	build_long();
-	stretch.flags[10] = 0;
+	segment.flags[10] = 0;
 	totals = walk_to_top();
 	assert_int_equal(totals->unread_bytes, 0);
 	assert_in_range(totals->in_doubt_bytes, 1, 2 * PAGE);
-	assert_true(stretch.walk.has_top);
+	assert_true(segment.walk.has_top);
 }
 
 /* ---- the threads' caches ---- */
 
 static void put_tcache(unsigned counts[2], uint64_t heads[2])
 {
-	const struct tcache_layout *tcache = &stretch.arena.layout->tcache;
+	const struct tcache_layout *tcache = &segment.arena.layout->tcache;
 	uint64_t at = put_live(tcache->chunk_bytes) + 16;
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -828,10 +828,10 @@ static void tcaches_are_noted(void **state)
 	put_tcache((unsigned[]){8, 0}, (uint64_t[]){BASE + 0x1000, 0});
 	put_tcache((unsigned[]){0, 0}, (uint64_t[]){0, 0});
 	put_tcache((unsigned[]){1, 0}, (uint64_t[]){BASE + 8, 0});
-	put_top(BASE + 2 * PAGE - stretch.at);
+	put_top(BASE + 2 * PAGE - segment.at);
 	check_sound(walk_to_top());
-	assert_int_equal(stretch.tcaches.count, 4);
-	assert_true(stretch.tcache[0] == BASE + 16);
+	assert_int_equal(segment.tcaches.count, 4);
+	assert_true(segment.tcache[0] == BASE + 16);
 }
 
 /* The list's room is kept to, and its count tells that there were more. */
@@ -841,42 +841,42 @@ static void more_tcaches_than_there_is_room_for(void **state)
 	for (unsigned i = 0; i < TCACHES + 3; i++)
 		put_tcache((unsigned[]){1, 2},
 			   (uint64_t[]){BASE + 0x1000, BASE + 0x2000});
-	put_top(BASE + 3 * PAGE - stretch.at);
+	put_top(BASE + 3 * PAGE - segment.at);
 	walk_to_top();
-	assert_int_equal(stretch.tcaches.count, TCACHES + 3);
-	assert_int_equal(stretch.fast[0], 0);
+	assert_int_equal(segment.tcaches.count, TCACHES + 3);
+	assert_int_equal(segment.fast[0], 0);
 }
 
 int main(void)
 {
-#define STRETCH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define SEGMENT(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		STRETCH(chunks_are_counted),
-		STRETCH(a_top_alone_is_a_heap),
-		STRETCH(windows_do_not_show),
-		STRETCH(a_walk_can_be_cut),
-		STRETCH(trims_are_exact_at_page_edges),
-		STRETCH(a_run_is_its_bytes),
-		STRETCH(fastbin_chunks_join_runs),
-		STRETCH(fastbin_chunks_make_runs_alone),
-		STRETCH(false_fastbin_chunks_are_passed_over),
-		STRETCH(tops_are_given_back_in_units),
-		STRETCH(a_fastbin_chunk_joins_the_top),
-		STRETCH(a_secondary_heap_ends_with_its_fences),
-		STRETCH(a_free_end_before_the_fence),
-		STRETCH(a_mapped_stretch_ends_with_two_fences),
-		STRETCH(foreign_memory_is_passed_over),
-		STRETCH(foreign_memory_that_looks_like_chunks),
-		STRETCH(foreign_memory_at_the_end_is_not_malloc),
-		STRETCH(a_break_is_in_doubt),
-		STRETCH(a_passing_break_leaves_no_trace),
-		STRETCH(a_strict_walk_gives_up),
-		STRETCH(swapped_pages_are_not_read),
-		STRETCH(a_swapped_middle_costs_nothing),
-		STRETCH(a_chunk_without_an_end_is_not_free),
-		STRETCH(a_missing_header_is_in_doubt),
-		STRETCH(tcaches_are_noted),
-		STRETCH(more_tcaches_than_there_is_room_for),
+		SEGMENT(chunks_are_counted),
+		SEGMENT(a_top_alone_is_a_heap),
+		SEGMENT(windows_do_not_show),
+		SEGMENT(a_walk_can_be_cut),
+		SEGMENT(trims_are_exact_at_page_edges),
+		SEGMENT(a_run_is_its_bytes),
+		SEGMENT(fastbin_chunks_join_runs),
+		SEGMENT(fastbin_chunks_make_runs_alone),
+		SEGMENT(false_fastbin_chunks_are_passed_over),
+		SEGMENT(tops_are_given_back_in_units),
+		SEGMENT(a_fastbin_chunk_joins_the_top),
+		SEGMENT(a_non_main_heap_ends_with_its_fences),
+		SEGMENT(a_free_end_before_the_fence),
+		SEGMENT(a_mapped_segment_ends_with_two_fences),
+		SEGMENT(foreign_memory_is_passed_over),
+		SEGMENT(foreign_memory_that_looks_like_chunks),
+		SEGMENT(foreign_memory_at_the_end_is_not_malloc),
+		SEGMENT(a_break_is_in_doubt),
+		SEGMENT(a_passing_break_leaves_no_trace),
+		SEGMENT(a_strict_walk_gives_up),
+		SEGMENT(swapped_pages_are_not_read),
+		SEGMENT(a_swapped_middle_costs_nothing),
+		SEGMENT(a_chunk_without_an_end_is_not_free),
+		SEGMENT(a_missing_header_is_in_doubt),
+		SEGMENT(tcaches_are_noted),
+		SEGMENT(more_tcaches_than_there_is_room_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

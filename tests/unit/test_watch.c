@@ -330,15 +330,15 @@ static void new_rules_keep_what_is_the_same(void **state)
 
 static void unknown_limits_decide_nothing(void **state)
 {
-	struct room room = {.nearest = ROOM_ADDRESS_SPACE};
+	struct headroom headroom = {.nearest = HEADROOM_ADDRESS_SPACE};
 
 	(void)state;
-	room.row[ROOM_ADDRESS_SPACE].left_share = 0.05;
+	headroom.row[HEADROOM_ADDRESS_SPACE].left_share = 0.05;
 	watch_by("limit < 10%");
 	see_many(3, 1);
 	assert_int_equal(told_count, 0);
 	sample->time_ns += NS_PER_S;
-	watch_sample(watch, sample, &room, keep, NULL);
+	watch_sample(watch, sample, &headroom, keep, NULL);
 	assert_int_equal(told_count, 1);
 	assert_float_equal(told[0].evidence[0].now, 0.05, 0);
 	stop();

@@ -1,4 +1,4 @@
-/* judge_others.c: the checks of what is not glibc malloc's: another allocator's, a
+/* judge_non_malloc.c: the checks of what is not glibc malloc's: another allocator's, a
  * runtime's, or what the program maps itself. */
 #include "analysis/judge.h"
 #include "analysis/runtime.h"
@@ -15,20 +15,20 @@ bool judge_has_own_figures(const struct verdict_input *input)
 /* Another allocator is loaded, and anonymous memory that is not malloc's is large. */
 static bool is_elsewhere(const struct verdict_input *input)
 {
-	const struct verdict_others *others = input->others;
+	const struct verdict_non_malloc *non_malloc = input->non_malloc;
 	uint64_t rss;
 
 	if (judge_has_own_figures(input))
 		return false;
-	return others && others->is_known && *others->allocator &&
+	return non_malloc && non_malloc->is_known && *non_malloc->allocator &&
 	       judge_get(input, FIG_RSS_BYTES, &rss) &&
-	       others->anon_bytes >= JUDGE_LEAST_BYTES &&
-	       judge_share(others->anon_bytes, rss) >= 0.5;
+	       non_malloc->anon_bytes >= JUDGE_LEAST_BYTES &&
+	       judge_share(non_malloc->anon_bytes, rss) >= 0.5;
 }
 
 bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
 {
-	const struct verdict_others *others = input->others;
+	const struct verdict_non_malloc *non_malloc = input->non_malloc;
 	uint64_t rss = 0, system_bytes;
 	char glibc[64] = "";
 
@@ -38,41 +38,42 @@ bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
 	if (judge_get(input, FIG_SYSTEM_BYTES, &system_bytes))
 		snprintf(glibc, sizeof(glibc), "glibc's malloc has %s from the kernel; ",
 			 BYTES(system_bytes));
-	verdict->stake_bytes = others->anon_bytes;
+	verdict->stake_bytes = non_malloc->anon_bytes;
 	SAY(headline,
 	    "%s is loaded, and %s of %s resident is anonymous memory that is "
 	    "not glibc malloc's",
-	    others->allocator, BYTES(others->anon_bytes), BYTES(rss));
+	    non_malloc->allocator, BYTES(non_malloc->anon_bytes), BYTES(rss));
 	SAY(evidence,
 	    "%s%s of the resident memory is anonymous and not glibc malloc's, whose "
 	    "settings do not affect it.",
-	    glibc, SHARE(judge_share(others->anon_bytes, rss)));
+	    glibc, SHARE(judge_share(non_malloc->anon_bytes, rss)));
 	SAY(remedy,
 	    "See the settings of %s. 'fragscope run -- COMMAND' starts the program with "
 	    "a sampler that asks it for its figures.",
-	    others->allocator);
-	judge_fact(verdict, "anon_not_malloc_bytes", UNIT_BYTES, others->anon_bytes);
+	    non_malloc->allocator);
+	judge_fact(verdict, "anon_not_malloc_bytes", UNIT_BYTES, non_malloc->anon_bytes);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
 	judge_fact_figure(input, verdict, FIG_SYSTEM_BYTES);
 	return true;
 }
 
-static void say_others(const struct verdict_others *others, char *text, size_t size)
+static void say_non_malloc(const struct verdict_non_malloc *non_malloc, char *text,
+			   size_t size)
 {
 	int used;
 
 	*text = '\0';
-	if (!others || !others->is_known)
+	if (!non_malloc || !non_malloc->is_known)
 		return;
 	used = snprintf(text, size,
 			" Its own anonymous memory %s, shared %s (PSS %s), files %s, the "
 			"first thread's stack %s.",
-			BYTES(others->anon_bytes), BYTES(others->shared_bytes),
-			BYTES(others->shared_pss_bytes), BYTES(others->file_bytes),
-			BYTES(others->stack_bytes));
-	if (*others->largest && used > 0 && (size_t)used < size)
+			BYTES(non_malloc->anon_bytes), BYTES(non_malloc->shared_bytes),
+			BYTES(non_malloc->shared_pss_bytes),
+			BYTES(non_malloc->file_bytes), BYTES(non_malloc->stack_bytes));
+	if (*non_malloc->largest && used > 0 && (size_t)used < size)
 		snprintf(text + used, size - (size_t)used, " Largest by name: %s (%s).",
-			 others->largest, BYTES(others->largest_bytes));
+			 non_malloc->largest, BYTES(non_malloc->largest_bytes));
 }
 
 /* Where the mapped chunks were not all found, what is resident of them is no more than
@@ -111,13 +112,14 @@ static bool other_bytes(const struct verdict_input *input, uint64_t *bytes)
 }
 
 /* The largest kind of what is not malloc's. */
-static enum smaps_kind largest_kind(const struct verdict_others *others, uint64_t *bytes)
+static enum smaps_kind largest_kind(const struct verdict_non_malloc *non_malloc,
+				    uint64_t *bytes)
 {
 	const uint64_t of[SMAPS_KINDS] = {
-		[SMAPS_ANON] = others->anon_bytes,
-		[SMAPS_SHARED] = others->shared_bytes,
-		[SMAPS_FILE] = others->file_bytes,
-		[SMAPS_STACK] = others->stack_bytes,
+		[SMAPS_ANON] = non_malloc->anon_bytes,
+		[SMAPS_SHARED] = non_malloc->shared_bytes,
+		[SMAPS_FILE] = non_malloc->file_bytes,
+		[SMAPS_STACK] = non_malloc->stack_bytes,
 	};
 	enum smaps_kind best = SMAPS_ANON;
 
@@ -129,17 +131,17 @@ static enum smaps_kind largest_kind(const struct verdict_others *others, uint64_
 }
 
 /* The runtime whose memory the greater part is; null: none is known. */
-static const struct runtime *runtime_behind(const struct verdict_others *others)
+static const struct runtime *runtime_behind(const struct verdict_non_malloc *non_malloc)
 {
 	uint64_t bytes;
 
-	if (!others || !others->is_known || !others->runtime ||
-	    others->runtime->kind != largest_kind(others, &bytes))
+	if (!non_malloc || !non_malloc->is_known || !non_malloc->runtime ||
+	    non_malloc->runtime->kind != largest_kind(non_malloc, &bytes))
 		return NULL;
-	return others->runtime;
+	return non_malloc->runtime;
 }
 
-void judge_say_whose(const struct verdict_others *others, char *text, size_t size)
+void judge_say_whose(const struct verdict_non_malloc *non_malloc, char *text, size_t size)
 {
 	static const char *const words[SMAPS_KINDS] = {
 		[SMAPS_ANON] = "anonymous memory that the program maps itself",
@@ -147,37 +149,38 @@ void judge_say_whose(const struct verdict_others *others, char *text, size_t siz
 		[SMAPS_FILE] = "mapped files",
 		[SMAPS_STACK] = "the first thread's stack",
 	};
-	const struct runtime *runtime = runtime_behind(others);
+	const struct runtime *runtime = runtime_behind(non_malloc);
 	enum smaps_kind kind;
 	uint64_t bytes;
 
 	*text = '\0';
-	if (!others || !others->is_known)
+	if (!non_malloc || !non_malloc->is_known)
 		return;
-	kind = largest_kind(others, &bytes);
+	kind = largest_kind(non_malloc, &bytes);
 	snprintf(text, size, ", %s of it %s", BYTES(bytes),
 		 runtime ? runtime->memory : words[kind]);
 }
 
 bool judge_has_no_heap(const struct verdict_input *input)
 {
-	return input->others && input->others->is_known && input->others->no_heap;
+	return input->non_malloc && input->non_malloc->is_known &&
+	       input->non_malloc->no_heap;
 }
 
 const char *judge_by_malloc(const struct verdict_input *input)
 {
-	const struct verdict_others *others = input->others;
+	const struct verdict_non_malloc *non_malloc = input->non_malloc;
 
-	if (!others || !others->is_known || !others->runtime ||
-	    !others->runtime->by_malloc)
+	if (!non_malloc || !non_malloc->is_known || !non_malloc->runtime ||
+	    !non_malloc->runtime->by_malloc)
 		return "";
-	return others->runtime->by_malloc;
+	return non_malloc->runtime->by_malloc;
 }
 
 /* The runtime's own remedy, with PID for the word PID, or one that helps with any. */
 static void say_remedy(const struct verdict_input *input, char *text, size_t size)
 {
-	const struct runtime *runtime = runtime_behind(input->others);
+	const struct runtime *runtime = runtime_behind(input->non_malloc);
 	const char *from = runtime ? runtime->remedy
 				   : "/proc/PID/smaps lists each mapping; 'strace -f -k "
 				     "-e trace=mmap -p PID' shows who maps memory.";
@@ -213,7 +216,7 @@ static void say_not_malloc(const struct verdict_input *input, struct verdict *ve
 	char contributors[128], most[128];
 
 	judge_say_contributors(input, contributors, sizeof(contributors));
-	judge_say_whose(input->others, most, sizeof(most));
+	judge_say_whose(input->non_malloc, most, sizeof(most));
 	if (grows)
 		SAY(headline, "memory that is not %s grows by %s a second, to %s now%s%s",
 		    whose, BYTES((uint64_t)trend->per_s), BYTES(other), most,
@@ -237,7 +240,7 @@ bool judge_not_malloc(const struct verdict_input *input, struct verdict *verdict
 		return false;
 	verdict->stake_bytes = other;
 	say_not_malloc(input, verdict, grows, other, rss);
-	say_others(input->others, parts, sizeof(parts));
+	say_non_malloc(input->non_malloc, parts, sizeof(parts));
 	say_remedy(input, remedy, sizeof(remedy));
 	SAY(evidence,
 	    "%s of the resident memory is neither held through %smalloc nor kept by it: "

@@ -12,7 +12,7 @@ enum {
 	SEGMENT_MAX_BYTES = 256 << 20,
 	LIST_ATTEMPTS = 4,
 	RESTARTS = 3,
-	LOCK_WAITS = 100, /* for all areas together */
+	LOCK_WAITS = 100, /* for all segments together */
 	LOCK_WAIT_NS = 200 * 1000,
 	FAST_MAX_BYTES = 0xb0, /* the largest chunk that mallopt lets into a fastbin */
 };
@@ -22,19 +22,19 @@ struct listing {
 	unsigned arena;
 };
 
-static int add_area(struct heap *heap, const struct walk_area *area, uint64_t front,
-		    unsigned arena)
+static int add_segment(struct heap *heap, const struct walk_segment *segment,
+		       uint64_t front, unsigned arena)
 {
-	if (heap->area_count == heap->area_capacity)
+	if (heap->segment_count == heap->segment_capacity)
 		return -ENOSPC;
-	heap->area[heap->area_count++] =
-		(struct owned_area){*area, arena, front, area->end};
-	heap->work[arena].area_bytes += area->end - front;
-	heap->work[arena].area_count++;
+	heap->segment[heap->segment_count++] =
+		(struct owned_segment){*segment, arena, front, segment->end};
+	heap->work[arena].heap_segment_bytes += segment->end - front;
+	heap->work[arena].segment_count++;
 	return 0;
 }
 
-static int add_heap(uint64_t addr, const struct walk_area *area, void *context)
+static int add_heap(uint64_t addr, const struct walk_segment *segment, void *context)
 {
 	const struct listing *listing = context;
 	struct heap *heap = listing->heap;
@@ -42,14 +42,15 @@ static int add_heap(uint64_t addr, const struct walk_area *area, void *context)
 	int error;
 
 	/* A list of heaps that runs in a circle. */
-	if (work->area_bytes >
+	if (work->heap_segment_bytes >
 	    arena_system_bytes(&heap->arena[listing->arena]) + HEAP_GROWTH)
 		return -EUCLEAN;
-	error = add_area(heap, area, addr, listing->arena);
+	error = add_segment(heap, segment, addr, listing->arena);
 	if (error)
 		return error;
 	heap->heaps[heap->heap_count++] = addr;
-	work->own_resident_bytes += pages_resident_bytes(heap->pages, addr, area->start);
+	work->own_resident_bytes +=
+		pages_resident_bytes(heap->pages, addr, segment->start);
 	return 0;
 }
 
@@ -63,24 +64,24 @@ static int add_break(struct heap *heap, unsigned number, const struct regions *r
 	uint64_t start = (par->sbrk_base + GLIBC_ALIGN - 1) & -(uint64_t)GLIBC_ALIGN;
 	uint64_t top = arena_top(arena);
 	struct arena_work *work = &heap->work[number];
-	struct walk_area area;
+	struct walk_segment segment;
 
 	if (!region || (!region->is_break && !arena_is_contiguous(arena)))
 		return 0;
-	area = (struct walk_area){.start = start,
-				  .stop = region->end,
-				  .end = region->end,
-				  .ends = AREA_BREAK};
+	segment = (struct walk_segment){.start = start,
+					.stop = region->end,
+					.end = region->end,
+					.ends = AREA_BREAK};
 	/* A top behind the region as it was is believed as far as one can have grown
 	 * since. */
 	if (top >= start && (top < region->end || (arena_is_contiguous(arena) &&
 						   top - region->end < HEAP_GROWTH))) {
-		area.stop = area.top = top;
-		area.ends = AREA_TOP;
+		segment.stop = segment.top = top;
+		segment.ends = AREA_TOP;
 	}
 	work->own_resident_bytes +=
 		pages_resident_bytes(heap->pages, par->sbrk_base, start);
-	return add_area(heap, &area, par->sbrk_base, number);
+	return add_segment(heap, &segment, par->sbrk_base, number);
 }
 
 static int list_arena(struct heap *heap, unsigned number, const struct regions *regions)
@@ -102,7 +103,7 @@ static int list_arena_again(struct heap *heap, unsigned number,
 			    const struct regions *regions)
 {
 	const struct arena_work before = heap->work[number];
-	unsigned areas = heap->area_count, heaps = heap->heap_count;
+	unsigned segments = heap->segment_count, heaps = heap->heap_count;
 	int error = list_arena(heap, number, regions);
 
 	for (unsigned i = 0;
@@ -110,7 +111,7 @@ static int list_arena_again(struct heap *heap, unsigned number,
 		pages_forget(heap->pages);
 		if (arena_refresh(heap->memory, heap->pages, &heap->arena[number]))
 			break;
-		heap->area_count = areas;
+		heap->segment_count = segments;
 		heap->heap_count = heaps;
 		heap->work[number] = before;
 		error = list_arena(heap, number, regions);
@@ -118,9 +119,9 @@ static int list_arena_again(struct heap *heap, unsigned number,
 	return error;
 }
 
-int heap_find_stretches(struct heap *heap, const struct regions *regions)
+int heap_find_segments(struct heap *heap, const struct regions *regions)
 {
-	heap->area_count = heap->heap_count = 0;
+	heap->segment_count = heap->heap_count = 0;
 	for (unsigned i = 0; i < heap->arena_count; i++) {
 		int error;
 
@@ -135,7 +136,7 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions)
 			heap_miss(heap, "the heaps of arena %u do not hold together", i);
 		else if (error == -ENOSPC)
 			heap_miss(heap, "there are more than %u heaps",
-				  heap->area_capacity);
+				  heap->segment_capacity);
 		else if (error)
 			return error;
 	}
@@ -143,7 +144,7 @@ int heap_find_stretches(struct heap *heap, const struct regions *regions)
 	return 0;
 }
 
-/* ---- cutting stretches at known chunks, for several walks at once ---- */
+/* ---- cutting segments at known chunks, for several walks at once ---- */
 
 static void add_seed(struct heap *heap, uint64_t chunk, uint64_t self)
 {
@@ -206,58 +207,59 @@ static bool is_good_seed(struct heap *heap, const struct walk_arena *arena, uint
 }
 
 uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,
-			  const struct walk_area *area, uint64_t addr)
+			  const struct walk_segment *segment, uint64_t addr)
 {
 	size_t i = sort_lower_bound(heap->seed, heap->seed_count, addr + 1);
 
-	while (i-- > 0 && heap->seed[i] > area->start)
-		if (heap->seed[i] < area->stop &&
+	while (i-- > 0 && heap->seed[i] > segment->start)
+		if (heap->seed[i] < segment->stop &&
 		    is_good_seed(heap, arena, heap->seed[i]))
 			return heap->seed[i];
-	return area->start;
+	return segment->start;
 }
 
 struct cutter {
 	struct heap *heap;
 	uint64_t segment_bytes;
-	unsigned area;
-	uint64_t from; /* in that area; 0: at its start */
+	unsigned segment;
+	uint64_t from; /* in that segment; 0: at its start */
 };
 
-static uint64_t next_cut(const struct cutter *cutter, const struct owned_area *owned,
+static uint64_t next_cut(const struct cutter *cutter, const struct owned_segment *owned,
 			 uint64_t from)
 {
 	struct heap *heap = cutter->heap;
-	const struct walk_area *area = &owned->area;
+	const struct walk_segment *segment = &owned->segment;
 	const struct walk_arena *arena = &heap->work[owned->arena].walk;
 	size_t i = sort_lower_bound(heap->seed, heap->seed_count,
 				    from + cutter->segment_bytes);
 
-	for (; i < heap->seed_count && heap->seed[i] < area->stop; i++)
+	for (; i < heap->seed_count && heap->seed[i] < segment->stop; i++)
 		if (is_good_seed(heap, arena, heap->seed[i]))
 			return heap->seed[i];
-	return area->stop;
+	return segment->stop;
 }
 
 static bool next_walk(struct cutter *cutter, struct walk *walk)
 {
 	struct heap *heap = cutter->heap;
-	const struct owned_area *owned;
-	const struct walk_area *area;
+	const struct owned_segment *owned;
+	const struct walk_segment *segment;
 	uint64_t from, until;
 
-	if (cutter->area == heap->area_count)
+	if (cutter->segment == heap->segment_count)
 		return false;
-	owned = &heap->area[cutter->area];
-	area = &owned->area;
-	from = cutter->from ? cutter->from : area->start;
+	owned = &heap->segment[cutter->segment];
+	segment = &owned->segment;
+	from = cutter->from ? cutter->from : segment->start;
 	until = next_cut(cutter, owned, from);
-	walk_begin(walk, &heap->work[owned->arena].walk, heap->memory, area, from, until);
+	walk_begin(walk, &heap->work[owned->arena].walk, heap->memory, segment, from,
+		   until);
 	walk->may_give_up = true;
-	walk->is_last = until == area->stop;
+	walk->is_last = until == segment->stop;
 	cutter->from = until;
 	if (walk->is_last) {
-		cutter->area++;
+		cutter->segment++;
 		cutter->from = 0;
 	}
 	return true;
@@ -267,23 +269,23 @@ static uint64_t segment_bytes(const struct heap *heap)
 {
 	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < heap->area_count; i++)
-		bytes += heap->area[i].area.stop - heap->area[i].area.start;
+	for (unsigned i = 0; i < heap->segment_count; i++)
+		bytes += heap->segment[i].segment.stop - heap->segment[i].segment.start;
 	bytes /= heap->jobs;
 	if (bytes < SEGMENT_MIN_BYTES)
 		return SEGMENT_MIN_BYTES;
 	return bytes > SEGMENT_MAX_BYTES ? SEGMENT_MAX_BYTES : bytes;
 }
 
-/* The walks of one area, joined: each must have begun where the one before it came out.
- * One that did not began at what is no chunk by now; then the one before goes on in its
- * place, so that it can go back to where its own chain was good. When that fails too, the
- * area is walked again from its start, which is a chunk always. */
+/* The walks of one segment, joined: each must have begun where the one before it came
+ * out. One that did not began at what is no chunk by now; then the one before goes on in
+ * its place, so that it can go back to where its own chain was good. When that fails too,
+ * the segment is walked again from its start, which is a chunk always. */
 struct joiner {
 	struct heap *heap;
-	unsigned area;
-	struct walk *last;	  /* what came before, or null at an area's start */
-	struct walk_totals sum;	  /* of the area, without LAST */
+	unsigned segment;
+	struct walk *last;	  /* what came before, or null at a segment's start */
+	struct walk_totals sum;	  /* of the segment, without LAST */
 	struct link_chain linked; /* the same */
 	unsigned waits;		  /* for locks that were held */
 };
@@ -305,7 +307,7 @@ static int run(struct joiner *joiner, struct walk *walk)
 static void let_finish(struct joiner *joiner)
 {
 	struct heap *heap = joiner->heap;
-	struct arena now = heap->arena[heap->area[joiner->area].arena];
+	struct arena now = heap->arena[heap->segment[joiner->segment].arena];
 
 	while (!arena_refresh(heap->memory, heap->pages, &now) && arena_is_locked(&now) &&
 	       joiner->waits++ < LOCK_WAITS)
@@ -314,9 +316,10 @@ static void let_finish(struct joiner *joiner)
 
 static int restart(struct joiner *joiner, struct walk *walk)
 {
-	const struct walk_area area = joiner->heap->area[joiner->area].area;
+	const struct walk_segment segment =
+		joiner->heap->segment[joiner->segment].segment;
 	bool is_last = walk->is_last;
-	uint64_t until = is_last ? area.stop : walk->until;
+	uint64_t until = is_last ? segment.stop : walk->until;
 	int error = 0;
 
 	memset(&joiner->sum, 0, sizeof(joiner->sum));
@@ -327,7 +330,8 @@ static int restart(struct joiner *joiner, struct walk *walk)
 	for (unsigned i = 0; i <= RESTARTS && !error; i++) {
 		let_finish(joiner);
 		drop_links(joiner, &walk->place.linked);
-		walk_begin(walk, walk->arena, walk->memory, &area, area.start, until);
+		walk_begin(walk, walk->arena, walk->memory, &segment, segment.start,
+			   until);
 		walk->is_last = is_last;
 		walk->may_give_up = i < RESTARTS;
 		error = run(joiner, walk);
@@ -343,16 +347,16 @@ static int extend(struct joiner *joiner, struct walk *walk)
 	int error;
 
 	drop_links(joiner, &walk->place.linked);
-	walk_extend(last, walk->is_last ? last->area.stop : walk->until);
+	walk_extend(last, walk->is_last ? last->segment.stop : walk->until);
 	error = run(joiner, last);
 	return error || !last->failed ? error : restart(joiner, walk);
 }
 
-/* The last walk of an area has come out: where it ended is how much there is of it. */
-static void end_area(struct joiner *joiner)
+/* The last walk of a segment has come out: where it ended is how much there is of it. */
+static void end_segment(struct joiner *joiner)
 {
 	struct heap *heap = joiner->heap;
-	struct owned_area *owned = &heap->area[joiner->area++];
+	struct owned_segment *owned = &heap->segment[joiner->segment++];
 	struct arena_work *work = &heap->work[owned->arena];
 
 	walk_add(&joiner->sum, &joiner->last->totals, heap->options.sizes);
@@ -361,7 +365,7 @@ static void end_area(struct joiner *joiner)
 	links_join(heap->links, &joiner->linked, joiner->last->place.linked);
 	links_keep(heap->links, joiner->linked);
 	joiner->linked = (struct link_chain){0};
-	work->area_bytes += joiner->last->place.at - owned->end;
+	work->heap_segment_bytes += joiner->last->place.at - owned->end;
 	owned->end = joiner->last->place.at;
 	joiner->last = NULL;
 }
@@ -385,7 +389,7 @@ static int join(struct joiner *joiner, struct walk *walk)
 		error = extend(joiner, walk);
 	}
 	if (is_last && !error)
-		end_area(joiner);
+		end_segment(joiner);
 	return error;
 }
 
@@ -438,7 +442,7 @@ static void forget_walk(struct heap *heap)
 /* Where the program's own sbrk memory lies among the chunks, what it holds may look like
  * chunks too. Then all free chunks are learned from the lists, one by one, and the walk
  * is done again with them as its witnesses. */
-int heap_walk_stretches(struct heap *heap)
+int heap_walk_segments(struct heap *heap)
 {
 	int error;
 
@@ -459,7 +463,8 @@ int heap_walk_stretches(struct heap *heap)
 
 /* ---- mapped memory ---- */
 
-static void found_stretch(const struct walk_area *area, unsigned number, void *context)
+static void found_segment(const struct walk_segment *segment, unsigned number,
+			  void *context)
 {
 	struct heap *heap = context;
 	unsigned main_arena = 0;
@@ -467,9 +472,9 @@ static void found_stretch(const struct walk_area *area, unsigned number, void *c
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].is_main && heap->arena[i].instance == number)
 			main_arena = i;
-	if (add_area(heap, area, area->start, main_arena)) {
+	if (add_segment(heap, segment, segment->start, main_arena)) {
 		heap->work[main_arena].lacks = true;
-		heap_miss(heap, "there are more than %u heaps", heap->area_capacity);
+		heap_miss(heap, "there are more than %u heaps", heap->segment_capacity);
 	}
 }
 
@@ -481,9 +486,10 @@ static struct mapped_arena mapped_part(struct heap *heap, unsigned number)
 	uint64_t system = arena_system_bytes(arena), top = arena_top(arena);
 	struct mapped_arena part = {.arena = &work->walk, .totals = &work->totals};
 
-	if (!arena->used || arena_is_contiguous(arena) || system <= work->area_bytes)
+	if (!arena->used || arena_is_contiguous(arena) ||
+	    system <= work->heap_segment_bytes)
 		return part;
-	part.wanted_bytes = system - work->area_bytes;
+	part.wanted_bytes = system - work->heap_segment_bytes;
 	if (heap_owner(top, heap) != (int)number)
 		part.top = top;
 	return part;
@@ -507,7 +513,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		.place = heap->places,
 		.place_capacity = heap->place_capacity,
 		.links = heap->links,
-		.found = found_stretch,
+		.found = found_segment,
 		.context = heap,
 	};
 

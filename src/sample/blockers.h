@@ -1,8 +1,8 @@
-/* pins.h: what keeps free memory from being given back to the kernel: how many chunks in
- * use share pages with free bytes, the few whose going would free most, and what lies
+/* blockers.h: what keeps free memory from being given back to the kernel: how many chunks
+ * in use share pages with free bytes, the few whose going would free most, and what lies
  * between the top and the holes below it. */
-#ifndef FRAGSCOPE_PINS_H
-#define FRAGSCOPE_PINS_H
+#ifndef FRAGSCOPE_BLOCKERS_H
+#define FRAGSCOPE_BLOCKERS_H
 
 #include "sample/sample.h"
 
@@ -10,15 +10,15 @@
 #include <stdint.h>
 
 enum {
-	PINS_BEST = 16,
-	PINS_STEPS = 20,
-	PINS_ALL_ARENAS = -1,
-	PIN_GUESS = 128,
+	BLOCKERS_BEST = 16,
+	BLOCKERS_STEPS = 20,
+	BLOCKERS_ALL_ARENAS = -1,
+	CHUNK_IDENTITY = 128,
 };
 
 /* CHUNKS chunks in use side by side, from ADDR on: one, or a whole run of them between
  * two free stretches. */
-struct pin {
+struct blocker {
 	uint64_t
 		addr; /* of the first chunk: its header; user data begin 16 bytes later */
 	uint64_t bytes; /* of all, headers included */
@@ -33,7 +33,7 @@ struct pin {
 
 /* The chunks of the first so many runs below the top: with all of them gone the top,
  * which free() itself gives back, would begin at FROM. */
-struct pins_step {
+struct blockers_step {
 	uint64_t from;
 	uint64_t chunks;
 	uint64_t bytes;		      /* of these chunks */
@@ -42,8 +42,8 @@ struct pins_step {
 };
 
 /* The caller sets ARENA; a reading fills in the rest. */
-struct pins {
-	int arena; /* as arena_row.index, or PINS_ALL_ARENAS */
+struct blockers {
+	int arena; /* as arena_row.index, or BLOCKERS_ALL_ARENAS */
 
 	int64_t time_ns; /* CLOCK_REALTIME, when the reading began */
 	int64_t read_ns;
@@ -58,7 +58,7 @@ struct pins {
 
 	/* Those whose going would free most for each chunk that has to go, best first. */
 	unsigned best_count;
-	struct pin best[PINS_BEST];
+	struct blocker best[BLOCKERS_BEST];
 
 	/* Below the top of TAIL_ARENA, the arena where most would come free: each step
 	 * frees twice as much as the one before, or is the last. Empty: no hole of 64 KB
@@ -66,10 +66,10 @@ struct pins {
 	unsigned tail_arena;
 	uint64_t tail_top_bytes;
 	unsigned step_count;
-	struct pins_step step[PINS_STEPS];
+	struct blockers_step step[BLOCKERS_STEPS];
 	/* The runs next to the top, nearest first; what they alone would unlock. */
 	unsigned tail_count;
-	struct pin tail[PINS_BEST];
+	struct blocker tail[BLOCKERS_BEST];
 };
 
 #endif

@@ -1,4 +1,4 @@
-#include "base/apart.h"
+#include "base/subprocess.h"
 
 #include "base/confine.h"
 #include "base/privilege.h"
@@ -22,13 +22,13 @@
 enum { BEAT_MS = 100 };
 
 /* What parent and child share; the result follows. */
-struct shared {
+struct child_result {
 	atomic_bool done;
 	_Alignas(max_align_t) char result[];
 };
 
-static void child_main(struct shared *shared, void (*fn)(void *context, void *result),
-		       void *context)
+static void child_main(struct child_result *shared,
+		       void (*fn)(void *context, void *result), void *context)
 {
 	int null = open("/dev/null", O_RDWR);
 
@@ -90,7 +90,7 @@ static uint64_t data_bytes(void)
 	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void apart_bound(unsigned cpu_s, uint64_t memory_bytes)
+void subprocess_bound(unsigned cpu_s, uint64_t memory_bytes)
 {
 	const struct rlimit time = {cpu_s, cpu_s}, core = {0, 0};
 	const rlim_t bytes = data_bytes() + memory_bytes;
@@ -101,12 +101,12 @@ void apart_bound(unsigned cpu_s, uint64_t memory_bytes)
 	setrlimit(RLIMIT_DATA, &data);
 }
 
-int apart_run(void (*fn)(void *context, void *result), void *context, void *result,
-	      size_t bytes, atomic_ulong *beats)
+int subprocess_run(void (*fn)(void *context, void *result), void *context, void *result,
+		   size_t bytes, atomic_ulong *beats)
 {
-	size_t all = sizeof(struct shared) + bytes;
-	struct shared *shared = mmap(NULL, all, PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t all = sizeof(struct child_result) + bytes;
+	struct child_result *shared = mmap(NULL, all, PROT_READ | PROT_WRITE,
+					   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t child;
 	int error;
 

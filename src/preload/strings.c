@@ -1,4 +1,4 @@
-#include "preload/words.h"
+#include "preload/strings.h"
 
 #include <stddef.h>
 

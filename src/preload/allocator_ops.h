@@ -1,6 +1,7 @@
-/* asker.h: what the sampler knows of one allocator; for the files of this directory. */
-#ifndef FRAGSCOPE_PRELOAD_ASKER_H
-#define FRAGSCOPE_PRELOAD_ASKER_H
+/* allocator_ops.h: what the sampler knows of one allocator; for the files of this
+ * directory. */
+#ifndef FRAGSCOPE_ALLOCATOR_OPS_H
+#define FRAGSCOPE_ALLOCATOR_OPS_H
 
 #include "ipc/ring.h"
 
@@ -10,7 +11,7 @@
  * longer; it is false when they could not be had, and null where there are none. None of
  * them takes or frees memory of the host. FORKED mends what a fork in the middle of
  * DETAIL has left in the child. */
-struct asker {
+struct allocator_ops {
 	enum ring_allocator kind;
 	bool (*start)(char name[RING_NAME]);
 	void (*totals)(struct ring_sample *sample);
@@ -19,10 +20,10 @@ struct asker {
 	void (*trim)(void);
 };
 
-extern const struct asker asker_glibc;
-extern const struct asker asker_jemalloc;
-extern const struct asker asker_mimalloc;
-extern const struct asker asker_tcmalloc;
+extern const struct allocator_ops allocator_ops_glibc;
+extern const struct allocator_ops allocator_ops_jemalloc;
+extern const struct allocator_ops allocator_ops_mimalloc;
+extern const struct allocator_ops allocator_ops_tcmalloc;
 
 static inline void sample_put(struct ring_sample *sample, enum ring_figure figure,
 			      uint64_t value)

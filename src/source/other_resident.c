@@ -1,4 +1,4 @@
-#include "source/rest.h"
+#include "source/other_resident.h"
 
 #include <string.h>
 
@@ -27,30 +27,30 @@ static bool is_files_only(const struct mapping *mapping)
 	       !begins(name, "/dev/shm/");
 }
 
-void rest_begin(struct rest *rest)
+void other_resident_begin(struct other *other)
 {
-	rest->count = 0;
-	rest->overflow = rest->has_huge = rest->is_apart = false;
+	other->count = 0;
+	other->overflow = other->has_huge = other->is_apart = false;
 }
 
-void rest_add(struct rest *rest, const struct mapping *mapping)
+void other_resident_add(struct other *other, const struct mapping *mapping)
 {
-	struct rest_range *last = rest->count ? &rest->range[rest->count - 1] : NULL;
+	struct other_range *last = other->count ? &other->range[other->count - 1] : NULL;
 	bool files_only = is_files_only(mapping), huge = is_huge(mapping->name);
 
-	rest->has_huge |= huge;
+	other->has_huge |= huge;
 	if (huge || begins(mapping->name, "[vvar") || mapping->end > SCAN_END) {
-		rest->is_apart = true;
+		other->is_apart = true;
 		return;
 	}
-	if (last && last->files_only == files_only && !rest->is_apart)
+	if (last && last->files_only == files_only && !other->is_apart)
 		last->end = mapping->end;
-	else if (rest->count == REST_RANGES)
-		rest->overflow = true;
+	else if (other->count == OTHER_RANGES)
+		other->overflow = true;
 	else
-		rest->range[rest->count++] =
-			(struct rest_range){mapping->start, mapping->end, files_only};
-	rest->is_apart = false;
+		other->range[other->count++] =
+			(struct other_range){mapping->start, mapping->end, files_only};
+	other->is_apart = false;
 }
 
 struct count {
@@ -67,14 +67,14 @@ static void count_run(uint64_t start, uint64_t end, void *context)
 		end - start - heap_arena_bytes(count->heap, &count->cursor, start, end);
 }
 
-int rest_resident(const struct rest *rest, const struct live_memory *live,
-		  const struct heap *heap, uint64_t *bytes)
+int other_resident_bytes_of(const struct other *other, const struct live_memory *live,
+			    const struct heap *heap, uint64_t *bytes)
 {
 	struct count count = {.heap = heap};
 	int error = 0;
 
-	for (unsigned i = 0; i < rest->count && !error; i++) {
-		const struct rest_range *range = &rest->range[i];
+	for (unsigned i = 0; i < other->count && !error; i++) {
+		const struct other_range *range = &other->range[i];
 
 		error = live_scan(live, range->start, range->end, range->files_only,
 				  count_run, &count);
@@ -99,7 +99,7 @@ static bool sum_parts(const struct figures *fig, uint64_t *sum)
 	return true;
 }
 
-bool rest_set(const struct rest *rest, struct figures *fig, uint64_t bytes)
+bool other_resident_set(const struct other *other, struct figures *fig, uint64_t bytes)
 {
 	uint64_t rss = fig->v[FIG_RSS_BYTES].u, mapped, sum, skew;
 
@@ -111,7 +111,7 @@ bool rest_set(const struct rest *rest, struct figures *fig, uint64_t bytes)
 	figure_set(fig, FIG_OTHER_RESIDENT_BYTES, bytes - mapped);
 	sum += bytes - mapped;
 	skew = sum > rss ? sum - rss : rss - sum;
-	if (rest->has_huge)
+	if (other->has_huge)
 		return false;
 	if (!figure_has(fig, FIG_SKEW_BYTES) || skew > fig->v[FIG_SKEW_BYTES].u)
 		figure_set(fig, FIG_SKEW_BYTES, skew);
@@ -138,16 +138,16 @@ static bool sum_reach(const struct figures *fig, double *below, double *above)
 	return is_estimated;
 }
 
-void rest_set_remainder(struct figures *fig)
+void other_resident_set_remainder(struct figures *fig)
 {
-	double below, above, rest;
+	double below, above, other;
 	uint64_t sum;
 
 	if (!sum_parts(fig, &sum) || sum > fig->v[FIG_RSS_BYTES].u)
 		return;
 	figure_set(fig, FIG_OTHER_RESIDENT_BYTES, fig->v[FIG_RSS_BYTES].u - sum);
-	rest = figure_number(fig, FIG_OTHER_RESIDENT_BYTES);
+	other = figure_number(fig, FIG_OTHER_RESIDENT_BYTES);
 	if (sum_reach(fig, &below, &above))
 		figure_set_range(fig, FIG_OTHER_RESIDENT_BYTES,
-				 rest > above ? rest - above : 0, rest + below);
+				 other > above ? other - above : 0, other + below);
 }

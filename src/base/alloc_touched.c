@@ -1,9 +1,9 @@
-#include "base/take.h"
+#include "base/alloc_touched.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-void *take(size_t bytes)
+void *alloc_touched(size_t bytes)
 {
 	volatile char *memory = calloc(1, bytes);
 	size_t page_bytes = sysconf(_SC_PAGESIZE);

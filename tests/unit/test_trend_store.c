@@ -1,6 +1,6 @@
-/* test_course.c: how figures and limits moved over readings: trends, gaps, many readings,
- * and when a limit is reached. */
-#include "analysis/course.h"
+/* test_trend_store.c: how figures and limits moved over readings: trends, gaps, many
+ * readings, and when a limit is reached. */
+#include "analysis/trend_store.h"
 #include "view/report_parts.h"
 
 #include <math.h>
@@ -14,31 +14,31 @@
 #define M      ((uint64_t)1 << 20)
 #define SECOND INT64_C(1000000000)
 
-static struct course *course;
+static struct trend_store *store;
 static struct sample *sample;
-static struct room room;
+static struct headroom headroom;
 
 static int setup(void **state)
 {
 	(void)state;
-	room = (struct room){.nearest = ROOM_ADDRESS_SPACE};
-	room.row[ROOM_ADDRESS_SPACE] =
-		(struct room_row){.is_set = true, .limit = 1000 * M};
+	headroom = (struct headroom){.nearest = HEADROOM_ADDRESS_SPACE};
+	headroom.row[HEADROOM_ADDRESS_SPACE] =
+		(struct headroom_row){.is_set = true, .limit = 1000 * M};
 	sample = sample_new(0, false);
-	return sample ? course_new(&course) : -1;
+	return sample ? trend_store_new(&store) : -1;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	sample_free(sample);
-	course_free(course);
+	trend_store_free(store);
 	return 0;
 }
 
 static void use(uint64_t bytes)
 {
-	struct room_row *row = &room.row[ROOM_ADDRESS_SPACE];
+	struct headroom_row *row = &headroom.row[HEADROOM_ADDRESS_SPACE];
 
 	row->used = bytes;
 	row->left = row->limit - bytes;
@@ -54,7 +54,7 @@ static void add(unsigned i)
 	figure_set(&sample->fig, FIG_LIVE_BYTES, 50 * M);
 	figure_set(&sample->fig, FIG_MMAPPED_BYTES, 2 * i * M);
 	use((100 + i) * M);
-	course_add(course, sample, &room);
+	trend_store_add(store, sample, &headroom);
 }
 
 static void trends(void **state)
@@ -64,33 +64,33 @@ static void trends(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 20; i++)
 		add(i);
-	course_trend(course, 0, &trend);
-	assert_true(course_figure[0] == FIG_RSS_BYTES);
+	trend_store_trend(store, 0, &trend);
+	assert_true(trend_store_figure[0] == FIG_RSS_BYTES);
 	assert_true(trend.is_known && trend.is_rising && !trend.is_falling);
 	assert_true(fabs(trend.per_s - (double)M) < 1);
 	assert_true(trend.first == 100.0 * (double)M && trend.last == 119.0 * (double)M);
-	course_trend(course, 1, &trend);
+	trend_store_trend(store, 1, &trend);
 	assert_true(trend.is_known && !trend.is_rising && !trend.is_falling);
-	course_held(course, &trend);
+	trend_store_held(store, &trend);
 	assert_true(trend.is_rising && fabs(trend.per_s - 2.0 * (double)M) < 1);
-	assert_true(course_span_s(course) == 19.0);
+	assert_true(trend_store_span_s(store) == 19.0);
 }
 
 /* RSS of second I in M. */
 static const char *words_of(const unsigned *rss, unsigned count)
 {
-	static struct track_point point[COURSE_POINTS];
+	static struct track_point point[TREND_STORE_POINTS];
 	static char words[64];
-	struct report_course told = {.f = FIG_RSS_BYTES, .point = point};
+	struct report_series told = {.f = FIG_RSS_BYTES, .point = point};
 
 	for (unsigned i = 0; i < count; i++) {
 		sample_clear(sample);
 		sample->time_ns = 1000 * SECOND + i * SECOND;
 		figure_set(&sample->fig, FIG_RSS_BYTES, rss[i] * M);
-		course_add(course, sample, NULL);
+		trend_store_add(store, sample, NULL);
 	}
-	course_trend(course, 0, &told.trend);
-	told.points = course_points(course, 0, point);
+	trend_store_trend(store, 0, &told.trend);
+	told.points = trend_store_points(store, 0, point);
 	report_trend(&told, words, sizeof(words));
 	return words;
 }
@@ -122,76 +122,76 @@ static void stillness_is_told(void **state)
 
 static void too_few_readings(void **state)
 {
-	struct room_reach reach[ROOM_KINDS];
+	struct headroom_reach reach[HEADROOM_KINDS];
 	struct verdict_trend trend;
 
 	(void)state;
 	for (unsigned i = 0; i < 7; i++)
 		add(i);
-	course_trend(course, 0, &trend);
+	trend_store_trend(store, 0, &trend);
 	assert_false(trend.is_known);
-	course_reach(course, &room, reach);
-	assert_int_equal(reach[ROOM_ADDRESS_SPACE].when, ROOM_WHEN_UNKNOWN);
+	trend_store_reach(store, &headroom, reach);
+	assert_int_equal(reach[HEADROOM_ADDRESS_SPACE].when, HEADROOM_WHEN_UNKNOWN);
 }
 
 static void what_was_never_had(void **state)
 {
-	static struct track_point point[COURSE_POINTS];
+	static struct track_point point[TREND_STORE_POINTS];
 	struct verdict_trend trend;
 
 	(void)state;
 	for (unsigned i = 0; i < 20; i++)
 		add(i);
-	course_trend(course, 3, &trend);
+	trend_store_trend(store, 3, &trend);
 	assert_false(trend.is_known);
-	assert_int_equal(course_points(course, 3, point), 0);
-	assert_int_equal(course_points(course, 0, point), 20);
+	assert_int_equal(trend_store_points(store, 3, point), 0);
+	assert_int_equal(trend_store_points(store, 0, point), 20);
 }
 
 static void a_gap_is_a_gap(void **state)
 {
-	static struct track_point point[COURSE_POINTS];
+	static struct track_point point[TREND_STORE_POINTS];
 
 	(void)state;
 	add(0);
 	sample_clear(sample);
 	sample->time_ns = 1001 * SECOND;
-	course_add(course, sample, NULL);
+	trend_store_add(store, sample, NULL);
 	add(2);
-	assert_int_equal(course_points(course, 0, point), 2);
+	assert_int_equal(trend_store_points(store, 0, point), 2);
 	assert_true(point[1].gap);
 }
 
 static void limits(void **state)
 {
-	struct room_reach reach[ROOM_KINDS];
+	struct headroom_reach reach[HEADROOM_KINDS];
 
 	(void)state;
 	for (unsigned i = 0; i < 20; i++)
 		add(i);
-	course_reach(course, &room, reach);
+	trend_store_reach(store, &headroom, reach);
 	/* 1000M - 119M at 1M a second. */
-	assert_int_equal(reach[ROOM_ADDRESS_SPACE].when, ROOM_WHEN_IN);
-	assert_true(fabs(reach[ROOM_ADDRESS_SPACE].in_s - 881) < 1);
-	assert_int_equal(reach[ROOM_HOST].when, ROOM_WHEN_UNKNOWN);
+	assert_int_equal(reach[HEADROOM_ADDRESS_SPACE].when, HEADROOM_WHEN_IN);
+	assert_true(fabs(reach[HEADROOM_ADDRESS_SPACE].in_s - 881) < 1);
+	assert_int_equal(reach[HEADROOM_HOST].when, HEADROOM_WHEN_UNKNOWN);
 }
 
 static void a_day_of_readings(void **state)
 {
-	static struct track_point point[COURSE_POINTS];
+	static struct track_point point[TREND_STORE_POINTS];
 	struct verdict_trend trend;
 	size_t count;
 
 	(void)state;
 	for (unsigned i = 0; i < 86400; i++)
 		add(i);
-	count = course_points(course, 0, point);
-	assert_in_range(count, 100, COURSE_POINTS);
+	count = trend_store_points(store, 0, point);
+	assert_in_range(count, 100, TREND_STORE_POINTS);
 	assert_true(point[0].first == 100.0 * (double)M);
 	assert_true(point[count - 1].last == (100.0 + 86399.0) * (double)M);
-	course_trend(course, 0, &trend);
+	trend_store_trend(store, 0, &trend);
 	assert_true(trend.is_rising && fabs(trend.per_s - (double)M) < 10);
-	assert_true(course_span_s(course) == 86399.0);
+	assert_true(trend_store_span_s(store) == 86399.0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -211,7 +211,7 @@ static void add_arenas(struct sample *of, unsigned i, const uint64_t held[4])
 		figure_set(&row->fig, FIG_LIVE_BYTES, held[at]);
 	}
 	figure_set(&of->fig, FIG_SYSTEM_BYTES, 100 * M);
-	course_add(course, of, NULL);
+	trend_store_add(store, of, NULL);
 }
 
 static void arenas(void **state)
@@ -221,7 +221,7 @@ static void arenas(void **state)
 
 	(void)state;
 	assert_non_null(of);
-	course_arenas(course, &peaks);
+	trend_store_arenas(store, &peaks);
 	assert_false(peaks.is_known);
 	/* In turn. */
 	for (unsigned i = 0; i < 8; i++) {
@@ -229,7 +229,7 @@ static void arenas(void **state)
 
 		held[i % 4] = 10 * M;
 		add_arenas(of, i, held);
-		course_arenas(course, &peaks);
+		trend_store_arenas(store, &peaks);
 		assert_true(peaks.is_known == (i > 0));
 	}
 	assert_int_equal(peaks.peaks_bytes, 40 * M);
@@ -237,7 +237,7 @@ static void arenas(void **state)
 	assert_int_equal(peaks.swing_bytes, 36 * M);
 	/* Then all at once: nothing would have been saved. */
 	add_arenas(of, 8, (uint64_t[]){10 * M, 10 * M, 10 * M, 10 * M});
-	course_arenas(course, &peaks);
+	trend_store_arenas(store, &peaks);
 	assert_int_equal(peaks.peak_bytes, 40 * M);
 	sample_free(of);
 }
@@ -254,11 +254,11 @@ static void arenas_that_were_not_read(void **state)
 	/* One arena without its figures, and a reading that was torn. */
 	figure_drop(&of->arena[2].fig, FIG_LIVE_BYTES);
 	figure_set(&of->arena[1].fig, FIG_LIVE_BYTES, 50 * M);
-	course_add(course, of, NULL);
+	trend_store_add(store, of, NULL);
 	figure_set(&of->arena[2].fig, FIG_LIVE_BYTES, 50 * M);
 	figure_set(&of->fig, FIG_IN_DOUBT_BYTES, 2 * M);
-	course_add(course, of, NULL);
-	course_arenas(course, &peaks);
+	trend_store_add(store, of, NULL);
+	trend_store_arenas(store, &peaks);
 	assert_true(peaks.is_known);
 	assert_int_equal(peaks.peaks_bytes, 4 * M);
 	assert_int_equal(peaks.swing_bytes, 0);
@@ -267,19 +267,19 @@ static void arenas_that_were_not_read(void **state)
 
 static void more_arenas_than_are_followed(void **state)
 {
-	struct sample *of = sample_new(ARENA_COURSE_MOST + 1, false);
+	struct sample *of = sample_new(ARENA_PEAKS_MOST + 1, false);
 	struct arena_peaks peaks;
 
 	(void)state;
 	assert_non_null(of);
-	of->arena_count = ARENA_COURSE_MOST + 1;
+	of->arena_count = ARENA_PEAKS_MOST + 1;
 	for (unsigned i = 0; i < of->arena_count; i++) {
 		of->arena[i].index = i;
 		figure_set(&of->arena[i].fig, FIG_LIVE_BYTES, M);
 	}
-	course_add(course, of, NULL);
-	course_add(course, of, NULL);
-	course_arenas(course, &peaks);
+	trend_store_add(store, of, NULL);
+	trend_store_add(store, of, NULL);
+	trend_store_arenas(store, &peaks);
 	assert_false(peaks.is_known);
 	sample_free(of);
 }

@@ -1,4 +1,4 @@
-#include "analysis/others.h"
+#include "analysis/non_malloc.h"
 
 #include "analysis/runtime.h"
 
@@ -39,10 +39,10 @@ static const char *find_allocator(const struct smaps *smaps)
 	return "";
 }
 
-void others_of(const struct smaps *smaps, const struct figures *fig,
-	       struct verdict_others *others)
+void non_malloc_of(const struct smaps *smaps, const struct figures *fig,
+		   struct verdict_non_malloc *non_malloc)
 {
-	*others = (struct verdict_others){
+	*non_malloc = (struct verdict_non_malloc){
 		.is_known = true,
 		.anon_bytes = other_anon_bytes(smaps, fig),
 		.runtime = runtime_of(smaps),
@@ -58,8 +58,8 @@ void others_of(const struct smaps *smaps, const struct figures *fig,
 
 /* khugepaged counts a whole range for each that it looks at (mm/khugepaged.c,
  * khugepaged_scan_mm_slot), so that a turn fills no more than it may scan. */
-void others_huge(const struct smaps *smaps, const struct huge *settings,
-		 struct verdict_huge *huge)
+void huge_refill_of(const struct smaps *smaps, const struct huge *settings,
+		    struct verdict_huge *huge)
 {
 	*huge = (struct verdict_huge){
 		.rss_bytes = smaps->rss_bytes[SMAPS_ANON],

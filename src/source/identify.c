@@ -1,4 +1,4 @@
-/* guess.c: what a chunk may be, by its first bytes: an object of a C++ class, by the
+/* identify.c: what a chunk may be, by its first bytes: an object of a C++ class, by the
  * vtable that it begins with, or of CPython, by its type; something that begins with a
  * pointer to named data, as tables of functions are; or text. */
 #include "base/text.h"
@@ -49,10 +49,11 @@ static bool read_name(struct source *source, uint64_t addr, char name[CLASS_NAME
 /* In front of what an object points to lie the distance to the whole object, 0 where this
  * is it, and the type's description, whose second word is its name (Itanium C++ ABI,
  * 2.5.2 and 2.9.5). */
-static bool guess_class(struct source *source, uint64_t vtable, char guess[PIN_GUESS])
+static bool identify_class(struct source *source, uint64_t vtable,
+			   char identity[CHUNK_IDENTITY])
 {
 	uint64_t front[2], type[2];
-	char mangled[CLASS_NAME], name[PIN_GUESS];
+	char mangled[CLASS_NAME], name[CHUNK_IDENTITY];
 
 	if (constants(source, vtable - sizeof(front), front, sizeof(front)) || front[0] ||
 	    !is_pointer(front[1]) || constants(source, front[1], type, sizeof(type)) ||
@@ -60,22 +61,24 @@ static bool guess_class(struct source *source, uint64_t vtable, char guess[PIN_G
 	    !read_name(source, type[1], mangled) ||
 	    object_class(mangled, name, sizeof(name)))
 		return false;
-	snprintf(guess, PIN_GUESS, "C++ object of class %.100s", name);
+	snprintf(identity, CHUNK_IDENTITY, "C++ object of class %.100s", name);
 	return true;
 }
 
-static bool guess_pointer(struct source *source, uint64_t to, char guess[PIN_GUESS])
+static bool identify_pointer(struct source *source, uint64_t to,
+			     char identity[CHUNK_IDENTITY])
 {
 	static const char vtable[] = "vtable for ";
-	char name[PIN_GUESS];
+	char name[CHUNK_IDENTITY];
 
 	if (object_name(&source->process, to, name, sizeof(name)))
 		return false;
 	if (strncmp(name, vtable, strlen(vtable)) == 0)
-		snprintf(guess, PIN_GUESS, "C++ object of class %.100s",
+		snprintf(identity, CHUNK_IDENTITY, "C++ object of class %.100s",
 			 name + strlen(vtable));
 	else
-		snprintf(guess, PIN_GUESS, "begins with a pointer to %.100s", name);
+		snprintf(identity, CHUNK_IDENTITY, "begins with a pointer to %.100s",
+			 name);
 	return true;
 }
 
@@ -85,56 +88,57 @@ static int read_constants(void *context, uint64_t addr, void *to, uint32_t bytes
 }
 
 /* An object of CPython that is too large for its own arenas. */
-static bool guess_python(struct source *source, uint64_t data, char guess[PIN_GUESS])
+static bool guess_python(struct source *source, uint64_t data,
+			 char identity[CHUNK_IDENTITY])
 {
 	uint64_t type = python_type_at(read_constants, source, data);
 	char name[PYTHON_NAME];
 
 	if (!type || python_type_name(read_constants, source, type, name))
 		return false;
-	snprintf(guess, PIN_GUESS, "Python object of type %s", name);
+	snprintf(identity, CHUNK_IDENTITY, "Python object of type %s", name);
 	return true;
 }
 
-static void guess_text(const char *bytes, char guess[PIN_GUESS])
+static void identity_text(const char *bytes, char identity[CHUNK_IDENTITY])
 {
 	int length = 0;
 
 	while (length < TEXT_MOST && bytes[length] >= ' ' && bytes[length] <= '~')
 		length++;
 	if (length >= TEXT_LEAST)
-		snprintf(guess, PIN_GUESS, "text \"%.*s\"", length, bytes);
+		snprintf(identity, CHUNK_IDENTITY, "text \"%.*s\"", length, bytes);
 }
 
-static void guess_all(struct source *source, uint64_t data, const char *bytes,
-		      char guess[PIN_GUESS])
+static void identify_all(struct source *source, uint64_t data, const char *bytes,
+			 char identity[CHUNK_IDENTITY])
 {
 	uint64_t word;
 
-	if (guess_python(source, data, guess))
+	if (guess_python(source, data, identity))
 		return;
 	memcpy(&word, bytes, sizeof(word));
-	if (is_pointer(word) &&
-	    (guess_class(source, word, guess) || guess_pointer(source, word, guess)))
+	if (is_pointer(word) && (identify_class(source, word, identity) ||
+				 identify_pointer(source, word, identity)))
 		return;
-	guess_text(bytes, guess);
+	identity_text(bytes, identity);
 }
 
-int guess_chunk(struct source *source, uint64_t chunk, char guess[PIN_GUESS])
+int identify_chunk(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY])
 {
-	char bytes[TEXT_MOST], raw[PIN_GUESS] = "";
+	char bytes[TEXT_MOST], raw[CHUNK_IDENTITY] = "";
 	struct text text;
 	int error;
 
-	text_init(&text, guess, PIN_GUESS);
+	text_init(&text, identity, CHUNK_IDENTITY);
 	if (!source->driver->peek || !source->options.survey)
 		return -ENOTSUP;
 	/* The smallest chunk has 24 bytes for its owner. */
 	error = peek(source, chunk + HEADER, bytes, sizeof(bytes));
 	if (error)
 		return error == -ENODATA ? 0 : error;
-	guess_all(source, chunk + HEADER, bytes, raw);
+	identify_all(source, chunk + HEADER, bytes, raw);
 	/* Names come from the files of other people's programs. */
-	text_printable(&text, raw, PIN_GUESS);
+	text_printable(&text, raw, CHUNK_IDENTITY);
 	return 0;
 }

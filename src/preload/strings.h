@@ -1,6 +1,6 @@
-/* words.h: numbers out of an allocator's report, without libc. */
-#ifndef FRAGSCOPE_PRELOAD_WORDS_H
-#define FRAGSCOPE_PRELOAD_WORDS_H
+/* strings.h: numbers out of an allocator's report, without libc. */
+#ifndef FRAGSCOPE_PRELOAD_STRINGS_H
+#define FRAGSCOPE_PRELOAD_STRINGS_H
 
 #include <stdbool.h>
 #include <stdint.h>
