@@ -2,6 +2,7 @@
 
 #include "base/near.h"
 #include "base/units.h"
+#include "option_kinds.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -41,144 +42,6 @@ static int no_memory(struct fault *fault)
 	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 }
 
-/* Each kind's reader takes VALUE, null when the kind has none, into FIELD: 0, or -EINVAL
- * or -ERANGE when it is not what the kind is called, or -ENOMEM. */
-static int take_nothing(const struct option_spec *spec, const char *value, void *field)
-{
-	(void)spec;
-	(void)value;
-	(void)field;
-	return 0;
-}
-
-static int take_flag(const struct option_spec *spec, const char *value, void *field)
-{
-	(void)spec;
-	(void)value;
-	*(bool *)field = true;
-	return 0;
-}
-
-static int take_bytes(const struct option_spec *spec, const char *value, void *field)
-{
-	(void)spec;
-	return units_parse_bytes(value, field);
-}
-
-static int take_time(const struct option_spec *spec, const char *value, void *field)
-{
-	(void)spec;
-	return units_parse_ns(value, field);
-}
-
-static int take_count(const struct option_spec *spec, const char *value, void *field)
-{
-	uint64_t *count = field;
-	int error = units_parse_count(value, count);
-
-	if (!error && (*count < 1 || *count > spec->limit))
-		error = -ERANGE;
-	return error;
-}
-
-static int take_choice(const struct option_spec *spec, const char *value, void *field)
-{
-	for (unsigned i = 0; spec->choices[i]; i++) {
-		if (strcmp(spec->choices[i], value) != 0)
-			continue;
-		*(unsigned *)field = i;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-static int take_file(const struct option_spec *spec, const char *value, void *field)
-{
-	(void)spec;
-	*(const char **)field = value;
-	return *value ? 0 : -EINVAL;
-}
-
-static int take_text(const struct option_spec *spec, const char *value, void *field)
-{
-	(void)spec;
-	return *value ? name_list_add(field, value, strlen(value)) : -EINVAL;
-}
-
-/* What parts the words of a list: blanks too, as pidof(1) prints them. */
-#define SEPARATORS ", \t\n"
-
-static int take_names(const struct option_spec *spec, const char *value, void *field)
-{
-	int error;
-
-	(void)spec;
-	for (;;) {
-		size_t length = strcspn(value, ",");
-
-		error = length ? name_list_add(field, value, length) : -EINVAL;
-		if (error || !value[length])
-			return error;
-		value += length + 1;
-	}
-}
-
-static int take_pid(const char *value, size_t length, struct pid_list *list)
-{
-	char word[16];
-	uint64_t pid;
-
-	if (length >= sizeof(word))
-		return -EINVAL;
-	memcpy(word, value, length);
-	word[length] = '\0';
-	if (units_parse_count(word, &pid) || !pid || pid > INT_MAX)
-		return -EINVAL;
-	return pid_list_add(list, (int)pid);
-}
-
-static int take_pids(const struct option_spec *spec, const char *value, void *field)
-{
-	int error = -EINVAL;
-
-	(void)spec;
-	value += strspn(value, SEPARATORS + 1);
-	while (*value) {
-		size_t length = strcspn(value, SEPARATORS);
-
-		error = take_pid(value, length, field);
-		value += length;
-		value += strspn(value, SEPARATORS + 1);
-		if (error || !*value)
-			return error;
-		if (*value == ',' && !*++value)
-			return -EINVAL;
-		value += strspn(value, SEPARATORS + 1);
-	}
-	return error;
-}
-
-static const struct {
-	int (*take)(const struct option_spec *spec, const char *value, void *field);
-	bool bare;	  /* it has no value */
-	const char *what; /* a wrong value is not this */
-} kinds[] = {
-	[OPTION_HELP] = {take_nothing, true, NULL},
-	[OPTION_FLAG] = {take_flag, true, NULL},
-	[OPTION_BYTES] = {take_bytes, false,
-			  "a size: bytes, or a whole number with K, M, G or T"},
-	[OPTION_TIME] = {take_time, false,
-			 "a time: seconds, or a number with ns, us, ms, s, m or h"},
-	[OPTION_COUNT] = {take_count, false, NULL},
-	[OPTION_CHOICE] = {take_choice, false, NULL},
-	[OPTION_FILE] = {take_file, false, "a file name"},
-	[OPTION_NAMES] = {take_names, false, "a name"},
-	[OPTION_FILES] = {take_text, false, "a file name"},
-	[OPTION_TEXTS] = {take_text, false, "a text"},
-	[OPTION_PIDS] = {take_pids, false, "a list of process IDs, as in 4711,4712"},
-	[OPTION_GONE] = {take_nothing, true, NULL},
-};
-
 static void join_choices(const struct option_spec *spec, struct text *text)
 {
 	for (unsigned i = 0; spec->choices[i]; i++) {
@@ -215,7 +78,7 @@ static int wrong_value(const struct cursor *cursor, const struct option_spec *sp
 		text_string(&what, "a whole number from 1 to ");
 		text_u64(&what, spec->limit);
 	} else {
-		text_string(&what, kinds[spec->kind].what);
+		text_string(&what, option_kinds[spec->kind].what);
 	}
 	return usage_fault(cursor->fault, cursor->command,
 			   "option '--%s': '%s' is not %s", spec->name, value, buf);
@@ -229,7 +92,7 @@ static int set(struct cursor *cursor, const struct option_spec *spec, const char
 
 	if (spec->kind == OPTION_GONE)
 		return usage_fault(cursor->fault, cursor->command, "%s", spec->help);
-	error = kinds[spec->kind].take(spec, value, field);
+	error = option_kinds[spec->kind].take(spec, value, field);
 	cursor->parsed->given |= UINT64_C(1) << (spec - cursor->command->options);
 	if (spec->kind == OPTION_HELP)
 		cursor->parsed->help = true;
@@ -278,7 +141,7 @@ static int long_option(struct cursor *cursor, const char *word)
 	}
 	if (!spec)
 		return unknown_option(cursor, word, length);
-	if (!kinds[spec->kind].bare)
+	if (!option_kinds[spec->kind].bare)
 		return word[length] ? set(cursor, spec, word + length + 1)
 				    : set_detached(cursor, spec);
 	if (word[length])
@@ -302,7 +165,7 @@ static int short_options(struct cursor *cursor, const char *letters)
 		if (spec == end)
 			return usage_fault(cursor->fault, cursor->command,
 					   "unknown option '-%c'", *letters);
-		if (!kinds[spec->kind].bare)
+		if (!option_kinds[spec->kind].bare)
 			return letters[1] ? set(cursor, spec, letters + 1)
 					  : set_detached(cursor, spec);
 		error = set(cursor, spec, NULL);
