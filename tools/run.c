@@ -242,7 +242,7 @@ static int run_command(const struct run_request *request, int *status,
 		.interval_ns = request->interval_ns,
 	};
 	struct launch launch;
-	int error = loadable_check(request->words[0], fault);
+	int error = loadable_check(request->words[0], request->stacks_bytes > 0, fault);
 
 	if (!error)
 		error = set_environment(request, fault);

@@ -27,6 +27,7 @@ enum { MACHINE = EM_NONE };
 /* What of a program's dynamic part tells whether a library can be loaded. */
 struct traits {
 	bool is_elf, is_native, has_loader, is_loader, is_musl, has_asan;
+	bool has_malloc; /* of its own, for all that it loads */
 };
 
 static bool begins(const char *text, const char *with)
@@ -143,7 +144,8 @@ static void take_dynamic(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
 	}
 }
 
-/* clang links its sanitizer in, and exports it. */
+/* clang links its sanitizer in, and exports it, and so does the linker with an allocator
+ * that libraries ask for. */
 static void take_symbols(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
 			 struct traits *traits)
 {
@@ -153,8 +155,10 @@ static void take_symbols(Elf *elf, Elf_Scn *section, const GElf_Shdr *header,
 	for (int i = 0; data && gelf_getsym(data, i, &symbol); i++) {
 		const char *name = elf_strptr(elf, header->sh_link, symbol.st_name);
 
-		if (symbol.st_shndx != SHN_UNDEF && name && !strcmp(name, "__asan_init"))
-			traits->has_asan = true;
+		if (symbol.st_shndx == SHN_UNDEF || !name)
+			continue;
+		traits->has_asan |= !strcmp(name, "__asan_init");
+		traits->has_malloc |= !strcmp(name, "malloc");
 	}
 }
 
@@ -221,7 +225,7 @@ static bool gains_rights(const char *path, int fd)
 
 /* What keeps the sampler out of a program with these TRAITS; null: nothing. A file that
  * is no ELF is run by the shell. */
-static const char *obstacle(const struct traits *traits)
+static const char *obstacle(const struct traits *traits, bool stacks)
 {
 	if (!traits->is_elf || traits->is_loader)
 		return NULL;
@@ -234,13 +238,17 @@ static const char *obstacle(const struct traits *traits)
 	if (traits->has_asan)
 		return "is built with AddressSanitizer, which wants no library before "
 		       "its own";
+	if (stacks && traits->has_malloc)
+		return "has a malloc of its own, which the loader finds before any "
+		       "other: "
+		       "its calls cannot be sampled. It runs without --stacks";
 	return NULL;
 }
 
-static int judge(const char *path, int fd, struct fault *fault)
+static int judge(const char *path, int fd, bool stacks, struct fault *fault)
 {
 	struct traits traits = traits_of(fd);
-	const char *why = obstacle(&traits);
+	const char *why = obstacle(&traits, stacks);
 
 	if (gains_rights(path, fd))
 		return fault_set(fault, EXIT_NOT_PERMITTED, -EPERM,
@@ -254,7 +262,7 @@ static int judge(const char *path, int fd, struct fault *fault)
 	return 0;
 }
 
-int loadable_check(const char *word, struct fault *fault)
+int loadable_check(const char *word, bool stacks, struct fault *fault)
 {
 	char path[PATH_MAX];
 	int error = find(word, path, fault);
@@ -268,7 +276,7 @@ int loadable_check(const char *word, struct fault *fault)
 			return 0;
 		is_script = script_interpreter(fd, path);
 		if (!is_script)
-			error = judge(path, fd, fault);
+			error = judge(path, fd, stacks, fault);
 		close(fd);
 	}
 	return error;

@@ -257,7 +257,7 @@ int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 1024);
 	for (int i = 0; i < 1000; i++) memset(malloc(10000), 1, 10000);
-	puts("ready");
+	printf("ready %d\\n", (int)getpid());
 	return getchar();
 }
 """
@@ -271,9 +271,11 @@ def run_not(tap):
                                check=False, capture_output=True, text=True)
         if not tap.equal(built.returncode, 0, "own malloc: built", built.stderr):
             return
-        with stacked(directory / "own") as target:
-            target.line()
-            done = owners(child_of(target))
+        done = harness.fragscope("run", "--stacks", directory / "own")
+        tap.equal((done.returncode, done.stdout), (69, ""), "own malloc: refused", done.stderr)
+        tap.ok("has a malloc of its own" in done.stderr, "own malloc: the reason", done.stderr)
+        with stacked("sh", "-c", f"{directory}/own; true") as target:
+            done = owners(int(target.line().split()[1]))
             tap.equal(done.returncode, 69, "own malloc: status", done.stderr)
             tap.ok("a malloc of its own" in done.stderr, "own malloc: why", done.stderr)
             tap.equal(done.stdout, "", "own malloc: no figure")
