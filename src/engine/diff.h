@@ -19,10 +19,6 @@ struct diff_options {
 	int64_t interval_ns;
 };
 
-/* A span of time: "10:00-11:30" or "10:00:00-" on the day of NEAR_NS, local time, or
- * "2026-11-29T10:00..2026-11-30T02:00". 0, or -EINVAL. Either end may be left out. */
-int diff_span(const char *text, int64_t near_ns, int64_t *from_ns, int64_t *to_ns);
-
 /* Gathers both sides into SIDE, which the caller releases in any case. 0, or -errno and
  * FAULT: also when a side has no samples. */
 int diff_gather(struct diff_side side[2], const struct diff_options *options,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define NS_PER_S INT64_C(1000000000)
 #define STEP_NS	 (NS_PER_S / 10)
@@ -97,7 +98,9 @@ int contents_read(struct contents *contents, const char *file, const atomic_bool
 	if (error || contents->readings || (stop && atomic_load(stop)))
 		return error;
 	return fault_set(fault, EXIT_FAILED, -ENODATA,
-			 "%s has no rows: its header is all there is", file);
+			 access(file, F_OK) ? "%s: the file has no readings in that span"
+					    : "%s has no rows: its header is all there is",
+			 file);
 }
 
 void contents_free(struct contents *contents)

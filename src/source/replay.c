@@ -4,6 +4,7 @@
 #include "base/alloc_touched.h"
 #include "recording/recording.h"
 #include "source/recording.h"
+#include "source/span.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,7 @@ struct lines {
 struct replay {
 	char file[FILE_NAME];
 	struct recording *recording; /* null: the file is text */
+	struct span span;
 	bool is_csv;
 	struct lines lines;
 	struct csv_columns columns;
@@ -370,7 +372,8 @@ static int next_recorded(struct replay *replay, const struct sample **sample)
 	return 0;
 }
 
-int replay_next(struct replay *replay, const struct sample **sample, struct fault *fault)
+static int next_of_file(struct replay *replay, const struct sample **sample,
+			struct fault *fault)
 {
 	struct fault own;
 	struct recording_place place = {replay->file, 0, &own};
@@ -391,6 +394,42 @@ int replay_next(struct replay *replay, const struct sample **sample, struct faul
 	if (result == -EINTR)
 		interrupted(replay, fault);
 	else if (fault)
+		*fault = replay->fault;
+	return result;
+}
+
+/* What the span is can be said when the first sample is known; a database is read from
+ * there on. *AGAIN: SAMPLE is not in it. */
+static int check_span(struct replay *replay, const struct sample *sample, bool *again)
+{
+	struct span *span = &replay->span;
+	struct fault fault;
+	int error = 0;
+
+	*again = false;
+	if (!span->is_known) {
+		error = span_resolve(span, sample->time_ns, &fault);
+		if (!error && replay->recording)
+			error = recording_seek(replay->recording, span->from_ns, &fault);
+		*again = replay->recording != NULL;
+	}
+	if (error)
+		return keep_end(replay, error, &fault);
+	*again |= sample->time_ns < span->from_ns;
+	return !*again && sample->time_ns >= span->to_ns ? end_of_file(replay) : 0;
+}
+
+int replay_next(struct replay *replay, const struct sample **sample, struct fault *fault)
+{
+	bool again = false;
+	int result;
+
+	do {
+		result = next_of_file(replay, sample, fault);
+		if (!result)
+			result = check_span(replay, *sample, &again);
+	} while (!result && again);
+	if (result && result != -EINTR && fault)
 		*fault = replay->fault;
 	return result;
 }
@@ -466,9 +505,13 @@ static int open_text(struct replay *replay, const char *file, struct fault *faul
 
 static int set_up(struct replay *replay, const char *file, struct fault *fault)
 {
-	bool is_database = strcmp(file, "-") != 0 && recording_is_database(file);
-	int error;
+	bool is_database;
+	int error = span_split(file, &replay->span, fault);
 
+	if (error)
+		return error;
+	file = replay->span.file;
+	is_database = strcmp(file, "-") != 0 && recording_is_database(file);
 	snprintf(replay->file, sizeof(replay->file), "%s",
 		 strcmp(file, "-") ? file : "standard input");
 	error = is_database ? recording_open(&replay->recording, file, fault)

@@ -10,10 +10,11 @@
 struct recording;
 struct replay;
 
-/* Opens FILE, "-" being standard input; which of the formats it has is told by its first
- * line. Recordings of other versions are read too: a figure without a column is absent,
- * columns and keys that are not known are passed over (replay_describe). 0, or -errno and
- * FAULT: it cannot be opened, it is a directory, empty, or no recording. */
+/* Opens FILE, or a span of it (span.h), "-" being standard input; which of the formats it
+ * has is told by its first line. Recordings of other versions are read too: a figure
+ * without a column is absent, columns and keys that are not known are passed over
+ * (replay_describe). 0, or -errno and FAULT: it cannot be opened, it is a directory,
+ * empty, or no recording. */
 int replay_open(struct replay **replay, const char *file, struct fault *fault);
 
 /* The next sample with its arenas and bins, in the order of the file; its PID says whose

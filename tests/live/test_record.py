@@ -2,6 +2,7 @@
 disk and rotation; and `diff` tells a change from none."""
 
 import contextlib
+import datetime
 import json
 import os
 import random
@@ -71,6 +72,29 @@ def check_same(tap, directory, target):
     tap.equal(facts["kernel"], f"Linux {os.uname().release}", "the kernel is in it")
     tap.ok(facts["allocator"].startswith("glibc-"), "the allocator is in it", facts)
     tap.equal(lives, [(live[0]["comm"], target.pid, "the recording ended")], "one life")
+
+
+def check_span(tap, directory, target):
+    """The rows of a span are those of the whole that lie in it, whatever the format."""
+    path, text = directory / "span.db", directory / "span.json"
+    harness.fragscope("record", "-p", target.pid, "-o", path, 1, 3)
+    rows = replayed(path)
+    text.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    middle = rows[1]["time"]
+    stamp = datetime.datetime.fromisoformat(middle.replace("Z", "+00:00")).astimezone()
+    after = stamp.strftime("%Y-%m-%dT%H:%M:%S")
+    for name in (path, text):
+        for span, want in ((f"..{after}", [row for row in rows if row["time"] < utc(after)]),
+                           (f"{after}..", [row for row in rows if row["time"] >= utc(after)])):
+            tap.equal(replayed(f"{name}@{span}"), want, f"{name.suffix} {span[:2]}")
+    done = harness.fragscope("stat", "--replay", f"{path}@2001-01-01..2001-01-02")
+    tap.equal(done.returncode, 1, "a span without readings")
+    tap.ok("no readings in that span" in done.stderr, "says so", done.stderr)
+
+
+def utc(local):
+    return datetime.datetime.fromisoformat(local).astimezone(datetime.timezone.utc) \
+        .strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def check_refused(tap, directory, target):
@@ -250,6 +274,7 @@ def main():
     with harness.scratch() as directory, Oracle("--threads 2 --chunks 2000") as target:
         for name, check in (
             ("same", lambda: check_same(tap, directory, target)),
+            ("span", lambda: check_span(tap, directory, target)),
             ("refused", lambda: check_refused(tap, directory, target)),
             ("environment", lambda: check_environment(tap, directory)),
             ("killed", lambda: check_killed(tap, directory, target)),
