@@ -394,7 +394,8 @@ static void parse_ns(void **state)
 		{"5minutes", 0, INT64_C(300000000000)},
 		{"30sec", 0, INT64_C(30000000000)},
 		{"1.5hours", 0, INT64_C(5400000000000)},
-		{"1d", -EINVAL, 0},
+		{"2d", 0, 172800000000000},
+		{"1w", -EINVAL, 0},
 		{"1 s", -EINVAL, 0},
 	};
 	int64_t value;
