@@ -16,7 +16,7 @@ enum { THREADS_MAX = 64 };
 struct stat_request {
 	struct pid_list pids;
 	struct name_list names;
-	bool arenas, bins, csv, json, no_header, once, quick, events, swap_in;
+	bool follow, arenas, bins, csv, json, no_header, once, quick, events, swap_in;
 	bool intervals;
 	bool or_preload; /* neither a source was given nor what only the heap has */
 	const char *output, *replay;
@@ -36,6 +36,8 @@ static const char *const residency_choices[] = {"auto", "scan", "pagemap", NULL}
 static const struct option_spec options[] = {
 	ROW_PIDS("Read"),
 	ROW_NAMES("Read"),
+	{.name = "follow", .kind = OPTION_FLAG, .offset = FIELD(follow),
+	 .help = "With --name: wait for a process of that name, and when one ends, for another in its place."},
 	{.name = "arenas", .kind = OPTION_FLAG, .offset = FIELD(arenas),
 	 .help = "Print a row for each arena after that of the process."},
 	{.name = "bins", .kind = OPTION_FLAG, .offset = FIELD(bins),
@@ -140,9 +142,9 @@ static int check_source(const struct command *command, const struct stat_request
 static int check_replay(const struct command *command, const struct stat_request *request,
 			const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const live[] = {"once",     "quick",	  "events", "swap-in",
-					   "pause",    "threads", "source", "residency",
-					   "unusable", "budget",  NULL};
+	static const char *const live[] = {"follow",	"once",	    "quick",   "events",
+					   "swap-in",	"pause",    "threads", "source",
+					   "residency", "unusable", "budget",  NULL};
 	int error = options_exclude(command, parsed, "replay", live, fault);
 
 	if (!error && request->replay && parsed->operand_count)
@@ -167,6 +169,8 @@ static int check(const struct command *command, const struct stat_request *reque
 		return usage_fault(fault, command, "--intervals needs --csv");
 	if (options_given(command, parsed, "budget") && !request->budget_ns)
 		return usage_fault(fault, command, "option '--budget': 0 reads nothing");
+	if (request->follow && !request->names.count)
+		return usage_fault(fault, command, "--follow needs --name");
 	if (request->once && parsed->operand_count)
 		return usage_fault(fault, command,
 				   "--once takes no INTERVAL and no COUNT");
@@ -223,6 +227,7 @@ static int print_rows(const struct stat_request *request, int *status,
 				.recording = request->replay,
 				.pids = request->pids,
 				.names = request->names,
+				.follow = request->follow,
 				.interval_ns = request->interval_ns,
 				.count = request->count,
 				.source =

@@ -101,6 +101,9 @@ static int open_rows(struct stat_session *session, struct fault *fault)
 		const struct stream_target *target =
 			stream_is_recorded(stream) ? NULL : stream_target(stream, i);
 
+		/* It is waited for. */
+		if (target && !target->source)
+			continue;
 		error = rows_note(&session->rows, stream_describe(stream, target), fault);
 	}
 	return error;

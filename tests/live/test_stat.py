@@ -2,7 +2,9 @@
 outputs that fail."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -57,6 +59,26 @@ def check_name(tap, one, two):
     none = stat("-n", "no-such-program", "--once")
     tap.equal(none.returncode, 1, "no match: exit status", none.stderr)
     tap.ok("no-such-program" in none.stderr, "no match: the message says so", none.stderr)
+
+
+def check_follow(tap, _one):
+    """A process that is not there yet is waited for, and another takes its place."""
+    with harness.scratch() as directory:
+        path = directory / f"follow-{os.getpid()}"
+        shutil.copy(harness.need("sleep"), path)
+        with start("-n", path.name, "--follow", "--source", "proc", "--json", "0.05") as run:
+            line = run.stderr.readline()
+            tap.ok("waiting for one" in line, "a process that is not there yet", line)
+            for _ in range(2):
+                target = subprocess.Popen([path, "600"])
+                while json.loads(run.stdout.readline())["pid"] != target.pid:
+                    pass
+                target.kill()
+                target.wait()
+            run.send_signal(signal.SIGTERM)
+            _, err = run.communicate(timeout=harness.PATIENCE_S)
+        tap.equal(run.returncode, 0, "exit status", err)
+        tap.ok(f"{target.pid} ({path.name}) takes the place of" in err, "so it says", err)
 
 
 def check_output(tap, one):
@@ -199,6 +221,7 @@ def main():
             ("several processes", check_several, (one, two)),
             ("one of several ends", check_one_ends, (one,)),
             ("by name", check_name, (one, two)),
+            ("processes to come", check_follow, (one,)),
             ("output file", check_output, (one,)),
             ("once", check_once, (one,)),
             ("text", check_text, (one,)),
