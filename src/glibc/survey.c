@@ -112,11 +112,17 @@ bool survey_resume(struct heap *heap)
 	return true;
 }
 
-bool survey_is_cached(const struct survey *survey, uint64_t addr)
+/* Who asks goes up through the heap: most of the time nothing cached lies between one
+ * chunk and the next. */
+bool survey_is_cached(struct survey *survey, uint64_t addr)
 {
-	size_t i = sort_lower_bound(survey->cached, survey->cached_count, addr);
+	uint32_t i = survey->asked, count = survey->cached_count;
 
-	return i < survey->cached_count && survey->cached[i] == addr;
+	if (i > count || (i && survey->cached[i - 1] >= addr) ||
+	    (i < count && survey->cached[i] < addr))
+		i = (uint32_t)sort_lower_bound(survey->cached, count, addr);
+	survey->asked = i;
+	return i < count && survey->cached[i] == addr;
 }
 
 unsigned survey_order(struct heap *heap, int arena)

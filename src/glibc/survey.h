@@ -20,6 +20,7 @@ struct survey {
 	struct walk_log log;
 	uint64_t *cached; /* chunks in threads' caches, ascending */
 	uint32_t cached_count;
+	uint32_t asked; /* of CACHED, the first that is not before what was asked last */
 	uint64_t *segment; /* start and index of each segment, in order of address */
 	struct tail_run *tail;
 };
@@ -52,7 +53,7 @@ int survey_blockers(struct heap *heap, struct blockers *blockers,
 		    const struct survey_visitor *also);
 
 /* Whether the chunk at ADDR is in a thread's cache. */
-bool survey_is_cached(const struct survey *survey, uint64_t addr);
+bool survey_is_cached(struct survey *survey, uint64_t addr);
 
 /* The segments of ARENA, or of all with BLOCKERS_ALL_ARENAS, in order of address: their
  * indices in heap->segment, in survey->segment. How many. */
