@@ -163,7 +163,7 @@ static bool is_watched(const struct top *top, int pid)
  * stays so. */
 static void refuse(struct top *top, int pid, const struct fault *fault)
 {
-	struct follower *follower = &top->follower;
+	struct top_follower *follower = &top->follower;
 
 	follower->refusals = pid == follower->refused_pid ? follower->refusals + 1 : 1;
 	follower->refused_pid = pid;

@@ -65,7 +65,7 @@ struct top_shown {
 };
 
 /* Who looks for processes by name, when and for whom it was told why not. */
-struct follower {
+struct top_follower {
 	int64_t due_ns;
 	int refused_pid; /* could not be attached to, and so often */
 	unsigned refusals;
@@ -80,7 +80,7 @@ struct top {
 	struct picker *picker;	 /* null: nobody has chosen a process yet */
 	struct replayer *replay; /* null: live */
 	bool replay_told;	 /* how it ended */
-	struct follower follower;
+	struct top_follower follower;
 
 	struct targets targets;
 	struct timeline time;
