@@ -307,6 +307,7 @@ static void describe(struct stacks_session *session)
 	uses->comm = session->process.comm;
 	uses->allocator = header->name;
 	uses->mean_bytes = header->mean_bytes;
+	uses->taken = header->serial + header->dropped;
 	uses->dropped = header->dropped;
 	uses->forked = header->forked;
 	uses->since_ns = session->now_ns > header->start_ns

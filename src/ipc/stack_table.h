@@ -55,7 +55,7 @@ struct stack_header {
 	uint32_t forked;     /* of a child: what its parent had allocated is not in it */
 	uint64_t mean_bytes; /* between two samples, on average */
 	int64_t start_ns;    /* CLOCK_MONOTONIC */
-	uint64_t serial;     /* samples so far; the next has this number */
+	uint64_t serial;     /* samples so far that had room; the next has this number */
 	uint64_t dropped;    /* for which there was no room */
 	uint64_t used;	     /* slots that were ever taken */
 	uint64_t free_slot;  /* the list of free ones: a tag above, a slot + 1 below */

@@ -16,7 +16,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
-enum { COUNT_FULL = 254, COUNT_BUSY = 255 };
+enum { COUNT_FULL = 254, COUNT_BUSY = 255, PATIENCE = 100000 };
 
 __thread struct stacks_thread stacks_thread;
 struct stacks_shared stacks_shared;
@@ -170,8 +170,19 @@ bool stacks_choose(uint64_t bytes)
 
 /* ---- what is in the table ---- */
 
-/* One more at BLOCK's place. False: somebody is just clearing its bit. A place that ever
- * had COUNT_FULL keeps them: it is looked up for nothing from then on. */
+/* A COUNT. Somebody may just be clearing its bit, which takes two steps: but
+ * that may also be who was interrupted by the signal that this is a handler of. */
+static uint8_t settled_count(const uint8_t *count)
+{
+	uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
+
+	for (unsigned i = 0; now == COUNT_BUSY && i < PATIENCE; i++)
+		now = __atomic_load_n(count, __ATOMIC_RELAXED);
+	return now;
+}
+
+/* One more at BLOCK's place. False: its bit is being cleared. A place that ever had
+ * COUNT_FULL keeps them: it is looked up for nothing from then on. */
 static bool filter_add(const void *block)
 {
 	uint32_t place = stacks_place(block);
@@ -179,6 +190,8 @@ static bool filter_add(const void *block)
 	uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
 
 	do {
+		if (now == COUNT_BUSY)
+			now = settled_count(count);
 		if (now == COUNT_BUSY)
 			return false;
 	} while (now != COUNT_FULL &&

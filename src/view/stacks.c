@@ -69,6 +69,8 @@ static void about_gaps(struct text *text, const struct stack_uses *uses)
 		return;
 	text_string(text, "# for ");
 	text_u64(text, uses->dropped);
+	text_string(text, " of ");
+	text_u64(text, uses->taken);
 	text_string(text, " samples there was no room: the figures are too low; "
 			  "run --stacks with more bytes takes fewer\n");
 }
@@ -164,6 +166,7 @@ static void json_about(struct text *text, const struct stack_uses *uses)
 	json_member_string(text, "allocator", uses->allocator);
 	json_member_u64(text, "mean_bytes", uses->mean_bytes);
 	json_member_u64(text, "since_ns", (uint64_t)uses->since_ns);
+	json_member_u64(text, "taken", uses->taken);
 	json_member_u64(text, "dropped", uses->dropped);
 	json_member_bool(text, "forked", uses->forked);
 	if (uses->no_blockers)

@@ -29,7 +29,8 @@ struct stack_uses {
 	const char *comm;
 	const char *allocator;	 /* the file that serves malloc */
 	uint64_t mean_bytes;	 /* between two samples */
-	uint64_t dropped;	 /* samples for which there was no room */
+	uint64_t taken;		 /* samples since it began */
+	uint64_t dropped;	 /* of these: there was no room for them */
 	bool forked;		 /* what its parent had allocated is not in it */
 	int64_t since_ns;	 /* how long ago the sample began */
 	const char *no_blockers; /* null, or why nothing is known of pins */
