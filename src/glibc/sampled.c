@@ -887,7 +887,8 @@ static void end_cell(struct sample_slot *slot)
 	const struct window *window = &slot->window;
 
 	arena->spoilt += window->gave_up;
-	if (!arena->known.has_unsorted && !window->found_any)
+	if (!arena->known.has_unsorted && !window->found_any &&
+	    !window_is_lit(window, slot->sampler->memory, slot->sampler->pages))
 		slot->sampler->draw.cell[slot->cell].sum[SUM_DARK_BYTES] =
 			(float)(window->to - window->from);
 }

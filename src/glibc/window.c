@@ -11,7 +11,9 @@ enum {
 	BACKWARD = 24, /* and what of the one before it must point back */
 	FREE_CHUNK = 32,
 	FAST_MAX = 0xb0,
-	ASKS = 512, /* for one cell: more is made to mislead */
+	ASKS = 512,  /* for one cell: more is made to mislead */
+	STARTS = 16, /* of chains that are followed out of a cell */
+	STEPS = 96,
 };
 
 static bool has(const struct window *window, uint64_t at, uint32_t bytes)
@@ -243,4 +245,81 @@ void window_feed(struct window *window, const bool *ok)
 	} else {
 		pass(window);
 	}
+}
+
+/* ---- cells without a binned chunk ---- */
+
+/* A chain that is followed out of the cell. */
+struct trail {
+	const struct window *window;
+	struct memory *memory;
+	struct pages *pages;
+};
+
+static bool read_words(const struct trail *trail, uint64_t at, uint64_t *words,
+		       uint32_t bytes)
+{
+	const struct window *window = trail->window;
+
+	if (has(window, at, bytes)) {
+		memcpy(words, window->buffer + (at - window->base), bytes);
+		return true;
+	}
+	return memory_fetch(trail->memory, trail->pages, at, words, bytes) == 0;
+}
+
+static bool is_binned(const struct trail *trail, uint64_t at)
+{
+	uint64_t chunk[3], back;
+
+	return read_words(trail, at, chunk, sizeof(chunk)) && chunk[2] &&
+	       !(chunk[2] & (GLIBC_ALIGN - 1)) && !(chunk[2] >> 47) &&
+	       read_words(trail, chunk[2] + BACKWARD, &back, sizeof(back)) && back == at;
+}
+
+/* Follows the chain from AT on to a binned chunk; false where it breaks, or is long. */
+static bool leads_to_binned(const struct trail *trail, uint64_t at)
+{
+	uint64_t header[2], behind[2];
+
+	if (!read_words(trail, at, header, sizeof(header)))
+		return false;
+	for (unsigned i = 0; i < STEPS; i++) {
+		uint64_t bytes = bytes_of(header[1]);
+
+		if (!can_be_chunk(trail->window, at, header[1]) ||
+		    bytes == trail->window->stop - at ||
+		    !read_words(trail, at + bytes, behind, sizeof(behind)))
+			return false;
+		if (!(behind[1] & CHUNK_PREV_INUSE))
+			return behind[0] == bytes && is_binned(trail, at);
+		at += bytes;
+		memcpy(header, behind, sizeof(header));
+	}
+	return false;
+}
+
+bool window_is_lit(const struct window *window, struct memory *memory,
+		   struct pages *pages)
+{
+	const struct trail trail = {window, memory, pages};
+	uint64_t at = (window->from + GLIBC_ALIGN - 1) & -(uint64_t)GLIBC_ALIGN;
+	unsigned starts = 0;
+
+	for (; at < window->to && has(window, at, HEADER) && starts < STARTS;
+	     at += GLIBC_ALIGN) {
+		uint64_t field = word(window, at + 8);
+
+		if (!can_be_chunk(window, at, field))
+			continue;
+		/* The first step of most false ones is none. */
+		if (has(window, at + bytes_of(field), HEADER) &&
+		    !can_be_chunk(window, at + bytes_of(field),
+				  word(window, at + bytes_of(field) + 8)))
+			continue;
+		starts++;
+		if (leads_to_binned(&trail, at))
+			return true;
+	}
+	return false;
 }

@@ -66,6 +66,13 @@ void window_begin(struct window *window);
 /* What must be read to go on, or 0: the cell is done. */
 unsigned window_wants(struct window *window, struct span span[WINDOW_SPANS]);
 
+/* Of a cell in which no binned chunk was found: whether chunks begin in it all the same,
+ * by a chain of headers that leads to a binned chunk behind it. What was left in the
+ * inside of a large free chunk leads to that chunk's end, where it breaks. Reads on
+ * behind the buffer. */
+bool window_is_lit(const struct window *window, struct memory *memory,
+		   struct pages *pages);
+
 /* Goes on with what was asked for; OK as memory_fetch_many tells it. */
 void window_feed(struct window *window, const bool *ok);
 
