@@ -109,8 +109,43 @@ static void put_causes_first(struct verdict *verdict, unsigned count)
 	}
 }
 
+/* Moves what was estimated of FIG to one end of its interval; what is live goes the other
+ * way, as what is free is the rest of it. */
+static void move_to_end(struct figures *fig, bool high)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		bool of_live = f == FIG_LIVE_BYTES || f == FIG_LIVE_RESIDENT_BYTES ||
+			       f == FIG_OTHER_RESIDENT_BYTES;
+		double ends[2];
+
+		if (!figure_has(fig, f) || !figure_range(fig, f, &ends[0], &ends[1]))
+			continue;
+		if (figure_info[f].unit == UNIT_RATIO)
+			fig->v[f].d = ends[high != of_live];
+		else
+			fig->v[f].u = (uint64_t)(ends[high != of_live] + 0.5);
+	}
+}
+
+/* Whether verdict KIND stands at both ends of what INPUT's sample estimates. */
+static bool stands_at_ends(const struct verdict_input *input, enum verdict_kind kind)
+{
+	for (int high = 0; high < 2; high++) {
+		struct sample sample = *input->sample;
+		struct verdict_input moved = *input;
+		struct verdict verdict = {.kind = kind, .severity = SEVERITY_WARNING};
+
+		move_to_end(&sample.fig, high);
+		moved.sample = &sample;
+		if (!judge[kind](&moved, &verdict))
+			return false;
+	}
+	return true;
+}
+
 unsigned verdicts_of(const struct verdict_input *input, struct verdict *out, unsigned max)
 {
+	bool is_estimated = input->sample->fig.estimated != 0;
 	unsigned count = 0;
 
 	for (unsigned kind = 0; kind < VERDICT_KINDS && count < max; kind++) {
@@ -118,7 +153,9 @@ unsigned verdicts_of(const struct verdict_input *input, struct verdict *out, uns
 
 		*verdict = (struct verdict){.kind = (enum verdict_kind)kind,
 					    .severity = SEVERITY_WARNING};
-		count += judge[kind](input, verdict);
+		count +=
+			judge[kind](input, verdict) &&
+			(!is_estimated || stands_at_ends(input, (enum verdict_kind)kind));
 	}
 	put_causes_first(out, count);
 	sort(out, count);

@@ -124,7 +124,8 @@ struct verdict {
 	struct verdict_fact fact[VERDICT_FACTS];
 };
 
-/* Fills OUT, most important first; returns how many, VERDICT_KINDS at most. */
+/* Fills OUT, most important first; returns how many, VERDICT_KINDS at most. Of a sample
+ * with estimates, what holds over the whole of their intervals. */
 unsigned verdicts_of(const struct verdict_input *input, struct verdict *out,
 		     unsigned max);
 

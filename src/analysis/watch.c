@@ -140,39 +140,65 @@ void watch_free(struct watch *watch)
 
 /* ---- values ---- */
 
-/* As a recording has it: ratios with four decimals. */
-static bool figure_value(const struct sample *sample, enum figure f, double *value)
-{
-	const struct figures *fig = &sample->fig;
+/* A value, and where it can be. */
+struct span_value {
+	double low, value, high;
+};
 
+static double four_decimals(double ratio)
+{
+	return round(ratio * 1e4) / 1e4;
+}
+
+/* As a recording has it: ratios with four decimals. */
+static bool figure_value(const struct sample *sample, enum figure f,
+			 struct span_value *span)
+{
 	if (!sample_may_judge(sample, f))
 		return false;
+	figure_range(&sample->fig, f, &span->low, &span->high);
+	span->value = figure_number(&sample->fig, f);
 	if (figure_info[f].unit == UNIT_RATIO)
-		*value = round(fig->v[f].d * 1e4) / 1e4;
-	else
-		*value = (double)fig->v[f].u;
-	return isfinite(*value);
+		*span = (struct span_value){four_decimals(span->low),
+					    four_decimals(span->value),
+					    four_decimals(span->high)};
+	return isfinite(span->value);
+}
+
+/* A / B, whose values are no negative ones. */
+static bool divide(struct span_value *a, const struct span_value *b)
+{
+	if (b->value == 0)
+		return false;
+	*a = (struct span_value){a->low / (b->high > 0 ? b->high : b->value),
+				 a->value / b->value,
+				 a->high / (b->low > 0 ? b->low : b->value)};
+	return true;
 }
 
 static bool quantity_value(const struct quantity *quantity, const struct sample *sample,
-			   const struct headroom *headroom, double *value)
+			   const struct headroom *headroom, struct span_value *span)
 {
-	double b;
+	struct span_value b;
 
 	if (quantity->kind == QUANTITY_LIMIT) {
-		if (headroom && headroom->nearest >= 0)
-			*value = headroom->row[headroom->nearest].left_share;
+		double left = headroom && headroom->nearest >= 0
+				      ? headroom->row[headroom->nearest].left_share
+				      : 0;
+
+		*span = (struct span_value){left, left, left};
 		return headroom && headroom->nearest >= 0;
 	}
-	if (!figure_value(sample, quantity->a, value))
+	if (!figure_value(sample, quantity->a, span))
 		return false;
 	if (quantity->kind == QUANTITY_FIGURE)
 		return true;
 	if (!figure_value(sample, quantity->b, &b))
 		return false;
-	if (quantity->kind == QUANTITY_RATIO && b == 0)
-		return false;
-	*value = quantity->kind == QUANTITY_RATIO ? *value / b : *value - b;
+	if (quantity->kind == QUANTITY_RATIO)
+		return divide(span, &b);
+	*span = (struct span_value){span->low - b.high, span->value - b.value,
+				    span->high - b.low};
 	return true;
 }
 
@@ -316,18 +342,46 @@ static enum truth trending(struct watch *watch, const struct term *term,
 					 (term->kind == TERM_RISING));
 }
 
+/* Of an estimate that may lie on either side nothing is said but what was said before. */
+static enum truth compared(const struct term *term, const struct span_value *span,
+			   enum truth before)
+{
+	bool low = comparison_holds(term->comparison, span->low, term->value);
+	bool high = comparison_holds(term->comparison, span->high, term->value);
+
+	if (low == high)
+		return truth_of(low && comparison_holds(term->comparison, span->value,
+							term->value));
+	return before == TRUE ? TRUE : FALSE;
+}
+
+/* A drop is one below all that was by what both may be off; so is a rise above it. */
+static void see_change(struct watch *watch, const struct term *term,
+		       struct term_state *state, const struct span_value *span)
+{
+	double below = span->value - span->low, above = span->high - span->value;
+	double value = span->value;
+	bool drops = term->kind == TERM_DROPS;
+
+	if (!median_of_three(state, &value))
+		return;
+	track_add(state->track, watch->last_ns, drops ? value - below : value + above);
+	state->truth = changed(watch, term, state, drops ? value + above : value - below);
+}
+
 /* Takes the sample into one term. Trends are left unknown: they cost most, and few are
  * needed (see_trends). */
 static void see_term(struct watch *watch, const struct term *term,
 		     struct term_state *state, const struct sample *sample,
 		     const struct headroom *headroom)
 {
-	double value = 0;
+	enum truth before = state->truth;
+	struct span_value span = {0};
 
 	state->evidence.term = term;
 	state->truth = UNKNOWN;
-	state->known = quantity_value(&term->quantity, sample, headroom, &value);
-	state->now = value;
+	state->known = quantity_value(&term->quantity, sample, headroom, &span);
+	state->now = span.value;
 	if (!state->known) {
 		state->part = NEVER;
 		if (state->track)
@@ -337,19 +391,13 @@ static void see_term(struct watch *watch, const struct term *term,
 	if (term->quantity.kind == QUANTITY_LIMIT)
 		state->evidence.limit = headroom_info[headroom->nearest].limit;
 	if (term->kind == TERM_COMPARE) {
-		state->evidence.now = value;
-		state->truth =
-			truth_of(comparison_holds(term->comparison, value, term->value));
-		return;
+		state->evidence.now = span.value;
+		state->truth = compared(term, &span, before);
+	} else if (is_trend(term)) {
+		track_add(state->track, watch->last_ns, span.value);
+	} else {
+		see_change(watch, term, state, &span);
 	}
-	if (is_trend(term)) {
-		track_add(state->track, watch->last_ns, value);
-		return;
-	}
-	if (!median_of_three(state, &value))
-		return;
-	track_add(state->track, watch->last_ns, value);
-	state->truth = changed(watch, term, state, value);
 }
 
 /* What the next trend of RULE says that was not looked at for this sample; false: there

@@ -247,6 +247,25 @@ static void fragmentation(void **state)
 }
 
 /* Pinned memory that is far from a quarter of the heap, but rises. */
+/* A quarter of the heap is where it begins: 470M of it, so 117.5M. */
+static void estimates_need_their_whole_interval(void **state)
+{
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 130 * M);
+	set(FIG_PINNED_BYTES, 120 * M);
+	figure_set_range(&sample->fig, FIG_PINNED_BYTES, 119.0 * (double)M,
+			 122.0 * (double)M);
+	judge();
+	assert_int_equal(count, 1);
+	assert_int_equal(verdict[0].kind, VERDICT_FRAGMENTATION);
+	/* As it is told it is the estimate, not an end of it. */
+	assert_int_equal(verdict[0].fact[0].value.u, 120 * M);
+	figure_set_range(&sample->fig, FIG_PINNED_BYTES, 110.0 * (double)M,
+			 130.0 * (double)M);
+	judge();
+	assert_int_equal(count, 0);
+}
+
 static void the_heap_breaks_up(void **state)
 {
 	(void)state;
@@ -1015,6 +1034,7 @@ int main(void)
 		TEST(untold_memory),
 		TEST(heap_unread),
 		TEST(fragmentation),
+		TEST(estimates_need_their_whole_interval),
 		TEST(the_heap_breaks_up),
 		TEST(cache),
 		TEST(share_or_bytes),

@@ -68,6 +68,15 @@ static void see_many(unsigned count, uint64_t chunks)
 		see(chunks);
 }
 
+/* One that was estimated. */
+static void see_between(double low, uint64_t chunks, double high)
+{
+	sample->time_ns = START_NS + ++now_s * NS_PER_S;
+	figure_set(&sample->fig, FIG_FREE_CHUNKS, chunks);
+	figure_set_range(&sample->fig, FIG_FREE_CHUNKS, low, high);
+	watch_sample(watch, sample, NULL, keep, NULL);
+}
+
 /* One without the figure. */
 static void see_nothing(void)
 {
@@ -255,6 +264,44 @@ static void trends_need_their_window(void **state)
 	stop();
 }
 
+/* Only an interval that lies on one side of a threshold says anything new. */
+static void an_interval_over_a_threshold_changes_nothing(void **state)
+{
+	(void)state;
+	watch_by("free_chunks > 10");
+	for (unsigned i = 0; i < 20; i++)
+		see_between(8, 12, 16);
+	assert_int_equal(told_count, 0);
+	see_between(11, 13, 16);
+	assert_told(0, ALERT_BEGIN, 21);
+	for (unsigned i = 0; i < 60; i++)
+		see_between(7, 9, 12);
+	assert_int_equal(told_count, 1);
+	for (unsigned i = 0; i < 60; i++)
+		see_between(6, 8, 9);
+	assert_int_equal(told_count, 2);
+	assert_int_equal(told[1].kind, ALERT_END);
+	stop();
+}
+
+/* Estimates move from reading to reading: what they can be off by is no drop. */
+static void a_drop_within_the_noise_is_none(void **state)
+{
+	(void)state;
+	watch_by("free_chunks drops 10% in 60s");
+	for (unsigned i = 0; i < 300; i++) {
+		uint64_t chunks = 1000 - 90 + i * 7919 % 181;
+
+		see_between((double)chunks - 100, chunks, (double)chunks + 100);
+	}
+	assert_int_equal(told_count, 0);
+	for (unsigned i = 0; i < 3; i++)
+		see_between(400, 500, 600);
+	assert_int_equal(told_count, 1);
+	assert_int_equal(told[0].kind, ALERT_BEGIN);
+	stop();
+}
+
 static void another_process_starts_anew(void **state)
 {
 	(void)state;
@@ -399,6 +446,8 @@ int main(void)
 		cmocka_unit_test(drops_are_told_from_the_top_of_the_window),
 		cmocka_unit_test(rises_are_told_by_size_too),
 		cmocka_unit_test(trends_need_their_window),
+		cmocka_unit_test(an_interval_over_a_threshold_changes_nothing),
+		cmocka_unit_test(a_drop_within_the_noise_is_none),
 		cmocka_unit_test(another_process_starts_anew),
 		cmocka_unit_test(the_end_of_readings_ends_alerts),
 		cmocka_unit_test(a_clock_that_is_set_back_changes_nothing),
