@@ -15,6 +15,8 @@
 
 #define DEFAULT_INTERVAL_NS INT64_C(1000000000)
 
+enum { DEFAULT_PERCENT = 2 }; /* of a processor, for readings */
+
 /* clang-format off */
 #define FIELD(name) offsetof(struct alert_request, name)
 
@@ -45,6 +47,7 @@ static const struct option_spec options[] = {
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Rules about figures that need the walk stay silent, which is told."},
+	ROW_BUDGET(budget_ns, "A larger one (unless given: one that takes 2% of a processor)"),
 	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count growths and failed allocations by eBPF probes, also if no rule needs them yet."},
@@ -93,7 +96,7 @@ static int check_replay(const struct command *command, const char *file,
 			const struct parsed *parsed, struct fault *fault)
 {
 	static const char *const live[] = {"follow", "record",	"source", "quick",
-					   "events", "swap-in", NULL};
+					   "events", "swap-in", "budget", NULL};
 	int error = options_exclude(command, parsed, "replay", live, fault);
 
 	if (error)
@@ -121,6 +124,12 @@ static int check(const struct command *command, const struct alert_request *requ
 				   "--swap-in needs the heap, which --source %s does not "
 				   "read",
 				   source_choices[request->source]);
+	if (options_given(command, parsed, "budget") &&
+	    (request->source != SOURCE_HEAP || request->quick))
+		return usage_fault(fault, command,
+				   "--budget needs a walk over the heap, which %s does "
+				   "without",
+				   request->quick ? "--quick" : "that --source");
 	if (request->follow && !request->names.count)
 		return usage_fault(fault, command, "--follow needs --name");
 	if (!request->pids.count && !request->names.count && !request->check)
@@ -137,7 +146,9 @@ static int take_operands(const struct command *command, struct alert_request *re
 	if (error)
 		return error;
 	request->or_preload = !options_given(command, parsed, "source") &&
-			      !request->quick && !request->swap_in;
+			      !request->quick && !request->swap_in && !request->budget_ns;
+	if (!options_given(command, parsed, "budget") && !request->quick)
+		request->budget_ns = request->interval_ns / 100 * DEFAULT_PERCENT;
 	return 0;
 }
 

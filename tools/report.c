@@ -22,7 +22,7 @@ struct report_request {
 	struct name_list names;
 	bool json, no_events, swap_in;
 	const char *html, *replay;
-	int64_t for_ns;
+	int64_t for_ns, budget_ns;
 	uint64_t unusable_for_bytes;
 	unsigned source;
 };
@@ -43,6 +43,7 @@ static const struct option_spec options[] = {
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Use no eBPF probes: who made the heap grow is not told."},
 	ROW_SWAP_IN(swap_in, ". Without it the report then has the kernel's figures alone."),
+	ROW_BUDGET(budget_ns, "A larger one"),
 	ROW_SOURCE(source, "the heap, else the sampler, else /proc alone."),
 	ROW_UNUSABLE,
 	ROW_HELP,
@@ -74,8 +75,8 @@ const struct command command_report = {
 static int check_replay(const struct command *command, const struct parsed *parsed,
 			struct fault *fault)
 {
-	static const char *const of_live[] = {"for",	 "no-events", "source",
-					      "swap-in", "unusable",  NULL};
+	static const char *const of_live[] = {
+		"for", "no-events", "source", "swap-in", "unusable", "budget", NULL};
 
 	return options_exclude(command, parsed, "replay", of_live, fault);
 }
@@ -116,6 +117,11 @@ static int read_request(const struct command *command, int argc, char **argv,
 		error = usage_fault(fault, command,
 				    "--swap-in needs the heap, which --source %s does "
 				    "not read",
+				    source_choices[request->source]);
+	if (!error && request->source != SOURCE_HEAP && request->budget_ns)
+		error = usage_fault(fault, command,
+				    "--budget needs the heap, which --source %s does not "
+				    "read",
 				    source_choices[request->source]);
 	return error ? error : find_target(command, parsed, request, fault);
 }
@@ -161,6 +167,7 @@ static int make_report(const struct report_request *request, struct fault *fault
 		.source = request->source,
 		.events = !request->no_events,
 		.swap_in = request->swap_in,
+		.budget_ns = request->budget_ns,
 		.for_ns = request->for_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,
 	};

@@ -100,6 +100,7 @@ static int open_stream(struct alert_session *session, struct fault *fault)
 				.go_on = true,
 				.over_exec = true,
 				.swap_in = request->swap_in,
+				.budget_ns = request->budget_ns,
 				.threads = 1,
 				.hurry = frontend_stop_flag(request->frontend),
 			},

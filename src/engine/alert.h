@@ -19,6 +19,7 @@ struct alert_request {
 	struct pid_list pids;
 	struct name_list names, rules, files;
 	bool follow, json, once, to_syslog, quick, events, or_preload, swap_in;
+	int64_t budget_ns; /* see source.h */
 	const char *replay, *check, *record, *command;
 	unsigned source; /* enum sample_source */
 	int64_t interval_ns;

@@ -28,8 +28,9 @@
 #define POLL_NS		INT64_C(100000000)
 
 enum {
-	READINGS = 120, /* at most, of however long a time */
-	ENOUGH = 12,	/* for a trend, with some that may be lost */
+	COURSE_PERCENT = 10, /* of a processor */
+	READINGS = 120,	     /* at most, of however long a time */
+	ENOUGH = 12,	     /* for a trend, with some that may be lost */
 	STACKS = 1024,
 	STACKS_SHOWN = 5,
 	STACK_BYTES = 16384,
@@ -103,6 +104,24 @@ __attribute__((format(printf, 2, 3))) static void because(char to[FAULT_TEXT],
 
 /* ---- opening ---- */
 
+static int64_t step_of(int64_t for_ns)
+{
+	int64_t wait_ns =
+		for_ns / ENOUGH < USUAL_WAIT_NS ? for_ns / ENOUGH : USUAL_WAIT_NS;
+
+	if (wait_ns < LEAST_WAIT_NS)
+		wait_ns = LEAST_WAIT_NS;
+	return wait_ns > for_ns / READINGS ? wait_ns : for_ns / READINGS;
+}
+
+/* What a reading of the course may take of processor time. */
+static int64_t budget_of(const struct reporter_options *options)
+{
+	if (options->budget_ns)
+		return options->budget_ns;
+	return options->for_ns ? step_of(options->for_ns) / 100 * COURSE_PERCENT : 0;
+}
+
 static int open_as(struct reporter *reporter, enum sample_source source,
 		   struct fault *fault)
 {
@@ -115,6 +134,7 @@ static int open_as(struct reporter *reporter, enum sample_source source,
 		.or_preload = is_heap && !reporter->options->swap_in,
 		.go_on = is_heap,
 		.swap_in = is_heap && reporter->options->swap_in,
+		.budget_ns = is_heap ? budget_of(reporter->options) : 0,
 		.map_cells = MAP_CELLS,
 		.threads = 1,
 		.unusable_for_bytes = reporter->options->unusable_for_bytes,
@@ -322,16 +342,6 @@ static void wait_until(struct reporter *reporter, int64_t due_ns)
 	}
 }
 
-static int64_t step_of(int64_t for_ns)
-{
-	int64_t wait_ns =
-		for_ns / ENOUGH < USUAL_WAIT_NS ? for_ns / ENOUGH : USUAL_WAIT_NS;
-
-	if (wait_ns < LEAST_WAIT_NS)
-		wait_ns = LEAST_WAIT_NS;
-	return wait_ns > for_ns / READINGS ? wait_ns : for_ns / READINGS;
-}
-
 /* A reading that is longer than its turn leaves turns out, unless that leaves too few for
  * a trend: then the next begins at once. */
 static int64_t next_turn(int64_t due_ns, int64_t step_ns, int64_t for_ns)
@@ -367,6 +377,16 @@ static int watch(struct reporter *reporter, struct fault *fault)
 			error = read_once(reporter, fault);
 	}
 	return error;
+}
+
+/* The last reading of the course is what the report is about: where it was an estimate,
+ * the heap is read whole now. */
+static int read_whole(struct reporter *reporter, struct fault *fault)
+{
+	if (reporter->has_ended || reporter->sample->status != STATUS_ESTIMATED)
+		return 0;
+	source_set_budget(reporter->source, 0);
+	return read_once(reporter, fault);
 }
 
 /* ---- closer looks, once ---- */
@@ -512,6 +532,8 @@ static void look_closer(struct reporter *reporter)
 {
 	int64_t begin_ns = clock_monotonic_ns();
 
+	if (reporter->options->budget_ns)
+		because(reporter->no_pins, "a look at all chunks is not within --budget");
 	if (!look_at_both(reporter)) {
 		find_blockers(reporter);
 		look_at_map(reporter);
@@ -765,6 +787,8 @@ static int gather(struct reporter *reporter, struct fault *fault)
 		return error;
 	reporter->progress = progress_begin("watching", reporter->options->for_ns);
 	error = watch(reporter, fault);
+	if (!error && !reporter->options->budget_ns)
+		error = read_whole(reporter, fault);
 	if (!error)
 		look_closer(reporter);
 	progress_end(reporter->progress);

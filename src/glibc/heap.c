@@ -492,6 +492,11 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }
 
+void heap_set_budget(struct heap *heap, int64_t budget_ns)
+{
+	heap->options.budget_ns = budget_ns;
+}
+
 bool heap_is_estimated(const struct heap *heap)
 {
 	return heap->is_estimated;

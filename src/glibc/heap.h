@@ -64,6 +64,9 @@ bool heap_is_locked(const struct heap *heap);
 int heap_read(struct heap *heap, const struct regions *regions, struct sample *sample,
 	      struct fault *fault);
 
+/* Changes options.budget_ns of a heap that began with one; 0: read it whole. */
+void heap_set_budget(struct heap *heap, int64_t budget_ns);
+
 /* Whether the last heap_read was a random sample. */
 bool heap_is_estimated(const struct heap *heap);
 

@@ -35,7 +35,7 @@ enum {
 	LOOK_NS = 1500,
 	LISTED_NS = 700,
 	BLOCK_NS = 12000,
-	WALK_MB_NS = 400000,
+	WALK_MB_NS = 250000,
 };
 
 /* A part of an arena's memory of which cells are drawn; FIRST is its first cell. */

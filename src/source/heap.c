@@ -152,7 +152,7 @@ static int open_reader(struct source *source, struct fault *fault)
 		.threads = source->options.threads ? source->options.threads : 1,
 		.unusable_for_bytes =
 			unusable_for ? unusable_for : DEFAULT_UNUSABLE_FOR_BYTES,
-		.budget_ns = source->options.quick ? 0 : source->options.budget_ns,
+		.budget_ns = source->options.budget_ns,
 	};
 	enum pagemap_method method;
 	struct attached attached = {0};
@@ -434,6 +434,7 @@ static int read_paused(struct source *source, struct sample *sample, struct faul
 static int heap_source_read(struct source *source, struct sample *sample,
 			    struct fault *fault)
 {
+	heap_set_budget(state_of(source)->heap, source->options.budget_ns);
 	return source->options.pause_ns ? read_paused(source, sample, fault)
 					: read_now(source, sample, fault);
 }

@@ -285,6 +285,11 @@ void source_close(struct source *source)
 
 /* ---- readings ---- */
 
+void source_set_budget(struct source *source, int64_t budget_ns)
+{
+	source->options.budget_ns = budget_ns;
+}
+
 static uint64_t since(const uint64_t *now, const uint64_t *before, unsigned from,
 		      unsigned to)
 {

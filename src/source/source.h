@@ -92,6 +92,10 @@ int source_read(struct source *source, struct sample *sample, struct fault *faul
 int source_surroundings(struct source *source, struct surroundings *surroundings,
 			struct fault *fault);
 
+/* Changes what a reading may cost of SOURCE, which was opened with a budget: 0, whatever
+ * it takes to read the heap whole. */
+void source_set_budget(struct source *source, int64_t budget_ns);
+
 /* What lies where in the arena and range that MAP names: one look, beside the readings
  * and never during one, without a pause. SOURCE_READ, SOURCE_ENDED, or -errno with FAULT:
  * -ENOTSUP when SOURCE cannot tell (only SOURCE_HEAP can, with the option survey and

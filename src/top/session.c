@@ -12,6 +12,7 @@
  * and what they do is paid for by them. */
 #define DRAWING_SHARE 0.25
 #define EVENTS_SHARE  0.25
+#define READING_SHARE 0.75
 #define SEARCH_SHARE  0.1
 
 #define SEARCH_NS INT64_C(1000000000)
@@ -27,6 +28,15 @@ static int out_of_memory(struct fault *fault)
 
 /* ---- opening and closing ---- */
 
+/* A heap that cannot be read whole at that cost, at each interval, is estimated. Several
+ * processes are read less often. */
+static int64_t budget_of(const struct top_options *options)
+{
+	double share = (double)options->max_cost_percent / 100 * READING_SHARE;
+
+	return (int64_t)((double)options->interval_ns * share);
+}
+
 static int open_live(struct top *top, struct fault *fault)
 {
 	const struct top_options *options = top->options;
@@ -40,6 +50,7 @@ static int open_live(struct top *top, struct fault *fault)
 			   .go_on = true,
 			   .over_exec = true,
 			   .swap_in = options->swap_in,
+			   .budget_ns = budget_of(options),
 			   .threads = 1},
 		.interval_ns = options->interval_ns,
 		.share = share,
