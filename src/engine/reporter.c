@@ -28,7 +28,7 @@
 #define POLL_NS		INT64_C(100000000)
 
 enum {
-	COURSE_PERCENT = 10, /* of a processor */
+	COURSE_PERCENT = 50, /* of a processor */
 	READINGS = 120,	     /* at most, of however long a time */
 	ENOUGH = 12,	     /* for a trend, with some that may be lost */
 	STACKS = 1024,
@@ -533,7 +533,7 @@ static void look_closer(struct reporter *reporter)
 	int64_t begin_ns = clock_monotonic_ns();
 
 	if (reporter->options->budget_ns)
-		because(reporter->no_pins, "a look at all chunks is not within --budget");
+		because(reporter->no_blockers, "a look at all chunks is not within --budget");
 	if (!look_at_both(reporter)) {
 		find_blockers(reporter);
 		look_at_map(reporter);

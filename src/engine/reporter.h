@@ -21,7 +21,7 @@ struct reporter_options {
 	bool events;		/* use probes, where they are to be had */
 	bool swap_in;		/* see source.h */
 	/* Of processor time for each reading, and nothing that takes more is done. 0:
-	 * the course is read at a small share of a processor, the end of it whole. */
+	 * the course is read at half a processor at most, the end of it whole. */
 	int64_t budget_ns;
 	int64_t for_ns;
 	uint64_t unusable_for_bytes;

@@ -478,8 +478,11 @@ int heap_read(struct heap *heap, const struct regions *regions, struct sample *s
 		return fault_set(fault, EXIT_FAILED, -ENOSPC,
 				 "there is no memory left for the rows of %u arenas",
 				 heap->arena_count);
-	heap->is_estimated = heap->sampler &&
-			     sampler_pays(heap->sampler, heap, heap->options.budget_ns);
+	heap->is_estimated =
+		heap->sampler && heap->options.budget_ns &&
+		sampler_pays(heap->sampler, heap,
+			     heap->options.whole_ns ? heap->options.whole_ns
+						    : heap->options.budget_ns);
 	if (heap->options.quick) {
 		memset(heap->work, 0, heap->arena_count * sizeof(*heap->work));
 		heap_read_quick(heap);

@@ -1015,6 +1015,11 @@ const struct sampled_arena *sampler_arena(const struct sampler *sampler, unsigne
 	return &sampler->arena[i];
 }
 
+const struct known *sampler_known(const struct sampler *sampler)
+{
+	return &sampler->known;
+}
+
 const struct estimate_draw *sampler_draw(const struct sampler *sampler)
 {
 	return &sampler->draw;

@@ -57,6 +57,7 @@ uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,
 /* What it found of arena I, and all cells that it drew; the group of arena I in it, or
  * ESTIMATE_ALL: the cells cannot be told by arena. */
 const struct sampled_arena *sampler_arena(const struct sampler *sampler, unsigned i);
+const struct known *sampler_known(const struct sampler *sampler);
 const struct estimate_draw *sampler_draw(const struct sampler *sampler);
 int sampler_group(const struct sampler *sampler, unsigned i);
 

@@ -582,6 +582,41 @@ static void set_arena(struct heap *heap, const struct sampler *sampler, unsigned
 		set_sure(&row->fig, sure);
 }
 
+/* The free chunks of each size: what the lists told, and of the cells what was found
+ * times what each cell stands for. */
+static void set_sizes(const struct heap *heap, const struct sampler *sampler,
+		      struct sample *sample)
+{
+	const struct known *known = sampler_known(sampler);
+
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		const struct known_arena *lists = &sampler_arena(sampler, i)->known;
+		struct arena_bins *bins = sample->arena[i].bins;
+
+		if (!bins || !heap->arena[i].used)
+			continue;
+		memcpy(bins->bins, heap->work[i].totals.bins, sizeof(bins->bins));
+		for (uint64_t k = 0; k < GLIBC_FASTBINS; k++) {
+			uint64_t bytes = GLIBC_MIN_CHUNK + GLIBC_ALIGN * k;
+
+			if (lists->fast_bin[k])
+				bins->fast[k] = (struct bin_total){
+					bytes, bytes, bytes * lists->fast_bin[k],
+					lists->fast_bin[k]};
+		}
+		bins->sized = !lists->fast_open && !sampler_arena(sampler, i)->lacks &&
+			      !sampler_arena(sampler, i)->swapped;
+	}
+	for (uint32_t i = 0; i < known->count; i++) {
+		const struct known_chunk *chunk = &known->chunk[i];
+		struct arena_bins *bins = sample->arena[chunk->arena].bins;
+
+		if (bins)
+			bin_total_add(&bins->bins[layout_bin_index(chunk->bytes) - 1],
+				      chunk->bytes);
+	}
+}
+
 void sampled_figures(struct heap *heap, const struct sampler *sampler,
 		     const struct sampled_rest *rest, struct sample *sample)
 {
@@ -612,6 +647,8 @@ void sampled_figures(struct heap *heap, const struct sampler *sampler,
 	figure_set(&sample->fig, FIG_MALLINFO2_HBLKHD, mmapped_bytes);
 	figure_set(&sample->fig, FIG_MALLINFO2_ARENA, sum.system_bytes);
 	figure_set(&sample->fig, FIG_MALLINFO2_KEEPCOST, sum.main_top_bytes);
+	if (heap->options.sizes)
+		set_sizes(heap, sampler, sample);
 	if (sum.swapped_bytes)
 		heap_miss(heap, "part of the heap is swapped out");
 	else if (sum.lacks)

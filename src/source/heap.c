@@ -27,6 +27,7 @@ enum {
 	GAP_STOPS = 8, /* after so many the gap doubles */
 	GAP_DOUBLINGS = 7,
 	LATE_GAP_NS = 500 * 1000 * 1000,
+	USAGE_UNTRIED_BYTES = 1 << 30,
 };
 
 struct heap_state {
@@ -35,6 +36,7 @@ struct heap_state {
 	bool was_at_rest;    /* a pause has led to a reading */
 	struct heap *heap;
 	uint64_t mappings;
+	int64_t usage_ns; /* what the kernel's exact figures took; 0: not tried */
 	struct regions regions;
 	struct region region[REGIONS];
 	bool scans; /* by PAGEMAP_SCAN */
@@ -153,6 +155,7 @@ static int open_reader(struct source *source, struct fault *fault)
 		.unusable_for_bytes =
 			unusable_for ? unusable_for : DEFAULT_UNUSABLE_FOR_BYTES,
 		.budget_ns = source->options.budget_ns,
+		.whole_ns = source->options.whole_ns,
 	};
 	enum pagemap_method method;
 	struct attached attached = {0};
@@ -273,6 +276,32 @@ static int set_other_resident(struct source *source, struct sample *sample,
 	return 0;
 }
 
+/* Whether the kernel's exact figures, which cost a walk over all page tables, are within
+ * what an estimate may cost. */
+static bool affords_usage(const struct source *source, const struct sample *sample)
+{
+	const struct heap_state *state = state_of(source);
+
+	if (!heap_is_estimated(state->heap))
+		return true;
+	if (!state->usage_ns)
+		return figure_has(&sample->fig, FIG_SYSTEM_BYTES) &&
+		       sample->fig.v[FIG_SYSTEM_BYTES].u <= USAGE_UNTRIED_BYTES;
+	return state->usage_ns <= source->options.budget_ns / 2;
+}
+
+static int read_usage(struct source *source, struct sample *sample, struct fault *fault)
+{
+	struct heap_state *state = state_of(source);
+	bool quick = source->options.quick || !affords_usage(source, sample);
+	int64_t begin_ns = clock_thread_ns();
+	int error = source_usage_by(source, sample, quick, fault);
+
+	if (!quick)
+		state->usage_ns = clock_thread_ns() - begin_ns;
+	return error;
+}
+
 static int read_other_resident(struct source *source, struct sample *sample,
 			       struct fault *fault)
 {
@@ -282,10 +311,8 @@ static int read_other_resident(struct source *source, struct sample *sample,
 
 	if (!error)
 		error = heap_read(state->heap, &state->regions, sample, fault);
-	/* The exact figures of the kernel cost a walk over all page tables. */
 	if (!error)
-		error = source_usage_by(source, sample,
-					quick || heap_is_estimated(state->heap), fault);
+		error = read_usage(source, sample, fault);
 	if (error)
 		return error;
 	if (source->options.swap_in)

@@ -15,7 +15,8 @@
 #define READING_SHARE 0.75
 #define SEARCH_SHARE  0.1
 
-#define SEARCH_NS INT64_C(1000000000)
+#define SEARCH_NS      INT64_C(1000000000)
+#define WHOLE_EVERY_NS INT64_C(10000000000)
 
 /* A process that was just started has no heap yet: it is asked again so often before
  * anyone is told why not. */
@@ -28,13 +29,16 @@ static int out_of_memory(struct fault *fault)
 
 /* ---- opening and closing ---- */
 
-/* A heap that cannot be read whole at that cost, at each interval, is estimated. Several
- * processes are read less often. */
-static int64_t budget_of(const struct top_options *options)
+/* What a reading each INTERVAL_NS may take of a processor. A heap that would be read less
+ * often than each WHOLE_EVERY_NS, were it read whole, is estimated at each interval.
+ * Several processes are read less often. */
+static int64_t budget_of(const struct top_options *options, int64_t interval_ns)
 {
 	double share = (double)options->max_cost_percent / 100 * READING_SHARE;
 
-	return (int64_t)((double)options->interval_ns * share);
+	if (interval_ns < options->interval_ns)
+		interval_ns = options->interval_ns;
+	return (int64_t)((double)interval_ns * share);
 }
 
 static int open_live(struct top *top, struct fault *fault)
@@ -50,7 +54,8 @@ static int open_live(struct top *top, struct fault *fault)
 			   .go_on = true,
 			   .over_exec = true,
 			   .swap_in = options->swap_in,
-			   .budget_ns = budget_of(options),
+			   .budget_ns = budget_of(options, options->interval_ns),
+			   .whole_ns = budget_of(options, WHOLE_EVERY_NS),
 			   .threads = 1},
 		.interval_ns = options->interval_ns,
 		.share = share,

@@ -44,6 +44,7 @@ static struct heap *open_heap(const struct saved *saved, struct image_memory *me
 					     .arenas = true,
 					     .unusable_for_bytes = 4096,
 					     .budget_ns = budget_ns,
+					     .whole_ns = 1,
 					     .cells_least = cells_least,
 					     .seed = seed};
 	struct fault fault = {.text = ""};
