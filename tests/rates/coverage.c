@@ -45,7 +45,7 @@ struct settings {
 	bool verbose;
 };
 
-static pid_t start(const struct heap_kind *kind, uint64_t seed, unsigned mb)
+static pid_t start(const struct heap_kind *kind, uint64_t seed, unsigned mb, int *out)
 {
 	int ready[2];
 	char word[16];
@@ -78,7 +78,8 @@ static pid_t start(const struct heap_kind *kind, uint64_t seed, unsigned mb)
 		waitpid(pid, NULL, 0);
 		pid = -1;
 	}
-	close(ready[0]);
+	/* What the program still says must find a reader. */
+	*out = ready[0];
 	return pid;
 }
 
@@ -143,7 +144,8 @@ static void count(const struct sample *truth, const struct sample *sample,
 static void run(const struct heap_kind *kind, const struct settings *settings,
 		uint64_t seed, struct tally tally[TOLD])
 {
-	pid_t pid = start(kind, seed, settings->mb);
+	int out = -1;
+	pid_t pid = start(kind, seed, settings->mb, &out);
 	struct sample *truth, *sample;
 	struct source *whole, *some;
 	struct fault fault;
@@ -172,6 +174,7 @@ static void run(const struct heap_kind *kind, const struct settings *settings,
 	sample_free(sample);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+	close(out);
 }
 
 static void print(const char *name, const struct tally tally[TOLD])
