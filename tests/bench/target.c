@@ -85,15 +85,15 @@ struct shape {
 	}
 
 static const struct shape shapes[] = {
-	{"many", 0, 9500000, SMALL_MIX, 30, 0, true},
-	{"large", 0, 115000, {{100, 4096, 32768}}, 30, 0, true},
-	{"small", 0, 500000, SMALL_MIX, 30, 0, true},
-	{"arenas", 63, 2000, SMALL_MIX, 30, 0, true},
-	{"unsorted", 0, 200000, {{100, 1100, 1200}}, 50, 0, false},
-	{"fastbins", 0, 4200000, SMALL_MIX, 30, 27, true},
-	{"mass-free", 0, 700000, {{100, 1100, 1200}}, 50, 0, false},
-	{"many-arenas", 63, 50000, SMALL_MIX, 30, 10, true},
-	{"held", 0, 4750000, SMALL_MIX, 30, 0, true, .held = true},
+	{"many", 0, 9500000, SMALL_MIX, 30, 0, true, false},
+	{"large", 0, 115000, {{100, 4096, 32768}}, 30, 0, true, false},
+	{"small", 0, 500000, SMALL_MIX, 30, 0, true, false},
+	{"arenas", 63, 2000, SMALL_MIX, 30, 0, true, false},
+	{"unsorted", 0, 200000, {{100, 1100, 1200}}, 50, 0, false, false},
+	{"fastbins", 0, 4200000, SMALL_MIX, 30, 27, true, false},
+	{"mass-free", 0, 700000, {{100, 1100, 1200}}, 50, 0, false, false},
+	{"many-arenas", 63, 50000, SMALL_MIX, 30, 10, true, false},
+	{"held", 0, 4750000, SMALL_MIX, 30, 0, true, true},
 };
 
 struct builder {

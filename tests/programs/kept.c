@@ -1,7 +1,7 @@
 /* kept.c: keeps blocks of every function that gives some out, each asked for in a
  * function of its own, called NAME_keep, and gives as many back, or, with any argument,
- * keeps none. It says "NAME BYTES" of what each keeps, then "ready"; a line of input makes
- * it do what its first word says:
+ * keeps none. It says "NAME BYTES" of what each keeps, then "ready"; a line of input
+ * makes it do what its first word says:
  *
  *   grow NAME  NAME keeps as much again
  *   drop       all that was kept is given back

@@ -2,10 +2,10 @@
  * as both versions of cgroups lay them, and of a real process with limits set. */
 #include "target/bounds.h"
 #include "target/cgroup.h"
-#include "target/limits.h"
-#include "target/pressure.h"
 #include "target/huge.h"
+#include "target/limits.h"
 #include "target/oom.h"
+#include "target/pressure.h"
 #include "target/smaps.h"
 
 #include <errno.h>

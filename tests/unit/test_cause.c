@@ -1,6 +1,7 @@
 /* test_cause.c: each limit at its edge, the order in which they are looked at, and what
  * is said when a limit is not known. */
 #include "analysis/cause.h"
+#include "target/limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

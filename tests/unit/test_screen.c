@@ -150,8 +150,8 @@ static void fill_trends(void)
 }
 
 static const struct screen_target targets[] = {
-	{29439, "sessiond", false},
-	{311, "postgres", false},
+	{.pid = 29439, .comm = "sessiond"},
+	{.pid = 311, .comm = "postgres"},
 };
 
 static int group_setup(void **state)

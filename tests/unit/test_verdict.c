@@ -4,6 +4,7 @@
 #include "analysis/runtime.h"
 #include "analysis/verdict.h"
 #include "sample/blockers.h"
+#include "target/smaps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
