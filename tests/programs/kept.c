@@ -218,6 +218,9 @@ static void run_fork(void)
 
 	if (child)
 		return;
+	/* It ends with its parent, whose alarm it has not. */
+	alarm(SECONDS);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	keep(fork_keep);
 	for (unsigned i = 0; i < count; i += 2)
 		free(kept[i]);
