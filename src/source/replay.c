@@ -38,7 +38,7 @@ struct lines {
 struct replay {
 	char file[FILE_NAME];
 	struct recording *recording; /* null: the file is text */
-	struct span span;
+	struct time_span span;
 	bool is_csv;
 	struct lines lines;
 	struct csv_columns columns;
@@ -402,7 +402,7 @@ static int next_of_file(struct replay *replay, const struct sample **sample,
  * there on. *AGAIN: SAMPLE is not in it. */
 static int check_span(struct replay *replay, const struct sample *sample, bool *again)
 {
-	struct span *span = &replay->span;
+	struct time_span *span = &replay->span;
 	struct fault fault;
 	int error = 0;
 

@@ -7,12 +7,12 @@
 
 static const int64_t second_ns = 1000000000;
 
-int span_split(const char *what, struct span *span, struct fault *fault)
+int span_split(const char *what, struct time_span *span, struct fault *fault)
 {
 	const char *at = access(what, F_OK) == 0 ? NULL : strrchr(what, '@');
 	size_t length = at ? (size_t)(at - what) : strlen(what);
 
-	*span = (struct span){
+	*span = (struct time_span){
 		.text = at ? at + 1 : NULL,
 		.is_known = !at,
 		.from_ns = INT64_MIN,
@@ -86,7 +86,7 @@ static int parse(const char *text, int64_t near_ns, int64_t *from_ns, int64_t *t
 	return *from || *end ? 0 : -EINVAL;
 }
 
-int span_resolve(struct span *span, int64_t near_ns, struct fault *fault)
+int span_resolve(struct time_span *span, int64_t near_ns, struct fault *fault)
 {
 	if (span->is_known)
 		return 0;
