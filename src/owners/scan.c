@@ -321,9 +321,21 @@ static uint64_t all_bytes(const struct scan *scan)
 	return sum;
 }
 
-static int scan_both(struct scan *scan, owners_progress_fn *progress, void *context)
+/* How far a pass is. */
+struct passage {
+	double all, done;
+	owners_progress_fn *progress;
+	void *context;
+};
+
+static void go_past(struct passage *passage, uint64_t start, uint64_t end)
 {
-	double all = (double)all_bytes(scan), done = 0;
+	passage->done += (double)(end - start);
+	passage->progress(passage->done / passage->all, passage->context);
+}
+
+static int scan_roots(struct scan *scan, struct passage *passage)
+{
 	int error = 0;
 
 	for (uint32_t i = 0; i < roots_span_count(scan->roots) && !error; i++) {
@@ -332,23 +344,38 @@ static int scan_both(struct scan *scan, owners_progress_fn *progress, void *cont
 
 		error = each_window(scan, (span->start + 7) & ~UINT64_C(7), span->end,
 				    root_window, &window);
-		done += (double)(span->end - span->start);
-		progress(done / all, context);
+		go_past(passage, span->start, span->end);
 	}
-	/* In order of the chunks' numbers: those with a mapping of their own are last. */
-	for (uint32_t n = 0; n < 2 * scan->chunks->segment_count && !error; n++) {
-		uint32_t i = n % scan->chunks->segment_count;
-		struct segment *segment = &scan->chunks->segment[i];
-		bool is_mapped = segment->arena == (unsigned)BLOCKERS_ALL_ARENAS;
+	return error;
+}
 
-		if (is_mapped != (n >= scan->chunks->segment_count))
+/* The segments of heaps, or the chunks with a mapping of their own. */
+static int scan_segments(struct scan *scan, bool is_mapped, struct passage *passage)
+{
+	int error = 0;
+
+	for (uint32_t i = 0; i < scan->chunks->segment_count && !error; i++) {
+		struct segment *segment = &scan->chunks->segment[i];
+
+		if (is_mapped != (segment->arena == (unsigned)BLOCKERS_ALL_ARENAS))
 			continue;
 		error = each_window(scan, segment->start & ~UINT64_C(7), segment->end,
 				    heap_window, segment);
-		done += (double)(segment->end - segment->start);
-		progress(done / all, context);
+		go_past(passage, segment->start, segment->end);
 	}
 	return error;
+}
+
+/* The heap in order of the chunks' numbers: those with a mapping of their own are last.
+ */
+static int scan_both(struct scan *scan, owners_progress_fn *progress, void *context)
+{
+	struct passage passage = {(double)all_bytes(scan), 0, progress, context};
+	int error = scan_roots(scan, &passage);
+
+	if (!error)
+		error = scan_segments(scan, false, &passage);
+	return error ? error : scan_segments(scan, true, &passage);
 }
 
 static size_t first_bytes(const struct scan *scan)
