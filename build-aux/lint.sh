@@ -55,7 +55,7 @@ scripts() {
 # And Python's by their suffix or their first line.
 pythons() {
 	{
-		find build-aux tests -name '*.py'
+		find build-aux docs tests -name '*.py'
 		grep -rlIE '^#! ?/usr/bin/env python3' tests
 	} | sort -u
 }

@@ -80,7 +80,7 @@ static int check_pairs(const struct command *command, const struct top_options *
 					   "no-events", "swap-in", NULL};
 	int error;
 
-	if (!options_given(command, parsed, "replay"))
+	if (!request->replay)
 		return options_given(command, parsed, "speed")
 			       ? usage_fault(fault, command, "--speed needs --replay")
 			       : 0;

@@ -87,7 +87,7 @@ static struct plot_scale linear_scale(double low, double high, enum figure_unit 
 {
 	double one = label_unit(high, unit);
 	double step = round_up(fmax(high - low, high / LEAST_PARTS) / STEPS / one) * one;
-	struct plot_scale scale;
+	struct plot_scale scale = {0};
 
 	step = fmax(step, label_step(high + high / LEAST_PARTS, unit));
 	scale.low = fmax(floor(low / step) * step, 0);
