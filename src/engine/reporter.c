@@ -533,7 +533,8 @@ static void look_closer(struct reporter *reporter)
 	int64_t begin_ns = clock_monotonic_ns();
 
 	if (reporter->options->budget_ns)
-		because(reporter->no_blockers, "a look at all chunks is not within --budget");
+		because(reporter->no_blockers,
+			"a look at all chunks is not within --budget");
 	if (!look_at_both(reporter)) {
 		find_blockers(reporter);
 		look_at_map(reporter);

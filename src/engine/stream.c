@@ -45,7 +45,8 @@ static struct stream_target *add_target(struct stream *stream, const char *name,
 
 	if (!target)
 		return NULL;
-	more = reallocarray(stream->target, stream->count + 1, sizeof(*more));
+	more = reallocarray(stream->target, stream->count + 1,
+			    sizeof(struct stream_target *));
 	if (!more) {
 		free(target);
 		return NULL;
@@ -147,7 +148,7 @@ static void drop_target(struct stream *stream, size_t index)
 	free(stream->target[index]);
 	stream->count--;
 	memmove(&stream->target[index], &stream->target[index + 1],
-		(stream->count - index) * sizeof(*stream->target));
+		(stream->count - index) * sizeof(struct stream_target *));
 }
 
 static int open_processes(struct stream *stream, struct fault *fault)

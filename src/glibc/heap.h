@@ -26,7 +26,7 @@ struct heap_options {
 	/* What a reading may cost, in processor time: a heap for which that is not enough
 	 * is estimated from a random sample. 0: it is always read whole. */
 	int64_t budget_ns;
-	int64_t whole_ns; /* it is read whole up to this cost; 0: BUDGET_NS */
+	int64_t whole_ns;     /* it is read whole up to this cost; 0: BUDGET_NS */
 	unsigned cells_least; /* that are drawn, whatever that costs; for tests */
 	uint64_t seed;	      /* of the draws; 0: another each time */
 };

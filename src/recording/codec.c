@@ -53,7 +53,7 @@ size_t codec_bound(unsigned arenas)
 
 static uint64_t zigzag(uint64_t difference)
 {
-	return difference << 1 ^ (uint64_t)((int64_t)difference >> 63);
+	return difference << 1 ^ (0 - (difference >> 63));
 }
 
 static uint64_t unzigzag(uint64_t code)

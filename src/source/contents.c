@@ -98,8 +98,9 @@ int contents_read(struct contents *contents, const char *file, const atomic_bool
 	if (error || contents->readings || (stop && atomic_load(stop)))
 		return error;
 	return fault_set(fault, EXIT_FAILED, -ENODATA,
-			 access(file, F_OK) ? "%s: the file has no readings in that span"
-					    : "%s has no rows: its header is all there is",
+			 access(file, F_OK)
+				 ? "%s: the file has no readings in that span"
+				 : "%s has no rows: its header is all there is",
 			 file);
 }
 

@@ -46,8 +46,8 @@ struct source_options {
 	unsigned threads;		/* readers, 1 at least */
 	int64_t pause_ns;	     /* stop the target for at most this long; 0: never */
 	uint64_t unusable_for_bytes; /* 0: DEFAULT_UNUSABLE_FOR_BYTES */
-	int64_t budget_ns;	  /* processor time for a reading; 0: whatever it takes */
-	int64_t whole_ns; /* the heap is read whole up to this; 0: up to the budget */
+	int64_t budget_ns; /* processor time for a reading; 0: whatever it takes */
+	int64_t whole_ns;  /* the heap is read whole up to this; 0: up to the budget */
 	const atomic_bool *hurry; /* null, or set when no more time is to be lost */
 };
 

@@ -123,7 +123,8 @@ def check_top(tap, targets):
         with Terminal(command, columns=200, rows=60) as terminal:
             terminal.wait("complete", settled=False)
             for key, wanted in (("3", r"arena #0: .* in \d+ cells?"),
-                                ("6", "o known problem|be attributed|be read|warning|note|CRITICAL"),
+                                ("6", "o known problem|be attributed|be read|warning"
+                                      "|note|CRITICAL"),
                                 ("1", r"own CPU [0-9.]+%")):
                 terminal.press(key)
                 terminal.wait(wanted, settled=False)
