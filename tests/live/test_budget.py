@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import pathlib
+import statistics
 import sys
 
 import harness
@@ -96,6 +97,27 @@ def check_small(tap):
                   "a heap that fits the budget is read whole", done.stdout)
 
 
+def check_turnover(tap):
+    """Cells that are read while the program changes them are no reason to be off: the mean
+    of many readings is that of readings of the paused program before and after each."""
+    truths, got = [], []
+    with Target([harness.program("turnover"), 150000]) as target:
+        target.line()
+        for _ in range(8):
+            truths += rows(target.pid, "--pause=20s", "--once")[1]
+            got += rows(target.pid, "--budget", "10ms", "0", 12)[1]
+        truths += rows(target.pid, "--pause=20s", "--once")[1]
+    got = [row for row in got if row["status"] == "estimated"]
+    tap.ok(len(got) > 80, "estimates of a heap that changes", len(got))
+    for name in ("live_bytes", "free_bytes", "free_chunks", "pinned_bytes"):
+        truth = statistics.mean(row[name] for row in truths)
+        values = [row[name] for row in got]
+        noise = statistics.stdev(values) / len(values) ** 0.5
+        wander = statistics.stdev(row[name] for row in truths)
+        tap.within(statistics.mean(values), truth - 0.02 * truth - 4 * noise - wander,
+                   truth + 0.02 * truth + 4 * noise + wander, f"{name}: no bias")
+
+
 def main():
     tap = Tap()
     with harness.scratch() as directory, start(400000) as target:
@@ -107,6 +129,8 @@ def main():
             check_recording(tap, check_formats(tap, target.pid), directory)
     with tap.section("small"):
         check_small(tap)
+    with tap.section("turnover"):
+        check_turnover(tap)
     tap.done()
 
 
