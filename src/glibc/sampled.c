@@ -11,22 +11,25 @@
 #include <string.h>
 
 enum {
-	PAGE_BLOCKS = 1024,
-	KNOWN_CHUNKS = 1 << 15,
-	CELLS = 1 << 13,    /* drawn, at most */
-	CELLS_LEAST = 64,   /* whatever the budget */
-	NODES_LEAST = 256,  /* of lists */
-	SHARE_OF_LISTS = 5, /* of the budget, a part */
+	PAGE_BLOCKS = 128,
+	KNOWN_CHUNKS = 1 << 12,
+	CELLS = 1 << 12, /* drawn, at most */
+	CELLS_SPARE = 512,
+	CELL_LEAST_NS = 12000, /* what one costs at the least */
+	LARGES = 1 << 10,      /* free chunks, and tops */
+	CELLS_LEAST = 64,      /* whatever the budget */
+	NODES_LEAST = 256,     /* of lists */
+	SHARE_OF_LISTS = 5,    /* of the budget, a part */
 	DRAWN_OF_STRATUM = 2,
 	CELLS_OF_GROUP = 8,	  /* fewer, and arenas are not told apart */
 	CENSUS = 6,		  /* an arena of so few cells is read whole */
 	LARGE = 4 * SAMPLED_CELL, /* a known chunk from this size on is no cell's */
 	LEAD = 8 << 10,		  /* before a cell, where a chain may begin */
 	TAIL = 1 << 10,		  /* read behind a cell, for what begins in it */
-	WINDOWS = 32,		  /* cells that are looked into side by side */
+	WINDOWS = 4,		  /* cells that are looked into side by side */
 	CELL_PAGES = SAMPLED_CELL >> 12,
 	FLAGS = CELL_PAGES + 4,
-	FAST = 4096, /* chunks that may be in a fastbin, before they are looked at */
+	FAST = 512, /* chunks that may be in a fastbin, before they are looked at */
 	FENCE = 16,
 
 	/* What things cost before it is known, in ns: a cell, a call for flags, a chunk
@@ -90,8 +93,9 @@ struct sampler {
 	unsigned larges;
 	uint64_t cells, pieces;
 	bool by_arena;
-	bool knows_pages;	/* of all known chunks that may have whole pages */
-	uint64_t number[CELLS]; /* of the cells that were drawn */
+	bool overflowed;  /* there was no room for all draws */
+	bool knows_pages; /* of all known chunks that may have whole pages */
+	uint64_t *number; /* of the cells that were drawn */
 	struct estimate_draw draw;
 	struct sample_slot slot[WINDOWS];
 	struct fast *fast;
@@ -106,22 +110,37 @@ struct sampler {
 
 /* ---- what it takes ---- */
 
-static int take_tables(struct sampler *sampler)
+/* For twice as many cells as the budget is enough for. */
+static uint32_t cells_room(const struct heap *heap)
+{
+	uint64_t cells = 2 * (uint64_t)heap->options.budget_ns / CELL_LEAST_NS +
+			 2 * (uint64_t)heap->options.cells_least + CELLS_SPARE;
+
+	return cells < CELLS ? (uint32_t)cells : CELLS;
+}
+
+static int take_draw(struct sampler *sampler, uint32_t cells)
 {
 	struct estimate_draw *draw = &sampler->draw;
 
-	draw->cell_capacity = draw->strata_capacity = CELLS;
-	draw->cell = alloc_touched(CELLS * sizeof(*draw->cell));
-	draw->stratum = alloc_touched(CELLS * sizeof(*draw->stratum));
+	draw->cell_capacity = draw->strata_capacity = cells;
+	draw->cell = alloc_touched(cells * sizeof(*draw->cell));
+	draw->stratum = alloc_touched(cells * sizeof(*draw->stratum));
+	sampler->number = alloc_touched(cells * sizeof(*sampler->number));
+	return draw->cell && draw->stratum && sampler->number ? 0 : -ENOMEM;
+}
+
+static int take_tables(struct sampler *sampler)
+{
 	sampler->fast = alloc_touched(FAST * sizeof(*sampler->fast));
-	sampler->large = alloc_touched(KNOWN_CHUNKS * sizeof(*sampler->large));
+	sampler->large = alloc_touched(LARGES * sizeof(*sampler->large));
 	for (unsigned i = 0; i < WINDOWS; i++) {
 		sampler->slot[i].sampler = sampler;
 		sampler->slot[i].buffer = alloc_touched(LEAD + SAMPLED_CELL + TAIL);
 		if (!sampler->slot[i].buffer)
 			return -ENOMEM;
 	}
-	if (!draw->cell || !draw->stratum || !sampler->fast || !sampler->large)
+	if (!sampler->fast || !sampler->large)
 		return -ENOMEM;
 	return known_new(&sampler->known, KNOWN_CHUNKS);
 }
@@ -162,7 +181,8 @@ int sampler_new(struct sampler **sampler, struct heap *heap)
 	new->walk_mb_ns = WALK_MB_NS;
 	new->random =
 		heap->options.seed ? heap->options.seed : (uint64_t)clock_monotonic_ns();
-	if (!new->pages || take_tables(new) || fit(new, heap)) {
+	if (!new->pages || take_tables(new) || take_draw(new, cells_room(heap)) ||
+	    fit(new, heap)) {
 		sampler_free(new);
 		return -ENOMEM;
 	}
@@ -181,6 +201,7 @@ void sampler_free(struct sampler *sampler)
 	pages_free(sampler->pages);
 	free(sampler->draw.cell);
 	free(sampler->draw.stratum);
+	free(sampler->number);
 	free(sampler->fast);
 	free(sampler->large);
 	free(sampler->arena);
@@ -280,7 +301,7 @@ static void add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 	const struct walk_arena *arena = &sampler->heap->work[owned->arena].walk;
 	struct large *large = &sampler->large[sampler->larges];
 
-	if (sampler->larges == KNOWN_CHUNKS) {
+	if (sampler->larges == LARGES) {
 		sampler->arena[owned->arena].lacks = true;
 		return;
 	}
@@ -572,8 +593,12 @@ static void draw_of(struct sampler *sampler, uint64_t from, uint64_t cells,
 	uint64_t room = sampler->draw.cell_capacity - sampler->draw.cells, strata;
 
 	wanted = wanted < room ? wanted : room;
+	if (room < CENSUS) {
+		sampler->overflowed |= cells != 0;
+		return;
+	}
 	if (cells <= wanted || cells <= CENSUS) {
-		if (cells && cells <= room)
+		if (cells)
 			add_stratum(sampler, from, cells, (uint32_t)cells, group);
 		return;
 	}
@@ -953,6 +978,7 @@ static void begin(struct sampler *sampler, struct heap *heap)
 	sampler->error = 0;
 	sampler->fasts = 0;
 	sampler->draw.strata = sampler->draw.cells = 0;
+	sampler->overflowed = false;
 	pages_forget(sampler->pages);
 }
 
@@ -976,7 +1002,8 @@ int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
 	wanted = wanted > CELLS_LEAST ? wanted : CELLS_LEAST;
 	if (wanted < heap->options.cells_least)
 		wanted = heap->options.cells_least;
-	wanted = wanted < CELLS / 2 ? wanted : CELLS / 2;
+	if (wanted > sampler->draw.cell_capacity / 2)
+		wanted = sampler->draw.cell_capacity / 2;
 	draw_cells(sampler, wanted);
 	strata = sampler->draw.strata;
 	cells = sampler->draw.cells;
@@ -988,6 +1015,8 @@ int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
 	cells_ns = clock_thread_ns() - cells_ns;
 	if (cells)
 		sampler->cell_ns = (sampler->cell_ns + cells_ns / cells) / 2;
+	for (unsigned i = 0; sampler->overflowed && i < heap->arena_count; i++)
+		sampler->arena[i].lacks = true;
 	return sampler->error;
 }
 
