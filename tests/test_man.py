@@ -80,6 +80,18 @@ def check_statuses(tap, main_page, pages):
                       f"{name} ({number}) is in {page}.1 where the verb ends with it")
 
 
+def check_sections(tap, pages):
+    """What every page of a verb ends with, and that the pages name each other."""
+    for page, text in pages.items():
+        for title in ("ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"):
+            tap.ok(section(text, title).strip(), f"{title} is in {page}.1")
+        others = re.findall(r"^\.Xr (fragscope\S*) [157]", section(text, "SEE ALSO"), re.M)
+        tap.ok(page == "fragscope" or "fragscope" in others, f"{page}.1 names fragscope(1)")
+        for other in others:
+            known = [file for file in MAN.iterdir() if file.stem == other]
+            tap.ok(known and other != page, f"{page}.1 names {other}, which is there")
+
+
 def main():
     tap = harness.Tap()
     main_page = (MAN / "fragscope.1").read_text(encoding="utf-8")
@@ -96,6 +108,7 @@ def main():
         both_ways(tap, f"{verb} option", help_options(verb), page_options(page))
     both_ways(tap, "figure", catalogue(), page_figures(pages["fragscope-stat"]))
     check_statuses(tap, main_page, pages)
+    check_sections(tap, {"fragscope": main_page, **pages})
     tap.done()
 
 
