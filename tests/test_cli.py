@@ -351,7 +351,7 @@ def check_pause(tap, target):
     tap.equal(done.returncode, 0, "--pause: status", done.stderr)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     tap.ok(all(row.get("pause_ns", 0) > 0 for row in rows), "--pause: pause_ns", rows)
-    tap.ok(done.stderr.startswith("fragscope: stopped for 3 reading(s): "),
+    tap.ok(done.stderr.startswith("fragscope: stopped for 3 readings: "),
            "--pause: summed up at the end", done.stderr)
 
 

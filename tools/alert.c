@@ -24,15 +24,15 @@ static const struct option_spec options[] = {
 	ROW_PIDS("Watch"),
 	ROW_NAMES("Watch"),
 	{.name = "follow", .kind = OPTION_FLAG, .offset = FIELD(follow),
-	 .help = "Wait for processes of NAME that are not there yet, and when one ends, for another in its place."},
+	 .help = "Wait for processes of NAME that do not exist yet, and when one ends, for another in its place."},
 	{.name = "rule", .letter = 'r', .kind = OPTION_TEXTS, .value = "RULE",
 	 .offset = FIELD(rules),
 	 .help = "Alert by RULE, '[NAME:] CONDITION [for TIME] [until CONDITION] [severity S]'; may be repeated. See fragscope-rules(5)."},
 	{.name = "file", .letter = 'f', .kind = OPTION_FILES, .value = "FILE",
 	 .offset = FIELD(files),
-	 .help = "Alert by the rules in FILE, too, a section each; may be repeated. SIGHUP reads them again."},
+	 .help = "Also alert by the rules in FILE, a section each; may be repeated. SIGHUP reads them again."},
 	{.name = "check", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(check),
-	 .help = "Only tell whether the rules in FILE are right, or the line and column where they are not."},
+	 .help = "Only check the rules in FILE: print them as understood, or the line and column of the first error."},
 	ROW_JSON("Print JSON: one object an alert's begin or end, a line each."),
 	{.name = "once", .kind = OPTION_FLAG, .offset = FIELD(once),
 	 .help = "End with exit status 2 when the first alert begins."},
@@ -43,10 +43,10 @@ static const struct option_spec options[] = {
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
 	 .help = "Watch a recording that 'fragscope stat' or --record wrote, as CSV or JSON, instead of processes; -p and -n choose among those in it."},
 	{.name = "record", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(record),
-	 .help = "Write every sample to FILE as 'fragscope stat --json' does; what it held is lost."},
+	 .help = "Write every sample to FILE as 'fragscope stat --json' does; overwrites FILE."},
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
-	 .help = "Do not walk the heap: read bin heads and tops only. Rules about figures that need the walk stay silent, which is told."},
+	 .help = "Do not walk the heap: read bin heads and tops only. Rules about figures that need the walk stay silent; a message says so."},
 	ROW_BUDGET(budget_ns, "A larger one (unless given: one that takes 2% of a processor)"),
 	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
@@ -60,13 +60,9 @@ static int run(const struct command *command, int argc, char **argv);
 const struct command command_alert = {
 	.name = "alert",
 	.synopsis = "-p PID[,PID...] [-r RULE]... [OPTION...] [INTERVAL [COUNT]]",
-	.summary = "tells when a heap goes bad, by rules",
+	.summary = "reports when a heap goes bad, by rules",
 	.description =
-		"Reads the heaps of running processes every INTERVAL (1 second unless given), "
-		"COUNT times or until the processes end, and prints a line when an alert begins "
-		"and when it ends. Without rules two signs are watched for: the largest free "
-		"chunk turns into crumbs, and free chunks multiply. fragscope-rules(5) has the "
-		"language of rules.",
+		"Reads the heaps of running processes every INTERVAL (1 second unless given), COUNT times or until the processes end, and prints a line when an alert begins and when it ends. Without rules it watches for two signs: the largest free chunk is broken up, and free chunks multiply. fragscope-rules(5) has the language of rules.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(options[0]),
 	.max_operands = 2,
@@ -83,7 +79,7 @@ static int check_file(const char *file, struct fault *fault)
 
 	if (error)
 		return error;
-	printf("%s: %u rule%s\n", file, rules.count, rules.count == 1 ? "" : "s");
+	printf("%s: %s\n", file, units_counted_text(rules.count, "rule").s);
 	for (unsigned i = 0; i < rules.count; i++)
 		printf("  %s: %s\n", rules.rule[i].name, rules.rule[i].text);
 	return 0;

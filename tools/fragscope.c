@@ -39,10 +39,13 @@ static const struct command *find_verb(const char *name)
 
 static void print_help(void)
 {
-	fputs("Usage: fragscope VERB [OPTION...] [ARGUMENT...]\n\n"
-	      "Tells, from outside, where the resident memory of a live program on "
+	fputs("Usage: fragscope VERB [OPTION...] [ARGUMENT...]\n"
+	      "\n"
+	      "Shows, from outside, where the resident memory of a live program on "
 	      "glibc's\n"
-	      "malloc is, and how broken its free memory is.\n\nVerbs:\n",
+	      "malloc is, and how fragmented its free memory is.\n"
+	      "\n"
+	      "Verbs:\n",
 	      stdout);
 	for (size_t i = 0; i < VERB_COUNT; i++)
 		printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);

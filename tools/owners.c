@@ -54,7 +54,7 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(top), .help = "Print N owners (10 unless given, 32 at most)."},
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "2s",
 	 .offset = FIELD(pause_ns),
-	 .help = "Stop the process while it is looked through, for TIME at most (2s)."},
+	 .help = "Stop the process while its memory is searched, for TIME at most (2s)."},
 	{.name = "memory", .kind = OPTION_BYTES, .value = "SIZE",
 	 .offset = FIELD(memory_bytes),
 	 .help = "Use at most SIZE for tables (512M unless given); beyond it, take a "
@@ -75,13 +75,12 @@ static int run(const struct command *command, int argc, char **argv);
 const struct command command_owners = {
 	.name = "owners",
 	.synopsis = "[OPTION...] -p PID",
-	.summary = "who holds the chunks that keep memory from going back",
-	.description =
-		"Looks through the writable memory of a live process for pointers to the "
-		"chunks that pin free memory, and prints who holds them: the path from a "
-		"global variable, a thread's stack or another root, and what would come "
-		"back if the chunks at its end were freed. The process need not be "
-		"prepared and is not stopped.",
+	.summary = "who holds the chunks that pin memory",
+	.description = "Searches the writable memory of a live process for pointers to "
+		       "the chunks that pin free memory, and prints who holds them: the "
+		       "path from a global variable, a thread's stack or another root, "
+		       "and what would come back if the chunks at its end were freed. "
+		       "The process need not be prepared and is not stopped.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(options[0]),
 	.run = run,

@@ -34,14 +34,14 @@ static const struct option_spec options[] = {
 	ROW_PID("Report on"),
 	ROW_NAME("Report on"),
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
-	 .help = "Watch it for TIME (10s unless given) to tell where it is heading; 0: one reading."},
+	 .help = "Watch it for TIME (10s unless given) to see where it is heading; 0: one reading."},
 	ROW_JSON("Print one JSON object, unscaled."),
 	{.name = "html", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(html),
-	 .help = "Write the report as a page for a browser to FILE, too; what it held is lost."},
+	 .help = "Also write the report as a page for a browser to FILE; overwrites FILE."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
 	 .help = "Report on what 'fragscope stat' recorded in FILE as CSV or JSON ('-': standard input); -p or -n chooses one process of several."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
-	 .help = "Use no eBPF probes: who made the heap grow is not told."},
+	 .help = "Use no eBPF probes: the report does not say who made the heap grow."},
 	ROW_SWAP_IN(swap_in, ". Without it the report then has the kernel's figures alone."),
 	ROW_BUDGET(budget_ns, "A larger one"),
 	ROW_SOURCE(source, "the heap, else the sampler, else /proc alone."),
@@ -55,13 +55,9 @@ static int run(const struct command *command, int argc, char **argv);
 const struct command command_report = {
 	.name = "report",
 	.synopsis = "-p PID | -n NAME | --replay FILE [OPTION...]",
-	.summary = "what ails a process's memory, and what to do about it",
+	.summary = "what is wrong with a process's memory, and what helps",
 	.description =
-		"Watches a process for some seconds and tells on one page whether it leaks, is "
-		"fragmented, has too many arenas, keeps memory that a trim would return, or "
-		"whether its memory is not malloc's at all: where the resident memory is, how "
-		"broken the free memory, where it is heading, who made it grow, which limit is "
-		"next, and what helps. A verdict is given with its figures or not at all.",
+		"Watches a process for some seconds and says on one page whether it leaks, is fragmented, has too many arenas, keeps memory that a trim would return, or whether its memory is not malloc's at all: where the resident memory is, what helps, where it is heading, how fragmented the free memory is, who made it grow, and which limit is next. Every verdict comes with its figures.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(options[0]),
 	.max_operands = 0,

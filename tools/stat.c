@@ -46,7 +46,7 @@ static const struct option_spec options[] = {
 	ROW_JSON("Print JSON: one object a line, unscaled."),
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
-	 .help = "Write the rows to FILE instead of standard output; what it held is lost."},
+	 .help = "Write the rows to FILE instead of standard output; overwrites FILE."},
 	{.name = "no-header", .kind = OPTION_FLAG, .offset = FIELD(no_header),
 	 .help = "Print rows only: no header, no headings, no '#' lines."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
@@ -70,7 +70,7 @@ static const struct option_spec options[] = {
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
 	{.name = "residency", .kind = OPTION_CHOICE, .choices = residency_choices,
 	 .offset = FIELD(residency),
-	 .help = "How resident pages are learned: PAGEMAP_SCAN (scan), /proc/PID/pagemap, or the best that the kernel has (auto, the default)."},
+	 .help = "How resident pages are found: PAGEMAP_SCAN (scan), /proc/PID/pagemap, or the best that the kernel has (auto, the default)."},
 	ROW_UNUSABLE,
 	ROW_HELP,
 };

@@ -42,7 +42,7 @@ static const struct option_spec options[] = {
 	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(max_cost_percent),
-	 .help = "Take at most PERCENT of a processor (1 unless given): where readings take long there are fewer of them, whatever INTERVAL says."},
+	 .help = "Take at most PERCENT of a processor (1 unless given): if readings take long there are fewer of them, whatever INTERVAL says."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Put no eBPF probes in place: no growths, failures and kills."},
 	{.name = "no-color", .kind = OPTION_FLAG, .offset = FIELD(no_color),
@@ -59,10 +59,7 @@ const struct command command_top = {
 	.synopsis = "[-p PID[,PID...]] [OPTION...] [INTERVAL]",
 	.summary = "the same figures and their trends on the whole screen",
 	.description =
-		"Shows where the memory of running processes is, how broken their free memory is "
-		"and where both are heading, on the terminal, with a reading every INTERVAL (1 "
-		"second unless given). Without a process it lets you choose one. '?' shows the "
-		"keys.",
+		"Shows where the memory of running processes is, how fragmented their free memory is and where both are heading, on the terminal, with a reading every INTERVAL (1 second unless given). Without a process it lets you choose one. '?' shows the keys.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(options[0]),
 	.max_operands = 1,

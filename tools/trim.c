@@ -44,12 +44,9 @@ static int run(const struct command *command, int argc, char **argv);
 const struct command command_trim = {
 	.name = "trim",
 	.synopsis = "-p PID [OPTION...]",
-	.summary = "free memory given back, and whether that was worth it",
+	.summary = "free memory returned, and whether that was useful",
 	.description =
-		"Has the sampler in process PID, which 'fragscope run' put there, call "
-		"malloc_trim(0), or what another allocator has in its place, and tells what "
-		"the process gave back, how long that took, and how many page faults came "
-		"after it. With --dry-run it only tells what can be expected.",
+		"Makes the sampler in process PID, which 'fragscope run' put there, call malloc_trim(0), or another allocator's equivalent, and prints what the process returned, how long that took, and how many page faults followed. With --dry-run it only predicts.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(options[0]),
 	.max_operands = 1,

@@ -154,7 +154,8 @@ static void tell_readable(const struct alert_session *session,
 
 	if (news == STREAM_UNREADABLE && !watched->is_unreadable)
 		frontend_message(session->request->frontend,
-				 "%s: no rule is looked at until it does", fault->text);
+				 "%s: no rule is evaluated until it can be read",
+				 fault->text);
 	if (news == STREAM_SAMPLE && watched->is_unreadable)
 		frontend_message(session->request->frontend,
 				 "process %d (%s) is readable again", target->pid,
@@ -406,10 +407,9 @@ static int open_rules(struct alert_session *session, int64_t interval_ns,
 			  rules_need(session->rules, FIG_GROWTH_BYTES) ||
 			  rules_need(session->rules, FIG_FAILED_ALLOCATIONS);
 	if (!error && request->replay && rules_need_limit(session->rules))
-		frontend_message(
-			request->frontend,
-			"a recording does not have the limits of its processes: what "
-			"rules say of 'limit' is not known");
+		frontend_message(request->frontend,
+				 "a recording does not have the limits of its processes: "
+				 "terms about 'limit' are unknown");
 	return error;
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/output.h"
 #include "base/text.h"
+#include "base/units.h"
 #include "view/alerts.h"
 
 #include <errno.h>
@@ -351,10 +352,9 @@ void hook_poll(struct hook *hook, int64_t now_ns)
 		take_out(hook, i);
 	}
 	if (hook->dropped && hook->waiting < QUEUE) {
-		frontend_message(
-			hook->frontend,
-			"%llu alert(s) had no command run: too many came at once",
-			hook->dropped);
+		frontend_message(hook->frontend,
+				 "no command was run for %s: too many came at once",
+				 units_counted_text(hook->dropped, "alert").s);
 		hook->dropped = 0;
 	}
 }
@@ -378,11 +378,9 @@ void hook_finish(struct hook *hook, int64_t wait_ns)
 		hook_poll(hook, now_ns);
 	}
 	if (hook->waiting)
-		frontend_message(
-			hook->frontend,
-			"%zu alert(s) had no command run: those before them took too "
-			"long",
-			hook->waiting);
+		frontend_message(hook->frontend,
+				 "no command was run for %s: those before took too long",
+				 units_counted_text(hook->waiting, "alert").s);
 	posix_spawn_file_actions_destroy(&hook->actions);
 	posix_spawnattr_destroy(&hook->attributes);
 	free_hook(hook);

@@ -236,12 +236,10 @@ static const char *obstacle(const struct traits *traits, bool stacks)
 	if (traits->is_musl)
 		return "is linked to musl, and the sampler to glibc";
 	if (traits->has_asan)
-		return "is built with AddressSanitizer, which wants no library before "
-		       "its own";
+		return "is built with AddressSanitizer, which must be the first library";
 	if (stacks && traits->has_malloc)
 		return "has a malloc of its own, which the loader finds before any "
-		       "other: "
-		       "its calls cannot be sampled. It runs without --stacks";
+		       "other: its calls cannot be sampled. It runs without --stacks";
 	return NULL;
 }
 
@@ -253,8 +251,8 @@ static int judge(const char *path, int fd, bool stacks, struct fault *fault)
 	if (gains_rights(path, fd))
 		return fault_set(fault, EXIT_NOT_PERMITTED, -EPERM,
 				 "cannot put the sampler into '%s': it changes its user "
-				 "or gains capabilities, and the loader lets no one "
-				 "preload into such a program",
+				 "or gains capabilities, and the loader preloads nothing "
+				 "into such a program",
 				 path);
 	if (why)
 		return fault_set(fault, EXIT_NO_SOURCE, -ENOEXEC,

@@ -2,6 +2,7 @@
 
 #include "base/alloc_touched.h"
 #include "base/clock.h"
+#include "base/units.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -37,7 +38,7 @@ static void show(struct progress *progress, int64_t now_ns)
 	fprintf(stderr, "\r%s: %.0f", progress->what, taken_s);
 	if (progress->for_ns)
 		fprintf(stderr, " of %.0f", (double)progress->for_ns / 1e9);
-	fprintf(stderr, " s, %llu reading%s ", done, done == 1 ? "" : "s");
+	fprintf(stderr, " s, %s ", units_counted_text(done, "reading").s);
 	fflush(stderr);
 	progress->is_shown = true;
 }

@@ -518,7 +518,7 @@ static void look_at_owners(struct reporter *reporter)
 		return;
 	if (figure_has(fig, FIG_RSS_BYTES) && fig->v[FIG_RSS_BYTES].u > OWNERS_MOST_RSS)
 		because(reporter->no_owners,
-			"that takes a look at %s; 'fragscope owners -p %d' takes it",
+			"that needs a search of %s; run 'fragscope owners -p %d'",
 			units_bytes_text(fig->v[FIG_RSS_BYTES].u).s, reporter->pid);
 	else if (source_owners(reporter->source, &reporter->owners, &wanted, NULL, NULL,
 			       &fault) != SOURCE_READ)

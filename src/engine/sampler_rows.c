@@ -121,7 +121,7 @@ void sampler_rows_close(struct sampler_rows *all)
 	if (rows_close(&all->rows, &all->fault) && !all->is_broken)
 		frontend_message(all->frontend, "%s", all->fault.text);
 	else if (was_open && !all->written && !all->is_broken)
-		frontend_message(all->frontend, "no sample of the command was had: %s",
-				 *all->fault.text ? all->fault.text
-						  : "it ended before the first");
+		frontend_message(
+			all->frontend, "no sample of the command could be read: %s",
+			*all->fault.text ? all->fault.text : "it ended before the first");
 }

@@ -76,11 +76,10 @@ static void tell_stopped(const struct stat_session *session)
 
 	if (!stopped->readings || stream_is_recorded(session->stream))
 		return;
-	frontend_message(session->frontend,
-			 "stopped for %llu reading(s): %s at the longest, %s in all",
-			 (unsigned long long)stopped->readings,
-			 units_ns_text(stopped->longest_ns).s,
-			 units_ns_text(stopped->total_ns).s);
+	frontend_message(
+		session->frontend, "stopped for %s: %s at the longest, %s in all",
+		units_counted_text(stopped->readings, "reading").s,
+		units_ns_text(stopped->longest_ns).s, units_ns_text(stopped->total_ns).s);
 }
 
 /* ---- the rows ---- */

@@ -109,7 +109,8 @@ static int open_kills(struct trace_session *session, struct fault *fault)
 	privilege_restore(before);
 	if (error != -ENOTSUP || session->request->oom)
 		return error;
-	frontend_message(session->frontend, "%s; everything else is told", fault->text);
+	frontend_message(session->frontend, "%s; all other events are printed",
+			 fault->text);
 	return 0;
 }
 
@@ -339,8 +340,8 @@ static void tell_total(const struct trace_session *session, size_t i)
 	units_bytes(&text, sum(total->bytes, 0, PROBE_FAILURE));
 	frontend_message(
 		session->frontend,
-		"process %d: seen %llu growth(s) of %s, %llu failure(s), %llu moved "
-		"threshold(s); told %llu, counted only: %llu over the rate, %llu lost",
+		"process %d: growths seen: %llu of %s, failures: %llu, moved thresholds: "
+		"%llu; printed %llu, counted only: %llu over the rate, %llu lost",
 		session->request->pids.pid[i],
 		(unsigned long long)sum(total->events, 0, PROBE_FAILURE), grown,
 		(unsigned long long)total->events[PROBE_FAILURE],
@@ -350,9 +351,9 @@ static void tell_total(const struct trace_session *session, size_t i)
 	if (total->missed)
 		frontend_message(
 			session->frontend,
-			"process %d: %llu system call(s) could not be followed: too "
-			"many threads at once",
-			session->request->pids.pid[i], (unsigned long long)total->missed);
+			"process %d: %s could not be followed: too many threads at once",
+			session->request->pids.pid[i],
+			units_counted_text(total->missed, "system call").s);
 }
 
 /* What no stack is known of, so that the table's sums are those of the counts. */
@@ -405,9 +406,9 @@ static int finish(struct trace_session *session, struct fault *fault)
 	for (size_t i = 0; i < session->count; i++)
 		tell_total(session, i);
 	if (session->kills && kills_lost(session->kills))
-		frontend_message(session->frontend,
-				 "%llu kill(s) were lost: the ring was full",
-				 (unsigned long long)kills_lost(session->kills));
+		frontend_message(
+			session->frontend, "%s not printed: the ring was full",
+			units_counted_text(kills_lost(session->kills), "kill").s);
 	return error;
 }
 

@@ -534,11 +534,10 @@ static int tell(struct survivors_session *session, struct fault *fault)
 	int error, fd;
 
 	if (!last)
-		frontend_message(
-			session->request->frontend,
-			"process %d: no look at the heap came a second or more after "
-			"a burst: nothing is known of what stays",
-			request->pid);
+		frontend_message(session->request->frontend,
+				 "process %d: no reading of the heap came a second or "
+				 "more after a burst: what stays is not known",
+				 request->pid);
 	make_rows(session, last);
 	error = request->json	? put_json(session)
 		: request->fold ? put_folded(session, session->fd)

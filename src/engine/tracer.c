@@ -164,9 +164,8 @@ static void describe(struct tracer *tracer)
 	units_bytes(&text, options->stack_bytes);
 	text_string(&text, " of stack");
 	if (!probe_knows_callers(tracer->probe))
-		text_string(
-			&text,
-			"; the program's own mmap calls cannot be told from malloc's");
+		text_string(&text, "; the program's own mmap calls cannot be "
+				   "distinguished from malloc's");
 }
 
 static int open_probe(struct tracer *tracer, struct fault *fault)
@@ -309,7 +308,7 @@ static int find_end(struct tracer *tracer, struct fault *fault)
 		return TRACER_RUNS;
 	fault_set(fault, EXIT_FAILED, -EOVERFLOW,
 		  "process %d (%s): more than 5000 events in a second: the probes would "
-		  "cost it too much and were detached; what was seen until then is told",
+		  "cost it too much and were detached; the events until then are printed",
 		  process->pid, process->comm);
 	return TRACER_ENDED;
 }

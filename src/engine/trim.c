@@ -20,8 +20,8 @@
 /* clang-format off */
 const struct trim_result_info trim_result_info[TRIM_RESULTS] = {
 	[TRIM_RSS_BEFORE] = {"rss_before_bytes", "rss", TRIM_BYTES, "now"},
-	[TRIM_PREDICTED] = {"predicted_bytes", "predicted", TRIM_BYTES, "would be given back"},
-	[TRIM_PREDICTED_FAULTS] = {"predicted_faults", "faults", TRIM_COUNT, "to take them back, at most"},
+	[TRIM_PREDICTED] = {"predicted_bytes", "predicted", TRIM_BYTES, "would be returned"},
+	[TRIM_PREDICTED_FAULTS] = {"predicted_faults", "faults", TRIM_COUNT, "to need it all again, at most"},
 	[TRIM_LASTS] = {"lasts_ns", "lasts", TRIM_TIME,
 		   "at least; then huge pages may have filled it again"},
 	[TRIM_WALK] = {"walk_ns", "walk", TRIM_TIME,
@@ -95,11 +95,10 @@ static void predict(struct trim *trim, const struct sample *sample)
 
 	if (!predict_trim(sample, &prediction)) {
 		if (sample->missing[0])
-			frontend_message(
-				trim->frontend,
-				"process %d (%s): what a trim would give back is not "
-				"known: %s",
-				sample->pid, sample->comm, sample->missing);
+			frontend_message(trim->frontend,
+					 "process %d (%s): what a trim would return is "
+					 "not known: %s",
+					 sample->pid, sample->comm, sample->missing);
 		return;
 	}
 	set(trim, TRIM_PREDICTED, prediction.bytes);
@@ -205,8 +204,8 @@ static int trim_fault(const struct trim *trim, int error, struct fault *fault)
 
 	if (error == -ENOTSUP)
 		return fault_set(fault, EXIT_NO_SOURCE, error,
-				 "the allocator of process %d (%s), %s, gives nothing "
-				 "back when another thread asks",
+				 "the allocator of process %d (%s), %s, returns nothing "
+				 "when another thread asks",
 				 process->pid, process->comm, trim->ring.header.name);
 	if (error == -ETIMEDOUT)
 		return fault_set(fault, EXIT_FAILED, error,

@@ -205,10 +205,10 @@ static int no_malloc(const struct process *process, const struct libc_search *se
 		what = "musl's malloc, whose heap fragscope does not know";
 	else if (is_go(process))
 		what = "Go's own allocator and no glibc malloc";
-	return fault_set(fault, EXIT_NO_SOURCE, -ENOENT,
-			 "process %d (%s) uses %s; its memory as a whole is told by "
-			 "--source proc",
-			 process->pid, process->comm, what);
+	return fault_set(
+		fault, EXIT_NO_SOURCE, -ENOENT,
+		"process %d (%s) uses %s; --source proc shows its memory as a whole",
+		process->pid, process->comm, what);
 }
 
 int attach(const struct process *process, struct attached *attached, struct fault *fault)
@@ -244,13 +244,12 @@ int attach_unused(const struct process *process, const struct attached *attached
 		return fault_set(
 			fault, EXIT_NO_SOURCE, -ENOENT,
 			"process %d (%s) uses the allocator of %s, and glibc malloc is "
-			"unused; its memory as a whole is told by --source proc",
+			"unused; --source proc shows its memory as a whole",
 			process->pid, process->comm, attached->other);
 	return fault_set(
 		fault, EXIT_NO_SOURCE, -ENODATA,
 		"in process %d (%s) glibc malloc is unused: it has allocated nothing, or "
-		"brings its own allocator; its memory as a whole is told by --source "
-		"proc",
+		"brings its own allocator; --source proc shows its memory as a whole",
 		process->pid, process->comm);
 }
 

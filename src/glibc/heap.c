@@ -93,11 +93,10 @@ int heap_cannot_read(const struct heap *heap, int error, struct fault *fault)
 			"for more is taken now",
 			heap->arena_capacity);
 	if (error == -EUCLEAN)
-		return fault_set(
-			fault, EXIT_NO_SOURCE, error,
-			"malloc's records are not laid out as in glibc %s, or are "
-			"damaged",
-			name);
+		return fault_set(fault, EXIT_NO_SOURCE, error,
+				 "malloc's records do not have the layout of glibc %s, "
+				 "or are damaged",
+				 name);
 	if (error == -EFAULT)
 		return fault_set(fault, EXIT_NO_SOURCE, error,
 				 "malloc's records are not in memory: it was not used "

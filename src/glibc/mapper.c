@@ -552,7 +552,7 @@ int heap_look_closer(struct heap *heap, struct blockers *blockers, struct heap_m
 				 map->arena);
 	if (!survey_resume(heap))
 		return fault_set(fault, EXIT_FAILED, -EAGAIN,
-				 "the last reading does not tell single chunks");
+				 "the last reading does not have single chunks");
 	segments = survey_order(heap, (int)map->arena);
 	set_ends(&mapper, segments);
 	error = make_cells(&mapper, segments, fault);

@@ -652,7 +652,7 @@ void sampled_figures(struct heap *heap, const struct sampler *sampler,
 	if (sum.swapped_bytes)
 		heap_miss(heap, "part of the heap is swapped out");
 	else if (sum.lacks)
-		heap_miss(heap, "the heap is none that a random sample can tell of");
+		heap_miss(heap, "this heap cannot be read by a random sample");
 	sample->status = heap->missing[0] ? STATUS_PARTIAL : STATUS_ESTIMATED;
 	memcpy(sample->missing, heap->missing, sizeof(sample->missing));
 }

@@ -133,7 +133,7 @@ int heap_find_segments(struct heap *heap, const struct regions *regions)
 		if (error == -ENODATA || error == -EFAULT)
 			heap_miss(heap, "the heaps of arena %u are swapped out", i);
 		else if (error == -EUCLEAN)
-			heap_miss(heap, "the heaps of arena %u do not hold together", i);
+			heap_miss(heap, "the heaps of arena %u are inconsistent", i);
 		else if (error == -ENOSPC)
 			heap_miss(heap, "there are more than %u heaps",
 				  heap->segment_capacity);

@@ -394,12 +394,12 @@ static int say(const struct owner_search *search, int error, struct fault *fault
 {
 	if (error == -ENOSPC)
 		return fault_set(fault, EXIT_FAILED, error,
-				 "the tables of this heap need more than %s; --memory "
-				 "allows more",
+				 "the tables of this heap need more than %s: allow more "
+				 "with --memory",
 				 units_bytes_text(search->options->memory_bytes).s);
 	if (error && !fault->text[0])
 		return fault_set(fault, EXIT_FAILED, error,
-				 "cannot look through the memory of process %d (%s): %s",
+				 "cannot search the memory of process %d (%s): %s",
 				 search->process ? search->process->pid : 0,
 				 search->process ? search->process->comm : "saved",
 				 strerror(-error));

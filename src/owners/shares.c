@@ -80,12 +80,12 @@ static int say(const struct process *process, uint64_t memory_bytes, int error,
 {
 	if (error == -ENOSPC)
 		return fault_set(fault, EXIT_FAILED, error,
-				 "the tables of this heap need more than %s; --memory "
-				 "allows more",
+				 "the tables of this heap need more than %s: allow more "
+				 "with --memory",
 				 units_bytes_text(memory_bytes).s);
 	if (error && !fault->text[0])
 		return fault_set(fault, EXIT_FAILED, error,
-				 "cannot look through the heap of process %d (%s): %s",
+				 "cannot search the heap of process %d (%s): %s",
 				 process->pid, process->comm, strerror(-error));
 	return error;
 }

@@ -294,8 +294,8 @@ static int measure(struct burst *burst, struct calibration *calibration,
 	if (error == -EAGAIN)
 		return fault_set(
 			fault, EXIT_FAILED, error,
-			"cannot tell what bursts on malloc would cost: the "
-			"machine is too busy for a child of this program to run");
+			"cannot measure what bursts on malloc would cost: the machine is "
+			"too busy for a child of this program to run");
 	if (error)
 		return cannot(what, error, fault);
 	return check_seen(burst, fault);

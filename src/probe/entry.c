@@ -183,7 +183,7 @@ int entry_find(struct entry *entry, const struct process *process, struct fault 
 		return 0;
 	entry_close(entry);
 	return fault_set(fault, EXIT_NO_SOURCE, error,
-			 "cannot tell where process %d's malloc begins: %s", process->pid,
+			 "cannot find where process %d's malloc begins: %s", process->pid,
 			 error == -ENOENT
 				 ? "no symbol says so: its program is static and stripped"
 				 : strerror(-error));

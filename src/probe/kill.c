@@ -35,11 +35,10 @@ static int check(struct fault *fault)
 	if (error || found.victim_is_task)
 		return error;
 	uname(&kernel);
-	return fault_set(
-		fault, EXIT_NO_SOURCE, -ENOTSUP,
-		"cannot watch for kills: kernel %s does not tell who was killed: "
-		"Linux 6.8 or later is needed",
-		kernel.release);
+	return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+			 "cannot watch for kills: kernel %s does not report who was "
+			 "killed: Linux 6.8 or later is needed",
+			 kernel.release);
 }
 
 int kills_open(struct kills **kills, struct fault *fault)

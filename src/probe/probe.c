@@ -201,7 +201,7 @@ static int set_pid(struct probe_config *config, const struct process *process,
 		error = namespace_pid(process->pid, &config->pid);
 	if (error)
 		return fault_set(fault, EXIT_FAILED, error,
-				 "cannot tell process %d's PID namespace: %s",
+				 "cannot read process %d's PID namespace: %s",
 				 process->pid, strerror(-error));
 	config->ns_dev = other.st_dev;
 	config->ns_inode = other.st_ino;

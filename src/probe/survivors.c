@@ -273,8 +273,8 @@ static int set_price(struct survivors *survivors, struct fault *fault)
 	if (error == -EAGAIN)
 		return fault_set(
 			fault, EXIT_FAILED, error,
-			"cannot tell what bursts on malloc would cost: the "
-			"machine is too busy for a child of this program to run");
+			"cannot measure what bursts on malloc would cost: the machine is "
+			"too busy for a child of this program to run");
 	if (!error)
 		error = read_counts(survivors, &total);
 	if (error)

@@ -4,6 +4,7 @@
 #include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/subprocess.h"
+#include "base/units.h"
 #include "glibc/attach.h"
 #include "owners/owners.h"
 #include "owners/shares.h"
@@ -82,10 +83,10 @@ static void describe(struct source *source, const struct attached *attached,
 	int used;
 
 	used = snprintf(source->description, sizeof(source->description),
-			"process %d (%s), %s, source heap, residency by %s, %u reader%s",
+			"process %d (%s), %s, source heap, residency by %s, %s",
 			source->process.pid, source->process.comm, attached->allocator,
 			method_name(method, state->live.zero_frame),
-			source->options.threads, source->options.threads == 1 ? "" : "s");
+			units_counted_text(source->options.threads, "reader").s);
 	if (attached->other[0] && used < (int)sizeof(source->description))
 		snprintf(source->description + used, sizeof(source->description) - used,
 			 "; %s is mapped too, its memory counts as other",

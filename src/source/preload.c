@@ -75,7 +75,7 @@ static int check_bins(const struct source *source, struct fault *fault)
 	    header->allocator == RING_TCMALLOC)
 		return 0;
 	return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
-			 "the sampler in process %d (%s) tells no bins of %s",
+			 "the sampler in process %d (%s) has no bins of %s",
 			 source->process.pid, source->process.comm, header->name);
 }
 
@@ -249,7 +249,7 @@ static int read_kernel(struct source *source, struct sample *sample, struct faul
 		error = source_mappings(source, sample, fault);
 	if (error != -ESRCH || !source->options.follow)
 		return error;
-	miss(sample, "the program has ended: the kernel tells no figures");
+	miss(sample, "the program has ended: the kernel has no figures any more");
 	return 0;
 }
 
@@ -261,7 +261,7 @@ static int cannot_follow(const struct source *source, int error, struct fault *f
 		return fault_set(fault, EXIT_FAILED, error,
 				 "the samples in process %d (%s) are damaged: something "
 				 "there writes over the sampler's memory; until it is "
-				 "started anew, --source heap reads the heap itself",
+				 "restarted, --source heap reads the heap itself",
 				 source->process.pid, source->process.comm);
 	return fault_set(fault, EXIT_FAILED, error,
 			 "the sampler in process %d (%s) cannot be read any more: %s",

@@ -566,7 +566,7 @@ const char *replay_describe(struct replay *replay)
 
 	if (passed->count)
 		snprintf(replay->description + length, size - (size_t)length,
-			 "; passed over, as this version knows no such figure: %s%s",
+			 "; ignored, as this version knows no such figure: %s%s",
 			 passed->buf, passed->names.overflow ? ", ..." : "");
 	return replay->description;
 }

@@ -29,7 +29,7 @@ static bool next_field(char **at, const char **value)
 
 static int bad_quotes(const struct recording_place *place)
 {
-	return place_fault(place, "its quotes are not as CSV has them");
+	return place_fault(place, "its quotes are not valid CSV");
 }
 
 /* A column that is there twice would leave open which of them counts. */

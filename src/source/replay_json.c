@@ -25,7 +25,7 @@ static int no_json(const struct json_row *reading)
 {
 	return place_fault(reading->place, "%s",
 			   reading->scan.too_long ? "a string in it is too long"
-						  : "it is no object of JSON");
+						  : "it is not a JSON object");
 }
 
 /* The value of the field called NAME; null is as absent as no key at all. */

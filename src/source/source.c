@@ -621,12 +621,12 @@ static bool can_survey(const struct source *source, bool has_driver, struct faul
 {
 	if (!has_driver)
 		fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
-			  "source %s cannot tell what lies where in a heap: only "
-			  "source heap can",
+			  "source %s does not know the addresses in a heap: only source "
+			  "heap does",
 			  sample_source_name(source->options.source));
 	else if (!source->options.survey || source->options.quick)
 		fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
-			  "this source was not opened to look at single chunks");
+			  "this source was not opened for single chunks");
 	else
 		return true;
 	return false;

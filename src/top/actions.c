@@ -426,7 +426,7 @@ static void say_prediction(const struct sample *sample,
 			   const struct prediction *prediction, struct text *text)
 {
 	units_bytes(text, prediction->bytes);
-	text_string(text, " would be given back");
+	text_string(text, " would be returned");
 	if (figure_has(&sample->fig, FIG_RSS_BYTES)) {
 		text_string(text, " of ");
 		units_bytes(text, sample->fig.v[FIG_RSS_BYTES].u);
@@ -467,7 +467,7 @@ static void who_holds(struct top *top, int argument)
 
 	(void)argument;
 	if (!target || top->replay || target->over) {
-		top_message(top, false, "only a live process can be looked through");
+		top_message(top, false, "only a live process can be searched");
 		return;
 	}
 	error = holders_ask(&top->holders, target->pid);
@@ -584,7 +584,7 @@ static const struct action table[] = {
 	{.keys = {'t'}, .places = PLACE_PANES, .act = predict,
 	 .name = "t", .label = "trim?", .help = "what malloc_trim(0) would give back; nothing is touched"},
 	{.keys = {'o'}, .places = PLACE_PANES, .act = who_holds,
-	 .name = "o", .help = "who holds what pins memory: all memory is looked through once, in a process of its own"},
+	 .name = "o", .help = "who holds what pins memory: all memory is searched once, in a process of its own"},
 	{.keys = {'w'}, .places = PLACE_PANES, .act = write_files,
 	 .name = "w", .label = "write", .help = "write the screen, the figures and the graphs to files"},
 	{.keys = {PRESS_ESCAPE}, .places = PLACE_PANES, .act = leave,

@@ -249,7 +249,7 @@ void arenas_draw(const struct drawing *drawing)
 		return;
 	if (!screen->sample->arena_count) {
 		pane_nothing(&body, "no arenas",
-			     "this source does not tell one arena from another");
+			     "this source does not separate the arenas");
 		return;
 	}
 	summary(drawing);

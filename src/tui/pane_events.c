@@ -46,7 +46,7 @@ static void summary(const struct drawing *drawing)
 	}
 	text_string(text, ", the latest first");
 	if (events->missing) {
-		text_string(text, "; no more are to be had: ");
+		text_string(text, "; no more can be read: ");
 		text_string(text, events->missing);
 	}
 	area_cut(&area, 0, 0, area.rect.columns, line.buf, INK_LABEL);
@@ -119,7 +119,7 @@ static void nothing(const struct drawing *drawing)
 	struct area body = area_of(drawing->canvas, &drawing->layout.body);
 
 	if (events->missing)
-		pane_nothing(&body, "events are not to be had", events->missing);
+		pane_nothing(&body, "no events can be read", events->missing);
 	else if (events->filter && *events->filter)
 		pane_nothing(&body, "no event matches the filter", NULL);
 	else

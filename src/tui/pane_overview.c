@@ -139,7 +139,7 @@ static void legend(const struct drawing *drawing)
 		}
 		return;
 	}
-	text_string(text, "its parts are not to be had: the source is ");
+	text_string(text, "its parts are not known: the source is ");
 	text_string(text, sample_source_name(drawing->screen->sample->source));
 	if (*drawing->screen->sample->missing) {
 		text_string(text, "; ");

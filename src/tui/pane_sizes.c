@@ -285,11 +285,11 @@ void sizes_draw(const struct drawing *drawing)
 	if (!pane_has_sample(&body, screen))
 		return;
 	if (!free_sizes_of(screen->sample, screen->sizes_arena, &sizes)) {
-		pane_nothing(&body, "free sizes are not to be had",
+		pane_nothing(&body, "free sizes cannot be read",
 			     screen->sample->source == SOURCE_HEAP
-				     ? "this reading does not tell which bins the free "
+				     ? "this reading does not show which bins the free "
 				       "chunks are in; the next one may"
-				     : "only --source heap tells single chunks");
+				     : "only --source heap has single chunks");
 		return;
 	}
 	summary(drawing, &sizes);

@@ -272,12 +272,12 @@ static void missing(struct text *text, const struct event *event)
 	text_string(text, indent);
 	text_string(text, "...  ");
 	if (event->frame_count == EVENT_FRAMES)
-		text_string(text, "more frames than are told");
+		text_string(text, "more frames than are shown");
 	else if (!last->module)
-		text_string(text, "code of no file does not tell who called it");
+		text_string(text, "code that is in no file does not show who called it");
 	else
 		text_string(text, "the rest was not copied (--stack-bytes 64K takes "
-				  "more), or this code does not tell who called it");
+				  "more), or this code does not show who called it");
 	text_char(text, '\n');
 }
 

@@ -227,7 +227,7 @@ static void say_head(struct report_out *out, const struct owners *owners,
 		     const struct owners_about *about)
 {
 	say_line(out, "# ", about->describe);
-	report_print(out, "# looked through %s in %s, with tables of %s\n",
+	report_print(out, "# searched %s in %s, with tables of %s\n",
 		     BYTES(owners->scanned_bytes),
 		     units_ns_text((uint64_t)owners->read_ns).s,
 		     BYTES(owners->table_bytes));
@@ -239,13 +239,15 @@ static void say_head(struct report_out *out, const struct owners *owners,
 			     BYTES(owners->in_doubt_bytes));
 	report_print(out, "\n");
 	if (about->live)
-		report_print(out, "%s chunks (%s) are asked about.\n",
-			     COUNT(owners->asked_chunks), BYTES(owners->asked_bytes));
+		report_print(out, "%s (%s) selected.\n",
+			     COUNTED(owners->asked_chunks, "chunk"),
+			     BYTES(owners->asked_bytes));
 	else
 		report_print(out,
-			     "%s chunks in use (%s) keep %s of free memory from going "
-			     "back.\n",
-			     COUNT(owners->asked_chunks), BYTES(owners->asked_bytes),
+			     "%s in use (%s) %s %s of free memory from going back.\n",
+			     COUNTED(owners->asked_chunks, "chunk"),
+			     BYTES(owners->asked_bytes),
+			     owners->asked_chunks == 1 ? "keeps" : "keep",
 			     BYTES(owners->pinned_bytes));
 	if (owners->sampled_chunks)
 		report_print(

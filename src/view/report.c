@@ -190,7 +190,7 @@ void report_trend(const struct report_series *series, char *text, size_t size)
 	const struct verdict_trend *trend = &series->trend;
 
 	if (!trend->is_known)
-		snprintf(text, size, "too few readings to tell");
+		snprintf(text, size, "too few readings");
 	else if (!trend->is_rising && !trend->is_falling)
 		unsteady(series, text, size);
 	else

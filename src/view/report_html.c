@@ -250,14 +250,16 @@ static void broken(struct report_out *out, const struct sample *sample)
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
 	element(out, "h2", NULL, "How fragmented the free memory is");
-	report_print(out,
-		     "<p>%s free in %s chunks; the largest %s, below the tops %s; frag "
-		     "%s.",
-		     report_figure(fig, FIG_FREE_BYTES).s,
-		     report_figure(fig, FIG_FREE_CHUNKS).s,
-		     report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
-		     report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
-		     report_figure(fig, FIG_FRAG).s);
+	report_print(
+		out,
+		"<p>%s free in %s; the largest %s, below the tops %s; frag "
+		"%s.",
+		report_figure(fig, FIG_FREE_BYTES).s,
+		COUNTED(figure_has(fig, FIG_FREE_CHUNKS) ? fig->v[FIG_FREE_CHUNKS].u : 0,
+			"chunk"),
+		report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+		report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+		report_figure(fig, FIG_FRAG).s);
 	report_print(out, "</p>\n");
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
@@ -408,9 +410,9 @@ static void blockers(struct report_out *out, const struct report *report)
 		return;
 	}
 	report_print(out,
-		     "<p>%s chunks in use (%s) share pages with %s of free memory. Those "
-		     "whose going would free most:</p>\n",
-		     COUNT(of->pinning_chunks), BYTES(of->pinning_bytes),
+		     "<p>%s in use (%s) share pages with %s of free memory. Those "
+		     "that would release most if freed:</p>\n",
+		     COUNTED(of->pinning_chunks, "chunk"), BYTES(of->pinning_bytes),
 		     BYTES(of->pinned_bytes));
 	headings(out, names, 6);
 	for (unsigned i = 0; i < of->best_count; i++) {

@@ -231,7 +231,7 @@ def check_refusals(tap):
             ("static", ["-static"], "is linked statically: no loader runs in it"),
             ("static-pie", ["-static-pie"], "is linked statically: no loader runs in it"),
             ("asan", ["-fsanitize=address"],
-             "is built with AddressSanitizer, which wants no library before its own"),
+             "is built with AddressSanitizer, which must be the first library"),
         ):
             with tap.section(name):
                 path = build(scratch, name, *flags)

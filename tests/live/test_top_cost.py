@@ -21,7 +21,7 @@ PANES = (
     ("2", r"sorted by"),
     ("3", r"arena #0: .* in \d+ cells?"),
     ("4", r"chunk size"),
-    ("5", r"no event yet|events are not to be had|malloc|brk|mmap"),
+    ("5", r"no event yet|no events can be read|malloc|brk|mmap"),
     ("6", r"no verdict|warning|note|CRITICAL"),
 )
 COUNTED_S = 20

@@ -63,7 +63,7 @@ def check_server(tap):
                 ("2", r"^ +#0 .*[0-9.]+[KM]"),
                 ("3", r"arena #0: .* in \d+ cells?"),
                 ("4", r"chunk size"),
-                ("5", r"no event yet|events are not to be had|malloc|brk|mmap"),
+                ("5", r"no event yet|no events can be read|malloc|brk|mmap"),
                 ("6", r"no verdict|warning|note|CRITICAL"),
                 ("1", r"^resident memory"),
             ):

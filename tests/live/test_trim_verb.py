@@ -113,7 +113,7 @@ def check_others(tap):
                 if allocator == "mimalloc-":
                     done = trim(target.pid)
                     tap.equal(done.returncode, 69, "is refused")
-                    tap.ok("gives nothing back when another thread asks" in done.stderr,
+                    tap.ok("returns nothing when another thread asks" in done.stderr,
                            "with the reason", done.stderr)
                     continue
                 told = result(target.pid, "--watch", "0")

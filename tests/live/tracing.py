@@ -213,8 +213,8 @@ class Totals:
     """The line at the end: what was seen of one process."""
 
     PATTERN = (
-        r"process {pid}: seen (\d+) growth\(s\) of (\S+), (\d+) failure\(s\), (\d+) moved "
-        r"threshold\(s\); told (\d+), counted only: (\d+) over the rate, (\d+) lost"
+        r"process {pid}: growths seen: (\d+) of (\S+), failures: (\d+), moved thresholds: (\d+)"
+        r"; printed (\d+), counted only: (\d+) over the rate, (\d+) lost"
     )
 
     def __init__(self, said, pid):

@@ -355,22 +355,22 @@ static void what_comes_before_main(void **state)
 
 #define CUT_START "05:17:43.123 server[4711] brk\n    ...  "
 
-#define CUT_FULL CUT_START "more frames than are told\n    #127 0x401136       f+0x16"
+#define CUT_FULL CUT_START "more frames than are shown\n    #127 0x401136       f+0x16"
 
 static void cut_stacks_say_why(void **state)
 {
 	(void)state;
 	add_frame("f", "server", 0x401136, 0x16);
-	assert_string_equal(in_text(), CUT_START
-			    "the rest was not copied (--stack-bytes 64K takes more), or "
-			    "this code does not tell who called it\n"
-			    "    #0   0x401136       f+0x16 in server\n");
+	assert_string_equal(in_text(),
+			    CUT_START "the rest was not copied (--stack-bytes 64K takes "
+				      "more), or this code does not show who called it\n"
+				      "    #0   0x401136       f+0x16 in server\n");
 	assert_non_null(strstr(in_json(), "\"stack_whole\":false,"));
 	add_frame(NULL, NULL, 0x7fffdeadbeef, 0);
-	assert_string_equal(in_text(),
-			    CUT_START "code of no file does not tell who called it\n"
-				      "    #1   0x7fffdeadbeef in no file\n"
-				      "    #0   0x401136       f+0x16 in server\n");
+	assert_string_equal(in_text(), CUT_START
+			    "code that is in no file does not show who called it\n"
+			    "    #1   0x7fffdeadbeef in no file\n"
+			    "    #0   0x401136       f+0x16 in server\n");
 	assert_non_null(strstr(in_json(), "\"stack\":[{\"pc\":\"0x7fffdeadbeef\"},"));
 	while (event.frame_count < EVENT_FRAMES)
 		add_frame("f", "server", 0x401136, 0x16);
