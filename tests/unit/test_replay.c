@@ -449,7 +449,7 @@ static const struct {
 	{ROW "}\n" ROW "}}\n", 1, "line 2: it is not a JSON object"},
 	{ROW "}\n" ROW "}", 1, "line 2: it is cut short"},
 	{ROW "}\n\n" ROW ",\"arena\":-1}\n", 1, "line 3: 'arena' cannot be '-1'"},
-	{ROW "}\n" ROW ",\"bins\":7}\n", 1, "no object"},
+	{ROW "}\n" ROW ",\"bins\":7}\n", 1, "not a JSON object"},
 	{ROW "}\n" ROW ",\"bins\":{\"sorted\":[{\"bin\":1,\"count\":1}]}}\n", 1,
 	 "a bin is there twice"},
 	{ROW "}\n" ROW ",\"bins\":{\"sorted\":[{\"bin\":128,\"count\":1}]}}\n", 1,
