@@ -92,6 +92,15 @@ def check_sections(tap, pages):
             tap.ok(known and other != page, f"{page}.1 names {other}, which is there")
 
 
+def check_links(tap):
+    """Every file that the README, HACKING and docs/ link to is in the repository."""
+    documents = [harness.SOURCE / "README.md", harness.SOURCE / "HACKING.md"]
+    for document in documents + sorted((harness.SOURCE / "docs").glob("*.md")):
+        text = document.read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            tap.ok((document.parent / link).exists(), f"{document.name} links to {link}")
+
+
 def main():
     tap = harness.Tap()
     main_page = (MAN / "fragscope.1").read_text(encoding="utf-8")
@@ -109,6 +118,7 @@ def main():
     both_ways(tap, "figure", catalogue(), page_figures(pages["fragscope-stat"]))
     check_statuses(tap, main_page, pages)
     check_sections(tap, {"fragscope": main_page, **pages})
+    check_links(tap)
     tap.done()
 
 
