@@ -1,6 +1,6 @@
 """figures.py: what follows from the catalogue of figures, written anew: the list FIGURES of
-fragscope-stat(1), and at the end of tests/schema/columns.txt a line for each figure that it
-lacks. `make figures` runs it with `fragscope help figures` as its input."""
+fragscope-stat(1), and in tests/schema/columns.txt, behind the last figure, a line for each
+figure that it lacks. `make figures` runs it with `fragscope help figures` as its input."""
 
 import pathlib
 import re
@@ -37,14 +37,14 @@ def write_page(figures):
 
 
 def add_columns(figures):
-    text = COLUMNS.read_text(encoding="utf-8")
-    known = {line.split()[0] for line in text.splitlines() if line}
-    for name, unit, scope, _ in figures:
+    lines = COLUMNS.read_text(encoding="utf-8").splitlines()
+    for before, (name, unit, scope, _) in zip([None, *figures], figures):
+        known = [line.split(" ")[0] for line in lines]
         if name not in known:
             kind = "ratio" if unit == "ratio" else "count"
             rows = "both" if scope == "process and arena" else scope
-            text += f"{name:<26} {kind:<8} {rows}\n"
-    COLUMNS.write_text(text, encoding="utf-8")
+            lines.insert(known.index(before[0]) + 1, f"{name:<26} {kind:<8} {rows}")
+    COLUMNS.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main():

@@ -170,42 +170,26 @@ static void set_mallinfo2(struct figures *fig, const struct totals *totals,
 	figure_set(fig, FIG_MALLINFO2_KEEPCOST, totals->main_top_bytes);
 }
 
-/* What an unread chunk may belong to: any of it could be free, or a thread's cache. What
- * is left is what malloc counts itself, and what the kernel knows. */
+/* Any of what was not read could be free, or a thread's cache: of the heap's figures
+ * these stay, which malloc counts itself. */
 static void drop_unread(struct figures *fig)
 {
-	static const enum figure unknown[] = {
-		FIG_LIVE_RESIDENT_BYTES,
-		FIG_TRIMMABLE_BYTES,
-		FIG_PINNED_BYTES,
-		FIG_RETAINED_BYTES,
-		FIG_FREE_RESIDENT_BYTES,
-		FIG_ALLOCATOR_RESIDENT_BYTES,
-		FIG_LIVE_BYTES,
-		FIG_FREE_BYTES,
-		FIG_FREE_CHUNKS,
-		FIG_LARGEST_FREE_BYTES,
-		FIG_LARGEST_HOLE_BYTES,
-		FIG_TOP_BYTES,
-		FIG_FAST_CHUNKS,
-		FIG_FAST_BYTES,
-		FIG_TCACHE_CHUNKS,
-		FIG_TCACHE_BYTES,
-		FIG_FOREIGN_BYTES,
-		FIG_FRAG,
-		FIG_UNUSABLE,
-		FIG_SLACK,
-		FIG_MALLINFO2_ORDBLKS,
-		FIG_MALLINFO2_SMBLKS,
-		FIG_MALLINFO2_FSMBLKS,
-		FIG_MALLINFO2_UORDBLKS,
-		FIG_MALLINFO2_FORDBLKS,
-		FIG_MALLINFO2_KEEPCOST,
-		FIG_SKEW_BYTES,
+	static const enum figure known[] = {
+		FIG_SYSTEM_BYTES,	  FIG_ARENAS,
+		FIG_ATTACHED_THREADS,	  FIG_MMAPPED_CHUNKS,
+		FIG_MMAPPED_BYTES,	  FIG_MMAPPED_RESIDENT_BYTES,
+		FIG_TRIM_THRESHOLD_BYTES, FIG_MMAP_THRESHOLD_BYTES,
+		FIG_HUGE_PAGE_BYTES,	  FIG_UNUSABLE_FOR_BYTES,
+		FIG_IN_DOUBT_BYTES,	  FIG_MALLINFO2_ARENA,
+		FIG_MALLINFO2_HBLKS,	  FIG_MALLINFO2_HBLKHD,
+		FIG_MALLINFO2_USMBLKS,
 	};
+	struct figures all = *fig;
 
-	for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); i++)
-		figure_drop(fig, unknown[i]);
+	figures_clear(fig);
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (figure_has(&all, known[i]))
+			fig->have[known[i] / 64] |= UINT64_C(1) << known[i] % 64;
 }
 
 static void drop_unread_row(struct arena_row *row)

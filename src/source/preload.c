@@ -164,16 +164,7 @@ static void set_figures(struct figures *fig, uint64_t have, const uint64_t *valu
 	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (names[i].from < count && have >> names[i].from & 1)
 			figure_set(fig, names[i].to, value[names[i].from]);
-	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_LARGEST_FREE_BYTES)) {
-		uint64_t free_bytes = fig->v[FIG_FREE_BYTES].u;
-		uint64_t largest_bytes = fig->v[FIG_LARGEST_FREE_BYTES].u;
-
-		if (largest_bytes <= free_bytes)
-			figure_set_ratio(fig, FIG_FRAG,
-					 free_bytes ? 1.0 - (double)largest_bytes /
-								      (double)free_bytes
-						    : 0.0);
-	}
+	figures_derive(fig);
 }
 
 static void set_arenas(const struct ring_sample *taken, struct sample *sample)
