@@ -127,14 +127,15 @@ enum { OPERANDS_MAX = 2 };
 			"given)."                                                    \
 	}
 
-#define ROW_CSV(does)                                                                  \
-	{                                                                              \
-		.name = "csv", .kind = OPTION_FLAG, .offset = FIELD(csv), .help = does \
+#define ROW_CSV(does)                                                                    \
+	{                                                                                \
+		.name = "csv", .kind = OPTION_FLAG, .offset = FIELD(csv), .help = (does) \
 	}
 
-#define ROW_JSON(does)                                                                   \
-	{                                                                                \
-		.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json), .help = does \
+#define ROW_JSON(does)                                                      \
+	{                                                                   \
+		.name = "json", .kind = OPTION_FLAG, .offset = FIELD(json), \
+		.help = (does)                                              \
 	}
 
 #define ROW_HELP                                                    \
