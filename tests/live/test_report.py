@@ -947,9 +947,9 @@ def check_huge(tap):
         tap.ok("anon_huge_bytes" not in done.stdout, "but not with --quick", done.stdout)
         with Terminal([harness.FRAGSCOPE, "top", "-p", target.pid, "--no-events"]) as top:
             top.press("6")
-            top.wait("in huge pages, and comes back")
+            top.wait(r"free memory in huge pages, and becomes\s+resident again")
             tap.reached("and advice of top")
-            top.wait("It does not last: the kernel fills")
+            top.wait(r"It does not last:\s+the kernel fills")
             tap.reached("where a trim does not last, either")
             top.press("q")
     for name, options, none in (
