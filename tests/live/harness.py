@@ -343,6 +343,29 @@ class Target:
     def tasks(self):
         return sorted(pathlib.Path(f"/proc/{self.pid}/task").iterdir())
 
+    def threads(self):
+        """State, pending signals, tracer and switches of every thread: a thread that was
+        stopped or interrupted has run since, which counts as a switch."""
+        wanted = ("State", "TracerPid", "SigPnd", "voluntary_ctxt_switches",
+                  "nonvoluntary_ctxt_switches")
+        found = {}
+        for task in self.tasks():
+            rows = (row.split(":", 1) for row in (task / "status").read_text().splitlines())
+            found[task.name] = {key: value.strip() for key, value in rows if key in wanted}
+        return found
+
+    def rest(self):
+        """Waits until every thread sleeps: then nothing but a reader can change it. Its last
+        line may be here before it waits for the next. Threads are looked at one after the
+        other, and the first may have been woken by the last: hence two looks."""
+
+        def is_at_rest():
+            found = self.threads()
+            asleep = all(thread["State"].startswith("S") for thread in found.values())
+            return asleep and self.threads() == found
+
+        until(is_at_rest, "threads at rest")
+
     def status(self, field):
         """One field of /proc/PID/status, bytes where the kernel says kB."""
         value = re.search(rf"^{field}:\s+(.*)$", self.proc("status"), re.M).group(1)

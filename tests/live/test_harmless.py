@@ -36,37 +36,13 @@ def faults(target):
     return {"minflt": int(after_name[7]), "majflt": int(after_name[9])}
 
 
-def threads(target):
-    """State, blocked and pending signals, tracer and switches of every thread: a thread
-    that was stopped or interrupted has run since, which counts as a switch."""
-    wanted = ("State", "TracerPid", "SigPnd", "voluntary_ctxt_switches",
-              "nonvoluntary_ctxt_switches")
-    found = {}
-    for task in target.tasks():
-        rows = (row.split(":", 1) for row in (task / "status").read_text().splitlines())
-        found[task.name] = {key: value.strip() for key, value in rows if key in wanted}
-    return found
-
-
 def everything(target):
     return {
         "memory": memory(target),
         "page tables": exact_memory(target),
         "faults": faults(target),
-        "threads": threads(target),
+        "threads": target.threads(),
     }
-
-
-def at_rest(target):
-    """Once every thread sleeps, nothing but a reader can change it. They are looked at one
-    after the other, and the first may have been woken by the last: hence two looks."""
-
-    def is_at_rest():
-        found = threads(target)
-        asleep = all(thread["State"].startswith("S") for thread in found.values())
-        return asleep and threads(target) == found
-
-    harness.until(is_at_rest, "threads at rest")
 
 
 def read_often(target):
@@ -77,7 +53,7 @@ def read_often(target):
 
 
 def check(tap, target):
-    at_rest(target)
+    target.rest()
     before, after, done = harness.undisturbed(
         lambda: read_often(target), lambda found: found[0] == found[1]
     )

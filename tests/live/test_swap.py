@@ -58,10 +58,11 @@ def heap_range(pid):
     raise RuntimeError("the target has no heap")
 
 
-def page_out(pid, start, end):
-    """Asks the kernel to swap the range out, as memory pressure would."""
+def page_out(target, start, end):
+    """Asks the kernel to swap the range out of a program at rest, as memory pressure would."""
+    target.rest()
     libc = ctypes.CDLL(None, use_errno=True)
-    pidfd = libc.syscall(SYS_PIDFD_OPEN, pid, 0)
+    pidfd = libc.syscall(SYS_PIDFD_OPEN, target.pid, 0)
     piece = Iovec(start, end - start)
     done = libc.syscall(SYS_PROCESS_MADVISE, pidfd, ctypes.byref(piece), 1, MADV_PAGEOUT, 0)
     os.close(pidfd)
@@ -107,7 +108,7 @@ def check_figures(tap, whole, row):
 def check_part(tap, target, start, end):
     """Swaps [START, END) out and reads the target 20 times."""
     whole = harness.stat(target.pid).row
-    page_out(target.pid, start, end)
+    page_out(target, start, end)
     if status(target.pid)["VmSwap"] == "0 kB":
         raise Skip("the kernel swapped nothing out")
 
@@ -186,7 +187,7 @@ def check_allowed(tap, target):
 def check_recovery(tap, target):
     """Rows go on and have the heap again once its own program has touched the records."""
     before = harness.stat(target.pid).row
-    page_out(target.pid, *records(target.pid))
+    page_out(target, *records(target.pid))
     with subprocess.Popen(
         [harness.FRAGSCOPE, "stat", "-p", str(target.pid), "--json", "0.05"],
         stdout=subprocess.PIPE, text=True,
@@ -202,7 +203,7 @@ def check_recovery(tap, target):
 
 
 def check_top(tap, target):
-    page_out(target.pid, *records(target.pid))
+    page_out(target, *records(target.pid))
     with Terminal([harness.FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
         terminal.wait("records are swapped out", settled=False)
         tap.reached("the screen says so")
@@ -215,14 +216,14 @@ def check_top(tap, target):
 
 def check_trace(tap, target):
     tracing.need_probes()
-    page_out(target.pid, *records(target.pid))
+    page_out(target, *records(target.pid))
     done = harness.fragscope("trace", "-p", target.pid, "--json", "--for", "0.5s")
     tap.equal(done.returncode, 0, "it watches all the same", done.stderr)
 
 
 def check_records(tap):
     with Oracle("--chunks 5000 --free-pattern random:30 --threads 2") as target:
-        page_out(target.pid, *records(target.pid))
+        page_out(target, *records(target.pid))
         if status(target.pid)["VmSwap"] == "0 kB":
             raise Skip("the kernel swapped nothing out")
         check_verbs(tap, target)

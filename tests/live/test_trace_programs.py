@@ -336,19 +336,12 @@ def run_redis(tap):
 
 def state(target):
     """What a visitor could have changed in a program that is at rest."""
-    fields = ("VmPTE", "VmRSS", "VmSize", "VmData", "TracerPid")
+    fields = ("VmPTE", "VmRSS", "VmSize", "VmData")
     after_name = target.proc("stat").rpartition(")")[2].split()
-    switches = {
-        task.name: [
-            line for line in (task / "status").read_text().splitlines()
-            if line.startswith(("State", "voluntary", "nonvoluntary", "SigPnd"))
-        ]
-        for task in target.tasks()
-    }
     return {
         "memory": {field: target.status(field) for field in fields},
         "faults": (after_name[7], after_name[9]),
-        "threads": switches,
+        "threads": target.threads(),
         "maps": target.proc("maps"),
         "page tables": [target.rollup(field) for field in ("Rss", "Anonymous")],
     }
@@ -357,12 +350,7 @@ def state(target):
 def run_harmless(tap):
     with Grower() as target:
         target.orders(["threads 4", "turns malloc 30 5000", "malloc 100 5000"])
-        harness.until(
-            lambda: all(
-                "\nState:\tS" in (task / "status").read_text() for task in target.tasks()
-            ),
-            "threads at rest",
-        )
+        target.rest()
         before = state(target)
         with Trace(target, "--reading", "50ms") as trace:
             harness.fragscope("stat", "-p", target.pid, "--json", "0.05", 10)
