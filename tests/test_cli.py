@@ -74,7 +74,8 @@ USAGE = (
     ("stat -p 1 --unusable 64Q",
      f"fragscope stat: option '--unusable': '64Q' is not {SIZE}{SEE_STAT}"),
     ("stat -p 1 --threads 65",
-     f"fragscope stat: option '--threads': '65' is not a whole number from 1 to 64{SEE_STAT}"),
+     "fragscope stat: option '--threads': '65' is not a whole number from 1 to 64, or auto"
+     f"{SEE_STAT}"),
     ("stat -p 1 --source core",
      f"fragscope stat: option '--source': 'core' is not heap, proc or preload{SEE_STAT}"),
     ("stat -p 1 --residency x",
@@ -234,7 +235,8 @@ def check_bash(tap):
         (("stat", "--source", "=", "p"), {"proc", "preload"}),
         (("stat", "--residency", "="), {"auto", "scan", "pagemap"}),
         (("stat", "--pause", "--js"), {"--json"}),
-        (("stat", "--threads", ""), set()),
+        (("stat", "--threads", ""), {"auto"}),
+        (("trace", "--stack-bytes", ""), set()),
         (("run", "--max"), set()),
     ):
         found, errors = complete_bash(*words)

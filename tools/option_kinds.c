@@ -38,8 +38,13 @@ static int take_time(const struct option_spec *spec, const char *value, void *fi
 static int take_count(const struct option_spec *spec, const char *value, void *field)
 {
 	uint64_t *count = field;
-	int error = units_parse_count(value, count);
+	int error;
 
+	if (spec->choices && !strcmp(value, spec->choices[0])) {
+		*count = 0;
+		return 0;
+	}
+	error = units_parse_count(value, count);
 	if (!error && (*count < 1 || *count > spec->limit))
 		error = -ERANGE;
 	return error;

@@ -77,6 +77,10 @@ static int wrong_value(const struct cursor *cursor, const struct option_spec *sp
 	} else if (spec->kind == OPTION_COUNT) {
 		text_string(&what, "a whole number from 1 to ");
 		text_u64(&what, spec->limit);
+		if (spec->choices) {
+			text_string(&what, ", or ");
+			text_string(&what, spec->choices[0]);
+		}
 	} else {
 		text_string(&what, option_kinds[spec->kind].what);
 	}

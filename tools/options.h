@@ -16,7 +16,7 @@ enum option_kind {
 	OPTION_FLAG,   /* no value; bool */
 	OPTION_BYTES,  /* uint64_t */
 	OPTION_TIME,   /* int64_t, nanoseconds */
-	OPTION_COUNT,  /* uint64_t, 1 to LIMIT */
+	OPTION_COUNT,  /* uint64_t, 1 to LIMIT; 0: the first of CHOICES, if any */
 	OPTION_CHOICE, /* unsigned: an index in CHOICES */
 	OPTION_FILE,   /* const char *, of argv */
 	OPTION_NAMES,  /* struct name_list; adds all, parted by commas */

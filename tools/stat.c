@@ -29,6 +29,7 @@ struct stat_request {
 };
 
 /* clang-format off */
+static const char *const threads_choices[] = {"auto", NULL};
 static const char *const residency_choices[] = {"auto", "scan", "pagemap", NULL};
 
 #define FIELD(name) offsetof(struct stat_request, name)
@@ -64,9 +65,9 @@ static const struct option_spec options[] = {
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
 	 .offset = FIELD(pause_ns),
 	 .help = "Stop the process while its heap is read, for TIME at most (100ms unless given), so that it cannot change meanwhile."},
-	{.name = "threads", .kind = OPTION_COUNT, .value = "N", .limit = THREADS_MAX,
-	 .offset = FIELD(threads),
-	 .help = "Read with N threads (1 unless given)."},
+	{.name = "threads", .kind = OPTION_COUNT, .value = "N|auto", .limit = THREADS_MAX,
+	 .choices = threads_choices, .offset = FIELD(threads),
+	 .help = "Read with N threads (1 unless given); auto: with up to 4 if the process is large and processors are idle."},
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
 	{.name = "residency", .kind = OPTION_CHOICE, .choices = residency_choices,
 	 .offset = FIELD(residency),

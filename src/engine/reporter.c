@@ -136,7 +136,6 @@ static int open_as(struct reporter *reporter, enum sample_source source,
 		.swap_in = is_heap && reporter->options->swap_in,
 		.budget_ns = is_heap ? budget_of(reporter->options) : 0,
 		.map_cells = MAP_CELLS,
-		.threads = 1,
 		.unusable_for_bytes = reporter->options->unusable_for_bytes,
 		.hurry = frontend_stop_flag(reporter->options->frontend),
 	};

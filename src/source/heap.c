@@ -14,8 +14,10 @@
 #include "target/denied.h"
 #include "target/live.h"
 #include "target/pause.h"
+#include "target/usage.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,8 @@ enum {
 	GAP_DOUBLINGS = 7,
 	LATE_GAP_NS = 500 * 1000 * 1000,
 	USAGE_UNTRIED_BYTES = 1 << 30,
+	READERS_PAY_BYTES = 256 << 20,
+	READERS_AT_MOST = 4, /* more would be a burden to the host */
 };
 
 struct heap_state {
@@ -77,7 +81,7 @@ static const char *method_name(enum pagemap_method method, uint64_t zero_frame)
 }
 
 static void describe(struct source *source, const struct attached *attached,
-		     enum pagemap_method method)
+		     enum pagemap_method method, unsigned threads)
 {
 	const struct heap_state *state = state_of(source);
 	int used;
@@ -86,7 +90,7 @@ static void describe(struct source *source, const struct attached *attached,
 			"process %d (%s), %s, source heap, residency by %s, %s",
 			source->process.pid, source->process.comm, attached->allocator,
 			method_name(method, state->live.zero_frame),
-			units_counted_text(source->options.threads, "reader").s);
+			units_counted_text(threads, "reader").s);
 	if (attached->other[0] && used < (int)sizeof(source->description))
 		snprintf(source->description + used, sizeof(source->description) - used,
 			 "; %s is mapped too, its memory counts as other",
@@ -140,10 +144,34 @@ static int find_malloc(struct source *source, struct attached *attached,
 	return looked.error;
 }
 
+unsigned source_readers(uint64_t rss_bytes, unsigned processors, double load)
+{
+	double idle = (double)processors - load;
+
+	if (rss_bytes < READERS_PAY_BYTES || !(idle >= 2))
+		return 1;
+	return idle < READERS_AT_MOST ? (unsigned)idle : READERS_AT_MOST;
+}
+
+/* A reading with a budget is whole only of a small heap. */
+static unsigned choose_readers(const struct source *source)
+{
+	struct usage usage;
+	cpu_set_t allowed;
+	double load;
+
+	if (source->options.budget_ns || usage_quick(&source->process, &usage) ||
+	    sched_getaffinity(0, sizeof(allowed), &allowed) || getloadavg(&load, 1) != 1)
+		return 1;
+	return source_readers(usage.rss_bytes, (unsigned)CPU_COUNT(&allowed), load);
+}
+
 static int open_reader(struct source *source, struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
 	uint64_t unusable_for = source->options.unusable_for_bytes;
+	unsigned threads = source->options.threads ? source->options.threads
+						   : choose_readers(source);
 	const struct heap_options options = {
 		.bins = source->options.bins,
 		.sizes = source->options.sizes,
@@ -152,7 +180,7 @@ static int open_reader(struct source *source, struct fault *fault)
 		.survey = source->options.survey && !source->options.quick,
 		.patient = source->options.go_on,
 		.swap_in = source->options.swap_in,
-		.threads = source->options.threads ? source->options.threads : 1,
+		.threads = threads,
 		.unusable_for_bytes =
 			unusable_for ? unusable_for : DEFAULT_UNUSABLE_FOR_BYTES,
 		.budget_ns = source->options.budget_ns,
@@ -182,7 +210,7 @@ static int open_reader(struct source *source, struct fault *fault)
 	if (!heap_is_used(state->heap))
 		return attach_unused(&source->process, &attached, fault);
 	snprintf(source->allocator, sizeof(source->allocator), "%s", attached.allocator);
-	describe(source, &attached, method);
+	describe(source, &attached, method, threads);
 	return 0;
 }
 

@@ -43,13 +43,18 @@ struct source_options {
 			  */
 	bool swap_in;	 /* read malloc's records though it swaps them in */
 	unsigned map_cells, map_chunks; /* the most that source_map is asked for */
-	unsigned threads;		/* readers, 1 at least */
+	unsigned threads;		/* readers; 0: as source_readers() chooses */
 	int64_t pause_ns;	     /* stop the target for at most this long; 0: never */
 	uint64_t unusable_for_bytes; /* 0: DEFAULT_UNUSABLE_FOR_BYTES */
 	int64_t budget_ns; /* processor time for a reading; 0: whatever it takes */
 	int64_t whole_ns;  /* the heap is read whole up to this; 0: up to the budget */
 	const atomic_bool *hurry; /* null, or set when no more time is to be lost */
 };
+
+/* How many threads pay for a whole reading of a process with RSS_BYTES, on a host with so
+ * many PROCESSORS and that LOAD: those that are idle, and 4 at most; 1 for what is read
+ * within a blink. */
+unsigned source_readers(uint64_t rss_bytes, unsigned processors, double load);
 
 enum { DEFAULT_UNUSABLE_FOR_BYTES = 64 << 10 };
 

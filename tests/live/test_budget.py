@@ -4,7 +4,9 @@ format, at a cost that does not grow with the heap; a small heap is read whole."
 import csv
 import io
 import json
+import os
 import pathlib
+import re
 import statistics
 import sys
 
@@ -57,6 +59,22 @@ def check_intervals(tap, pid, truth):
     for name in ("system_bytes", "top_bytes", "mmapped_chunks", "trim_threshold_bytes",
                  "tcache_bytes", "arenas"):
         tap.equal({row[name] for row in got}, {truth[name]}, f"{name} is exact")
+
+
+def check_threads(tap, pid, truth):
+    """However many threads read, the figures are the same."""
+    def figures(row):
+        return {name: row[name] for name in (*FIGURES, "rss_bytes", "tcache_bytes", "frag")}
+
+    for threads in ("auto", "4"):
+        done, got = rows(pid, "--once", "--threads", threads)
+        tap.equal([figures(row) for row in got], [figures(truth)], f"--threads {threads}",
+                  done.stderr)
+    done = harness.fragscope("stat", "-p", pid, "--once", "--threads", "auto")
+    readers = int(re.search(r"(\d+) readers?$", done.stdout.splitlines()[0]).group(1))
+    tap.within(readers, 1, min(4, len(os.sched_getaffinity(0))), "--threads auto: as may run")
+    done = harness.fragscope("stat", "-p", pid, "--once", "--threads", "auto", "--budget", "10ms")
+    tap.ok("1 reader\n" in done.stdout, "--threads auto with a budget: one", done.stdout)
 
 
 def check_formats(tap, pid):
@@ -125,6 +143,8 @@ def main():
         tap.equal(truth["status"], "complete", "the truth is whole")
         with tap.section("intervals"):
             check_intervals(tap, target.pid, truth)
+        with tap.section("threads"):
+            check_threads(tap, target.pid, truth)
         with tap.section("formats"):
             check_recording(tap, check_formats(tap, target.pid), directory)
     with tap.section("small"):

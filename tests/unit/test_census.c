@@ -1,5 +1,6 @@
 /* test_census.c: processes come, end and are replaced while the census is used. */
 #include "source/census.h"
+#include "source/source.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -19,6 +20,20 @@ enum { LARGE_BYTES = 16 << 20 };
 
 static struct census *census;
 static struct fault fault;
+
+static void idle_processors_read_large_heaps(void **state)
+{
+	const uint64_t large = UINT64_C(1) << 30;
+
+	(void)state;
+	assert_int_equal(source_readers(large, 64, 0.5), 4);
+	assert_int_equal(source_readers(large, 4, 0.9), 3);
+	assert_int_equal(source_readers(large, 2, 0), 2);
+	assert_int_equal(source_readers(large, 2, 0.5), 1);
+	assert_int_equal(source_readers(large, 2, 50), 1);
+	assert_int_equal(source_readers(large, 1, 0), 1);
+	assert_int_equal(source_readers(1 << 20, 64, 0), 1);
+}
 
 static int set_up(void **state)
 {
@@ -197,6 +212,7 @@ static void who_has_ended_says_so(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(idle_processors_read_large_heaps),
 		cmocka_unit_test_setup_teardown(an_empty_census_has_no_rows, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(children_come_and_go, set_up, tear_down),

@@ -27,6 +27,7 @@ struct values {
 	struct pid_list pids;
 };
 
+static const char *const words[] = {"many", NULL};
 static const char *const choices[] = {"heap", "proc", "both", NULL};
 
 #define FIELD(name) offsetof(struct values, name)
@@ -37,7 +38,7 @@ static const struct option_spec specs[] = {
 	{.name = "brief", .letter = 'b', .kind = OPTION_FLAG, .offset = FIELD(brief)},
 	{.name = "size", .kind = OPTION_BYTES, .value = "SIZE", .offset = FIELD(size)},
 	{.name = "threads", .letter = 't', .kind = OPTION_COUNT, .value = "N", .limit = 64,
-	 .offset = FIELD(threads)},
+	 .choices = words, .offset = FIELD(threads)},
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
 	 .offset = FIELD(pause_ns)},
 	{.name = "source", .kind = OPTION_CHOICE, .choices = choices, .offset = FIELD(source)},
@@ -120,6 +121,14 @@ static void long_forms(void **state)
 	assert_string_equal(values.output, "f");
 	assert_true(options_given(&command, &parsed, "size"));
 	assert_false(options_given(&command, &parsed, "pause"));
+}
+
+static void a_word_in_place_of_a_count(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("--threads 8 --threads many"), 0);
+	assert_int_equal(values.threads, 0);
+	assert_true(options_given(&command, &parsed, "threads"));
 }
 
 static void short_forms(void **state)
@@ -267,11 +276,12 @@ static void messages(void **state)
 		{"--pause=fast",
 		 "option '--pause': 'fast' is not a time: seconds, or a number "
 		 "with ns, us, ms, s, m or h" SEE},
-		{"-t0", "option '--threads': '0' is not a whole number from 1 to 64" SEE},
-		{"-t65",
-		 "option '--threads': '65' is not a whole number from 1 to 64" SEE},
-		{"-tmany",
-		 "option '--threads': 'many' is not a whole number from 1 to 64" SEE},
+		{"-t0", "option '--threads': '0' is not a whole number from 1 to 64, or "
+			"many" SEE},
+		{"-t65", "option '--threads': '65' is not a whole number from 1 to 64, "
+			 "or many" SEE},
+		{"-tfew", "option '--threads': 'few' is not a whole number from 1 to 64, "
+			  "or many" SEE},
 		{"--source heaps",
 		 "option '--source': 'heaps' is not heap, proc or both" SEE},
 		{"--output=", "option '--output': '' is not a file name" SEE},
