@@ -20,6 +20,7 @@ enum {
 	PLACES_SPARE = 4096,
 	AREAS_SPARE = 4096,
 	LINKS_SPARE = 128,
+	CHUNKS_SPARE = 4096,
 	LINKS_FACTOR = 4,
 	HUGE_LOOK_NS = 12000, /* at the pages of 2 MB */
 };
@@ -141,7 +142,7 @@ static unsigned arenas_to_come(unsigned count)
 /* Reads the arenas into a table that grows, and leaves room in it. */
 static int size_arenas(struct heap *heap)
 {
-	unsigned capacity = 64;
+	unsigned capacity = arenas_to_come(0), wanted;
 	int error;
 
 	for (;;) {
@@ -154,9 +155,10 @@ static int size_arenas(struct heap *heap)
 	}
 	if (error == -ENODATA && heap->options.patient)
 		return take_arenas(heap, arenas_to_come(0));
-	if (error)
+	wanted = arenas_to_come(heap->arena_count);
+	if (error || wanted == capacity)
 		return error;
-	error = take_arenas(heap, arenas_to_come(heap->arena_count));
+	error = take_arenas(heap, wanted);
 	return error ? error : read_arenas(heap);
 }
 
@@ -240,6 +242,59 @@ static int take_links(struct heap *heap, unsigned blocks)
 	return 0;
 }
 
+/* How many chunks there can be in the arenas: were all of them the smallest. Any number
+ * where the arenas could not be read yet. */
+static uint64_t chunks_possible(const struct heap *heap)
+{
+	uint64_t chunks = 0;
+
+	for (unsigned i = 0; i < heap->arena_count; i++)
+		chunks += arena_system_bytes(&heap->arena[i]) / GLIBC_MIN_CHUNK;
+	return heap->arena_count ? chunks : UINT64_MAX;
+}
+
+static uint32_t at_most(uint64_t chunks, uint32_t most)
+{
+	return chunks < most ? (uint32_t)chunks : most;
+}
+
+/* Replaces a list of single chunks that CHUNKS may not fit into by one for twice as many,
+ * and some thousands; for MOST where that is less. */
+static int fit_list(uint64_t **list, uint32_t *capacity, uint64_t chunks, uint32_t most)
+{
+	uint32_t needed = at_most(chunks, most);
+	uint32_t room = at_most(2 * (uint64_t)needed + CHUNKS_SPARE, most);
+	uint64_t *new;
+
+	if (*list && *capacity >= needed)
+		return 0;
+	new = alloc_touched(room * sizeof(*new));
+	if (!new)
+		return -ENOMEM;
+	free(*list);
+	*list = new;
+	*capacity = room;
+	return 0;
+}
+
+/* What is sized by how many chunks there can be. */
+static int fit_lists(struct heap *heap)
+{
+	uint64_t chunks = chunks_possible(heap);
+	int error;
+
+	if (heap->options.quick)
+		return 0;
+	error = fit_list(&heap->seed, &heap->seed_capacity, chunks, HEAP_SEEDS);
+	if (!error)
+		error = fit_list(&heap->cached.chunk, &heap->cached.capacity, chunks,
+				 HEAP_CACHED);
+	if (!error && heap->survey)
+		error = fit_list(&heap->survey->cached, &heap->survey->cached_capacity,
+				 chunks, SURVEY_CACHED);
+	return error;
+}
+
 static int take_room(struct heap *heap)
 {
 	if (heap->options.quick)
@@ -251,18 +306,14 @@ static int take_room(struct heap *heap)
 	heap->tcaches.address =
 		alloc_touched(HEAP_TCACHES * sizeof(*heap->tcaches.address));
 	heap->tcaches.capacity = HEAP_TCACHES;
-	heap->cached.chunk = alloc_touched(HEAP_CACHED * sizeof(*heap->cached.chunk));
-	heap->cached.capacity = HEAP_CACHED;
-	if (take_links(heap, link_blocks(heap)))
+	if (fit_lists(heap) || take_links(heap, link_blocks(heap)))
 		return -ENOMEM;
-	heap->seed = alloc_touched(HEAP_SEEDS * sizeof(*heap->seed));
 	heap->jobs = heap->options.threads > 1 ? HEAP_JOBS : HEAP_JOBS_OF_ONE;
 	heap->walks = alloc_touched((heap->jobs + 1) * sizeof(*heap->walks));
 	heap->place_capacity = places_room(heap);
 	heap->places = alloc_touched(heap->place_capacity * sizeof(*heap->places));
 	heap->window = alloc_touched(WALK_WINDOW);
-	if (!heap->tcaches.address || !heap->cached.chunk || !heap->seed ||
-	    !heap->walks || !heap->places || !heap->window)
+	if (!heap->tcaches.address || !heap->walks || !heap->places || !heap->window)
 		return -ENOMEM;
 	if (heap->options.budget_ns && sampler_new(&heap->sampler, heap))
 		return -ENOMEM;
@@ -394,6 +445,10 @@ int heap_look(struct heap *heap, struct fault *fault)
 		heap->needs_room = error == -ENOSPC && heap->arena_capacity < ARENAS_MAX;
 	if (!error && !heap->arena_count)
 		error = -ENODATA;
+	/* Before there are too many chunks for a list. That there is no memory for more
+	 * is no reason to read no more. */
+	if (!error)
+		(void)fit_lists(heap);
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }
 

@@ -52,7 +52,8 @@ bool heap_is_used(const struct heap *heap);
 /* Begins a reading with malloc's own records. What the target's mappings are must be
  * learned after this, so that they hold all that the records speak of. 0, or -errno and
  * FAULT. After -ENOSPC (there are more arenas than there was room for) the next call
- * takes more room; otherwise this allocates nothing. */
+ * takes more room, and where arenas have got more than twice what they had when room was
+ * taken, this takes more; otherwise it allocates nothing. */
 int heap_look(struct heap *heap, struct fault *fault);
 
 /* Whether a thread was inside malloc when heap_look looked: it held an arena's lock. */

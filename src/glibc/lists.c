@@ -44,7 +44,7 @@ static bool visit_free(struct chain *chain, uint64_t size_field, void *context)
 	struct heap *heap = ((struct free_search *)context)->heap;
 
 	(void)size_field;
-	if (heap->seed_count == HEAP_SEEDS)
+	if (heap->seed_count == heap->seed_capacity)
 		return false;
 	heap->seed[heap->seed_count++] = chain->at;
 	return true;

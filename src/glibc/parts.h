@@ -11,10 +11,10 @@
 enum {
 	HEAP_JOBS = 32,		 /* of several threads */
 	HEAP_JOBS_OF_ONE = 12,	 /* enough for its eight lanes to be busy */
-	HEAP_SEEDS = 1 << 17,	 /* chunks known before the walk */
+	HEAP_SEEDS = 1 << 17,	 /* chunks known before the walk, at most */
 	HEAP_LINKS = 1 << 12,	 /* blocks of notes, at most: a million fastbin chunks */
 	HEAP_TCACHES = 1 << 15,	 /* threads */
-	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart */
+	HEAP_CACHED = 1 << 16,	 /* chunks of their caches that are told apart, at most */
 	HEAP_UNSORTED = 1 << 17, /* chunks of an unsorted list that are read one by one */
 	HEAP_SEGMENTS = 1 << 15, /* at most */
 	HEAP_PLACES = 1 << 16,	 /* that look like mmapped chunks, at most */
@@ -85,7 +85,7 @@ struct heap {
 	uint32_t fast_capacity;
 	uint32_t fast_count;
 	uint64_t *seed;
-	unsigned seed_count;
+	unsigned seed_count, seed_capacity;
 	struct walk_pool *pool;
 	unsigned jobs;
 	struct walk *walks; /* JOBS and one more: the last of the round before */

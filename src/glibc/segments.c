@@ -149,7 +149,7 @@ int heap_find_segments(struct heap *heap, const struct regions *regions)
 static void add_seed(struct heap *heap, uint64_t chunk, uint64_t self)
 {
 	if (chunk != self && !(chunk & (GLIBC_ALIGN - 1)) &&
-	    heap->seed_count < HEAP_SEEDS)
+	    heap->seed_count < heap->seed_capacity)
 		heap->seed[heap->seed_count++] = chunk;
 }
 

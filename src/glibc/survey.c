@@ -12,7 +12,6 @@ enum {
 	 * back to, or behind a chunk that a seek found: some 16,000 pieces. */
 	LOG_PIECES = 1 << 15,
 	WINDOW_PIECES = WALK_WINDOW / 16, /* the most that one window can add */
-	CACHED = 1 << 18,
 	INDEX_BITS = 15,
 };
 
@@ -26,9 +25,8 @@ struct survey *survey_new(void)
 		return NULL;
 	survey->log.piece = alloc_touched(LOG_PIECES * sizeof(*survey->log.piece));
 	survey->log.mask = LOG_PIECES - 1;
-	survey->cached = alloc_touched(CACHED * sizeof(*survey->cached));
 	survey->tail = alloc_touched(TAIL_RUNS * sizeof(*survey->tail));
-	if (survey->log.piece && survey->cached && survey->tail)
+	if (survey->log.piece && survey->tail)
 		return survey;
 	survey_free(survey);
 	return NULL;
@@ -65,10 +63,11 @@ static int note_cached(uint64_t chunk, void *context)
 	struct heap *heap = context;
 	struct survey *survey = heap->survey;
 
-	if (survey->cached_count < CACHED)
+	if (survey->cached_count < survey->cached_capacity)
 		survey->cached[survey->cached_count++] = chunk;
 	else
-		heap_miss(heap, "there are more than %d chunks in thread caches", CACHED);
+		heap_miss(heap, "there are more than %u chunks in thread caches",
+			  survey->cached_capacity);
 	return heap_owner(chunk, heap);
 }
 
@@ -95,7 +94,7 @@ static void take_cached(struct heap *heap)
 	struct survey *survey = heap->survey;
 
 	survey->cached_count = 0;
-	for (uint32_t i = 0; i < heap->cached.count && i < CACHED; i++)
+	for (uint32_t i = 0; i < heap->cached.count && i < survey->cached_capacity; i++)
 		survey->cached[survey->cached_count++] =
 			tcache_met_chunk(&heap->cached, i);
 	sort_addresses(survey->cached, survey->cached_count);

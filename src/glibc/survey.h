@@ -5,7 +5,10 @@
 
 #include "glibc/parts.h"
 
-enum { TAIL_RUNS = 4096 };
+enum {
+	TAIL_RUNS = 4096,
+	SURVEY_CACHED = 1 << 18, /* chunks in threads' caches, at most */
+};
 
 /* A run of chunks in use and the free run before it. */
 struct tail_run {
@@ -18,8 +21,10 @@ struct tail_run {
 /* Room that is taken once. */
 struct survey {
 	struct walk_log log;
-	uint64_t *cached; /* chunks in threads' caches, ascending */
-	uint32_t cached_count;
+	/* Chunks in threads' caches, ascending; the table comes from heap.c, which makes
+	 * it larger. */
+	uint64_t *cached;
+	uint32_t cached_count, cached_capacity;
 	uint32_t asked; /* of CACHED, the first that is not before what was asked last */
 	uint64_t *segment; /* start and index of each segment, in order of address */
 	struct tail_run *tail;

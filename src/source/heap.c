@@ -23,7 +23,9 @@
 #include <string.h>
 
 enum {
-	REGIONS = 1 << 16,
+	REGIONS = 1 << 12,
+	REGIONS_FACTOR = 4,
+	REGIONS_MOST = 1 << 16,
 	STOPS = 256,	/* that one reading may take */
 	LATE_STOPS = 3, /* of these, such as came to nothing for their limit */
 	GAP_NS = 50 * 1000,
@@ -41,10 +43,9 @@ struct heap_state {
 	bool was_at_rest;    /* a pause has led to a reading */
 	struct heap *heap;
 	uint64_t mappings;
-	int64_t usage_ns; /* what the kernel's exact figures took; 0: not tried */
-	struct regions regions;
-	struct region region[REGIONS];
-	bool scans; /* by PAGEMAP_SCAN */
+	int64_t usage_ns;	/* what the kernel's exact figures took; 0: not tried */
+	struct regions regions; /* the table is ours */
+	bool scans;		/* by PAGEMAP_SCAN */
 	struct other other;
 };
 
@@ -214,16 +215,27 @@ static int open_reader(struct source *source, struct fault *fault)
 	return 0;
 }
 
+/* Replaces the table of REGIONS by one with room for COUNT. False: there is no memory. */
+static bool take_regions(struct regions *regions, unsigned count)
+{
+	struct region *region = alloc_touched(count * sizeof(*region));
+
+	if (!region)
+		return false;
+	free(regions->region);
+	regions->region = region;
+	regions->capacity = count;
+	return true;
+}
+
 static int heap_open(struct source *source, struct fault *fault)
 {
 	struct heap_state *state = alloc_touched(sizeof(*state));
 
-	if (!state)
+	source->state = state;
+	if (!state || !take_regions(&state->regions, REGIONS))
 		return fault_set(fault, EXIT_FAILED, -ENOMEM,
 				 "there is no memory left to start");
-	state->regions.region = state->region;
-	state->regions.capacity = REGIONS;
-	source->state = state;
 	return open_reader(source, fault);
 }
 
@@ -234,6 +246,7 @@ static void heap_close(struct source *source)
 	if (state) {
 		heap_free(state->heap);
 		pause_free(state->pause);
+		free(state->regions.region);
 	}
 	free(state);
 }
@@ -251,7 +264,8 @@ static int take_mapping(const struct mapping *mapping, void *context)
 {
 	struct heap_state *state = context;
 	struct regions *regions = &state->regions;
-	struct region *last = regions->count ? &state->region[regions->count - 1] : NULL;
+	struct region *last =
+		regions->count ? &regions->region[regions->count - 1] : NULL;
 	bool is_break = !mapping->inode && strcmp(mapping->name, "[heap]") == 0;
 
 	state->mappings++;
@@ -263,10 +277,17 @@ static int take_mapping(const struct mapping *mapping, void *context)
 	} else if (regions->count == regions->capacity) {
 		regions->overflow = true;
 	} else {
-		state->region[regions->count++] =
+		regions->region[regions->count++] =
 			(struct region){mapping->start, mapping->end, is_break};
 	}
 	return 0;
+}
+
+/* Whether there is more room for regions now, where there was too little. */
+static bool grow_regions(struct regions *regions)
+{
+	return regions->overflow && regions->capacity < REGIONS_MOST &&
+	       take_regions(regions, REGIONS_FACTOR * regions->capacity);
 }
 
 static int read_regions(struct source *source, struct fault *fault)
@@ -274,11 +295,13 @@ static int read_regions(struct source *source, struct fault *fault)
 	struct heap_state *state = state_of(source);
 	int error;
 
-	state->regions.count = 0;
-	state->regions.overflow = false;
-	state->mappings = 0;
-	other_resident_begin(&state->other);
-	error = maps_scan(&source->process, take_mapping, state);
+	do {
+		state->regions.count = 0;
+		state->regions.overflow = false;
+		state->mappings = 0;
+		other_resident_begin(&state->other);
+		error = maps_scan(&source->process, take_mapping, state);
+	} while (!error && grow_regions(&state->regions));
 	return error ? source_unreadable(source, "maps", error, fault) : 0;
 }
 
