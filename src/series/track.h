@@ -29,7 +29,7 @@ struct track_point {
 };
 
 /* Enough for some hundred points of whatever part of the last KEEP_NS: ten minutes at a
- * second, 10 s of resolution for two hours, 60 s for twelve, and 5 minutes. */
+ * second, 10 s of resolution for an hour, 60 s for six, and 5 minutes. */
 struct track_shape track_days(int64_t keep_ns);
 
 struct track;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Of the whole samples of all targets. */
-#define HISTORY_BYTES	((size_t)8 << 20)
+#define HISTORY_BYTES	((size_t)5 << 20)
 #define HISTORY_LEAST	((size_t)2 << 20)
 #define HISTORY_MOST	((size_t)1 << 30)
 #define HISTORY_KEPT_NS INT64_C(172800000000000)
