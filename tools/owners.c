@@ -9,6 +9,7 @@
 #include "verbs.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ struct owners_request {
 	unsigned by; /* of ways */
 	int64_t pause_ns;
 	const char *arena, *size, *at, *pprof;
-	uint64_t memory_bytes, top;
+	uint64_t memory_bytes, top, threads;
 	struct owners_options options;
 };
 
@@ -59,6 +60,9 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(memory_bytes),
 	 .help = "Use at most SIZE for tables (512M unless given); beyond it, take a "
 		 "random sample."},
+	{.name = "threads", .kind = OPTION_COUNT, .value = "N", .limit = OWNERS_THREADS,
+	 .offset = FIELD(threads),
+	 .help = "Look with N threads (as many as there are processors, 4 at most, unless given)."},
 	ROW_JSON("Write JSON: one object, unscaled."),
 	{.name = "dot", .kind = OPTION_FLAG, .offset = FIELD(dot),
 	 .help = "Write a graph for dot(1)."},
@@ -119,6 +123,7 @@ static int read_selection(const struct command *command, struct owners_request *
 		.arena = BLOCKERS_ALL_ARENAS,
 		.to_bytes = UINT64_MAX,
 		.memory_bytes = request->memory_bytes,
+		.threads = (unsigned)request->threads,
 	};
 	if (request->arena) {
 		if (units_parse_count(request->arena, &arena) || arena > 1 << 20)
@@ -141,8 +146,8 @@ static int read_selection(const struct command *command, struct owners_request *
 static int check_way(const struct command *command, const struct owners_request *request,
 		     const struct parsed *parsed, struct fault *fault)
 {
-	static const char *const of_paths[] = {"arena", "size", "at",
-					       "pause", "dot",	NULL};
+	static const char *const of_paths[] = {"arena", "size",	   "at", "pause",
+					       "dot",	"threads", NULL};
 
 	if (request->by == BY_STACK)
 		for (size_t i = 0; of_paths[i]; i++)
@@ -155,6 +160,15 @@ static int check_way(const struct command *command, const struct owners_request 
 	return 0;
 }
 
+/* Those that this process may run on, as far as that many threads are of use. */
+static unsigned processors(void)
+{
+	cpu_set_t set;
+	int count = sched_getaffinity(0, sizeof(set), &set) ? 1 : CPU_COUNT(&set);
+
+	return count < OWNERS_THREADS ? (unsigned)count : OWNERS_THREADS;
+}
+
 static int read_request(const struct command *command, int argc, char **argv,
 			struct owners_request *request, struct parsed *parsed,
 			struct fault *fault)
@@ -162,7 +176,8 @@ static int read_request(const struct command *command, int argc, char **argv,
 	int error;
 
 	*request = (struct owners_request){.memory_bytes = DEFAULT_MEMORY,
-					   .top = DEFAULT_TOP};
+					   .top = DEFAULT_TOP,
+					   .threads = processors()};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -210,7 +225,7 @@ static int search(const struct owners_request *request, struct owners *owners,
 		.source = SOURCE_HEAP,
 		.arenas = true,
 		.survey = true,
-		.threads = 1,
+		.threads = (unsigned)request->threads,
 		.pause_ns = request->pause_ns,
 	};
 	struct source *source;

@@ -327,6 +327,7 @@ static struct scan scan_of(struct owner_search *search)
 		.roots = search->roots,
 		.memory = search->memory,
 		.pages = search->pages,
+		.threads = search->options->threads,
 	};
 }
 

@@ -199,6 +199,7 @@ static int climb(struct taking *taking, struct scan *scan)
 			.roots = scan->roots,
 			.memory = scan->memory,
 			.pages = scan->pages,
+			.threads = scan->threads,
 		};
 
 		error = scan_pass(&pass, &visitor, on_progress, taking);

@@ -13,6 +13,7 @@ enum {
 	USUAL_PERCENT = 4, /* of the pointers to chunks */
 	USUAL_LEAST = 100, /* pointers, to say that */
 	FIRST_ROOM = 1 << 12,
+	AHEAD = 16, /* pointers */
 };
 
 static int grow(struct scan *scan, void **array, uint32_t count, uint32_t *room,
@@ -27,21 +28,6 @@ static int grow(struct scan *scan, void **array, uint32_t count, uint32_t *room,
 	if (!error)
 		*room = want;
 	return error;
-}
-
-/* Piece TO as what VALUE, which lies in it, points to: a live chunk, with EDGE_INTERIOR
- * as in an edge, or NO_CHUNK. */
-static uint32_t target_of(const struct scan *scan, uint64_t value, uint32_t to)
-{
-	const struct chunks *chunks = scan->chunks;
-	uint64_t data;
-
-	if (to == NO_CHUNK || !chunk_is_live(chunks, to))
-		return NO_CHUNK;
-	data = chunk_addr(chunks, to) + CHUNK_HEADER;
-	if (value - data < USUAL_BYTES && scan->is_usual[value - data])
-		return to;
-	return value > data ? to | (uint32_t)EDGE_INTERIOR : NO_CHUNK;
 }
 
 /* Counts a pointer to TO; whether it is one of those that are kept. */
@@ -87,229 +73,173 @@ static int keep_edge(struct scan *scan, uint32_t from, uint32_t word, uint32_t t
 	return error;
 }
 
-/* ---- what may be pointers ---- */
+/* ---- a pass ---- */
 
-/* The words of the window, which begins at START, that lie between all chunks. */
-static unsigned sift(struct scan *scan, uint64_t start, uint64_t end)
-{
-	uint64_t low = scan->chunks->low, span = scan->chunks->high - low;
-	unsigned words = (unsigned)((end - start) / WORD), found = 0;
-	const uint64_t *word = scan->window;
-
-	/* Without a branch: there are many, and no telling which. */
-	for (unsigned i = 0; i < words; i++) {
-		scan->sifted[found] = (uint16_t)i;
-		found += word[i] - low < span;
-	}
-	return found;
-}
-
-/* A word of a window and what it points to. */
-typedef int pointer_fn(struct scan *scan, uint64_t addr, uint32_t to, void *context);
-
-/* Calls FN with each pointer to a live chunk in the window [START, END), in order. */
-static int each_pointer(struct scan *scan, uint64_t start, uint64_t end, pointer_fn *fn,
-			void *context)
-{
-	unsigned found = sift(scan, start, end), count;
-
-	for (unsigned first = 0; first < found; first += count) {
-		const uint16_t *word = scan->sifted + first;
-		uint64_t value[CHUNKS_AT_ONCE];
-		uint32_t to[CHUNKS_AT_ONCE];
-
-		count = found - first < CHUNKS_AT_ONCE ? found - first : CHUNKS_AT_ONCE;
-		for (unsigned i = 0; i < count; i++)
-			value[i] = scan->window[word[i]];
-		chunks_at_all(scan->chunks, value, count, to);
-		for (unsigned i = 0; i < count; i++) {
-			to[i] = target_of(scan, value[i], to[i]);
-			if (to[i] != NO_CHUNK && scan->refs)
-				__builtin_prefetch(&scan->refs[edge_to(to[i])], 1);
-		}
-		for (unsigned i = 0; i < count; i++) {
-			int error = to[i] == NO_CHUNK
-					    ? 0
-					    : fn(scan, start + (uint64_t)word[i] * WORD,
-						 to[i], context);
-			if (error)
-				return error;
-		}
-	}
-	return 0;
-}
-
-/* ---- roots ---- */
-
-struct root_window {
-	uint32_t span;
-	uint64_t code; /* of a stack: the last code address so far */
+/* How far a pass is: the roots' spans, then the heap in order of the chunks' numbers, in
+ * which those with a mapping of their own are last. */
+struct passage {
+	struct scan *scan;
+	struct look look;
+	uint32_t next;	       /* range */
+	uint64_t before_bytes; /* of those before it */
+	uint64_t all_bytes;
+	uint32_t number; /* of the range that is looked at now */
+	uint64_t code;	 /* of a stack: the last code address so far in it */
+	owners_progress_fn *progress;
+	void *context;
 };
 
-static int root_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *context)
+/* The segment of range NUMBER, or null: it is looked through in the other turn. */
+static struct segment *segment_of(const struct scan *scan, uint32_t number)
 {
-	const struct root_window *window = context;
+	uint32_t count = scan->chunks->segment_count;
+	uint32_t i = number - roots_span_count(scan->roots);
+	struct segment *segment = &scan->chunks->segment[i % count];
+	bool is_mapped = segment->arena == (unsigned)BLOCKERS_ALL_ARENAS;
 
-	return scan->visitor->root(scan, window->span, addr, to, window->code);
+	return is_mapped == (i >= count) ? segment : NULL;
+}
+
+static bool next_range(struct look_range *range, void *context)
+{
+	struct passage *passage = context;
+	const struct scan *scan = passage->scan;
+	uint32_t spans = roots_span_count(scan->roots);
+	uint32_t count = spans + 2 * scan->chunks->segment_count;
+	const struct segment *segment = NULL;
+
+	while (passage->next >= spans && passage->next < count &&
+	       !(segment = segment_of(scan, passage->next)))
+		passage->next++;
+	if (passage->next >= count)
+		return false;
+	if (segment) {
+		*range = (struct look_range){.start = segment->start & ~UINT64_C(7),
+					     .end = segment->end};
+	} else {
+		const struct root_span *span = roots_span(scan->roots, passage->next);
+
+		*range = (struct look_range){.start = (span->start + 7) & ~UINT64_C(7),
+					     .end = span->end,
+					     .is_raw = span->kind == OWNER_STACK};
+	}
+	range->number = passage->next;
+	range->before_bytes = passage->before_bytes;
+	if (range->end > range->start)
+		passage->before_bytes += range->end - range->start;
+	passage->next++;
+	return true;
+}
+
+/* Brings near what is counted for a pointer some places on. */
+static void approach(const struct scan *scan, const struct look_part *part, uint32_t i)
+{
+	if (scan->refs && i + AHEAD < part->count)
+		__builtin_prefetch(&scan->refs[edge_to(part->pointer[i + AHEAD].to)], 1);
+}
+
+static int root_part(struct passage *passage, const struct look_part *part)
+{
+	struct scan *scan = passage->scan;
+	int error = 0;
+
+	for (uint32_t i = 0; i < part->count && !error; i++) {
+		approach(scan, part, i);
+		error = scan->visitor->root(
+			scan, part->range.number,
+			part->start + (uint64_t)part->pointer[i].word * WORD,
+			part->pointer[i].to, 0);
+	}
+	return error;
 }
 
 /* Between two code addresses lies what one frame points to. */
-static int stack_window(struct scan *scan, uint64_t start, uint64_t end,
-			struct root_window *window)
+static int stack_part(struct passage *passage, const struct look_part *part)
 {
-	for (uint64_t at = start; at + WORD <= end; at += WORD) {
-		uint64_t value = scan->window[(at - start) / WORD];
-		uint32_t to = target_of(scan, value, chunks_at(scan->chunks, value));
-		int error;
+	struct scan *scan = passage->scan;
+	uint64_t words = (part->end - part->start) / WORD;
+	int error = 0;
 
-		if (roots_is_code(scan->roots, value))
-			window->code = value;
-		error = to == NO_CHUNK ? 0 : root_pointer(scan, at, to, window);
-		if (error)
-			return error;
+	for (uint64_t i = 0; i < words && !error; i++) {
+		uint32_t to = look_at(&passage->look, part->word[i]);
+
+		if (roots_is_code(scan->roots, part->word[i]))
+			passage->code = part->word[i];
+		if (to != NO_CHUNK)
+			error = scan->visitor->root(scan, part->range.number,
+						    part->start + i * WORD, to,
+						    passage->code);
 	}
-	return 0;
+	return error;
 }
-
-static int root_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
-{
-	struct root_window *window = context;
-
-	if (roots_span(scan->roots, window->span)->kind == OWNER_STACK)
-		return stack_window(scan, start, end, window);
-	return each_pointer(scan, start, end, root_pointer, window);
-}
-
-/* ---- chunks ---- */
-
-/* The pieces of a stretch as its pointers come, from low to high addresses. */
-struct heap_cursor {
-	uint32_t at, last;
-};
 
 /* The last word of a chunk is the first of the header of the one behind it (malloc.c,
  * "usable size"). */
-static int heap_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *context)
+static int heap_part(struct passage *passage, const struct look_part *part)
 {
+	struct scan *scan = passage->scan;
 	const struct chunks *chunks = scan->chunks;
-	struct heap_cursor *cursor = context;
-	uint64_t data;
-
-	while (cursor->at < cursor->last &&
-	       addr >= chunk_addr(chunks, cursor->at + 1) + WORD)
-		cursor->at++;
-	data = chunk_addr(chunks, cursor->at) + CHUNK_HEADER;
-	if (addr < data || !chunk_is_live(chunks, cursor->at))
-		return 0;
-	return scan->visitor->heap(scan, cursor->at, (uint32_t)((addr - data) / WORD),
-				   to);
-}
-
-static int heap_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
-{
-	const struct segment *segment = context;
-	struct heap_cursor cursor = {
-		.at = chunks_in(scan->chunks, segment,
-				start > segment->start ? start - 1 : segment->start),
-		.last = segment->first + segment->count - 1,
-	};
-
-	return each_pointer(scan, start, end, heap_pointer, &cursor);
-}
-
-/* ---- windows ---- */
-
-typedef int window_fn(struct scan *scan, uint64_t start, uint64_t end, void *context);
-
-/* Reads what is resident of [START, END) in windows. What is gone meanwhile, or may not
- * be read, is passed over. */
-static int each_window(struct scan *scan, uint64_t start, uint64_t end, window_fn *fn,
-		       void *context)
-{
-	uint64_t at = start;
-
-	while ((at = pages_next_resident(scan->pages, at, end)) < end) {
-		uint64_t most = end - at < WALK_WINDOW ? end : at + WALK_WINDOW;
-		uint64_t run = pages_run_end(scan->pages, at, most);
-		struct span span = {at, scan->window, (uint32_t)(run - at)};
-		int got, error;
-
-		got = scan->memory->read(scan->memory, &span, 1);
-		if (got < 0)
-			return got;
-		error = got == 1 ? fn(scan, at, at + span.len, context) : 0;
-		if (error)
-			return error;
-		scan->bytes += got == 1 ? span.len : 0;
-		at += span.len;
-	}
-	return 0;
-}
-
-/* ---- where pointers lead to as a rule ---- */
-
-struct learning {
-	const struct scan *scan;
-	uint64_t start; /* of the window */
-	uint64_t count[USUAL_BYTES];
-	uint64_t pointers;
-	unsigned windows;
-};
-
-static int learn_pointer(struct scan *scan, uint64_t addr, uint32_t to, void *context)
-{
-	struct learning *learning = context;
-	uint64_t value = scan->window[(addr - learning->start) / WORD];
-	uint64_t behind = value - chunk_addr(scan->chunks, edge_to(to)) - CHUNK_HEADER;
-
-	learning->pointers++;
-	if (behind < USUAL_BYTES)
-		learning->count[behind]++;
-	return 0;
-}
-
-static int learn_window(struct scan *scan, uint64_t start, uint64_t end, void *context)
-{
-	struct learning *learning = context;
-
-	learning->start = start;
-	return each_pointer(scan, start, end, learn_pointer, learning);
-}
-
-/* Looks at some windows all over the heap. */
-static int learn(struct scan *scan)
-{
-	const struct chunks *chunks = scan->chunks;
-	struct learning learning = {.scan = scan};
-	uint64_t bytes = 0, step;
+	const struct segment *segment = segment_of(scan, part->range.number);
+	uint32_t last = segment->first + segment->count - 1;
+	uint32_t at = chunks_in(chunks, segment,
+				part->start > segment->start ? part->start - 1
+							     : segment->start);
 	int error = 0;
 
-	for (uint32_t i = 0; i < chunks->segment_count; i++)
-		bytes += chunks->segment[i].end - chunks->segment[i].start;
-	step = bytes / LEARN_WINDOWS > WALK_WINDOW ? bytes / LEARN_WINDOWS
-						   : (uint64_t)WALK_WINDOW;
-	for (uint32_t i = 0; i < chunks->segment_count && !error; i++) {
-		const struct segment *segment = &chunks->segment[i];
-		uint64_t at = segment->start & ~UINT64_C(7), end;
+	for (uint32_t i = 0; i < part->count && !error; i++) {
+		uint64_t addr = part->start + (uint64_t)part->pointer[i].word * WORD,
+			 data;
 
-		for (; at < segment->end && !error; at += step) {
-			if (learning.windows++ == 2 * LEARN_WINDOWS)
-				break;
-			end = at + WALK_WINDOW < segment->end ? at + WALK_WINDOW
-							      : segment->end;
-			error = each_window(scan, at, end, learn_window, &learning);
-		}
+		approach(scan, part, i);
+		while (at < last && addr >= chunk_addr(chunks, at + 1) + WORD)
+			at++;
+		data = chunk_addr(chunks, at) + CHUNK_HEADER;
+		if (addr >= data && chunk_is_live(chunks, at))
+			error = scan->visitor->heap(scan, at,
+						    (uint32_t)((addr - data) / WORD),
+						    part->pointer[i].to);
 	}
-	for (unsigned i = 0; i < USUAL_BYTES; i++)
-		scan->is_usual[i] |=
-			learning.pointers >= USUAL_LEAST &&
-			learning.count[i] * 100 >= learning.pointers * USUAL_PERCENT;
 	return error;
+}
+
+static void go_past(struct passage *passage, const struct look_part *part)
+{
+	const struct look_range *range = &part->range;
+
+	if (range->number != passage->number) {
+		passage->number = range->number;
+		passage->code = 0;
+	}
+	passage->scan->bytes += part->end - part->start;
+	passage->progress((double)(range->before_bytes + part->end - range->start) /
+				  (double)passage->all_bytes,
+			  passage->context);
+}
+
+static int on_part(const struct look_part *part, void *context)
+{
+	struct passage *passage = context;
+
+	go_past(passage, part);
+	if (part->range.number >= roots_span_count(passage->scan->roots))
+		return heap_part(passage, part);
+	return part->range.is_raw ? stack_part(passage, part) : root_part(passage, part);
+}
+
+static struct look look_of(const struct scan *scan)
+{
+	return (struct look){
+		.chunks = scan->chunks,
+		.memory = scan->memory,
+		.pages = scan->pages,
+		.is_usual = scan->is_usual,
+		.threads = scan->threads,
+	};
 }
 
 static uint64_t all_bytes(const struct scan *scan)
 {
-	uint64_t sum = 1;
+	uint64_t sum = WORD;
 
 	for (uint32_t i = 0; i < roots_span_count(scan->roots); i++) {
 		const struct root_span *span = roots_span(scan->roots, i);
@@ -317,66 +247,103 @@ static uint64_t all_bytes(const struct scan *scan)
 		sum += span->end - span->start;
 	}
 	for (uint32_t i = 0; i < scan->chunks->segment_count; i++)
-		sum += scan->chunks->segment[i].end - scan->chunks->segment[i].start;
+		sum += scan->chunks->segment[i].end -
+		       (scan->chunks->segment[i].start & ~UINT64_C(7));
 	return sum;
 }
 
-/* How far a pass is. */
-struct passage {
-	double all, done;
-	owners_progress_fn *progress;
-	void *context;
+static int pass_all(struct scan *scan, owners_progress_fn *progress, void *context)
+{
+	struct passage passage = {
+		.scan = scan,
+		.look = look_of(scan),
+		.all_bytes = all_bytes(scan),
+		.number = UINT32_MAX,
+		.progress = progress,
+		.context = context,
+	};
+
+	passage.look.next = next_range;
+	passage.look.part = on_part;
+	passage.look.context = &passage;
+	return look_through(&passage.look);
+}
+
+/* ---- where pointers lead to as a rule ---- */
+
+struct learning {
+	const struct scan *scan;
+	uint32_t segment; /* what is looked at next: in it, this far */
+	uint64_t at, step;
+	unsigned windows;
+	uint64_t count[USUAL_BYTES];
+	uint64_t pointers;
 };
 
-static void go_past(struct passage *passage, uint64_t start, uint64_t end)
+static int learn_part(const struct look_part *part, void *context)
 {
-	passage->done += (double)(end - start);
-	passage->progress(passage->done / passage->all, passage->context);
+	struct learning *learning = context;
+
+	for (uint32_t i = 0; i < part->count; i++) {
+		const struct look_pointer *pointer = &part->pointer[i];
+		uint64_t behind =
+			part->word[pointer->word] - CHUNK_HEADER -
+			chunk_addr(learning->scan->chunks, edge_to(pointer->to));
+
+		learning->pointers++;
+		if (behind < USUAL_BYTES)
+			learning->count[behind]++;
+	}
+	return 0;
 }
 
-static int scan_roots(struct scan *scan, struct passage *passage)
+/* Windows all over the heap. */
+static bool next_window(struct look_range *range, void *context)
 {
-	int error = 0;
+	struct learning *learning = context;
+	const struct chunks *chunks = learning->scan->chunks;
 
-	for (uint32_t i = 0; i < roots_span_count(scan->roots) && !error; i++) {
-		const struct root_span *span = roots_span(scan->roots, i);
-		struct root_window window = {.span = i};
+	for (; learning->segment < chunks->segment_count; learning->segment++) {
+		const struct segment *segment = &chunks->segment[learning->segment];
+		uint64_t start = segment->start & ~UINT64_C(7);
 
-		error = each_window(scan, (span->start + 7) & ~UINT64_C(7), span->end,
-				    root_window, &window);
-		go_past(passage, span->start, span->end);
+		start += learning->at;
+		if (start < segment->end && learning->windows++ != 2 * LEARN_WINDOWS) {
+			*range = (struct look_range){.start = start, .end = segment->end};
+			if (segment->end - start > WALK_WINDOW)
+				range->end = start + WALK_WINDOW;
+			learning->at += learning->step;
+			return true;
+		}
+		learning->at = 0;
 	}
+	return false;
+}
+
+static int learn(struct scan *scan)
+{
+	const struct chunks *chunks = scan->chunks;
+	struct learning learning = {.scan = scan};
+	struct look look = look_of(scan);
+	uint64_t bytes = 0;
+	int error;
+
+	for (uint32_t i = 0; i < chunks->segment_count; i++)
+		bytes += chunks->segment[i].end - chunks->segment[i].start;
+	learning.step = bytes / LEARN_WINDOWS > WALK_WINDOW ? bytes / LEARN_WINDOWS
+							    : (uint64_t)WALK_WINDOW;
+	look.next = next_window;
+	look.part = learn_part;
+	look.context = &learning;
+	error = look_through(&look);
+	for (unsigned i = 0; i < USUAL_BYTES; i++)
+		scan->is_usual[i] |=
+			learning.pointers >= USUAL_LEAST &&
+			learning.count[i] * 100 >= learning.pointers * USUAL_PERCENT;
 	return error;
 }
 
-/* The segments of heaps, or the chunks with a mapping of their own. */
-static int scan_segments(struct scan *scan, bool is_mapped, struct passage *passage)
-{
-	int error = 0;
-
-	for (uint32_t i = 0; i < scan->chunks->segment_count && !error; i++) {
-		struct segment *segment = &scan->chunks->segment[i];
-
-		if (is_mapped != (segment->arena == (unsigned)BLOCKERS_ALL_ARENAS))
-			continue;
-		error = each_window(scan, segment->start & ~UINT64_C(7), segment->end,
-				    heap_window, segment);
-		go_past(passage, segment->start, segment->end);
-	}
-	return error;
-}
-
-/* The heap in order of the chunks' numbers: those with a mapping of their own are last.
- */
-static int scan_both(struct scan *scan, owners_progress_fn *progress, void *context)
-{
-	struct passage passage = {(double)all_bytes(scan), 0, progress, context};
-	int error = scan_roots(scan, &passage);
-
-	if (!error)
-		error = scan_segments(scan, false, &passage);
-	return error ? error : scan_segments(scan, true, &passage);
-}
+/* ---- the edges ---- */
 
 static size_t first_bytes(const struct scan *scan)
 {
@@ -405,15 +372,11 @@ int scan_pass(struct scan *scan, const struct scan_visitor *visitor,
 	int error;
 
 	scan->visitor = visitor;
-	scan->window = malloc(WALK_WINDOW);
-	scan->sifted = malloc((WALK_WINDOW / WORD + 1) * sizeof(*scan->sifted));
-	if (!scan->window || !scan->sifted)
-		return -ENOMEM;
 	pages_forget(scan->pages);
 	scan->is_usual[0] = true;
 	error = learn(scan);
 	scan->bytes = 0;
-	return error ? error : scan_both(scan, progress, context);
+	return error ? error : pass_all(scan, progress, context);
 }
 
 int scan_all(struct scan *scan, owners_progress_fn *progress, void *context)
@@ -446,8 +409,6 @@ void scan_free(struct scan *scan)
 		    (size_t)scan->root_edge_room * sizeof(*scan->root_edge));
 	chunks_drop(chunks, (void **)&scan->refs, (size_t)chunks->count + 1);
 	chunks_drop(chunks, (void **)&scan->interior_refs, (size_t)chunks->count + 1);
-	free(scan->window);
-	free(scan->sifted);
 }
 
 uint32_t scan_edges_of(const struct scan *scan, uint32_t from, uint32_t *first)

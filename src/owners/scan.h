@@ -2,6 +2,7 @@
 #ifndef FRAGSCOPE_SCAN_H
 #define FRAGSCOPE_SCAN_H
 
+#include "owners/look.h"
 #include "owners/roots.h"
 
 /* A pointer in a live chunk: WORD words behind the beginning of chunk FROM. */
@@ -17,8 +18,6 @@ struct root_edge {
 	uint32_t root;
 	uint64_t addr;
 };
-
-enum { EDGE_INTERIOR = INT32_MIN };
 
 static inline uint32_t edge_to(uint32_t to)
 {
@@ -57,14 +56,12 @@ struct scan_visitor {
 	void *context;
 };
 
-/* Places in the first bytes of a chunk that pointers may lead to as a rule. */
-enum { USUAL_BYTES = 64 };
-
 struct scan {
 	struct chunks *chunks;
 	struct roots *roots;
 	struct memory *memory;
 	struct pages *pages;
+	unsigned threads; /* OWNERS_THREADS at most */
 	/* Of a sample: a byte a chunk, 1: what points to it was not looked for. Or null.
 	 */
 	const uint8_t *is_far;
@@ -82,16 +79,14 @@ struct scan {
 	uint8_t *refs, *interior_refs;
 	uint64_t bytes;
 	const struct scan_visitor *visitor;
-	uint64_t *window;
-	uint16_t *sifted; /* of its words, those that may be pointers */
 };
 
-/* One pass, for VISITOR alone: of SCAN the first four members are set. Pointers in chunks
+/* One pass, for VISITOR alone: of SCAN the first five members are set. Pointers in chunks
  * come in order of the chunks' numbers. 0 or -errno; then scan_free. */
 int scan_pass(struct scan *scan, const struct scan_visitor *visitor,
 	      owners_progress_fn *progress, void *context);
 
-/* Fills SCAN, of which the first four members are set. 0 or -errno; then scan_free. */
+/* Fills SCAN, of which the first five members are set. 0 or -errno; then scan_free. */
 int scan_all(struct scan *scan, owners_progress_fn *progress, void *context);
 void scan_free(struct scan *scan);
 

@@ -11,6 +11,7 @@
 
 enum {
 	OWNERS_MAX = 32,
+	OWNERS_THREADS = 4, /* more are of little use: memory is the bound */
 	OWNER_STEPS = 8,
 	OWNER_NAME = 160,
 	OWNER_TYPE = 128,
@@ -73,6 +74,7 @@ struct owners_options {
 	uint64_t to_bytes;
 	uint64_t at;	       /* 0, or an address in the one chunk that is meant */
 	uint64_t memory_bytes; /* for tables; beyond it a sample, or -ENOSPC */
+	unsigned threads; /* that look for pointers, OWNERS_THREADS at most; 0: one */
 };
 
 struct owners {

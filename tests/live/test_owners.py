@@ -249,6 +249,16 @@ def run_damaged(tap):
                        f"seed {seed}: the owners", *found["owners"][:3])
 
 
+def check_threads(tap, pid):
+    """The process stands still: what several threads find is what one finds, in its order."""
+    for args in ((), ("--live",)):
+        alone, *others = (owners(pid, *args, "--threads", n) for n in (1, 2, 4))
+        for found in (alone, *others):
+            del found["read_ns"]
+        tap.ok(all(found == alone for found in others),
+               f"threads make no difference {' '.join(args)}", alone, *others)
+
+
 def trimmable(pid):
     return harness.stat(pid).row["trimmable_bytes"]
 
@@ -430,6 +440,7 @@ def main():
         check_types(tap, target.pid)
         check_formats(tap, target.pid)
         check_report(tap, target.pid)
+        check_threads(tap, target.pid)
         check_pause(tap, target.pid)
         check_memory(tap, target.pid)
         check_sample(tap, target.pid)

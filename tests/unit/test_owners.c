@@ -294,6 +294,48 @@ static void a_list_is_folded(void **state)
 	heap_free(bench.heap);
 }
 
+static void search_with(const struct saved *one, unsigned threads, struct owners *owners)
+{
+	struct owners_options options = all;
+	struct bench bench;
+	struct fault fault;
+
+	options.threads = threads;
+	open_bench(&bench, one);
+	assert_int_equal(search(&bench, &options, owners, &fault), 0);
+	heap_free(bench.heap);
+}
+
+/* However many look, and whoever of them is first. */
+static void threads_find_the_same(void **state)
+{
+	static struct owners alone, together;
+
+	(void)state;
+	for (int i = 0; i < saved_count; i++) {
+		search_with(&saved[i], 1, &alone);
+		assert_true(alone.count > 0 && alone.scanned_bytes > 0);
+		for (unsigned threads = 2; threads <= OWNERS_THREADS; threads++) {
+			search_with(&saved[i], threads, &together);
+			assert_int_equal(together.scanned_bytes, alone.scanned_bytes);
+			assert_int_equal(together.table_bytes, alone.table_bytes);
+			assert_int_equal(together.count, alone.count);
+			for (unsigned k = 0; k < alone.count; k++) {
+				const struct owner *one = &alone.owner[k];
+				const struct owner *other = &together.owner[k];
+
+				assert_string_equal(other->name, one->name);
+				assert_int_equal(other->step_count, one->step_count);
+				assert_int_equal(other->asked_bytes, one->asked_bytes);
+				assert_int_equal(other->shared_chunks,
+						 one->shared_chunks);
+				assert_int_equal(other->unlocked_bytes,
+						 one->unlocked_bytes);
+			}
+		}
+	}
+}
+
 /* With ever less memory: all, a sample, or an error that says so. */
 static void memory_is_bounded(void **state)
 {
@@ -340,7 +382,7 @@ static void mutate(struct damage *damage, uint64_t seed)
 	}
 }
 
-/* Half of them by what pins, some with little memory. */
+/* Half of them by what pins, some with little memory, most with several threads. */
 static unsigned run_mutation(struct bench *bench, struct damage *damage, uint64_t seed)
 {
 	static struct owners owners;
@@ -350,6 +392,7 @@ static unsigned run_mutation(struct bench *bench, struct damage *damage, uint64_
 	int error;
 
 	options.live = seed & 1;
+	options.threads = 1 + seed % OWNERS_THREADS;
 	if (seed % 5 == 0)
 		options.memory_bytes = (uint64_t)(16 + seed % 700) << 10;
 	bench->memory.reads = bench->memory.looks = bench->memory.outside = 0;
@@ -412,6 +455,7 @@ int main(void)
 		cmocka_unit_test(every_chunk_is_found),
 		cmocka_unit_test(addresses_are_found),
 		cmocka_unit_test(forecasts_add_up),
+		cmocka_unit_test(threads_find_the_same),
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(damaged_heaps_are_survived),
 		cmocka_unit_test(a_list_is_folded),
