@@ -4,6 +4,7 @@
 #include "base/near.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,14 +144,22 @@ double figure_number(const struct figures *fig, enum figure f)
 	return figure_info[f].unit == UNIT_RATIO ? fig->v[f].d : (double)fig->v[f].u;
 }
 
+/* Rows have whole bytes and counts: what is read back from one must be the same. */
+static float reach_of(enum figure f, double distance)
+{
+	if (distance <= 0)
+		return 0;
+	return (float)(figure_info[f].unit == UNIT_RATIO ? distance : ceil(distance));
+}
+
 void figure_set_range(struct figures *fig, enum figure f, double low, double high)
 {
 	double number = figure_number(fig, f);
 	unsigned place = range_place[f] - 1U;
 
 	fig->reach[place] = (struct figure_reach){
-		.below = low < number ? (float)(number - low) : 0,
-		.above = high > number ? (float)(high - number) : 0,
+		.below = reach_of(f, number - low),
+		.above = reach_of(f, high - number),
 	};
 	fig->estimated |= UINT32_C(1) << place;
 }
