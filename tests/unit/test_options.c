@@ -27,7 +27,7 @@ struct values {
 	struct pid_list pids;
 };
 
-static const char *const words[] = {"many", NULL};
+static const char *const count_words[] = {"many", NULL};
 static const char *const choices[] = {"heap", "proc", "both", NULL};
 
 #define FIELD(name) offsetof(struct values, name)
@@ -38,7 +38,7 @@ static const struct option_spec specs[] = {
 	{.name = "brief", .letter = 'b', .kind = OPTION_FLAG, .offset = FIELD(brief)},
 	{.name = "size", .kind = OPTION_BYTES, .value = "SIZE", .offset = FIELD(size)},
 	{.name = "threads", .letter = 't', .kind = OPTION_COUNT, .value = "N", .limit = 64,
-	 .choices = words, .offset = FIELD(threads)},
+	 .choices = count_words, .offset = FIELD(threads)},
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
 	 .offset = FIELD(pause_ns)},
 	{.name = "source", .kind = OPTION_CHOICE, .choices = choices, .offset = FIELD(source)},
@@ -352,6 +352,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(long_forms, teardown),
+		cmocka_unit_test_teardown(a_word_in_place_of_a_count, teardown),
 		cmocka_unit_test_teardown(short_forms, teardown),
 		cmocka_unit_test_teardown(optional_value, teardown),
 		cmocka_unit_test_teardown(operands_mix_with_options, teardown),
