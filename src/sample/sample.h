@@ -239,7 +239,9 @@ bool figure_can_be_estimated(enum figure f);
 void figure_set_range(struct figures *fig, enum figure f, double low, double high);
 
 /* The value of F, which FIG has; and where it can be: from LOW to HIGH, which are the
- * value itself unless it was estimated. Whether it was. */
+ * value itself unless it was estimated. Whether it was. The ends are as recordings have
+ * them, so that a recording is judged as its samples were: whole bytes and counts, never
+ * below 0. */
 double figure_number(const struct figures *fig, enum figure f);
 bool figure_range(const struct figures *fig, enum figure f, double *low, double *high);
 bool figure_is_estimated(const struct figures *fig, enum figure f);

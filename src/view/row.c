@@ -20,14 +20,7 @@ void row_number(struct text *text, const struct row *row, enum figure f)
 
 bool row_range(const struct row *row, enum figure f, double *low, double *high)
 {
-	if (!row_has(row, f) || !figure_range(row->fig, f, low, high))
-		return false;
-	if (figure_info[f].unit != UNIT_RATIO) {
-		*low = floor(*low);
-		*high = ceil(*high);
-	}
-	*low = *low > 0 ? *low : 0;
-	return true;
+	return row_has(row, f) && figure_range(row->fig, f, low, high);
 }
 
 void row_bound(struct text *text, enum figure f, double bound)

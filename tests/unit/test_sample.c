@@ -91,6 +91,36 @@ static void formulas(void **state)
 	assert_false(figure_has(&fig, FIG_SLACK));
 }
 
+/* What a recording keeps of an interval has the same ends again. */
+static void ends_of_intervals_are_as_recorded(void **state)
+{
+	static const struct {
+		uint64_t number;
+		double low, high, want_low, want_high;
+	} cases[] = {
+		{100, 98.25, 101.5, 98, 102},
+		{100, 100, 100, 100, 100},
+		{100, -5, 200, 0, 200},
+		{63872328, 45980304.75, 70000000.5, 45980304, 70000001},
+		/* The distance is a float. */
+		{(UINT64_C(1) << 40) + 1, 0, 1099511627777, 1, 1099511627777},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct figures fig = {0};
+		double low, high, low_again, high_again;
+
+		figure_set(&fig, FIG_FREE_BYTES, cases[i].number);
+		figure_set_range(&fig, FIG_FREE_BYTES, cases[i].low, cases[i].high);
+		assert_true(figure_range(&fig, FIG_FREE_BYTES, &low, &high));
+		assert_true(low == cases[i].want_low && high == cases[i].want_high);
+		figure_set_range(&fig, FIG_FREE_BYTES, low, high);
+		assert_true(figure_range(&fig, FIG_FREE_BYTES, &low_again, &high_again));
+		assert_true(low_again == low && high_again == high);
+	}
+}
+
 static void names_and_ranks_are_unique(void **state)
 {
 	(void)state;
@@ -383,6 +413,7 @@ int main(void)
 		cmocka_unit_test(no_two_figures_share_a_word),
 		cmocka_unit_test(headings_fit),
 		cmocka_unit_test(formulas),
+		cmocka_unit_test(ends_of_intervals_are_as_recorded),
 		cmocka_unit_test(names_and_ranks_are_unique),
 		cmocka_unit_test(names_are_words),
 		cmocka_unit_test(figures_come_and_go),
