@@ -94,7 +94,7 @@ int main(void)
 # processor more takes for each process, which may have eight arenas more by it. SMALL is of
 # two processes with less than a megabyte each.
 STATED = {"stat": (20, 26), "alert": (20, 26), "report": (50, None), "top": (66, 80)}
-SMALL = {"stat": 16, "alert": 16, "top": 64}
+SMALL = {"stat": 16, "alert": 18, "top": 64}
 OF_PROCESSOR = 0.15
 
 
