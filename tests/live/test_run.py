@@ -249,7 +249,7 @@ def check_setuid(tap):
         path = build(scratch, "setuid")
         path.chmod(0o4755)
         want = (f"fragscope: cannot put the sampler into '{path}': it changes its user or "
-                "gains capabilities, and the loader lets no one preload into such a program\n")
+                "gains capabilities, and the loader preloads nothing into such a program\n")
         done = subprocess.run([scratch / "fragscope", "run", "--", path], user=NOBODY, check=False,
                               capture_output=True, text=True, timeout=harness.PATIENCE_S)
         tap.equal((done.returncode, done.stderr), (77, want), "a set-user-ID program")
