@@ -119,7 +119,7 @@ def check_rows(tap):
         done = harness.fragscope("stat", "-p", target.pid, "--source", "preload", "--bins",
                                  "--json")
         tap.equal((done.returncode, done.stderr),
-                  (69, f"fragscope: the sampler in process {target.pid} (oracle-dynamic) tells no "
+                  (69, f"fragscope: the sampler in process {target.pid} (oracle-dynamic) has no "
                    f"bins of glibc-{harness.Libc('host').version}\n"), "--bins of glibc")
 
 
