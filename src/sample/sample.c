@@ -178,10 +178,6 @@ bool figure_range(const struct figures *fig, enum figure f, double *low, double 
 		return false;
 	*low -= (double)fig->reach[place].below;
 	*high += (double)fig->reach[place].above;
-	if (figure_info[f].unit != UNIT_RATIO) {
-		*low = floor(*low);
-		*high = ceil(*high);
-	}
 	*low = *low > 0 ? *low : 0;
 	return true;
 }
