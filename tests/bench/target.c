@@ -94,6 +94,7 @@ static const struct shape shapes[] = {
 	{"mass-free", 0, 700000, {{100, 1100, 1200}}, 50, 0, false, false},
 	{"many-arenas", 63, 50000, SMALL_MIX, 30, 10, true, false},
 	{"held", 0, 4750000, SMALL_MIX, 30, 0, true, true},
+	{"pages", 0, 250000, {{100, 4080, 4080}}, 25, 0, true, false},
 };
 
 struct builder {
