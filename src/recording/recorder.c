@@ -52,8 +52,7 @@ static const char *const statements[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
-	[ADD_LIFE] = "INSERT INTO life(service,pid,start_ns,first_ns,last_ns)"
-		     " VALUES(?,?,?,?,?)",
+	[ADD_LIFE] = "INSERT INTO life VALUES(NULL,?,?,?,?,?,NULL)",
 	[SEEN_LIFE] = "UPDATE life SET last_ns=?2 WHERE life=?1",
 	[END_LIFE] = "UPDATE life SET last_ns=?2, end=?3 WHERE life=?1",
 	[ADD_FACT] = "INSERT OR REPLACE INTO fact VALUES(?,?,?,?)",

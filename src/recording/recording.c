@@ -264,7 +264,7 @@ int recording_open(struct recording **reader, const char *file, struct fault *fa
 				 "or its name is too long",
 				 file);
 	}
-	strcpy(r->file, file);
+	memcpy(r->file, file, strlen(file) + 1);
 	error = start(r, fault);
 	if (error) {
 		recording_close(r);

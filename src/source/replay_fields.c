@@ -346,7 +346,7 @@ static bool parse_figure(const char *value, enum figure f, struct figures *fig)
 static bool parse_bound(const char *value, unsigned field, struct figures *fig)
 {
 	enum figure f = (enum figure)((field - FIELD_FIGURES) % FIG_COUNT);
-	double low, high, bound;
+	double low, high, bound = 0;
 	uint64_t number = 0;
 	bool good = figure_info[f].unit == UNIT_RATIO
 			    ? parse_ratio(value, &bound)
