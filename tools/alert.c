@@ -202,9 +202,12 @@ static void catch_signals(struct alert_request *request, struct frontend *fronte
 static int watch_all(struct alert_request *request, int *status, struct fault *fault)
 {
 	struct frontend frontend;
+	int error;
 
 	catch_signals(request, &frontend);
-	return alert_run(request, status, fault);
+	error = alert_run(request, status, fault);
+	request->frontend = NULL;
+	return error;
 }
 
 static int run(const struct command *command, int argc, char **argv)

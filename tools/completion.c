@@ -64,8 +64,6 @@ static void topics(FILE *out, const struct command *const *commands, size_t coun
 		fprintf(out, " %s", figure_info[f].name);
 }
 
-#define NAMES "cat /proc/[0-9]*/comm 2>/dev/null"
-
 /* ---- bash ---- */
 
 static void bash_offer(FILE *out, enum offer offer)
@@ -73,7 +71,7 @@ static void bash_offer(FILE *out, enum offer offer)
 	static const char *const kinds[] = {
 		[OFFER_NOTHING] = "words=''",
 		[OFFER_FILES] = "kind=file",
-		[OFFER_NAMES] = "words=$(" NAMES ")",
+		[OFFER_NAMES] = "words=$(cat /proc/[0-9]*/comm 2>/dev/null)",
 		[OFFER_PIDS] = "words=$(cd /proc && printf '%s\\n' [0-9]*)",
 		[OFFER_COMMANDS] = "kind=command",
 	};
@@ -220,7 +218,8 @@ static void print_zsh(FILE *out, const struct command *const *commands, size_t c
 {
 	fputs("#compdef fragscope\n"
 	      "# zsh completion for fragscope; printed by `fragscope --completion zsh`\n"
-	      "_fragscope_names() { compadd -- ${(f)\"$(" NAMES ")\"} }\n\n"
+	      "_fragscope_names() { compadd -- ${(f)\"$(cat /proc/[0-9]*/comm "
+	      "2>/dev/null)\"} }\n\n"
 	      "_fragscope() {\n"
 	      "\tlocal -a verbs=(\n",
 	      out);
@@ -262,7 +261,7 @@ static void fish_offer(FILE *out, enum offer offer)
 	static const char *const offers[] = {
 		[OFFER_NOTHING] = " -x",
 		[OFFER_FILES] = " -rF",
-		[OFFER_NAMES] = " -xa '(" NAMES ")'",
+		[OFFER_NAMES] = " -xa '(cat /proc/[0-9]*/comm 2>/dev/null)'",
 		[OFFER_PIDS] = " -xa '(__fish_complete_pids)'",
 		[OFFER_COMMANDS] = " -xa '(__fish_complete_command)'",
 	};

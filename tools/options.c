@@ -68,7 +68,7 @@ static int wrong_value(const struct cursor *cursor, const struct option_spec *sp
 	char buf[FAULT_TEXT / 4];
 	struct text what;
 
-	if (spec->kind == OPTION_PIDS &&
+	if (spec->kind == OPTION_PIDS && value &&
 	    (*value == '-' || !value[strspn(value, SEPARATORS)]))
 		return no_pid(cursor, value);
 	text_init(&what, buf, sizeof(buf));
