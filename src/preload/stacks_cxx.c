@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 /* As they are called in object files, which the C++ ABI fixes. Those with the tag
- * nothrow_t answer a null pointer, the others throw. */
-enum { NEW, NEW_ARRAY, NEW_TAG, NEW_ARRAY_TAG };
+ * nothrow_t, whose numbers have this bit, answer a null pointer, the others throw. */
+enum { NEW_TAG = 2 };
 
 enum { NEWS = 8, DELETES = 12, ALIGNED_NEWS = 4 };
 
@@ -76,14 +76,14 @@ __attribute__((constructor)) static void load(void)
 static void *make_here(unsigned number, size_t bytes, uintptr_t one, uintptr_t two)
 {
 	bool has_align = number >= NEWS - ALIGNED_NEWS;
-	void *block;
+	void *block = NULL;
 	new_fn *late;
 
-	if (has_align)
-		block = aligned_alloc(one, (bytes + one - 1) & -one);
-	else
+	if (!has_align)
 		block = malloc(bytes ? bytes : 1);
-	if (block || number == NEW_TAG || number == NEW_ARRAY_TAG || number >= 6)
+	else if (bytes <= -one) /* else no multiple of the alignment is as large */
+		block = aligned_alloc(one, (bytes + one - 1) & -one);
+	if (block || number & NEW_TAG)
 		return block;
 	late = (new_fn *)next_find(new_names[number]).function;
 	if (!late)

@@ -302,6 +302,37 @@ def run_not(tap):
         tap.ok(why in done.stderr, f"{words}: why", done.stderr)
 
 
+ALIGNED = """
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+typedef void *aligned_new(size_t bytes, size_t align, const void *tag);
+int main(void)
+{
+	aligned_new *make = (aligned_new *)dlsym(RTLD_DEFAULT,
+						 "_ZnwmSt11align_val_tRKSt9nothrow_t");
+	if (!make)
+		return 2;
+	printf("%d %d\\n", (uintptr_t)make(100, 64, "") % 64 == 0 && make(100, 64, ""),
+	       make(SIZE_MAX - 8, 64, "") == NULL);
+}
+"""
+
+
+def run_aligned(tap):
+    """Operator new for a program of C, which a library of C++ may be loaded into later: what
+    is rounded up to its alignment is refused where it passes the end of memory."""
+    with harness.scratch() as directory:
+        source = directory / "aligned.c"
+        source.write_text(ALIGNED, encoding="ascii")
+        built = subprocess.run([harness.CC[0], "-w", "-D_GNU_SOURCE", "-o", directory / "aligned",
+                                source, "-ldl"], check=False, capture_output=True, text=True)
+        if tap.equal(built.returncode, 0, "built", built.stderr):
+            done = harness.fragscope("run", "--stacks", directory / "aligned")
+            tap.equal((done.returncode, done.stdout), (0, "1 1\n"), "as it should",
+                      done.stderr)
+
+
 # ---- pprof ----------------------------------------------------------------------------
 
 
@@ -391,7 +422,7 @@ def run_intervals(tap):
 def main():
     tap = Tap()
     for run in (run_functions, run_allocators, run_blame, run_server, run_places, run_children,
-                run_not, run_pprof, run_pins, run_intervals):
+                run_not, run_aligned, run_pprof, run_pins, run_intervals):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     tap.done()
