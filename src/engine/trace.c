@@ -35,7 +35,6 @@ struct trace_session {
 	struct event kill; /* too large for a stack */
 	int fd;
 	int status;
-	uint64_t told, kills_told;
 	char buf[EVENT_TEXT_BYTES];
 };
 
@@ -177,7 +176,6 @@ static int tell_event(struct event *event, void *context)
 		fold_add(session->fold, event);
 		return 0;
 	}
-	session->told++;
 	text_init(&text, session->buf, sizeof(session->buf));
 	if (session->request->json)
 		events_json(&text, event);
@@ -208,7 +206,6 @@ static void on_kill(const struct kill_event *raw, void *context)
 	}
 	if (!concerns || poll->error)
 		return;
-	session->kills_told++;
 	poll->error = tell_event(event, session);
 }
 
@@ -457,7 +454,7 @@ int trace_run(const struct trace_request *request, int *status, struct fault *fa
 		return out_of_memory(fault);
 	session->request = request;
 	session->frontend = request->frontend;
-	session->fd = STDOUT_FILENO;
+	session->fd = request->output ? -1 : STDOUT_FILENO;
 	preflight_verbose(request->verbose);
 	error = run_session(session, fault);
 	*status = session->status;
