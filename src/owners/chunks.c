@@ -259,7 +259,7 @@ uint32_t chunks_at(const struct chunks *chunks, uint64_t addr)
 	return segment ? chunks_in(chunks, segment, addr) : NO_CHUNK;
 }
 
-/* Neighbours often point into one stretch. Its index is brought near. */
+/* Neighbours often point into one segment. Its index is brought near. */
 static const struct segment *approach(const struct chunks *chunks,
 				      const struct segment *near, uint64_t addr)
 {

@@ -14,7 +14,7 @@ enum {
 	CHUNK_USED = 0,
 	CHUNK_FREE = 1,
 	CHUNK_TOP = 2,
-	CHUNK_OTHER = 3, /* malloc's own, foreign, in doubt, or the end of a stretch */
+	CHUNK_OTHER = 3, /* malloc's own, foreign, in doubt, or the end of a segment */
 	CHUNK_KIND = 3,
 	CHUNK_ASKED = 4,  /* whose owner is asked for */
 	CHUNK_CACHED = 8, /* in a thread's cache: free to the program */
@@ -37,9 +37,9 @@ struct chunks {
 	uint32_t count, room;
 	struct segment *segment; /* in order of address */
 	uint32_t segment_count, segment_room;
-	/* The last piece that begins at or before each page of each stretch. */
+	/* The last piece that begins at or before each page of each segment. */
 	uint32_t *first_on;
-	uint64_t low, high;		  /* all stretches lie between */
+	uint64_t low, high;		  /* all segments lie between */
 	uint64_t limit_bytes, used_bytes; /* of all tables of a search */
 };
 
@@ -83,7 +83,7 @@ enum { NO_CHUNK = UINT32_MAX, CHUNKS_AT_ONCE = 256 };
 /* The piece that covers ADDR, or NO_CHUNK. */
 uint32_t chunks_at(const struct chunks *chunks, uint64_t addr);
 
-/* The piece of SEGMENT that covers ADDR, which lies in it. In a damaged heap stretches
+/* The piece of SEGMENT that covers ADDR, which lies in it. In a damaged heap segments
  * may overlap, and chunks_at finds another's. */
 uint32_t chunks_in(const struct chunks *chunks, const struct segment *segment,
 		   uint64_t addr);

@@ -35,10 +35,9 @@ struct root {
 
 struct roots;
 
-/* Learns PROCESS's mappings and threads; everything that CHUNKS covers is left out. Null:
- * a saved heap, which has no roots.
- * BEATS: see globals.h. 0 or -errno. What was made is the caller's to free, after any
- * result. */
+/* Learns the mappings and threads of PROCESS, or none where that is null: a saved heap
+ * has no roots. Everything that CHUNKS covers is left out. BEATS: see globals.h. 0 or
+ * -errno. What was made is the caller's to free, after any result. */
 int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,
 	      struct memory *memory, struct pages *pages, atomic_ulong *beats);
 void roots_free(struct roots *roots);

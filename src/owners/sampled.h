@@ -14,8 +14,8 @@ enum {
 /* Fills SAMPLED, of which only LIMIT_BYTES is set, with some of SCAN's chunks, of which
  * ASKED are asked about (CHUNK_ASKED): the sample's are, the others are on the way there.
  * IS_FAR, a byte a chunk of it (FAR_...), says what is known of what points to it; the
- * caller frees it. Each level is a pass over all memory. *COUNT: the
- * sample. 0 or -errno; then chunks_free. */
+ * caller frees it. Each level is a pass over all memory. *COUNT: of the sample. 0 or
+ * -errno; then chunks_free. */
 int sampled_take(struct chunks *sampled, uint8_t **is_far, struct scan *scan,
 		 uint64_t asked, uint64_t *count, owners_progress_fn *progress,
 		 void *context);

@@ -27,7 +27,7 @@ static struct crowd count_page(const struct chunks *chunks, uint32_t i, uint64_t
 {
 	struct crowd crowd = {0};
 
-	/* I may be in the middle. What is before the stretch is far below, or above. */
+	/* I may be in the middle. What is before the segment is far below, or above. */
 	while (i && chunk_addr(chunks, i) > from &&
 	       chunk_addr(chunks, i - 1) < chunk_addr(chunks, i))
 		i--;

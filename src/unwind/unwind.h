@@ -40,8 +40,7 @@ int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 		 struct event *event);
 
 /* Whether FUNCTION is one of malloc's own, by any of its names; a compiler's variant of
- * one
- * ("sysmalloc.isra.0") is. */
+ * one ("sysmalloc.isra.0") is. */
 bool unwind_is_malloc(const char *function);
 
 /* How far above the stack pointer the return address lies when the exported FUNCTION of
