@@ -27,7 +27,6 @@ static struct {
 	unsigned char *memory;
 	unsigned char *state;
 	unsigned top_order; /* of the whole */
-	size_t used_bytes, peak_bytes;
 	struct block *free[ORDERS];
 } pool;
 
@@ -91,9 +90,6 @@ static void *pool_malloc(int bytes)
 		list_add(block_at(place_of(block) + ((size_t)1 << from)), from);
 	}
 	pool.state[place_of(block)] = (unsigned char)order;
-	pool.used_bytes += order_bytes(order);
-	if (pool.used_bytes > pool.peak_bytes)
-		pool.peak_bytes = pool.used_bytes;
 	return block;
 }
 
@@ -102,7 +98,6 @@ static void pool_free(void *memory)
 	size_t place = place_of(memory), other;
 	unsigned order = pool.state[place] & ORDER;
 
-	pool.used_bytes -= order_bytes(order);
 	for (; order < pool.top_order; order++) {
 		other = place ^ (size_t)1 << order;
 		if (pool.state[other] != (IS_FREE | order))
@@ -184,9 +179,4 @@ int recorder_pool_use(size_t pool_bytes)
 	if (!error && sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK)
 		error = -EINVAL;
 	return error;
-}
-
-size_t recorder_pool_peak_bytes(void)
-{
-	return pool.peak_bytes;
 }

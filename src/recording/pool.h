@@ -9,7 +9,4 @@
  * Call it before anything else of SQLite, once. 0 or -errno. */
 int recorder_pool_use(size_t pool_bytes);
 
-/* The most that SQLite has had of it at one time, in bytes. */
-size_t recorder_pool_peak_bytes(void);
-
 #endif

@@ -10,12 +10,14 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
 	POOL_BYTES = 4 << 20,
 	SERVICE = 256,
 	TIERS = 2,
+	PAGE_BYTES = 4096,
 	FULL_PARTS = 10,  /* of the largest size: one tenth is left free */
 	DROPS_A_TURN = 8, /* when the file is too large */
 	DROP_PARTS = 8,	  /* an eighth of what there is goes each time */
@@ -33,6 +35,7 @@ enum statement {
 	SEEN_LIFE,
 	END_LIFE,
 	ADD_FACT,
+	COPY_FACTS,
 	ADD_SAMPLE,
 	ADD_WHOLE,
 	ADD_TIER,
@@ -56,6 +59,8 @@ static const char *const statements[STATEMENTS] = {
 	[SEEN_LIFE] = "UPDATE life SET last_ns=?2 WHERE life=?1",
 	[END_LIFE] = "UPDATE life SET last_ns=?2, end=?3 WHERE life=?1",
 	[ADD_FACT] = "INSERT OR REPLACE INTO fact VALUES(?,?,?,?)",
+	[COPY_FACTS] = "INSERT OR REPLACE INTO fact"
+		       " SELECT ?2,time_ns,name,value FROM fact WHERE life=?1",
 	[ADD_SAMPLE] = "INSERT OR REPLACE INTO sample VALUES(?,?,?,?)",
 	[ADD_WHOLE] = "INSERT OR REPLACE INTO whole VALUES(?,?)",
 	[ADD_TIER] = "INSERT OR REPLACE INTO tier VALUES(?,?,?,?,?,?,?,?,?,?)",
@@ -77,6 +82,7 @@ struct life {
 	int64_t row;
 	char service[SERVICE];
 	struct recorder_life as;
+	int64_t last_ns;     /* of its last sample; 0: none */
 	int64_t whole_at_ns; /* when the last whole sample was written; 0: none in FILE */
 	struct codec_state *state;
 	struct tier tier[TIERS];
@@ -89,7 +95,8 @@ struct recorder {
 	struct codec_numbers numbers;
 	bool in_transaction;
 	int64_t tended_ns;
-	uint64_t page_bytes, bytes;
+	dev_t device; /* and INODE: the file that is open */
+	ino_t inode;
 	unsigned char *buf;
 	struct life *life;
 };
@@ -136,15 +143,15 @@ static int run(struct recorder *recorder, enum statement s, int64_t *value,
 							 : fail(recorder, code, fault);
 }
 
+static int open_file(struct recorder *recorder, bool append, struct fault *fault);
+
+/* A file that could not be opened anew is tried again here. */
 static int begin(struct recorder *recorder, struct fault *fault)
 {
-	int error;
+	int error = recorder->db ? 0 : open_file(recorder, true, fault);
 
-	if (!recorder->db)
-		return fault_set(fault, EXIT_FAILED, -EBADF, "recording '%s' is not open",
-				 recorder->options.file);
-	if (recorder->in_transaction)
-		return 0;
+	if (error || recorder->in_transaction)
+		return error;
 	error = run(recorder, BEGIN, NULL, fault);
 	recorder->in_transaction = !error;
 	return error;
@@ -159,11 +166,11 @@ static void bind_texts(sqlite3_stmt *statement, int at, const char *text)
 
 static int set_up(struct recorder *recorder)
 {
-	static const char pragmas[] =
-		"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-		"PRAGMA secure_delete=OFF; PRAGMA cache_size=-1024;"
-		"PRAGMA temp_store=MEMORY;"
-		"PRAGMA wal_autocheckpoint=100;";
+	static const char pragmas[] = "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; "
+				      "PRAGMA synchronous=NORMAL;"
+				      "PRAGMA secure_delete=OFF; PRAGMA cache_size=-1024;"
+				      "PRAGMA temp_store=MEMORY;"
+				      "PRAGMA wal_autocheckpoint=100;";
 
 	sqlite3_busy_timeout(recorder->db, 1000);
 	return sqlite3_exec(recorder->db, pragmas, NULL, NULL, NULL);
@@ -191,9 +198,11 @@ static void close_file(struct recorder *recorder)
 	recorder->in_transaction = false;
 }
 
-/* A file without tables is new; any other must be a recording. */
-static int make_tables(struct recorder *recorder, bool is_new, struct fault *fault)
+/* A file without tables is new, as one that could not be made because the disk was full;
+ * any other must be a recording. */
+static int make_tables(struct recorder *recorder, struct fault *fault)
 {
+	bool is_new = schema_is_absent(recorder->db);
 	int error = is_new ? 0
 			   : schema_check(recorder->db, recorder->options.file, fault),
 	    code;
@@ -215,28 +224,32 @@ static int make_tables(struct recorder *recorder, bool is_new, struct fault *fau
 						recorder->options.file, fault);
 }
 
-static int measure(struct recorder *recorder, uint64_t *used_bytes, struct fault *fault)
+/* Whether the name still leads to the file that is open. */
+static bool is_same_file(const struct recorder *recorder)
 {
-	int64_t pages = 0, free_pages = 0;
-	int error = run(recorder, PAGES, &pages, fault);
+	struct stat status;
 
-	if (!error)
-		error = run(recorder, FREE_PAGES, &free_pages, fault);
-	if (error)
-		return error;
-	recorder->bytes = (uint64_t)pages * recorder->page_bytes;
-	*used_bytes = (uint64_t)(pages - free_pages) * recorder->page_bytes;
-	return 0;
+	return recorder->db && !stat(recorder->options.file, &status) &&
+	       status.st_dev == recorder->device && status.st_ino == recorder->inode;
+}
+
+static void remember_file(struct recorder *recorder)
+{
+	struct stat status;
+
+	recorder->inode = 0;
+	if (stat(recorder->options.file, &status))
+		return;
+	recorder->device = status.st_dev;
+	recorder->inode = status.st_ino;
 }
 
 static int open_file(struct recorder *recorder, bool append, struct fault *fault)
 {
 	const char *file = recorder->options.file;
-	bool is_new = access(file, F_OK) != 0;
-	uint64_t used_bytes;
 	int code, error;
 
-	if (!is_new && !append)
+	if (!append && access(file, F_OK) == 0)
 		return fault_set(
 			fault, EXIT_FAILED, -EEXIST,
 			"cannot record to '%s': it exists; name another file, or "
@@ -248,13 +261,12 @@ static int open_file(struct recorder *recorder, bool append, struct fault *fault
 	if (code == SQLITE_OK)
 		code = set_up(recorder);
 	error = code == SQLITE_OK
-			? make_tables(recorder, is_new, fault)
+			? make_tables(recorder, fault)
 			: schema_fault(recorder->db, code, "record to", file, fault);
-	recorder->page_bytes = 4096;
-	if (!error)
-		error = measure(recorder, &used_bytes, fault);
 	if (error)
 		close_file(recorder);
+	else
+		remember_file(recorder);
 	return error;
 }
 
@@ -330,22 +342,6 @@ void recorder_close(struct recorder *recorder)
 	release(recorder);
 }
 
-int recorder_reopen(struct recorder *recorder, struct fault *fault)
-{
-	if (recorder->db)
-		close_file(recorder);
-	for (unsigned i = 0; i < recorder->options.lives; i++) {
-		recorder->life[i].is_new = true;
-		recorder->life[i].whole_at_ns = 0;
-	}
-	return open_file(recorder, true, fault);
-}
-
-uint64_t recorder_bytes(const struct recorder *recorder)
-{
-	return recorder->bytes;
-}
-
 /* ---- lives ---- */
 
 static int add_life(struct recorder *recorder, struct life *life, struct fault *fault)
@@ -398,7 +394,7 @@ int recorder_begin(struct recorder *recorder, const struct recorder_life *as,
 	if (error)
 		return error;
 	life->is_used = true;
-	life->whole_at_ns = 0;
+	life->whole_at_ns = life->last_ns = 0;
 	for (unsigned i = 0; i < TIERS; i++)
 		tier_reset(&life->tier[i]);
 	*place = (unsigned)(life - recorder->life);
@@ -479,23 +475,69 @@ static int flush_tiers(struct recorder *recorder, struct life *life, int64_t tim
 	return error;
 }
 
+/* What the file says of LIFE ends here. */
+static int end_life(struct recorder *recorder, struct life *life, int64_t time_ns,
+		    const char *why, struct fault *fault)
+{
+	sqlite3_stmt *end = recorder->statement[END_LIFE];
+	int error = flush_tiers(recorder, life, INT64_MAX, fault);
+
+	if (error)
+		return error;
+	sqlite3_bind_int64(end, 1, life->row);
+	sqlite3_bind_int64(end, 2, time_ns);
+	bind_texts(end, 3, why);
+	return run(recorder, END_LIFE, NULL, fault);
+}
+
 int recorder_end(struct recorder *recorder, unsigned place, int64_t time_ns,
 		 const char *why, struct fault *fault)
 {
 	struct life *life = &recorder->life[place];
 	int error = begin_life(recorder, life, fault);
-	sqlite3_stmt *end = recorder->statement[END_LIFE];
 
 	if (!error)
-		error = flush_tiers(recorder, life, INT64_MAX, fault);
-	if (!error) {
-		sqlite3_bind_int64(end, 1, life->row);
-		sqlite3_bind_int64(end, 2, time_ns);
-		bind_texts(end, 3, why);
-		error = run(recorder, END_LIFE, NULL, fault);
-	}
+		error = end_life(recorder, life, time_ns, why, fault);
 	life->is_used = false;
 	return error;
+}
+
+/* What is still to be said to the old file. It may be on a full disk: what it has is
+ * whole all the same. */
+static void leave_file(struct recorder *recorder)
+{
+	int error = begin(recorder, NULL);
+
+	for (unsigned i = 0; i < recorder->options.lives && !error; i++) {
+		struct life *life = &recorder->life[i];
+
+		if (life->is_used && !life->is_new)
+			error = end_life(recorder, life, life->last_ns,
+					 "it goes on in another file", NULL);
+	}
+	if (!error)
+		recorder_commit(recorder, recorder->tended_ns, NULL);
+	/* SQLite does not empty the log of a file that was moved when it closes it, and
+	 * whoever moved the file need not have moved the log. */
+	sqlite3_wal_checkpoint_v2(recorder->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+				  NULL);
+	close_file(recorder);
+}
+
+int recorder_reopen(struct recorder *recorder, struct fault *fault)
+{
+	if (is_same_file(recorder))
+		return 0;
+	if (recorder->db)
+		leave_file(recorder);
+	for (unsigned i = 0; i < recorder->options.lives; i++) {
+		recorder->life[i].is_new = true;
+		recorder->life[i].is_pending = false;
+		recorder->life[i].whole_at_ns = 0;
+		for (unsigned t = 0; t < TIERS; t++)
+			tier_reset(&recorder->life[i].tier[t]);
+	}
+	return open_file(recorder, true, fault);
 }
 
 /* ---- samples ---- */
@@ -541,27 +583,61 @@ static int seen(struct recorder *recorder, const struct life *life, int64_t time
 	return run(recorder, SEEN_LIFE, NULL, fault);
 }
 
+/* Samples are told against those before them in the order of time: where a clock was set
+ * back that would be others. The process is another life from there on. */
+static int part_life(struct recorder *recorder, struct life *life, int64_t time_ns,
+		     struct fault *fault)
+{
+	sqlite3_stmt *copy = recorder->statement[COPY_FACTS];
+	int64_t old = life->row;
+	int error =
+		end_life(recorder, life, life->last_ns, "the clock was set back", fault);
+
+	life->as.time_ns = time_ns;
+	life->whole_at_ns = 0;
+	if (!error)
+		error = add_life(recorder, life, fault);
+	if (error)
+		return error;
+	sqlite3_bind_int64(copy, 1, old);
+	sqlite3_bind_int64(copy, 2, life->row);
+	return run(recorder, COPY_FACTS, NULL, fault);
+}
+
+static int add_to_life(struct recorder *recorder, struct life *life,
+		       const struct sample *sample, struct fault *fault)
+{
+	int64_t time_ns = sample->time_ns;
+	bool whole = !life->whole_at_ns || time_ns - life->whole_at_ns >= whole_ns;
+	int error = add_sample(recorder, life, sample, whole, fault);
+
+	if (error || !whole)
+		return error;
+	error = add_whole(recorder, life, time_ns, fault);
+	if (!error)
+		error = seen(recorder, life, time_ns, fault);
+	life->whole_at_ns = error ? 0 : time_ns;
+	return error;
+}
+
 int recorder_sample(struct recorder *recorder, unsigned place,
 		    const struct sample *sample, struct fault *fault)
 {
 	struct life *life = &recorder->life[place];
-	int64_t since_ns = sample->time_ns - life->whole_at_ns;
-	bool whole = !life->whole_at_ns || since_ns >= whole_ns || since_ns < 0;
 	int error = begin_life(recorder, life, fault);
 
+	if (!error && sample->time_ns <= life->last_ns)
+		error = part_life(recorder, life, sample->time_ns, fault);
 	if (!error)
 		error = flush_tiers(recorder, life, sample->time_ns, fault);
 	if (!error)
-		error = add_sample(recorder, life, sample, whole, fault);
-	if (!error && whole) {
-		error = add_whole(recorder, life, sample->time_ns, fault);
-		if (!error)
-			error = seen(recorder, life, sample->time_ns, fault);
-		life->whole_at_ns = error ? 0 : sample->time_ns;
-	}
+		error = add_to_life(recorder, life, sample, fault);
+	if (error)
+		return error;
+	life->last_ns = sample->time_ns;
 	for (unsigned i = 0; i < TIERS; i++)
 		tier_add(&life->tier[i], sample);
-	return error;
+	return 0;
 }
 
 int recorder_event(struct recorder *recorder, unsigned place, int64_t time_ns,
@@ -649,14 +725,26 @@ static int drop_oldest(struct recorder *recorder, int64_t now_ns, bool *done,
 	return *done ? 0 : drop_samples(recorder, part_end(sample_ns, now_ns), fault);
 }
 
+static int measure(struct recorder *recorder, uint64_t *used_bytes, struct fault *fault)
+{
+	int64_t pages = 0, free_pages = 0;
+	int error = run(recorder, PAGES, &pages, fault);
+
+	if (!error)
+		error = run(recorder, FREE_PAGES, &free_pages, fault);
+	*used_bytes = (uint64_t)(pages - free_pages) * PAGE_BYTES;
+	return error;
+}
+
 static int drop_excess(struct recorder *recorder, int64_t now_ns, struct fault *fault)
 {
 	uint64_t max_bytes = recorder->options.max_bytes, used_bytes;
 	bool done = false;
-	int error = measure(recorder, &used_bytes, fault);
+	int error;
 
 	if (!max_bytes)
-		return error;
+		return 0;
+	error = measure(recorder, &used_bytes, fault);
 	for (unsigned i = 0; i < DROPS_A_TURN && !error && !done; i++) {
 		if (used_bytes < max_bytes - max_bytes / FULL_PARTS)
 			break;

@@ -37,8 +37,9 @@ int recorder_open(struct recorder **recorder, const struct recorder_options *opt
 /* Ends what is open and gives all memory back. What was committed is in the file. */
 void recorder_close(struct recorder *recorder);
 
-/* Closes the file and opens the name anew, as a rotation needs it; the lives go on there.
- * 0, or -errno and FAULT: try again later. */
+/* If the name no longer leads to the file that is open, as after a rotation: closes that
+ * and opens the name anew; the lives go on there. 0, or -errno and FAULT: what is written
+ * next tries again. */
 int recorder_reopen(struct recorder *recorder, struct fault *fault);
 
 /* A process begins: *LIFE is its place, below options.lives, until it ends. 0, or -errno
@@ -55,7 +56,8 @@ int recorder_fact(struct recorder *recorder, unsigned life, int64_t time_ns,
 int recorder_end(struct recorder *recorder, unsigned life, int64_t time_ns,
 		 const char *why, struct fault *fault);
 
-/* One sample, later than all others of LIFE. */
+/* One sample of LIFE. Where it is not later than the one before, the clock was set back:
+ * in the file the process is another life from there on. */
 int recorder_sample(struct recorder *recorder, unsigned life, const struct sample *sample,
 		    struct fault *fault);
 
@@ -68,8 +70,5 @@ int recorder_event(struct recorder *recorder, unsigned life, int64_t time_ns,
  * take it away, a loss of power may take the last seconds. Where any of these functions
  * fails, nothing since the last commit is in the file; what follows is tried anew. */
 int recorder_commit(struct recorder *recorder, int64_t now_ns, struct fault *fault);
-
-/* The size of the file in bytes. */
-uint64_t recorder_bytes(const struct recorder *recorder);
 
 #endif

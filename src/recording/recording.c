@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -198,33 +199,59 @@ static void read_origins(struct recording *reader)
 
 /* ---- opening ---- */
 
-/* A reader writes nothing, yet what is being written has an index that readers share. In
- * a directory that may not be written to only a file that nobody writes can be read. */
-static int open_database(struct recording *reader)
+/* FILE as a URI of an unchanging database; free it with sqlite3_free. Null: no memory. */
+static char *unchanging_uri(const char *file)
 {
-	char *uri;
-	int code = sqlite3_open_v2(reader->file, &reader->db,
-				   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+	char escaped[3 * FILE_NAME], *to = escaped;
 
-	sqlite3_busy_timeout(reader->db, 1000);
+	for (; *file; file++)
+		if (strchr("?#%", *file))
+			to += sprintf(to, "%%%02X", *file);
+		else
+			*to++ = *file;
+	*to = '\0';
+	return sqlite3_mprintf("file:%s?immutable=1", escaped);
+}
+
+/* Whether somebody has FILE open, or left it so: its log is there. */
+static bool has_log(const char *file)
+{
+	char log[FILE_NAME + 8];
+
+	snprintf(log, sizeof(log), "%s-wal", file);
+	return access(log, F_OK) == 0;
+}
+
+static int open_file(struct recording *reader, const char *name, int flags)
+{
+	int code =
+		sqlite3_open_v2(name, &reader->db,
+				SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | flags, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_busy_timeout(reader->db, 1000);
+	/* Opened is what has been read. */
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(reader->db, "SELECT 1 FROM life LIMIT 1", NULL, NULL,
 				    NULL);
-	if ((code & 0xff) != SQLITE_CANTOPEN || access(reader->file, R_OK) != 0)
+	return code;
+}
+
+/* Readers of a file that is being written share an index beside it, which they make where
+ * there is none. Where nothing may be written only a file without a log can be read. */
+static int open_database(struct recording *reader)
+{
+	int code = open_file(reader, reader->file, 0);
+	char *uri;
+
+	if ((code & 0xff) != SQLITE_CANTOPEN || access(reader->file, R_OK) != 0 ||
+	    has_log(reader->file))
 		return code;
-	uri = sqlite3_mprintf("%s-wal", reader->file);
-	if (!uri || access(uri, F_OK) == 0) {
-		sqlite3_free(uri);
-		return code;
-	}
-	sqlite3_free(uri);
+	uri = unchanging_uri(reader->file);
+	if (!uri)
+		return SQLITE_NOMEM;
 	sqlite3_close(reader->db);
-	uri = sqlite3_mprintf("file:%s?immutable=1", reader->file);
-	code = uri ? sqlite3_open_v2(uri, &reader->db,
-				     SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX |
-					     SQLITE_OPEN_URI,
-				     NULL)
-		   : SQLITE_NOMEM;
+	code = open_file(reader, uri, SQLITE_OPEN_URI);
 	sqlite3_free(uri);
 	return code;
 }
@@ -626,41 +653,5 @@ int recording_next(struct recording *reader, const struct sample **sample, unsig
 		}
 	}
 	*sample = reader->sample;
-	return result;
-}
-
-/* ---- events ---- */
-
-int recording_events(struct recording *reader, int64_t life, int64_t from_ns, int64_t to,
-		     int (*visit)(const struct recorded_event *, void *), void *context,
-		     struct fault *fault)
-{
-	sqlite3_stmt *select;
-	struct recorded_event event;
-	int code = sqlite3_prepare_v2(
-		    reader->db,
-		    "SELECT time_ns,life,kind,bytes,json FROM event WHERE time_ns>=?2 AND"
-		    " time_ns<?3 AND (?1=0 OR life=?1) ORDER BY time_ns,event",
-		    -1, &select, NULL),
-	    result = 0;
-
-	if (code != SQLITE_OK)
-		return broken(reader, code, fault);
-	sqlite3_bind_int64(select, 1, life);
-	sqlite3_bind_int64(select, 2, from_ns);
-	sqlite3_bind_int64(select, 3, to);
-	while (!result && (code = sqlite3_step(select)) == SQLITE_ROW) {
-		event = (struct recorded_event){
-			.time_ns = sqlite3_column_int64(select, 0),
-			.life = sqlite3_column_int64(select, 1),
-			.kind = (const char *)sqlite3_column_text(select, 2),
-			.bytes = (uint64_t)sqlite3_column_int64(select, 3),
-			.json = (const char *)sqlite3_column_text(select, 4),
-		};
-		result = visit(&event, context);
-	}
-	if (!result && code != SQLITE_DONE)
-		result = broken(reader, code, fault);
-	sqlite3_finalize(select);
 	return result;
 }

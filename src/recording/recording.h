@@ -54,17 +54,4 @@ int recording_seek(struct recording *reader, int64_t from_ns, struct fault *faul
 int recording_next(struct recording *reader, const struct sample **sample, unsigned *life,
 		   struct fault *fault);
 
-/* Calls VISIT for each event of LIFE (all if it is 0) in [FROM_NS, TO_NS), in the order
- * of time. 0, what VISIT returned, or -errno and FAULT. */
-struct recorded_event {
-	int64_t time_ns, life;
-	const char *kind;
-	uint64_t bytes; /* 0: it has none */
-	const char *json;
-};
-int recording_events(struct recording *reader, int64_t life, int64_t from_ns,
-		     int64_t to_ns,
-		     int (*visit)(const struct recorded_event *event, void *context),
-		     void *context, struct fault *fault);
-
 #endif

@@ -102,6 +102,14 @@ static int64_t ask(sqlite3 *db, const char *query, int *code)
 	return value;
 }
 
+bool schema_is_absent(sqlite3 *db)
+{
+	int code;
+
+	return ask(db, "SELECT count(*) FROM sqlite_master", &code) == 0 &&
+	       ask(db, "PRAGMA application_id", &code) == 0;
+}
+
 int schema_check(sqlite3 *db, const char *file, struct fault *fault)
 {
 	int code;
@@ -161,8 +169,12 @@ int schema_numbers(sqlite3 *db, struct codec_numbers *numbers)
 int schema_fault(sqlite3 *db, int code, const char *what, const char *file,
 		 struct fault *fault)
 {
-	int system = db ? sqlite3_system_errno(db) : 0, error = system ? -system : -EIO;
+	int system = 0, error;
 
+	/* Of other faults it may be an old one. */
+	if (db && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN))
+		system = sqlite3_system_errno(db);
+	error = system ? -system : -EIO;
 	switch (code & 0xff) {
 	case SQLITE_FULL:
 		error = -ENOSPC;

@@ -19,6 +19,9 @@ enum {
  * code. */
 int schema_create(sqlite3 *db);
 
+/* Whether DB has nothing in it yet. */
+bool schema_is_absent(sqlite3 *db);
+
 /* Whether DB is a recording that is understood here: 0, or -EPROTO and FAULT. */
 int schema_check(sqlite3 *db, const char *file, struct fault *fault);
 

@@ -286,6 +286,107 @@ static void test_reopen(void **unused)
 	sample_free(sample);
 }
 
+/* SIGHUP without a rotation changes nothing; what the old file of a rotation says of its
+ * lives ends. */
+static void test_reopen_same(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct sample *sample = sample_new(ARENAS, false);
+	struct recording *recording;
+	char moved[80];
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life = begin(recorder, "server", 42);
+
+	(void)unused;
+	record(recorder, life, 0, 10, sample, &state);
+	assert_int_equal(recorder_reopen(recorder, &fault), 0);
+	record(recorder, life, 10, 10, sample, &state);
+	recording = open_recording();
+	assert_int_equal(recording_lives(recording), 1);
+	check_from(recording, 0, 20);
+	recording_close(recording);
+	snprintf(moved, sizeof(moved), "%s.1", file);
+	assert_int_equal(rename(file, moved), 0);
+	assert_int_equal(recorder_reopen(recorder, &fault), 0);
+	assert_int_equal(recording_open(&recording, moved, &fault), 0);
+	assert_string_equal(recording_life(recording, 0)->end,
+			    "it goes on in another file");
+	recording_close(recording);
+	recorder_close(recorder);
+	sample_free(sample);
+}
+
+/* A name that cannot be opened is tried again with what is written next; a file that was
+ * left empty is a new one. */
+static void test_reopen_later(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct sample *sample = sample_new(ARENAS, false);
+	struct recording *recording;
+	char moved[80];
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life = begin(recorder, "server", 42);
+
+	(void)unused;
+	record(recorder, life, 0, 10, sample, &state);
+	snprintf(moved, sizeof(moved), "%s.1", file);
+	assert_int_equal(rename(file, moved), 0);
+	assert_int_equal(mkdir(file, 0700), 0);
+	assert_true(recorder_reopen(recorder, &fault) < 0);
+	assert_true(recorder_sample(recorder, life, sample, &fault) < 0);
+	assert_int_equal(rmdir(file), 0);
+	assert_int_equal(close(open(file, O_CREAT | O_WRONLY, 0600)), 0);
+	record(recorder, life, 10, 10, sample, &state);
+	recorder_close(recorder);
+	recording = open_recording();
+	assert_int_equal(recording_lives(recording), 1);
+	recording_close(recording);
+	sample_free(sample);
+}
+
+/* Where the clock is set back each sample is still what it was: the process is another
+ * life from there on, of which all is known. */
+static void test_clock(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct sample *want[200];
+	struct recording *recording;
+	const struct sample *got;
+	uint64_t state = 7;
+	struct fault fault;
+	unsigned life = begin(recorder, "server", 42), seen = 0, whose;
+
+	(void)unused;
+	assert_int_equal(
+		recorder_fact(recorder, life, start_ns, "kernel", "6.18", &fault), 0);
+	for (unsigned i = 0; i < 200; i++) {
+		want[i] = sample_new(ARENAS, false);
+		/* From second 100 on it is a minute earlier than it was. */
+		random_sample(want[i], i < 100 ? i : i - 60, 42, &state);
+		assert_int_equal(recorder_sample(recorder, life, want[i], &fault), 0);
+	}
+	assert_int_equal(recorder_commit(recorder, want[199]->time_ns, &fault), 0);
+	recorder_close(recorder);
+	recording = open_recording();
+	assert_int_equal(recording_lives(recording), 2);
+	assert_string_equal(recording_life(recording, 0)->end, "the clock was set back");
+	assert_string_equal(
+		recording_fact(recording, recording_life(recording, 1)->life, "kernel"),
+		"6.18");
+	while (recording_next(recording, &got, &whose, &fault) == RECORDING_READ) {
+		int64_t second = (got->time_ns - start_ns) / second_ns;
+
+		assert_samples(got, want[whose ? second + 60 : second]);
+		seen++;
+	}
+	assert_int_equal(seen, 200);
+	recording_close(recording);
+	for (unsigned i = 0; i < 200; i++)
+		sample_free(want[i]);
+}
+
 /* A steady figure, one that moves within each minute, and one that ends. */
 static void simple_sample(struct sample *sample, unsigned i)
 {
@@ -523,6 +624,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_round, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_append, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reopen_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reopen_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tiers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
