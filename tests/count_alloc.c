@@ -1,7 +1,8 @@
 /* count_alloc.c: preloaded into fragscope, counts what takes memory, and says at the end
  * how often that happened before row COUNT_FROM (2 unless set) and row COUNT_ROWS (1000
  * unless set) were written; with COUNT_NOW, when that last row is written. A row is a
- * write to standard output, or with COUNT_FILES to any file. */
+ * write to standard output, or with COUNT_FILES to any file; with COUNT_PWRITES a pwrite
+ * is one too. */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -19,7 +20,7 @@ void *__libc_memalign(size_t alignment, size_t size);
 
 static atomic_ulong calls;
 static unsigned long first_row = 2, last_row = 1000, rows, at_first, at_last;
-static int say_now, count_files;
+static int say_now, count_files, count_pwrites;
 
 static void say(void);
 
@@ -84,19 +85,30 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 	return next(thread, attributes, run, argument);
 }
 
+static void count_row(void)
+{
+	rows++;
+	if (rows == first_row)
+		at_first = calls;
+	if (rows != last_row)
+		return;
+	at_last = calls;
+	if (say_now)
+		say();
+}
+
 ssize_t write(int fd, const void *bytes, size_t length)
 {
-	if (fd == STDOUT_FILENO || (count_files && fd > STDERR_FILENO)) {
-		rows++;
-		if (rows == first_row)
-			at_first = calls;
-		if (rows == last_row) {
-			at_last = calls;
-			if (say_now)
-				say();
-		}
-	}
+	if (fd == STDOUT_FILENO || (count_files && fd > STDERR_FILENO))
+		count_row();
 	return syscall(SYS_write, fd, bytes, length);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t length, off_t offset)
+{
+	if (count_pwrites)
+		count_row();
+	return syscall(SYS_pwrite64, fd, bytes, length, offset);
 }
 
 __attribute__((constructor)) static void begin(void)
@@ -108,6 +120,7 @@ __attribute__((constructor)) static void begin(void)
 	count_files = getenv("COUNT_FILES") != NULL;
 	if (wanted)
 		last_row = strtoul(wanted, NULL, 10);
+	count_pwrites = getenv("COUNT_PWRITES") != NULL;
 	say_now = getenv("COUNT_NOW") != NULL;
 }
 

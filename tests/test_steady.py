@@ -96,6 +96,16 @@ def check_alert(tap, pid, rules):
     tap.equal(last, first, "allocations from the second to the last")
 
 
+def check_record(tap, pid):
+    with harness.scratch() as directory:
+        rows, first, last = counted(
+            300, (), "record", "-p", pid, "-o", directory / "steady.db", "-r",
+            "live != 0 for 1ms", "0", 400, COUNT_PWRITES="1", COUNT_FROM="50",
+        )
+    tap.ok(rows >= 300, "writes to the file", rows)
+    tap.equal(last, first, "allocations from the 50th write to the last")
+
+
 def main():
     tap = harness.Tap()
     scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
@@ -114,6 +124,8 @@ def main():
         for rules in ([], ALERTS):
             with tap.section("alert" + " by rules" * bool(rules)):
                 check_alert(tap, target.pid, rules)
+        with tap.section("record"):
+            check_record(tap, target.pid)
         target.ask("churn off")
     tap.done()
 

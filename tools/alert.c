@@ -175,28 +175,15 @@ static void wake(int signal)
 	(void)signal;
 }
 
-/* SIGHUP and SIGCHLD are let in only while waiting. */
 static void catch_signals(struct alert_request *request, struct frontend *frontend)
 {
-	struct sigaction again = {.sa_handler = ask_reload};
-	struct sigaction child = {.sa_handler = wake, .sa_flags = SA_NOCLDSTOP};
-	sigset_t others;
-
 	*frontend = *verb_frontend();
 	request->frontend = frontend;
 	if (request->replay)
 		return;
 	request->reload = &reload_asked;
-	sigemptyset(&others);
-	sigaddset(&others, SIGHUP);
-	sigaddset(&others, SIGCHLD);
-	pthread_sigmask(SIG_BLOCK, &others, NULL);
-	sigaction(SIGHUP, &again, NULL);
-	sigaction(SIGCHLD, &child, NULL);
-	sigaddset(&frontend->reading, SIGHUP);
-	sigaddset(&frontend->reading, SIGCHLD);
-	sigdelset(&frontend->waiting, SIGHUP);
-	sigdelset(&frontend->waiting, SIGCHLD);
+	verb_catch(frontend, SIGHUP, ask_reload);
+	verb_catch(frontend, SIGCHLD, wake);
 }
 
 static int watch_all(struct alert_request *request, int *status, struct fault *fault)

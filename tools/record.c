@@ -7,7 +7,6 @@
 #include "verbs.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,21 +118,6 @@ static void ask_reopen(int signal)
 	atomic_store(&reopen_asked, true);
 }
 
-/* SIGHUP is let in only while waiting. */
-static void catch_hangup(struct frontend *frontend)
-{
-	struct sigaction again = {.sa_handler = ask_reopen};
-	sigset_t hangup;
-
-	*frontend = *verb_frontend();
-	sigemptyset(&hangup);
-	sigaddset(&hangup, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &hangup, NULL);
-	sigaction(SIGHUP, &again, NULL);
-	sigaddset(&frontend->reading, SIGHUP);
-	sigdelset(&frontend->waiting, SIGHUP);
-}
-
 /* The rules that were given, in memory that the caller frees; null: there are none. */
 static int take_rules(const struct record_request *request, struct rules **rules,
 		      struct fault *fault)
@@ -155,7 +139,7 @@ static int take_rules(const struct record_request *request, struct rules **rules
 static int record(const struct record_request *request, const struct parsed *parsed,
 		  int *status, struct fault *fault)
 {
-	struct frontend frontend;
+	struct frontend frontend = *verb_frontend();
 	struct record_options wanted = {
 		.stream =
 			{
@@ -177,7 +161,7 @@ static int record(const struct record_request *request, const struct parsed *par
 	int error = take_rules(request, &rules, fault);
 
 	wanted.rules = rules;
-	catch_hangup(&frontend);
+	verb_catch(&frontend, SIGHUP, ask_reopen);
 	wanted.stream.source = (struct source_options){
 		.source = request->source,
 		.arenas = request->source != SOURCE_PROC,
@@ -185,6 +169,7 @@ static int record(const struct record_request *request, const struct parsed *par
 		.events = request->events,
 		.or_preload = !options_given(&command_record, parsed, "source"),
 		.go_on = true,
+		.over_exec = true,
 		.swap_in = request->swap_in,
 		.threads = 1,
 		.hurry = frontend.stop,

@@ -72,3 +72,16 @@ const struct frontend *verb_frontend(void)
 	frontend.reading = frontend.waiting = frontend.before;
 	return &frontend;
 }
+
+void verb_catch(struct frontend *frontend, int signal, void (*handler)(int signal))
+{
+	struct sigaction caught = {.sa_handler = handler, .sa_flags = SA_NOCLDSTOP};
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signal);
+	pthread_sigmask(SIG_BLOCK, &one, NULL);
+	sigaction(signal, &caught, NULL);
+	sigaddset(&frontend->reading, signal);
+	sigdelset(&frontend->waiting, signal);
+}

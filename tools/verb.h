@@ -14,6 +14,10 @@
  * write says what it says. */
 const struct frontend *verb_frontend(void);
 
+/* Has HANDLER called for SIGNAL, which from now on is let in only while FRONTEND, a copy
+ * of the above, waits. */
+void verb_catch(struct frontend *frontend, int signal, void (*handler)(int signal));
+
 /* One line on standard error behind the program's name. */
 void verb_message(const char *line);
 

@@ -2,13 +2,11 @@
  * their samples says goes to the watch of each. */
 #include "engine/alert.h"
 
-#include "analysis/headroom.h"
 #include "base/alloc_touched.h"
 #include "base/clock.h"
-#include "base/privilege.h"
+#include "engine/headroom_now.h"
 #include "engine/rows.h"
 #include "engine/stream.h"
-#include "target/bounds.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -128,21 +126,13 @@ static void tell_absent(const struct alert_session *session,
 }
 
 /* The limits are read right after the figures they are compared with. */
-static const struct headroom *room_at(const struct alert_session *session,
-				      const struct stream_target *target,
-				      struct headroom *headroom)
+static const struct headroom *headroom_at(const struct alert_session *session,
+					  const struct stream_target *target,
+					  struct headroom *headroom)
 {
-	struct privilege before;
-	struct bounds bounds;
-
-	if (!rules_need_limit(session->rules) || stream_is_recorded(session->stream))
+	if (stream_is_recorded(session->stream))
 		return NULL;
-	/* What could not be read is absent from BOUNDS and so from HEADROOM. */
-	before = privilege_raise();
-	bounds_read(target->pid, &bounds);
-	privilege_restore(before);
-	headroom_of(&bounds, &target->sample->fig, headroom);
-	return headroom;
+	return headroom_now(target->pid, session->rules, &target->sample->fig, headroom);
 }
 
 /* What nobody can see raises no alert and ends none; that it is so is told, once. */
@@ -217,8 +207,9 @@ static void judge(struct alert_session *session, struct stream_target *target)
 	struct watched *watched = target->state;
 	struct headroom headroom;
 
-	watch_sample(watched->watch, target->sample, room_at(session, target, &headroom),
-		     alert_sink_take, &session->sink);
+	watch_sample(watched->watch, target->sample,
+		     headroom_at(session, target, &headroom), alert_sink_take,
+		     &session->sink);
 	if (!watched->is_unread && ++watched->readings == ABSENT_AFTER &&
 	    !stream_is_recorded(session->stream))
 		tell_absent(session, target);

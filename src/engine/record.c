@@ -30,6 +30,7 @@ struct place {
 	bool has_life, is_told, is_cut;
 	unsigned life;
 	struct record_session *session;
+	char comm[SAMPLE_TEXT];	    /* of the program that the surroundings are of */
 	struct record_extra *extra; /* null: neither alerts nor events are asked for */
 	struct surroundings surroundings;
 };
@@ -42,6 +43,7 @@ struct record_session {
 	unsigned arenas;
 	int64_t retry_ns; /* on the monotonic clock; 0: the file is written to */
 	uint64_t lost;	  /* samples, since then */
+	uint64_t pending; /* samples, since the last commit */
 	int status;
 };
 
@@ -67,6 +69,8 @@ static void stop_writing(struct record_session *session, const struct fault *fau
 				 "(tried every %s)",
 				 fault->text, units_ns_text(RETRY_NS).s);
 	session->retry_ns = clock_monotonic_ns() + RETRY_NS;
+	session->lost += session->pending;
+	session->pending = 0;
 	tell_anew(session);
 }
 
@@ -83,7 +87,7 @@ static void written(struct record_session *session)
 				 session->options->file,
 				 (unsigned long long)session->lost);
 	session->retry_ns = 0;
-	session->lost = 0;
+	session->lost = session->pending = 0;
 }
 
 /* ---- lives ---- */
@@ -104,6 +108,17 @@ static int add_facts(struct record_session *session, struct place *place,
 				      surroundings->fact[i].value, fault);
 	place->is_told = !error;
 	return error;
+}
+
+/* At first, and when the process has executed another program. Without them the samples
+ * are as good. */
+static void look_around(struct place *place, const struct stream_target *target)
+{
+	if (!target->source || !strcmp(place->comm, target->sample->comm))
+		return;
+	memcpy(place->comm, target->sample->comm, SAMPLE_TEXT);
+	source_surroundings(target->source, &place->surroundings, NULL);
+	place->is_told = false;
 }
 
 static void take_event(int64_t time_ns, const char *kind, uint64_t bytes,
@@ -167,15 +182,13 @@ static int begin_life(struct record_session *session, struct stream_target *targ
 		return error;
 	place->has_life = true;
 	place->is_told = false;
+	place->comm[0] = '\0';
 	begin_extra(session, target);
-	/* Without them the samples are as good. */
-	if (target->source)
-		source_surroundings(target->source, &place->surroundings, NULL);
 	return 0;
 }
 
 static void end_life(struct record_session *session, struct stream_target *target,
-		     const char *why)
+		     enum alert_reason reason, const char *why)
 {
 	struct place *place = target->state;
 	struct fault fault;
@@ -184,7 +197,7 @@ static void end_life(struct record_session *session, struct stream_target *targe
 
 	if (!place || !place->has_life)
 		return;
-	record_extra_free(place->extra);
+	record_extra_free(place->extra, reason);
 	place->extra = NULL;
 	place->has_life = false;
 	error = recorder_end(session->recorder, place->life, now_ns, why, &fault);
@@ -225,6 +238,8 @@ static int write_sample(struct record_session *session, struct stream_target *ta
 	struct place *place = target->state;
 	int error = place->has_life ? 0 : begin_life(session, target, fault);
 
+	if (!error)
+		look_around(place, target);
 	if (!error && !place->is_told)
 		error = add_facts(session, place, target->sample, fault);
 	if (error)
@@ -243,18 +258,22 @@ static int take_sample(struct record_session *session, struct stream_target *tar
 
 	if (!place_of(target))
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
-	session->lost += session->retry_ns != 0;
-	if (!may_write(session))
-		return 0;
-	if (write_sample(session, target, &why))
+	session->pending++;
+	if (!may_write(session)) {
+		session->lost += session->pending;
+		session->pending = 0;
+	} else if (write_sample(session, target, &why)) {
 		stop_writing(session, &why);
+	}
 	return 0;
 }
 
 static void end_target(struct record_session *session, struct stream_target *target,
 		       enum stream_news news, const struct fault *fault)
 {
-	end_life(session, target, *fault->text ? fault->text : "it ended");
+	end_life(session, target,
+		 news == STREAM_FAILED ? ALERT_READINGS_FAILED : ALERT_PROCESS_ENDED,
+		 *fault->text ? fault->text : "it ended");
 	if (*fault->text)
 		frontend_message(session->frontend, "%s", fault->text);
 	if (news == STREAM_FAILED)
@@ -361,7 +380,8 @@ static void close_session(struct record_session *session)
 		struct stream_target *target = stream_target(session->stream, i);
 
 		if (session->recorder)
-			end_life(session, target, "the recording ended");
+			end_life(session, target, ALERT_WATCH_ENDED,
+				 "the recording ended");
 		free(target->state);
 	}
 	recorder_close(session->recorder);

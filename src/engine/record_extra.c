@@ -1,11 +1,9 @@
 #include "engine/record_extra.h"
 
-#include "analysis/headroom.h"
 #include "analysis/watch.h"
 #include "base/alloc_touched.h"
-#include "base/privilege.h"
+#include "engine/headroom_now.h"
 #include "engine/tracer.h"
-#include "target/bounds.h"
 #include "view/alerts.h"
 #include "view/events.h"
 
@@ -91,36 +89,22 @@ int record_extra_new(struct record_extra **extra, int pid, const struct rules *r
 	if (!error && events)
 		error = tracer_open(&new->tracer, pid, &wanted, fault);
 	if (error)
-		record_extra_free(new);
+		record_extra_free(new, ALERT_WATCH_ENDED);
 	else
 		*extra = new;
 	return error;
-}
-
-/* The limits are read right after the figures they are compared with. */
-static const struct headroom *room_at(const struct record_extra *extra,
-				      const struct sample *sample,
-				      struct headroom *headroom)
-{
-	struct privilege before;
-	struct bounds bounds;
-
-	if (!rules_need_limit(extra->rules))
-		return NULL;
-	before = privilege_raise();
-	bounds_read(extra->pid, &bounds);
-	privilege_restore(before);
-	headroom_of(&bounds, &sample->fig, headroom);
-	return headroom;
 }
 
 void record_extra_sample(struct record_extra *extra, const struct sample *sample)
 {
 	struct headroom headroom;
 
+	/* The limits are read right after the figures they are compared with. */
 	if (extra->watch)
-		watch_sample(extra->watch, sample, room_at(extra, sample, &headroom),
-			     take_alert, extra);
+		watch_sample(
+			extra->watch, sample,
+			headroom_now(extra->pid, extra->rules, &sample->fig, &headroom),
+			take_alert, extra);
 }
 
 int record_extra_poll(struct record_extra *extra, struct fault *fault)
@@ -137,7 +121,7 @@ int record_extra_poll(struct record_extra *extra, struct fault *fault)
 	return result == TRACER_ENDED ? 0 : result;
 }
 
-void record_extra_free(struct record_extra *extra)
+void record_extra_free(struct record_extra *extra, enum alert_reason why)
 {
 	struct probe_counts total;
 
@@ -148,7 +132,7 @@ void record_extra_free(struct record_extra *extra)
 		tracer_close(extra->tracer);
 	}
 	if (extra->watch)
-		watch_end(extra->watch, ALERT_PROCESS_ENDED, take_alert, extra);
+		watch_end(extra->watch, why, take_alert, extra);
 	watch_free(extra->watch);
 	free(extra);
 }

@@ -4,6 +4,7 @@
 #define FRAGSCOPE_RECORD_EXTRA_H
 
 #include "analysis/rule.h"
+#include "analysis/watch.h"
 #include "base/fault.h"
 #include "engine/frontend.h"
 #include "sample/sample.h"
@@ -30,7 +31,7 @@ void record_extra_sample(struct record_extra *extra, const struct sample *sample
  * them. */
 int record_extra_poll(struct record_extra *extra, struct fault *fault);
 
-/* The process ended: alerts end, probes go. */
-void record_extra_free(struct record_extra *extra);
+/* Alerts end, for the reason WHY; probes go. */
+void record_extra_free(struct record_extra *extra, enum alert_reason why);
 
 #endif

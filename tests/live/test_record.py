@@ -221,8 +221,30 @@ def check_events(tap, directory):
     tap.ok(growth["bytes"] > 0 and growth["stack"], "a growth with its stack", growth)
     alerts = ask(path, "SELECT kind FROM event WHERE kind LIKE 'alert%' ORDER BY event")
     tap.equal(alerts, [("alert",), ("alert_end",)], "the alert begins and ends")
+    end = json.loads(ask(path, "SELECT json FROM event WHERE kind='alert_end'")[0][0])
+    tap.equal(end["reason"], "process ended", "for the reason that it has", end)
     tap.equal(sum("growth_events" in row for row in replayed(path)) > 0, True,
               "readings count growths")
+
+
+def check_exec(tap, directory):
+    """A process that executes another program is recorded on, with what is true of that."""
+    path = directory / "exec.db"
+    script = "read line; MALLOC_ARENA_MAX=7 exec sleep 600"
+    with subprocess.Popen(["bash", "-c", script], stdin=subprocess.PIPE, env=harness.CLEAN_ENV,
+                          text=True) as process:
+        with start(path, "-p", process.pid, "0.05") as recorder:
+            harness.until(lambda: rows_of(path) > 2, "readings of the shell")
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            harness.until(lambda: count_of(path, "fact WHERE value='7'"), "the new setting")
+            recorder.send_signal(signal.SIGTERM)
+            recorder.communicate(timeout=harness.PATIENCE_S)
+        process.kill()
+    programs = ask(path, "SELECT value FROM fact WHERE name='program' ORDER BY time_ns")
+    tap.equal([os.path.basename(name) for name, in programs], ["bash", "sleep"],
+              "both programs are in it, one after the other")
+    tap.equal(count_of(path, "life"), 1, "of one life")
 
 
 def check_diff(tap, directory):
@@ -280,6 +302,7 @@ def main():
             ("full", lambda: check_full(tap, directory, target)),
             ("follow", lambda: check_follow(tap, directory)),
             ("events", lambda: check_events(tap, directory)),
+            ("exec", lambda: check_exec(tap, directory)),
             ("diff", lambda: check_diff(tap, directory)),
             ("damaged", lambda: check_damaged(tap, directory)),
         ):
