@@ -2,7 +2,7 @@
 
 #include "engine/stream.h"
 #include "recording/recording.h"
-#include "source/replay.h"
+#include "source/span.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,20 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- recordings ---- */
-
-static bool is_wanted(const struct diff_options *options, const struct sample *sample)
-{
-	if (!options->pids.count && !options->names.count)
-		return true;
-	for (size_t i = 0; i < options->pids.count; i++)
-		if (options->pids.pid[i] == sample->pid)
-			return true;
-	for (size_t i = 0; i < options->names.count; i++)
-		if (!strncmp(options->names.name[i], sample->comm, 15))
-			return true;
-	return false;
-}
+/* What one stream is gathered for: two running processes, or one side of a recording,
+ * whose PID is 0. */
+struct gathering {
+	struct diff_side *side[2];
+	int pid[2];
+};
 
 static int copy_fact(const char *name, const char *value, void *context)
 {
@@ -41,16 +33,28 @@ static int copy_fact(const char *name, const char *value, void *context)
 	return 0;
 }
 
-/* Of the life that SAMPLE is of: the last one before its time with its PID. */
-static void read_facts(struct recording *recording, const struct sample *sample,
-		       struct surroundings *surroundings)
+/* Of the life that SAMPLE is of: the last one before its time with its PID. Rows say
+ * nothing of it. */
+static int read_facts(const char *what, const struct sample *sample,
+		      struct surroundings *surroundings, struct fault *fault)
 {
+	struct recording *recording;
+	struct time_span span;
+	int error = span_split(what, &span, fault);
+
+	if (error || !recording_is_database(span.file))
+		return error;
+	error = recording_open(&recording, span.file, fault);
+	if (error)
+		return error;
 	for (unsigned i = recording_lives(recording); i-- && !surroundings->count;) {
 		const struct recorded_life *life = recording_life(recording, i);
 
 		if (life->pid == sample->pid && life->first_ns <= sample->time_ns)
 			recording_facts(recording, life->life, copy_fact, surroundings);
 	}
+	recording_close(recording);
+	return 0;
 }
 
 static int add_sample(struct diff_side *side, const struct sample *sample,
@@ -65,29 +69,6 @@ static int add_sample(struct diff_side *side, const struct sample *sample,
 	return 0;
 }
 
-static int gather_file(struct diff_side *side, const char *what,
-		       const struct diff_options *options, struct fault *fault)
-{
-	struct replay *replay = NULL;
-	const struct sample *sample;
-	int result = replay_open(&replay, what, fault), error = 0;
-
-	if (result)
-		return result;
-	snprintf(side->label, sizeof(side->label), "%s", what);
-	while (!error && !(result = replay_next(replay, &sample, fault))) {
-		if (!is_wanted(options, sample))
-			continue;
-		if (!side->count && replay_recording(replay))
-			read_facts(replay_recording(replay), sample, &side->surroundings);
-		error = add_sample(side, sample, fault);
-	}
-	replay_close(replay);
-	return error ? error : result == SOURCE_ENDED ? 0 : result;
-}
-
-/* ---- running processes ---- */
-
 static bool is_pid(const char *what, int *pid)
 {
 	char *end;
@@ -98,31 +79,29 @@ static bool is_pid(const char *what, int *pid)
 	       number <= INT_MAX && access(what, F_OK) != 0;
 }
 
-struct live {
-	struct diff_side *side[2];
-	int pid[2];
-	int pids[2];
-	size_t count;
-};
-
-static int take_live(struct live *live, struct stream_target *target, struct fault *fault)
+static int take_sample(struct gathering *gathering, const char *what,
+		       struct stream_target *target, struct fault *fault)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		struct diff_side *side = live->side[i];
-		int error;
+	int error = 0;
 
-		if (live->pid[i] != target->pid)
+	for (unsigned i = 0; i < 2 && !error; i++) {
+		struct diff_side *side = gathering->side[i];
+
+		if (!side || (gathering->pid[i] && gathering->pid[i] != target->pid))
 			continue;
-		if (!side->count)
+		if (!side->count && what)
+			error = read_facts(what, target->sample, &side->surroundings,
+					   fault);
+		else if (!side->count)
 			source_surroundings(target->source, &side->surroundings, NULL);
-		error = add_sample(side, target->sample, fault);
-		if (error)
-			return error;
+		if (!error)
+			error = add_sample(side, target->sample, fault);
 	}
-	return 0;
+	return error;
 }
 
-static int watch_live(struct live *live, struct stream *stream, struct fault *fault)
+static int read_stream(struct gathering *gathering, const char *what,
+		       struct stream *stream, struct fault *fault)
 {
 	struct stream_target *target;
 	int news, error = 0;
@@ -130,54 +109,100 @@ static int watch_live(struct live *live, struct stream *stream, struct fault *fa
 	do {
 		news = stream_next(stream, &target, fault);
 		if (news == STREAM_SAMPLE)
-			error = take_live(live, target, fault);
+			error = take_sample(gathering, what, target, fault);
 		else if (news == STREAM_ROUND)
 			stream_wait(stream);
 	} while (!error && news >= 0 && news != STREAM_OVER);
 	return error ? error : news < 0 ? news : 0;
 }
 
-static int gather_live(struct live *live, const struct diff_options *options,
+/* Restarts of one program are one course; several programs are none. */
+static int check_one(const struct stream *stream, const char *what, struct fault *fault)
+{
+	const struct contents *contents = stream_contents(stream);
+	const char *comm = NULL;
+
+	for (size_t i = 0; i < contents->count; i++) {
+		if (!contents->process[i].is_chosen)
+			continue;
+		if (comm && strcmp(comm, contents->process[i].comm) != 0)
+			return contents_several(contents, what,
+						"choose one with -p or -n", fault);
+		comm = contents->process[i].comm;
+	}
+	return 0;
+}
+
+/* WHAT is a recording, or null: running processes. */
+static int gather(struct gathering *gathering, const char *what,
+		  const struct stream_options *wanted, struct fault *fault)
+{
+	struct stream *stream;
+	sigset_t before;
+	int error = stream_open(&stream, wanted, fault);
+
+	if (error)
+		return error;
+	if (what)
+		error = check_one(stream, what, fault);
+	if (!error) {
+		pthread_sigmask(SIG_SETMASK, &wanted->frontend->reading, &before);
+		error = read_stream(gathering, what, stream, fault);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	stream_close(stream);
+	return error;
+}
+
+static int gather_file(struct diff_side *side, const char *what,
+		       const struct diff_options *options, struct fault *fault)
+{
+	const struct stream_options wanted = {
+		.frontend = options->frontend,
+		.recording = what,
+		.pids = options->pids,
+		.names = options->names,
+		.twice = true,
+	};
+	struct gathering gathering = {.side = {side, NULL}};
+
+	snprintf(side->label, sizeof(side->label), "%s", what);
+	return gather(&gathering, what, &wanted, fault);
+}
+
+static int gather_live(struct gathering *gathering, const struct diff_options *options,
 		       struct fault *fault)
 {
+	int pids[2];
 	struct stream_options wanted = {
 		.frontend = options->frontend,
-		.pids = {live->pids, live->count},
+		.pids = {pids, 0},
 		.interval_ns = options->interval_ns,
 		.count = (uint64_t)(options->for_ns / options->interval_ns) + 1,
 		.source = {.or_preload = true, .threads = 1, .go_on = true},
 	};
-	struct stream *stream;
-	sigset_t before;
-	int error = stream_open(&stream, &wanted, fault);
 
-	if (error)
-		return error;
-	pthread_sigmask(SIG_SETMASK, &options->frontend->reading, &before);
-	error = watch_live(live, stream, fault);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	stream_close(stream);
-	return error;
+	for (unsigned i = 0; i < 2; i++)
+		if (gathering->side[i])
+			pids[wanted.pids.count++] = gathering->pid[i];
+	return gather(gathering, NULL, &wanted, fault);
 }
 
 int diff_gather(struct diff_side side[2], const struct diff_options *options,
 		struct fault *fault)
 {
-	struct live live = {.side = {&side[0], &side[1]}};
+	struct gathering live = {.side = {NULL, NULL}};
 	int error = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
-		if (!is_pid(options->what[i], &live.pid[i])) {
-			live.pid[i] = 0;
-			continue;
-		}
-		live.pids[live.count++] = live.pid[i];
-		snprintf(side[i].label, sizeof(side[i].label), "process");
-	}
-	for (unsigned i = 0; i < 2 && !error; i++)
-		if (!live.pid[i])
+	for (unsigned i = 0; i < 2 && !error; i++) {
+		if (is_pid(options->what[i], &live.pid[i])) {
+			live.side[i] = &side[i];
+			snprintf(side[i].label, sizeof(side[i].label), "process");
+		} else {
 			error = gather_file(&side[i], options->what[i], options, fault);
-	if (!error && live.count)
+		}
+	}
+	if (!error && (live.side[0] || live.side[1]))
 		error = gather_live(&live, options, fault);
 	for (unsigned i = 0; i < 2 && !error; i++)
 		if (!side[i].count)

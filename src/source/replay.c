@@ -549,11 +549,6 @@ void replay_close(struct replay *replay)
 	free(replay);
 }
 
-struct recording *replay_recording(struct replay *replay)
-{
-	return replay->recording;
-}
-
 const char *replay_describe(struct replay *replay)
 {
 	const struct passed_over *passed = &replay->passed;

@@ -7,7 +7,6 @@
 #include "sample/sample.h"
 #include "source/source.h"
 
-struct recording;
 struct replay;
 
 /* Opens FILE, or a span of it (span.h), "-" being standard input; which of the formats it
@@ -30,8 +29,5 @@ int replay_next(struct replay *replay, const struct sample **sample, struct faul
 const char *replay_describe(struct replay *replay);
 
 void replay_close(struct replay *replay);
-
-/* The database, to look for an instant in it; null: REPLAY is of rows. */
-struct recording *replay_recording(struct replay *replay);
 
 #endif

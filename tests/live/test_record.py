@@ -274,7 +274,16 @@ def check_diff(tap, directory):
     tap.ok("env:MALLOC_ARENA_MAX" in done.stdout and "(not set) -> 1" in done.stdout,
            "as text, too", done.stdout)
     done = harness.fragscope("diff", f"{paths[0]}@03:00-03:00", paths[2])
-    tap.equal(done.returncode, 69, "an empty span is an error")
+    tap.ok("no readings in that span" in done.stderr, "an empty span is an error", done.stderr)
+    both = directory / "both.db"
+    with Oracle("--chunks 90") as one, subprocess.Popen(["sleep", "600"]) as other:
+        harness.fragscope("record", "-p", f"{one.pid},{other.pid}", "-o", both, 0, 2)
+        other.kill()
+    done = harness.fragscope("diff", both, both)
+    tap.ok(done.returncode and "choose one with -p or -n" in done.stderr,
+           "two programs are no course", done.stderr)
+    done = harness.fragscope("diff", both, both, "-n", "sleep")
+    tap.ok("sleep" in done.stdout, "one of them is", done.stdout, done.stderr)
     done = harness.fragscope("diff", f"{paths[0]}@nonsense", paths[2])
     tap.equal(done.returncode, 64, "what is no span, too")
 
