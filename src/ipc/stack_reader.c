@@ -21,7 +21,8 @@ static int judge_header(const struct stack_header *header, uint64_t bytes)
 		return -ENOTSUP;
 	if (bytes < STACK_TABLE_BYTES || header->header_bytes != STACK_HEADER_BYTES ||
 	    header->cells != STACK_CELLS || header->slots != STACK_SLOTS ||
-	    header->slot_bytes != STACK_SLOT_BYTES || !header->mean_bytes)
+	    header->slot_bytes != STACK_SLOT_BYTES || !header->mean_bytes ||
+	    header->start_ns < 0)
 		return -EPROTO;
 	return memchr(header->name, '\0', sizeof(header->name)) ? 0 : -EPROTO;
 }
@@ -112,7 +113,8 @@ static int read_cell(struct stack_table *table, uint32_t cell, uint64_t addr,
 		error = check_cell(table, cell, addr, number);
 	if (error)
 		return error;
-	if (slot.addr != addr || slot.check != stack_check(&slot))
+	/* The clock's times are not negative: ages are differences to such a one. */
+	if (slot.addr != addr || slot.check != stack_check(&slot) || slot.time_ns < 0)
 		return -EAGAIN;
 	*sample = (struct stack_sample){
 		.addr = addr,

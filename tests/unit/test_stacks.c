@@ -343,6 +343,27 @@ static void test_damage(void **state)
 	close_both(&both);
 }
 
+/* Times that the clock never has, of which an age would overflow. */
+static void test_times(void **state)
+{
+	struct both both;
+	struct stack_sample *samples;
+	unsigned count;
+
+	(void)state;
+	open_both(&both);
+	assert_true(put(both.memory, 0x1010, 10));
+	assert_true(put(both.memory, UINT64_C(1) << 63 | 0x10, 20));
+	assert_int_equal(stack_table_read(both.table, &samples, &count), 0);
+	assert_int_equal(count, 1);
+	assert_int_equal(samples[0].bytes, 10);
+	free(samples);
+	((struct stack_header *)both.memory)->start_ns = INT64_MIN;
+	assert_int_equal(stack_table_read(both.table, &samples, &count), -EPROTO);
+	assert_null(samples);
+	close_both(&both);
+}
+
 static void test_none(void **state)
 {
 	struct stack_table *table;
@@ -362,7 +383,7 @@ int main(void)
 		cmocka_unit_test(test_estimates), cmocka_unit_test(test_few),
 		cmocka_unit_test(test_table),	  cmocka_unit_test(test_full),
 		cmocka_unit_test(test_threads),	  cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_none),
+		cmocka_unit_test(test_times),	  cmocka_unit_test(test_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
