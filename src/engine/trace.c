@@ -21,7 +21,7 @@
 
 #define POLL_NS INT64_C(100000000)
 
-enum { STACKS = 4096 }; /* that --fold tells apart */
+enum { STACKS = 4096 }; /* that --fold keeps apart */
 
 struct trace_session {
 	const struct trace_request *request;
@@ -45,7 +45,7 @@ static int out_of_memory(struct fault *fault)
 	return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 }
 
-static uint32_t kinds_told(const struct trace_request *request)
+static uint32_t kinds_printed(const struct trace_request *request)
 {
 	if (!request->failures && !request->oom)
 		return (1U << EVENT_KILL) - 1;
@@ -58,7 +58,7 @@ static int open_tracers(struct trace_session *session, struct fault *fault)
 	const struct tracer_options wanted = {
 		.events_per_second = request->rate,
 		.stack_bytes = request->stack_bytes,
-		.kinds = kinds_told(request),
+		.kinds = kinds_printed(request),
 		.reading_ns = request->reading_ns,
 		.bursts = request->bursts,
 		.latency = request->latency,
@@ -98,8 +98,8 @@ static bool watches_kills(const struct trace_request *request)
 	return request->oom || (!request->failures && !request->fold);
 }
 
-/* Growth and failures can be told by kernels that do not tell kills: unless it was kills
- * that were asked for, that is said, and no error. */
+/* Growth and failures are seen on kernels that do not report kills: unless it was kills
+ * that were asked for, that is a message, and no error. */
 static int open_kills(struct trace_session *session, struct fault *fault)
 {
 	struct privilege before = privilege_raise();
@@ -127,7 +127,7 @@ static int open_session(struct trace_session *session, struct fault *fault)
 	return error;
 }
 
-/* ---- telling ---- */
+/* ---- printing ---- */
 
 static int put(struct trace_session *session, const struct text *text)
 {
@@ -148,7 +148,7 @@ static int note(struct trace_session *session, const char *line)
 	return put(session, &text);
 }
 
-static int tell_header(struct trace_session *session, struct fault *fault)
+static int print_header(struct trace_session *session, struct fault *fault)
 {
 	int error = 0;
 
@@ -167,7 +167,7 @@ static int tell_header(struct trace_session *session, struct fault *fault)
 	return error ? write_fault(session->request->output, error, fault) : 0;
 }
 
-static int tell_event(struct event *event, void *context)
+static int print_event(struct event *event, void *context)
 {
 	struct trace_session *session = context;
 	struct text text;
@@ -206,7 +206,7 @@ static void on_kill(const struct kill_event *raw, void *context)
 	}
 	if (!concerns || poll->error)
 		return;
-	poll->error = tell_event(event, session);
+	poll->error = print_event(event, session);
 }
 
 static int poll_kills(struct trace_session *session)
@@ -219,7 +219,7 @@ static int poll_kills(struct trace_session *session)
 
 /* ---- the run ---- */
 
-static int tell_bursts(struct trace_session *session, const struct tracer *tracer)
+static int print_bursts(struct trace_session *session, const struct tracer *tracer)
 {
 	struct bursts bursts;
 	struct text text;
@@ -239,9 +239,9 @@ static int tell_bursts(struct trace_session *session, const struct tracer *trace
 static int end_tracer(struct trace_session *session, size_t i)
 {
 	struct tracer *tracer = session->tracer[i];
-	int error = tracer_finish(tracer, tell_event, session, &session->total[i]);
+	int error = tracer_finish(tracer, print_event, session, &session->total[i]);
 
-	error = error ? error : tell_bursts(session, tracer);
+	error = error ? error : print_bursts(session, tracer);
 	tracer_close(session->tracer[i]);
 	session->tracer[i] = NULL;
 	session->alive--;
@@ -255,7 +255,7 @@ static int poll_one(struct trace_session *session, size_t i, struct fault *fault
 	int result, error = 0;
 
 	fault->text[0] = '\0';
-	result = tracer_poll(session->tracer[i], tell_event, session, fault);
+	result = tracer_poll(session->tracer[i], print_event, session, fault);
 	if (result == TRACER_RUNS)
 		return 0;
 	if (result < 0 && !fault->text[0])
@@ -304,7 +304,7 @@ static int loop(struct trace_session *session, struct fault *fault)
 	if (session->request->for_ns)
 		end_ns = due_ns + session->request->for_ns;
 	for (;;) {
-		/* Asked before the poll: what came until then is told. */
+		/* Asked before the poll: what came until then is printed. */
 		bool over = is_over(session, end_ns);
 
 		error = poll_all(session, fault);
@@ -327,7 +327,7 @@ static uint64_t sum(const uint64_t *values, unsigned from, unsigned to)
 	return all;
 }
 
-static void tell_total(const struct trace_session *session, size_t i)
+static void print_total(const struct trace_session *session, size_t i)
 {
 	const struct probe_counts *total = &session->total[i];
 	char grown[16];
@@ -366,7 +366,7 @@ static void fold_unseen(struct trace_session *session)
 	fold_add_unseen(session->fold, events, bytes, failures);
 }
 
-static int tell_fold(struct trace_session *session, struct fault *fault)
+static int print_fold(struct trace_session *session, struct fault *fault)
 {
 	const struct trace_request *request = session->request;
 	int error, fd;
@@ -399,9 +399,9 @@ static int finish(struct trace_session *session, struct fault *fault)
 			error = write_fault(session->request->output, end, fault);
 	}
 	if (!error && session->fold)
-		error = tell_fold(session, fault);
+		error = print_fold(session, fault);
 	for (size_t i = 0; i < session->count; i++)
-		tell_total(session, i);
+		print_total(session, i);
 	if (session->kills && kills_lost(session->kills))
 		frontend_message(
 			session->frontend, "%s not printed: the ring was full",
@@ -430,7 +430,7 @@ static int run_session(struct trace_session *session, struct fault *fault)
 	int error = open_session(session, fault);
 
 	if (!error)
-		error = tell_header(session, fault);
+		error = print_header(session, fault);
 	if (!error) {
 		int end;
 

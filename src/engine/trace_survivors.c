@@ -184,7 +184,7 @@ static int burst(struct survivors_session *session, struct fault *fault)
 	session->sent += watch.sent;
 	session->lost += watch.lost;
 	session->watched_ns += watch.watched_ns;
-	/* A burst that told nothing of calls that there were says nothing. */
+	/* A burst that sampled none of the calls that it saw says nothing. */
 	if (watch.sent || !watch.calls)
 		survival_end_burst(session->survival, watch.start_ns, watch.watched_ns,
 				   watch.sent ? (double)watch.calls / (double)watch.sent
@@ -302,7 +302,7 @@ static int loop(struct survivors_session *session, struct fault *fault)
 		error = turn(session, due_ns, end_ns, fault);
 	}
 	session->end_ns = clock_monotonic_ns();
-	/* Of a process that has ended, what was seen until then is told. */
+	/* Of a process that has ended, what was seen until then is printed. */
 	if (error == -ESRCH && fault->status == EXIT_DONE) {
 		frontend_message(session->request->frontend, "%s", fault->text);
 		error = 0;
@@ -527,7 +527,7 @@ static int put_json(struct survivors_session *session)
 	return error ? error : output_write(session->fd, "]}\n", strlen("]}\n"));
 }
 
-static int tell(struct survivors_session *session, struct fault *fault)
+static int print_result(struct survivors_session *session, struct fault *fault)
 {
 	const struct survivors_request *request = session->request;
 	unsigned last = oldest(session);
@@ -572,7 +572,7 @@ int trace_survivors(const struct survivors_request *request, struct fault *fault
 		error = loop(session, fault);
 	}
 	if (!error)
-		error = tell(session, fault);
+		error = print_result(session, fault);
 	if (request->output && session->fd != STDOUT_FILENO && close(session->fd) &&
 	    !error)
 		error = write_fault(request->output, -errno, fault);

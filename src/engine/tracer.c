@@ -34,7 +34,7 @@ struct tracer {
 	bool waits; /* for malloc to be called, to open SOURCE */
 	char waiting[WAITING];
 	bool has_reading;
-	bool is_unreadable; /* and it was told */
+	bool is_unreadable; /* and that was printed */
 	struct event_reading reading;
 	int64_t reading_due_ns; /* CLOCK_MONOTONIC */
 	uint64_t cgroup;	/* 0: not known */
@@ -102,7 +102,7 @@ static int read_heap(struct tracer *tracer, struct fault *fault)
 		tracer->reading_due_ns = now + WAIT_NS;
 		result = open_source(tracer, fault);
 	}
-	/* The end of a process is told by the next poll. */
+	/* The end of a process is reported by the next poll. */
 	if (result && result != -ESRCH)
 		return result;
 	if (!tracer->source)
@@ -210,7 +210,7 @@ static int open_new(struct tracer **tracer, int pid, const struct tracer_options
 		free(new);
 		return error;
 	}
-	/* Not every process is in a cgroup that can be told. */
+	/* Not every process is in a cgroup that can be found. */
 	if (cgroup_memory_id(&new->process, &new->cgroup))
 		new->cgroup = 0;
 	/* First: where a file of the process does not open, nobody else may try to. */
@@ -316,7 +316,7 @@ static int find_end(struct tracer *tracer, struct fault *fault)
 static int poll_now(struct tracer *tracer, tracer_fn *fn, void *context,
 		    struct fault *fault)
 {
-	/* Asked first: what came before the end is still told. */
+	/* Asked first: what came before the end is still handed over. */
 	int end = find_end(tracer, fault);
 	int error;
 
@@ -333,7 +333,7 @@ static int poll_now(struct tracer *tracer, tracer_fn *fn, void *context,
 		return end;
 	if (tracer->burst)
 		error = burst_tick(tracer->burst, clock_monotonic_ns(), fault);
-	/* The end of the process is told by the next poll. */
+	/* The end of the process is reported by the next poll. */
 	if (error && error != -ESRCH)
 		return error;
 	return read_heap(tracer, fault);

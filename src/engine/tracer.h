@@ -15,7 +15,7 @@
 struct tracer_options {
 	uint64_t events_per_second; /* full ones */
 	uint64_t stack_bytes;
-	uint32_t kinds;	    /* bits of enum event_kind: what is told */
+	uint32_t kinds;	    /* bits of enum event_kind: what is handed over */
 	int64_t reading_ns; /* between two full readings of the heap; 0: none */
 	bool bursts;	    /* count the calls of malloc in short bursts */
 	bool latency;	    /* and time them */
@@ -42,8 +42,8 @@ void tracer_close(struct tracer *tracer);
  * -errno: FN's own, or with FAULT. */
 int tracer_poll(struct tracer *tracer, tracer_fn *fn, void *context, struct fault *fault);
 
-/* Takes the probes away, hands what they still held to FN, and tells what was seen since
- * the start. 0 or -errno; FN's own too. */
+/* Takes the probes away, hands what they still held to FN, and fills TOTAL with what was
+ * seen since the start. 0 or -errno; FN's own too. */
 int tracer_finish(struct tracer *tracer, tracer_fn *fn, void *context,
 		  struct probe_counts *total);
 

@@ -20,7 +20,7 @@
 
 enum {
 	/* Another number is another layout; a reader knows one only. Figures are added
-	 * without a new one, for each has a bit that tells whether it is there. */
+	 * without a new one, for each has a bit that says whether it is there. */
 	RING_VERSION = 3,
 	RING_SLOTS = 32,
 	RING_ARENAS = 128,
@@ -79,7 +79,7 @@ enum ring_allocator {
 enum ring_flag {
 	/* Counted by an int: figures of more than 2 GB are wrong (glibc before 2.33). */
 	RING_WRAPS = 1,
-	/* Classes tell what is used, and their slabs; else only what is free. */
+	/* Classes have what is used, and their slabs; else only what is free. */
 	RING_SLABS = 2,
 };
 

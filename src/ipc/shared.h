@@ -10,7 +10,8 @@ struct process;
 
 struct shared {
 	int pid;
-	int fd; /* of the memory itself, which then outlives the process; -1: not had */
+	int fd; /* of the memory itself, which then outlives the process; -1: it cannot be
+		   opened */
 	uint64_t addr;
 };
 

@@ -21,7 +21,7 @@
 enum {
 	/* Another number is another layout; a reader knows one only. */
 	STACK_TABLE_VERSION = 1,
-	STACK_SLOTS = 16384, /* live allocations that can be told of */
+	STACK_SLOTS = 16384, /* live allocations that there is room for */
 	STACK_CELLS = 2 * STACK_SLOTS,
 	/* An address is in one of so many cells, from the one that it hashes to. */
 	STACK_WINDOW = 32,

@@ -70,7 +70,7 @@ static uint32_t sift(const struct chunks *chunks, const uint64_t *word, uint32_t
 	uint64_t low = chunks->low, span = chunks->high - low;
 	uint32_t found = 0;
 
-	/* Without a branch: there are many, and no telling which. */
+	/* Without a branch: there are many, and which is not predictable. */
 	for (uint32_t i = 0; i < words; i++) {
 		pointer[found].word = i;
 		found += word[i] - low < span;

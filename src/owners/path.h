@@ -11,7 +11,7 @@
 void path_fill(const struct reach *reach, uint32_t group, struct owner *owner);
 
 /* Fills the types of the paths of COUNT owners, OWNERS_MAX at most: OWNER[i] is
- * GROUP[i]'s. What no debug information tells stays empty. BEATS: see globals.h. 0 or
+ * GROUP[i]'s. What no debug information says stays empty. BEATS: see globals.h. 0 or
  * -ENOMEM. */
 int path_types(const struct reach *reach, const uint32_t *group,
 	       struct owner *const *owner, unsigned count, const struct process *process,

@@ -14,7 +14,7 @@ typedef int python_read_fn(void *context, uint64_t addr, void *to, uint32_t byte
  * with; 0: it is no object. */
 uint64_t python_type_at(python_read_fn *read, void *context, uint64_t block);
 
-/* What TYPE, which python_type_at told, is called. 0 or -errno. */
+/* What TYPE, an answer of python_type_at, is called. 0 or -errno. */
 int python_type_name(python_read_fn *read, void *context, uint64_t type,
 		     char name[PYTHON_NAME]);
 

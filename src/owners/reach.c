@@ -79,7 +79,7 @@ static int64_t group_of(struct reach *reach, uint32_t parent, uint32_t label,
 		    group->root == root)
 			return reach->hash[at] - 1;
 	}
-	/* A root and what it points to are told apart as long as there is memory. */
+	/* A root and what it points to are kept apart as long as there is memory. */
 	if (reach->groups >= GROUPS_MAX && parent != NO_GROUP &&
 	    reach->group[parent].parent != NO_GROUP)
 		return parent;
@@ -258,7 +258,7 @@ static int from_chunk(struct reach *reach, uint32_t i, enum owner_root root)
 {
 	int64_t group = group_of(reach, NO_GROUP, NO_ROOT, root);
 
-	/* By size: there is nothing else to tell them apart by. */
+	/* By size: nothing else distinguishes them. */
 	if (group >= 0)
 		group = group_of(
 			reach, (uint32_t)group,

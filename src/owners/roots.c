@@ -173,7 +173,7 @@ static void load_module(struct roots *roots, uint32_t number)
 	if (module->is_loaded)
 		return;
 	module->is_loaded = true;
-	/* Without names, places are told by the file and their offset in it. */
+	/* Without names, places are named by the file and their offset in it. */
 	(void)globals_load(&module->globals, roots->process, &module->mapping,
 			   roots->beats);
 }

@@ -25,7 +25,7 @@ enum { NO_MODULE = UINT32_MAX, NO_THREAD = UINT32_MAX };
 struct root {
 	enum owner_root kind;
 	uint32_t span;
-	uint64_t key;  /* what tells it from others of its kind */
+	uint64_t key;  /* what distinguishes it from others of its kind */
 	uint64_t addr; /* of the first place seen */
 	uint64_t last; /* and the last */
 	uint32_t slots;
@@ -48,7 +48,7 @@ void roots_renumber(struct roots *roots);
 uint32_t roots_span_count(const struct roots *roots);
 const struct root_span *roots_span(const struct roots *roots, uint32_t i);
 
-/* Whether ADDR is code: for telling whose frame a place on a stack is in. */
+/* Whether ADDR is code: it says whose frame a place on a stack is in. */
 bool roots_is_code(const struct roots *roots, uint64_t addr);
 
 /* The number of the root that the place ADDR in span SPAN belongs to, which points to a

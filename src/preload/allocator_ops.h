@@ -8,7 +8,7 @@
 /* START runs before the program's own code and takes all that is needed later; it writes
  * NAME, and is false where this is not the allocator that serves malloc. The others run
  * in the sampler's thread: TOTALS fills figures of the process, DETAIL those that take
- * longer; it is false when they could not be had, and null where there are none. None of
+ * longer; it is false when they could not be read, and null where there are none. None of
  * them takes or frees memory of the host. FORKED mends what a fork in the middle of
  * DETAIL has left in the child. */
 struct allocator_ops {

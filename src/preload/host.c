@@ -165,7 +165,7 @@ static uintptr_t find_function(const struct host_image *image, const char *name)
 	return 0;
 }
 
-/* The program is the first object that is told. */
+/* The program is the first object of the list. */
 static int take_first(struct dl_phdr_info *info, size_t size, void *context)
 {
 	(void)size;

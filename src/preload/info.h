@@ -28,7 +28,7 @@ struct info {
 	char line[INFO_LINE];
 };
 
-/* SAMPLE's arenas, and the figures of the process that only they tell, are filled by what
+/* SAMPLE's arenas, and the figures of the process that only they have, are filled by what
  * comes; those beyond RING_ARENAS are in the process's figures alone. */
 void info_begin(struct info *info, struct ring_sample *sample);
 void info_feed(struct info *info, const char *text, size_t bytes);

@@ -117,8 +117,8 @@ static struct {
 	struct mib bin[BINS];
 	struct mib extents[KINDS], extents_bytes[KINDS];
 	struct slab slab[RING_CLASSES];
-	unsigned bins;	  /* classes in SLAB; 0: not told */
-	unsigned classes; /* of extents; 0: not told */
+	unsigned bins;	  /* classes in SLAB; 0: not known */
+	unsigned classes; /* of extents; 0: not known */
 	size_t page_bytes;
 } known;
 
@@ -196,7 +196,7 @@ static bool keeps_statistics(void)
 	return !known.ctl("config.stats", &keeps, &bytes, NULL, 0) && keeps;
 }
 
-/* One constant of each class of small sizes; false when it is not told. */
+/* One constant of each class of small sizes; false when it is not reported. */
 static bool look_up_slabs(const char *text, size_t offset, size_t bytes)
 {
 	struct mib name = look_up(text);
@@ -225,7 +225,7 @@ static void look_up_bins(void)
 		known.bins = 0;
 }
 
-/* How many classes of extents there are is not told, but which is none. */
+/* How many classes of extents there are is not reported, but which is none. */
 static void look_up_extents(void)
 {
 	size_t count;

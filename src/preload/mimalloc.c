@@ -1,7 +1,7 @@
 #include "preload/allocator_ops.h"
 #include "preload/strings.h"
 
-/* mimalloc tells the bytes that it has committed as numbers; the rest of its statistics
+/* mimalloc reports the bytes that it has committed as numbers; the rest of its statistics
  * is a text in rounded units. Of that, what it counts for the whole process is taken:
  * what it counts by thread (segments, pages, blocks) is there only of threads that have
  * ended. */
@@ -17,8 +17,8 @@ int mi_version(void);
 
 static struct {
 	__typeof__(&mi_process_info) process_info;
-	__typeof__(&mi_stats_print_out) report; /* null: not to be had, or not known */
-	int version;				/* 209 is 2.0.9; 0: not told */
+	__typeof__(&mi_stats_print_out) report; /* null: not there, or not known */
+	int version;				/* 209 is 2.0.9; 0: not known */
 } known;
 
 static void find_calls(void)

@@ -49,7 +49,7 @@ static struct {
 	void *ring;
 	struct memory_fd kept;
 	struct ring_sample sample;
-	pthread_key_t main_thread;    /* set in that alone, so that its end is told */
+	pthread_key_t main_thread;    /* set in that alone, so that its end is noticed */
 	const volatile int *main_tid; /* null: not known */
 	atomic_bool main_left;
 	bool others_stayed; /* when it left */
@@ -207,7 +207,7 @@ static bool is_alone(void)
 	return tasks.st_nlink == 2 + 2;
 }
 
-/* How the main thread ended, as wait tells it: the 52nd field of its stat, 50 spaces
+/* How the main thread ended, as wait reports it: the 52nd field of its stat, 50 spaces
  * behind its name. */
 static bool main_status(unsigned *status)
 {
@@ -293,7 +293,7 @@ static void *run(void *unused)
 }
 
 /* The stack is libc's to map and to give to another thread after a fork; it must also
- * hold the thread-local data of the host, of which nobody tells the size. */
+ * hold the thread-local data of the host, whose size nothing reports. */
 static void start_thread(void)
 {
 	pthread_attr_t attributes;

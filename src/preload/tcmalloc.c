@@ -99,8 +99,9 @@ static void totals(struct ring_sample *sample)
 
 /* ---- the report ---- */
 
-/* Sizes and free spans are told in text alone, into a buffer of the caller's: the vector
- * that C++ is given would be taken from the heap. From 10000 bytes on it is the long one.
+/* Sizes and free spans are reported as text alone, into a buffer of the caller's: the
+ * vector that C++ is given would be taken from the heap. From 10000 bytes on it is the
+ * long one.
  */
 enum { REPORT = 64 << 10, MEGABYTE = 1 << 20 };
 

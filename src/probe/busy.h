@@ -22,7 +22,7 @@ struct busy_sum {
 	unsigned active;
 };
 
-/* Nothing where the kernel does not tell. */
+/* Nothing where the kernel does not report it. */
 void busy_look(struct busy *busy, int pid);
 struct busy_sum busy_since(const struct busy *before, const struct busy *after);
 

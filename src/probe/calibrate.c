@@ -21,7 +21,7 @@ enum {
 	ROUNDS = 5,
 	BATCH = 16, /* calls between two looks at the clock */
 	FILE_BYTES = 4096,
-	CALLS_MIN = 50 * BATCH, /* that tell a price */
+	CALLS_MIN = 50 * BATCH, /* for a price that is sure */
 	READY_TRIES = 1000,
 	PAUSE_MIN_NS = 1000000, /* what is shorter is none */
 };

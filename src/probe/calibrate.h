@@ -41,7 +41,7 @@ struct calibration {
 
 /* Takes some 0.4 s, longer on a busy machine, LENGTH_NS (of one burst) being 20 ms. The
  * child is reaped, and ends with us whatever ends us. 0, or -errno: -EAGAIN when the
- * machine was too busy to measure anything. WHAT tells what could not be done. */
+ * machine was too busy to measure anything. WHAT says what could not be done. */
 int calibrate(struct calibration *calibration, enum prologue_kind kind, int64_t length_ns,
 	      const struct calibrated *probe, const char **what);
 

@@ -1,4 +1,4 @@
-/* preflight.h: whether eBPF can be had here, asked before anything is loaded. */
+/* preflight.h: whether eBPF is available here, asked before anything is loaded. */
 #ifndef FRAGSCOPE_PREFLIGHT_H
 #define FRAGSCOPE_PREFLIGHT_H
 
@@ -9,7 +9,7 @@
 /* What the running kernel's tracepoints are like. */
 struct preflight {
 	bool lock_has_path;  /* mmap_lock's tracepoints have a path: before Linux 6.10 */
-	bool victim_is_task; /* mark_victim tells the task: Linux 6.8 and later */
+	bool victim_is_task; /* mark_victim names the task: Linux 6.8 and later */
 };
 
 /* The version of libbpf, and which probes are built in: "none" without eBPF. */

@@ -1,6 +1,6 @@
 /* probe.h: eBPF probes on one process's heap: growth, failures and thresholds, counted in
- * the kernel and told with registers and stack. Attaching changes nothing in the process;
- * whatever ends this one, the kernel takes its probes away. */
+ * the kernel and reported with registers and stack. Attaching changes nothing in the
+ * process; whatever ends this one, the kernel takes its probes away. */
 #ifndef FRAGSCOPE_PROBE_H
 #define FRAGSCOPE_PROBE_H
 
@@ -43,7 +43,7 @@ enum probe_stop probe_stopped(struct probe *probe);
 /* Detaches the probes: the totals do not move any more. */
 void probe_detach(struct probe *probe);
 
-/* Whether calls of mmap by the program itself are told from malloc's. */
+/* Whether calls of mmap by the program itself are distinguished from malloc's. */
 bool probe_knows_callers(const struct probe *probe);
 
 #endif

@@ -27,7 +27,7 @@
 enum {
 	DESCRIPTION_BYTES = 768,
 	RING_BYTES = 8 << 20,
-	CALIBRATE_SHARE = 50, /* of so many calls one is told, as of a busy program's */
+	CALIBRATE_SHARE = 50, /* calls a sample, as of a busy program */
 	MOST_DILATION = 10,
 	MOST_STRETCH = 20,
 	LONGEST = 4, /* of so many parts of the period, a burst takes one at most */

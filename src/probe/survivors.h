@@ -1,8 +1,8 @@
 /* survivors.h: short bursts of a probe on the returns of one process's malloc: a random
- * share of the calls is told with address, size and stack, and which of those addresses
- * are handed out again later. Between bursts nothing is attached. A burst ends when its
- * calls have cost what they may: what one costs is measured on a child of our own before
- * the target is touched. */
+ * share of the calls is sampled with address, size and stack, and which of those
+ * addresses are handed out again later. Between bursts nothing is attached. A burst ends
+ * when its calls have cost what they may: what one costs is measured on a child of our
+ * own before the target is touched. */
 #ifndef FRAGSCOPE_SURVIVORS_H
 #define FRAGSCOPE_SURVIVORS_H
 
@@ -21,11 +21,11 @@ struct survivors_options {
 	uint32_t followed;    /* chunks that are followed at a time */
 };
 
-enum { SURVIVORS_SAMPLES = 256 }; /* that a burst tells, at most, on average */
+enum { SURVIVORS_SAMPLES = 256 }; /* of a burst, at most, on average */
 
 struct survivors;
 
-/* What a burst tells; EVENT and STACK are valid during the call only. */
+/* What a burst reports; EVENT and STACK are valid during the call only. */
 struct survivors_listener {
 	void (*chosen)(const struct survivor_event *event, const uint8_t *stack,
 		       void *context);
@@ -53,9 +53,9 @@ void survivors_close(struct survivors *survivors);
 const char *survivors_describe(const struct survivors *survivors);
 int64_t survivors_period_ns(const struct survivors *survivors);
 
-/* A burst that tells some SAMPLES calls, each of which is followed from then on until it
- * is handed out again. 0; -ESRCH and FAULT when the process has ended or executed another
- * program; -errno and FAULT. */
+/* A burst that samples some SAMPLES calls, each of which is followed from then on until
+ * it is handed out again. 0; -ESRCH and FAULT when the process has ended or executed
+ * another program; -errno and FAULT. */
 int survivors_burst(struct survivors *survivors, unsigned samples,
 		    const struct survivors_listener *listener,
 		    struct survivors_watch *watch, struct fault *fault);

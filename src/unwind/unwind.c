@@ -238,7 +238,7 @@ int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 	if (!must_scan(unwinder, event, is_strange))
 		return 0;
 	changed = scan(unwinder);
-	/* A process that has ended is told by what was mapped last. */
+	/* Of a process that has ended, what was mapped last stays true. */
 	if (changed == 0 || changed == -ESRCH)
 		return 0;
 	if (changed < 0)
