@@ -221,7 +221,8 @@ int arena_each_heap(struct memory *memory, struct pages *pages, const struct are
 	uint64_t heap = top & -max_bytes, mark = 0;
 
 	for (unsigned i = 0; heap; i++) {
-		struct walk_segment segment = {.ends = i == 0 ? AREA_TOP : AREA_FENCE,
+		struct walk_segment segment = {.ends = i == 0 ? SEGMENT_TOP
+							      : SEGMENT_FENCE,
 					       .top = i == 0 ? top : 0};
 		struct heap_info info;
 		int error = memory_fetch(memory, pages, heap, &info, sizeof(info));

@@ -15,7 +15,7 @@ struct caches {
 	uint64_t offset; /* of the word before a stack's end; 0: not known yet */
 };
 
-/* Brings CACHES up to date after heap_index_stretches, at a cost of NS of processor time
+/* Brings CACHES up to date after heap_index_segments, at a cost of NS of processor time
  * or so: what is not found now is looked for in the next reading. WANTED: threads that
  * have an arena. Reads by PAGES. */
 void caches_find(struct caches *caches, struct heap *heap, struct pages *pages,

@@ -18,7 +18,7 @@ enum {
 	ARENAS_MAX = 1 << 14,
 	ARENAS_SPARE = 16,
 	PLACES_SPARE = 4096,
-	AREAS_SPARE = 4096,
+	SEGMENTS_SPARE = 4096,
 	LINKS_SPARE = 128,
 	CHUNKS_SPARE = 4096,
 	LINKS_FACTOR = 4,
@@ -167,7 +167,7 @@ static int size_arenas(struct heap *heap)
  * arena.c, new_heap). For the most where the arenas could not be read yet. */
 static unsigned segments_room(const struct heap *heap)
 {
-	uint64_t room = 4 * (uint64_t)heap->arena_capacity + AREAS_SPARE;
+	uint64_t room = 4 * (uint64_t)heap->arena_capacity + SEGMENTS_SPARE;
 
 	if (!heap->arena_count)
 		return HEAP_SEGMENTS;
@@ -492,7 +492,7 @@ static int read_sampled(struct heap *heap, const struct regions *regions,
 	if (!error)
 		error = sampler_read(heap->sampler, heap, heap->options.budget_ns);
 	if (!error) {
-		heap_index_stretches(heap);
+		heap_index_segments(heap);
 		rest.lost_caches = sampler_find_caches(heap->sampler, heap, regions,
 						       heap->options.budget_ns, &follow);
 		rest.is_cached_by_home = !follow;

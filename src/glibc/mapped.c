@@ -128,7 +128,7 @@ static uint64_t walk_one_segment(struct mapped_search *search, unsigned arena,
 		.stop = has_top ? mapped->top : region->end,
 		.end = region->end,
 		.top = has_top ? mapped->top : 0,
-		.ends = AREA_FENCES,
+		.ends = SEGMENT_FENCES,
 	};
 	struct walk walk;
 

@@ -102,7 +102,7 @@ static int make_cells(struct mapper *mapper, unsigned segments, struct fault *fa
 
 	if (!bytes)
 		return fault_set(fault, EXIT_FAILED, -ENOSPC,
-				 "arena %u lies in more stretches than a map of %u cells "
+				 "arena %u lies in more segments than a map of %u cells "
 				 "can show",
 				 map->arena, map->cell_capacity);
 	map->cell_bytes = round_cell(bytes);
@@ -511,7 +511,7 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 	return error ? heap_cannot_read(heap, error, fault) : 0;
 }
 
-/* ---- beside the pins ---- */
+/* ---- beside the search for blockers ---- */
 
 static void begin_beside(void *context, const struct owned_segment *segment)
 {

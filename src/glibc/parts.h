@@ -145,8 +145,8 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions);
 uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,
 			  const struct walk_segment *segment, uint64_t addr);
 
-/* segments.c: makes heap_owner know all segments that are listed. */
-void heap_index_stretches(struct heap *heap);
+/* segment_index.c: makes heap_owner know all segments that are listed. */
+void heap_index_segments(struct heap *heap);
 
 /* The index of the segment that the chunk at ADDR lies in, and the arena that owns it; or
  * -1.

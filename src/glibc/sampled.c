@@ -288,7 +288,7 @@ static uint64_t fence_bytes(struct sampler *sampler, const struct walk_segment *
 {
 	uint64_t field;
 
-	if (segment->ends != AREA_FENCE ||
+	if (segment->ends != SEGMENT_FENCE ||
 	    memory_fetch(sampler->memory, sampler->pages, segment->end - 2 * FENCE + 8,
 			 &field, sizeof(field)))
 		return 0;
@@ -336,7 +336,7 @@ static void add_segment(struct sampler *sampler, uint64_t start, uint64_t end,
 }
 
 /* Parts one segment into what cells are drawn of and large free chunks. */
-static void part_area(struct sampler *sampler, const struct owned_segment *owned)
+static void part_segment(struct sampler *sampler, const struct owned_segment *owned)
 {
 	const struct known *known = &sampler->known;
 	struct sampled_arena *arena = &sampler->arena[owned->arena];
@@ -436,7 +436,7 @@ static void part_all(struct sampler *sampler)
 	for (unsigned i = 0; i < heap->segment_count; i++) {
 		widen(&sampler->window_arena[heap->segment[i].arena],
 		      &heap->segment[i].segment);
-		part_area(sampler, &heap->segment[i]);
+		part_segment(sampler, &heap->segment[i]);
 	}
 }
 

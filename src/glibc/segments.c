@@ -71,13 +71,13 @@ static int add_break(struct heap *heap, unsigned number, const struct regions *r
 	segment = (struct walk_segment){.start = start,
 					.stop = region->end,
 					.end = region->end,
-					.ends = AREA_BREAK};
+					.ends = SEGMENT_BREAK};
 	/* A top behind the region as it was is believed as far as one can have grown
 	 * since. */
 	if (top >= start && (top < region->end || (arena_is_contiguous(arena) &&
 						   top - region->end < HEAP_GROWTH))) {
 		segment.stop = segment.top = top;
-		segment.ends = AREA_TOP;
+		segment.ends = SEGMENT_TOP;
 	}
 	work->own_resident_bytes +=
 		pages_resident_bytes(heap->pages, par->sbrk_base, start);
@@ -517,7 +517,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		.context = heap,
 	};
 
-	heap_index_stretches(heap);
+	heap_index_segments(heap);
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].is_main) {
 			main_arena[heap->arena[i].instance] = i;
@@ -528,7 +528,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		search.wanted_bytes += heap->par[i].mmapped_bytes;
 	}
 	mapped_find(&search);
-	heap_index_stretches(heap);
+	heap_index_segments(heap);
 	for (unsigned i = 0; i < heap->instance_count; i++)
 		if (part[i].wanted_bytes) {
 			heap->work[main_arena[i]].lacks = true;

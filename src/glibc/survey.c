@@ -15,7 +15,7 @@ enum {
 	INDEX_BITS = 15,
 };
 
-_Static_assert(HEAP_SEGMENTS <= 1 << INDEX_BITS, "an area's index fits its key");
+_Static_assert(HEAP_SEGMENTS <= 1 << INDEX_BITS, "a segment's index fits its key");
 
 struct survey *survey_new(void)
 {

@@ -53,7 +53,7 @@ int survey_begin(struct heap *heap, const struct regions *regions);
 bool survey_resume(struct heap *heap);
 
 /* blockers.c: fills BLOCKERS, of the segments that a survey has found; ALSO, if not null,
- * is told all that the pinner is. */
+ * sees all that the search for blockers sees. */
 int survey_blockers(struct heap *heap, struct blockers *blockers,
 		    const struct survey_visitor *also);
 

@@ -385,7 +385,8 @@ static void end_seek(struct walk *walk)
 	if (place->seek_is_doubt) {
 		note(walk, PIECE_DOUBT, place->seek_from, place->at);
 		walk->totals.in_doubt_bytes += bytes - place->seek_unread_bytes;
-	} else if (walk->segment.ends == AREA_BREAK && place->at >= walk->segment.end) {
+	} else if (walk->segment.ends == SEGMENT_BREAK &&
+		   place->at >= walk->segment.end) {
 		place->at = place->seek_from;
 	} else {
 		note(walk, PIECE_FOREIGN, place->seek_from, place->at);
@@ -711,7 +712,7 @@ static void take_fence(struct walk *walk, uint64_t at)
 		close_run(walk, at);
 	note(walk, PIECE_OWN, at, place->at);
 	place->before = 0;
-	if (place->at >= walk->segment.end || walk->segment.ends == AREA_FENCES) {
+	if (place->at >= walk->segment.end || walk->segment.ends == SEGMENT_FENCES) {
 		walk->until = place->at;
 		finish(walk);
 		return;
@@ -728,7 +729,7 @@ static void take_odd(struct walk *walk, uint64_t at, uint64_t field)
 	if (bytes == FENCE && !(field & CHUNK_MMAPPED)) {
 		settle(walk, at, field);
 		take_fence(walk, at);
-	} else if (field == CHUNK_PREV_INUSE && walk->segment.ends == AREA_FENCE &&
+	} else if (field == CHUNK_PREV_INUSE && walk->segment.ends == SEGMENT_FENCE &&
 		   walk->segment.end - at <= 2 * GLIBC_MIN_CHUNK) {
 		settle(walk, at, field);
 		if (walk->place.run)

@@ -84,12 +84,13 @@ struct walk_arena {
 
 /* How a segment of heap ends. */
 enum segment_end {
-	AREA_TOP,    /* with the arena's top chunk, at STOP */
-	AREA_FENCE,  /* with the fencepost of size 0 that closes a non-main heap */
-	AREA_FENCES, /* with two fenceposts, or the top: a mapped segment of the main
+	SEGMENT_TOP,	/* with the arena's top chunk, at STOP */
+	SEGMENT_FENCE,	/* with the fencepost of size 0 that closes a non-main heap */
+	SEGMENT_FENCES, /* with two fenceposts, or the top: a mapped segment of the main
 			arena */
-	AREA_BREAK,  /* at the program break; segments in it end with two fenceposts each
-		      */
+	SEGMENT_BREAK,	/* at the program break; segments in it end with two fenceposts
+			 * each
+			 */
 };
 
 /* A segment of heap. Memory in it that glibc did not get itself (an sbrk by the program)

@@ -132,7 +132,7 @@ int source_shares(struct source *source, struct pin_shares *shares, uint64_t mem
 		  struct fault *fault);
 
 /* Tells VISITOR of everything that lies in the heap, in order of address within a
- * stretch; it is called by SOURCE's thread while the caller waits, and no more once this
+ * segment; it is called by SOURCE's thread while the caller waits, and no more once this
  * was given up. *IS_WHOLE: nothing is missing. Otherwise as source_map. */
 int source_pieces(struct source *source, const struct heap_piece_visitor *visitor,
 		  bool *is_whole, struct fault *fault);

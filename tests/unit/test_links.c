@@ -1,4 +1,4 @@
-/* test_links.c: notes of listed chunks: found where they are, in any order of stretches,
+/* test_links.c: notes of listed chunks: found where they are, in any order of segments,
  * and room that ends is told. */
 #include "glibc/links.h"
 #include "glibc/tcache.h"
@@ -43,7 +43,7 @@ static struct link fast(uint64_t at, uint64_t to)
 			     .to = to};
 }
 
-/* A stretch of chunks, each of which leads to the one before it. */
+/* A segment of chunks, each of which leads to the one before it. */
 static struct link_chain segment(uint64_t from, unsigned arena)
 {
 	struct link_chain chain = {0};

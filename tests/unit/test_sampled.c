@@ -142,7 +142,7 @@ static void all_cells_are_a_full_reading(void **state)
 	assert_true(tried >= 5);
 }
 
-/* A heap in mapped stretches would have to be walked: nothing is said of it that is not
+/* A heap in mapped segments would have to be walked: nothing is said of it that is not
  * known. */
 static void a_heap_that_cannot_be_drawn_from_has_no_estimate(void **state)
 {

@@ -111,7 +111,7 @@ static void cheap_samples_keep_the_interval(void **state)
 	}
 }
 
-static void dear_samples_stretch_it(void **state)
+static void costly_samples_stretch_it(void **state)
 {
 	struct budget budget = budget_of(NULL);
 
@@ -343,7 +343,7 @@ int main(void)
 		cmocka_unit_test(settings_are_read),
 		cmocka_unit_test(one_process_is_meant),
 		cmocka_unit_test(cheap_samples_keep_the_interval),
-		cmocka_unit_test(dear_samples_stretch_it),
+		cmocka_unit_test(costly_samples_stretch_it),
 		cmocka_unit_test(the_share_is_kept),
 		cmocka_unit_test(details_have_a_rate_of_their_own),
 		cmocka_unit_test(arenas_are_summed),

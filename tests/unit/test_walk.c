@@ -1,4 +1,4 @@
-/* test_walk.c: the walk over stretches of heap made by hand: what is counted, what a trim
+/* test_walk.c: the walk over segments of heap made by hand: what is counted, what a trim
  * would give back, what lies between chunks, and how a broken chain is survived. */
 #include "glibc/walk.h"
 
@@ -21,7 +21,7 @@ enum {
 	MIN_SIZE = 32, /* MINSIZE of malloc.c */
 };
 
-/* A stretch that is being built, and the memory in which it lies. */
+/* A segment that is being built, and the memory in which it lies. */
 struct segment {
 	struct memory memory; /* first */
 	uint8_t bytes[BYTES];
@@ -173,7 +173,7 @@ static uint64_t put_fast(uint64_t bytes)
 	return put_header(bytes);
 }
 
-/* A live chunk that ends at OFFSET of the stretch. */
+/* A live chunk that ends at OFFSET of the segment. */
 static void put_live_to(uint64_t offset)
 {
 	put_live(BASE + offset - segment.at);
@@ -193,21 +193,22 @@ static void put_fences(unsigned count)
 
 /* ---- walking ---- */
 
-static struct walk_segment top_area(void)
+static struct walk_segment top_segment(void)
 {
 	return (struct walk_segment){.start = BASE,
 				     .stop = segment.top,
 				     .end = segment.at,
 				     .top = segment.top,
-				     .ends = AREA_TOP};
+				     .ends = SEGMENT_TOP};
 }
 
-static const struct walk_totals *walk_segment(const struct walk_segment *area)
+static const struct walk_totals *walk_segment(const struct walk_segment *range)
 {
 	struct walk *walk = &segment.walk;
 
 	pages_forget(pages);
-	walk_begin(walk, &segment.arena, &segment.memory, area, area->start, area->stop);
+	walk_begin(walk, &segment.arena, &segment.memory, range, range->start,
+		   range->stop);
 	walk->pages = pages;
 	walk->buffer = segment.buffer;
 	assert_int_equal(walk_all(walk), 0);
@@ -220,9 +221,9 @@ static const struct walk_totals *walk_segment(const struct walk_segment *area)
 
 static const struct walk_totals *walk_to_top(void)
 {
-	struct walk_segment area = top_area();
+	struct walk_segment range = top_segment();
 
-	return walk_segment(&area);
+	return walk_segment(&range);
 }
 
 static void check_sound(const struct walk_totals *totals)
@@ -305,7 +306,7 @@ static void windows_do_not_show(void **state)
 static void a_walk_can_be_cut(void **state)
 {
 	struct walk_totals whole, parts = {0};
-	struct walk_segment area;
+	struct walk_segment range;
 	uint64_t cut;
 
 	(void)state;
@@ -316,12 +317,12 @@ static void a_walk_can_be_cut(void **state)
 	put_live(0x50);
 	put_top(BASE + 9 * PAGE - segment.at);
 	whole = *walk_to_top();
-	area = top_area();
+	range = top_segment();
 	for (unsigned part = 0; part < 2; part++) {
 		struct walk *walk = &segment.walk;
 
-		walk_begin(walk, &segment.arena, &segment.memory, &area,
-			   part ? cut : area.start, part ? area.stop : cut);
+		walk_begin(walk, &segment.arena, &segment.memory, &range,
+			   part ? cut : range.start, part ? range.stop : cut);
 		walk->pages = pages;
 		walk->buffer = segment.buffer;
 		assert_int_equal(walk_all(walk), 0);
@@ -509,12 +510,12 @@ static void a_fastbin_chunk_joins_the_top(void **state)
 	assert_int_equal(totals->free_resident_bytes, 2 * PAGE + 0x40);
 }
 
-/* ---- the ends of stretches ---- */
+/* ---- the ends of segments ---- */
 
 static void a_non_main_heap_ends_with_its_fences(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_segment area = {.start = BASE, .ends = AREA_FENCE};
+	struct walk_segment range = {.start = BASE, .ends = SEGMENT_FENCE};
 
 	(void)state;
 	segment.arena.non_main = true;
@@ -525,21 +526,21 @@ static void a_non_main_heap_ends_with_its_fences(void **state)
 	segment.flags_of_all = 0;
 	put_fences(1);
 	set_word(segment.at + 8, CHUNK_PREV_INUSE);
-	area.stop = area.end = BASE + 2 * PAGE;
-	totals = walk_segment(&area);
+	range.stop = range.end = BASE + 2 * PAGE;
+	totals = walk_segment(&range);
 	check_sound(totals);
 	assert_int_equal(totals->chunks, 3);
 	assert_int_equal(totals->free_bytes, 0x400);
 	assert_int_equal(totals->fence_bytes, 32);
 	assert_int_equal(totals->top_bytes, 0);
-	assert_true(segment.walk.place.at == area.end);
+	assert_true(segment.walk.place.at == range.end);
 }
 
 /* The old top of a heap that was left behind is free up to the fence. */
 static void a_free_end_before_the_fence(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_segment area = {.start = BASE, .ends = AREA_FENCE};
+	struct walk_segment range = {.start = BASE, .ends = SEGMENT_FENCE};
 
 	(void)state;
 	segment.arena.non_main = true;
@@ -547,8 +548,8 @@ static void a_free_end_before_the_fence(void **state)
 	put_free(2 * PAGE - 32);
 	put_fences(1);
 	set_word(segment.at + 8, CHUNK_PREV_INUSE);
-	area.stop = area.end = BASE + 3 * PAGE;
-	totals = walk_segment(&area);
+	range.stop = range.end = BASE + 3 * PAGE;
+	totals = walk_segment(&range);
 	check_sound(totals);
 	assert_int_equal(totals->free_bytes, 2 * PAGE - 32);
 	assert_int_equal(totals->trimmable_bytes, mtrim_bytes(PAGE, 3 * PAGE - 32));
@@ -558,15 +559,15 @@ static void a_free_end_before_the_fence(void **state)
 static void a_mapped_segment_ends_with_two_fences(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_segment area = {.start = BASE, .ends = AREA_FENCES};
+	struct walk_segment range = {.start = BASE, .ends = SEGMENT_FENCES};
 
 	(void)state;
 	put_live(0x1000);
 	put_free(0x1000);
 	put_live_to(4 * PAGE - 32);
 	put_fences(2);
-	area.stop = area.end = BASE + 8 * PAGE; /* the region goes on with another's */
-	totals = walk_segment(&area);
+	range.stop = range.end = BASE + 8 * PAGE; /* the region goes on with another's */
+	totals = walk_segment(&range);
 	check_sound(totals);
 	assert_int_equal(totals->fence_bytes, 32);
 	assert_true(segment.walk.place.at == BASE + 4 * PAGE);
@@ -636,14 +637,14 @@ static void foreign_memory_that_looks_like_chunks(void **state)
 static void foreign_memory_at_the_end_is_not_malloc(void **state)
 {
 	const struct walk_totals *totals;
-	struct walk_segment area = {.start = BASE, .ends = AREA_BREAK};
+	struct walk_segment range = {.start = BASE, .ends = SEGMENT_BREAK};
 
 	(void)state;
 	put_live_to(2 * PAGE - 32);
 	put_fences(2);
 	put_foreign(2 * PAGE, 0xaa);
-	area.stop = area.end = segment.at;
-	totals = walk_segment(&area);
+	range.stop = range.end = segment.at;
+	totals = walk_segment(&range);
 	assert_int_equal(totals->in_doubt_bytes, 0);
 	assert_int_equal(totals->foreign_bytes, 0);
 	assert_true(segment.walk.place.at == BASE + 2 * PAGE);
@@ -711,15 +712,16 @@ static void a_passing_break_leaves_no_trace(void **state)
 
 static void a_strict_walk_gives_up(void **state)
 {
-	struct walk_segment area;
+	struct walk_segment range;
 	struct walk *walk = &segment.walk;
 	uint64_t middle;
 
 	(void)state;
 	middle = build_long();
 	set_word(middle + 8, 0);
-	area = top_area();
-	walk_begin(walk, &segment.arena, &segment.memory, &area, area.start, area.stop);
+	range = top_segment();
+	walk_begin(walk, &segment.arena, &segment.memory, &range, range.start,
+		   range.stop);
 	walk->pages = pages;
 	walk->buffer = segment.buffer;
 	walk->strict = true;

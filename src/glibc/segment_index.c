@@ -1,10 +1,10 @@
-/* segments.c: which segment of heap an address is in. */
+/* segment_index.c: which segment of heap an address is in. */
 #include "base/sort.h"
 #include "glibc/parts.h"
 
 /* Addresses of chunks are multiples of 16 below 2^47, so an index fits beside them. */
 enum { KEY_BITS = 15 };
-_Static_assert(HEAP_SEGMENTS <= 1 << KEY_BITS, "an area's index fits its key");
+_Static_assert(HEAP_SEGMENTS <= 1 << KEY_BITS, "a segment's index fits its key");
 
 static uint64_t segment_key(uint64_t addr, unsigned index)
 {
@@ -12,7 +12,7 @@ static uint64_t segment_key(uint64_t addr, unsigned index)
 }
 
 /* Makes heap_owner know all segments found so far. */
-void heap_index_stretches(struct heap *heap)
+void heap_index_segments(struct heap *heap)
 {
 	for (unsigned i = 0; i < heap->segment_count; i++)
 		heap->segment_key[i] = segment_key(heap->segment[i].segment.start, i);
