@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -273,27 +272,30 @@ static void add_environment(struct surroundings *surroundings, int pid)
 
 /* ---- limits ---- */
 
+/* By the file: prlimit(2) would need CAP_SYS_RESOURCE for a process of another user,
+ * which the child that reads this never has. */
 static void add_limits(struct surroundings *surroundings, int pid)
 {
 	static const struct {
-		int resource;
-		const char *name;
+		const char *line, *name;
 	} limit[] = {
-		{RLIMIT_AS, "limit_as"},
-		{RLIMIT_DATA, "limit_data"},
-		{RLIMIT_STACK, "limit_stack"},
-		{RLIMIT_MEMLOCK, "limit_memlock"},
+		{"Max address space", "limit_as"},
+		{"Max data size", "limit_data"},
+		{"Max stack size", "limit_stack"},
+		{"Max locked memory", "limit_memlock"},
 	};
-	struct rlimit value;
+	char text[TEXT];
 
+	if (process_text(pid, "limits", text, sizeof(text)) < 0)
+		return;
 	for (size_t i = 0; i < sizeof(limit) / sizeof(*limit); i++) {
-		if (prlimit(pid, limit[i].resource, NULL, &value))
+		const char *at = strstr(text, limit[i].line);
+
+		if (!at)
 			continue;
-		if (value.rlim_cur == RLIM_INFINITY)
-			add(surroundings, limit[i].name, "unlimited");
-		else
-			add(surroundings, limit[i].name, "%" PRIu64,
-			    (uint64_t)value.rlim_cur);
+		at += strlen(limit[i].line);
+		at += strspn(at, " ");
+		add(surroundings, limit[i].name, "%.*s", (int)strcspn(at, " "), at);
 	}
 }
 

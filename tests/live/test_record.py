@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import sqlite3
@@ -270,6 +271,11 @@ def check_diff(tap, directory):
     found, rows = compared(paths[0], paths[1])
     tap.equal(rows["live_bytes"]["outcome"], "same", "the same program is no change")
     tap.equal(found["surroundings"], [], "in the same surroundings")
+    facts = dict(ask(paths[0], "SELECT name, value FROM fact"))
+    for name, kind in (("limit_as", resource.RLIMIT_AS), ("limit_stack", resource.RLIMIT_STACK)):
+        soft = resource.getrlimit(kind)[0]
+        tap.equal(facts.get(name), "unlimited" if soft == resource.RLIM_INFINITY else str(soft),
+                  f"{name} is recorded")
     done = harness.fragscope("diff", paths[0], paths[2])
     tap.ok("env:MALLOC_ARENA_MAX" in done.stdout and "(not set) -> 1" in done.stdout,
            "as text, too", done.stdout)
