@@ -100,16 +100,11 @@ static bool again(struct heap *heap, struct chain *chain)
 	return true;
 }
 
-static uint64_t bin_bytes(unsigned bin)
-{
-	return GLIBC_MIN_CHUNK + (uint64_t)bin * GLIBC_ALIGN;
-}
-
 static void count_chunks(struct arena_work *work, unsigned bin, uint64_t chunks)
 {
 	work->fast_bin[bin] += chunks;
 	work->fast_chunks += chunks;
-	work->fast_bytes += chunks * bin_bytes(bin);
+	work->fast_bytes += chunks * layout_fastbin_bytes(bin);
 }
 
 /* How much more a broken list holds cannot be known: one chunk is in doubt, at least. */
@@ -119,7 +114,7 @@ static void count_list(struct heap *heap, const struct chain *chain)
 
 	count_chunks(work, chain->bin, chain->visited);
 	if (chain->broken)
-		work->fast_in_doubt_bytes += bin_bytes(chain->bin);
+		work->fast_in_doubt_bytes += layout_fastbin_bytes(chain->bin);
 }
 
 static bool end_addresses(struct chain *chain, void *context)

@@ -15,7 +15,6 @@ enum {
 	SHARE_OF_BIN = 4, /* of the time that is left */
 	CLOCK_EVERY = 16,
 	INDEX_BITS = 20, /* beside an address, which is below 2^47 */
-	FAST_SIZE = 32,	 /* of the first fastbin */
 };
 
 enum outcome {
@@ -205,7 +204,7 @@ static void read_bins(struct known_follower *follower, int64_t ns)
 
 static enum outcome follow_fast(struct known_follower *follower, unsigned i)
 {
-	uint64_t bytes = FAST_SIZE + GLIBC_ALIGN * (uint64_t)i, node[4];
+	uint64_t bytes = layout_fastbin_bytes(i), node[4];
 	uint64_t at = arena_fastbin(follower->arena, i);
 	uint32_t visited = 0;
 
@@ -233,7 +232,7 @@ static void read_fastbins(struct known_follower *follower, int64_t ns)
 	if (!follower->arena->layout->arena.fastbins)
 		return;
 	for (unsigned i = 0; i < GLIBC_FASTBINS; i++) {
-		uint64_t bytes = FAST_SIZE + GLIBC_ALIGN * (uint64_t)i;
+		uint64_t bytes = layout_fastbin_bytes(i);
 		enum outcome outcome = CHANGED;
 
 		follower->end_ns =

@@ -86,4 +86,10 @@ extern const unsigned layout_count;
 /* The bin index of a free chunk of BYTES: 2 to 126 (glibc's bin_index, LP64). */
 unsigned layout_bin_index(uint64_t bytes);
 
+/* The size of the chunks in fastbin I, from 0 on (malloc.c, fastbin_index). */
+static inline uint64_t layout_fastbin_bytes(unsigned i)
+{
+	return GLIBC_MIN_CHUNK + (uint64_t)i * GLIBC_ALIGN;
+}
+
 #endif

@@ -178,10 +178,9 @@ static void mend_ends(struct heap *heap, unsigned number, struct arena_bins *bin
 	}
 }
 
-/* malloc.c, fastbin_index: bin 0 holds the smallest chunk. */
 static struct bin_total fast_bin(const struct arena_work *work, unsigned i)
 {
-	uint64_t bytes = GLIBC_MIN_CHUNK + (uint64_t)i * GLIBC_ALIGN;
+	uint64_t bytes = layout_fastbin_bytes(i);
 
 	if (!work->fast_bin[i])
 		return (struct bin_total){0};

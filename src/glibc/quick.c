@@ -90,7 +90,7 @@ static uint64_t highest_fast_bytes(const struct arena *arena)
 {
 	for (unsigned i = GLIBC_FASTBINS; i-- > 0;)
 		if (arena_fastbin(arena, i))
-			return 16 * (i + 2);
+			return layout_fastbin_bytes(i);
 	return 0;
 }
 
