@@ -389,8 +389,8 @@ static void sum_unusable(struct sampler *sampler)
 			sampler->arena[chunk->arena].unusable += chunk->bytes;
 	}
 	for (unsigned i = 0; i < sampler->heap->arena_count; i++)
-		for (uint64_t k = 0; k < GLIBC_FASTBINS; k++) {
-			uint64_t bytes = GLIBC_MIN_CHUNK + GLIBC_ALIGN * k;
+		for (unsigned k = 0; k < GLIBC_FASTBINS; k++) {
+			uint64_t bytes = layout_fastbin_bytes(k);
 
 			if (bytes < for_bytes)
 				sampler->arena[i].unusable +=
@@ -521,6 +521,11 @@ static void take_known(struct sampler *sampler, const struct known_chunk *chunk)
 	struct large large = {.start = chunk->at, .end = end, .arena = chunk->arena};
 	float sum[ESTIMATE_SUMS] = {0};
 
+	/* One that its list leads to, but that lies in none of its segments. */
+	if (chunk->bytes > arena->cell_bytes) {
+		arena->lacks = true;
+		return;
+	}
 	arena->cell_bytes -= chunk->bytes;
 	large.parts = walk_run_parts(sampler->page_shift, chunk->at, end);
 	if (large.parts.from == large.parts.to) {
@@ -611,7 +616,9 @@ static void draw_of(struct sampler *sampler, uint64_t from, uint64_t cells,
 	}
 }
 
-/* The first cell behind those of arena I: its segments lie side by side. */
+/* Of each arena where that leaves some for all of them: the cells of one lie side by
+ * side.
+ */
 static void draw_cells(struct sampler *sampler, uint64_t wanted)
 {
 	unsigned arenas = 0;

@@ -88,9 +88,9 @@ static void arena_sure(const struct heap *heap, const struct sampler *sampler, u
 	const struct known_arena *known = &arena->known;
 	uint64_t large_fast = 0;
 
-	for (uint64_t k = 0; k < GLIBC_FASTBINS; k++)
+	for (unsigned k = 0; k < GLIBC_FASTBINS; k++)
 		if (known->fast_bin[k])
-			large_fast = GLIBC_MIN_CHUNK + GLIBC_ALIGN * k;
+			large_fast = layout_fastbin_bytes(k);
 	*sure = (struct sure){
 		.system_bytes = arena_system_bytes(&heap->arena[i]),
 		.chunks = known->chunks,
@@ -378,19 +378,29 @@ static void set_slack(struct figures *fig, const struct estimate_draw *draw, int
 		figure_set_range(fig, FIG_SLACK, most(range.low, 0), range.high);
 }
 
-static void set_frag(struct figures *fig, const struct sure *sure)
+/* The catalogue's formula, were FREE_BYTES free. */
+static bool frag_of(const struct figures *fig, double free_bytes, double *ratio)
 {
-	double largest = (double)sure->largest_free_bytes, low, high;
-	bool is_estimated = figure_range(fig, FIG_FREE_BYTES, &low, &high);
-	double value = figure_number(fig, FIG_FREE_BYTES);
+	struct figures at = *fig;
 
-	if (!sure->has_largest)
+	figure_set(&at, FIG_FREE_BYTES, (uint64_t)free_bytes);
+	return figure_info[FIG_FRAG].derive(&at, ratio);
+}
+
+/* Less cannot be free than the largest: there frag is 0. */
+static void set_frag(struct figures *fig)
+{
+	double value, low, high, least = 0, greatest = 0;
+	bool is_estimated = figure_range(fig, FIG_FREE_BYTES, &low, &high);
+
+	if (!frag_of(fig, figure_number(fig, FIG_FREE_BYTES), &value))
 		return;
-	figure_set_ratio(fig, FIG_FRAG, value > 0 ? clamp(1 - largest / value, 0, 1) : 0);
-	if (is_estimated)
-		figure_set_range(fig, FIG_FRAG,
-				 low > 0 ? clamp(1 - largest / low, 0, 1) : 0,
-				 high > 0 ? clamp(1 - largest / high, 0, 1) : 0);
+	figure_set_ratio(fig, FIG_FRAG, value);
+	if (!is_estimated)
+		return;
+	frag_of(fig, low, &least);
+	frag_of(fig, high, &greatest);
+	figure_set_range(fig, FIG_FRAG, least, greatest);
 }
 
 static void set_shares(struct figures *fig, const struct estimate_draw *draw, int group,
@@ -406,7 +416,7 @@ static void set_shares(struct figures *fig, const struct estimate_draw *draw, in
 
 	set_share(fig, draw, group, &unusable,
 		  sure->has_fast || sure->has_binned ? CELL_BYTES : 0);
-	set_frag(fig, sure);
+	set_frag(fig);
 }
 
 static void set_heap_slack(struct figures *fig, const struct estimate_draw *draw,
@@ -596,8 +606,8 @@ static void set_sizes(const struct heap *heap, const struct sampler *sampler,
 		if (!bins || !heap->arena[i].used)
 			continue;
 		memcpy(bins->bins, heap->work[i].totals.bins, sizeof(bins->bins));
-		for (uint64_t k = 0; k < GLIBC_FASTBINS; k++) {
-			uint64_t bytes = GLIBC_MIN_CHUNK + GLIBC_ALIGN * k;
+		for (unsigned k = 0; k < GLIBC_FASTBINS; k++) {
+			uint64_t bytes = layout_fastbin_bytes(k);
 
 			if (lists->fast_bin[k])
 				bins->fast[k] = (struct bin_total){

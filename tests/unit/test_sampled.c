@@ -88,10 +88,19 @@ static bool read_both(const struct saved *saved, int64_t budget_ns, unsigned cel
 /* What does not hang on the lists of fastbins, whose chunks look in use: these merge with
  * their neighbours in a trim. Which caches a saved heap has it does not hold. */
 static const enum figure figures[] = {
-	FIG_SYSTEM_BYTES,	 FIG_FREE_BYTES,       FIG_FREE_CHUNKS,
-	FIG_FAST_CHUNKS,	 FIG_FAST_BYTES,       FIG_TOP_BYTES,
-	FIG_LARGEST_FREE_BYTES,	 FIG_UNUSABLE,	       FIG_LARGEST_HOLE_BYTES,
-	FIG_FREE_RESIDENT_BYTES, FIG_ATTACHED_THREADS, FIG_MMAPPED_CHUNKS,
+	FIG_SYSTEM_BYTES,
+	FIG_FREE_BYTES,
+	FIG_FREE_CHUNKS,
+	FIG_FAST_CHUNKS,
+	FIG_FAST_BYTES,
+	FIG_TOP_BYTES,
+	FIG_LARGEST_FREE_BYTES,
+	FIG_UNUSABLE,
+	FIG_LARGEST_HOLE_BYTES,
+	FIG_FREE_RESIDENT_BYTES,
+	FIG_ATTACHED_THREADS,
+	FIG_MMAPPED_CHUNKS,
+	FIG_FRAG,
 };
 
 enum { FIGURES = sizeof(figures) / sizeof(figures[0]) };
