@@ -151,14 +151,14 @@ struct arena_row {
 	struct arena_bins *bins; /* null unless asked for */
 };
 
-/* One reading of one target. ARENA has room for ARENA_CAPACITY rows, taken when the
- * sample was made; ARENA_COUNT are filled. No string is ever null. */
 /* Which process this is, beyond its PID: where it runs, and since when. */
 struct origin {
 	char host[SAMPLE_TEXT]; /* empty: not known */
 	int64_t started_ns;	/* CLOCK_REALTIME; 0: not known */
 };
 
+/* One reading of one target. ARENA has room for ARENA_CAPACITY rows, taken when the
+ * sample was made; ARENA_COUNT are filled. No string is ever null. */
 struct sample {
 	int64_t time_ns; /* CLOCK_REALTIME, when the reading began */
 	int pid;

@@ -62,7 +62,7 @@ struct driver {
 	int (*peek)(struct source *source, uint64_t addr, void *to, uint32_t bytes);
 };
 
-/* What blockers.h calls a guess; made by the worker. */
+/* What source_identify says, by the worker. */
 int identify_chunk(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY]);
 
 extern const struct driver heap_driver;

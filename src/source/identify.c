@@ -88,8 +88,8 @@ static int read_constants(void *context, uint64_t addr, void *to, uint32_t bytes
 }
 
 /* An object of CPython that is too large for its own arenas. */
-static bool guess_python(struct source *source, uint64_t data,
-			 char identity[CHUNK_IDENTITY])
+static bool identify_python(struct source *source, uint64_t data,
+			    char identity[CHUNK_IDENTITY])
 {
 	uint64_t type = python_type_at(read_constants, source, data);
 	char name[PYTHON_NAME];
@@ -100,7 +100,7 @@ static bool guess_python(struct source *source, uint64_t data,
 	return true;
 }
 
-static void identity_text(const char *bytes, char identity[CHUNK_IDENTITY])
+static void identify_text(const char *bytes, char identity[CHUNK_IDENTITY])
 {
 	int length = 0;
 
@@ -115,13 +115,13 @@ static void identify_all(struct source *source, uint64_t data, const char *bytes
 {
 	uint64_t word;
 
-	if (guess_python(source, data, identity))
+	if (identify_python(source, data, identity))
 		return;
 	memcpy(&word, bytes, sizeof(word));
 	if (is_pointer(word) && (identify_class(source, word, identity) ||
 				 identify_pointer(source, word, identity)))
 		return;
-	identity_text(bytes, identity);
+	identify_text(bytes, identity);
 }
 
 int identify_chunk(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY])

@@ -137,9 +137,9 @@ int source_shares(struct source *source, struct pin_shares *shares, uint64_t mem
 int source_pieces(struct source *source, const struct heap_piece_visitor *visitor,
 		  bool *is_whole, struct fault *fault);
 
-/* What the CHUNK of a pin (its header's address) may be, in words, by its first bytes and
- * the files that are mapped: into IDENTITY, empty when there is no telling. Allocates for
- * the time of the call. 0, -ENOTSUP as source_map, SOURCE_UNREADABLE or -errno. */
+/* What the CHUNK of a blocker (its header's address) may be, in words, by its first bytes
+ * and the files that are mapped: into IDENTITY, empty when there is no telling. Allocates
+ * for the time of the call. 0, -ENOTSUP as source_map, SOURCE_UNREADABLE or -errno. */
 int source_identify(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY]);
 
 /* Whose the target's memory is by its mappings (smaps.h), of any source. SOURCE_READ,
