@@ -22,9 +22,10 @@
 #include <cmocka.h>
 
 enum {
-	MUTATIONS = 2000, /* of each image */
+	MUTATIONS = 2250, /* of each image */
 	EDITS_MAX = 4,
-	READINGS = 5,
+	READINGS = 6,
+	SHARES = 18,
 	CELLS = 100,
 	CHUNKS = 4000,
 	/* An undamaged image takes some hundred, lists that run in a circle some 100,000;
@@ -34,7 +35,7 @@ enum {
 	LAST_RESORT_S = 280, /* for a reader that does not even read any more */
 };
 
-/* The ways to read, and of 16 mutations how many are read so. */
+/* The ways to read, and of SHARES mutations how many are read so. */
 static const struct {
 	struct heap_options options;
 	unsigned share;
@@ -44,6 +45,8 @@ static const struct {
 	{{.threads = 1, .quick = true}, 2},
 	{{.threads = 2, .arenas = true}, 1},
 	{{.threads = 1, .survey = true}, 2}, /* chunk by chunk, in place of a reading */
+	/* A random sample, with time for the first of the lists only. */
+	{{.threads = 1, .arenas = true, .budget_ns = 1, .whole_ns = 1, .seed = 1}, 2},
 };
 
 /* One image, and the readers of it, which stay from mutation to mutation. */
@@ -58,7 +61,7 @@ struct bench {
 	unsigned number;
 	unsigned way;
 	unsigned failures;
-	unsigned count[3]; /* by status */
+	unsigned count[STATUS_ESTIMATED + 1];
 	unsigned errors;
 	uint64_t most_reads;
 	jmp_buf end;
@@ -129,7 +132,7 @@ static void close_bench(struct bench *bench)
 
 static unsigned pick_way(unsigned number)
 {
-	unsigned rest = number % 16, way = 0;
+	unsigned rest = number % SHARES, way = 0;
 
 	while (rest >= ways[way].share)
 		rest -= ways[way++].share;
@@ -253,15 +256,44 @@ static void check_quick(struct bench *bench, const struct figures *fig)
 	       "a hole larger than the largest free chunk");
 }
 
+/* Whatever an estimate is of, it lies in its interval. */
+static void check_estimate(struct bench *bench, const struct figures *fig)
+{
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		double low, high, is;
+
+		if (!figure_has(fig, f))
+			continue;
+		is = figure_number(fig, f);
+		figure_range(fig, f, &low, &high);
+		expect(bench, low <= is && is <= high && low >= 0,
+		       "an estimate outside its interval");
+		if (figure_info[f].is_share)
+			expect(bench, is <= 1, "a share above 1");
+	}
+	/* Of segments that were found: each is in a mapping, or a little longer. */
+	expect(bench, value(fig, FIG_LIVE_RESIDENT_BYTES) < UINT64_C(1) << 40,
+	       "more is resident and live than the segments have");
+}
+
 static void check_sample(struct bench *bench, const struct sample *sample)
 {
-	expect(bench, sample->status <= STATUS_PARTIAL, "a status that there is not");
-	if (sample->status <= STATUS_PARTIAL)
+	bool is_sampled = ways[bench->way].options.budget_ns != 0;
+
+	expect(bench, sample->status <= (is_sampled ? STATUS_ESTIMATED : STATUS_PARTIAL),
+	       "a status that there is not");
+	if (sample->status <= STATUS_ESTIMATED)
 		bench->count[sample->status]++;
 	expect(bench, (sample->missing[0] != '\0') == (sample->status == STATUS_PARTIAL),
 	       "partial and nothing missing, or the reverse");
 	if (ways[bench->way].options.quick) {
 		check_quick(bench, &sample->fig);
+		return;
+	}
+	if (is_sampled) {
+		check_estimate(bench, &sample->fig);
+		for (unsigned i = 0; i < sample->arena_count; i++)
+			check_estimate(bench, &sample->arena[i].fig);
 		return;
 	}
 	check_parts(bench, &sample->fig);
@@ -318,7 +350,7 @@ static void survey_once(struct bench *bench)
 	int error;
 
 	heap_map_clear(bench->map);
-	bench->map->arena = bench->number / 16 % 2;
+	bench->map->arena = bench->number / SHARES % 2;
 	error = heap_look(heap, &fault);
 	if (!error)
 		error = heap_map(heap, regions, bench->map, &fault);
@@ -419,11 +451,11 @@ static unsigned run_image(unsigned image)
 		run_one(&bench, image, i);
 	current = NULL;
 	close_bench(&bench);
-	print_message("%s: %u complete, %u torn, %u partial, %u refused; at most %" PRIu64
-		      " reads\n",
+	print_message("%s: %u complete, %u torn, %u partial, %u estimated, %u refused; "
+		      "at most %" PRIu64 " reads\n",
 		      saved[image].name, bench.count[STATUS_COMPLETE],
-		      bench.count[STATUS_TORN], bench.count[STATUS_PARTIAL], bench.errors,
-		      bench.most_reads);
+		      bench.count[STATUS_TORN], bench.count[STATUS_PARTIAL],
+		      bench.count[STATUS_ESTIMATED], bench.errors, bench.most_reads);
 	return bench.failures;
 }
 
