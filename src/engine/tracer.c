@@ -301,7 +301,7 @@ static int find_end(struct tracer *tracer, struct fault *fault)
 	if (stop == PROBE_EXECED && state == PROCESS_RUNS)
 		state = PROCESS_EXECED;
 	if (state != PROCESS_RUNS) {
-		process_poll_end(process, state, fault);
+		process_describe_end(process, state, fault);
 		return TRACER_ENDED;
 	}
 	if (stop == PROBE_RUNS)

@@ -385,7 +385,7 @@ static int check_process(const struct burst *burst, struct fault *fault)
 
 	if (state == PROCESS_RUNS)
 		return 0;
-	process_poll_end(burst->process, state, fault);
+	process_describe_end(burst->process, state, fault);
 	return -ESRCH;
 }
 

@@ -454,7 +454,7 @@ static int check_process(const struct survivors *survivors, struct fault *fault)
 
 	if (state == PROCESS_RUNS)
 		return 0;
-	process_poll_end(survivors->process, state, fault);
+	process_describe_end(survivors->process, state, fault);
 	return -ESRCH;
 }
 

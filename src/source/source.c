@@ -368,7 +368,7 @@ static int settle(struct source *source, int error, struct fault *fault)
 				 source->process.pid, source->process.comm);
 	/* What a sampler left behind is true of the process that it was in. */
 	if (state != PROCESS_RUNS && (error || !source->options.follow)) {
-		process_poll_end(&source->process, state, fault);
+		process_describe_end(&source->process, state, fault);
 		return SOURCE_ENDED;
 	}
 	return error;
@@ -426,7 +426,7 @@ static int let_go(struct source *source, struct fault *fault)
 	memcpy(before, source->process.comm, sizeof(before));
 	if (process_take_up(&source->process, &source->why_apart)) {
 		if (process_has_exited(&source->process)) {
-			process_poll_end(&source->process, PROCESS_EXITED, fault);
+			process_describe_end(&source->process, PROCESS_EXITED, fault);
 			return SOURCE_ENDED;
 		}
 		return fault_set(fault, source->why_apart.status, -EPERM,
@@ -536,7 +536,7 @@ static int tell_unreadable(struct source *source, struct sample *sample,
 	char why[WHY];
 
 	if (process_has_exited(&source->process)) {
-		process_poll_end(&source->process, PROCESS_EXITED, fault);
+		process_describe_end(&source->process, PROCESS_EXITED, fault);
 		return SOURCE_ENDED;
 	}
 	if (source->options.follow || is_hurried(source))

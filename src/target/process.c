@@ -214,8 +214,8 @@ enum process_state process_state(const struct process *process)
 	return has_maps(process->pid) ? PROCESS_EXECED : PROCESS_EXITED;
 }
 
-void process_poll_end(const struct process *process, enum process_state state,
-		      struct fault *fault)
+void process_describe_end(const struct process *process, enum process_state state,
+			  struct fault *fault)
 {
 	fault_set(fault, EXIT_DONE, 0, "process %d (%s) %s", process->pid, process->comm,
 		  state == PROCESS_EXECED ? "executed another program: attach to it again"

@@ -47,8 +47,8 @@ bool process_has_exited(const struct process *process);
 
 /* Fills FAULT with what became of PROCESS, which is in STATE; the exit status is a good
  * one. */
-void process_poll_end(const struct process *process, enum process_state state,
-		      struct fault *fault);
+void process_describe_end(const struct process *process, enum process_state state,
+			  struct fault *fault);
 
 /* Whether PROCESS ends within two seconds: asked when its memory is gone already, which
  * the kernel takes away first. */
