@@ -57,8 +57,8 @@ struct reporter {
 	struct trend_store *store;
 	struct heap_map *map;
 	uint64_t readings;
-	bool has_ended;
-	bool is_unreadable; /* and it was told */ /* or never was: a recording */
+	bool has_ended;	    /* or never was: a recording */
+	bool is_unreadable; /* since the last reading, and the user knows */
 	struct bounds bounds;
 	bool has_bounds;
 	struct headroom headroom;
@@ -239,16 +239,20 @@ static void take_sample(struct reporter *reporter, const struct sample *sample)
 /* A report is of the readings that there are, if there are any. */
 static int miss_reading(struct reporter *reporter, int result, struct fault *fault)
 {
-	if (result == SOURCE_NOTHING_NEW && !reporter->readings)
-		return fault_set(fault, EXIT_FAILED, -EINTR,
-				 "stopped before the first reading of process %d",
-				 reporter->pid);
+	if (result == SOURCE_NOTHING_NEW)
+		return reporter->readings
+			       ? 0
+			       : fault_set(fault, EXIT_FAILED, -EINTR,
+					   "stopped before the first reading of process "
+					   "%d",
+					   reporter->pid);
 	if (!reporter->readings)
 		return -ETIMEDOUT;
-	if (result == SOURCE_UNREADABLE && !reporter->is_unreadable)
-		progress_clear(reporter->progress);
+	if (reporter->is_unreadable)
+		return 0;
+	progress_clear(reporter->progress);
 	frontend_message(reporter->options->frontend, "%s", fault->text);
-	reporter->is_unreadable = result == SOURCE_UNREADABLE;
+	reporter->is_unreadable = true;
 	return 0;
 }
 
@@ -291,6 +295,7 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 		return miss_reading(reporter, result, fault);
 	if (result != SOURCE_READ)
 		return result;
+	reporter->is_unreadable = false;
 	/* The report is of the latest reading that it can judge by. */
 	if (reporter->readings && sample_is_consistent(reporter->sample) &&
 	    !sample_is_consistent(next)) {
