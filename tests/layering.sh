@@ -2,7 +2,7 @@
 # layering.sh: each directory includes itself and what ALLOWED names for it, and no more. Under
 # src/ and bpf/ every include names its directory, but for bpf/'s own; a tool may name its
 # neighbours without one. No files include or call each other in a circle, and no two define a
-# struct of one name.
+# struct of one name, or are headers with one guard: who includes both would get only one.
 set -u
 
 # One line a directory, after all that it may include.
@@ -130,10 +130,11 @@ circles() {
 	}' | sort
 }
 
-# twins ROOT: structs, unions and enums that two files define, by their names.
+# twins ROOT: structs, unions, enums and guards that two files define, by their names.
 twins() {
 	find "$1/src" "$1/tools" -name '*.[ch]' ! -name '*.skel.h' -exec \
-		grep -hE '^(struct|union|enum) [a-z_0-9]+ \{' {} + | sort | uniq -d
+		grep -hE '^((struct|union|enum) [a-z_0-9]+ \{|#ifndef FRAGSCOPE_)' {} + |
+		sort | uniq -d
 }
 
 count=0
@@ -180,7 +181,7 @@ built_circles() {
 root=${FRAGSCOPE_SRCDIR:-$(cd "$(dirname "$0")/.." && pwd)}
 build=${FRAGSCOPE_BUILDDIR:-$root}
 
-echo 1..20
+echo 1..21
 point 'there are includes to judge' yes \
 	"$(includes "$root" | grep -q '^src/.*:[a-z]*/' && echo yes)"
 point 'those of the probes are among them' yes \
@@ -231,6 +232,9 @@ point 'files in a row are none' '' \
 	"$(plant built_circles src/base/a.c 'int b(void); int a(void) { return b(); }' \
 		src/base/b.c 'int c(void); int b(void) { return c(); }' \
 		src/base/c.c 'int c(void) { return 1; }')"
-point 'no two structs have one name' '' "$(twins "$root")"
+point 'no two structs or guards have one name' '' "$(twins "$root")"
 point 'two structs of one name are found' 'struct place {' \
 	"$(plant twins src/base/a.c 'struct place {' src/view/a.c 'struct place {')"
+point 'two guards of one name are found' '#ifndef FRAGSCOPE_PLACE_H' \
+	"$(plant twins src/base/a.h '#ifndef FRAGSCOPE_PLACE_H' \
+		src/view/a.h '#ifndef FRAGSCOPE_PLACE_H')"

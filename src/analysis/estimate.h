@@ -1,7 +1,7 @@
 /* estimate.h: what a sample says of the whole: sums of things of which each came into the
  * sample with a chance of its own, and the 95% intervals of such sums. */
-#ifndef FRAGSCOPE_ESTIMATE_H
-#define FRAGSCOPE_ESTIMATE_H
+#ifndef FRAGSCOPE_ANALYSIS_ESTIMATE_H
+#define FRAGSCOPE_ANALYSIS_ESTIMATE_H
 
 #include <stdint.h>
 

@@ -6,8 +6,8 @@
  * or all of them: each cell of a stratum with the same chance. A total is the strata's
  * means times their sizes (Horvitz-Thompson), and its variance comes from the differences
  * inside each stratum, less what is known because it was drawn. */
-#ifndef FRAGSCOPE_ESTIMATE_H
-#define FRAGSCOPE_ESTIMATE_H
+#ifndef FRAGSCOPE_GLIBC_ESTIMATE_H
+#define FRAGSCOPE_GLIBC_ESTIMATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

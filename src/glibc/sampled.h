@@ -1,8 +1,8 @@
 /* sampled.h: a reading at a bounded cost. What malloc's records and lists tell is read
  * exactly; the rest is estimated from cells of the heap that are drawn at random
  * (estimate.h, window.h). */
-#ifndef FRAGSCOPE_SAMPLED_H
-#define FRAGSCOPE_SAMPLED_H
+#ifndef FRAGSCOPE_GLIBC_SAMPLED_H
+#define FRAGSCOPE_GLIBC_SAMPLED_H
 
 #include "glibc/estimate.h"
 #include "glibc/known.h"

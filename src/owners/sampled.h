@@ -1,8 +1,8 @@
 /* sampled.h: where the tables of all chunks would take too much: a random sample of those
  * that are asked about, and the chunks that lead to them, level by level, as a table of
  * chunks of their own that the search goes on with. */
-#ifndef FRAGSCOPE_SAMPLED_H
-#define FRAGSCOPE_SAMPLED_H
+#ifndef FRAGSCOPE_OWNERS_SAMPLED_H
+#define FRAGSCOPE_OWNERS_SAMPLED_H
 
 #include "owners/scan.h"
 
