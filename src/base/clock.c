@@ -88,23 +88,27 @@ void clock_rfc3339(struct text *text, int64_t realtime_ns)
 	text_char(text, 'Z');
 }
 
-void clock_local(struct text *text, int64_t realtime_ns)
+static struct tm local_time(int64_t realtime_ns)
 {
 	int64_t sub_ns;
 	time_t seconds = floor_divide(realtime_ns, NS_PER_SECOND, &sub_ns);
 	struct tm local;
 
 	localtime_r(&seconds, &local);
+	return local;
+}
+
+void clock_local(struct text *text, int64_t realtime_ns)
+{
+	struct tm local = local_time(realtime_ns);
+
 	time_of_day(text, &local);
 }
 
 void clock_local_date(struct text *text, int64_t realtime_ns)
 {
-	int64_t sub_ns;
-	time_t seconds = floor_divide(realtime_ns, NS_PER_SECOND, &sub_ns);
-	struct tm local;
+	struct tm local = local_time(realtime_ns);
 
-	localtime_r(&seconds, &local);
 	date(text, &local);
 	text_char(text, ' ');
 	time_of_day(text, &local);
