@@ -159,9 +159,9 @@ def check_top(tap, targets):
             check(tap, "top", len(pids), peak(terminal.pid()), name)
 
 
-def check_growth(tap, program):
-    """A heap that outgrows the room that was taken for its fastbins: a row or two say so,
-    and then there is more room."""
+def grown_row(tap, program, small, is_grown, waited):
+    """PROGRAM outgrows the room that was taken at first: the first row after that for which
+    IS_GROWN holds."""
     with Target([program]) as target, Target(
         [harness.FRAGSCOPE, "stat", "-p", target.pid, "--json", "0.1"]
     ) as stat:
@@ -170,7 +170,7 @@ def check_growth(tap, program):
         def row():
             return json.loads(stat.process.stdout.readline())
 
-        tap.equal(row()["status"], "complete", "a small heap")
+        tap.equal(row()["status"], "complete", small)
         target.process.stdin.write("\n")
         target.process.stdin.flush()
         target.process.stdout.readline()
@@ -179,35 +179,26 @@ def check_growth(tap, program):
         def grown():
             nonlocal last
             last = row()
-            return last["status"] == "complete" and last.get("fast_chunks", 0) > 290000
+            return is_grown(last)
 
-        harness.until(grown, "a complete row of all fastbins")
-        tap.reached("all its fastbins are read in the end")
+        harness.until(grown, waited)
+        return last
+
+
+def check_growth(tap, program):
+    """More fastbin chunks than there was room for: a row or two say so, and then there is
+    more."""
+    grown_row(tap, program, "a small heap",
+              lambda row: row["status"] == "complete" and row.get("fast_chunks", 0) > 290000,
+              "a complete row of all fastbins")
+    tap.reached("all its fastbins are read in the end")
 
 
 def check_mappings(tap, program):
     """More mappings than there was room for: there is more before a row is read by them."""
-    with Target([program]) as target, Target(
-        [harness.FRAGSCOPE, "stat", "-p", target.pid, "--json", "0.1"]
-    ) as stat:
-        target.process.stdout.readline()
-
-        def row():
-            return json.loads(stat.process.stdout.readline())
-
-        tap.equal(row()["status"], "complete", "a few mappings")
-        target.process.stdin.write("\n")
-        target.process.stdin.flush()
-        target.process.stdout.readline()
-        last = {}
-
-        def grown():
-            nonlocal last
-            last = row()
-            return last["mappings"] > 10000
-
-        harness.until(grown, "a row with all mappings")
-        tap.equal(last["status"], "complete", "the first row with all mappings")
+    row = grown_row(tap, program, "a few mappings", lambda row: row["mappings"] > 10000,
+                    "a row with all mappings")
+    tap.equal(row["status"], "complete", "the first row with all mappings")
 
 
 def is_sanitized():
