@@ -456,6 +456,23 @@ static unsigned fullest_arena(const struct sample *sample)
 	return best;
 }
 
+/* Room for the map of the fullest arena, if there is still something to look at. */
+static bool take_map(struct reporter *reporter)
+{
+	if (reporter->has_ended || reporter->no_blockers[0])
+		return false;
+	reporter->map = heap_map_new(MAP_CELLS, 0);
+	if (reporter->map)
+		reporter->map->arena = fullest_arena(reporter->sample);
+	return reporter->map;
+}
+
+static void drop_map(struct reporter *reporter)
+{
+	heap_map_free(reporter->map);
+	reporter->map = NULL;
+}
+
 /* By what the last reading found: one pass for both. False: it takes looks of their own.
  */
 static bool look_at_both(struct reporter *reporter)
@@ -463,17 +480,12 @@ static bool look_at_both(struct reporter *reporter)
 	struct fault fault;
 
 	reporter->blockers.arena = BLOCKERS_ALL_ARENAS;
-	if (reporter->has_ended || reporter->no_blockers[0])
+	if (!take_map(reporter))
 		return false;
-	reporter->map = heap_map_new(MAP_CELLS, 0);
-	if (!reporter->map)
-		return false;
-	reporter->map->arena = fullest_arena(reporter->sample);
 	if (source_look_closer(reporter->source, &reporter->blockers, reporter->map,
 			       &fault) == SOURCE_READ)
 		return true;
-	heap_map_free(reporter->map);
-	reporter->map = NULL;
+	drop_map(reporter);
 	return false;
 }
 
@@ -481,16 +493,9 @@ static void look_at_map(struct reporter *reporter)
 {
 	struct fault fault;
 
-	if (reporter->has_ended || reporter->no_blockers[0])
-		return;
-	reporter->map = heap_map_new(MAP_CELLS, 0);
-	if (!reporter->map)
-		return;
-	reporter->map->arena = fullest_arena(reporter->sample);
-	if (source_map(reporter->source, reporter->map, &fault) == SOURCE_READ)
-		return;
-	heap_map_free(reporter->map);
-	reporter->map = NULL;
+	if (take_map(reporter) &&
+	    source_map(reporter->source, reporter->map, &fault) != SOURCE_READ)
+		drop_map(reporter);
 }
 
 static void look_at_mappings(struct reporter *reporter)
