@@ -41,7 +41,7 @@ static const struct option_spec options[] = {
 	{.name = "syslog", .kind = OPTION_FLAG, .offset = FIELD(to_syslog),
 	 .help = "Also send each line to the system log."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
-	 .help = "Watch a recording that 'fragscope stat' or --record wrote, as CSV or JSON, instead of processes; -p and -n choose among those in it."},
+	 .help = "Watch a recording instead of processes: a file of 'fragscope record', or CSV or JSON that stat, run or alert wrote; -p and -n choose among those in it."},
 	{.name = "record", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(record),
 	 .help = "Write every sample to FILE as 'fragscope stat --json' does; overwrites FILE."},
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),

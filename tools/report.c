@@ -39,7 +39,7 @@ static const struct option_spec options[] = {
 	{.name = "html", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(html),
 	 .help = "Also write the report as a page for a browser to FILE; overwrites FILE."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
-	 .help = "Report on what 'fragscope stat' recorded in FILE as CSV or JSON ('-': standard input); -p or -n chooses one process of several."},
+	 .help = "Report on a recording instead: a file of 'fragscope record', or CSV or JSON that stat, run or alert wrote ('-': CSV or JSON on standard input); -p or -n chooses one process of several."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Use no eBPF probes: the report does not say who made the heap grow."},
 	ROW_SWAP_IN(swap_in, ". Without it the report then has the kernel's figures alone."),

@@ -51,7 +51,7 @@ static const struct option_spec options[] = {
 	{.name = "no-header", .kind = OPTION_FLAG, .offset = FIELD(no_header),
 	 .help = "Print rows only: no header, no headings, no '#' lines."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
-	 .help = "Print the rows of a recording instead, which stat, run or alert wrote as CSV or JSON ('-': standard input); -p and -n choose among its processes."},
+	 .help = "Print the rows of a recording instead: a file of 'fragscope record', or CSV or JSON that stat, run or alert wrote ('-': CSV or JSON on standard input); -p and -n choose among its processes."},
 	{.name = "once", .kind = OPTION_FLAG, .offset = FIELD(once),
 	 .help = "Take one reading of each process and end."},
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),

@@ -34,7 +34,7 @@ static const struct option_spec options[] = {
 	{.name = "follow", .kind = OPTION_FLAG, .offset = FIELD(follow),
 	 .help = "With --name: wait for a process of that name, and watch those that start later as well."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
-	 .help = "Show a recording that stat, run or alert wrote as CSV or JSON; -p and -n choose among its processes."},
+	 .help = "Show a recording: a file of 'fragscope record', or CSV or JSON that stat, run or alert wrote; -p and -n choose among its processes."},
 	{.name = "speed", .kind = OPTION_COUNT, .value = "N", .limit = SPEED_MAX,
 	 .offset = FIELD(speed),
 	 .help = "Play the recording N times as fast as it was made (1 unless given)."},
