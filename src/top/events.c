@@ -53,7 +53,6 @@ struct events {
 	struct event_watch watch[FEED_TARGETS];
 	struct event_row row[ROWS]; /* a ring */
 	size_t first, count;
-	uint64_t lost;
 	struct feed *feed;
 	/* Of the thread alone. */
 	struct account account;
@@ -114,7 +113,6 @@ static void push(struct events *events, const struct event *event, int target)
 	if (events->count == ROWS) {
 		events->first = (events->first + 1) % ROWS;
 		events->count--;
-		events->lost++;
 	}
 	row = &events->row[(events->first + events->count++) % ROWS];
 	row->time_ns = event->time_ns;
@@ -374,16 +372,6 @@ bool events_missing(struct events *events, int target, char *why)
 		snprintf(why, FAULT_TEXT, "the probes are being put in place");
 	pthread_mutex_unlock(&events->lock);
 	return missing;
-}
-
-uint64_t events_lost(struct events *events)
-{
-	uint64_t lost;
-
-	pthread_mutex_lock(&events->lock);
-	lost = events->lost;
-	pthread_mutex_unlock(&events->lock);
-	return lost;
 }
 
 int events_fd(const struct events *events)

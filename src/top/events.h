@@ -32,9 +32,6 @@ bool events_take(struct events *events, struct event_row *row);
 /* Why TARGET has no events, into WHY of FAULT_TEXT bytes. False: probes are at work. */
 bool events_missing(struct events *events, int target, char *why);
 
-/* How many were thrown away since the start because nobody took them in time. */
-uint64_t events_lost(struct events *events);
-
 /* Readable when there is something to take. */
 int events_fd(const struct events *events);
 void events_heard(struct events *events);

@@ -221,11 +221,6 @@ void replayer_hold(struct replayer *replayer, bool hold)
 	replayer->held = hold;
 }
 
-bool replayer_held(const struct replayer *replayer)
-{
-	return replayer->held;
-}
-
 bool replayer_over(const struct replayer *replayer, bool *cut, const char **why)
 {
 	*cut = replayer->cut;
@@ -236,12 +231,6 @@ bool replayer_over(const struct replayer *replayer, bool *cut, const char **why)
 double replayer_speed(const struct replayer *replayer)
 {
 	return replayer->speed;
-}
-
-void replayer_set_speed(struct replayer *replayer, double speed)
-{
-	stand_at(replayer, position_ns(replayer));
-	replayer->speed = speed;
 }
 
 const char *replayer_describe(const struct replayer *replayer)

@@ -1,4 +1,4 @@
-/* replay.h: plays a recording that `stat` wrote, at any speed. */
+/* replay.h: plays a recording at any speed. */
 #ifndef FRAGSCOPE_TOP_REPLAY_H
 #define FRAGSCOPE_TOP_REPLAY_H
 
@@ -43,13 +43,11 @@ int64_t replayer_wait_ns(const struct replayer *replayer);
 
 /* Stands still, and goes on. */
 void replayer_hold(struct replayer *replayer, bool hold);
-bool replayer_held(const struct replayer *replayer);
 
 /* Whether all was played: WHY says how it ended. CUT: not as a recording ends. */
 bool replayer_over(const struct replayer *replayer, bool *cut, const char **why);
 
 double replayer_speed(const struct replayer *replayer);
-void replayer_set_speed(struct replayer *replayer, double speed);
 
 /* A line about the recording. */
 const char *replayer_describe(const struct replayer *replayer);
