@@ -69,10 +69,7 @@ static int make_room(struct diff_side *side)
 
 static double value_of(const struct sample *sample, enum figure f)
 {
-	if (!sample_may_judge(sample, f))
-		return NAN;
-	return figure_info[f].unit == UNIT_RATIO ? sample->fig.v[f].d
-						 : (double)sample->fig.v[f].u;
+	return sample_may_judge(sample, f) ? figure_number(&sample->fig, f) : NAN;
 }
 
 int diff_add(struct diff_side *side, const struct sample *sample)

@@ -162,11 +162,6 @@ void history_gap(struct history *history, int64_t time_ns)
 			track_gap(history->track[f], time_ns);
 }
 
-static double number(const struct figures *fig, enum figure f)
-{
-	return figure_info[f].unit == UNIT_RATIO ? fig->v[f].d : (double)fig->v[f].u;
-}
-
 int history_add(struct history *history, const struct sample *sample)
 {
 	int64_t time_ns = sample->time_ns;
@@ -180,7 +175,8 @@ int history_add(struct history *history, const struct sample *sample)
 		if (!history->track[f])
 			continue;
 		if (figure_has(&sample->fig, f))
-			track_add(history->track[f], time_ns, number(&sample->fig, f));
+			track_add(history->track[f], time_ns,
+				  figure_number(&sample->fig, f));
 		else
 			track_gap(history->track[f], time_ns);
 	}

@@ -66,8 +66,7 @@ static bool sort_value(const struct arena_row *row, const struct sample *since,
 	}
 	if (!figure_has(&row->fig, f))
 		return false;
-	*value = figure_info[f].unit == UNIT_RATIO ? row->fig.v[f].d
-						   : (double)row->fig.v[f].u;
+	*value = figure_number(&row->fig, f);
 	return true;
 }
 

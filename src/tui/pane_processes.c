@@ -48,8 +48,7 @@ static bool sort_value(const struct screen_target *target, enum process_column c
 		return true;
 	if (!target->sample || !figure_has(&target->sample->fig, f))
 		return false;
-	*value = figure_info[f].unit == UNIT_RATIO ? target->sample->fig.v[f].d
-						   : (double)target->sample->fig.v[f].u;
+	*value = figure_number(&target->sample->fig, f);
 	return true;
 }
 
