@@ -24,7 +24,7 @@ struct mapper {
 
 /* ---- the cells ---- */
 
-/* The part of SEGMENT's segment, from its headers on, that lies in the range. */
+/* The part of SEGMENT, from its headers on, that lies in the range. */
 static bool clip(const struct mapper *mapper, const struct owned_segment *segment,
 		 uint64_t *from, uint64_t *to)
 {

@@ -98,7 +98,7 @@ static int one_batch(struct pool_worker *worker, unsigned *count)
 
 	*count = 0;
 	for (unsigned i = 0; i < LANES && bytes < BATCH; i++) {
-		/* The first lanes go first: what one reads in segments is read in one
+		/* The first lanes go first: what one reads in parts is read in one
 		 * go, before it changes; the others join in when little is asked for. */
 		struct lane *lane = &worker->lane[i];
 
