@@ -48,7 +48,7 @@ static const struct option_spec options[] = {
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Rules about figures that need the walk stay silent; a message says so."},
 	ROW_BUDGET(budget_ns, "A larger one (unless given: one that takes 2% of a processor)"),
-	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
+	ROW_SWAP_IN(swap_in, ", at each reading that finds them swapped out."),
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count growths and failed allocations by eBPF probes, also if no rule needs them yet."},
 	ROW_HELP,

@@ -26,8 +26,10 @@ struct diff_request {
 #define FIELD(name) offsetof(struct diff_request, name)
 
 static const struct option_spec options[] = {
-	ROW_PIDS("Compare, of recordings,"),
-	ROW_NAMES("Compare, of recordings,"),
+	ROW_PIDS("Of recordings of several processes, compare"),
+	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME[,NAME...]",
+	 .offset = FIELD(names),
+	 .help = "The same, by the process's name; may be repeated."},
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
 	 .help = "Watch running processes for TIME (60s unless given)."},
 	{.name = "interval", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(interval_ns),
@@ -44,9 +46,9 @@ const struct command command_diff = {
 	.synopsis = "BEFORE AFTER [OPTION...]",
 	.summary = "before and after: which figures changed by more than chance",
 	.description =
-		"Compares two courses of a process: the medians of each figure, the change "
-		"with its 95% interval, growth an hour, and first what else was different, "
-		"such as another allocator or setting. BEFORE and AFTER are recordings (of "
+		"Compares the figures of a process before and after a change: medians, growth "
+		"an hour, and the 95% interval of each difference; first it says what else "
+		"was different, such as another allocator or setting. BEFORE and AFTER are recordings (of "
 		"record, stat or run), spans of one (FILE@10:00-11:00, "
 		"FILE@2026-11-29T10:00..2026-11-30T02:00), or PIDs of running processes, "
 		"which are watched for some time.",
@@ -72,7 +74,7 @@ static int read_request(const struct command *command, int argc, char **argv,
 		return error;
 	if (parsed->operand_count != 2)
 		return usage_fault(fault, command,
-				   "two courses are compared: BEFORE and AFTER");
+				   "two operands are needed: BEFORE and AFTER");
 	if (request->interval_ns <= 0)
 		return usage_fault(fault, command, "--interval: more than 0");
 	return 0;

@@ -100,12 +100,11 @@ enum { OPERANDS_MAX = 2 };
 #define SOURCE_BY_DEFAULT \
 	"the heap, or the sampler where that is there and the heap cannot be read."
 
-#define ROW_SWAP_IN(field, when)                                                       \
-	{                                                                              \
-		.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(field),        \
-		.help = "Where the pages with malloc's records are swapped out, have " \
-			"them "                                                        \
-			"swapped in: a few pages" when                                 \
+#define ROW_SWAP_IN(field, when)                                                    \
+	{                                                                           \
+		.name = "swap-in", .kind = OPTION_FLAG, .offset = FIELD(field),     \
+		.help = "If the pages with malloc's records are swapped out, swap " \
+			"them in: a few pages" when                                 \
 	}
 
 /* WHOM: what the rest of the sentence is about. */

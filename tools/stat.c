@@ -61,7 +61,7 @@ static const struct option_spec options[] = {
 	 .help = "Add to CSV a _low and a _high column for each figure that --budget can estimate; JSON has them anyway."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Count by eBPF probes how often the heap grew and allocations failed since the row before; see fragscope-trace(1)."},
-	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
+	ROW_SWAP_IN(swap_in, ", at each reading that finds them swapped out."),
 	{.name = "pause", .kind = OPTION_TIME, .value = "TIME", .fallback = "100ms",
 	 .offset = FIELD(pause_ns),
 	 .help = "Stop the process while its heap is read, for TIME at most (100ms unless given), so that it cannot change meanwhile."},

@@ -39,7 +39,7 @@ static const struct option_spec options[] = {
 	 .offset = FIELD(speed),
 	 .help = "Play the recording N times as fast as it was made (1 unless given)."},
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
-	ROW_SWAP_IN(swap_in, ", at each reading that finds them out."),
+	ROW_SWAP_IN(swap_in, ", at each reading that finds them swapped out."),
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(max_cost_percent),
 	 .help = "Take at most PERCENT of a processor (1 unless given): if readings take long there are fewer of them, whatever INTERVAL says."},

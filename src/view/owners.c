@@ -211,7 +211,7 @@ static void say_owner(struct report_out *out, const struct owners *owners,
 /* Where pointers lead to besides the beginnings of chunks. */
 static void say_usual(struct report_out *out, uint64_t usual)
 {
-	const char *lead = "# as a rule pointers lead to";
+	const char *lead = "# pointers of this program often lead to";
 
 	for (unsigned i = 1; i < 64; i++) {
 		if (!(usual >> i & 1))
@@ -220,7 +220,7 @@ static void say_usual(struct report_out *out, uint64_t usual)
 		lead = ",";
 	}
 	if (usual > 1)
-		report_print(out, " bytes behind a chunk's beginning, too\n");
+		report_print(out, " bytes past the start of a chunk\n");
 }
 
 static void say_head(struct report_out *out, const struct owners *owners,
