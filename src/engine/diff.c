@@ -69,14 +69,15 @@ static int add_sample(struct diff_side *side, const struct sample *sample,
 	return 0;
 }
 
-static bool is_pid(const char *what, int *pid)
+/* The PID that WHAT is, unless there is a file of that name; or 0. */
+static int pid_of(const char *what)
 {
 	char *end;
 	long number = strtol(what, &end, 10);
+	bool is_pid = isdigit((unsigned char)*what) && !*end && number > 0 &&
+		      number <= INT_MAX && access(what, F_OK) != 0;
 
-	*pid = (int)number;
-	return isdigit((unsigned char)*what) && !*end && number > 0 &&
-	       number <= INT_MAX && access(what, F_OK) != 0;
+	return is_pid ? (int)number : 0;
 }
 
 static int take_sample(struct gathering *gathering, const char *what,
@@ -195,14 +196,15 @@ int diff_gather(struct diff_side side[2], const struct diff_options *options,
 	int error = 0;
 
 	for (unsigned i = 0; i < 2 && !error; i++) {
-		if (is_pid(options->what[i], &live.pid[i])) {
+		live.pid[i] = pid_of(options->what[i]);
+		if (live.pid[i]) {
 			live.side[i] = &side[i];
 			snprintf(side[i].label, sizeof(side[i].label), "process");
 		} else {
 			error = gather_file(&side[i], options->what[i], options, fault);
 		}
 	}
-	if (!error && (live.side[0] || live.side[1]))
+	if (!error && (live.pid[0] || live.pid[1]))
 		error = gather_live(&live, options, fault);
 	for (unsigned i = 0; i < 2 && !error; i++)
 		if (!side[i].count)

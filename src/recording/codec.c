@@ -197,7 +197,7 @@ static unsigned char *put_row(struct codec_row *row, const struct codec_numbers 
 {
 	bool other = row->index != who->index || row->addr != who->addr ||
 		     row->status != who->status;
-	unsigned char changes[FIG_COUNT * 2 * VARINT_MAX], *end = changes;
+	unsigned char changes[FIG_COUNT * 2 * VARINT_MAX] = {0}, *end = changes;
 	unsigned count = 0, last = 0;
 
 	for (unsigned f = 0; f < FIG_COUNT; f++) {

@@ -59,8 +59,8 @@ static const char *const statements[STATEMENTS] = {
 	[SEEN_LIFE] = "UPDATE life SET last_ns=?2 WHERE life=?1",
 	[END_LIFE] = "UPDATE life SET last_ns=?2, end=?3 WHERE life=?1",
 	[ADD_FACT] = "INSERT OR REPLACE INTO fact VALUES(?,?,?,?)",
-	[COPY_FACTS] = "INSERT OR REPLACE INTO fact"
-		       " SELECT ?2,time_ns,name,value FROM fact WHERE life=?1",
+	[COPY_FACTS] =
+		"INSERT INTO fact SELECT ?2,time_ns,name,value FROM fact WHERE life=?1",
 	[ADD_SAMPLE] = "INSERT OR REPLACE INTO sample VALUES(?,?,?,?)",
 	[ADD_WHOLE] = "INSERT OR REPLACE INTO whole VALUES(?,?)",
 	[ADD_TIER] = "INSERT OR REPLACE INTO tier VALUES(?,?,?,?,?,?,?,?,?,?)",
