@@ -1,6 +1,7 @@
 #include "target/surroundings.h"
 
 #include "base/file.h"
+#include "target/bounds.h"
 #include "target/cgroup.h"
 #include "target/limits.h"
 #include "target/process.h"
@@ -272,31 +273,27 @@ static void add_environment(struct surroundings *surroundings, int pid)
 
 /* ---- limits ---- */
 
+static void add_limit(struct surroundings *surroundings, const char *name, uint64_t bytes)
+{
+	if (bytes == UINT64_MAX)
+		add(surroundings, name, "unlimited");
+	else
+		add(surroundings, name, "%" PRIu64, bytes);
+}
+
 /* By the file: prlimit(2) would need CAP_SYS_RESOURCE for a process of another user,
  * which the child that reads this never has. */
 static void add_limits(struct surroundings *surroundings, int pid)
 {
-	static const struct {
-		const char *line, *name;
-	} limit[] = {
-		{"Max address space", "limit_as"},
-		{"Max data size", "limit_data"},
-		{"Max stack size", "limit_stack"},
-		{"Max locked memory", "limit_memlock"},
-	};
 	char text[TEXT];
+	struct rlimits limits;
 
-	if (process_text(pid, "limits", text, sizeof(text)) < 0)
+	if (process_text(pid, "limits", text, sizeof(text)) <= 0 ||
+	    bounds_parse_rlimits(text, &limits))
 		return;
-	for (size_t i = 0; i < sizeof(limit) / sizeof(*limit); i++) {
-		const char *at = strstr(text, limit[i].line);
-
-		if (!at)
-			continue;
-		at += strlen(limit[i].line);
-		at += strspn(at, " ");
-		add(surroundings, limit[i].name, "%.*s", (int)strcspn(at, " "), at);
-	}
+	add_limit(surroundings, "limit_as", limits.address_space_bytes);
+	add_limit(surroundings, "limit_data", limits.data_bytes);
+	add_limit(surroundings, "limit_stack", limits.stack_bytes);
 }
 
 static void add_cgroup(struct surroundings *surroundings, int pid)

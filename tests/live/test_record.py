@@ -71,6 +71,9 @@ def check_same(tap, directory, target):
     lives = ask(path, "SELECT service, pid, end FROM life")
     tap.equal(facts["host"], os.uname().nodename, "the host is in it")
     tap.equal(facts["kernel"], f"Linux {os.uname().release}", "the kernel is in it")
+    lacking = {"build_id", "command_line", "program", "user", "limit_as", "limit_data",
+               "limit_stack", "overcommit_memory", "ram_bytes"} - facts.keys()
+    tap.equal(lacking, set(), "and what it may be compared by")
     tap.ok(facts["allocator"].startswith("glibc-"), "the allocator is in it", facts)
     tap.equal(lives, [(live[0]["comm"], target.pid, "the recording ended")], "one life")
 
