@@ -26,7 +26,8 @@ static int compare_double(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-double compare_median(double *value, size_t count)
+/* The middle of the COUNT values, 1 at least, which are sorted in place. */
+static double median(double *value, size_t count)
 {
 	qsort(value, count, sizeof(*value), compare_double);
 	return count % 2 ? value[count / 2]
@@ -36,7 +37,7 @@ double compare_median(double *value, size_t count)
 static double median_of(const double *value, size_t count, double *sorted)
 {
 	memcpy(sorted, value, count * sizeof(*value));
-	return compare_median(sorted, count);
+	return median(sorted, count);
 }
 
 /* COUNT values become COMPARE_POINTS means of neighbours, or stay as they are. */

@@ -38,7 +38,4 @@ struct compare_scratch {
 void compare_courses(const double *a, const double *b, const size_t count[2],
 		     struct compare_scratch *scratch, struct comparison *comparison);
 
-/* The middle of the COUNT values, 1 at least, which are sorted in place. */
-double compare_median(double *value, size_t count);
-
 #endif
