@@ -1,5 +1,7 @@
 #include "analysis/compare.h"
 
+#include "base/student.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -115,19 +117,6 @@ static void cut(struct course *course, double *sorted)
 		course->block_variance = 0;
 }
 
-/* Student's t for 95% and DEGREES of freedom, to a thousandth from 3 on (the expansion
- * of Cornish and Fisher around the normal quantile). */
-static double student(double degrees)
-{
-	const double z = 1.959964, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
-	double t = z;
-
-	t += (z3 + z) / (4 * degrees);
-	t += (5 * z5 + 16 * z3 + 3 * z) / (96 * degrees * degrees);
-	t += (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * degrees * degrees * degrees);
-	return t;
-}
-
 /* Welch's interval of the difference of two means with variances of their own. */
 static void judge(const struct course *a, const struct course *b,
 		  struct comparison *comparison)
@@ -139,7 +128,7 @@ static void judge(const struct course *a, const struct course *b,
 		double degrees = (va + vb) * (va + vb) /
 				 (va * va / (a->blocks - 1) + vb * vb / (b->blocks - 1));
 
-		reach = student(degrees) * sqrt(va + vb);
+		reach = student_t(degrees) * sqrt(va + vb);
 	}
 	comparison->low = change - reach;
 	comparison->high = change + reach;

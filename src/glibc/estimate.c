@@ -1,5 +1,7 @@
 #include "glibc/estimate.h"
 
+#include "base/student.h"
+
 #include <math.h>
 #include <stddef.h>
 
@@ -10,24 +12,6 @@
  * Poisson: the logarithm's interval with these is the exact one from one hit on. */
 #define HITS	      2.0
 #define FREEDOM_LEAST 3.0
-
-enum { T_TABLE = 30 };
-
-double estimate_t(double freedom)
-{
-	static const double table[T_TABLE + 1] = {
-		12.706, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365,
-		2.306,	2.262,	2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-		2.120,	2.110,	2.101, 2.093, 2.086, 2.080, 2.074, 2.069,
-		2.064,	2.060,	2.056, 2.052, 2.048, 2.045, 2.042};
-	int below = (int)freedom;
-
-	if (freedom < 1)
-		return table[1];
-	if (freedom >= T_TABLE)
-		return 1.960 + 2.46 / freedom;
-	return table[below] + (freedom - below) * (table[below + 1] - table[below]);
-}
 
 static double weigh(const struct estimate_weights *weights,
 		    const struct estimate_cell *cell)
@@ -104,7 +88,7 @@ struct range estimate_positive(const struct cell_estimate *estimate, double cell
 	if (estimate->deviation <= 0 || estimate->total <= 0)
 		return missed(estimate, cell_most);
 	ratio = estimate->deviation / estimate->total;
-	spread = exp(estimate_t(HITS * estimate->freedom + FREEDOM_LEAST) *
+	spread = exp(student_t(HITS * estimate->freedom + FREEDOM_LEAST) *
 		     sqrt(log1p(ratio * ratio)));
 	return (struct range){estimate->total / spread, estimate->total,
 			      estimate->total * spread};
@@ -113,7 +97,7 @@ struct range estimate_positive(const struct cell_estimate *estimate, double cell
 struct range estimate_symmetric(const struct cell_estimate *estimate)
 {
 	double half = estimate->deviation > 0
-			      ? estimate_t(estimate->freedom) * estimate->deviation
+			      ? student_t(estimate->freedom) * estimate->deviation
 			      : 0;
 
 	return (struct range){estimate->total - half, estimate->total,

@@ -83,9 +83,6 @@ struct range estimate_positive(const struct cell_estimate *estimate, double cell
 /* The interval of a total of weights of both signs. */
 struct range estimate_symmetric(const struct cell_estimate *estimate);
 
-/* The 97.5% point of Student's t. */
-double estimate_t(double freedom);
-
 /* The next of a stream of random numbers (splitmix64); and one of [0, BELOW). */
 uint64_t estimate_random(uint64_t *state);
 uint64_t estimate_below(uint64_t *state, uint64_t below);
