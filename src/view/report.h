@@ -62,7 +62,7 @@ struct report {
 	uint64_t other_anon_bytes; /* with SMAPS: anonymous, and not malloc's */
 	const struct blockers *blockers;
 	const char *const
-		*identity; /* of pins->best, null where there is none; or null */
+		*identity; /* of blockers->best, null where there is none; or null */
 	const char *why_no_blockers;
 	const struct owners *owners; /* null: not looked for, or WHY_NO_OWNERS */
 	const char *why_no_owners;

@@ -250,17 +250,18 @@ static void broken(struct report_out *out, const struct sample *sample)
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
 	element(out, "h2", NULL, "How fragmented the free memory is");
-	report_print(
-		out,
-		"<p>%s free in %s; the largest %s, below the tops %s; frag "
-		"%s.",
-		report_figure(fig, FIG_FREE_BYTES).s,
-		COUNTED(figure_has(fig, FIG_FREE_CHUNKS) ? fig->v[FIG_FREE_CHUNKS].u : 0,
-			"chunk"),
-		report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
-		report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
-		report_figure(fig, FIG_FRAG).s);
-	report_print(out, "</p>\n");
+	if (figure_has(fig, FIG_FREE_CHUNKS))
+		report_print(out,
+			     "<p>%s free in %s; the largest %s, below the tops %s; frag "
+			     "%s.</p>\n",
+			     report_figure(fig, FIG_FREE_BYTES).s,
+			     COUNTED(fig->v[FIG_FREE_CHUNKS].u, "chunk"),
+			     report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+			     report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+			     report_figure(fig, FIG_FRAG).s);
+	else
+		report_print(out, "<p>%s free.</p>\n",
+			     report_figure(fig, FIG_FREE_BYTES).s);
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
 		element(out, "p", NULL, unusable);
@@ -280,7 +281,7 @@ static void heading(struct report_out *out, const struct report *report)
 	report_print(out, "</div>\n");
 }
 
-/* ---- who, limits, pins ---- */
+/* ---- who, limits, blockers ---- */
 
 static void growth(struct report_out *out, const struct report_growth *of)
 {

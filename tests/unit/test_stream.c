@@ -341,6 +341,18 @@ static void alerts_are_of_their_process(void **state)
 	end(&recording);
 }
 
+/* What is not known is no 0 in a page: these rows do not say how many chunks are free. */
+static void check_page(const struct report *report)
+{
+	int fd = memfd_create("page", 0);
+
+	assert_int_equal(report_html(report, fd), 0);
+	take_text(fd, text);
+	assert_non_null(strstr(text, "<p>4.88K free.</p>"));
+	assert_null(strstr(text, " free in 0 chunks"));
+	close(fd);
+}
+
 static void a_report_is_on_one(void **state)
 {
 	int db[] = {DB};
@@ -365,6 +377,7 @@ static void a_report_is_on_one(void **state)
 	assert_non_null(strstr(report->describe, "process 12 (db)"));
 	assert_null(report->blockers);
 	assert_non_null(report->why_no_limits);
+	check_page(report);
 	reporter_free(reporter);
 	end(&recording);
 }
