@@ -30,7 +30,7 @@ struct diff_side {
 	char label[DIFF_TEXT];
 	size_t count, capacity;
 	double *time_s;
-	double **value; /* [diff_figure_count()][capacity] */
+	double **value; /* for each figure, of CAPACITY */
 	int64_t first_ns, last_ns;
 	struct surroundings surroundings;
 };

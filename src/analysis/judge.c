@@ -2,7 +2,6 @@
 #include "analysis/judge.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define G (UINT64_C(1) << 30)
 

@@ -3,7 +3,6 @@
 #include "analysis/judge.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* What of RSS may stay untold without a word of it: a part in so many, or so few bytes.
  */

@@ -6,7 +6,6 @@
 #include "top/session.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 

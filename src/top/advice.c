@@ -2,8 +2,6 @@
 #include "analysis/non_malloc.h"
 #include "analysis/trend.h"
 
-#include <string.h>
-
 #define SIGNIFICANCE 0.01
 #define SECOND	     1e9
 

@@ -1,7 +1,6 @@
 #include "tui/graph.h"
 
 #include "base/clock.h"
-#include "base/units.h"
 #include "tui/pane.h"
 #include "view/view.h"
 

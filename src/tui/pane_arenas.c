@@ -1,6 +1,5 @@
 /* pane_arenas.c: an arena a row: sorted, filtered, with what its memory is as a bar. */
 #include "base/sort.h"
-#include "base/units.h"
 #include "tui/pane.h"
 #include "tui/table.h"
 #include "view/view.h"

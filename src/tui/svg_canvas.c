@@ -3,8 +3,6 @@
 #include "tui/svg.h"
 #include "tui/svg_parts.h"
 
-#include <string.h>
-
 /* All in pixels. */
 enum {
 	CELL_WIDTH = 9,

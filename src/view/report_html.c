@@ -1,6 +1,5 @@
 /* report_html.c: a report as one self-contained page: HTML that is well-formed XML, its
  * style and drawings in it, no scripts, nothing fetched. */
-#include "base/clock.h"
 #include "view/owners.h"
 #include "view/report_parts.h"
 

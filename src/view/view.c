@@ -2,7 +2,6 @@
 #include "view/emitter.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 int view_open(struct view **view, int fd, const struct view_options *options)
