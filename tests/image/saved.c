@@ -163,3 +163,23 @@ void saved_free(struct saved *saved, int count)
 	for (int i = 0; i < count; i++)
 		image_free(saved[i].image);
 }
+
+int saved_setup(void **state)
+{
+	static struct saved_all all;
+	char why[SAVED_PATH];
+
+	all.count = saved_load(all.saved, why);
+	if (all.count < 0)
+		fprintf(stderr, "%s: %s\n", why, strerror(-all.count));
+	*state = &all;
+	return all.count < 0 ? -1 : 0;
+}
+
+int saved_teardown(void **state)
+{
+	struct saved_all *all = *state;
+
+	saved_free(all->saved, all->count);
+	return 0;
+}

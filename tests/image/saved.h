@@ -44,4 +44,14 @@ struct saved {
 int saved_load(struct saved *saved, char *why);
 void saved_free(struct saved *saved, int count);
 
+struct saved_all {
+	struct saved saved[SAVED_MAX];
+	int count;
+};
+
+/* What cmocka calls before and after tests of all of them: *STATE is a struct saved_all.
+ * 0, or -1 with a message on standard error. */
+int saved_setup(void **state);
+int saved_teardown(void **state);
+
 #endif

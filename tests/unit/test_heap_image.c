@@ -18,31 +18,6 @@
 
 enum { SAVED_LEAST = 10, ARENAS_LEAST = 3, PAGE = 4096 };
 
-struct fixture {
-	struct saved saved[SAVED_MAX];
-	int count;
-};
-
-static int load(void **state)
-{
-	static struct fixture fixture;
-	char why[SAVED_PATH];
-
-	fixture.count = saved_load(fixture.saved, why);
-	if (fixture.count < 0)
-		print_error("%s: %s\n", why, strerror(-fixture.count));
-	*state = &fixture;
-	return fixture.count < 0 ? -1 : 0;
-}
-
-static int unload(void **state)
-{
-	struct fixture *fixture = *state;
-
-	saved_free(fixture->saved, fixture->count);
-	return 0;
-}
-
 static const struct heap_options plain = {.threads = 1};
 
 /* One reading of SAVED through MEMORY. The caller frees *SAMPLE. */
@@ -201,7 +176,7 @@ static void every_image_is_exact(void **state)
 		{.threads = 1, .arenas = true, .bins = true},
 		{.threads = 2, .arenas = true, .bins = true},
 	};
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 
 	for (int i = 0; i < fixture->count; i++)
 		for (unsigned way = 0; way < sizeof(ways) / sizeof(*ways); way++)
@@ -211,7 +186,7 @@ static void every_image_is_exact(void **state)
 /* The images are worth their room: between them they hold everything. */
 static void the_images_hold_everything(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	uint64_t most_arenas = 0, fast = 0, mmapped = 0, tcache = 0, foreign = 0;
 
 	assert_true(fixture->count >= SAVED_LEAST);
@@ -236,7 +211,7 @@ static void the_images_hold_everything(void **state)
 static void by_arena_tcaches_add_up(void **state)
 {
 	static const struct heap_options arenas = {.threads = 1, .arenas = true};
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 
 	for (int i = 0; i < fixture->count; i++) {
 		const struct saved *saved = &fixture->saved[i];
@@ -319,7 +294,7 @@ static void begin_change(struct change *change, const struct image *image, unsig
  * but not for ever. */
 static void a_change_is_waited_for(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 
 	for (int i = 0; i < fixture->count; i++) {
 		const struct saved *saved = &fixture->saved[i];
@@ -384,7 +359,7 @@ static uint8_t *find_cache(const struct image *image, unsigned *bin)
  * instant, or for long if it loses its processor there: the cache stays one. */
 static void a_cache_being_changed_is_no_less_a_cache(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	unsigned tried = 0;
 
 	for (int i = 0; i < fixture->count; i++) {
@@ -453,7 +428,7 @@ static void check_doubt(const struct saved *saved, const struct heap_options *op
 static void a_cache_chained_to_itself_is_in_doubt(void **state)
 {
 	static const struct heap_options arenas = {.threads = 1, .arenas = true};
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	unsigned tried = 0;
 
 	for (int i = 0; i < fixture->count; i++) {
@@ -499,7 +474,7 @@ static void crossing_lists_are_in_doubt(void **state)
 /* The last arena leads to the second instead of the first, or to itself. */
 static void a_ring_without_end_is_damage(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	unsigned tried = 0;
 
 	for (int i = 0; i < fixture->count; i++) {
@@ -538,7 +513,7 @@ static void a_ring_without_end_is_damage(void **state)
 static void the_quick_look_agrees(void **state)
 {
 	static const struct heap_options quick = {.threads = 1, .quick = true};
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 
 	for (int i = 0; i < fixture->count; i++) {
 		const struct saved *saved = &fixture->saved[i];
@@ -566,7 +541,7 @@ static void the_quick_look_agrees(void **state)
 
 static void a_heap_is_read_twice_alike(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	const struct saved *saved = &fixture->saved[0];
 	struct image_memory memory;
 	struct fault fault;
@@ -672,7 +647,7 @@ static bool check_swapped(const struct saved *saved, struct heap *heap,
 static void swapped_pages_leave_no_wrong_figure(void **state)
 {
 	static const struct heap_options options = {.threads = 1, .arenas = true};
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	unsigned read = 0, partial = 0;
 	uint64_t random = 1;
 
@@ -854,5 +829,5 @@ int main(void)
 		cmocka_unit_test(a_missing_file_is_an_error),
 	};
 
-	return cmocka_run_group_tests(tests, load, unload);
+	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);
 }

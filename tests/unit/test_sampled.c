@@ -12,31 +12,6 @@
 
 enum { READINGS = 30 };
 
-struct fixture {
-	struct saved saved[SAVED_MAX];
-	int count;
-};
-
-static int load(void **state)
-{
-	static struct fixture fixture;
-	char why[SAVED_PATH];
-
-	fixture.count = saved_load(fixture.saved, why);
-	if (fixture.count < 0)
-		print_error("%s: %s\n", why, strerror(-fixture.count));
-	*state = &fixture;
-	return fixture.count < 0 ? -1 : 0;
-}
-
-static int unload(void **state)
-{
-	struct fixture *fixture = *state;
-
-	saved_free(fixture->saved, fixture->count);
-	return 0;
-}
-
 static struct heap *open_heap(const struct saved *saved, struct image_memory *memory,
 			      int64_t budget_ns, unsigned cells_least, uint64_t seed)
 {
@@ -131,7 +106,7 @@ static void check_exact(const struct saved *saved, int arena, const struct figur
  * it is true: to the byte. */
 static void all_cells_are_a_full_reading(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	unsigned tried = 0;
 
 	for (int i = 0; i < fixture->count; i++) {
@@ -155,7 +130,7 @@ static void all_cells_are_a_full_reading(void **state)
  * known. */
 static void a_heap_that_cannot_be_drawn_from_has_no_estimate(void **state)
 {
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	unsigned tried = 0;
 
 	for (int i = 0; i < fixture->count; i++) {
@@ -185,7 +160,7 @@ static void few_cells_hold_the_truth(void **state)
 {
 	static const enum figure told[] = {FIG_FREE_BYTES, FIG_FREE_CHUNKS,
 					   FIG_PINNED_BYTES, FIG_LIVE_RESIDENT_BYTES};
-	const struct fixture *fixture = *state;
+	const struct saved_all *fixture = *state;
 	unsigned held[4] = {0}, all = 0;
 
 	for (int i = 0; i < fixture->count; i++)
@@ -220,5 +195,5 @@ int main(void)
 		cmocka_unit_test(few_cells_hold_the_truth),
 	};
 
-	return cmocka_run_group_tests(tests, load, unload);
+	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);
 }
