@@ -1,5 +1,5 @@
-/* recording.h: reads a recording of days: its lives, what is known of each, and its samples in
- * the order of time, from any instant on. */
+/* recording.h: reads a recording of days: its lives, what is known of each, and its
+ * samples in the order of time, from any instant on. */
 #ifndef FRAGSCOPE_RECORDING_READER_H
 #define FRAGSCOPE_RECORDING_READER_H
 
