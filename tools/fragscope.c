@@ -66,7 +66,7 @@ static void print_version(void)
 	       "libbpf %s\n"
 	       "sources: heap (glibc 2.27 and later), preload, proc\n"
 	       "probes: %s\n"
-	       "formats: text, CSV, JSON lines\n",
+	       "formats: text, CSV, JSON lines, SQLite\n",
 	       _ELFUTILS_VERSION / 1000, _ELFUTILS_VERSION % 1000, preflight_library(),
 	       preflight_probes());
 }
