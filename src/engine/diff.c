@@ -18,6 +18,7 @@
 struct gathering {
 	struct diff_side *side[2];
 	int pid[2];
+	const struct stream_target *last; /* whose sample was the last one */
 };
 
 static int copy_fact(const char *name, const char *value, void *context)
@@ -101,6 +102,21 @@ static int take_sample(struct gathering *gathering, const char *what,
 	return error;
 }
 
+/* Processes of one name that ran at the same time are no course either: one of them comes
+ * back after another. */
+static int check_turns(struct gathering *gathering, const struct stream *stream,
+		       const char *what, const struct stream_target *target,
+		       struct fault *fault)
+{
+	const struct stream_target *last = gathering->last;
+
+	gathering->last = target;
+	if (!last || last == target || target->readings <= 1)
+		return 0;
+	return contents_several(stream_contents(stream), what,
+				"they ran at the same time; choose one with -p", fault);
+}
+
 static int read_stream(struct gathering *gathering, const char *what,
 		       struct stream *stream, struct fault *fault)
 {
@@ -109,7 +125,9 @@ static int read_stream(struct gathering *gathering, const char *what,
 
 	do {
 		news = stream_next(stream, &target, fault);
-		if (news == STREAM_SAMPLE)
+		if (news == STREAM_SAMPLE && what)
+			error = check_turns(gathering, stream, what, target, fault);
+		if (news == STREAM_SAMPLE && !error)
 			error = take_sample(gathering, what, target, fault);
 		else if (news == STREAM_ROUND)
 			stream_wait(stream);

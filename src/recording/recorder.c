@@ -272,26 +272,37 @@ static int open_file(struct recorder *recorder, bool append, struct fault *fault
 
 /* ---- memory ---- */
 
+static void release_life(struct life *life)
+{
+	free(life->state);
+	life->state = NULL;
+	for (unsigned i = 0; i < TIERS; i++)
+		tier_release(&life->tier[i]);
+}
+
+/* What a life needs is taken when its place is first used, and stays for the next. */
 static int take_life(struct life *life, unsigned arenas)
 {
 	static const unsigned seconds[TIERS] = {60, 3600};
 	int error = 0;
 
+	if (life->state)
+		return 0;
 	life->state = codec_new(arenas);
 	for (unsigned i = 0; i < TIERS && !error; i++) {
 		error = tier_init(&life->tier[i], seconds[i], arenas);
 		life->tier[i].writes_all = seconds[i] == 3600;
 	}
-	return life->state ? error : -ENOMEM;
+	if (life->state && !error)
+		return 0;
+	release_life(life);
+	return -ENOMEM;
 }
 
 static void release(struct recorder *recorder)
 {
-	for (unsigned i = 0; recorder->life && i < recorder->options.lives; i++) {
-		free(recorder->life[i].state);
-		for (unsigned t = 0; t < TIERS; t++)
-			tier_release(&recorder->life[i].tier[t]);
-	}
+	for (unsigned i = 0; recorder->life && i < recorder->options.lives; i++)
+		release_life(&recorder->life[i]);
 	free(recorder->life);
 	free(recorder->buf);
 	free(recorder);
@@ -300,16 +311,13 @@ static void release(struct recorder *recorder)
 static struct recorder *take_recorder(const struct recorder_options *options)
 {
 	struct recorder *recorder = alloc_touched(sizeof(*recorder));
-	int error = 0;
 
 	if (!recorder)
 		return NULL;
 	recorder->options = *options;
 	recorder->buf = alloc_touched(codec_bound(options->arenas));
 	recorder->life = alloc_touched(options->lives * sizeof(*recorder->life));
-	for (unsigned i = 0; recorder->life && i < options->lives && !error; i++)
-		error = take_life(&recorder->life[i], options->arenas);
-	if (recorder->buf && recorder->life && !error)
+	if (recorder->buf && recorder->life)
 		return recorder;
 	release(recorder);
 	return NULL;
@@ -384,6 +392,10 @@ int recorder_begin(struct recorder *recorder, const struct recorder_life *as,
 		return fault_set(fault, EXIT_FAILED, -ENOSPC,
 				 "cannot record process %d: %u are recorded already",
 				 as->pid, recorder->options.lives);
+	if (take_life(life, recorder->options.arenas))
+		return fault_set(fault, EXIT_FAILED, -ENOMEM,
+				 "cannot record process %d: there is no memory for it",
+				 as->pid);
 	error = begin(recorder, fault);
 	if (error)
 		return error;
@@ -534,7 +546,7 @@ int recorder_reopen(struct recorder *recorder, struct fault *fault)
 		recorder->life[i].is_new = true;
 		recorder->life[i].is_pending = false;
 		recorder->life[i].whole_at_ns = 0;
-		for (unsigned t = 0; t < TIERS; t++)
+		for (unsigned t = 0; t < TIERS && recorder->life[i].state; t++)
 			tier_reset(&recorder->life[i].tier[t]);
 	}
 	return open_file(recorder, true, fault);

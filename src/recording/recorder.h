@@ -42,8 +42,9 @@ void recorder_close(struct recorder *recorder);
  * next tries again. */
 int recorder_reopen(struct recorder *recorder, struct fault *fault);
 
-/* A process begins: *LIFE is its place, below options.lives, until it ends. 0, or -errno
- * and FAULT; -ENOSPC: no place, or no space on the disk. */
+/* A process begins: *LIFE is its place, below options.lives, until it ends. The memory for
+ * it is taken here, and stays for the process that has the place next. 0, or -errno and
+ * FAULT; -ENOSPC: no place, or no space on the disk. */
 int recorder_begin(struct recorder *recorder, const struct recorder_life *as,
 		   unsigned *life, struct fault *fault);
 

@@ -291,6 +291,12 @@ def check_diff(tap, directory):
     done = harness.fragscope("diff", both, both)
     tap.ok(done.returncode and "choose one with -p or -n" in done.stderr,
            "two programs are no course", done.stderr)
+    twins = directory / "twins.db"
+    with Oracle("--chunks 90") as one, Oracle("--chunks 900") as other:
+        harness.fragscope("record", "-p", f"{one.pid},{other.pid}", "-o", twins, 0, 3)
+    done = harness.fragscope("diff", twins, twins)
+    tap.ok(done.returncode and "at the same time" in done.stderr,
+           "two at the same time are none either", done.stderr)
     done = harness.fragscope("diff", both, both, "-n", "sleep")
     tap.ok("sleep" in done.stdout, "one of them is", done.stdout, done.stderr)
     done = harness.fragscope("diff", f"{paths[0]}@nonsense", paths[2])
