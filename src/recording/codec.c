@@ -1,6 +1,7 @@
 #include "recording/codec.h"
 
 #include "base/alloc_touched.h"
+#include "recording/varint.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,16 +18,7 @@
  *		now; then the difference to its last value, zigzag, or of a ratio the bits
  *		that differ, the highest byte first.
  */
-enum {
-	VARINT_MAX = 10,
-	ROW_BYTES = 4 * VARINT_MAX + FIG_COUNT * 2 * VARINT_MAX,
-};
-
-/* What is still to be read; once BAD is set nothing more is. */
-struct input {
-	const unsigned char *at, *end;
-	bool bad;
-};
+enum { ROW_BYTES = 4 * VARINT_MAX + FIG_COUNT * 2 * VARINT_MAX };
 
 struct codec_state *codec_new(unsigned arenas)
 {
@@ -51,41 +43,6 @@ size_t codec_bound(unsigned arenas)
 	       (1 + (size_t)arenas) * ROW_BYTES;
 }
 
-static uint64_t zigzag(uint64_t difference)
-{
-	return difference << 1 ^ (0 - (difference >> 63));
-}
-
-static uint64_t unzigzag(uint64_t code)
-{
-	return code >> 1 ^ (0 - (code & 1));
-}
-
-static unsigned char *put(unsigned char *at, uint64_t value)
-{
-	for (; value >= 0x80; value >>= 7)
-		*at++ = (unsigned char)(value | 0x80);
-	*at++ = (unsigned char)value;
-	return at;
-}
-
-static uint64_t get(struct input *in)
-{
-	uint64_t value = 0;
-	unsigned char byte;
-
-	for (unsigned shift = 0; shift < 64; shift += 7) {
-		if (in->at == in->end)
-			break;
-		byte = *in->at++;
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if (!(byte & 0x80))
-			return value;
-	}
-	in->bad = true;
-	return 0;
-}
-
 /* ---- texts ---- */
 
 static const char *text_of(const struct sample *sample, unsigned i)
@@ -104,13 +61,13 @@ static unsigned char *put_texts(struct codec_state *state, const struct sample *
 	for (unsigned i = 0; i < CODEC_TEXTS; i++)
 		if (strcmp(state->text[i], text_of(sample, i)) != 0)
 			changed |= 1U << i;
-	at = put(at, changed);
+	at = varint_put(at, changed);
 	for (unsigned i = 0; i < CODEC_TEXTS; i++) {
 		size_t length = strlen(text_of(sample, i));
 
 		if (!(changed >> i & 1))
 			continue;
-		at = put(at, length);
+		at = varint_put(at, length);
 		memcpy(at, text_of(sample, i), length);
 		at += length;
 		memcpy(state->text[i], text_of(sample, i), length + 1);
@@ -118,15 +75,16 @@ static unsigned char *put_texts(struct codec_state *state, const struct sample *
 	return at;
 }
 
-static void get_texts(struct codec_state *state, struct input *in, struct sample *sample)
+static void get_texts(struct codec_state *state, struct varint_input *in,
+		      struct sample *sample)
 {
 	char *const into[CODEC_TEXTS] = {sample->comm, sample->allocator,
 					 sample->missing};
-	uint64_t changed = get(in);
+	uint64_t changed = varint_get(in);
 
 	for (unsigned i = 0; i < CODEC_TEXTS; i++) {
 		if (changed >> i & 1) {
-			uint64_t length = get(in);
+			uint64_t length = varint_get(in);
 
 			if (length >= SAMPLE_TEXT ||
 			    length > (size_t)(in->end - in->at)) {
@@ -149,7 +107,7 @@ static uint64_t step(enum figure f, uint64_t old, uint64_t new)
 {
 	if (figure_info[f].unit == UNIT_RATIO)
 		return __builtin_bswap64(old ^ new);
-	return zigzag(new - old);
+	return varint_zigzag(new - old);
 }
 
 static uint64_t bits_of(const struct figures *fig, enum figure f)
@@ -182,9 +140,9 @@ static unsigned char *put_figure(struct codec_row *row, unsigned number, enum fi
 
 	if (present == has(row, number) && value == row->value[number])
 		return at;
-	at = put(at, zigzag((uint64_t)number - *last) << 1 | !present);
+	at = varint_put(at, varint_zigzag((uint64_t)number - *last) << 1 | !present);
 	if (present)
-		at = put(at, step(f, row->value[number], value));
+		at = varint_put(at, step(f, row->value[number], value));
 	set(row, number, present, value);
 	*last = number;
 	return at;
@@ -206,11 +164,11 @@ static unsigned char *put_row(struct codec_row *row, const struct codec_numbers 
 		end = put_figure(row, numbers->number[f], f, fig, &last, end);
 		count += end != before;
 	}
-	at = put(at, (uint64_t)count << 1 | other);
+	at = varint_put(at, (uint64_t)count << 1 | other);
 	if (other) {
-		at = put(at, who->index);
-		at = put(at, who->addr);
-		at = put(at, who->status);
+		at = varint_put(at, who->index);
+		at = varint_put(at, who->addr);
+		at = varint_put(at, who->status);
 		row->index = who->index;
 		row->addr = who->addr;
 		row->status = who->status;
@@ -227,9 +185,9 @@ size_t codec_write(struct codec_state *state, const struct codec_numbers *number
 
 	if (sample->arena_count >= state->row_capacity)
 		return 0;
-	at = put(at, sample->source);
+	at = varint_put(at, sample->source);
 	at = put_texts(state, sample, at);
-	at = put(at, sample->arena_count);
+	at = varint_put(at, sample->arena_count);
 	at = put_row(&state->row[0], numbers, &who, &sample->fig, at);
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		const struct arena_row *arena = &sample->arena[i];
@@ -252,9 +210,9 @@ static bool is_ratio(const struct codec_numbers *numbers, unsigned number)
 }
 
 static void get_figure(struct codec_row *row, const struct codec_numbers *numbers,
-		       unsigned *last, struct input *in)
+		       unsigned *last, struct varint_input *in)
 {
-	uint64_t code = get(in), number = *last + unzigzag(code >> 1), by;
+	uint64_t code = varint_get(in), number = *last + varint_unzigzag(code >> 1), by;
 
 	if (number >= CODEC_FIGURES) {
 		in->bad = true;
@@ -265,22 +223,22 @@ static void get_figure(struct codec_row *row, const struct codec_numbers *number
 		set(row, *last, false, 0);
 		return;
 	}
-	by = get(in);
+	by = varint_get(in);
 	set(row, *last, true,
 	    is_ratio(numbers, *last) ? row->value[number] ^ __builtin_bswap64(by)
-				     : row->value[number] + unzigzag(by));
+				     : row->value[number] + varint_unzigzag(by));
 }
 
 static void get_row(struct codec_row *row, const struct codec_numbers *numbers,
-		    struct input *in)
+		    struct varint_input *in)
 {
-	uint64_t changes = get(in);
+	uint64_t changes = varint_get(in);
 	unsigned last = 0;
 
 	if (changes & 1) {
-		row->index = get(in);
-		row->addr = get(in);
-		row->status = get(in);
+		row->index = varint_get(in);
+		row->addr = varint_get(in);
+		row->status = varint_get(in);
 	}
 	for (changes >>= 1; changes && !in->bad; changes--)
 		get_figure(row, numbers, &last, in);
@@ -301,7 +259,7 @@ static void row_figures(const struct codec_row *row, const struct codec_numbers 
 }
 
 static void get_rows(struct codec_state *state, const struct codec_numbers *numbers,
-		     struct input *in, struct sample *sample)
+		     struct varint_input *in, struct sample *sample)
 {
 	get_row(&state->row[0], numbers, in);
 	sample->status = (enum sample_status)state->row[0].status;
@@ -322,12 +280,12 @@ int codec_read(struct codec_state *state, const struct codec_numbers *numbers,
 	       const unsigned char *data, size_t length, struct sample *sample,
 	       unsigned *arenas)
 {
-	struct input in = {data, data + length, false};
-	uint64_t source = get(&in), count;
+	struct varint_input in = {data, data + length, false};
+	uint64_t source = varint_get(&in), count;
 
 	sample->source = (enum sample_source)source;
 	get_texts(state, &in, sample);
-	count = get(&in);
+	count = varint_get(&in);
 	/* A row takes a byte at least. */
 	if (in.bad || source > SOURCE_PRELOAD || count > length)
 		return -EPROTO;

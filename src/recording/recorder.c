@@ -2,6 +2,7 @@
 
 #include "base/alloc_touched.h"
 #include "recording/codec.h"
+#include "recording/look_codec.h"
 #include "recording/pool.h"
 #include "recording/schema.h"
 #include "recording/tiers.h"
@@ -20,10 +21,14 @@ enum {
 	PAGE_BYTES = 4096,
 	FULL_PARTS = 10,  /* of the largest size: one tenth is left free */
 	DROPS_A_TURN = 8, /* when the file is too large */
-	DROP_PARTS = 8,	  /* an eighth of what there is goes each time */
+	MAPS = 64,	  /* arenas of a life whose maps can refer to those before */
+	LOOKS = MAPS + 1, /* the last one: free sizes */
+	LOOK_BYTES = 512 << 10,
+	DROP_PARTS = 8, /* an eighth of what there is goes each time */
 };
 
 static const int64_t whole_ns = INT64_C(300000000000); /* between two whole samples */
+static const int64_t look_ns = INT64_C(3600000000000); /* the same of looks */
 static const int64_t hour_ns = INT64_C(3600000000000);
 static const int64_t tend_ns = INT64_C(60000000000); /* between two looks at the size */
 
@@ -40,11 +45,15 @@ enum statement {
 	ADD_WHOLE,
 	ADD_TIER,
 	ADD_EVENT,
+	ADD_LOOK,
+	ADD_OWNER,
 	OLDEST,
 	DROP_SAMPLES,
 	DROP_WHOLES,
 	DROP_MINUTES,
 	DROP_EVENTS,
+	DROP_LOOKS,
+	DROP_OWNERS,
 	OLDEST_MINUTE,
 	PAGES,
 	FREE_PAGES,
@@ -65,14 +74,25 @@ static const char *const statements[STATEMENTS] = {
 	[ADD_WHOLE] = "INSERT OR REPLACE INTO whole VALUES(?,?)",
 	[ADD_TIER] = "INSERT OR REPLACE INTO tier VALUES(?,?,?,?,?,?,?,?,?,?)",
 	[ADD_EVENT] = "INSERT INTO event(time_ns,life,kind,bytes,json) VALUES(?,?,?,?,?)",
+	[ADD_LOOK] = "INSERT INTO look(time_ns,life,kind,arena,data) VALUES(?,?,?,?,?)",
+	[ADD_OWNER] = "INSERT OR REPLACE INTO owner VALUES(?,?,?,?,?,?,?)",
 	[OLDEST] = "SELECT min(time_ns) FROM sample",
 	[DROP_SAMPLES] = "DELETE FROM sample WHERE time_ns<?",
 	[DROP_WHOLES] = "DELETE FROM whole WHERE time_ns<?",
 	[DROP_MINUTES] = "DELETE FROM tier WHERE seconds=60 AND time_s<?/1000000000",
 	[DROP_EVENTS] = "DELETE FROM event WHERE time_ns<?",
+	[DROP_LOOKS] = "DELETE FROM look WHERE time_ns<?",
+	[DROP_OWNERS] = "DELETE FROM owner WHERE time_ns<?",
 	[OLDEST_MINUTE] = "SELECT min(time_s)*1000000000 FROM tier WHERE seconds=60",
 	[PAGES] = "PRAGMA page_count",
 	[FREE_PAGES] = "PRAGMA freelist_count",
+};
+
+/* What was written last of one kind of look at one arena: if the next one says the same,
+ * its row refers to that. WRITTEN_NS 0: nothing. */
+struct look_before {
+	int64_t written_ns;
+	uint64_t hash;
 };
 
 /* ROW is the life's row in the file. IS_NEW: the file does not have it yet; IS_PENDING:
@@ -86,6 +106,7 @@ struct life {
 	int64_t whole_at_ns; /* when the last whole sample was written; 0: none in FILE */
 	struct codec_state *state;
 	struct tier tier[TIERS];
+	struct look_before look[LOOKS];
 };
 
 struct recorder {
@@ -97,11 +118,18 @@ struct recorder {
 	int64_t tended_ns;
 	dev_t device; /* and INODE: the file that is open */
 	ino_t inode;
-	unsigned char *buf;
+	unsigned char *buf, *look_buf; /* of LOOK_BYTES; null: no looks are recorded */
 	struct life *life;
 };
 
 /* ---- statements ---- */
+
+/* What comes next refers to nothing that is in the file. */
+static void forget_before(struct life *life)
+{
+	life->whole_at_ns = 0;
+	memset(life->look, 0, sizeof(life->look));
+}
 
 static int fail(struct recorder *recorder, int code, struct fault *fault)
 {
@@ -119,7 +147,7 @@ static int fail(struct recorder *recorder, int code, struct fault *fault)
 					  NULL, NULL);
 	/* What the next samples would be told against is not in the file. */
 	for (unsigned i = 0; i < recorder->options.lives; i++) {
-		recorder->life[i].whole_at_ns = 0;
+		forget_before(&recorder->life[i]);
 		recorder->life[i].is_new |= recorder->life[i].is_pending;
 		recorder->life[i].is_pending = false;
 	}
@@ -199,20 +227,18 @@ static void close_file(struct recorder *recorder)
 }
 
 /* A file without tables is new, as one that could not be made because the disk was full;
- * any other must be a recording. */
+ * any other must be a recording, and becomes one of this version. */
 static int make_tables(struct recorder *recorder, struct fault *fault)
 {
-	bool is_new = schema_is_absent(recorder->db);
-	int error = is_new ? 0
-			   : schema_check(recorder->db, recorder->options.file, fault),
-	    code;
+	int version = 0, code;
 
-	if (error)
-		return error;
+	if (!schema_is_absent(recorder->db))
+		version = schema_check(recorder->db, recorder->options.file, fault);
+	if (version < 0)
+		return version;
 	code = sqlite3_exec(recorder->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
 	if (code == SQLITE_OK)
-		code = is_new ? schema_create(recorder->db)
-			      : schema_number_new(recorder->db);
+		code = schema_upgrade(recorder->db, version);
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(recorder->db, "COMMIT", NULL, NULL, NULL);
 	if (code == SQLITE_OK)
@@ -305,6 +331,7 @@ static void release(struct recorder *recorder)
 		release_life(&recorder->life[i]);
 	free(recorder->life);
 	free(recorder->buf);
+	free(recorder->look_buf);
 	free(recorder);
 }
 
@@ -317,7 +344,9 @@ static struct recorder *take_recorder(const struct recorder_options *options)
 	recorder->options = *options;
 	recorder->buf = alloc_touched(codec_bound(options->arenas));
 	recorder->life = alloc_touched(options->lives * sizeof(*recorder->life));
-	if (recorder->buf && recorder->life)
+	if (options->looks)
+		recorder->look_buf = alloc_touched(LOOK_BYTES);
+	if (recorder->buf && recorder->life && (recorder->look_buf || !options->looks))
 		return recorder;
 	release(recorder);
 	return NULL;
@@ -406,7 +435,8 @@ int recorder_begin(struct recorder *recorder, const struct recorder_life *as,
 	if (error)
 		return error;
 	life->is_used = true;
-	life->whole_at_ns = life->last_ns = 0;
+	life->last_ns = 0;
+	forget_before(life);
 	for (unsigned i = 0; i < TIERS; i++)
 		tier_reset(&life->tier[i]);
 	*place = (unsigned)(life - recorder->life);
@@ -545,7 +575,7 @@ int recorder_reopen(struct recorder *recorder, struct fault *fault)
 	for (unsigned i = 0; i < recorder->options.lives; i++) {
 		recorder->life[i].is_new = true;
 		recorder->life[i].is_pending = false;
-		recorder->life[i].whole_at_ns = 0;
+		forget_before(&recorder->life[i]);
 		for (unsigned t = 0; t < TIERS && recorder->life[i].state; t++)
 			tier_reset(&recorder->life[i].tier[t]);
 	}
@@ -606,7 +636,7 @@ static int part_life(struct recorder *recorder, struct life *life, int64_t time_
 		end_life(recorder, life, life->last_ns, "the clock was set back", fault);
 
 	life->as.time_ns = time_ns;
-	life->whole_at_ns = 0;
+	forget_before(life);
 	if (!error)
 		error = add_life(recorder, life, fault);
 	if (error)
@@ -673,6 +703,115 @@ int recorder_event(struct recorder *recorder, unsigned place, int64_t time_ns,
 	return run(recorder, ADD_EVENT, NULL, fault);
 }
 
+/* ---- looks ---- */
+
+/* FNV-1a. */
+static uint64_t hash_of(const unsigned char *data, size_t length)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ data[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static void bind_look(sqlite3_stmt *add, const struct life *life, const char *kind,
+		      int arena, int64_t time_ns)
+{
+	sqlite3_bind_int64(add, 1, time_ns);
+	sqlite3_bind_int64(add, 2, life->row);
+	bind_texts(add, 3, kind);
+	sqlite3_bind_int(add, 4, arena);
+}
+
+/* LENGTH bytes of the recorder's buffer. BEFORE: null, or what it may refer to; for an
+ * hour at most, as what that is may be dropped. */
+static int add_look(struct recorder *recorder, const struct life *life, const char *kind,
+		    int arena, int64_t time_ns, size_t length, struct look_before *before,
+		    struct fault *fault)
+{
+	sqlite3_stmt *add = recorder->statement[ADD_LOOK];
+	uint64_t hash = hash_of(recorder->look_buf, length);
+	int error;
+
+	if (!length)
+		return fault_set(fault, EXIT_FAILED, -E2BIG,
+				 "cannot record a look at process %d: it takes more than "
+				 "%d bytes",
+				 life->as.pid, LOOK_BYTES);
+	bind_look(add, life, kind, arena, time_ns);
+	if (before && before->written_ns && before->hash == hash &&
+	    time_ns >= before->written_ns && time_ns - before->written_ns < look_ns) {
+		sqlite3_bind_null(add, 5);
+		return run(recorder, ADD_LOOK, NULL, fault);
+	}
+	sqlite3_bind_blob(add, 5, recorder->look_buf, (int)length, SQLITE_STATIC);
+	error = run(recorder, ADD_LOOK, NULL, fault);
+	if (before)
+		*before = (struct look_before){error ? 0 : time_ns, hash};
+	return error;
+}
+
+int recorder_map(struct recorder *recorder, unsigned place, const struct heap_map *map,
+		 struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	int error = begin_life(recorder, life, fault);
+
+	if (error)
+		return error;
+	return add_look(recorder, life, LOOK_MAP, (int)map->arena, map->time_ns,
+			look_map_write(map, recorder->look_buf, LOOK_BYTES),
+			map->arena < MAPS ? &life->look[map->arena] : NULL, fault);
+}
+
+int recorder_sizes(struct recorder *recorder, unsigned place, const struct sample *sample,
+		   struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	int error = begin_life(recorder, life, fault);
+
+	if (error)
+		return error;
+	return add_look(recorder, life, LOOK_SIZES, LOOK_PROCESS, sample->time_ns,
+			look_sizes_write(sample, recorder->look_buf, LOOK_BYTES),
+			&life->look[MAPS], fault);
+}
+
+int recorder_owners(struct recorder *recorder, unsigned place,
+		    const struct owners *owners, struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	int error = begin_life(recorder, life, fault);
+
+	if (error)
+		return error;
+	return add_look(recorder, life, LOOK_OWNERS, LOOK_PROCESS, owners->time_ns,
+			look_owners_write(owners, recorder->look_buf, LOOK_BYTES), NULL,
+			fault);
+}
+
+int recorder_owner(struct recorder *recorder, unsigned place, int64_t time_ns,
+		   unsigned rank, const struct owner *owner, const char *path,
+		   struct fault *fault)
+{
+	struct life *life = &recorder->life[place];
+	sqlite3_stmt *add;
+	int error = begin_life(recorder, life, fault);
+
+	if (error)
+		return error;
+	add = recorder->statement[ADD_OWNER];
+	sqlite3_bind_int64(add, 1, life->row);
+	sqlite3_bind_int64(add, 2, time_ns);
+	sqlite3_bind_int64(add, 3, rank);
+	sqlite3_bind_int64(add, 4, (sqlite3_int64)owner->unlocked_bytes);
+	sqlite3_bind_int64(add, 5, (sqlite3_int64)owner->asked_chunks);
+	sqlite3_bind_int64(add, 6, (sqlite3_int64)owner->asked_bytes);
+	bind_texts(add, 7, path);
+	return run(recorder, ADD_OWNER, NULL, fault);
+}
+
 /* ---- what is dropped ---- */
 
 static int drop(struct recorder *recorder, enum statement s, int64_t before_ns,
@@ -687,6 +826,18 @@ static int drop_samples(struct recorder *recorder, int64_t before_ns, struct fau
 	int error = drop(recorder, DROP_SAMPLES, before_ns, fault);
 
 	return error ? error : drop(recorder, DROP_WHOLES, before_ns, fault);
+}
+
+/* And what has about their pace. */
+static int drop_minutes(struct recorder *recorder, int64_t before_ns, struct fault *fault)
+{
+	static const enum statement drops[] = {DROP_MINUTES, DROP_EVENTS, DROP_LOOKS,
+					       DROP_OWNERS};
+	int error = 0;
+
+	for (unsigned i = 0; i < sizeof(drops) / sizeof(drops[0]) && !error; i++)
+		error = drop(recorder, drops[i], before_ns, fault);
+	return error;
 }
 
 /* What is older than options.keep_ns; of a file with much of it an hour's worth a turn:
@@ -726,12 +877,8 @@ static int drop_oldest(struct recorder *recorder, int64_t now_ns, bool *done,
 		return error;
 	if (sample_ns < 0 || sample_ns + hour_ns >= now_ns) {
 		*done = minute_ns < 0 || minute_ns + hour_ns >= now_ns;
-		if (!*done) {
-			minute_ns = part_end(minute_ns, now_ns);
-			error = drop(recorder, DROP_MINUTES, minute_ns, fault);
-			return error ? error
-				     : drop(recorder, DROP_EVENTS, minute_ns, fault);
-		}
+		if (!*done)
+			return drop_minutes(recorder, part_end(minute_ns, now_ns), fault);
 	}
 	*done = sample_ns < 0 || sample_ns + tend_ns >= now_ns;
 	return *done ? 0 : drop_samples(recorder, part_end(sample_ns, now_ns), fault);

@@ -5,6 +5,8 @@
 #define FRAGSCOPE_RECORDER_H
 
 #include "base/fault.h"
+#include "sample/heap_map.h"
+#include "sample/owners.h"
 #include "sample/sample.h"
 
 #include <stdbool.h>
@@ -15,6 +17,7 @@ struct recorder_options {
 	bool append;	    /* go on with FILE if there is one */
 	unsigned lives;	    /* processes at one time, at most */
 	unsigned arenas;    /* of one of them, at most */
+	bool looks;	    /* maps, sizes and owners are recorded, too */
 	int64_t keep_ns;    /* of samples older than this only tiers stay; 0: all stay */
 	uint64_t max_bytes; /* the oldest samples go when FILE is larger; 0: none do */
 };
@@ -42,9 +45,9 @@ void recorder_close(struct recorder *recorder);
  * next tries again. */
 int recorder_reopen(struct recorder *recorder, struct fault *fault);
 
-/* A process begins: *LIFE is its place, below options.lives, until it ends. The memory for
- * it is taken here, and stays for the process that has the place next. 0, or -errno and
- * FAULT; -ENOSPC: no place, or no space on the disk. */
+/* A process begins: *LIFE is its place, below options.lives, until it ends. The memory
+ * for it is taken here, and stays for the process that has the place next. 0, or -errno
+ * and FAULT; -ENOSPC: no place, or no space on the disk. */
 int recorder_begin(struct recorder *recorder, const struct recorder_life *as,
 		   unsigned *life, struct fault *fault);
 
@@ -65,6 +68,21 @@ int recorder_sample(struct recorder *recorder, unsigned life, const struct sampl
 /* One event, as a line of JSON; BYTES 0: it has none. */
 int recorder_event(struct recorder *recorder, unsigned life, int64_t time_ns,
 		   const char *kind, uint64_t bytes, const char *json,
+		   struct fault *fault);
+
+/* What was seen of LIFE besides: the map of one arena; the free chunks of the arenas
+ * whose rows have bins, by their size; who holds chunks. Only with options.looks. */
+int recorder_map(struct recorder *recorder, unsigned life, const struct heap_map *map,
+		 struct fault *fault);
+int recorder_sizes(struct recorder *recorder, unsigned life, const struct sample *sample,
+		   struct fault *fault);
+int recorder_owners(struct recorder *recorder, unsigned life, const struct owners *owners,
+		    struct fault *fault);
+
+/* One of these owners once more, for who asks the file: its place from 1 on, and PATH for
+ * people. */
+int recorder_owner(struct recorder *recorder, unsigned life, int64_t time_ns,
+		   unsigned rank, const struct owner *owner, const char *path,
 		   struct fault *fault);
 
 /* Everything since the last commit is in the file when this returns 0: kill -9 does not

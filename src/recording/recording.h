@@ -4,6 +4,8 @@
 #define FRAGSCOPE_RECORDING_READER_H
 
 #include "base/fault.h"
+#include "sample/heap_map.h"
+#include "sample/owners.h"
 #include "sample/sample.h"
 
 #include <stdbool.h>
@@ -53,5 +55,26 @@ int recording_seek(struct recording *reader, int64_t from_ns, struct fault *faul
  * of recording_life. RECORDING_END; or -errno and FAULT: the rest is damaged. */
 int recording_next(struct recording *reader, const struct sample **sample, unsigned *life,
 		   struct fault *fault);
+
+/* ---- what was looked at besides ---- */
+
+enum { RECORDING_CELLS = 512 }; /* that a map in a recording has at most */
+
+/* Each of these gives what was seen of LIFE at AT_NS, or last before: RECORDING_READ, and
+ * its time_ns says when; RECORDING_END: there is nothing; or -errno and FAULT. They leave
+ * it alone which sample is the next. */
+
+/* The map of the arena that MAP names, which has room for RECORDING_CELLS; of chunks it
+ * has none. Fingerprints are only for comparing with those of other recorded maps. */
+int recording_map(struct recording *reader, int64_t life, int64_t at_ns,
+		  struct heap_map *map, struct fault *fault);
+
+/* The free chunks by their size: SAMPLE, valid until the next call, has a row for each
+ * arena, with its bins and top_bytes and no other figures (see free_sizes_of). */
+int recording_sizes(struct recording *reader, int64_t life, int64_t at_ns,
+		    const struct sample **sample, struct fault *fault);
+
+int recording_owners(struct recording *reader, int64_t life, int64_t at_ns,
+		     struct owners *owners, struct fault *fault);
 
 #endif

@@ -3,35 +3,47 @@
 #include <errno.h>
 #include <string.h>
 
-static const char tables[] =
-	"CREATE TABLE figure(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-	" unit TEXT NOT NULL, meaning TEXT NOT NULL);"
-	"CREATE TABLE life(life INTEGER PRIMARY KEY, service TEXT NOT NULL,"
-	" pid INTEGER NOT NULL, start_ns INTEGER, first_ns INTEGER NOT NULL,"
-	" last_ns INTEGER NOT NULL, end TEXT);"
-	"CREATE TABLE fact(life INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
-	" name TEXT NOT NULL, value TEXT NOT NULL,"
-	" PRIMARY KEY(life, name, time_ns)) WITHOUT ROWID;"
-	"CREATE TABLE sample(time_ns INTEGER NOT NULL, life INTEGER NOT NULL,"
-	" whole INTEGER NOT NULL, data BLOB NOT NULL,"
-	" PRIMARY KEY(time_ns, life)) WITHOUT ROWID;"
-	"CREATE TABLE whole(life INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
-	" PRIMARY KEY(life, time_ns)) WITHOUT ROWID;"
-	"CREATE TABLE tier(seconds INTEGER NOT NULL, time_s INTEGER NOT NULL,"
-	" life INTEGER NOT NULL, arena INTEGER NOT NULL, number INTEGER NOT NULL,"
-	" n INTEGER NOT NULL, min, max, mean REAL, last,"
-	" PRIMARY KEY(seconds, time_s, life, arena, number)) WITHOUT ROWID;"
-	"CREATE TABLE event(event INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
-	" life INTEGER NOT NULL, kind TEXT NOT NULL, bytes INTEGER,"
-	" json TEXT NOT NULL);"
-	"CREATE INDEX event_time ON event(time_ns);"
-	"CREATE VIEW minute AS SELECT datetime(time_s, 'unixepoch') AS time, service, "
-	"pid,"
-	" arena, name, n, min, max, mean, last FROM tier JOIN figure USING(number)"
-	" JOIN life USING(life) WHERE seconds = 60;"
-	"CREATE VIEW hour AS SELECT datetime(time_s, 'unixepoch') AS time, service, pid,"
-	" arena, name, n, min, max, mean, last FROM tier JOIN figure USING(number)"
-	" JOIN life USING(life) WHERE seconds = 3600;";
+/* Of version I what it has and the one before had not. */
+static const char *const versions[1 + SCHEMA_VERSION] = {
+	[1] = "CREATE TABLE figure(number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+	      " unit TEXT NOT NULL, meaning TEXT NOT NULL);"
+	      "CREATE TABLE life(life INTEGER PRIMARY KEY, service TEXT NOT NULL,"
+	      " pid INTEGER NOT NULL, start_ns INTEGER, first_ns INTEGER NOT NULL,"
+	      " last_ns INTEGER NOT NULL, end TEXT);"
+	      "CREATE TABLE fact(life INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
+	      " name TEXT NOT NULL, value TEXT NOT NULL,"
+	      " PRIMARY KEY(life, name, time_ns)) WITHOUT ROWID;"
+	      "CREATE TABLE sample(time_ns INTEGER NOT NULL, life INTEGER NOT NULL,"
+	      " whole INTEGER NOT NULL, data BLOB NOT NULL,"
+	      " PRIMARY KEY(time_ns, life)) WITHOUT ROWID;"
+	      "CREATE TABLE whole(life INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
+	      " PRIMARY KEY(life, time_ns)) WITHOUT ROWID;"
+	      "CREATE TABLE tier(seconds INTEGER NOT NULL, time_s INTEGER NOT NULL,"
+	      " life INTEGER NOT NULL, arena INTEGER NOT NULL, number INTEGER NOT NULL,"
+	      " n INTEGER NOT NULL, min, max, mean REAL, last,"
+	      " PRIMARY KEY(seconds, time_s, life, arena, number)) WITHOUT ROWID;"
+	      "CREATE TABLE event(event INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
+	      " life INTEGER NOT NULL, kind TEXT NOT NULL, bytes INTEGER,"
+	      " json TEXT NOT NULL);"
+	      "CREATE INDEX event_time ON event(time_ns);"
+	      "CREATE VIEW minute AS SELECT datetime(time_s, 'unixepoch') AS time, "
+	      "service, "
+	      "pid,"
+	      " arena, name, n, min, max, mean, last FROM tier JOIN figure USING(number)"
+	      " JOIN life USING(life) WHERE seconds = 60;"
+	      "CREATE VIEW hour AS SELECT datetime(time_s, 'unixepoch') AS time, "
+	      "service, pid,"
+	      " arena, name, n, min, max, mean, last FROM tier JOIN figure USING(number)"
+	      " JOIN life USING(life) WHERE seconds = 3600;",
+	[2] = "CREATE TABLE look(look INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL,"
+	      " life INTEGER NOT NULL, kind TEXT NOT NULL, arena INTEGER NOT NULL,"
+	      " data BLOB);"
+	      "CREATE INDEX look_time ON look(life, kind, arena, time_ns);"
+	      "CREATE TABLE owner(life INTEGER NOT NULL, time_ns INTEGER NOT NULL,"
+	      " rank INTEGER NOT NULL, unlocked_bytes INTEGER, chunks INTEGER NOT NULL,"
+	      " bytes INTEGER NOT NULL, path TEXT NOT NULL,"
+	      " PRIMARY KEY(life, time_ns, rank)) WITHOUT ROWID;",
+};
 
 static int number_one(sqlite3_stmt *insert, unsigned number, enum figure f)
 {
@@ -53,7 +65,8 @@ static int number_one(sqlite3_stmt *insert, unsigned number, enum figure f)
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-int schema_number_new(sqlite3 *db)
+/* Numbers those figures of the catalogue that the file does not know. */
+static int number_new(sqlite3 *db)
 {
 	struct codec_numbers numbers;
 	sqlite3_stmt *insert;
@@ -72,16 +85,23 @@ int schema_number_new(sqlite3 *db)
 	return code;
 }
 
-int schema_create(sqlite3 *db)
+static int set_version(sqlite3 *db)
 {
 	char *pragma = sqlite3_mprintf("PRAGMA application_id=%d; PRAGMA user_version=%d",
 				       SCHEMA_APPLICATION, SCHEMA_VERSION);
 	int code = pragma ? sqlite3_exec(db, pragma, NULL, NULL, NULL) : SQLITE_NOMEM;
 
 	sqlite3_free(pragma);
-	if (code == SQLITE_OK)
-		code = sqlite3_exec(db, tables, NULL, NULL, NULL);
-	return code == SQLITE_OK ? schema_number_new(db) : code;
+	return code;
+}
+
+int schema_upgrade(sqlite3 *db, int version)
+{
+	int code = version < SCHEMA_VERSION ? set_version(db) : SQLITE_OK;
+
+	while (code == SQLITE_OK && version++ < SCHEMA_VERSION)
+		code = sqlite3_exec(db, versions[version], NULL, NULL, NULL);
+	return code == SQLITE_OK ? number_new(db) : code;
 }
 
 /* The number that QUERY gives, or -1. */
@@ -129,7 +149,7 @@ int schema_check(sqlite3 *db, const char *file, struct fault *fault)
 				 "cannot read recording '%s': its format is version %lld "
 				 "and this fragscope reads 1 to %d: use a newer one",
 				 file, (long long)version, SCHEMA_VERSION);
-	return 0;
+	return (int)version;
 }
 
 static void number_found(struct codec_numbers *numbers, int64_t number, const char *name)

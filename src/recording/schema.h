@@ -10,23 +10,21 @@
 #include <stdbool.h>
 
 enum {
-	SCHEMA_VERSION = 1,
+	SCHEMA_VERSION = 2,
 	/* "FrSc", SQLite's application_id. */
 	SCHEMA_APPLICATION = 0x46725363,
 };
 
-/* Makes the tables in an empty file and numbers the catalogue. SQLITE_OK or SQLite's
- * code. */
-int schema_create(sqlite3 *db);
+/* Makes a file of VERSION, 0 for an empty one, one of this version, and numbers those
+ * figures of the catalogue that it does not know. SQLITE_OK or SQLite's code. */
+int schema_upgrade(sqlite3 *db, int version);
 
 /* Whether DB has nothing in it yet. */
 bool schema_is_absent(sqlite3 *db);
 
-/* Whether DB is a recording that is understood here: 0, or -EPROTO and FAULT. */
+/* The version of DB, if it is a recording that is understood here; or -EPROTO and FAULT.
+ */
 int schema_check(sqlite3 *db, const char *file, struct fault *fault);
-
-/* Numbers those figures of the catalogue that the file does not know. */
-int schema_number_new(sqlite3 *db);
 
 /* Reads the numbers; a figure without one has CODEC_FIGURES. */
 int schema_numbers(sqlite3 *db, struct codec_numbers *numbers);

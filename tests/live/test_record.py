@@ -4,6 +4,7 @@ disk and rotation; and `diff` tells a change from none."""
 import contextlib
 import datetime
 import json
+import lzma
 import os
 import random
 import resource
@@ -313,6 +314,38 @@ def check_damaged(tap, directory):
     tap.ok("damaged" in done.stderr, "that says so", done.stderr)
 
 
+def unpacked(directory, name):
+    """A file of tests/recordings, in DIRECTORY."""
+    path = directory / name
+    packed = harness.SOURCE / f"tests/recordings/{name}.xz"
+    with lzma.open(packed) as source:
+        path.write_bytes(source.read())
+    return path
+
+
+def says(got, want):
+    """Whether each row of GOT says what the one of WANT does: of a later version, more."""
+    return len(got) == len(want) and all(
+        new.get(key) == value for new, old in zip(got, want) for key, value in old.items())
+
+
+def check_versions(tap, directory, target):
+    """Files of all earlier versions are read, and appended to when made one of this."""
+    for name, options in (("v1", ["--arenas"]), ("v1-tiers", [])):
+        path = unpacked(directory, f"{name}.db")
+        want = rows_in(unpacked(directory, f"{name}.json").read_text())
+        before = path.read_bytes()
+        tap.ok(says(replayed(path, *options), want), f"{name} says what it said when new")
+        tap.equal(path.read_bytes(), before, "and is left as it is")
+        done = harness.fragscope("record", "-p", target.pid, "-o", path, "--append",
+                                 0, 2)
+        tap.equal((done.returncode, done.stderr), (0, ""), f"{name} can be appended to")
+        rows = replayed(path, *options)
+        tap.ok(says(rows[:len(want)], want), "what it said is there")
+        tap.ok(len(rows) > len(want) and rows[-1]["pid"] == target.pid, "and what is new")
+        tap.ok(ask(path, "PRAGMA user_version")[0][0] > 1, "it is of a later version now")
+
+
 def main():
     tap = Tap()
     with harness.scratch() as directory, Oracle("--threads 2 --chunks 2000") as target:
@@ -329,6 +362,7 @@ def main():
             ("exec", lambda: check_exec(tap, directory)),
             ("diff", lambda: check_diff(tap, directory)),
             ("damaged", lambda: check_damaged(tap, directory)),
+            ("versions", lambda: check_versions(tap, directory, target)),
         ):
             with tap.section(name):
                 check()

@@ -2,6 +2,7 @@
  * any instant on, after rotation, on a full disk, by minutes when the seconds are gone;
  * and a damaged file is said to be one. */
 #include "recording/codec.h"
+#include "recording/look_codec.h"
 #include "recording/recorder.h"
 #include "recording/recording.h"
 
@@ -106,6 +107,7 @@ static struct recorder *open_recorder(bool append, int64_t keep_ns, uint64_t max
 		.arenas = ARENAS,
 		.keep_ns = keep_ns,
 		.max_bytes = max_bytes,
+		.looks = true,
 	};
 	struct recorder *recorder;
 	struct fault fault;
@@ -618,6 +620,276 @@ static void test_codec_damage(void **unused)
 	sample_free(sample);
 }
 
+/* ---- what is looked at besides ---- */
+
+enum { CELLS = 200 };
+
+static void random_cell(struct map_cell *cell, uint64_t from, uint64_t *state)
+{
+	*cell = (struct map_cell){
+		.from = from + (next(state) % 8 ? 0 : 1 << 20),
+		.resident_bytes = next(state) % 8192,
+		.largest_free_bytes = next(state) % 3 ? 0 : next(state) >> 40,
+		.live_chunks = (uint32_t)(next(state) % 100),
+		.fingerprint = next(state) & UINT32_MAX,
+	};
+	cell->to = cell->from + 8192;
+	cell->bytes[next(state) % MAP_KINDS] = 8192;
+	cell->top_bytes = next(state) % 20 ? 0 : 8192;
+}
+
+static void random_map(struct heap_map *map, unsigned arena, int64_t time_ns,
+		       uint64_t *state)
+{
+	uint64_t from = 0x7f1200000000;
+
+	heap_map_clear(map);
+	map->arena = arena;
+	map->time_ns = time_ns;
+	map->status = STATUS_PARTIAL;
+	strcpy(map->missing, "one page is swapped out");
+	map->arena_from = from;
+	map->cell_bytes = 8192;
+	map->cell_count = 1 + (unsigned)(next(state) % CELLS);
+	for (unsigned i = 0; i < map->cell_count; i++) {
+		random_cell(&map->cell[i], from, state);
+		from = map->cell[i].to;
+	}
+	map->arena_to = from;
+	map->total = map->cell[0];
+	map->total.to = from;
+}
+
+static void assert_maps(const struct heap_map *got, const struct heap_map *want)
+{
+	assert_int_equal(got->time_ns, want->time_ns);
+	assert_int_equal(got->arena, want->arena);
+	assert_int_equal(got->status, want->status);
+	assert_string_equal(got->missing, want->missing);
+	assert_int_equal(got->arena_from, want->arena_from);
+	assert_int_equal(got->arena_to, want->arena_to);
+	assert_int_equal(got->cell_bytes, want->cell_bytes);
+	assert_int_equal(got->cell_count, want->cell_count);
+	assert_memory_equal(&got->total, &want->total, sizeof(want->total));
+	assert_memory_equal(got->cell, want->cell,
+			    want->cell_count * sizeof(*want->cell));
+}
+
+static sqlite3_int64 ask_file(const char *query)
+{
+	sqlite3_stmt *select;
+	sqlite3_int64 value;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &select, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(select), SQLITE_ROW);
+	value = sqlite3_column_int64(select, 0);
+	sqlite3_finalize(select);
+	sqlite3_close(db);
+	return value;
+}
+
+/* Maps at seconds 10, 20 and 30 of arenas 0 and 3; at 20 nothing has changed. */
+static void test_maps(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct heap_map *map[4], *got = heap_map_new(RECORDING_CELLS, 0);
+	unsigned life = begin(recorder, "server", 42);
+	struct recording *recording;
+	struct fault fault;
+	uint64_t state = 5;
+
+	(void)unused;
+	for (unsigned i = 0; i < 4; i++) {
+		map[i] = heap_map_new(CELLS, 0);
+		random_map(map[i], i % 2 ? 3 : 0,
+			   start_ns + (i < 2 ? 10 : 30) * second_ns, &state);
+		assert_int_equal(recorder_map(recorder, life, map[i], &fault), 0);
+		if (i != 1)
+			continue;
+		for (unsigned same = 0; same < 2; same++) {
+			map[same]->time_ns = start_ns + 20 * second_ns;
+			assert_int_equal(recorder_map(recorder, life, map[same], &fault),
+					 0);
+		}
+	}
+	assert_int_equal(recorder_commit(recorder, start_ns, &fault), 0);
+	recorder_close(recorder);
+	assert_int_equal(ask_file("SELECT count(*) FROM look WHERE data IS NULL"), 2);
+	recording = open_recording();
+	got->arena = 3;
+	assert_int_equal(
+		recording_map(recording, 1, start_ns + 9 * second_ns, got, &fault),
+		RECORDING_END);
+	assert_int_equal(
+		recording_map(recording, 1, start_ns + 29 * second_ns, got, &fault),
+		RECORDING_READ);
+	assert_maps(got, map[1]);
+	assert_int_equal(recording_map(recording, 1, INT64_MAX, got, &fault),
+			 RECORDING_READ);
+	assert_maps(got, map[3]);
+	got->arena = 0;
+	assert_int_equal(recording_map(recording, 1, INT64_MAX, got, &fault),
+			 RECORDING_READ);
+	assert_maps(got, map[2]);
+	recording_close(recording);
+	for (unsigned i = 0; i < 4; i++)
+		heap_map_free(map[i]);
+	heap_map_free(got);
+}
+
+static void random_bins(struct sample *sample, uint64_t *state)
+{
+	sample->arena_count = ARENAS;
+	for (unsigned a = 0; a < ARENAS; a++) {
+		struct arena_row *row = &sample->arena[a];
+
+		row->index = a * 2;
+		row->bins->split = a % 2;
+		row->bins->sized = true;
+		if (a)
+			figure_set(&row->fig, FIG_TOP_BYTES, next(state) % (1 << 20));
+		row->bins->fast[a] = (struct bin_total){32, 32, 96, 3};
+		for (unsigned i = 0; i < SAMPLE_BINS; i += 1 + next(state) % 9)
+			row->bins->bins[i] = (struct bin_total){
+				16 * i, 16 * i + 4096, next(state) % (1 << 30), i + 2};
+	}
+}
+
+static void test_sizes(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct sample *want = sample_new(ARENAS, true);
+	unsigned life = begin(recorder, "server", 42);
+	struct recording *recording;
+	const struct sample *got;
+	struct fault fault;
+	uint64_t state = 5;
+
+	(void)unused;
+	random_bins(want, &state);
+	for (unsigned i = 0; i < 3; i++) {
+		want->time_ns = start_ns + (i * 1800 + 10) * second_ns;
+		assert_int_equal(recorder_sizes(recorder, life, want, &fault), 0);
+	}
+	assert_int_equal(recorder_commit(recorder, start_ns, &fault), 0);
+	recorder_close(recorder);
+	/* What a row refers to is an hour old at most. */
+	assert_int_equal(ask_file("SELECT count(*) FROM look WHERE data IS NULL"), 1);
+	recording = open_recording();
+	assert_int_equal(recording_sizes(recording, 1, INT64_MAX, &got, &fault),
+			 RECORDING_READ);
+	assert_int_equal(got->time_ns, want->time_ns);
+	assert_int_equal(got->pid, 42);
+	assert_int_equal(got->arena_count, ARENAS);
+	for (unsigned a = 0; a < ARENAS; a++) {
+		assert_int_equal(got->arena[a].index, a * 2);
+		assert_figures(&got->arena[a].fig, &want->arena[a].fig);
+		assert_memory_equal(got->arena[a].bins, want->arena[a].bins,
+				    sizeof(struct arena_bins));
+	}
+	recording_close(recording);
+	sample_free(want);
+}
+
+static struct owners *some_owners(void)
+{
+	struct owners *owners = calloc(1, sizeof(*owners));
+
+	assert_non_null(owners);
+	*owners = (struct owners){
+		.time_ns = start_ns,
+		.live_bytes = 1 << 30,
+		.pinned_bytes = 5 << 20,
+		.usual = 0x8001,
+		.count = 2,
+		.left_out = 7,
+	};
+	for (unsigned i = 0; i < 2; i++) {
+		struct owner *owner = &owners->owner[i];
+
+		owner->root = i ? OWNER_UNREFERENCED : OWNER_GLOBAL;
+		snprintf(owner->name, sizeof(owner->name), "sessions%u", i);
+		strcpy(owner->where, "sessiond+0x4040");
+		strcpy(owner->identity, "text");
+		owner->step_count = 1 + i;
+		owner->step[i] = (struct owner_step){.chunks = 9, .offset = 16};
+		strcpy(owner->step[i].type, "struct session");
+		owner->step[i].is_linked = true;
+		owner->unlocked_bytes = 4096 >> i;
+		owner->share = 0.25;
+	}
+	return owners;
+}
+
+static void test_owners(void **unused)
+{
+	struct recorder *recorder = open_recorder(false, 0, 0);
+	struct owners *want = some_owners(), *got = calloc(1, sizeof(*got));
+	unsigned life = begin(recorder, "server", 42);
+	struct recording *recording;
+	struct fault fault;
+
+	(void)unused;
+	assert_int_equal(recorder_owners(recorder, life, want, &fault), 0);
+	assert_int_equal(recorder_owner(recorder, life, start_ns, 1, &want->owner[0],
+					"sessions0", &fault),
+			 0);
+	assert_int_equal(recorder_commit(recorder, start_ns, &fault), 0);
+	recorder_close(recorder);
+	assert_int_equal(ask_file("SELECT unlocked_bytes FROM owner"), 4096);
+	recording = open_recording();
+	assert_int_equal(recording_owners(recording, 1, start_ns - 1, got, &fault),
+			 RECORDING_END);
+	assert_int_equal(recording_owners(recording, 1, start_ns, got, &fault),
+			 RECORDING_READ);
+	assert_memory_equal(got, want, sizeof(*got));
+	recording_close(recording);
+	free(want);
+	free(got);
+}
+
+/* The bytes of a look, damaged: refused, or read as another one. */
+static void test_look_damage(void **unused)
+{
+	static unsigned char good[1 << 16], bad[1 << 16];
+	struct heap_map *map = heap_map_new(CELLS, 0);
+	struct sample *sample = sample_new(ARENAS, true);
+	struct owners *owners = some_owners();
+	uint64_t seed = 3;
+	size_t length[3];
+
+	(void)unused;
+	for (unsigned i = 0; i < 3000; i++) {
+		size_t cut;
+
+		random_map(map, 0, start_ns, &seed);
+		length[0] = look_map_write(map, good, sizeof(good));
+		if (i % 3 == 1) {
+			sample_clear(sample);
+			random_bins(sample, &seed);
+			length[1] = look_sizes_write(sample, good, sizeof(good));
+		} else if (i % 3 == 2) {
+			free(owners);
+			owners = some_owners();
+			length[2] = look_owners_write(owners, good, sizeof(good));
+		}
+		assert_true(length[i % 3] > 0);
+		memcpy(bad, good, length[i % 3]);
+		for (unsigned n = 0; n < 4; n++)
+			bad[next(&seed) % length[i % 3]] = (unsigned char)next(&seed);
+		cut = next(&seed) % (length[i % 3] + 1);
+		(void)look_map_read(bad, cut, map);
+		sample_clear(sample);
+		(void)look_sizes_read(bad, cut, sample);
+		(void)look_owners_read(bad, cut, owners);
+	}
+	heap_map_free(map);
+	sample_free(sample);
+	free(owners);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -633,6 +905,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 		cmocka_unit_test(test_codec_damage),
+		cmocka_unit_test_setup_teardown(test_maps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),
+		cmocka_unit_test(test_look_damage),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
