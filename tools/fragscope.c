@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* A line each, in the order of the help. */
 /* clang-format off */
@@ -193,6 +194,9 @@ int main(int argc, char **argv)
 			strerror(-error));
 		return EXIT_NOT_PERMITTED;
 	}
+	/* The first local time reads the zone's file, which takes memory: an alert may
+	 * come when there is none left. */
+	tzset();
 	if (argc < 2)
 		return usage("no verb given");
 	if (argv[1][0] == '-' || !strcmp(argv[1], "version"))
