@@ -94,6 +94,18 @@ struct range estimate_positive(const struct cell_estimate *estimate, double cell
 			      estimate->total * spread};
 }
 
+struct range estimate_more_missed(struct range range, double missed)
+{
+	range.high = range.value + hypot(range.high - range.value, missed);
+	return range;
+}
+
+struct range estimate_less_missed(struct range range, double missed)
+{
+	range.low = range.value - hypot(range.value - range.low, missed);
+	return range;
+}
+
 struct range estimate_symmetric(const struct cell_estimate *estimate)
 {
 	double half = estimate->deviation > 0

@@ -80,6 +80,11 @@ struct cell_estimate estimate_total(const struct estimate_draw *draw, int group,
  * missed: three cells in all that were drawn, each of CELL_MOST more or less. */
 struct range estimate_positive(const struct cell_estimate *estimate, double cell_most);
 
+/* RANGE, of a figure that would be more, or less, by what was in no drawn cell, and of
+ * which there can be MISSED: errors apart from each other, so that their squares add. */
+struct range estimate_more_missed(struct range range, double missed);
+struct range estimate_less_missed(struct range range, double missed);
+
 /* The interval of a total of weights of both signs. */
 struct range estimate_symmetric(const struct cell_estimate *estimate);
 

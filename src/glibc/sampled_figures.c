@@ -23,11 +23,13 @@ struct sure {
 	uint64_t largest_free_bytes, largest_hole_bytes;
 	uint64_t attached_threads;
 	bool has_largest;
-	bool has_fast;	 /* chunks of fastbins in cells, too */
-	bool has_binned; /* or binned ones */
-	bool has_dark;	 /* or large ones that no list told of */
-	bool has_pages;	 /* or pages of known ones */
-	bool has_pieces; /* large free chunks of which parts are drawn */
+	bool has_fast;		  /* chunks of fastbins in cells, too */
+	bool has_binned;	  /* or binned ones */
+	bool has_dark;		  /* or large ones that no list told of */
+	bool has_unlisted_pages;  /* or ones that are large enough for whole pages */
+	bool has_unlisted_usable; /* or for `unusable` */
+	bool has_pages;		  /* or pages of known ones */
+	bool has_pieces;	  /* large free chunks of which parts are drawn */
 	bool lacks;
 	uint64_t swapped_bytes;
 	uint64_t tops_near_fast; /* tops of arenas that have fastbin chunks */
@@ -50,6 +52,8 @@ static const struct estimate_weights free_resident_of = {
 	       [SUM_PINNED_BYTES] = 1,
 	       [SUM_RETAINED_BYTES] = 1}};
 
+static const struct estimate_weights absent = {.of = {[SUM_ABSENT_BYTES] = 1}};
+
 static double most(double a, double b)
 {
 	return a > b ? a : b;
@@ -59,6 +63,18 @@ static double most(double a, double b)
 static bool is_sure(const struct cell_estimate *estimate, double cell_most)
 {
 	return !estimate->drawn || (estimate->deviation <= 0 && cell_most <= 0);
+}
+
+/* By how much the total of WEIGHTS can be more than it seems when no drawn cell had any
+ * of it. */
+static double unseen(const struct estimate_draw *draw, int group,
+		     const struct estimate_weights *weights, double cell_most)
+{
+	struct cell_estimate estimate = estimate_total(draw, group, weights);
+
+	if (estimate.deviation > 0)
+		return 0;
+	return estimate_positive(&estimate, cell_most).high - estimate.total;
 }
 
 static void set_linear(struct figures *fig, const struct estimate_draw *draw, int group,
@@ -114,6 +130,9 @@ static void arena_sure(const struct heap *heap, const struct sampler *sampler, u
 		.has_fast = known->fast_open != 0,
 		.has_binned = known->open_bin != 0,
 		.has_dark = !known->has_unsorted,
+		.has_unlisted_pages = !known_holds(known, (uint64_t)PAGE_BYTES),
+		.has_unlisted_usable =
+			!known_holds(known, heap->options.unusable_for_bytes),
 		.has_pages = arena->pages,
 		.has_pieces = arena->pieces,
 		.lacks = arena->lacks || arena->spoilt || heap->work[i].lacks,
@@ -159,6 +178,8 @@ static void add_sure(struct sure *sum, const struct sure *one)
 	sum->has_fast |= one->has_fast;
 	sum->has_binned |= one->has_binned;
 	sum->has_dark |= one->has_dark;
+	sum->has_unlisted_pages |= one->has_unlisted_pages;
+	sum->has_unlisted_usable |= one->has_unlisted_usable;
 	sum->has_pages |= one->has_pages;
 	sum->has_pieces |= one->has_pieces;
 	sum->lacks |= one->lacks;
@@ -215,6 +236,10 @@ static void set_free(struct figures *fig, const struct estimate_draw *draw, int 
 	double page_most = sure->has_pieces		 ? SAMPLED_PIECE
 			   : has_free || sure->has_pages ? CELL_BYTES
 							 : 0;
+	double whole_most =
+		sure->has_unlisted_pages || sure->has_pages || sure->has_pieces
+			? page_most
+			: 0;
 	const struct linear table[] = {
 		{FIG_FREE_BYTES,
 		 (double)(sure->bytes + sure->fast_bytes + sure->top_bytes), false,
@@ -238,7 +263,7 @@ static void set_free(struct figures *fig, const struct estimate_draw *draw, int 
 		 (double)sure->trimmable_bytes,
 		 false,
 		 {.of = {[SUM_TRIMMABLE_BYTES] = 1}},
-		 page_most},
+		 whole_most},
 		{FIG_PINNED_BYTES,
 		 (double)sure->pinned_bytes,
 		 false,
@@ -273,6 +298,8 @@ static void set_live(struct figures *fig, const struct estimate_draw *draw, int 
 	set_linear(fig, draw, group, &live);
 }
 
+/* Most programs have touched all that they hold but for a few places, of which no drawn
+ * cell may have any. */
 static void set_live_resident(struct figures *fig, const struct estimate_draw *draw,
 			      int group, const struct sure *sure)
 {
@@ -285,8 +312,14 @@ static void set_live_resident(struct figures *fig, const struct estimate_draw *d
 			[SUM_PINNED_BYTES] = 1,
 			[SUM_RETAINED_BYTES] = 1}},
 		CELL_BYTES};
+	struct range range;
 
 	set_linear(fig, draw, group, &resident);
+	if (!figure_range(fig, FIG_LIVE_RESIDENT_BYTES, &range.low, &range.high))
+		return;
+	range.value = figure_number(fig, FIG_LIVE_RESIDENT_BYTES);
+	range = estimate_less_missed(range, unseen(draw, group, &absent, CELL_BYTES));
+	figure_set_range(fig, FIG_LIVE_RESIDENT_BYTES, most(range.low, 0), range.high);
 }
 
 static double clamp(double value, double low, double high)
@@ -315,20 +348,10 @@ static struct cell_estimate ratio_error(const struct estimate_draw *draw, int gr
 	return estimate_total(draw, group, &weights);
 }
 
-/* By how much the total of WEIGHTS can be more than it seems when no drawn cell had any
- * of it. */
-static double unseen(const struct estimate_draw *draw, int group,
-		     const struct estimate_weights *weights, double cell_most)
-{
-	struct cell_estimate estimate = estimate_total(draw, group, weights);
-
-	if (estimate.deviation > 0)
-		return 0;
-	return estimate_positive(&estimate, cell_most).high - estimate.total;
-}
-
+/* Of the top or of the rest of the bottom, a cell that was not drawn can hold TOP_MOST or
+ * REST_MOST. */
 static void set_share(struct figures *fig, const struct estimate_draw *draw, int group,
-		      const struct ratio *ratio, double cell_most)
+		      const struct ratio *ratio, double top_most, double rest_most)
 {
 	struct cell_estimate upper = estimate_total(draw, group, &ratio->of_top);
 	struct cell_estimate lower = estimate_total(draw, group, &ratio->of_bottom);
@@ -349,9 +372,11 @@ static void set_share(struct figures *fig, const struct estimate_draw *draw, int
 	range = estimate_positive(&part, 0);
 	for (unsigned i = 0; is_most && i < ESTIMATE_SUMS; i++)
 		smaller.of[i] = ratio->of_bottom.of[i] - ratio->of_top.of[i];
-	range.high += unseen(draw, group, &smaller, cell_most) / bottom;
+	range = estimate_more_missed(
+		range,
+		unseen(draw, group, &smaller, is_most ? rest_most : top_most) / bottom);
 	figure_set_ratio(fig, ratio->figure, value);
-	if (!is_sure(&error, cell_most))
+	if (!is_sure(&error, most(top_most, rest_most)))
 		figure_set_range(fig, ratio->figure,
 				 clamp(is_most ? 1 - range.high : range.low, 0, 1),
 				 clamp(is_most ? 1 - range.low : range.high, 0, 1));
@@ -372,7 +397,8 @@ static void set_slack(struct figures *fig, const struct estimate_draw *draw, int
 	error = ratio_error(draw, group, ratio, value, bottom);
 	error.total = value;
 	range = estimate_symmetric(&error);
-	range.low -= unseen(draw, group, &ratio->of_top, CELL_BYTES) / bottom;
+	range = estimate_less_missed(range,
+				     unseen(draw, group, &absent, CELL_BYTES) / bottom);
 	figure_set_ratio(fig, FIG_SLACK, value);
 	if (!is_sure(&error, 1))
 		figure_set_range(fig, FIG_SLACK, most(range.low, 0), range.high);
@@ -415,7 +441,8 @@ static void set_shares(struct figures *fig, const struct estimate_draw *draw, in
 	};
 
 	set_share(fig, draw, group, &unusable,
-		  sure->has_fast || sure->has_binned ? CELL_BYTES : 0);
+		  sure->has_fast || sure->has_binned ? CELL_BYTES : 0,
+		  sure->has_unlisted_usable ? CELL_BYTES : 0);
 	set_frag(fig);
 }
 
@@ -433,6 +460,27 @@ static void set_heap_slack(struct figures *fig, const struct estimate_draw *draw
 	};
 
 	set_slack(fig, draw, group, &slack);
+}
+
+/* The ratios, were DARK bytes more free and less live. */
+static void widen_ratios(struct figures *fig, double dark)
+{
+	double low, high, live;
+
+	if (figure_has(fig, FIG_UNUSABLE)) {
+		double free_bytes = figure_number(fig, FIG_FREE_BYTES);
+
+		figure_range(fig, FIG_UNUSABLE, &low, &high);
+		if (dark > 0)
+			figure_set_range(fig, FIG_UNUSABLE,
+					 low * free_bytes / (free_bytes + dark), high);
+	}
+	if (!figure_has(fig, FIG_SLACK))
+		return;
+	live = figure_number(fig, FIG_LIVE_BYTES);
+	figure_range(fig, FIG_SLACK, &low, &high);
+	if (dark > 0 && live > dark)
+		figure_set_range(fig, FIG_SLACK, low, high * live / (live - dark));
 }
 
 /* Large free chunks that no list told of may lie where no chunk was found. */
@@ -455,6 +503,7 @@ static void widen_dark(struct figures *fig, const struct estimate_draw *draw, in
 		figure_range(fig, less[i], &low, &high);
 		figure_set_range(fig, less[i], most(low - dark, 0), high);
 	}
+	widen_ratios(fig, dark);
 	/* What of the ratios would be left is no figure any more. */
 	if (dark > 0.02 * figure_number(fig, FIG_SYSTEM_BYTES)) {
 		figure_drop(fig, FIG_UNUSABLE);
@@ -548,6 +597,22 @@ static void set_held(struct figures *fig, const struct estimate_draw *draw, int 
 		      fig->v[FIG_SLACK].d * less / (live - less));
 }
 
+/* No part of the heap is more than all of it. */
+static void bound_by_system(struct figures *fig)
+{
+	const double whole = figure_number(fig, FIG_SYSTEM_BYTES);
+	double low, high;
+
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		if (!figure_can_be_estimated(f) || figure_info[f].unit != UNIT_BYTES ||
+		    !figure_range(fig, f, &low, &high) || high <= whole)
+			continue;
+		if (figure_number(fig, f) > whole)
+			figure_set(fig, f, (uint64_t)whole);
+		figure_set_range(fig, f, low < whole ? low : whole, whole);
+	}
+}
+
 static void set_row(struct heap *heap, const struct sampler *sampler, int group,
 		    const struct sure *sure, const struct cached *cached,
 		    struct figures *fig)
@@ -563,6 +628,7 @@ static void set_row(struct heap *heap, const struct sampler *sampler, int group,
 		set_held(fig, draw, group, sure, cached);
 	if (sure->has_dark)
 		widen_dark(fig, draw, group);
+	bound_by_system(fig);
 	if (sure->lacks || sure->swapped_bytes)
 		drop_estimated(fig);
 }

@@ -33,6 +33,26 @@ libc.free(libc.malloc(5000))
 print("ready", flush=True)
 sys.stdin.read()
 """
+# Of 100 GB little is resident: of each block the page of its header and another one.
+HUGE = r"""
+import ctypes, random, sys
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+libc.mallopt(-3, 1 << 30)
+random.seed(1)
+blocks = [libc.malloc(4000000) for _ in range(25600)]
+if None in blocks:
+    print("refused", flush=True)
+    sys.exit()
+for block in blocks:
+    ctypes.memset(block + 5000, 1, 1)
+    if random.random() < 0.25:
+        libc.free(block)
+print("ready", flush=True)
+sys.stdin.read()
+"""
 FIGURES = ("live_bytes", "free_bytes", "free_chunks", "free_resident_bytes", "pinned_bytes",
            "live_resident_bytes", "trimmable_bytes", "slack", "unusable")
 READINGS = 40
@@ -115,6 +135,25 @@ def check_small(tap):
                   "a heap that fits the budget is read whole", done.stdout)
 
 
+def check_huge(tap):
+    with Target([sys.executable, "-c", HUGE]) as target:
+        if target.line() != "ready":
+            tap.skip("a heap of 100 GB", "this machine gives no program so much address space")
+            return
+        truth = rows(target.pid, "--once")[1][0]
+        got = rows(target.pid, "--budget", "20ms", "0", 20)[1]
+    tap.ok(truth["system_bytes"] > 100e9, "100 GB of heap", truth["system_bytes"])
+    tap.equal({row["status"] for row in got}, {"estimated"}, "100 GB are estimated")
+    for name in ("live_bytes", "free_bytes", "pinned_bytes", "trimmable_bytes",
+                 "live_resident_bytes"):
+        ends = [row["estimate"].get(name, [row[name]] * 2) for row in got]
+        tap.ok(sum(end[0] <= truth[name] <= end[1] for end in ends) > 12,
+               f"100 GB: {name}: the truth lies in the intervals", f"{truth[name]}: {ends}")
+        # As floating-point numbers of 24 bits have it.
+        tap.ok(max(end[1] for end in ends) <= truth["system_bytes"] * 1.000001,
+               f"100 GB: {name}: no more than the heap", ends)
+
+
 def check_turnover(tap):
     """Cells that are read while the program changes them are no reason to be off: the mean
     of many readings is that of readings of the paused program before and after each."""
@@ -149,6 +188,8 @@ def main():
             check_recording(tap, check_formats(tap, target.pid), directory)
     with tap.section("small"):
         check_small(tap)
+    with tap.section("huge"):
+        check_huge(tap)
     with tap.section("turnover"):
         check_turnover(tap)
     tap.done()

@@ -1,7 +1,11 @@
 /* coverage.c: how often the 95% interval of an estimated figure holds the truth, on heaps
  * made by chance, and how wide it is. Prints the table of docs/ESTIMATES.md.
  *
- *   coverage [-k KIND] [-s SEEDS] [-n READINGS] [-m MB] [-b BUDGET_US] [-v] */
+ *   coverage [-s SEEDS] [-n READINGS] [-m MB] [-b BUDGET_US] [-v]
+ *            [-k KIND | -p PID... | PROGRAM [ARGUMENT...]]
+ *
+ * PROGRAM is run once a seed, with the seed and MB behind its arguments; when its heap is
+ * made it says something, and keeps it. The processes of -p are stopped for so long. */
 #include "heaps.h"
 
 #include "base/output.h"
@@ -31,7 +35,7 @@ static const enum figure told[] = {
 	FIG_FRAG,
 };
 
-enum { TOLD = sizeof(told) / sizeof(told[0]) };
+enum { TOLD = sizeof(told) / sizeof(told[0]), ARGUMENTS = 30, PIDS = 64 };
 
 struct tally {
 	unsigned held, missed, sure, wrong, absent;
@@ -40,10 +44,30 @@ struct tally {
 
 struct settings {
 	const char *kind;
+	const char *const *program;
+	pid_t pid[PIDS];
+	unsigned pids;
 	unsigned seeds, readings, mb;
 	int64_t budget_ns;
 	bool verbose;
 };
+
+static void run_program(const char *const *command, uint64_t seed, unsigned mb)
+{
+	const char *argument[ARGUMENTS + 3];
+	char seed_text[24], mb_text[24];
+	unsigned count = 0;
+
+	for (; command[count] && count < ARGUMENTS; count++)
+		argument[count] = command[count];
+	snprintf(seed_text, sizeof(seed_text), "%u", (unsigned)seed);
+	snprintf(mb_text, sizeof(mb_text), "%u", mb);
+	argument[count++] = seed_text;
+	argument[count++] = mb_text;
+	argument[count] = NULL;
+	execvp(argument[0], (char *const *)argument);
+	_exit(127);
+}
 
 static pid_t start(const struct heap_kind *kind, uint64_t seed, unsigned mb, int *out)
 {
@@ -61,14 +85,8 @@ static pid_t start(const struct heap_kind *kind, uint64_t seed, unsigned mb, int
 			if (write(ready[1], "ready", 5) != 5)
 				_exit(1);
 		} else {
-			char seed_text[24], mb_text[24];
-
-			snprintf(seed_text, sizeof(seed_text), "%u", (unsigned)seed);
-			snprintf(mb_text, sizeof(mb_text), "%u", mb);
 			dup2(ready[1], STDOUT_FILENO);
-			execlp(kind->command[0], kind->command[0], kind->command[1],
-			       kind->command[2], seed_text, mb_text, (char *)NULL);
-			_exit(127);
+			run_program(kind->command, seed, mb);
 		}
 		for (;;)
 			pause();
@@ -141,19 +159,14 @@ static void count(const struct sample *truth, const struct sample *sample,
 	}
 }
 
-static void run(const struct heap_kind *kind, const struct settings *settings,
-		uint64_t seed, struct tally tally[TOLD])
+static void read_one(pid_t pid, const char *name, const struct settings *settings,
+		     struct tally tally[TOLD])
 {
-	int out = -1;
-	pid_t pid = start(kind, seed, settings->mb, &out);
 	struct sample *truth, *sample;
-	struct source *whole, *some;
+	struct source *whole = open_source(pid, 0, &truth);
+	struct source *some = open_source(pid, settings->budget_ns, &sample);
 	struct fault fault;
 
-	if (pid < 0)
-		return;
-	whole = open_source(pid, 0, &truth);
-	some = open_source(pid, settings->budget_ns, &sample);
 	if (source_read(whole, truth, &fault) != SOURCE_READ)
 		abort();
 	for (unsigned i = 0; i < settings->readings; i++) {
@@ -163,7 +176,7 @@ static void run(const struct heap_kind *kind, const struct settings *settings,
 		if (source_read(some, sample, &fault) != SOURCE_READ)
 			abort();
 		if (settings->verbose)
-			printf("%s %s %s: %.1f ms\n", kind->name,
+			printf("%s %s %s: %.1f ms\n", name,
 			       sample_status_name(sample->status), sample->missing,
 			       (double)(source_cpu_ns(some) - before) / 1e6);
 		count(truth, sample, tally, settings->verbose);
@@ -172,9 +185,30 @@ static void run(const struct heap_kind *kind, const struct settings *settings,
 	source_close(some);
 	sample_free(truth);
 	sample_free(sample);
+}
+
+static void run(const struct heap_kind *kind, const struct settings *settings,
+		uint64_t seed, struct tally tally[TOLD])
+{
+	int out = -1;
+	pid_t pid = start(kind, seed, settings->mb, &out);
+
+	if (pid < 0)
+		return;
+	read_one(pid, kind->name, settings, tally);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	close(out);
+}
+
+/* Stopped, so that there is one truth. */
+static void run_pids(const struct settings *settings, struct tally tally[TOLD])
+{
+	for (unsigned i = 0; i < settings->pids; i++) {
+		kill(settings->pid[i], SIGSTOP);
+		read_one(settings->pid[i], "process", settings, tally);
+		kill(settings->pid[i], SIGCONT);
+	}
 }
 
 static void print(const char *name, const struct tally tally[TOLD])
@@ -182,9 +216,13 @@ static void print(const char *name, const struct tally tally[TOLD])
 	printf("| %-8s |", name);
 	for (unsigned i = 0; i < TOLD; i++) {
 		unsigned all = tally[i].held + tally[i].missed;
+		unsigned others = tally[i].sure + tally[i].absent;
 
 		if (tally[i].wrong)
 			printf(" wrong %u |", tally[i].wrong);
+		else if (all && others)
+			printf(" %.1f ±%.2f (%u of %u) |", 100.0 * tally[i].held / all,
+			       100 * tally[i].width / all, all, all + others);
 		else if (all)
 			printf(" %.1f ±%.2f |", 100.0 * tally[i].held / all,
 			       100 * tally[i].width / all);
@@ -197,15 +235,20 @@ static void print(const char *name, const struct tally tally[TOLD])
 
 static struct settings parse(int argc, char **argv)
 {
-	struct settings settings = {NULL, 4, 100, 120, 4000000, false};
+	struct settings settings = {
+		.seeds = 4, .readings = 100, .mb = 120, .budget_ns = 4000000};
 	int option;
 
-	while ((option = getopt(argc, argv, "k:s:n:m:b:v")) != -1) {
+	while ((option = getopt(argc, argv, "+k:p:s:n:m:b:v")) != -1) {
 		unsigned long number = optarg ? strtoul(optarg, NULL, 10) : 0;
 
 		switch (option) {
 		case 'k':
 			settings.kind = optarg;
+			break;
+		case 'p':
+			if (settings.pids < PIDS)
+				settings.pid[settings.pids++] = (pid_t)number;
 			break;
 		case 's':
 			settings.seeds = (unsigned)number;
@@ -226,6 +269,8 @@ static struct settings parse(int argc, char **argv)
 			exit(2);
 		}
 	}
+	if (optind < argc)
+		settings.program = (const char *const *)&argv[optind];
 	return settings;
 }
 
@@ -241,25 +286,35 @@ static void add(struct tally into[TOLD], const struct tally from[TOLD])
 	}
 }
 
+static void run_kind(const struct heap_kind *kind, const struct settings *settings,
+		     struct tally all[TOLD])
+{
+	struct tally tally[TOLD] = {{0}};
+
+	for (unsigned seed = 1; seed <= settings->seeds; seed++)
+		run(kind, settings, seed, tally);
+	print(kind->name, tally);
+	add(all, tally);
+}
+
 int main(int argc, char **argv)
 {
 	struct settings settings = parse(argc, argv);
 	struct tally all[TOLD] = {{0}};
+	const struct heap_kind program = {.name = "program", .command = settings.program};
 
 	printf("| heap |");
 	for (unsigned i = 0; i < TOLD; i++)
 		printf(" %s |", figure_info[told[i]].name);
 	printf("\n");
-	for (unsigned k = 0; k < heap_kind_count; k++) {
-		struct tally tally[TOLD] = {{0}};
-
-		if (settings.kind && strcmp(settings.kind, heap_kinds[k].name) != 0)
-			continue;
-		for (unsigned seed = 1; seed <= settings.seeds; seed++)
-			run(&heap_kinds[k], &settings, seed, tally);
-		print(heap_kinds[k].name, tally);
-		add(all, tally);
-	}
+	if (settings.program)
+		run_kind(&program, &settings, all);
+	else if (settings.pids)
+		run_pids(&settings, all);
+	else
+		for (unsigned k = 0; k < heap_kind_count; k++)
+			if (!settings.kind || !strcmp(settings.kind, heap_kinds[k].name))
+				run_kind(&heap_kinds[k], &settings, all);
 	print("all", all);
 	return 0;
 }

@@ -16,6 +16,9 @@ enum { CELLS = 4000, DRAWN = 200, TRIALS = 4000 };
 
 static const struct estimate_weights bytes = {.of = {[SUM_BYTES] = 1}};
 
+static const struct estimate_weights both = {
+	.of = {[SUM_BYTES] = 1, [SUM_ABSENT_BYTES] = 1}};
+
 struct trial {
 	struct estimate_stratum stratum[CELLS];
 	struct estimate_cell cell[CELLS];
@@ -147,6 +150,48 @@ static void what_is_rare_is_held_too(void **state)
 	free(trial);
 }
 
+/* Of all that programs hold a few places only were never touched: a total that hangs on
+ * these, of which most samples see none, and on something that is everywhere. */
+static void what_was_missed_widens_the_rest(void **state)
+{
+	static const struct estimate_weights absent = {.of = {[SUM_ABSENT_BYTES] = 1}};
+	struct trial *trial = calloc(1, sizeof(*trial));
+	unsigned held = 0, held_without = 0;
+	uint64_t random = 13;
+	double total;
+
+	(void)state;
+	assert_non_null(trial);
+	populate(trial, EVEN, &random);
+	total = trial->total + 5 * 32768;
+	for (unsigned i = 0; i < TRIALS; i++) {
+		struct cell_estimate estimate, other;
+		struct range range;
+		double missed;
+
+		draw(trial, &random, DRAWN);
+		for (unsigned k = 0; k < 5; k++)
+			if (estimate_below(&random, CELLS) < DRAWN)
+				trial->cell[40 * k].sum[SUM_ABSENT_BYTES] = 32768;
+		estimate = estimate_total(&trial->draw, ESTIMATE_ALL, &both);
+		other = estimate_total(&trial->draw, ESTIMATE_ALL, &absent);
+		range = estimate_positive(&estimate, 32768);
+		held_without += range.low <= total && total <= range.high;
+		missed = other.deviation > 0
+				 ? 0
+				 : estimate_positive(&other, 32768).high - other.total;
+		range = estimate_more_missed(range, missed);
+		held += range.low <= total && total <= range.high;
+		assert_true(fabs(estimate_less_missed(range, 3).low -
+				 (range.value - hypot(range.value - range.low, 3))) <
+			    1e-6);
+	}
+	print_message("missed: %.1f%% held, %.1f%% without\n", 100.0 * held / TRIALS,
+		      100.0 * held_without / TRIALS);
+	assert_true(held >= 0.94 * TRIALS && held_without < 0.9 * TRIALS);
+	free(trial);
+}
+
 static void all_cells_are_no_estimate(void **state)
 {
 	struct estimate_cell cell[3] = {{{0}}};
@@ -221,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(intervals_hold_the_truth),
 		cmocka_unit_test(what_is_rare_is_held_too),
+		cmocka_unit_test(what_was_missed_widens_the_rest),
 		cmocka_unit_test(all_cells_are_no_estimate),
 		cmocka_unit_test(groups_add_up),
 		cmocka_unit_test(draws_are_fair),
