@@ -10,15 +10,23 @@
 enum {
 	WINDOW = 6,	 /* correlations are summed over so many times of memory */
 	BLOCK_TIMES = 8, /* a block is so many times as long as the memory */
+	STEP_EDGE = 20,	 /* a step has such a part of the course on either side */
 };
 
+/* Of the variance of a course, what makes it a step or a straight line. Noise without
+ * either, as long as it is remembered, reaches them now and then: it looks so then. */
+#define STEP_SHARE 0.95
+#define LINE_SHARE 0.90
+
+/* STEP_S: from one point to the next, where there is no gap. */
 struct course {
-	const double *point;
+	double *point, *time_s;
 	size_t count;
+	double step_s;
 	double memory; /* see memory_of */
-	double median;
+	double middle;
 	unsigned blocks;
-	double block_mean, block_variance; /* of the medians of the blocks */
+	double block_mean, block_variance; /* of the middles of the blocks */
 };
 
 static int compare_double(const void *a, const void *b)
@@ -36,26 +44,46 @@ static double median(double *value, size_t count)
 			 : (value[count / 2 - 1] + value[count / 2]) / 2;
 }
 
-static double median_of(const double *value, size_t count, double *sorted)
+static double middle_of(const double *value, size_t count, enum compare_middle middle,
+			double *sorted)
 {
-	memcpy(sorted, value, count * sizeof(*value));
-	return median(sorted, count);
+	double sum = 0;
+
+	if (middle == COMPARE_MEDIAN) {
+		memcpy(sorted, value, count * sizeof(*value));
+		return median(sorted, count);
+	}
+	for (size_t i = 0; i < count; i++)
+		sum += value[i];
+	return sum / (double)count;
 }
 
-/* COUNT values become COMPARE_POINTS means of neighbours, or stay as they are. */
-static size_t condense(const double *value, size_t count, double *point)
+/* The values become COMPARE_POINTS means at most, each of an equal part of the time; a
+ * part without values, as where there is a gap, makes none. */
+static void condense(const struct compare_course *from, struct course *course)
 {
-	size_t into = count < COMPARE_POINTS ? count : COMPARE_POINTS;
+	size_t parts = from->count < COMPARE_POINTS ? from->count : COMPARE_POINTS;
+	double first_s = from->time_s[0],
+	       span_s = from->time_s[from->count - 1] - first_s;
+	size_t part = 0, in_part = 0;
 
-	for (size_t i = 0; i < into; i++) {
-		size_t from = i * count / into, to = (i + 1) * count / into;
-		double sum = 0;
+	course->count = 0;
+	course->step_s = span_s > 0 ? span_s / (double)parts : 1;
+	for (size_t i = 0; i < from->count; i++) {
+		double at = (from->time_s[i] - first_s) / course->step_s;
+		size_t now = at < (double)(parts - 1) ? (size_t)at : parts - 1;
 
-		for (size_t j = from; j < to; j++)
-			sum += value[j];
-		point[i] = sum / (double)(to - from);
+		if (!in_part || now != part) {
+			course->time_s[course->count] = from->time_s[i];
+			course->point[course->count++] = 0;
+			in_part = 0;
+		}
+		part = now;
+		in_part++;
+		course->point[course->count - 1] +=
+			(from->value[i] - course->point[course->count - 1]) /
+			(double)in_part;
 	}
-	return into;
 }
 
 static double covariance(const double *point, size_t count, double mean, size_t lag)
@@ -93,20 +121,20 @@ static double memory_of(const double *point, size_t count)
 	return memory * (1 + 2 * sqrt(WINDOW * memory / (double)count));
 }
 
-/* Cuts COURSE into blocks and takes the median of each. */
-static void cut(struct course *course, double *sorted)
+/* Cuts COURSE into blocks and takes the middle of each. */
+static void cut(struct course *course, enum compare_middle middle, double *sorted)
 {
 	double blocks = (double)course->count / (BLOCK_TIMES * course->memory);
 	double block[COMPARE_BLOCKS];
 
-	course->median = median_of(course->point, course->count, sorted);
+	course->middle = middle_of(course->point, course->count, middle, sorted);
 	course->blocks = blocks < COMPARE_BLOCKS ? (unsigned)blocks : COMPARE_BLOCKS;
 	course->block_mean = course->block_variance = 0;
 	for (unsigned i = 0; i < course->blocks; i++) {
 		size_t from = i * course->count / course->blocks;
 		size_t to = (i + 1) * course->count / course->blocks;
 
-		block[i] = median_of(course->point + from, to - from, sorted);
+		block[i] = middle_of(course->point + from, to - from, middle, sorted);
 		course->block_mean += block[i] / course->blocks;
 	}
 	for (unsigned i = 0; i < course->blocks && course->blocks > 1; i++)
@@ -122,7 +150,7 @@ static void judge(const struct course *a, const struct course *b,
 		  struct comparison *comparison)
 {
 	double va = a->block_variance / a->blocks, vb = b->block_variance / b->blocks;
-	double change = b->median - a->median, reach = 0;
+	double change = b->middle - a->middle, reach = 0;
 
 	if (va + vb > 0) {
 		double degrees = (va + vb) * (va + vb) /
@@ -138,41 +166,107 @@ static void judge(const struct course *a, const struct course *b,
 }
 
 /* A course that is short for what it remembers looks as if it remembered less: both are
- * given the longer memory of the two, in values as they came. */
-static void share_memory(struct course course[2], const size_t count[2])
+ * given the longer memory of the two, in time. */
+static void share_memory(struct course course[2])
 {
-	double each[2], longer = 0;
+	double longer_s = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
-		each[i] = (double)count[i] / (double)course[i].count;
-		longer = fmax(longer, course[i].memory * each[i]);
-	}
 	for (unsigned i = 0; i < 2; i++)
-		course[i].memory = fmax(1, longer / each[i]);
+		longer_s = fmax(longer_s, course[i].memory * course[i].step_s);
+	for (unsigned i = 0; i < 2; i++)
+		course[i].memory = fmax(1, longer_s / course[i].step_s);
 }
 
-void compare_courses(const double *a, const double *b, const size_t count[2],
+/* ---- why nothing can be concluded ---- */
+
+/* How much of the variance of COURSE a straight line explains. */
+static double line_share(const struct course *course)
+{
+	double n = (double)course->count, mean = 0, xy = 0, xx = 0, yy = 0;
+
+	for (size_t i = 0; i < course->count; i++)
+		mean += course->point[i] / n;
+	for (size_t i = 0; i < course->count; i++) {
+		double x = (double)i - (n - 1) / 2, y = course->point[i] - mean;
+
+		xy += x * y;
+		xx += x * x;
+		yy += y * y;
+	}
+	return is_rounding(yy / n, mean) ? 0 : xy * xy / (xx * yy);
+}
+
+/* How much of it one step explains, at the best place, *AT: the first point behind it. A
+ * straight line is a step to three quarters. */
+static double step_share(const struct course *course, size_t *at)
+{
+	double n = (double)course->count, mean = 0, yy = 0, sum = 0, best = 0;
+	size_t edge = course->count / STEP_EDGE + 1;
+
+	for (size_t i = 0; i < course->count; i++)
+		mean += course->point[i] / n;
+	for (size_t i = 0; i < course->count; i++) {
+		double y = course->point[i] - mean, left = (double)i, between;
+
+		if (i >= edge && i + edge <= course->count) {
+			/* The sums on both sides are opposite. */
+			between = sum * sum * n / (left * (n - left));
+			if (between > best) {
+				best = between;
+				*at = i;
+			}
+		}
+		sum += y;
+		yy += y * y;
+	}
+	return is_rounding(yy / n, mean) ? 0 : best / yy;
+}
+
+/* A course that goes one way, or from one level to another, has no middle that it could
+ * be compared by, however long it is: that is said instead. */
+static void explain(const struct course course[2], struct comparison *comparison)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		size_t at = 0;
+		double step, line;
+
+		if (course[i].count < COMPARE_LEAST)
+			continue;
+		step = step_share(&course[i], &at);
+		line = line_share(&course[i]);
+		if (step < STEP_SHARE && line < LINE_SHARE)
+			continue;
+		comparison->outcome = step >= STEP_SHARE ? COMPARE_STEP : COMPARE_DRIFT;
+		comparison->side = i;
+		comparison->step_s = course[i].time_s[at];
+		return;
+	}
+}
+
+void compare_courses(const struct compare_course both[2], enum compare_middle middle,
 		     struct compare_scratch *scratch, struct comparison *comparison)
 {
-	const double *value[2] = {a, b};
 	struct course course[2];
 
 	*comparison = (struct comparison){.outcome = COMPARE_NONE};
 	for (unsigned i = 0; i < 2; i++) {
-		if (!count[i])
+		if (!both[i].count)
 			return;
 		course[i].point = scratch->point[i];
-		course[i].count = condense(value[i], count[i], scratch->point[i]);
+		course[i].time_s = scratch->time_s[i];
+		condense(&both[i], &course[i]);
 		course[i].memory = memory_of(course[i].point, course[i].count);
 	}
-	share_memory(course, count);
+	share_memory(course);
 	for (unsigned i = 0; i < 2; i++)
-		cut(&course[i], scratch->sorted);
-	comparison->before = course[0].median;
-	comparison->after = course[1].median;
+		cut(&course[i], middle, scratch->sorted);
+	comparison->before = course[0].middle;
+	comparison->after = course[1].middle;
 	comparison->blocks_before = course[0].blocks;
 	comparison->blocks_after = course[1].blocks;
 	comparison->outcome = COMPARE_THIN;
 	if (course[0].blocks >= COMPARE_LEAST && course[1].blocks >= COMPARE_LEAST)
 		judge(&course[0], &course[1], comparison);
+	else
+		explain(course, comparison);
 }

@@ -1,6 +1,6 @@
 #include "analysis/diff.h"
 
-#include "analysis/trend.h"
+#include "analysis/diff_parts.h"
 
 #include <errno.h>
 #include <math.h>
@@ -41,6 +41,8 @@ static const struct {
 enum { COMPARED = sizeof(compared) / sizeof(*compared) };
 
 _Static_assert((int)COMPARED <= (int)DIFF_ROWS, "a row for each");
+
+enum { GAP_STEPS = 10 };
 
 static const double hour_s = 3600;
 
@@ -92,20 +94,13 @@ void diff_side_release(struct diff_side *side)
 		free(side->value[i]);
 	free(side->value);
 	free(side->time_s);
+	growths_release(&side->growths);
 	*side = (struct diff_side){0};
 }
 
 /* ---- rows ---- */
 
-/* Room for the values of both sides that are there, and their times. */
-struct work {
-	struct compare_scratch compare;
-	struct trend_scratch trend;
-	double *value[2], *time_s[2];
-	size_t count[2];
-};
-
-static void release(struct work *work)
+static void release(struct diff_work *work)
 {
 	for (unsigned i = 0; work && i < 2; i++) {
 		free(work->value[i]);
@@ -114,9 +109,9 @@ static void release(struct work *work)
 	free(work);
 }
 
-static struct work *take_work(const struct diff *diff)
+static struct diff_work *take_work(const struct diff *diff)
 {
-	struct work *work = calloc(1, sizeof(*work));
+	struct diff_work *work = calloc(1, sizeof(*work));
 
 	for (unsigned i = 0; work && i < 2; i++) {
 		work->value[i] = calloc(diff->side[i]->count + 1, sizeof(double));
@@ -129,7 +124,7 @@ static struct work *take_work(const struct diff *diff)
 	return work;
 }
 
-static void pick(struct work *work, const struct diff_side *side, unsigned which,
+static void pick(struct diff_work *work, const struct diff_side *side, unsigned which,
 		 unsigned row)
 {
 	work->count[which] = 0;
@@ -143,7 +138,7 @@ static void pick(struct work *work, const struct diff_side *side, unsigned which
 }
 
 /* Two slopes with intervals of their own: the squares of their halves add up. */
-static void compare_growth(struct work *work, struct comparison *comparison)
+static void compare_growth(struct diff_work *work, struct comparison *comparison)
 {
 	struct trend trend[2];
 	double half = 0, change;
@@ -174,29 +169,46 @@ static void compare_growth(struct work *work, struct comparison *comparison)
 				      : COMPARE_SAME;
 }
 
-/* Rows count since the row before: a mean an hour is what they add up to. */
-static void compare_sums(struct work *work, struct comparison *comparison)
+/* The N values, of what was counted since the row before, become what that is an hour.
+ * Behind a gap only the latest part of it was counted: as long as the next rows are
+ * apart, or some times that. */
+static void make_rates(double *value, const double *time_s, size_t n)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		size_t count = work->count[i];
-		double step_s =
-			count > 1 ? work->time_s[i][count - 1] / (double)(count - 1) : 0;
+	for (size_t i = n; i-- > 1;) {
+		double passed_s = time_s[i] - time_s[i - 1];
 
-		for (size_t j = 0; j < count && step_s > 0; j++)
-			work->value[i][j] *= hour_s / step_s;
-	}
-	compare_courses(work->value[0], work->value[1], work->count, &work->compare,
-			comparison);
-	for (unsigned i = 0; i < 2 && comparison->outcome != COMPARE_NONE; i++) {
-		double sum = 0, *into = i ? &comparison->after : &comparison->before;
-
-		for (size_t j = 0; j < work->count[i]; j++)
-			sum += work->value[i][j];
-		*into = sum / (double)work->count[i];
+		if (i + 1 < n && passed_s > GAP_STEPS * (time_s[i + 1] - time_s[i]))
+			passed_s = time_s[i + 1] - time_s[i];
+		value[i] = passed_s > 0 ? value[i] * hour_s / passed_s : 0;
 	}
 }
 
-static void add_row(struct diff *diff, struct work *work, unsigned which)
+void diff_compare_counts(struct diff_work *work, struct comparison *comparison)
+{
+	struct compare_course both[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		size_t n = work->count[i];
+
+		make_rates(work->value[i], work->time_s[i], n);
+		both[i] = n > 1 ? (struct compare_course){work->time_s[i] + 1,
+							  work->value[i] + 1, n - 1}
+				: (struct compare_course){.count = 0};
+	}
+	compare_courses(both, COMPARE_MEAN, &work->compare, comparison);
+}
+
+static void compare_levels(struct diff_work *work, struct comparison *comparison)
+{
+	struct compare_course both[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		both[i] = (struct compare_course){work->time_s[i], work->value[i],
+						  work->count[i]};
+	compare_courses(both, COMPARE_MEDIAN, &work->compare, comparison);
+}
+
+static void add_row(struct diff *diff, struct diff_work *work, unsigned which)
 {
 	struct diff_row *row = &diff->row[diff->row_count];
 
@@ -207,11 +219,29 @@ static void add_row(struct diff *diff, struct work *work, unsigned which)
 	if (row->kind == DIFF_GROWTH)
 		compare_growth(work, &row->comparison);
 	else if (row->kind == DIFF_SUM)
-		compare_sums(work, &row->comparison);
+		diff_compare_counts(work, &row->comparison);
 	else
-		compare_courses(work->value[0], work->value[1], work->count,
-				&work->compare, &row->comparison);
+		compare_levels(work, &row->comparison);
 	diff->row_count += row->comparison.outcome != COMPARE_NONE;
+}
+
+const double *diff_counted(const struct diff_side *side, enum figure figure)
+{
+	unsigned i = 0;
+
+	while (compared[i].figure != figure || compared[i].kind != DIFF_SUM)
+		i++;
+	return side->value ? side->value[i] : NULL;
+}
+
+bool diff_has_growths(const struct diff_side *side)
+{
+	const double *bytes = diff_counted(side, FIG_GROWTH_BYTES);
+
+	for (size_t i = 0; i < side->count; i++)
+		if (!isnan(bytes[i]))
+			return true;
+	return false;
 }
 
 /* ---- facts ---- */
@@ -252,15 +282,19 @@ static void compare_facts(struct diff *diff)
 int diff_of(const struct diff_side *before, const struct diff_side *after,
 	    struct diff *diff)
 {
-	struct work *work;
+	struct diff_work *work;
+	int error;
 
-	*diff = (struct diff){.side = {before, after}};
+	memset(diff, 0, sizeof(*diff));
+	diff->side[0] = before;
+	diff->side[1] = after;
 	work = take_work(diff);
 	if (!work)
 		return -ENOMEM;
 	for (unsigned i = 0; i < COMPARED; i++)
 		add_row(diff, work, i);
+	error = diff_compare_stacks(diff, work);
 	release(work);
 	compare_facts(diff);
-	return 0;
+	return error;
 }

@@ -4,6 +4,7 @@
 #define FRAGSCOPE_DIFF_H
 
 #include "analysis/compare.h"
+#include "analysis/growths.h"
 #include "sample/sample.h"
 #include "sample/surroundings.h"
 
@@ -15,6 +16,8 @@ enum {
 	DIFF_ROWS = 32,
 	DIFF_ARENAS = 16,
 	DIFF_FACTS = SURROUNDINGS_FACTS,
+	DIFF_STACKS = 64,	/* rows; those that grew most */
+	DIFF_LEAST_GROWTHS = 6, /* of one stack, on both sides: fewer say nothing */
 };
 
 /* What a row compares. */
@@ -33,6 +36,7 @@ struct diff_side {
 	double **value; /* for each figure, of CAPACITY */
 	int64_t first_ns, last_ns;
 	struct surroundings surroundings;
+	struct growths growths;
 };
 
 struct diff_row {
@@ -46,8 +50,22 @@ struct diff_fact {
 	const char *name, *before, *after;
 };
 
+/* What one stack grew by an hour, in bytes; of failed allocations, how many there were.
+ * COUNT is how often, on each side. */
+struct diff_stack {
+	const char *stack; /* of one of the sides: see growths.h */
+	bool is_failure;
+	uint64_t count[2];
+	struct comparison comparison;
+};
+
+/* Of stacks there are rows only when both sides have growths. STACKS_LEFT are those that
+ * there is no row for; SHARE is of what each side grew by, as far as it has a stack. */
 struct diff {
 	const struct diff_side *side[2];
+	unsigned stack_count, stacks_left;
+	struct diff_stack stack[DIFF_STACKS];
+	double stack_share[2];
 	unsigned row_count, fact_count;
 	struct diff_row row[DIFF_ROWS];
 	struct diff_fact fact[DIFF_FACTS];
@@ -55,6 +73,9 @@ struct diff {
 
 /* Adds SAMPLE to SIDE, which is zero before the first. 0 or -ENOMEM. */
 int diff_add(struct diff_side *side, const struct sample *sample);
+
+/* Whether growths were counted while SIDE was recorded. */
+bool diff_has_growths(const struct diff_side *side);
 void diff_side_release(struct diff_side *side);
 
 /* Compares BEFORE with AFTER, which must stay. 0 or -ENOMEM. */

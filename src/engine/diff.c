@@ -1,5 +1,6 @@
 #include "engine/diff.h"
 
+#include "engine/diff_events.h"
 #include "engine/stream.h"
 #include "recording/recording.h"
 #include "source/span.h"
@@ -152,6 +153,16 @@ static int check_one(const struct stream *stream, const char *what, struct fault
 	return 0;
 }
 
+static int read_events(struct diff_side *side, const char *what,
+		       const struct stream *stream, struct fault *fault)
+{
+	struct time_span span;
+	int error = span_split(what, &span, fault);
+
+	return error ? error
+		     : diff_read_events(side, span.file, stream_contents(stream), fault);
+}
+
 /* WHAT is a recording, or null: running processes. */
 static int gather(struct gathering *gathering, const char *what,
 		  const struct stream_options *wanted, struct fault *fault)
@@ -169,6 +180,8 @@ static int gather(struct gathering *gathering, const char *what,
 		error = read_stream(gathering, what, stream, fault);
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}
+	if (what && !error)
+		error = read_events(gathering->side[0], what, stream, fault);
 	stream_close(stream);
 	return error;
 }

@@ -145,6 +145,24 @@ const struct recorded_life *recording_life(const struct recording *reader, unsig
 	return i < reader->count ? &reader->life[i].info : NULL;
 }
 
+/* Its life with NUMBER, or null. */
+static struct reader_life *find_life(struct recording *reader, int64_t number)
+{
+	unsigned low = 0, high = reader->count;
+
+	while (low < high) {
+		unsigned mid = low + (high - low) / 2;
+
+		if (reader->life[mid].info.life < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < reader->count && reader->life[low].info.life == number)
+		return &reader->life[low];
+	return NULL;
+}
+
 /* ---- facts ---- */
 
 const char *recording_fact(struct recording *reader, int64_t life, const char *name)
@@ -185,6 +203,42 @@ int recording_facts(struct recording *reader, int64_t life,
 			       (const char *)sqlite3_column_text(select, 1), context);
 	sqlite3_finalize(select);
 	return result;
+}
+
+/* ---- events ---- */
+
+int recording_events(struct recording *reader, int64_t from_ns, int64_t to_ns,
+		     int (*visit)(const struct recorded_event *event, void *context),
+		     void *context, struct fault *fault)
+{
+	struct recorded_event event;
+	const struct reader_life *life;
+	sqlite3_stmt *select;
+	int result = 0, code;
+
+	code = sqlite3_prepare_v2(reader->db,
+				  "SELECT time_ns,life,kind,bytes,json FROM event WHERE"
+				  " time_ns>=? AND time_ns<=? ORDER BY time_ns,event",
+				  -1, &select, NULL);
+	if (code != SQLITE_OK)
+		return broken(reader, code, fault);
+	sqlite3_bind_int64(select, 1, from_ns);
+	sqlite3_bind_int64(select, 2, to_ns);
+	while (!result && (code = sqlite3_step(select)) == SQLITE_ROW) {
+		life = find_life(reader, sqlite3_column_int64(select, 1));
+		event.time_ns = sqlite3_column_int64(select, 0);
+		event.kind = (const char *)sqlite3_column_text(select, 2);
+		event.bytes = (uint64_t)sqlite3_column_int64(select, 3);
+		event.json = (const char *)sqlite3_column_text(select, 4);
+		if (!life || !event.kind || !event.json)
+			continue;
+		event.life = &life->info;
+		result = visit(&event, context);
+	}
+	sqlite3_finalize(select);
+	if (result || code == SQLITE_DONE)
+		return result;
+	return broken(reader, code, fault);
 }
 
 /* Where the lives were: not of each sample. */
@@ -362,12 +416,14 @@ static int select_phase(struct recording *reader, enum phase phase, int64_t from
 			int64_t to, struct fault *fault)
 {
 	static const char *const query[] = {
-		[PHASE_HOURS] = "SELECT time_s,life,arena,number,n,last FROM tier WHERE"
-				" seconds=3600 AND time_s>=? AND time_s<?"
-				" ORDER BY time_s,life,arena",
-		[PHASE_MINUTES] = "SELECT time_s,life,arena,number,n,last FROM tier WHERE"
-				  " seconds=60 AND time_s>=? AND time_s<?"
-				  " ORDER BY time_s,life,arena",
+		[PHASE_HOURS] =
+			"SELECT time_s,life,arena,number,n,last,mean FROM tier WHERE"
+			" seconds=3600 AND time_s>=? AND time_s<?"
+			" ORDER BY time_s,life,arena",
+		[PHASE_MINUTES] =
+			"SELECT time_s,life,arena,number,n,last,mean FROM tier WHERE"
+			" seconds=60 AND time_s>=? AND time_s<?"
+			" ORDER BY time_s,life,arena",
 		[PHASE_SAMPLES] = "SELECT time_ns,life,whole,data FROM sample WHERE"
 				  " time_ns>=? AND time_ns<? ORDER BY time_ns,life",
 	};
@@ -401,6 +457,16 @@ static int first_whole(struct recording *reader, int64_t from_ns, int64_t *first
 		   from_ns, from_ns, first_ns, fault);
 }
 
+/* A minute that has no row of a figure is as the span before: of what was counted in that
+ * hour it has a part. */
+static void begin_minutes(struct recording *reader)
+{
+	for (unsigned i = 0; i < reader->count; i++)
+		for (unsigned f = 0; f < FIG_COUNT; f++)
+			if (figure_info[f].is_since)
+				reader->life[i].tier_fig.v[f].u /= 60;
+}
+
 static int next_phase(struct recording *reader, struct fault *fault)
 {
 	int64_t first_ns = INT64_MIN;
@@ -408,6 +474,7 @@ static int next_phase(struct recording *reader, struct fault *fault)
 
 	switch (reader->phase) {
 	case PHASE_HOURS:
+		begin_minutes(reader);
 		return select_phase(reader, PHASE_MINUTES, reader->from_ns,
 				    spans_end(reader->samples_ns, 60), fault);
 	case PHASE_MINUTES:
@@ -445,23 +512,6 @@ int recording_seek(struct recording *reader, int64_t from_ns, struct fault *faul
 }
 
 /* ---- samples ---- */
-
-static struct reader_life *find_life(struct recording *reader, int64_t number)
-{
-	unsigned low = 0, high = reader->count;
-
-	while (low < high) {
-		unsigned mid = low + (high - low) / 2;
-
-		if (reader->life[mid].info.life < number)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low < reader->count && reader->life[low].info.life == number)
-		return &reader->life[low];
-	return NULL;
-}
 
 static int grow(struct recording *reader, unsigned arenas)
 {
@@ -559,6 +609,14 @@ static int next_sample(struct recording *reader, unsigned *index, struct fault *
 
 /* ---- minutes and hours ---- */
 
+/* Of what each sample counts since the one before, a span has the sum. */
+static uint64_t counted_in_span(sqlite3_stmt *row)
+{
+	double sum = (double)sqlite3_column_int64(row, 4) * sqlite3_column_double(row, 6);
+
+	return sum > 0 && sum < 0x1p63 ? (uint64_t)(sum + 0.5) : 0;
+}
+
 static void span_figure(struct recording *reader, struct reader_life *life)
 {
 	int64_t number = sqlite3_column_int64(reader->select, 3);
@@ -572,6 +630,8 @@ static void span_figure(struct recording *reader, struct reader_life *life)
 		return;
 	if (!sqlite3_column_int64(reader->select, 4))
 		figure_drop(&life->tier_fig, f);
+	else if (figure_info[f].is_since)
+		figure_set(&life->tier_fig, f, counted_in_span(reader->select));
 	else if (figure_info[f].unit == UNIT_RATIO)
 		figure_set_ratio(&life->tier_fig, f,
 				 sqlite3_column_double(reader->select, 5));

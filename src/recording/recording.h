@@ -46,6 +46,22 @@ int recording_facts(struct recording *reader, int64_t life,
 		    int (*visit)(const char *name, const char *value, void *context),
 		    void *context);
 
+/* What happened to a life: a growth, a failure, an alert. JSON is a line as `trace` or
+ * `alert` writes it; it comes from the file and may be anything. */
+struct recorded_event {
+	int64_t time_ns;
+	const struct recorded_life *life;
+	const char *kind;
+	uint64_t bytes; /* 0: it has none */
+	const char *json;
+};
+
+/* Calls VISIT for each event in [FROM_NS, TO_NS], oldest first; what it is given is valid
+ * until it returns. 0, what VISIT returned (not 0: the last one), or -errno and FAULT. */
+int recording_events(struct recording *reader, int64_t from_ns, int64_t to_ns,
+		     int (*visit)(const struct recorded_event *event, void *context),
+		     void *context, struct fault *fault);
+
 /* The next sample is the first at FROM_NS or later. At the beginning of a reader that is
  * the first of all. Minutes stand for seconds that were dropped, hours for minutes. 0 or
  * -errno and FAULT. */

@@ -52,6 +52,7 @@ struct figure_info {
 	unsigned rank; /* 1 is shown first where columns are few, 0 never */
 	enum figure_worse worse;
 	bool is_share; /* from 0 to 1 */
+	bool is_since; /* what was counted since the row before */
 	/* A ratio that follows from other figures: its formula. False when it is not
 	 * known. Null: measured. */
 	bool (*derive)(const struct figures *fig, double *ratio);

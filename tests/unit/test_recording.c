@@ -401,6 +401,7 @@ static void simple_sample(struct sample *sample, unsigned i)
 	if (i < 5 * 3600)
 		figure_set(&sample->fig, FIG_FREE_BYTES, 77);
 	figure_set_ratio(&sample->fig, FIG_FRAG, 0.5);
+	figure_set(&sample->fig, FIG_GROWTH_EVENTS, i % 2);
 }
 
 static void record_simple(struct recorder *recorder, unsigned life, unsigned seconds)
@@ -428,6 +429,7 @@ static void test_tiers(void **unused)
 	const struct sample *got;
 	int64_t before_ns = start_ns - 60 * second_ns, step_ns;
 	unsigned minutes = 0, seconds = 0, life;
+	uint64_t grown = 0;
 	struct fault fault;
 
 	(void)unused;
@@ -442,10 +444,13 @@ static void test_tiers(void **unused)
 		seconds += step_ns == second_ns;
 		assert_int_equal(got->fig.v[FIG_RSS_BYTES].u, 1000000);
 		assert_true(got->fig.v[FIG_FRAG].d == 0.5);
+		/* What is counted since the row before adds up, whatever is left. */
+		grown += got->fig.v[FIG_GROWTH_EVENTS].u;
 		assert_int_equal(figure_has(&got->fig, FIG_FREE_BYTES),
 				 got->time_ns < start_ns + 5 * 3600 * second_ns);
 	}
 	assert_in_range(minutes, 520, 545);
+	assert_in_range(grown, 17500, 18000);
 	assert_in_range(seconds, 3300, 3700);
 	recording_close(recording);
 }

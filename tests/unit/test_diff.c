@@ -1,0 +1,305 @@
+/* test_diff.c: recordings of known difference, made on a simulated clock: which stacks
+ * grew more, and what is said of it. */
+#include "engine/diff.h"
+#include "recording/recorder.h"
+#include "view/diff.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { SECONDS = 1200, TEXT = 1 << 20 };
+
+static const int64_t second_ns = 1000000000;
+static const int64_t start_ns = INT64_C(1764000000) * 1000000000;
+
+static char directory[] = "/tmp/fragscope-diff-XXXXXX";
+static char before[64], after[64];
+static char text[TEXT];
+static struct fault fault;
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t next(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed;
+}
+
+/* ---- recordings ---- */
+
+/* What a stack does in each second: a growth with a chance of PERCENT. */
+struct stack {
+	const char *function;
+	unsigned percent;
+	uint64_t bytes;
+};
+
+struct made {
+	struct recorder *recorder;
+	unsigned life;
+	struct sample *sample;
+};
+
+static void begin(struct made *made, const char *file)
+{
+	const struct recorder_options options = {.file = file, .lives = 1, .arenas = 2};
+	const struct recorder_life as = {"server", 42, start_ns, start_ns};
+
+	assert_int_equal(recorder_open(&made->recorder, &options, &fault), 0);
+	assert_int_equal(recorder_begin(made->recorder, &as, &made->life, &fault), 0);
+	made->sample = sample_new(2, false);
+}
+
+static void end(struct made *made)
+{
+	assert_int_equal(
+		recorder_commit(made->recorder, start_ns + SECONDS * second_ns, &fault),
+		0);
+	recorder_close(made->recorder);
+	sample_free(made->sample);
+}
+
+static void grow(struct made *made, int64_t time_ns, const char *kind,
+		 const struct stack *stack)
+{
+	char json[512];
+
+	snprintf(json, sizeof(json),
+		 "{\"kind\":\"%s\",\"bytes\":%llu,\"stack\":["
+		 "{\"function\":\"_start\",\"offset\":1,\"module\":\"a\"},"
+		 "{\"function\":\"main\",\"offset\":1,\"module\":\"a\"},"
+		 "{\"function\":\"%s\",\"offset\":7,\"module\":\"a\"},"
+		 "{\"function\":\"malloc\",\"offset\":7,\"module\":\"libc.so.6\"}],"
+		 "\"stack_whole\":true,\"not_malloc\":false}",
+		 kind, (unsigned long long)stack->bytes, stack->function);
+	assert_int_equal(recorder_event(made->recorder, made->life, time_ns, kind,
+					stack->bytes, json, &fault),
+			 0);
+}
+
+/* Twenty minutes, in which the STACKS do what they do. */
+static void record(const char *file, const struct stack *stack, unsigned stacks)
+{
+	struct made made;
+
+	begin(&made, file);
+	for (unsigned i = 0; i < SECONDS; i++) {
+		struct sample *sample = made.sample;
+		uint64_t events = 0, bytes = 0;
+
+		sample_clear(sample);
+		sample->time_ns = start_ns + i * second_ns;
+		sample->pid = 42;
+		strcpy(sample->comm, "server");
+		for (unsigned s = 0; s < stacks; s++) {
+			if (next() % 100 >= stack[s].percent)
+				continue;
+			grow(&made, sample->time_ns - second_ns / 2,
+			     stack[s].bytes ? "brk" : "failure", &stack[s]);
+			events++;
+			bytes += stack[s].bytes;
+		}
+		figure_set(&sample->fig, FIG_RSS_BYTES, (100 << 20) + next() % 4096);
+		figure_set(&sample->fig, FIG_GROWTH_EVENTS, events);
+		figure_set(&sample->fig, FIG_GROWTH_BYTES, bytes);
+		assert_int_equal(
+			recorder_sample(made.recorder, made.life, sample, &fault), 0);
+	}
+	end(&made);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(directory, "/tmp/fragscope-diff-XXXXXX");
+	if (!mkdtemp(directory))
+		return -1;
+	snprintf(before, sizeof(before), "%s/before.db", directory);
+	snprintf(after, sizeof(after), "%s/after.db", directory);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+	return system(command);
+}
+
+/* ---- comparisons ---- */
+
+/* What diff says of BEFORE and AFTER, as TEXT. */
+static void say(const struct diff *diff, bool json)
+{
+	int fd = memfd_create("diff", 0);
+	ssize_t got;
+
+	assert_true(fd >= 0);
+	assert_int_equal(diff_write(diff, json, fd), 0);
+	got = pread(fd, text, TEXT - 1, 0);
+	assert_true(got > 0);
+	text[got] = '\0';
+	close(fd);
+}
+
+static void compare(struct diff_side side[2], struct diff *diff)
+{
+	static const struct frontend nobody;
+	const struct diff_options options = {
+		.frontend = &nobody,
+		.what = {before, after},
+	};
+
+	memset(side, 0, 2 * sizeof(*side));
+	assert_int_equal(diff_gather(side, &options, &fault), 0);
+	assert_int_equal(diff_of(&side[0], &side[1], diff), 0);
+}
+
+static const struct diff_stack *row_of(const struct diff *diff, const char *function,
+				       bool is_failure)
+{
+	char stack[128];
+
+	snprintf(stack, sizeof(stack), "main;%s;malloc", function);
+	for (unsigned i = 0; i < diff->stack_count; i++)
+		if (!strcmp(diff->stack[i].stack, stack) &&
+		    diff->stack[i].is_failure == is_failure)
+			return &diff->stack[i];
+	return NULL;
+}
+
+static void check_rows(const struct diff *diff)
+{
+	static const struct {
+		const char *function;
+		enum compare_outcome outcome;
+	} want[] = {
+		{"steady", COMPARE_SAME},  {"more", COMPARE_CHANGED},
+		{"gone", COMPARE_CHANGED}, {"new", COMPARE_CHANGED},
+		{"rare", COMPARE_THIN},
+	};
+
+	for (unsigned i = 0; i < sizeof(want) / sizeof(*want); i++) {
+		const struct diff_stack *row = row_of(diff, want[i].function, false);
+
+		assert_non_null(row);
+		print_message("# %s: %llu and %llu, %.0f to %.0f\n", want[i].function,
+			      (unsigned long long)row->count[0],
+			      (unsigned long long)row->count[1], row->comparison.low,
+			      row->comparison.high);
+		assert_int_equal(row->comparison.outcome, want[i].outcome);
+	}
+	assert_true(row_of(diff, "more", false)->comparison.low > 0);
+	assert_true(row_of(diff, "gone", false)->comparison.high < 0);
+}
+
+/* One growth by itself says nothing, and what is no JSON is passed over. */
+static void add_oddities(void)
+{
+	const struct recorder_options options = {
+		.file = after, .append = true, .lives = 1, .arenas = 1};
+	const struct recorder_life as = {"server", 42, start_ns, start_ns};
+	const struct stack rare = {"rare", 0, 4096};
+	struct made made;
+
+	assert_int_equal(recorder_open(&made.recorder, &options, &fault), 0);
+	assert_int_equal(recorder_begin(made.recorder, &as, &made.life, &fault), 0);
+	grow(&made, start_ns + 600 * second_ns, "brk", &rare);
+	assert_int_equal(recorder_event(made.recorder, made.life,
+					start_ns + 601 * second_ns, "brk", 1,
+					"{\"stack\":[{", &fault),
+			 0);
+	assert_int_equal(recorder_commit(made.recorder, start_ns, &fault), 0);
+	recorder_close(made.recorder);
+}
+
+/* The rates are those that were made: so many in a hundred seconds. */
+static void test_stacks(void **state)
+{
+	static const struct stack was[] = {{"steady", 10, 132 << 10},
+					   {"more", 5, 132 << 10},
+					   {"gone", 10, 1 << 20},
+					   {"fails", 20, 0}},
+				  is[] = {{"steady", 10, 132 << 10},
+					  {"more", 40, 132 << 10},
+					  {"new", 10, 2 << 20}};
+	static struct diff_side side[2];
+	static struct diff diff;
+	const struct diff_stack *row;
+
+	(void)state;
+	record(before, was, 4);
+	record(after, is, 3);
+	add_oddities();
+	compare(side, &diff);
+	check_rows(&diff);
+	row = row_of(&diff, "gone", false);
+	assert_true(row->comparison.before > 300.0 * (1 << 20) &&
+		    row->comparison.before < 420.0 * (1 << 20));
+	row = row_of(&diff, "fails", true);
+	assert_non_null(row);
+	assert_true(row->comparison.before > 600 && row->comparison.before < 840);
+	assert_true(row->comparison.after == 0);
+	say(&diff, false);
+	assert_non_null(strstr(text, "Growth an hour, by stack"));
+	assert_non_null(strstr(text, "Failures an hour, by stack"));
+	assert_non_null(strstr(text, "  new\n    new\n"));
+	assert_non_null(strstr(text, "  gone\n    gone\n"));
+	say(&diff, true);
+	assert_non_null(strstr(text, "\"stack\":\"main;steady;malloc\""));
+	for (unsigned i = 0; i < 2; i++)
+		diff_side_release(&side[i]);
+}
+
+/* Where growths were not recorded on one side, there is nothing to compare them with. */
+static void test_no_events(void **state)
+{
+	static const struct stack was[] = {{"steady", 10, 132 << 10}};
+	static struct diff_side side[2];
+	static struct diff diff;
+	struct made made;
+
+	(void)state;
+	record(before, was, 1);
+	begin(&made, after);
+	for (unsigned i = 0; i < SECONDS; i++) {
+		made.sample->time_ns = start_ns + i * second_ns;
+		made.sample->pid = 42;
+		figure_set(&made.sample->fig, FIG_RSS_BYTES, 100 << 20);
+		assert_int_equal(
+			recorder_sample(made.recorder, made.life, made.sample, &fault),
+			0);
+	}
+	end(&made);
+	compare(side, &diff);
+	assert_int_equal(diff.stack_count, 0);
+	say(&diff, false);
+	assert_non_null(strstr(text, "record both with --events"));
+	say(&diff, true);
+	assert_null(strstr(text, "\"stacks\""));
+	for (unsigned i = 0; i < 2; i++)
+		diff_side_release(&side[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_stacks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_events, setup, teardown),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
