@@ -42,8 +42,6 @@ enum { COMPARED = sizeof(compared) / sizeof(*compared) };
 
 _Static_assert((int)COMPARED <= (int)DIFF_ROWS, "a row for each");
 
-enum { GAP_STEPS = 10 };
-
 static const double hour_s = 3600;
 
 /* ---- gathering ---- */
@@ -84,6 +82,10 @@ int diff_add(struct diff_side *side, const struct sample *sample)
 	side->time_s[side->count] = (double)(sample->time_ns - side->first_ns) / 1e9;
 	for (unsigned i = 0; i < COMPARED; i++)
 		side->value[i][side->count] = value_of(sample, compared[i].figure);
+	if (figure_has(&sample->fig, FIG_GROWTH_BYTES)) {
+		side->has_growths = true;
+		side->grown_bytes += (double)sample->fig.v[FIG_GROWTH_BYTES].u;
+	}
 	side->count++;
 	return 0;
 }
@@ -169,35 +171,6 @@ static void compare_growth(struct diff_work *work, struct comparison *comparison
 				      : COMPARE_SAME;
 }
 
-/* The N values, of what was counted since the row before, become what that is an hour.
- * Behind a gap only the latest part of it was counted: as long as the next rows are
- * apart, or some times that. */
-static void make_rates(double *value, const double *time_s, size_t n)
-{
-	for (size_t i = n; i-- > 1;) {
-		double passed_s = time_s[i] - time_s[i - 1];
-
-		if (i + 1 < n && passed_s > GAP_STEPS * (time_s[i + 1] - time_s[i]))
-			passed_s = time_s[i + 1] - time_s[i];
-		value[i] = passed_s > 0 ? value[i] * hour_s / passed_s : 0;
-	}
-}
-
-void diff_compare_counts(struct diff_work *work, struct comparison *comparison)
-{
-	struct compare_course both[2];
-
-	for (unsigned i = 0; i < 2; i++) {
-		size_t n = work->count[i];
-
-		make_rates(work->value[i], work->time_s[i], n);
-		both[i] = n > 1 ? (struct compare_course){work->time_s[i] + 1,
-							  work->value[i] + 1, n - 1}
-				: (struct compare_course){.count = 0};
-	}
-	compare_courses(both, COMPARE_MEAN, &work->compare, comparison);
-}
-
 static void compare_levels(struct diff_work *work, struct comparison *comparison)
 {
 	struct compare_course both[2];
@@ -223,25 +196,6 @@ static void add_row(struct diff *diff, struct diff_work *work, unsigned which)
 	else
 		compare_levels(work, &row->comparison);
 	diff->row_count += row->comparison.outcome != COMPARE_NONE;
-}
-
-const double *diff_counted(const struct diff_side *side, enum figure figure)
-{
-	unsigned i = 0;
-
-	while (compared[i].figure != figure || compared[i].kind != DIFF_SUM)
-		i++;
-	return side->value ? side->value[i] : NULL;
-}
-
-bool diff_has_growths(const struct diff_side *side)
-{
-	const double *bytes = diff_counted(side, FIG_GROWTH_BYTES);
-
-	for (size_t i = 0; i < side->count; i++)
-		if (!isnan(bytes[i]))
-			return true;
-	return false;
 }
 
 /* ---- facts ---- */

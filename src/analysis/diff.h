@@ -36,6 +36,8 @@ struct diff_side {
 	double **value; /* for each figure, of CAPACITY */
 	int64_t first_ns, last_ns;
 	struct surroundings surroundings;
+	bool has_growths; /* they were counted: so many bytes */
+	double grown_bytes;
 	struct growths growths;
 };
 
@@ -73,9 +75,6 @@ struct diff {
 
 /* Adds SAMPLE to SIDE, which is zero before the first. 0 or -ENOMEM. */
 int diff_add(struct diff_side *side, const struct sample *sample);
-
-/* Whether growths were counted while SIDE was recorded. */
-bool diff_has_growths(const struct diff_side *side);
 void diff_side_release(struct diff_side *side);
 
 /* Compares BEFORE with AFTER, which must stay. 0 or -ENOMEM. */

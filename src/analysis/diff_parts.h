@@ -18,9 +18,6 @@ struct diff_work {
  * counts. */
 void diff_compare_counts(struct diff_work *work, struct comparison *comparison);
 
-/* The values of FIGURE, which is compared as a sum; NAN where there is none. */
-const double *diff_counted(const struct diff_side *side, enum figure figure);
-
 /* Fills DIFF's rows of stacks. 0 or -ENOMEM. */
 int diff_compare_stacks(struct diff *diff, struct diff_work *work);
 

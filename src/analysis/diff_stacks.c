@@ -104,16 +104,12 @@ static void add_stack(struct diff *diff, struct diff_work *work,
 
 static double stack_share(const struct diff_side *side)
 {
-	const double *bytes = diff_counted(side, FIG_GROWTH_BYTES);
-	double all = 0, some = 0;
+	double some = 0;
 
-	for (size_t i = 0; i < side->count; i++)
-		if (!isnan(bytes[i]))
-			all += bytes[i];
 	for (size_t i = 0; i < side->growths.count; i++)
 		if (!side->growths.growth[i].is_failure)
 			some += (double)side->growths.growth[i].bytes;
-	return all > some ? some / all : 1;
+	return side->grown_bytes > some ? some / side->grown_bytes : 1;
 }
 
 int diff_compare_stacks(struct diff *diff, struct diff_work *work)
@@ -123,8 +119,7 @@ int diff_compare_stacks(struct diff *diff, struct diff_work *work)
 	struct candidate *candidate;
 	size_t count;
 
-	if (!kinds || !diff_has_growths(diff->side[0]) ||
-	    !diff_has_growths(diff->side[1]))
+	if (!kinds || !diff->side[0]->has_growths || !diff->side[1]->has_growths)
 		return 0;
 	candidate = calloc(2 * kinds, sizeof(*candidate));
 	if (!candidate)

@@ -226,8 +226,7 @@ static unsigned text_kind(struct text *text, const struct diff *diff, unsigned f
 static void text_stacks(struct text *text, const struct diff *diff)
 {
 	const double *share = diff->stack_share;
-	bool one = diff_has_growths(diff->side[0]),
-	     other = diff_has_growths(diff->side[1]);
+	bool one = diff->side[0]->has_growths, other = diff->side[1]->has_growths;
 
 	if (one != other) {
 		text_string(text, "\nGrowth by stack is only known of what is ");

@@ -230,6 +230,11 @@ def check_events(tap, directory):
     tap.equal(end["reason"], "process ended", "for the reason that it has", end)
     tap.equal(sum("growth_events" in row for row in replayed(path)) > 0, True,
               "readings count growths")
+    done = harness.fragscope("diff", "--json", path, path)
+    tap.equal(done.returncode, 0, "diff ends well", done.stderr)
+    stacks = json.loads(done.stdout)["stacks"]
+    tap.ok(any(";" in row["stack"] and row["count_before"] == row["count_after"] > 1
+               for row in stacks), "and has what each stack grew by", stacks)
 
 
 def check_exec(tap, directory):
