@@ -1,6 +1,7 @@
 /* What malloc hands out: a random share of the calls with address, size and stack, and
- * whether an address of that share is handed out again. Attached for milliseconds at a
- * time: each call costs its thread two traps, whatever is done in it. */
+ * whether an address of that share is given back or handed out again. Attached for
+ * milliseconds at a time: each call costs its thread two traps, and one of free a trap,
+ * whatever is done in them. */
 #include "vmlinux.h"
 
 #include "survivors.h"
@@ -9,7 +10,13 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-enum { STACK_PAGES = 17, CHUNK_HEADER = 16, CHUNK_FLAGS = 7 };
+enum {
+	STACK_PAGES = 17,
+	CHUNK_HEADER = 16,
+	CHUNK_FLAGS = 7,
+	CALLS = 4096,
+	ROOM_FOR_ENDS = 1 << 20
+};
 
 const volatile u32 stack_bytes = PROBE_PAGE;
 
@@ -31,6 +38,15 @@ struct {
 	__type(key, u64);
 	__type(value, u32);
 } followed SEC(".maps");
+
+/* The first argument of the calls that are under way and store the address there, by
+ * thread. A thread that ends in one leaves it for others to replace. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CALLS);
+	__type(key, u64);
+	__type(value, u64);
+} filled SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -77,23 +93,32 @@ static __always_inline void read_stack(struct survivor_event *event)
 	event->stack_pages = pages;
 }
 
-/* One that is lost is told in a later burst: it stays followed. */
-static __always_inline void tell_again(u64 chunk)
+/* Where there is no room it stays followed: what comes next shows that it went. */
+static __always_inline void tell_end(u64 chunk, bool is_free)
 {
-	struct survivor_again *again = bpf_ringbuf_reserve(&ring, sizeof(*again), 0);
+	struct survivor_end *end = bpf_ringbuf_reserve(&ring, sizeof(*end), 0);
 
-	if (!again)
+	if (!end)
 		return;
-	again->chunk = chunk;
-	bpf_ringbuf_submit(again, BPF_RB_NO_WAKEUP);
+	end->chunk = chunk;
+	end->is_free = is_free;
+	bpf_ringbuf_submit(end, BPF_RB_NO_WAKEUP);
 	bpf_map_delete_elem(&followed, &chunk);
+}
+
+/* What is too much for the ring must not keep out what becomes of the sample. */
+static __always_inline bool has_room(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) + ROOM_FOR_ENDS <
+	       bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
 }
 
 /* 0, or -1 where there was no room. */
 static __always_inline int tell(struct pt_regs *regs, u64 chunk)
 {
 	struct survivor_event *event =
-		bpf_ringbuf_reserve(&ring, sizeof(*event) + stack_bytes, 0);
+		has_room() ? bpf_ringbuf_reserve(&ring, sizeof(*event) + stack_bytes, 0)
+			   : NULL;
 	u32 one = 1;
 	u64 size;
 
@@ -113,27 +138,70 @@ static __always_inline int tell(struct pt_regs *regs, u64 chunk)
 	return 0;
 }
 
+/* What the call that returns handed out: 0 is nothing, or it began before the watch. */
+static __always_inline u64 block_of(struct pt_regs *regs, u64 result)
+{
+	u64 thread, block, *at;
+
+	if (bpf_get_attach_cookie(regs) == SURVIVOR_RETURNS)
+		return result;
+	thread = bpf_get_current_pid_tgid();
+	at = bpf_map_lookup_elem(&filled, &thread);
+	if (!at)
+		return 0;
+	if ((int)result || bpf_probe_read_user(&block, sizeof(block), (void *)*at))
+		block = 0;
+	bpf_map_delete_elem(&filled, &thread);
+	return block;
+}
+
 SEC("kprobe")
 int malloc_returned(struct pt_regs *regs)
 {
-	u64 chunk = regs->ax - CHUNK_HEADER;
+	u64 chunk, result = regs->ax;
 	u32 key = 0;
 	struct survivor_counts *mine = bpf_map_lookup_elem(&counts, &key);
 
+	/* The verifier knows REGS's own members only, and no pointer to one. */
+	barrier_var(result);
 	if (!mine)
 		return 0;
 	/* A thread can be preempted in here and another count on the same CPU. */
 	__sync_fetch_and_add(&mine->hits, 1);
-	if (!watching || !regs->ax)
+	if (!watching)
+		return 0;
+	chunk = block_of(regs, result) - CHUNK_HEADER;
+	if (chunk == -(u64)CHUNK_HEADER)
 		return 0;
 	__sync_fetch_and_add(&mine->calls, 1);
 	if (bpf_map_lookup_elem(&followed, &chunk))
-		tell_again(chunk);
+		tell_end(chunk, false);
 	if (bpf_get_prandom_u32() >= chosen)
 		return 0;
 	if (tell(regs, chunk))
 		__sync_fetch_and_add(&mine->lost, 1);
 	else
 		__sync_fetch_and_add(&mine->sent, 1);
+	return 0;
+}
+
+SEC("kprobe")
+int free_entered(struct pt_regs *regs)
+{
+	u64 argument = regs->di, chunk = argument - CHUNK_HEADER, thread;
+	u32 key = 0;
+	struct survivor_counts *mine = bpf_map_lookup_elem(&counts, &key);
+
+	if (!mine)
+		return 0;
+	__sync_fetch_and_add(&mine->entries, 1);
+	if (!watching || !argument)
+		return 0;
+	if (bpf_get_attach_cookie(regs) == SURVIVOR_FILLS) {
+		thread = bpf_get_current_pid_tgid();
+		bpf_map_update_elem(&filled, &thread, &argument, BPF_ANY);
+	} else if (bpf_map_lookup_elem(&followed, &chunk)) {
+		tell_end(chunk, true);
+	}
 	return 0;
 }

@@ -13,15 +13,25 @@ struct survivor_event {
 	u64 stack_pages; /* bit I: page I of the stack could be copied */
 };
 
-/* A sampled chunk was handed out again: somebody had freed it. */
-struct survivor_again {
+/* What a probed function does: the cookie of its place. */
+enum survivor_deed {
+	SURVIVOR_RETURNS, /* a chunk's address */
+	SURVIVOR_FILLS,	  /* what its first argument points to with it */
+	SURVIVOR_TAKES,	  /* the chunk of its first argument */
+};
+
+/* Of a sampled chunk, which is not followed from then on: it is given back, or it was
+ * unseen, for it is handed out again. */
+struct survivor_end {
 	u64 chunk;
+	u64 is_free;
 };
 
 /* A CPU's share. */
 struct survivor_counts {
-	u64 hits; /* of the probe: it comes before a burst begins, and goes after its end
-		   */
+	u64 hits; /* of the return probe: it comes before a burst begins, and goes after
+		     its end */
+	u64 entries; /* hits of the entry probe */
 	u64 calls;
 	u64 sent;
 	u64 lost; /* there was no room for the event, or to follow the chunk */

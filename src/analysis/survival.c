@@ -21,6 +21,8 @@ const int64_t survival_age_ns[SURVIVAL_AGES] = {
 
 enum state { UNSEEN, SEEN, GONE };
 
+enum { AGE_FIRST = 1 }; /* 0 is all that was allocated */
+
 struct followed {
 	uint64_t chunk;
 	uint64_t bytes;
@@ -30,6 +32,7 @@ struct followed {
 	uint8_t reached; /* ages so far */
 	uint8_t state;	 /* of this look */
 	uint8_t misses;
+	bool is_freed; /* only how the next look finds it is of interest */
 	bool is_dead;
 };
 
@@ -40,8 +43,10 @@ struct reached {
 	double squares;	     /* of each sample's */
 	double now;	     /* of BYTES, what came with this look */
 	double look_squares; /* of each look's */
-	double watched_ns; /* by later bursts, all chunks together, until the next age */
-	uint64_t again;	   /* and so many were seen handed out again */
+	/* By later bursts, all chunks together, until the next age; in which so many were
+	 * seen freed, and of so many a look alone would not have shown that they went. */
+	double watched_ns;
+	uint64_t freed, again;
 };
 
 struct stack {
@@ -58,6 +63,7 @@ struct survival {
 	unsigned count, sorted, room;
 	unsigned cursor; /* of a stretch */
 	bool seek;
+	bool watches_free;
 	struct stack *stack;
 	unsigned stacks;
 	struct burst_span burst[BURSTS];
@@ -66,7 +72,8 @@ struct survival {
 	double watched_ns[SURVIVAL_AGES];
 };
 
-int survival_new(struct survival **survival, unsigned stacks, unsigned chunks)
+int survival_new(struct survival **survival, unsigned stacks, unsigned chunks,
+		 bool watches_free)
 {
 	struct survival *new = alloc_touched(sizeof(*new));
 
@@ -75,6 +82,7 @@ int survival_new(struct survival **survival, unsigned stacks, unsigned chunks)
 		return -ENOMEM;
 	new->stacks = stacks;
 	new->room = chunks;
+	new->watches_free = watches_free;
 	new->stack = alloc_touched(stacks * sizeof(*new->stack));
 	new->followed = alloc_touched(chunks * sizeof(*new->followed));
 	if (!new->stack || !new->followed) {
@@ -135,26 +143,49 @@ static unsigned lower_bound(const struct survival *survival, uint64_t chunk)
 	return from;
 }
 
-/* What no look has seen yet is no candidate: it counts for nothing that it went. */
-static bool end_one(struct survival *survival, struct followed *one, uint64_t chunk)
+/* The one at CHUNK that has not ended, or null. */
+static struct followed *find(const struct survival *survival, uint64_t chunk)
 {
-	if (one->chunk != chunk || one->is_dead)
-		return false;
-	one->is_dead = true;
-	if (one->reached > 1)
-		reached_of(survival, one)->again++;
-	return true;
+	struct followed *followed = survival->followed;
+
+	for (unsigned i = survival->count; i-- > survival->sorted;)
+		if (followed[i].chunk == chunk && !followed[i].is_dead &&
+		    !followed[i].is_freed)
+			return &followed[i];
+	for (unsigned i = lower_bound(survival, chunk);
+	     i < survival->sorted && followed[i].chunk == chunk; i++)
+		if (!followed[i].is_dead && !followed[i].is_freed)
+			return &followed[i];
+	return NULL;
+}
+
+/* What no look has seen yet is no candidate: it counts for nothing that it went. */
+static bool is_candidate(const struct followed *one)
+{
+	return one->reached > AGE_FIRST;
+}
+
+void survival_freed(struct survival *survival, uint64_t chunk)
+{
+	struct followed *one = find(survival, chunk);
+
+	if (!one)
+		return;
+	one->is_freed = is_candidate(one);
+	one->is_dead = !one->is_freed;
+	if (one->is_freed)
+		reached_of(survival, one)->freed++;
 }
 
 void survival_again(struct survival *survival, uint64_t chunk)
 {
-	unsigned at = lower_bound(survival, chunk);
+	struct followed *one = find(survival, chunk);
 
-	if (at < survival->sorted && end_one(survival, &survival->followed[at], chunk))
+	if (!one)
 		return;
-	for (unsigned i = survival->count; i-- > survival->sorted;)
-		if (end_one(survival, &survival->followed[i], chunk))
-			return;
+	one->is_dead = true;
+	if (is_candidate(one) && !survival->watches_free)
+		reached_of(survival, one)->again++;
 }
 
 static void reach(struct survival *survival, struct followed *one)
@@ -208,7 +239,7 @@ void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t wa
 			one->born_ns = start_ns;
 			one->weight = weight;
 			reach(survival, one);
-		} else if (one->reached > 1 && !one->is_dead) {
+		} else if (is_candidate(one) && !one->is_dead) {
 			reached_of(survival, one)->watched_ns += (double)watched_ns;
 		}
 	}
@@ -226,7 +257,7 @@ static int by_chunk(const void *left, const void *right)
 	return a->born_ns < b->born_ns ? -1 : a->born_ns > b->born_ns;
 }
 
-/* Of two at one address the former was freed, though no burst told. */
+/* Of two at one address the former was freed, whether a burst saw it or not. */
 void survival_begin_look(struct survival *survival)
 {
 	struct followed *followed = survival->followed;
@@ -234,7 +265,8 @@ void survival_begin_look(struct survival *survival)
 	qsort(followed, survival->count, sizeof(*followed), by_chunk);
 	for (unsigned i = 0; i < survival->count; i++) {
 		followed[i].state = UNSEEN;
-		if (i && followed[i - 1].chunk == followed[i].chunk)
+		if (i && followed[i - 1].chunk == followed[i].chunk &&
+		    !followed[i - 1].is_freed)
 			followed[i - 1].is_dead = true;
 	}
 	survival->sorted = survival->count;
@@ -266,9 +298,19 @@ void survival_see(struct survival *survival, uint64_t start, uint64_t end, bool 
 	}
 }
 
+/* Would it have passed for one that stays? Where nobody looked it is taken to. */
+static void end_freed(struct survival *survival, struct followed *one, bool is_whole)
+{
+	one->is_dead = true;
+	if (one->state == SEEN || (one->state == UNSEEN && !is_whole))
+		reached_of(survival, one)->again++;
+}
+
 static void end_look_at(struct survival *survival, struct followed *one, int64_t now_ns,
 			bool is_whole)
 {
+	if (one->is_freed)
+		end_freed(survival, one, is_whole);
 	if (one->state == GONE || (one->state == UNSEEN && is_whole))
 		one->is_dead = true;
 	if (one->state == UNSEEN && ++one->misses == MISSES)
@@ -284,6 +326,13 @@ static void end_look_at(struct survival *survival, struct followed *one, int64_t
 		one->is_dead = true;
 }
 
+/* Whether a later chunk at the address of one that is dead is followed. */
+static bool is_followed_on(const struct survival *survival, unsigned i)
+{
+	return i + 1 < survival->count &&
+	       survival->followed[i + 1].chunk == survival->followed[i].chunk;
+}
+
 void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
 		       void (*forget)(uint64_t chunk, void *context), void *context)
 {
@@ -294,9 +343,9 @@ void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
 		count_bursts(survival, age, now_ns);
 	for (unsigned i = 0; i < survival->count; i++) {
 		end_look_at(survival, &followed[i], now_ns, is_whole);
-		if (followed[i].is_dead)
+		if (followed[i].is_dead && !is_followed_on(survival, i))
 			forget(followed[i].chunk, context);
-		else
+		if (!followed[i].is_dead)
 			followed[kept++] = followed[i];
 	}
 	survival->count = survival->sorted = kept;
@@ -326,30 +375,48 @@ static double effective_samples(const struct reached *reached, double bursts)
 	return square / variance;
 }
 
-/* How often in a second a chunk is handed out again that nobody sees freed. */
+/* How often a chunk that has reached an age was handed out again unseen until then, on
+ * average. */
 struct hazard {
-	double rate, low, high;
+	double times, low, high;
 };
 
-/* Of the chunks that have the AGE, or also of younger ones where that tells more: those
- * have been through less, and are handed on no less often. */
+/* For how long chunks that reach AGE are watched at the rate of CLASS. Those below the
+ * first age are not watched, for they are not candidates: theirs is the first one's. */
+static double in_class_s(unsigned class, unsigned age)
+{
+	int64_t from_ns = class == AGE_FIRST ? 0 : survival_age_ns[class];
+	int64_t to_ns = class == AGE_FIRST && age == AGE_FIRST
+				? survival_age_ns[AGE_FIRST]
+				: survival_age_ns[class + 1];
+
+	return (double)(to_ns - from_ns) / NS_PER_S;
+}
+
+/* A sum of counts, each weighted by how much longer the age class lasts than it was
+ * watched; the interval is that of Fay and Feuer (1997), which is no narrower than it
+ * says for few counts. */
 static struct hazard hazard_of(const struct stack *stack, unsigned age)
 {
-	struct hazard hazard = {0, 0, INFINITY};
-	double watched_s = 0, again = 0;
+	double sum = 0, variance = 0, most = 0;
+	struct hazard hazard;
 
-	for (unsigned i = SURVIVAL_AGES; i-- > 1;) {
-		watched_s += stack->reached[i].watched_ns / NS_PER_S;
-		again += (double)stack->reached[i].again;
-		if (i > age || watched_s <= 0 ||
-		    poisson_high(again) / watched_s >= hazard.high)
-			continue;
-		hazard = (struct hazard){
-			.rate = again / watched_s,
-			.low = poisson_low(again) / watched_s,
-			.high = poisson_high(again) / watched_s,
-		};
+	for (unsigned i = AGE_FIRST; i < age || i == AGE_FIRST; i++) {
+		const struct reached *reached = &stack->reached[i];
+		double weight = in_class_s(i, age) * NS_PER_S / reached->watched_ns;
+
+		if (reached->watched_ns <= 0)
+			return (struct hazard){0, 0, INFINITY};
+		sum += weight * (double)reached->again;
+		variance += weight * weight * (double)reached->again;
+		most = weight > most ? weight : most;
 	}
+	hazard.times = sum;
+	/* By half: see survival.h. */
+	hazard.low = sum > 0 ? variance / sum * poisson_low(sum * sum / variance) / 2 : 0;
+	sum += most;
+	variance += most * most;
+	hazard.high = variance / sum * poisson_high(sum * sum / variance - 1);
 	return hazard;
 }
 
@@ -358,22 +425,21 @@ void survival_rate(const struct survival *survival, unsigned number, unsigned ag
 {
 	const struct stack *stack = &survival->stack[number];
 	const struct reached *reached = &stack->reached[age];
-	double age_s = (double)survival_age_ns[age] / NS_PER_S;
 	struct hazard hazard = {0};
 	double samples, bytes_per_s;
 
 	*rate = (struct survival_rate){.samples = reached->samples};
 	if (!reached->samples || survival->watched_ns[age] <= 0)
 		return;
-	for (unsigned i = 1; i < SURVIVAL_AGES; i++)
+	for (unsigned i = AGE_FIRST; i < SURVIVAL_AGES; i++) {
+		rate->freed += stack->reached[i].freed;
 		rate->again += stack->reached[i].again;
+	}
 	if (age)
 		hazard = hazard_of(stack, age);
 	bytes_per_s = dilation * reached->bytes * NS_PER_S / survival->watched_ns[age];
 	samples = effective_samples(reached, (double)survival->counted[age]);
-	rate->bytes_per_s = bytes_per_s * exp(-hazard.rate * age_s);
-	rate->low =
-		bytes_per_s * poisson_low(samples) / samples * exp(-hazard.high * age_s);
-	rate->high =
-		bytes_per_s * poisson_high(samples) / samples * exp(-hazard.low * age_s);
+	rate->bytes_per_s = bytes_per_s * exp(-hazard.times);
+	rate->low = bytes_per_s * poisson_low(samples) / samples * exp(-hazard.high);
+	rate->high = bytes_per_s * poisson_high(samples) / samples * exp(-hazard.low);
 }

@@ -3,9 +3,12 @@
  * bytes that it allocates in a second and that reach an age, with an interval.
  *
  * A chunk has reached an age when every look up to then found a chunk in use at its
- * address and of its size, and no burst saw that address handed out again. In between it
- * may have been freed and handed out again unseen: how often that happens to the chunks
- * of a stack is estimated by how often bursts do see it, and taken off. */
+ * address and of its size, and no burst saw it freed or its address handed out again. In
+ * between it may have been freed and handed out again unseen. How often that happens to
+ * the chunks of a stack is estimated, for each age by itself, by how often bursts see one
+ * freed at whose address the next look finds a chunk of its size in use all the same; and
+ * it is taken off. That errs to too often: what a burst sees freed has all the time until
+ * the next look to be handed out again, twice as much as others on average. */
 #ifndef FRAGSCOPE_SURVIVAL_H
 #define FRAGSCOPE_SURVIVAL_H
 
@@ -20,20 +23,25 @@ extern const int64_t survival_age_ns[SURVIVAL_AGES];
 struct survival;
 
 /* Takes all memory that is ever needed, for STACKS numbers of stacks and CHUNKS chunks at
- * a time. 0 or -ENOMEM. */
-int survival_new(struct survival **survival, unsigned stacks, unsigned chunks);
+ * a time. WATCHES_FREE: bursts see chunks freed; else how often they go unseen is
+ * estimated by how often their addresses are handed out again. 0 or -ENOMEM. */
+int survival_new(struct survival **survival, unsigned stacks, unsigned chunks,
+		 bool watches_free);
 void survival_free(struct survival *survival);
 
 /* The chunks that may still be added. */
 unsigned survival_room(const struct survival *survival);
 
-/* ---- a burst: any number of the first two, and then the third ---- */
+/* ---- a burst: any number of the first three, and then the last ---- */
 
 /* CHUNK, the address of its header, of BYTES, was handed out to STACK. False: no room. */
 bool survival_add(struct survival *survival, uint64_t chunk, uint64_t bytes,
 		  unsigned stack);
 
-/* CHUNK was handed out again. */
+/* CHUNK was freed. */
+void survival_freed(struct survival *survival, uint64_t chunk);
+
+/* CHUNK was handed out again: nobody saw it freed. */
 void survival_again(struct survival *survival, uint64_t chunk);
 
 /* It began at START_NS and watched for WATCHED_NS; each chunk that was added stands for
@@ -56,7 +64,9 @@ void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
 
 struct survival_rate {
 	uint64_t samples; /* that have reached the age */
-	uint64_t again; /* of its chunks, that bursts saw handed out again after a look */
+	/* Of its chunks that a look had found in use, how many bursts saw freed; and of
+	 * how many that would not have been known without. */
+	uint64_t freed, again;
 	double bytes_per_s;
 	double low, high; /* 95% */
 };

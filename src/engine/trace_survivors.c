@@ -52,7 +52,7 @@ struct survivors_session {
 	int fd;
 	int64_t begin_ns, end_ns;
 	uint64_t bursts, looks, calls, sent, lost, watched_ns;
-	unsigned unread;
+	unsigned unread, seed;
 	double dilation;
 	struct event event;
 	char *buf;
@@ -120,7 +120,8 @@ static int open_session(struct survivors_session *session, struct fault *fault)
 	session->row = alloc_touched(fold_numbers(session->fold) * sizeof(*session->row));
 	session->buf = alloc_touched(BUF_BYTES);
 	if (!session->row || !session->buf ||
-	    survival_new(&session->survival, fold_numbers(session->fold), FOLLOWED))
+	    survival_new(&session->survival, fold_numbers(session->fold), FOLLOWED,
+			 survivors_watches_free(session->survivors)))
 		return no_memory(fault);
 	return session->request->output
 		       ? open_file(session->request->output, &session->fd, fault)
@@ -161,16 +162,19 @@ static void on_chosen(const struct survivor_event *raw, const uint8_t *stack,
 		survivors_forget(session->survivors, raw->chunk);
 }
 
-static void on_again(uint64_t chunk, void *context)
+static void on_ended(uint64_t chunk, bool is_free, void *context)
 {
 	const struct survivors_session *session = context;
 
-	survival_again(session->survival, chunk);
+	if (is_free)
+		survival_freed(session->survival, chunk);
+	else
+		survival_again(session->survival, chunk);
 }
 
 static int burst(struct survivors_session *session, struct fault *fault)
 {
-	const struct survivors_listener listener = {on_chosen, on_again, session};
+	const struct survivors_listener listener = {on_chosen, on_ended, session};
 	unsigned room = survival_room(session->survival) / 2;
 	struct survivors_watch watch;
 	int error = survivors_burst(session->survivors,
@@ -252,17 +256,30 @@ static int look(struct survivors_session *session, struct fault *fault)
 
 /* ---- the run ---- */
 
-/* A burst, a pause until the next is due and its price is paid off, but no longer than
- * until END_NS, and a look just before it. */
-static int turn(struct survivors_session *session, int64_t due_ns, int64_t end_ns,
-		struct fault *fault)
+/* When the next burst is due: at PERIOD_NS on average, from half of it up, but not before
+ * the last is paid off. At random either way: whatever the program does at regular times,
+ * bursts must not always meet it, or never. */
+static int64_t next_due_ns(struct survivors_session *session, int64_t now_ns)
 {
-	struct privilege before = privilege_raise();
-	int error = burst(session, fault);
+	int64_t period_ns = survivors_period_ns(session->survivors);
+	int64_t least_ns = now_ns + period_ns / 2;
 	int64_t paid_ns = survivors_due_ns(session->survivors);
 
+	least_ns = paid_ns > least_ns ? paid_ns : least_ns;
+	return least_ns +
+	       (int64_t)((double)period_ns * rand_r(&session->seed) / RAND_MAX);
+}
+
+/* A burst, a pause until the next is due, but no longer than until END_NS, and a look
+ * just before it. */
+static int turn(struct survivors_session *session, int64_t end_ns, struct fault *fault)
+{
+	struct privilege before = privilege_raise();
+	int64_t now_ns = clock_monotonic_ns(), due_ns;
+	int error = burst(session, fault);
+
 	privilege_restore(before);
-	due_ns = paid_ns > due_ns ? paid_ns : due_ns;
+	due_ns = next_due_ns(session, now_ns);
 	due_ns = due_ns > end_ns ? end_ns : due_ns;
 	while (!error && !frontend_stops(session->request->frontend) &&
 	       clock_monotonic_ns() < due_ns)
@@ -276,31 +293,18 @@ static int turn(struct survivors_session *session, int64_t due_ns, int64_t end_n
 	return error;
 }
 
-/* PERIOD_NS on average, from half of it up: whatever the program does at regular times,
- * bursts must not always meet it, or never. */
-static int64_t spread(int64_t period_ns, unsigned *seed)
-{
-	return period_ns / 2 + (int64_t)((double)period_ns * rand_r(seed) / RAND_MAX);
-}
-
 static int loop(struct survivors_session *session, struct fault *fault)
 {
-	int64_t period_ns = survivors_period_ns(session->survivors);
 	int64_t for_ns = session->request->for_ns, end_ns = INT64_MAX;
-	unsigned seed = (unsigned)clock_realtime_ns();
 	int error = 0;
 
 	session->begin_ns = clock_monotonic_ns();
 	if (for_ns)
 		end_ns = session->begin_ns + for_ns;
-	while (!error && !frontend_stops(session->request->frontend)) {
-		int64_t now_ns = clock_monotonic_ns();
-		int64_t due_ns = now_ns + spread(period_ns, &seed);
-
-		if (now_ns >= end_ns)
-			break;
-		error = turn(session, due_ns, end_ns, fault);
-	}
+	session->seed = (unsigned)clock_realtime_ns();
+	while (!error && !frontend_stops(session->request->frontend) &&
+	       clock_monotonic_ns() < end_ns)
+		error = turn(session, end_ns, fault);
 	session->end_ns = clock_monotonic_ns();
 	/* Of a process that has ended, what was seen until then is printed. */
 	if (error == -ESRCH && fault->status == EXIT_DONE) {
@@ -480,6 +484,7 @@ static void json_age(const struct survivors_session *session, unsigned number,
 	json_member_u64(text, "low_bytes_per_s", (uint64_t)rate.low);
 	json_member_u64(text, "high_bytes_per_s", (uint64_t)(rate.high + 0.5));
 	json_member_u64(text, "samples", rate.samples);
+	json_member_u64(text, "freed", rate.freed);
 	json_member_u64(text, "handed_out_again", rate.again);
 	text_char(text, '}');
 }
@@ -518,6 +523,8 @@ static int put_json(struct survivors_session *session)
 	json_member_u64(&text, "calls", session->calls);
 	json_member_u64(&text, "followed", session->sent);
 	json_member_u64(&text, "lost", session->lost);
+	json_member_bool(&text, "free_watched",
+			 survivors_watches_free(session->survivors));
 	text_string(&text, ",\"dilation\":");
 	text_fixed(&text, session->dilation, 3);
 	text_string(&text, ",\"stacks\":[");

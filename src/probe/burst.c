@@ -102,12 +102,12 @@ static int attach_probe(void *context, pid_t pid, const char *path, uint64_t off
 
 	if (latency)
 		error = burst->link[1] = multi_link(skeleton->progs.malloc_returned, true,
-						    pid, path, &offset, 1);
+						    pid, path, &offset, NULL, 1);
 	if (error < 0)
 		return error;
 	error = burst->link[0] = multi_link(latency ? skeleton->progs.malloc_started
 						    : skeleton->progs.malloc_entered,
-					    false, pid, path, &offset, 1);
+					    false, pid, path, &offset, NULL, 1);
 	if (error >= 0)
 		return 0;
 	detach_probe(burst);

@@ -84,13 +84,15 @@ void multi_choose(struct bpf_program *program, bool is_wanted)
 }
 
 int multi_link(const struct bpf_program *program, bool at_return, pid_t pid,
-	       const char *path, const uint64_t *offset, unsigned count)
+	       const char *path, const uint64_t *offset, const uint64_t *cookie,
+	       unsigned count)
 {
 	struct link_attributes attributes = {
 		.program_fd = (uint32_t)bpf_program__fd(program),
 		.attach_type = ATTACH_UPROBE_MULTI,
 		.path = (uintptr_t)path,
 		.offsets = (uintptr_t)offset,
+		.cookies = (uintptr_t)cookie,
 		.count = count,
 		.uprobe_flags = at_return ? UPROBE_MULTI_RETURN : 0,
 		.pid = (uint32_t)pid,

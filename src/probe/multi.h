@@ -20,9 +20,11 @@ int multi_lacks(const char *what, struct fault *fault);
 void multi_choose(struct bpf_program *program, bool is_wanted);
 
 /* Links PROGRAM to the COUNT OFFSETs of the file PATH in the process PID: to the places
- * themselves, or to the returns of the functions there. A descriptor whose closing takes
- * the probes away, or -errno. */
+ * themselves, or to the returns of the functions there. COOKIE[i], or null: what the
+ * program has of bpf_get_attach_cookie at OFFSET[i]. A descriptor whose closing takes the
+ * probes away, or -errno. */
 int multi_link(const struct bpf_program *program, bool at_return, pid_t pid,
-	       const char *path, const uint64_t *offset, unsigned count);
+	       const char *path, const uint64_t *offset, const uint64_t *cookie,
+	       unsigned count);
 
 #endif

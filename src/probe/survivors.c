@@ -25,7 +25,8 @@
 #define ALL_CALLS		 (UINT64_C(1) << 32)
 
 enum {
-	DESCRIPTION_BYTES = 768,
+	DESCRIPTION_BYTES = 1024,
+	NAMES_BYTES = 128,
 	RING_BYTES = 8 << 20,
 	CALIBRATE_SHARE = 50, /* calls a sample, as of a busy program */
 	MOST_DILATION = 10,
@@ -33,32 +34,60 @@ enum {
 	LONGEST = 4, /* of so many parts of the period, a burst takes one at most */
 };
 
-/* What hands chunks out. posix_memalign does not return the address. */
-static const char *const functions[] = {"malloc", "calloc", "realloc", "aligned_alloc",
-					"memalign"};
+enum { NOTHING = -1 };
+
+/* What hands chunks out or takes them back: what is seen of it as it is called, and as it
+ * returns. Malloc comes first; whether free is watched decides of what is behind it. */
+static const struct probed_function {
+	const char *name;
+	int entered, returned; /* enum survivor_deed, or NOTHING */
+} functions[] = {
+	{"malloc", NOTHING, SURVIVOR_RETURNS},
+	{"free", SURVIVOR_TAKES, NOTHING},
+	{"calloc", NOTHING, SURVIVOR_RETURNS},
+	{"realloc", SURVIVOR_TAKES, SURVIVOR_RETURNS},
+	{"aligned_alloc", NOTHING, SURVIVOR_RETURNS},
+	{"memalign", NOTHING, SURVIVOR_RETURNS},
+	{"valloc", NOTHING, SURVIVOR_RETURNS},
+	{"pvalloc", NOTHING, SURVIVOR_RETURNS},
+	{"posix_memalign", SURVIVOR_FILLS, SURVIVOR_FILLS},
+	{"free_sized", SURVIVOR_TAKES, NOTHING},
+	{"free_aligned_sized", SURVIVOR_TAKES, NOTHING},
+};
 enum { FUNCTIONS = sizeof(functions) / sizeof(*functions) };
+
+/* Where one of the two probes goes. */
+struct places {
+	uint64_t offset[FUNCTIONS];
+	uint64_t cookie[FUNCTIONS];
+	unsigned count;
+};
+
+enum survivors_probe { AT_RETURN, AT_ENTRY, SURVIVORS_PROBES };
 
 struct survivors {
 	const struct process *process;
 	struct survivors_options options;
 	struct entry entry;
-	uint64_t offset[FUNCTIONS];
-	unsigned offsets;
-	char probed[64]; /* their names */
+	struct places places[SURVIVORS_PROBES];
+	char probed[NAMES_BYTES];     /* the functions' names, but for free */
+	enum prologue_kind free_kind; /* where it is probed */
+	bool watches_free;
 	struct survivors_bpf *skeleton;
 	struct ring_buffer *ring;
 	struct survivor_counts *per_cpu;
 	int cpus;
-	int link; /* while attached; else -1 */
+	int link[SURVIVORS_PROBES]; /* while attached; else -1 */
 	const struct survivors_listener *listener;
-	double hit_ns;
+	double hit_ns[SURVIVORS_PROBES];
 	double budget_ns;	     /* that the calls of a burst may cost */
 	int64_t longest_ns;	     /* of a burst */
 	double pause_ns;	     /* a burst */
 	struct survivor_counts seen; /* up to the end of the last burst */
 	int64_t begin_ns;	     /* of the first burst */
 	double spent_ns;	     /* by the process, on all bursts */
-	double in_ns, in_calls;	     /* of all bursts */
+	/* Of all bursts; the last is what the probes took of the threads' time. */
+	double in_ns, in_calls, in_probes_ns;
 	/* What its threads did in them; the last is the time of each that ran. */
 	double run_ns, wait_ns, thread_ns;
 	struct busy before, after;
@@ -79,24 +108,62 @@ static void detach(void *context)
 {
 	struct survivors *survivors = context;
 
-	if (survivors->link >= 0)
-		close(survivors->link);
-	survivors->link = -1;
+	for (unsigned i = 0; i < SURVIVORS_PROBES; i++) {
+		if (survivors->link[i] >= 0)
+			close(survivors->link[i]);
+		survivors->link[i] = -1;
+	}
 }
 
-static int attach_to(struct survivors *survivors, pid_t pid, const char *path,
-		     const uint64_t *offset, unsigned count)
+static int attach_to(struct survivors *survivors, enum survivors_probe probe, pid_t pid,
+		     const char *path, const struct places *places)
 {
+	const struct bpf_program *program =
+		probe == AT_RETURN ? survivors->skeleton->progs.malloc_returned
+				   : survivors->skeleton->progs.free_entered;
+
+	survivors->link[probe] =
+		multi_link(program, probe == AT_RETURN, pid, path, places->offset,
+			   places->cookie, places->count);
+	return survivors->link[probe] < 0 ? survivors->link[probe] : 0;
+}
+
+/* All or nothing; what is seen before all are there does not count. */
+static int attach_all(struct survivors *survivors, pid_t pid, const char *path)
+{
+	int error = 0;
+
 	survivors->skeleton->bss->watching = 0;
-	survivors->link = multi_link(survivors->skeleton->progs.malloc_returned, true,
-				     pid, path, offset, count);
+	for (unsigned i = 0; i < SURVIVORS_PROBES && !error; i++)
+		if (survivors->places[i].count)
+			error = attach_to(survivors, i, pid, path, &survivors->places[i]);
+	if (error)
+		detach(survivors);
 	survivors->skeleton->bss->watching = 1;
-	return survivors->link < 0 ? survivors->link : 0;
+	return error;
 }
 
-static int attach_one(void *context, pid_t pid, const char *path, uint64_t offset)
+static int attach_one(struct survivors *survivors, enum survivors_probe probe, pid_t pid,
+		      const char *path, uint64_t offset)
 {
-	return attach_to(context, pid, path, &offset, 1);
+	const struct places place = {
+		.offset = {offset},
+		.cookie = {probe == AT_RETURN ? SURVIVOR_RETURNS : SURVIVOR_TAKES},
+		.count = 1,
+	};
+
+	survivors->skeleton->bss->watching = 1;
+	return attach_to(survivors, probe, pid, path, &place);
+}
+
+static int attach_return(void *context, pid_t pid, const char *path, uint64_t offset)
+{
+	return attach_one(context, AT_RETURN, pid, path, offset);
+}
+
+static int attach_entry(void *context, pid_t pid, const char *path, uint64_t offset)
+{
+	return attach_one(context, AT_ENTRY, pid, path, offset);
 }
 
 /* ---- what came ---- */
@@ -106,12 +173,12 @@ static int on_record(void *context, void *data, size_t size)
 	const struct survivors *survivors = context;
 	const struct survivors_listener *listener = survivors->listener;
 	const struct survivor_event *event = data;
+	const struct survivor_end *end = data;
 
 	if (!listener)
 		return 0;
-	if (size == sizeof(struct survivor_again))
-		listener->again(((const struct survivor_again *)data)->chunk,
-				listener->context);
+	if (size == sizeof(*end))
+		listener->ended(end->chunk, end->is_free, listener->context);
 	else if (event->bytes)
 		listener->chosen(event, (const uint8_t *)(event + 1), listener->context);
 	return 0;
@@ -127,6 +194,7 @@ static int read_counts(struct survivors *survivors, struct survivor_counts *tota
 		return -errno;
 	for (int cpu = 0; cpu < survivors->cpus; cpu++) {
 		total->hits += survivors->per_cpu[cpu].hits;
+		total->entries += survivors->per_cpu[cpu].entries;
 		total->calls += survivors->per_cpu[cpu].calls;
 		total->sent += survivors->per_cpu[cpu].sent;
 		total->lost += survivors->per_cpu[cpu].lost;
@@ -146,7 +214,41 @@ static int calls_so_far(void *context, uint64_t *hits)
 	return error;
 }
 
+static int entries_so_far(void *context, uint64_t *hits)
+{
+	struct survivor_counts total;
+	int error = read_counts(context, &total);
+
+	*hits = total.entries;
+	return error;
+}
+
 /* ---- opening ---- */
+
+/* False: it is one already, by another name. */
+static bool add_place(struct places *places, uint64_t offset, int deed)
+{
+	if (deed == NOTHING)
+		return false;
+	for (unsigned i = 0; i < places->count; i++)
+		if (places->offset[i] == offset)
+			return false;
+	places->offset[places->count] = offset;
+	places->cookie[places->count++] = (uint64_t)deed;
+	return true;
+}
+
+static void note_entry(struct survivors *survivors,
+		       const struct probed_function *function, uint64_t offset,
+		       enum prologue_kind kind)
+{
+	if (!strcmp(function->name, "free")) {
+		survivors->free_kind = kind;
+		survivors->watches_free = true;
+	}
+	if (function->entered != SURVIVOR_TAKES || survivors->watches_free)
+		add_place(&survivors->places[AT_ENTRY], offset, function->entered);
+}
 
 /* Malloc itself wherever it must be; the others where that is cheap, each once. */
 static int find_functions(struct survivors *survivors, struct fault *fault)
@@ -157,23 +259,21 @@ static int find_functions(struct survivors *survivors, struct fault *fault)
 	if (error)
 		return error;
 	text_init(&names, survivors->probed, sizeof(survivors->probed));
-	text_string(&names, "malloc");
-	survivors->offset[survivors->offsets++] = survivors->entry.offset;
-	for (unsigned i = 1; i < FUNCTIONS; i++) {
-		struct prologue prologue;
-		uint64_t offset;
-		bool is_known = false;
+	for (unsigned i = 0; i < FUNCTIONS; i++) {
+		const struct probed_function *function = &functions[i];
+		uint64_t offset = survivors->entry.offset;
+		struct prologue prologue = survivors->entry.prologue;
 
-		if (entry_named(survivors->entry.fd, functions[i], &offset, &prologue) ||
-		    prologue.kind == PROLOGUE_STEPPED)
+		if (i && (entry_named(survivors->entry.fd, function->name, &offset,
+				      &prologue) ||
+			  prologue.kind == PROLOGUE_STEPPED))
 			continue;
-		for (unsigned j = 0; j < survivors->offsets; j++)
-			is_known |= survivors->offset[j] == offset;
-		if (is_known)
-			continue;
-		survivors->offset[survivors->offsets++] = offset;
-		text_string(&names, ", ");
-		text_string(&names, functions[i]);
+		if (add_place(&survivors->places[AT_RETURN], offset,
+			      function->returned)) {
+			text_string(&names, i ? ", " : "");
+			text_string(&names, function->name);
+		}
+		note_entry(survivors, function, offset, prologue.kind);
 	}
 	return 0;
 }
@@ -190,6 +290,7 @@ static int load(struct survivors *survivors, struct fault *fault)
 	bpf_map__set_max_entries(skeleton->maps.ring, RING_BYTES);
 	bpf_map__set_max_entries(skeleton->maps.followed, survivors->options.followed);
 	multi_choose(skeleton->progs.malloc_returned, true);
+	multi_choose(skeleton->progs.free_entered, true);
 	error = survivors_bpf__load(skeleton);
 	if (error)
 		return cannot("load the probe", error, fault);
@@ -207,15 +308,22 @@ static int load(struct survivors *survivors, struct fault *fault)
 
 /* ---- the price ---- */
 
+/* A malloc and its free. */
+static double pair_ns(const struct survivors *survivors)
+{
+	return survivors->hit_ns[AT_RETURN] +
+	       (survivors->watches_free ? survivors->hit_ns[AT_ENTRY] : 0);
+}
+
 /* What the calls of a burst may cost. What comes before and after, the pauses and the
  * calls until the kernel has removed the probe, is taken off, for a busy program; it is
  * half of all at most, with a longer period if need be. */
 static void choose_budget(struct survivors *survivors,
 			  const struct calibration *calibration)
 {
-	double added = TYPICAL_CALLS_PER_SECOND * calibration->hit_ns / 1e9;
+	double added = TYPICAL_CALLS_PER_SECOND * pair_ns(survivors) / 1e9;
 	double extra_ns = (double)calibration->effective_ns - (double)CALIBRATE_NS;
-	double around_ns = (double)calibration->pause_ns;
+	double around_ns = survivors->pause_ns;
 	struct survivors_options *options = &survivors->options;
 
 	/* What a nanosecond's calls cost is added to that nanosecond. */
@@ -227,23 +335,28 @@ static void choose_budget(struct survivors *survivors,
 	survivors->longest_ns = options->period_ns / LONGEST;
 }
 
-static void describe(struct survivors *survivors, const struct calibration *calibration)
+static void describe(struct survivors *survivors, uint64_t worst_pause_ns)
 {
 	const struct survivors_options *options = &survivors->options;
 	struct text text;
 
 	text_init(&text, survivors->description, sizeof(survivors->description));
 	text_string(&text, "survivors: ");
-	text_fixed(&text, survivors->hit_ns / 1000, 2);
+	text_fixed(&text, survivors->hit_ns[AT_RETURN] / 1000, 2);
 	text_string(&text, " us a call of ");
 	text_string(&text, survivors->probed);
+	if (survivors->watches_free) {
+		text_string(&text, " and ");
+		text_fixed(&text, survivors->hit_ns[AT_ENTRY] / 1000, 2);
+		text_string(&text, " us one of free");
+	}
 	text_string(&text, " while a burst lasts");
-	if (calibration->worst_pause_ns) {
+	if (worst_pause_ns) {
 		text_string(&text, " and a stall of ");
-		units_ns(&text, calibration->pause_ns);
+		units_ns(&text, (uint64_t)survivors->pause_ns);
 		text_string(&text, " (longest seen: ");
-		units_ns(&text, calibration->worst_pause_ns);
-		text_string(&text, ") as the probe comes and goes");
+		units_ns(&text, worst_pause_ns);
+		text_string(&text, ") as the probes come and go");
 	}
 	text_string(&text, "; a burst every ");
 	units_ns(&text, (uint64_t)options->period_ns);
@@ -257,37 +370,61 @@ static void describe(struct survivors *survivors, const struct calibration *cali
 			   "program, at ");
 	text_string(&text, prologue_name(survivors->entry.prologue.kind));
 	text_string(&text, " as in the process");
+	if (!survivors->watches_free)
+		text_string(&text, "; free is not watched: that would cost more than "
+				   "ten times as much here");
 }
 
-static int set_price(struct survivors *survivors, struct fault *fault)
+static int measure(struct survivors *survivors, enum survivors_probe probe,
+		   struct calibration *calibration, struct fault *fault)
 {
-	const struct calibrated probe = {attach_one, detach, calls_so_far, survivors};
-	struct survivor_counts total;
-	struct calibration calibration;
+	static int (*const attach[])(void *, pid_t, const char *, uint64_t) = {
+		[AT_RETURN] = attach_return, [AT_ENTRY] = attach_entry};
+	static int (*const hits[])(void *, uint64_t *) = {
+		[AT_RETURN] = calls_so_far, [AT_ENTRY] = entries_so_far};
+	const struct calibrated probed = {attach[probe], detach, hits[probe], survivors};
 	const char *what;
-	int error;
+	int error = calibrate(calibration,
+			      probe == AT_RETURN ? survivors->entry.prologue.kind
+						 : survivors->free_kind,
+			      CALIBRATE_NS, &probed, &what);
 
-	survivors->skeleton->bss->chosen = ALL_CALLS / CALIBRATE_SHARE;
-	error = calibrate(&calibration, survivors->entry.prologue.kind, CALIBRATE_NS,
-			  &probe, &what);
 	if (error == -EAGAIN)
 		return fault_set(
 			fault, EXIT_FAILED, error,
 			"cannot measure what bursts on malloc would cost: the machine is "
 			"too busy for a child of this program to run");
-	if (!error)
-		error = read_counts(survivors, &total);
 	if (error)
 		return cannot(what, error, fault);
-	if (!total.calls)
+	if (!calibration->hits)
 		return multi_lacks("sees only a process's first thread: Linux 6.10 or "
 				   "later is needed",
 				   fault);
-	survivors->seen = total;
-	survivors->pause_ns = (double)calibration.pause_ns;
-	survivors->hit_ns = calibration.hit_ns > 1 ? calibration.hit_ns : 1;
-	choose_budget(survivors, &calibration);
-	describe(survivors, &calibration);
+	survivors->hit_ns[probe] = calibration->hit_ns > 1 ? calibration->hit_ns : 1;
+	survivors->pause_ns += (double)calibration->pause_ns;
+	return 0;
+}
+
+static int set_price(struct survivors *survivors, struct fault *fault)
+{
+	struct calibration at_return, at_entry = {0};
+	uint64_t worst_pause_ns;
+	int error;
+
+	survivors->skeleton->bss->chosen = ALL_CALLS / CALIBRATE_SHARE;
+	error = measure(survivors, AT_RETURN, &at_return, fault);
+	if (!error && survivors->places[AT_ENTRY].count)
+		error = measure(survivors, AT_ENTRY, &at_entry, fault);
+	if (error)
+		return error;
+	error = read_counts(survivors, &survivors->seen);
+	if (error)
+		return cannot("read what the probes counted", error, fault);
+	worst_pause_ns = at_return.worst_pause_ns;
+	if (at_entry.worst_pause_ns > worst_pause_ns)
+		worst_pause_ns = at_entry.worst_pause_ns;
+	choose_budget(survivors, &at_return);
+	describe(survivors, worst_pause_ns);
 	return 0;
 }
 
@@ -316,7 +453,8 @@ int survivors_open(struct survivors **survivors, const struct process *process,
 	new->process = process;
 	new->options = *options;
 	new->entry.fd = -1;
-	new->link = -1;
+	for (unsigned i = 0; i < SURVIVORS_PROBES; i++)
+		new->link[i] = -1;
 	error = open_all(new, fault);
 	if (error) {
 		survivors_close(new);
@@ -348,6 +486,11 @@ int64_t survivors_period_ns(const struct survivors *survivors)
 	return survivors->options.period_ns;
 }
 
+bool survivors_watches_free(const struct survivors *survivors)
+{
+	return survivors->watches_free;
+}
+
 /* ---- bursts ---- */
 
 static void note_threads(struct survivors *survivors, uint64_t watched_ns)
@@ -361,24 +504,36 @@ static void note_threads(struct survivors *survivors, uint64_t watched_ns)
 	survivors->thread_ns += (double)sum.active * (double)watched_ns;
 }
 
-/* What a call costs the process's progress: where processors are short, what takes one
- * for longer waits for it for longer, too. */
-static double cost_ns(const struct survivors *survivors)
+/* What the probes have taken of the threads' time since the last burst. */
+static double probes_ns(const struct survivors *survivors,
+			const struct survivor_counts *total)
 {
-	double stretch =
+	return (double)(total->hits - survivors->seen.hits) *
+		       survivors->hit_ns[AT_RETURN] +
+	       (double)(total->entries - survivors->seen.entries) *
+		       survivors->hit_ns[AT_ENTRY];
+}
+
+/* How many times as much that costs the process's progress: where processors are short,
+ * what takes one for longer waits for it for longer, too. */
+static double stretch(const struct survivors *survivors)
+{
+	double times =
 		survivors->run_ns > 0 ? 1 + survivors->wait_ns / survivors->run_ns : 1;
 
-	return survivors->hit_ns * (stretch < MOST_STRETCH ? stretch : MOST_STRETCH);
+	return times < MOST_STRETCH ? times : MOST_STRETCH;
 }
 
 /* So many of 2^32 calls that SAMPLES of them come in a burst like those before; of the
  * first, whose program is not known yet, one in CALIBRATE_SHARE. */
 static uint64_t share_of_calls(const struct survivors *survivors, unsigned samples)
 {
-	double most = survivors->budget_ns / cost_ns(survivors), expected;
+	double call_ns, most, expected;
 
 	if (survivors->in_calls < 1)
 		return ALL_CALLS / CALIBRATE_SHARE;
+	call_ns = survivors->in_probes_ns / survivors->in_calls;
+	most = survivors->budget_ns / stretch(survivors) / call_ns;
 	expected = survivors->in_calls / survivors->in_ns * (double)survivors->longest_ns;
 	expected = expected < most ? expected : most;
 	return expected <= samples ? ALL_CALLS
@@ -389,7 +544,7 @@ static uint64_t share_of_calls(const struct survivors *survivors, unsigned sampl
 static int wait_out(struct survivors *survivors, int64_t start_ns)
 {
 	int64_t end_ns = start_ns + survivors->longest_ns, now_ns;
-	double most = survivors->budget_ns / cost_ns(survivors);
+	double most_ns = survivors->budget_ns / stretch(survivors);
 
 	do {
 		struct survivor_counts total;
@@ -397,7 +552,7 @@ static int wait_out(struct survivors *survivors, int64_t start_ns)
 
 		if (error)
 			return error;
-		if ((double)(total.hits - survivors->seen.hits) >= most)
+		if (probes_ns(survivors, &total) >= most_ns)
 			return 0;
 		now_ns = clock_monotonic_ns();
 		clock_wait_until(now_ns + STEP_NS < end_ns ? now_ns + STEP_NS : end_ns,
@@ -409,6 +564,7 @@ static int wait_out(struct survivors *survivors, int64_t start_ns)
 static int count(struct survivors *survivors, struct survivors_watch *watch)
 {
 	struct survivor_counts total;
+	double taken_ns;
 	int error = read_counts(survivors, &total);
 
 	if (error)
@@ -416,9 +572,9 @@ static int count(struct survivors *survivors, struct survivors_watch *watch)
 	watch->calls = total.calls - survivors->seen.calls;
 	watch->sent = total.sent - survivors->seen.sent;
 	watch->lost = total.lost - survivors->seen.lost;
-	survivors->spent_ns +=
-		(double)(total.hits - survivors->seen.hits) * cost_ns(survivors) +
-		survivors->pause_ns;
+	taken_ns = probes_ns(survivors, &total);
+	survivors->in_probes_ns += taken_ns;
+	survivors->spent_ns += taken_ns * stretch(survivors) + survivors->pause_ns;
 	survivors->seen = total;
 	survivors->in_ns += (double)watch->watched_ns;
 	survivors->in_calls += (double)watch->calls;
@@ -432,8 +588,7 @@ static int run_burst(struct survivors *survivors, struct survivors_watch *watch)
 
 	/* A descriptor's own link leads to the file that is mapped, named or not. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", survivors->entry.fd);
-	error = attach_to(survivors, survivors->process->pid, path, survivors->offset,
-			  survivors->offsets);
+	error = attach_all(survivors, survivors->process->pid, path);
 	if (error)
 		return error;
 	watch->start_ns = clock_monotonic_ns();
@@ -496,7 +651,7 @@ void survivors_forget(struct survivors *survivors, uint64_t chunk)
  * have gone into more calls; the time in which they wait for other things would not. */
 double survivors_dilation(const struct survivors *survivors)
 {
-	double probe_ns = survivors->in_calls * survivors->hit_ns;
+	double probe_ns = survivors->in_probes_ns;
 	double runnable_ns = survivors->run_ns + survivors->wait_ns;
 	double share;
 

@@ -1,8 +1,8 @@
-/* survivors.h: short bursts of a probe on the returns of one process's malloc: a random
- * share of the calls is sampled with address, size and stack, and which of those
- * addresses are handed out again later. Between bursts nothing is attached. A burst ends
- * when its calls have cost what they may: what one costs is measured on a child of our
- * own before the target is touched. */
+/* survivors.h: short bursts of probes on the returns of one process's malloc and on its
+ * free: a random share of the calls is sampled with address, size and stack, and which of
+ * those addresses are freed or handed out again later. Between bursts nothing is
+ * attached. A burst ends when its calls have cost what they may: what one costs is
+ * measured on a child of our own before the target is touched. */
 #ifndef FRAGSCOPE_SURVIVORS_H
 #define FRAGSCOPE_SURVIVORS_H
 
@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "target/process.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct survivors_options {
@@ -29,7 +30,8 @@ struct survivors;
 struct survivors_listener {
 	void (*chosen)(const struct survivor_event *event, const uint8_t *stack,
 		       void *context);
-	void (*again)(uint64_t chunk, void *context);
+	/* CHUNK, which was followed, is freed; else it was, and is handed out again. */
+	void (*ended)(uint64_t chunk, bool is_free, void *context);
 	void *context;
 };
 
@@ -53,8 +55,11 @@ void survivors_close(struct survivors *survivors);
 const char *survivors_describe(const struct survivors *survivors);
 int64_t survivors_period_ns(const struct survivors *survivors);
 
+/* Whether free can be probed at a price that the share bears. */
+bool survivors_watches_free(const struct survivors *survivors);
+
 /* A burst that samples some SAMPLES calls, each of which is followed from then on until
- * it is handed out again. 0; -ESRCH and FAULT when the process has ended or executed
+ * it ends. 0; -ESRCH and FAULT when the process has ended or executed
  * another program; -errno and FAULT. */
 int survivors_burst(struct survivors *survivors, unsigned samples,
 		    const struct survivors_listener *listener,

@@ -15,6 +15,9 @@ from test_bursts import NOT_PERMITTED, Sizes, need_bursts
 CXX = "g++"
 SLACK = 1.5  # beside the interval: what slows the program in bursts is an estimate
 SECOND = 10**9
+# From so many chunks seen freed the figure itself, not only its interval, knows a cache: on a
+# machine whose processors are all busy there are few bursts, and short ones.
+ENOUGH = 10
 
 
 def survivors(target, seconds, *args):
@@ -73,17 +76,18 @@ def run_blame(tap):
 
 
 def run_plugin(tap):
-    """The same leak in a library that was loaded late."""
+    """The same leak in a library that was loaded late, of blocks that are aligned."""
     need_bursts()
     source = harness.SOURCE / "tests/programs/plugin.c"
     plugin = harness.compile_program("forgets.so", harness.CC, source,
-                                     ["-DNAME=forget_small", "-shared", "-fPIC"])
+                                     ["-DNAME=forget_small", "-DALIGNED=64", "-shared", "-fPIC"])
     with Target([harness.program("blame"), "0", plugin]) as target:
         target.line()
         done = survivors(target, 8, "--json")
         if not tap.equal(done.returncode, 0, "exit status", done.stderr):
             return
         found = stacks(done)
+        tap.ok("posix_memalign" in done.stderr, "what is probed", done.stderr)
         tap.ok(found and "forget_small" in found[0][0].rpartition(";")[2], "who keeps",
                found[:3])
         tap.ok(not any("transient_big" in stack for stack, _ in found), "and no other", found)
@@ -108,17 +112,26 @@ def run_server(tap):
         if not tap.equal(done.returncode, 0, "exit status", done.stderr):
             return
         found = stacks(done)
-        tap.ok(found and "::leak_session()" in found[0][0], "who keeps", found[:3])
-        check_rate(tap, found[0][1], true_per_s)
+        tap.ok(json.loads(done.stdout)["free_watched"], "free is watched", done.stderr)
+        cache = [ages for stack, ages in found if "::remember" in stack]
+        seen = sum(ages[max(ages)]["freed"] for ages in cache) >= ENOUGH
+        leak = [ages for stack, ages in found if "::leak_session()" in stack]
+        if not tap.ok(leak, "who keeps", found[:3]):
+            return
+        if seen:
+            tap.ok("::leak_session()" in found[0][0], "before all others", found[:3])
+        check_rate(tap, leak[0], true_per_s)
         tap.ok(not any("::answer()" in stack for stack, _ in found), "not the strings", found)
-        for stack, ages in found:
-            if "::remember" not in stack or max(ages) < 10 or 10 not in ages:
+        for ages in cache:
+            if 10 not in ages:
                 continue
-            tap.ok(ages[10]["handed_out_again"] > 0, "handed out again", (stack, ages))
-            tap.ok(ages[10]["bytes_per_s"] < ages[0]["bytes_per_s"] / 2,
-                   "the cache is no survivor", (stack, ages))
             tap.ok(ages[10]["low_bytes_per_s"] < ages[0]["bytes_per_s"] / 10,
-                   "and need be none", (stack, ages))
+                   "the cache need be no survivor", ages)
+            if seen:
+                tap.ok(ages[10]["freed"] >= ages[10]["handed_out_again"] > 0,
+                       "seen freed, and handed out again", ages)
+                tap.ok(ages[10]["bytes_per_s"] < ages[0]["bytes_per_s"] / 2,
+                       "and is none", ages)
 
 
 def run_harmless(tap):

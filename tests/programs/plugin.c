@@ -1,4 +1,5 @@
-/* plugin.c: a library that a program loads late; NAME is its own function's. */
+/* plugin.c: a library that a program loads late; NAME is its own function's. With ALIGNED
+ * it asks for memory by posix_memalign. */
 #include <stdlib.h>
 
 void NAME(size_t size);
@@ -8,7 +9,13 @@ static void *volatile sink;
 
 __attribute__((noinline, noclone)) void NAME(size_t size)
 {
+#ifdef ALIGNED
+	void *block;
+
+	sink = posix_memalign(&block, ALIGNED, size) ? NULL : block;
+#else
 	sink = malloc(size);
+#endif
 	__asm__ volatile("" ::: "memory");
 }
 

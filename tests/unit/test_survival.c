@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 
 enum { STAYS, GOES, PASSED_ON, STACKS, PER_BURST = 20, BURSTS = 20, CHUNK = 80 };
 
@@ -24,7 +25,7 @@ static int setup(void **state)
 {
 	(void)state;
 	forgotten = 0;
-	return survival_new(&survival, STACKS, 2000);
+	return survival_new(&survival, STACKS, 2000, true);
 }
 
 static int teardown(void **state)
@@ -52,10 +53,11 @@ static void burst(unsigned number)
 		for (unsigned i = 0; i < PER_BURST; i++)
 			assert_true(survival_add(survival, chunk_of(number, stack, i),
 						 CHUNK, stack));
-	/* Of those that are passed on each second a tenth is seen, in a tenth of one. */
+	/* Of those that are passed on each second a tenth is seen freed, in a tenth of
+	 * one; the looks find them in use nonetheless. */
 	for (unsigned old = number < 9 ? 0 : number - 9; old < number; old++)
 		for (unsigned i = 0; i < 2; i++)
-			survival_again(survival,
+			survival_freed(survival,
 				       chunk_of(old, PASSED_ON, (number - old) * 2 + i));
 	survival_end_burst(survival, number * 2 * SECOND, WATCH, WEIGHT);
 }
@@ -91,13 +93,13 @@ static void who_keeps_is_told_from_who_does_not(void **state)
 		    rate.bytes_per_s < 1.01 * TRUE_BYTES_PER_S);
 	assert_true(rate.low < rate.bytes_per_s && rate.low > TRUE_BYTES_PER_S / 2);
 	assert_true(rate.high > rate.bytes_per_s && rate.high < TRUE_BYTES_PER_S * 1.5);
-	assert_true(rate.again == 0);
+	assert_true(rate.freed == 0 && rate.again == 0);
 	survival_rate(survival, GOES, 0, 1, &rate);
 	assert_true(rate.bytes_per_s > 0.99 * TRUE_BYTES_PER_S);
 	survival_rate(survival, GOES, 1, 1, &rate);
 	assert_true(rate.samples == 0 && rate.bytes_per_s == 0);
 	survival_rate(survival, PASSED_ON, 2, 1, &rate);
-	assert_true(rate.again > 100);
+	assert_true(rate.again > 100 && rate.freed == rate.again);
 	assert_true(rate.bytes_per_s < TRUE_BYTES_PER_S / 20);
 	survival_rate(survival, STAYS, 2, 3, &rate);
 	assert_true(rate.bytes_per_s > 2.97 * TRUE_BYTES_PER_S);
@@ -147,6 +149,73 @@ static void what_was_not_read_is_not_gone(void **state)
 	assert_true(forgotten == 1);
 }
 
+/* Chunks that go in later bursts, and with which the looks then find nothing in use:
+ * those would have been known to go without the bursts. */
+static void who_is_seen_to_go_by_looks_is_no_error(void **state)
+{
+	struct survival_rate rate;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		survival_add(survival, 0x10000 + i * CHUNK, CHUNK, STAYS);
+	survival_end_burst(survival, 0, WATCH, 1);
+	for (unsigned turn = 1; turn <= 4; turn++) {
+		survival_begin_look(survival);
+		for (unsigned i = 0; i < 20; i++)
+			survival_see(survival, 0x10000 + i * CHUNK,
+				     0x10000 + (i + 1) * CHUNK, i > turn);
+		survival_end_look(survival, turn * 3 * SECOND, true, forget, NULL);
+		survival_freed(survival, 0x10000 + (turn + 1) * CHUNK);
+		survival_end_burst(survival, turn * 3 * SECOND, WATCH, 1);
+	}
+	survival_rate(survival, STAYS, 2, 1, &rate);
+	assert_true(rate.freed == 4);
+	assert_true(rate.again == 0);
+	assert_true(rate.low > 0 && rate.bytes_per_s > 0);
+}
+
+/* At 10 s a second's chunks have been through an age at which they are replaced and one
+ * at which they are not: each counts for as long as it lasts. */
+static double kept_after_a_minute(unsigned young_again)
+{
+	struct survival_rate rate;
+	unsigned chunks = 200;
+
+	survival_free(survival);
+	assert_true(survival_new(&survival, STACKS, 2000, true) == 0);
+	for (unsigned i = 0; i < chunks; i++)
+		survival_add(survival, 0x10000 + i * CHUNK, CHUNK, STAYS);
+	survival_end_burst(survival, 0, WATCH, 1);
+	for (unsigned turn = 1; turn <= 30; turn++) {
+		survival_begin_look(survival);
+		for (unsigned i = 0; i < chunks; i++)
+			survival_see(survival, 0x10000 + i * CHUNK,
+				     0x10000 + (i + 1) * CHUNK, true);
+		survival_end_look(survival, turn * 2 * SECOND, true, forget, NULL);
+		if (turn <= 4)
+			for (unsigned i = 0; i < young_again; i++)
+				survival_freed(survival, 0x10000 + (turn * young_again +
+								    i) * CHUNK);
+		survival_end_burst(survival, turn * 2 * SECOND, WATCH, 1);
+	}
+	survival_rate(survival, STAYS, 3, 1, &rate);
+	assert_true(rate.samples == chunks - 4 * young_again);
+	assert_true(rate.again == 4 * young_again);
+	assert_true(rate.low <= rate.bytes_per_s && rate.bytes_per_s <= rate.high);
+	return rate.bytes_per_s / ((double)rate.samples * CHUNK * 10);
+}
+
+static void each_age_has_its_own_rate(void **state)
+{
+	double kept = kept_after_a_minute(1);
+
+	(void)state;
+	/* 4 in some 79 seconds of being watched at an age that lasts 10 s. Were it the
+	 * rate for all of the minute, 0.05 * 60 = 3 and nearly none would be left. */
+	assert_true(kept > exp(-0.65) && kept < exp(-0.4));
+	assert_true(kept_after_a_minute(0) > 0.999);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +224,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_size_is_another_chunk, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(what_was_not_read_is_not_gone, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(who_is_seen_to_go_by_looks_is_no_error,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(each_age_has_its_own_rate, setup,
 						teardown),
 	};
 
