@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,6 +80,8 @@ static pid_t start(const struct heap_kind *kind, uint64_t seed, unsigned mb, int
 		abort();
 	pid = fork();
 	if (pid == 0) {
+		/* Whatever ends this one. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(ready[0]);
 		if (kind->make) {
 			kind->make(seed, mb);
@@ -167,6 +170,8 @@ static void read_one(pid_t pid, const char *name, const struct settings *setting
 	struct source *some = open_source(pid, settings->budget_ns, &sample);
 	struct fault fault;
 
+	/* So that there is one truth. */
+	kill(pid, SIGSTOP);
 	if (source_read(whole, truth, &fault) != SOURCE_READ)
 		abort();
 	for (unsigned i = 0; i < settings->readings; i++) {
@@ -181,6 +186,7 @@ static void read_one(pid_t pid, const char *name, const struct settings *setting
 			       (double)(source_cpu_ns(some) - before) / 1e6);
 		count(truth, sample, tally, settings->verbose);
 	}
+	kill(pid, SIGCONT);
 	source_close(whole);
 	source_close(some);
 	sample_free(truth);
@@ -201,14 +207,10 @@ static void run(const struct heap_kind *kind, const struct settings *settings,
 	close(out);
 }
 
-/* Stopped, so that there is one truth. */
 static void run_pids(const struct settings *settings, struct tally tally[TOLD])
 {
-	for (unsigned i = 0; i < settings->pids; i++) {
-		kill(settings->pid[i], SIGSTOP);
+	for (unsigned i = 0; i < settings->pids; i++)
 		read_one(settings->pid[i], "process", settings, tally);
-		kill(settings->pid[i], SIGCONT);
-	}
 }
 
 static void print(const char *name, const struct tally tally[TOLD])
@@ -297,21 +299,30 @@ static void run_kind(const struct heap_kind *kind, const struct settings *settin
 	add(all, tally);
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 int main(int argc, char **argv)
 {
 	struct settings settings = parse(argc, argv);
 	struct tally all[TOLD] = {{0}};
-	const struct heap_kind program = {.name = "program", .command = settings.program};
+	struct heap_kind program = {.command = settings.program};
 
 	printf("| heap |");
 	for (unsigned i = 0; i < TOLD; i++)
 		printf(" %s |", figure_info[told[i]].name);
 	printf("\n");
-	if (settings.program)
+	if (settings.program) {
+		program.name = base_name(settings.program[0]);
 		run_kind(&program, &settings, all);
-	else if (settings.pids)
+	}
+	if (settings.pids)
 		run_pids(&settings, all);
-	else
+	if (!settings.program && !settings.pids)
 		for (unsigned k = 0; k < heap_kind_count; k++)
 			if (!settings.kind || !strcmp(settings.kind, heap_kinds[k].name))
 				run_kind(&heap_kinds[k], &settings, all);
