@@ -10,6 +10,7 @@
 enum {
 	WINDOW = 6,	 /* correlations are summed over so many times of memory */
 	BLOCK_TIMES = 8, /* a block is so many times as long as the memory */
+	GAP_STEPS = 10,	 /* of a gap, how many times longer it is than the next step */
 	STEP_EDGE = 20,	 /* a step has such a part of the course on either side */
 };
 
@@ -58,31 +59,57 @@ static double middle_of(const double *value, size_t count, enum compare_middle m
 	return sum / (double)count;
 }
 
-/* The values become COMPARE_POINTS means at most, each of an equal part of the time; a
- * part without values, as where there is a gap, makes none. */
+double compare_step_s(const double *time_s, size_t count, size_t i)
+{
+	double step_s = time_s[i] - time_s[i - 1], near_s = step_s;
+
+	if (i + 1 < count)
+		near_s = time_s[i + 1] - time_s[i];
+	else if (i > 1)
+		near_s = time_s[i - 1] - time_s[i - 2];
+	return step_s > GAP_STEPS * near_s ? near_s : step_s;
+}
+
+static double covered_s(const struct compare_course *course)
+{
+	double sum_s = 0;
+
+	for (size_t i = 1; i < course->count; i++)
+		sum_s += compare_step_s(course->time_s, course->count, i);
+	return sum_s;
+}
+
+static void begin_point(struct course *course, double time_s)
+{
+	course->time_s[course->count] = time_s;
+	course->point[course->count++] = 0;
+}
+
+/* More than COMPARE_POINTS values become so many means at most, each of an equal part of
+ * the time that they cover. */
 static void condense(const struct compare_course *from, struct course *course)
 {
 	size_t parts = from->count < COMPARE_POINTS ? from->count : COMPARE_POINTS;
-	double first_s = from->time_s[0],
-	       span_s = from->time_s[from->count - 1] - first_s;
+	double all_s = covered_s(from), at_s = 0;
 	size_t part = 0, in_part = 0;
 
 	course->count = 0;
-	course->step_s = span_s > 0 ? span_s / (double)parts : 1;
+	course->step_s = all_s > 0 ? all_s / (double)parts : 1;
 	for (size_t i = 0; i < from->count; i++) {
-		double at = (from->time_s[i] - first_s) / course->step_s;
-		size_t now = at < (double)(parts - 1) ? (size_t)at : parts - 1;
+		size_t now = i;
+		double *point;
 
+		if (i)
+			at_s += compare_step_s(from->time_s, from->count, i);
+		if (from->count > parts)
+			now = (size_t)fmin(at_s / course->step_s, (double)(parts - 1));
 		if (!in_part || now != part) {
-			course->time_s[course->count] = from->time_s[i];
-			course->point[course->count++] = 0;
+			begin_point(course, from->time_s[i]);
 			in_part = 0;
 		}
 		part = now;
-		in_part++;
-		course->point[course->count - 1] +=
-			(from->value[i] - course->point[course->count - 1]) /
-			(double)in_part;
+		point = &course->point[course->count - 1];
+		*point += (from->value[i] - *point) / (double)++in_part;
 	}
 }
 

@@ -56,6 +56,10 @@ static inline bool comparison_is_judged(const struct comparison *comparison)
 	       comparison->outcome == COMPARE_CHANGED;
 }
 
+/* What passed before value I, 1 at least; behind a gap, as much as the values there are
+ * apart. */
+double compare_step_s(const double *time_s, size_t count, size_t i);
+
 /* Compares BOTH, the second with the first. */
 void compare_courses(const struct compare_course both[2], enum compare_middle middle,
 		     struct compare_scratch *scratch, struct comparison *comparison);

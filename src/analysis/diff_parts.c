@@ -1,19 +1,13 @@
 #include "analysis/diff_parts.h"
 
-enum { GAP_STEPS = 10 };
-
 static const double hour_s = 3600;
 
-/* The N values, of what was counted since the row before, become what that is an hour.
- * Behind a gap only the latest part of it was counted: as long as the next rows are
- * apart, or some times that. */
+/* The N values, of what was counted since the row before, become what that is an hour. */
 static void make_rates(double *value, const double *time_s, size_t n)
 {
-	for (size_t i = n; i-- > 1;) {
-		double passed_s = time_s[i] - time_s[i - 1];
+	for (size_t i = 1; i < n; i++) {
+		double passed_s = compare_step_s(time_s, n, i);
 
-		if (i + 1 < n && passed_s > GAP_STEPS * (time_s[i + 1] - time_s[i]))
-			passed_s = time_s[i + 1] - time_s[i];
 		value[i] = passed_s > 0 ? value[i] * hour_s / passed_s : 0;
 	}
 }
