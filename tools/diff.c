@@ -6,6 +6,7 @@
 #include "view/diff.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct diff_request {
 	struct pid_list pids;
 	struct name_list names;
 	bool json;
+	const char *html;
 	int64_t for_ns, interval_ns;
 };
 
@@ -35,6 +37,8 @@ static const struct option_spec options[] = {
 	{.name = "interval", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(interval_ns),
 	 .help = "Read running processes every TIME (1s unless given)."},
 	ROW_JSON("Print one JSON object, unscaled."),
+	{.name = "html", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(html),
+	 .help = "Also write the comparison as a page for a browser, with both courses drawn over each other, to FILE; overwrites FILE."},
 	ROW_HELP,
 };
 
@@ -80,6 +84,36 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return 0;
 }
 
+static int write_fault(const char *file, int error, struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, error, "cannot write to %s: %s",
+			 file ? file : "standard output", strerror(-error));
+}
+
+static int write_html(const struct diff *diff, const char *file, struct fault *fault)
+{
+	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int error;
+
+	if (fd < 0)
+		return write_fault(file, -errno, fault);
+	error = diff_html(diff, fd);
+	if (close(fd) && !error)
+		error = -errno;
+	return error ? write_fault(file, error, fault) : 0;
+}
+
+static int write_diff(const struct diff_request *request, const struct diff *diff,
+		      struct fault *fault)
+{
+	int error = request->json ? diff_json(diff, STDOUT_FILENO)
+				  : diff_text(diff, STDOUT_FILENO);
+
+	if (error)
+		return write_fault(NULL, error, fault);
+	return request->html ? write_html(diff, request->html, fault) : 0;
+}
+
 static int compare(const struct diff_request *request, const struct parsed *parsed,
 		   struct fault *fault)
 {
@@ -91,17 +125,14 @@ static int compare(const struct diff_request *request, const struct parsed *pars
 		.for_ns = request->for_ns,
 		.interval_ns = request->interval_ns,
 	};
+	static struct diff diff;
 	struct diff_side side[2] = {{.count = 0}, {.count = 0}};
-	struct diff diff;
 	int error = diff_gather(side, &wanted, fault);
 
 	if (!error && diff_of(&side[0], &side[1], &diff))
 		error = fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	else if (!error)
-		error = diff_write(&diff, request->json, STDOUT_FILENO);
-	if (error && !*fault->text)
-		fault_set(fault, EXIT_FAILED, error, "cannot write: %s",
-			  strerror(-error));
+		error = write_diff(request, &diff, fault);
 	for (unsigned i = 0; i < 2; i++)
 		diff_side_release(&side[i]);
 	return error;

@@ -185,6 +185,7 @@ static void add_row(struct diff *diff, struct diff_work *work, unsigned which)
 {
 	struct diff_row *row = &diff->row[diff->row_count];
 
+	row->place = which;
 	row->figure = compared[which].figure;
 	row->kind = compared[which].kind;
 	for (unsigned i = 0; i < 2; i++)

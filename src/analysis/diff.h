@@ -42,6 +42,7 @@ struct diff_side {
 };
 
 struct diff_row {
+	unsigned place; /* of its values in both sides */
 	enum figure figure;
 	enum diff_kind kind;
 	struct comparison comparison;

@@ -1,110 +1,12 @@
-/* report_html.c: a report as one self-contained page: HTML that is well-formed XML, its
- * style and drawings in it, no scripts, nothing fetched. */
+/* report_html.c: a report as one self-contained page. */
 #include "view/owners.h"
-#include "view/report_parts.h"
+#include "view/page.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { ARENAS = 64, NAMES = 10 };
-
-static const char style[] =
-	":root{color-scheme:light dark;--line:#0072b2;--grey:#777;--edge:#ccc;--bg:#fff;"
-	"--ink:#111}\n"
-	"@media(prefers-color-scheme:dark){:root{--bg:#161616;--ink:#eee;--edge:#444;"
-	"--grey:#aaa;--line:#56b4e9}}\n"
-	"body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;"
-	"padding:0 1rem;background:var(--bg);color:var(--ink)}\n"
-	"h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem;"
-	"border-bottom:1px solid var(--edge)}\n"
-	".answer{font-size:1.25rem;font-weight:600}\n"
-	".note,figcaption,.cost{color:var(--grey);font-size:.875rem}\n"
-	"table{border-collapse:collapse;font-variant-numeric:tabular-nums;"
-	"font-size:.875rem}\n"
-	"th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid "
-	"var(--edge)}\n"
-	"th:first-child,td:first-child,td.words,th.words{text-align:left}\n"
-	".scroll{overflow-x:auto}\n"
-	"svg{width:100%;height:auto;display:block}svg text{font:11px sans-serif;"
-	"fill:var(--grey)}svg.sizes text{font-size:13px}\n"
-	"svg.key{width:.8em;height:.8em;display:inline-block}\n"
-	".keys{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;"
-	"font-size:.875rem}\n"
-	".graphs{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));"
-	"gap:1rem}figure{margin:0}\n"
-	".axis{fill:none;stroke:var(--edge)}.line{fill:none;stroke:var(--line);"
-	"stroke-width:1.8}\n"
-	".live{fill:#0072b2}.mapped{fill:#56b4e9}.cached{fill:#a6cee3}.trimmable{fill:#"
-	"009e73}"
-	".pinned{fill:#d55e00}.retained{fill:#e69f00}.own{fill:#888}.other{fill:#cc79a7}"
-	".returned{fill:var(--edge)}.doubt{fill:#f0e442}\n"
-	".verdict{border-left:4px solid #e69f00;padding-left:1rem;margin:1rem 0}"
-	".critical{border-color:#d55e00}.note-only{border-color:#888}\n"
-	"th,td{white-space:nowrap}td.words{white-space:normal;min-width:9rem}\n"
-	".stack{display:block;white-space:normal;overflow-wrap:anywhere;"
-	"min-width:16rem}\n";
-
-void report_escape(struct report_out *out, const char *string)
-{
-	static const struct {
-		char c;
-		const char *entity;
-	} entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}};
-
-	while (*string) {
-		bool plain;
-		size_t length = text_next(string, &plain);
-		const char *entity = NULL;
-
-		for (unsigned i = 0; i < sizeof(entities) / sizeof(*entities); i++)
-			if (*string == entities[i].c)
-				entity = entities[i].entity;
-		if (entity)
-			text_string(&out->text, entity);
-		else if (plain)
-			text_bytes(&out->text, string, length);
-		else
-			text_escape(&out->text, string, length);
-		string += length;
-		report_flush(out);
-	}
-}
-
-static void element(struct report_out *out, const char *tag, const char *class,
-		    const char *words)
-{
-	if (class)
-		report_print(out, "<%s class=\"%s\">", tag, class);
-	else
-		report_print(out, "<%s>", tag);
-	report_escape(out, words);
-	report_print(out, "</%s>\n", tag);
-}
-
-static void cell(struct report_out *out, const char *words)
-{
-	element(out, "td", NULL, words);
-}
-
-/* Columns of sentences are not aligned as numbers are. */
-static bool is_words(const char *name)
-{
-	return !strcmp(name, "beyond it") || !strcmp(name, "perhaps");
-}
-
-static void headings(struct report_out *out, const char *const *names, unsigned count)
-{
-	report_print(out, "<div class=\"scroll\"><table><thead><tr>");
-	for (unsigned i = 0; i < count; i++)
-		element(out, "th", is_words(names[i]) ? "words" : NULL, names[i]);
-	report_print(out, "</tr></thead><tbody>\n");
-}
-
-static void end_table(struct report_out *out)
-{
-	report_print(out, "</tbody></table></div>\n");
-}
 
 /* ---- the head ---- */
 
@@ -114,27 +16,19 @@ static void head(struct report_out *out, const struct report *report)
 
 	snprintf(title, sizeof(title), "fragscope: process %d (%s)", report->sample->pid,
 		 report->sample->comm);
-	report_print(out, "<!DOCTYPE html>\n<html lang=\"en\" "
-			  "xmlns=\"http://www.w3.org/1999/xhtml\">\n<head>\n"
-			  "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" "
-			  "content=\"width=device-width, initial-scale=1\"/>\n");
-	element(out, "title", NULL, title);
-	text_string(&out->text, "<style>\n");
-	text_string(&out->text, style);
-	text_string(&out->text, "</style>\n</head>\n<body>\n");
-	element(out, "h1", NULL, title);
-	element(out, "p", "answer", report->answer);
+	page_begin(out, title);
+	page_element(out, "p", "answer", report->answer);
 	report_identity(report->sample, identity, sizeof(identity));
-	element(out, "p", "note", identity);
+	page_element(out, "p", "note", identity);
 	text_string(&out->text, "<p class=\"note\">");
-	report_escape(out, report->describe);
+	page_escape(out, report->describe);
 	if (report->readings > 1)
 		report_print(out, "; %llu readings in %s",
 			     (unsigned long long)report->readings,
 			     SPAN(report->watched_s));
 	report_print(out, "; the last is %s ",
 		     sample_status_name(report->sample->status));
-	report_escape(out, report->sample->missing);
+	page_escape(out, report->sample->missing);
 	text_string(&out->text, "</p>\n");
 }
 
@@ -148,19 +42,19 @@ static void verdicts(struct report_out *out, const struct report *report)
 		[SEVERITY_CRITICAL] = "verdict critical",
 	};
 
-	element(out, "h2", NULL, "What to do");
+	page_element(out, "h2", NULL, "What to do");
 	if (!report->verdicts)
-		element(out, "p", NULL, report_nothing(report));
+		page_element(out, "p", NULL, report_nothing(report));
 	for (unsigned i = 0; i < report->verdicts; i++) {
 		const struct verdict *verdict = &report->verdict[i];
 
 		report_print(out, "<div class=\"%s\"><p><strong>%s</strong> (%s): ",
 			     classes[verdict->severity], verdict_title(verdict),
 			     severity_name(verdict->severity));
-		report_escape(out, verdict->headline);
+		page_escape(out, verdict->headline);
 		text_string(&out->text, ".</p>\n");
-		element(out, "p", NULL, verdict->evidence);
-		element(out, "p", NULL, verdict->remedy);
+		page_element(out, "p", NULL, verdict->evidence);
+		page_element(out, "p", NULL, verdict->remedy);
 		report_print(out, "</div>\n");
 	}
 }
@@ -168,7 +62,7 @@ static void verdicts(struct report_out *out, const struct report *report)
 static void not_known(struct report_out *out, const char *why)
 {
 	text_string(&out->text, "<p>Not known: ");
-	report_escape(out, why);
+	page_escape(out, why);
 	text_string(&out->text, "</p>\n");
 }
 
@@ -194,16 +88,16 @@ static void non_malloc(struct report_out *out, const struct report *report)
 		     BYTES(smaps->rss_bytes[SMAPS_SHARED]),
 		     BYTES(smaps->rss_bytes[SMAPS_FILE]),
 		     BYTES(smaps->rss_bytes[SMAPS_STACK]));
-	headings(out, names, 2);
+	page_headings(out, names, 2);
 	for (unsigned i = 0; i < smaps->count && i < NAMES; i++) {
 		if (!smaps->name[i].rss_bytes)
 			break;
 		report_print(out, "<tr>");
-		cell(out, smaps->name[i].name);
-		cell(out, BYTES(smaps->name[i].rss_bytes));
+		page_cell(out, smaps->name[i].name);
+		page_cell(out, BYTES(smaps->name[i].rss_bytes));
 		report_print(out, "</tr>\n");
 	}
-	end_table(out);
+	page_end_table(out);
 }
 
 static const enum figure arena_figure[] = {
@@ -223,19 +117,19 @@ static void arenas(struct report_out *out, const struct sample *sample)
 
 	if (!count)
 		return;
-	element(out, "h2", NULL, "Arenas");
+	page_element(out, "h2", NULL, "Arenas");
 	for (unsigned f = 0; f < ARENA_FIGURES; f++)
 		names[f + 1] = figure_label(arena_figure[f]);
-	headings(out, names, ARENA_FIGURES + 1);
+	page_headings(out, names, ARENA_FIGURES + 1);
 	for (unsigned i = 0; i < count; i++) {
 		const struct arena_row *row = &sample->arena[order[i]];
 
 		report_print(out, "<tr><td>%u</td>", row->index);
 		for (unsigned f = 0; f < ARENA_FIGURES; f++)
-			cell(out, report_figure(&row->fig, arena_figure[f]).s);
+			page_cell(out, report_figure(&row->fig, arena_figure[f]).s);
 		report_print(out, "</tr>\n");
 	}
-	end_table(out);
+	page_end_table(out);
 	if (count < sample->arena_count)
 		report_print(out, "<p>And %u arenas more, with less free.</p>\n",
 			     sample->arena_count - count);
@@ -248,7 +142,7 @@ static void broken(struct report_out *out, const struct sample *sample)
 
 	if (!figure_has(fig, FIG_FREE_BYTES))
 		return;
-	element(out, "h2", NULL, "How fragmented the free memory is");
+	page_element(out, "h2", NULL, "How fragmented the free memory is");
 	if (figure_has(fig, FIG_FREE_CHUNKS))
 		report_print(out,
 			     "<p>%s free in %s; the largest %s, below the tops %s; frag "
@@ -263,13 +157,13 @@ static void broken(struct report_out *out, const struct sample *sample)
 			     report_figure(fig, FIG_FREE_BYTES).s);
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
-		element(out, "p", NULL, unusable);
+		page_element(out, "p", NULL, unusable);
 	report_svg_sizes(out, sample);
 }
 
 static void heading(struct report_out *out, const struct report *report)
 {
-	element(out, "h2", NULL, "Where it is heading");
+	page_element(out, "h2", NULL, "Where it is heading");
 	if (report->readings < 2) {
 		not_known(out, "this is of one reading");
 		return;
@@ -286,7 +180,7 @@ static void growth(struct report_out *out, const struct report_growth *of)
 {
 	static const char *const names[] = {"stack", "grown", "times", "failed"};
 
-	element(out, "h2", NULL, "Who made it grow");
+	page_element(out, "h2", NULL, "Who made it grow");
 	if (of->missing) {
 		not_known(out, of->missing);
 		return;
@@ -296,16 +190,16 @@ static void growth(struct report_out *out, const struct report_growth *of)
 		     COUNT(of->growths), BYTES(of->bytes), COUNT(of->failures));
 	if (!of->rows)
 		return;
-	headings(out, names, 4);
+	page_headings(out, names, 4);
 	for (unsigned i = 0; i < of->rows; i++) {
 		report_print(out, "<tr><td><code class=\"stack\">");
-		report_escape(out, of->row[i].stack);
+		page_escape(out, of->row[i].stack);
 		report_print(out, "</code></td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
 			     BYTES(of->row[i].bytes), COUNT(of->row[i].growths),
 			     COUNT(of->row[i].failures));
 	}
-	end_table(out);
-	element(out, "p", NULL, fold_caveat);
+	page_end_table(out);
+	page_element(out, "p", NULL, fold_caveat);
 }
 
 static void limit(struct report_out *out, const struct report *report,
@@ -321,11 +215,11 @@ static void limit(struct report_out *out, const struct report *report,
 		     headroom_info[kind].limit,
 		     report->headroom->nearest == (int)kind ? "</strong>, the nearest"
 							    : "");
-	cell(out, is_count ? COUNT(row->used) : BYTES(row->used));
-	cell(out, is_count ? COUNT(row->limit) : BYTES(row->limit));
-	cell(out, SHARE(row->left_share));
-	cell(out, when_reached);
-	element(out, "td", "words", headroom_info[kind].outcome);
+	page_cell(out, is_count ? COUNT(row->used) : BYTES(row->used));
+	page_cell(out, is_count ? COUNT(row->limit) : BYTES(row->limit));
+	page_cell(out, SHARE(row->left_share));
+	page_cell(out, when_reached);
+	page_element(out, "td", "words", headroom_info[kind].outcome);
 	report_print(out, "</tr>\n");
 }
 
@@ -334,16 +228,16 @@ static void limits(struct report_out *out, const struct report *report)
 	static const char *const names[] = {"limit", "used",	"limit",
 					    "left",  "reached", "beyond it"};
 
-	element(out, "h2", NULL, "What is about to happen");
+	page_element(out, "h2", NULL, "What is about to happen");
 	if (!report->headroom) {
 		not_known(out, report->why_no_limits);
 		return;
 	}
-	headings(out, names, 6);
+	page_headings(out, names, 6);
 	for (unsigned i = 0; i < HEADROOM_KINDS; i++)
 		if (report->headroom->row[i].is_set)
 			limit(out, report, (enum headroom_kind)i);
-	end_table(out);
+	page_end_table(out);
 	if (report->oom && report->oom->place)
 		report_print(out,
 			     "<p>For memory of the host the kernel kills it as no. %u of "
@@ -362,12 +256,12 @@ static void tail(struct report_out *out, const struct blockers *of)
 		     "<p>Below the top of arena %u (%s), the last at <code>0x%" PRIx64
 		     "</code>:</p>\n",
 		     of->tail_arena, BYTES(of->tail_top_bytes), of->tail[0].addr);
-	headings(out, names, 3);
+	page_headings(out, names, 3);
 	for (unsigned i = 0; i < of->step_count; i++)
 		report_print(out, "<tr><td>%s</td><td>%s</td><td>%s</td></tr>\n",
 			     COUNT(of->step[i].chunks), BYTES(of->step[i].bytes),
 			     BYTES(of->step[i].hole_resident_bytes));
-	end_table(out);
+	page_end_table(out);
 }
 
 static void owners(struct report_out *out, const struct report *report)
@@ -377,7 +271,7 @@ static void owners(struct report_out *out, const struct report *report)
 
 	if (report->why_no_owners) {
 		report_print(out, "<p>Who holds them is not known: ");
-		report_escape(out, report->why_no_owners);
+		page_escape(out, report->why_no_owners);
 		report_print(out, ".</p>\n");
 	}
 	if (!report->owners || !report->owners->count)
@@ -386,16 +280,16 @@ static void owners(struct report_out *out, const struct report *report)
 		     "<p>Who holds them (<code>fragscope owners -p %d</code> has "
 		     "all):</p>\n",
 		     report->sample->pid);
-	headings(out, names, 2);
+	page_headings(out, names, 2);
 	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
 		const struct owner *owner = &report->owners->owner[i];
 
 		owners_line(owner, path, sizeof(path));
 		report_print(out, "<tr><td>%s</td>", BYTES(owner->unlocked_bytes));
-		element(out, "td", "words", path);
+		page_element(out, "td", "words", path);
 		report_print(out, "</tr>\n");
 	}
-	end_table(out);
+	page_end_table(out);
 }
 
 static void blockers(struct report_out *out, const struct report *report)
@@ -404,7 +298,7 @@ static void blockers(struct report_out *out, const struct report *report)
 					    "bytes",   "unlocks", "perhaps"};
 	const struct blockers *of = report->blockers;
 
-	element(out, "h2", NULL, "What keeps it from going back");
+	page_element(out, "h2", NULL, "What keeps it from going back");
 	if (!of) {
 		not_known(out, report->why_no_blockers);
 		return;
@@ -414,7 +308,7 @@ static void blockers(struct report_out *out, const struct report *report)
 		     "that would release most if freed:</p>\n",
 		     COUNTED(of->pinning_chunks, "chunk"), BYTES(of->pinning_bytes),
 		     BYTES(of->pinned_bytes));
-	headings(out, names, 6);
+	page_headings(out, names, 6);
 	for (unsigned i = 0; i < of->best_count; i++) {
 		const struct blocker *blocker = &of->best[i];
 		const char *identity = report->identity ? report->identity[i] : NULL;
@@ -425,10 +319,10 @@ static void blockers(struct report_out *out, const struct report *report)
 			     "<td>%s</td><td>%s</td>",
 			     blocker->addr, blocker->arena, COUNT(blocker->chunks),
 			     BYTES(blocker->bytes), BYTES(blocker->unlocked_bytes));
-		element(out, "td", "words", identity ? identity : "");
+		page_element(out, "td", "words", identity ? identity : "");
 		report_print(out, "</tr>\n");
 	}
-	end_table(out);
+	page_end_table(out);
 	tail(out, of);
 	owners(out, report);
 }
@@ -437,7 +331,7 @@ static void map(struct report_out *out, const struct heap_map *of)
 {
 	if (!of)
 		return;
-	element(out, "h2", NULL, "Heap map");
+	page_element(out, "h2", NULL, "Heap map");
 	report_svg_map(out, of);
 }
 
@@ -449,7 +343,7 @@ int report_html(const struct report *report, int fd)
 	if (!out)
 		return report_finish(out);
 	head(out, report);
-	element(out, "h2", NULL, "Where the resident memory is");
+	page_element(out, "h2", NULL, "Where the resident memory is");
 	report_svg_parts(out, &report->sample->fig);
 	verdicts(out, report);
 	heading(out, report);
@@ -461,7 +355,6 @@ int report_html(const struct report *report, int fd)
 	blockers(out, report);
 	non_malloc(out, report);
 	report_cost(report, cost, sizeof(cost));
-	element(out, "p", "cost", cost);
-	report_print(out, "</body>\n</html>\n");
-	return report_finish(out);
+	page_element(out, "p", "cost", cost);
+	return page_finish(out);
 }

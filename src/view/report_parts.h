@@ -1,4 +1,5 @@
-/* report_parts.h: what the forms of a report share; for the files report_*.c only. */
+/* report_parts.h: what the forms of a report share, and pages; for files of this
+ * directory only. */
 #ifndef FRAGSCOPE_REPORT_PARTS_H
 #define FRAGSCOPE_REPORT_PARTS_H
 
@@ -70,9 +71,6 @@ void report_cost(const struct report *report, char *text, size_t size);
 /* Which process this is and when it was looked at, as a line: "sessiond[4711] on web1,
  * 2026-11-29 14:30:00, started 2026-11-28 03:00:12". */
 void report_identity(const struct sample *sample, char *text, size_t size);
-
-/* STRING in a page: what is no printable UTF-8 becomes '?'. */
-void report_escape(struct report_out *out, const char *string);
 
 /* Drawings of a page, as inline SVG, or a word that there is nothing to draw. */
 void report_svg_parts(struct report_out *out, const struct figures *fig);

@@ -474,6 +474,52 @@ def fragscope(*args, **options):
     )
 
 
+MEASURE = """<script>document.title =
+[...document.querySelectorAll('body > *')].filter(one =>
+one.getBoundingClientRect().right > innerWidth).map(one => one.tagName).join() + '|' +
+document.documentElement.scrollWidth + '|' + innerWidth</script></body>"""
+
+
+def check_page(tap, page, name):
+    """A validator and a browser look at the page, where they are installed."""
+    with tap.section(f"page, {name}, validated"):
+        tidy = need("tidy")
+        done = subprocess.run(
+            [tidy, "-quiet", "-errors", str(page)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        tap.equal((done.returncode, done.stderr), (0, ""), "tidy finds nothing")
+    for width in (500, 1200):
+        with tap.section(f"page, {name}, {width} pixels wide"):
+            check_width(tap, page, width)
+
+
+def check_width(tap, page, width):
+    browser = need("chromium")
+    measured = page.with_name("measured.html")
+    measured.write_text(page.read_text("utf-8").replace("</body>", MEASURE), "utf-8")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
+    where = (f"--user-data-dir={page.parent / 'profile'}", f"--window-size={width},900")
+    try:
+        done = subprocess.run(
+            [browser, *options, *where, measured.as_uri()],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Skip("chromium does not answer within 60 s") from error
+    title = re.search(r"<title>([^<]*)\|(\d+)\|(\d+)</title>", done.stdout)
+    if not title:
+        raise Skip(f"chromium does not run here: {done.stderr[-200:]}")
+    tap.equal(title.group(1), "", "nothing sticks out")
+    wide, seen = int(title.group(2)), int(title.group(3))
+    tap.ok(wide <= seen, "it need not be scrolled sideways", wide, seen)
+
+
 class Reading:
     """The rows of one instant: the process and its arenas."""
 

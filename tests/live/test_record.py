@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -292,6 +293,7 @@ def check_diff(tap, directory):
     done = harness.fragscope("diff", paths[0], paths[2])
     tap.ok("env:MALLOC_ARENA_MAX" in done.stdout and "(not set) -> 1" in done.stdout,
            "as text, too", done.stdout)
+    check_html(tap, directory, paths[0], paths[2])
     done = harness.fragscope("diff", f"{paths[0]}@03:00-03:00", paths[2])
     tap.ok("no readings in that span" in done.stderr, "an empty span is an error", done.stderr)
     both = directory / "both.db"
@@ -311,6 +313,25 @@ def check_diff(tap, directory):
     tap.ok("sleep" in done.stdout, "one of them is", done.stdout, done.stderr)
     done = harness.fragscope("diff", f"{paths[0]}@nonsense", paths[2])
     tap.equal(done.returncode, 64, "what is no span, too")
+
+
+def check_html(tap, directory, before, after):
+    """The page has what the text has, and both courses; names in it are no markup."""
+    page, odd = directory / "page.html", directory / "a<b>&c.db"
+    shutil.copy(before, odd)
+    done = harness.fragscope("diff", odd, after, "--html", page)
+    tap.equal((done.returncode, done.stderr), (0, ""), "a page is written")
+    tap.ok("env:MALLOC_ARENA_MAX" in done.stdout, "besides the text")
+    text = page.read_text("utf-8")
+    tap.ok("<b>" not in text and "a&lt;b&gt;&amp;c.db" in text, "names are escaped")
+    tap.ok(text.find("env:MALLOC_ARENA_MAX") < text.find("<td>rss_bytes</td>"),
+           "what else was different comes first")
+    graphs = [len(re.findall(f'class="{side}" d="M[0-9][^"]* L', text))
+              for side in ("before", "after")]
+    tap.ok(graphs[0] == graphs[1] >= 8, "both courses are drawn, figure by figure", graphs)
+    harness.check_page(tap, page, "diff")
+    done = harness.fragscope("diff", before, after, "--html", directory / "no/page")
+    tap.equal(done.returncode, 1, "a page that cannot be written is an error")
 
 
 def check_damaged(tap, directory):

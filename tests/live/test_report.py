@@ -1013,53 +1013,11 @@ def check_short(tap):
         )
 
 
-MEASURE = """<script>document.title =
-[...document.querySelectorAll('body > *')].filter(one =>
-one.getBoundingClientRect().right > innerWidth).map(one => one.tagName).join() + '|' +
-document.documentElement.scrollWidth + '|' + innerWidth</script></body>"""
-
-
 def check_layout(tap):
-    """A validator and a browser look at the page, where they are installed."""
     with harness.scratch() as scratch, Example("arenas") as target:
         page = scratch / "page.html"
         found = report(target.pid, "--for", "1s", "--html", page)
-        with tap.section(f"page, {found['sample']['comm']}, validated"):
-            tidy = harness.need("tidy")
-            done = subprocess.run(
-                [tidy, "-quiet", "-errors", str(page)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            tap.equal((done.returncode, done.stderr), (0, ""), "tidy finds nothing")
-        for width in (500, 1200):
-            with tap.section(f"page, {width} pixels wide"):
-                check_width(tap, page, width)
-
-
-def check_width(tap, page, width):
-    browser = harness.need("chromium")
-    measured = page.with_name("measured.html")
-    measured.write_text(page.read_text("utf-8").replace("</body>", MEASURE), "utf-8")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
-    where = (f"--user-data-dir={page.parent / 'profile'}", f"--window-size={width},900")
-    try:
-        done = subprocess.run(
-            [browser, *options, *where, measured.as_uri()],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise harness.Skip("chromium does not answer within 60 s") from error
-    title = re.search(r"<title>([^<]*)\|(\d+)\|(\d+)</title>", done.stdout)
-    if not title:
-        raise harness.Skip(f"chromium does not run here: {done.stderr[-200:]}")
-    tap.equal(title.group(1), "", "nothing sticks out")
-    wide, seen = int(title.group(2)), int(title.group(3))
-    tap.ok(wide <= seen, "it need not be scrolled sideways", wide, seen)
+        harness.check_page(tap, page, found["sample"]["comm"])
 
 
 def check_replay(tap):

@@ -147,7 +147,7 @@ static void say(const struct diff *diff, bool json)
 	ssize_t got;
 
 	assert_true(fd >= 0);
-	assert_int_equal(diff_write(diff, json, fd), 0);
+	assert_int_equal(json ? diff_json(diff, fd) : diff_text(diff, fd), 0);
 	got = pread(fd, text, TEXT - 1, 0);
 	assert_true(got > 0);
 	text[got] = '\0';

@@ -1,0 +1,113 @@
+/* diff_words.c: numbers and words that all forms of a comparison share. */
+#include "base/clock.h"
+#include "base/units.h"
+#include "view/diff_parts.h"
+
+#include <math.h>
+
+enum figure_unit diff_unit(const struct diff_row *row)
+{
+	return figure_info[row->figure].unit;
+}
+
+/* A rate may be beyond what a count can be. */
+static uint64_t whole(double size)
+{
+	return size < 0x1p63 ? (uint64_t)(size + 0.5) : INT64_MAX;
+}
+
+void diff_number(struct text *text, enum figure_unit unit, double value, bool change,
+		 size_t width)
+{
+	size_t from = text->length;
+	double size = fabs(value);
+
+	if (value < 0)
+		text_char(text, '-');
+	else if (change && value > 0)
+		text_char(text, '+');
+	if (unit == UNIT_RATIO)
+		units_ratio(text, size);
+	else if (unit == UNIT_BYTES)
+		units_bytes(text, whole(size));
+	else
+		units_count(text, whole(size));
+	text_align_right(text, from, width);
+}
+
+void diff_title(struct text *text, const struct diff_row *row)
+{
+	static const char *const kind_words[] = {
+		[DIFF_LEVEL] = "",
+		[DIFF_GROWTH] = " growth/h",
+		[DIFF_SUM] = " per hour",
+	};
+
+	text_string(text, figure_info[row->figure].name);
+	text_string(text, kind_words[row->kind]);
+}
+
+static void text_step(struct text *text, const struct diff *diff,
+		      const struct comparison *c)
+{
+	text_string(text, c->side ? "after goes" : "before goes");
+	text_string(text, " from one level to another at ");
+	clock_local(text, diff->side[c->side]->first_ns + (int64_t)(c->step_s * 1e9));
+	text_string(text, ": compare spans");
+}
+
+/* Whether DIFF compares the growth of FIGURE. */
+static bool has_growth(const struct diff *diff, enum figure figure)
+{
+	for (unsigned i = 0; i < diff->row_count; i++)
+		if (diff->row[i].figure == figure && diff->row[i].kind == DIFF_GROWTH)
+			return true;
+	return false;
+}
+
+/* What the interval of a figure says, for which WORSE is not good. */
+static const char *outcome_word(const struct comparison *c, enum figure_worse worse)
+{
+	bool up = c->low > 0;
+
+	if (c->outcome == COMPARE_THIN)
+		return "too few independent readings to say";
+	if (c->outcome == COMPARE_SAME)
+		return "no more than chance";
+	if (worse == WORSE_NEITHER)
+		return up ? "higher" : "lower";
+	if ((worse == WORSE_UP) == up)
+		return up ? "higher: worse" : "lower: worse";
+	return up ? "higher: better" : "lower: better";
+}
+
+void diff_outcome(struct text *text, const struct diff *diff, const struct diff_row *row)
+{
+	const struct comparison *c = &row->comparison;
+
+	if (c->outcome == COMPARE_STEP) {
+		text_step(text, diff, c);
+	} else if (c->outcome == COMPARE_DRIFT) {
+		text_string(text, c->side ? "after drifts" : "before drifts");
+		text_string(text, row->kind == DIFF_LEVEL && has_growth(diff, row->figure)
+					  ? ": its growth is what to compare"
+					  : ": it has no level to compare");
+	} else {
+		text_string(text, outcome_word(c, figure_info[row->figure].worse));
+	}
+}
+
+const char *diff_stack_word(const struct diff_stack *row)
+{
+	const struct comparison *c = &row->comparison;
+
+	if (!comparison_is_judged(c))
+		return "too few to say";
+	if (c->outcome == COMPARE_SAME)
+		return "no more than chance";
+	if (!row->count[0])
+		return "new";
+	if (!row->count[1])
+		return "gone";
+	return c->low > 0 ? "more" : "less";
+}
