@@ -1,0 +1,41 @@
+/* hold.h: every thread of a process stopped by ptrace, by the calling process alone. When
+ * that ends, for any reason, the kernel lets all of them go. Nothing is allocated. */
+#ifndef FRAGSCOPE_HOLD_H
+#define FRAGSCOPE_HOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { HOLD_THREADS = 1 << 16 };
+
+enum held_state {
+	HELD_ASKED, /* seized and asked to stop */
+	HELD_STOPPED,
+	HELD_GONE,
+};
+
+struct held_thread {
+	pid_t tid;
+	enum held_state state;
+	int signal;	  /* met on its way to a stop: delivered when it goes on */
+	bool is_of_group; /* the whole process is stopped, as by SIGSTOP */
+};
+
+/* All but PID and END_NS (CLOCK_MONOTONIC) is zero at first. */
+struct hold {
+	int pid;
+	int64_t end_ns; /* of the wait for their stops */
+	unsigned count;
+	struct held_thread thread[HOLD_THREADS];
+};
+
+/* Stops every thread, those too that are made meanwhile. 0 when all stand still;
+ * -ETIMEDOUT; or -errno. Then, too, some may stand. */
+int hold_all(struct hold *hold);
+
+/* Lets go of all threads that stand. One that has not stopped yet cannot be let go: it is
+ * kept until it does, which the next call looks for. */
+void hold_let_go(struct hold *hold);
+
+#endif
