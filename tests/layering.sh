@@ -14,6 +14,7 @@ target: base sample
 glibc: base sample target
 unwind: base sample target
 probe: base bpf sample target glibc unwind
+inject: base sample target glibc unwind
 ipc: base sample target
 owners: base sample target glibc unwind
 recording: base sample
@@ -22,7 +23,7 @@ series: base sample
 analysis: base bpf sample series
 view: base sample series analysis unwind
 tui: base sample series analysis view
-engine: base bpf sample target glibc unwind probe ipc recording source series analysis view
+engine: base bpf sample target glibc unwind probe inject ipc recording source series analysis view
 top: base sample target probe source series analysis view tui engine
 preload: ipc
 tools: base bpf sample probe source view tui engine top

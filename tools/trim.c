@@ -16,11 +16,13 @@
 #include <string.h>
 
 #define DEFAULT_WATCH_NS INT64_C(60000000000)
+#define DEFAULT_FOR_NS	 INT64_C(10000000000)
 
 /* The command line. */
 struct trim_request {
 	struct pid_list pids;
-	bool dry_run, json;
+	struct trim_options how;
+	bool json;
 	int64_t watch_ns;
 };
 
@@ -29,8 +31,12 @@ struct trim_request {
 
 static const struct option_spec options[] = {
 	ROW_PID("Trim"),
-	{.name = "dry-run", .kind = OPTION_FLAG, .offset = FIELD(dry_run),
-	 .help = "Predict from outside; touch nothing."},
+	{.name = "dry-run", .kind = OPTION_FLAG, .offset = FIELD(how.dry_run),
+	 .help = "Predict from outside; call nothing."},
+	{.name = "attach", .kind = OPTION_FLAG, .offset = FIELD(how.attach),
+	 .help = "Needs no sampler: stops the process for some ms, and has one of its threads call malloc_trim(0) when all are where that is safe."},
+	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(how.for_ns),
+	 .help = "Look for a moment that is safe for TIME at most (10s unless given); needs --attach."},
 	{.name = "watch", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(watch_ns),
 	 .help = "Count the page faults of TIME after the trim (1m unless given; 0: none)."},
 	ROW_JSON("Write JSON: one object, unscaled."),
@@ -46,7 +52,7 @@ const struct command command_trim = {
 	.synopsis = "-p PID [OPTION...]",
 	.summary = "free memory returned, and whether that was useful",
 	.description =
-		"Makes the sampler in process PID, which 'fragscope run' put there, call malloc_trim(0), or another allocator's equivalent, and prints what the process returned, how long that took, and how many page faults followed. With --dry-run it only predicts.",
+		"Makes the sampler in process PID, which 'fragscope run' put there, call malloc_trim(0), or another allocator's equivalent, and prints what the process returned, how long that took, and how many page faults followed. With --attach a thread of the process itself makes the call. With --dry-run it only predicts.",
 	.options = options,
 	.option_count = sizeof(options) / sizeof(options[0]),
 	.max_operands = 1,
@@ -80,7 +86,8 @@ static int read_request(const struct command *command, int argc, char **argv,
 {
 	int error;
 
-	*request = (struct trim_request){.watch_ns = DEFAULT_WATCH_NS};
+	*request = (struct trim_request){.watch_ns = DEFAULT_WATCH_NS,
+					 .how.for_ns = DEFAULT_FOR_NS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
@@ -92,7 +99,9 @@ static int read_request(const struct command *command, int argc, char **argv,
 	if (request->pids.count > 1)
 		return usage_fault(fault, command, "%zu processes: trim acts on one",
 				   request->pids.count);
-	if (request->dry_run && options_given(command, parsed, "watch"))
+	if (options_given(command, parsed, "for") && !request->how.attach)
+		return usage_fault(fault, command, "--for needs --attach");
+	if (request->how.dry_run && options_given(command, parsed, "watch"))
 		return usage_fault(fault, command,
 				   "--watch and --dry-run exclude each other");
 	return 0;
@@ -146,15 +155,15 @@ static int work(const struct trim_request *request, struct trim *trim,
 	int error;
 
 	if (!request->json)
-		print_text(trim, 0, TRIM_RSS_AFTER);
-	if (request->dry_run)
+		print_text(trim, 0, TRIM_THREADS);
+	if (request->how.dry_run && !request->how.attach)
 		return 0;
 	error = trim_now(trim, fault);
 	if (error)
 		return error;
 	if (!request->json)
-		print_text(trim, TRIM_RSS_AFTER, TRIM_WATCHED);
-	if (request->watch_ns)
+		print_text(trim, TRIM_THREADS, TRIM_WATCHED);
+	if (request->watch_ns && !request->how.dry_run)
 		trim_watch(trim, request->watch_ns);
 	if (!request->json)
 		print_text(trim, TRIM_WATCHED, TRIM_RESULTS);
@@ -164,8 +173,8 @@ static int work(const struct trim_request *request, struct trim *trim,
 static int trim_process(const struct trim_request *request, struct fault *fault)
 {
 	struct trim *trim = NULL;
-	int error = trim_open(&trim, request->pids.pid[0], request->dry_run,
-			      verb_frontend(), fault);
+	int error = trim_open(&trim, request->pids.pid[0], &request->how, verb_frontend(),
+			      fault);
 
 	if (error)
 		return error;

@@ -4,6 +4,7 @@
 #include "analysis/prediction.h"
 #include "base/clock.h"
 #include "base/privilege.h"
+#include "inject/inject.h"
 #include "ipc/ring.h"
 #include "source/source.h"
 #include "target/huge.h"
@@ -17,6 +18,8 @@
 
 #define PATIENCE_NS INT64_C(60000000000)
 
+enum { TRIM_STACK_BYTES = 16 << 10 }; /* more than malloc_trim needs */
+
 /* clang-format off */
 const struct trim_result_info trim_result_info[TRIM_RESULTS] = {
 	[TRIM_RSS_BEFORE] = {"rss_before_bytes", "rss", TRIM_BYTES, "now"},
@@ -26,6 +29,10 @@ const struct trim_result_info trim_result_info[TRIM_RESULTS] = {
 		   "at least; then huge pages may have filled it again"},
 	[TRIM_WALK] = {"walk_ns", "walk", TRIM_TIME,
 		  "of the bins, by the sampler at its last sample; a trim is longer"},
+	[TRIM_THREADS] = {"threads", "threads", TRIM_COUNT, "stopped, looked at, and let go"},
+	[TRIM_LOOKS] = {"looks", "looks", TRIM_COUNT, "until all were where a call is safe"},
+	[TRIM_STOOD] = {"stood_ns", "stood", TRIM_TIME, "the process, at the last look"},
+	[TRIM_STOOD_LONGEST] = {"stood_longest_ns", "longest", TRIM_TIME, "that it stood at any look"},
 	[TRIM_RSS_AFTER] = {"rss_after_bytes", "rss", TRIM_BYTES, "after the trim"},
 	[TRIM_GIVEN_BACK] = {"given_back_bytes", "given back", TRIM_BYTES, ""},
 	[TRIM_TOOK] = {"trim_ns", "took", TRIM_TIME, "under the allocator's locks"},
@@ -40,7 +47,8 @@ struct trim {
 	const struct frontend *frontend;
 	struct process process;
 	struct ring ring;
-	bool dry_run, is_open, is_attached;
+	struct trim_options options;
+	bool is_open, is_attached;
 	bool counts; /* faults, from BEGIN_NS on */
 	int64_t begin_ns;
 	uint64_t faults_before;
@@ -153,14 +161,14 @@ static int predict_from_sampler(struct trim *trim, struct fault *fault)
 	return 0;
 }
 
-/* One of both ways is enough for a prediction; a trim needs the sampler. */
+/* One of both ways is enough for a prediction; only a trim by the sampler needs it. */
 static int predict_all(struct trim *trim, struct fault *fault)
 {
 	struct fault of_sampler;
 	int from_heap = predict_from_heap(trim, fault);
 	int from_sampler = predict_from_sampler(trim, &of_sampler);
 
-	if (trim->dry_run)
+	if (trim->options.dry_run || trim->options.attach)
 		return from_heap && !trim_has(trim, TRIM_PREDICTED) ? from_heap : 0;
 	if (from_sampler)
 		*fault = of_sampler;
@@ -230,7 +238,7 @@ static void begin_watch(struct trim *trim)
 }
 
 /* The sampler answers at once where its memory can be mapped. */
-int trim_now(struct trim *trim, struct fault *fault)
+static int trim_by_sampler(struct trim *trim, struct fault *fault)
 {
 	int64_t took_ns = 0;
 	int error = ring_attach(&trim->ring, &trim->process);
@@ -238,11 +246,55 @@ int trim_now(struct trim *trim, struct fault *fault)
 	trim->is_attached = true;
 	if (!error)
 		error = ring_trim(&trim->ring, PATIENCE_NS, &took_ns);
-	if (!error)
-		error = read_rss(trim, TRIM_RSS_AFTER);
 	if (error)
 		return trim_fault(trim, error, fault);
 	set(trim, TRIM_TOOK, (uint64_t)took_ns);
+	return 0;
+}
+
+static void take_result(struct trim *trim, const struct inject_result *result)
+{
+	if (!result->tid)
+		return;
+	frontend_message(
+		trim->frontend, "process %d (%s): thread %d (%s) %s the call: %s",
+		trim->process.pid, trim->process.comm, (int)result->tid, result->comm,
+		result->called ? "made" : "would make", result->place);
+	set(trim, TRIM_THREADS, result->threads);
+	set(trim, TRIM_LOOKS, result->tries);
+	set(trim, TRIM_STOOD, (uint64_t)result->stood_ns);
+	if (result->tries > 1)
+		set(trim, TRIM_STOOD_LONGEST, (uint64_t)result->longest_ns);
+	if (result->returned)
+		set(trim, TRIM_TOOK, (uint64_t)result->took_ns);
+}
+
+static int trim_by_thread(struct trim *trim, struct fault *fault)
+{
+	const struct inject_request request = {
+		.function = "malloc_trim",
+		.stack_bytes = TRIM_STACK_BYTES,
+		.for_ns = trim->options.for_ns,
+		.return_ns = PATIENCE_NS,
+		.dry_run = trim->options.dry_run,
+	};
+	struct inject_result result;
+	int error = inject(&trim->process, &request, &trim->frontend->waiting,
+			   trim->frontend->stop, &result, fault);
+
+	take_result(trim, &result);
+	return error;
+}
+
+int trim_now(struct trim *trim, struct fault *fault)
+{
+	int error = trim->options.attach ? trim_by_thread(trim, fault)
+					 : trim_by_sampler(trim, fault);
+
+	if (error || trim->options.dry_run)
+		return error;
+	if (read_rss(trim, TRIM_RSS_AFTER))
+		return trim_fault(trim, -ESRCH, fault);
 	/* A program at work may have grown by more than it gave back. */
 	if (trim->value[TRIM_RSS_AFTER] <= trim->value[TRIM_RSS_BEFORE])
 		set(trim, TRIM_GIVEN_BACK,
@@ -280,8 +332,8 @@ static int open_trim(struct trim *trim, int pid, struct fault *fault)
 	return error;
 }
 
-int trim_open(struct trim **trim, int pid, bool dry_run, const struct frontend *frontend,
-	      struct fault *fault)
+int trim_open(struct trim **trim, int pid, const struct trim_options *options,
+	      const struct frontend *frontend, struct fault *fault)
 {
 	struct trim *new = calloc(1, sizeof(*new));
 	int error;
@@ -289,7 +341,7 @@ int trim_open(struct trim **trim, int pid, bool dry_run, const struct frontend *
 	if (!new)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	new->frontend = frontend;
-	new->dry_run = dry_run;
+	new->options = *options;
 	new->ring.memory.fd = -1;
 	error = open_trim(new, pid, fault);
 	if (error)

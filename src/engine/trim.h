@@ -1,5 +1,6 @@
 /* trim.h: what `fragscope trim` does: predicts what a trim would give back, has the
- * sampler in the process trim, and counts the page faults that come after it. */
+ * sampler in the process trim, or one of the process's own threads at a safe point, and
+ * counts the page faults that come after it. */
 #ifndef FRAGSCOPE_TRIM_H
 #define FRAGSCOPE_TRIM_H
 
@@ -16,6 +17,10 @@ enum trim_result {
 	TRIM_PREDICTED_FAULTS,
 	TRIM_LASTS,
 	TRIM_WALK,
+	TRIM_THREADS,
+	TRIM_LOOKS,
+	TRIM_STOOD,
+	TRIM_STOOD_LONGEST,
 	TRIM_RSS_AFTER,
 	TRIM_GIVEN_BACK,
 	TRIM_TOOK,
@@ -37,15 +42,22 @@ extern const struct trim_result_info trim_result_info[TRIM_RESULTS];
 
 struct trim;
 
+struct trim_options {
+	bool dry_run;	/* predict; with ATTACH, look for a safe point too */
+	bool attach;	/* by a thread of the process; else by its sampler */
+	int64_t for_ns; /* how long a safe point is looked for */
+};
+
 /* Opens the process PID and predicts what a trim would give back. Capabilities are in
  * force from here on: no file may be opened any more but what belongs to the process.
- * DRY_RUN: one of both ways to know is enough; a trim needs the sampler. 0 and *TRIM, or
+ * One of both ways to know is enough where no sampler is asked to trim. 0 and *TRIM, or
  * -errno and FAULT. */
-int trim_open(struct trim **trim, int pid, bool dry_run, const struct frontend *frontend,
-	      struct fault *fault);
+int trim_open(struct trim **trim, int pid, const struct trim_options *options,
+	      const struct frontend *frontend, struct fault *fault);
 void trim_close(struct trim *trim);
 
-/* Has the sampler trim now. 0, or -errno and FAULT. */
+/* Has the process trim now; with ATTACH and DRY_RUN finds the safe point alone. 0, or
+ * -errno and FAULT. */
 int trim_now(struct trim *trim, struct fault *fault);
 
 /* Counts the page faults from the trim on for FOR_NS, or until a signal asks for an end.

@@ -89,12 +89,14 @@ static bool read_rules(struct name *name, Dwarf_CFI *cfi, Dwarf_Addr addr)
 	Dwarf_Op memory[3], *op;
 	Dwarf_Frame *frame;
 	size_t count;
+	bool is_signal = false;
 	int reg;
 
 	if (!cfi || dwarf_cfi_addrframe(cfi, addr, &frame))
 		return false;
 	name->has_cfi = true;
-	reg = dwarf_frame_info(frame, NULL, NULL, NULL);
+	reg = dwarf_frame_info(frame, NULL, NULL, &is_signal);
+	name->is_signal = is_signal;
 	name->is_outermost = reg >= 0 &&
 			     dwarf_frame_register(frame, reg, memory, &op, &count) == 0 &&
 			     count == 0 && op == memory;

@@ -62,6 +62,7 @@ struct name {
 	bool has_cfi;	   /* a caller can be found from here, or that there is none */
 	bool is_outermost; /* there is none: it is where a thread begins */
 	bool is_malloc;	   /* it is in one of malloc's functions */
+	bool is_signal;	   /* the kernel comes back to it from a signal's handler */
 	struct request_place *place; /* or null */
 };
 

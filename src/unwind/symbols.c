@@ -123,3 +123,21 @@ const struct symbol *symbols_named(const struct symbols *symbols, const char *na
 	}
 	return NULL;
 }
+
+void symbols_gap(const struct symbols *symbols, uint64_t *start, uint64_t *end)
+{
+	uint64_t below = 0, above = UINT64_MAX;
+
+	for (unsigned i = 0; i < symbols->count; i++) {
+		const struct symbol *symbol = &symbols->symbol[i];
+
+		if (symbol->end <= *start && symbol->end > below)
+			below = symbol->end;
+		if (symbol->start >= *end && symbol->start < above)
+			above = symbol->start;
+	}
+	if (below)
+		*start = below;
+	if (above != UINT64_MAX)
+		*end = above;
+}

@@ -31,4 +31,8 @@ const struct symbol *symbols_at(const struct symbols *symbols, uint64_t addr);
 /* The function called NAME, or null. */
 const struct symbol *symbols_named(const struct symbols *symbols, const char *name);
 
+/* Widens [*START, *END) to the end of the last function below it and the start of the
+ * first one above. */
+void symbols_gap(const struct symbols *symbols, uint64_t *start, uint64_t *end);
+
 #endif

@@ -250,6 +250,102 @@ int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 	return 0;
 }
 
+/* ---- a walk for others to judge ---- */
+
+struct plain_walk {
+	struct unwinder *unwinder;
+	unwind_frame_fn *fn;
+	void *context;
+	bool whole;
+};
+
+static int each_plain_frame(Dwfl_Frame *frame, void *context)
+{
+	struct plain_walk *walk = context;
+	struct unwind_frame to = {0};
+	const struct name *name;
+	bool is_activation;
+	Dwarf_Addr pc;
+
+	if (!dwfl_frame_pc(frame, &pc, &is_activation))
+		return DWARF_CB_ABORT;
+	to.at.pc = pc;
+	name = names_find(walk->unwinder, is_activation ? pc : pc - 1);
+	if (name) {
+		to.at.function = name->function;
+		to.at.offset = pc - name->start;
+		to.at.module = name->module->name;
+		to.is_malloc = name->is_malloc;
+		to.is_signal = name->is_signal;
+	}
+	if (!walk->fn(&to, walk->context) || !name)
+		return DWARF_CB_ABORT;
+	walk->whole = name->is_outermost;
+	return name->has_cfi && !name->is_outermost ? DWARF_CB_OK : DWARF_CB_ABORT;
+}
+
+bool unwind_each(struct unwinder *unwinder, const struct thread_state *state,
+		 unwind_frame_fn *fn, void *context)
+{
+	struct plain_walk walk = {unwinder, fn, context, false};
+
+	unwinder->state = state;
+	dwfl_getthread_frames(unwinder->dwfl, unwinder->process->pid, each_plain_frame,
+			      &walk);
+	unwinder->state = NULL;
+	return walk.whole;
+}
+
+int unwind_scan(struct unwinder *unwinder)
+{
+	return scan(unwinder);
+}
+
+void unwind_prepare(struct unwinder *unwinder)
+{
+	Dwarf_Addr bias;
+
+	for (struct module *module = unwinder->modules; module; module = module->next) {
+		module_symbols(module);
+		dwfl_module_eh_cfi(module->dwfl, &bias);
+	}
+}
+
+int unwind_function(struct unwinder *unwinder, uint64_t addr, const char *name,
+		    struct unwind_code *code)
+{
+	struct module *module = modules_at(unwinder, addr);
+	const struct symbol *symbol =
+		module ? symbols_named(module_symbols(module), name) : NULL;
+
+	if (!symbol)
+		return -ENOENT;
+	*code = (struct unwind_code){symbol->start, symbol->end, module->name};
+	return 0;
+}
+
+int unwind_surroundings(struct unwinder *unwinder, uint64_t addr,
+			const char *const *names, struct unwind_code *code)
+{
+	struct module *module = modules_at(unwinder, addr);
+	const struct symbols *symbols = module ? module_symbols(module) : NULL;
+
+	*code = (struct unwind_code){.start = UINT64_MAX};
+	for (; symbols && *names; names++) {
+		const struct symbol *symbol = symbols_named(symbols, *names);
+
+		if (symbol && symbol->start < code->start)
+			code->start = symbol->start;
+		if (symbol && symbol->end > code->end)
+			code->end = symbol->end;
+	}
+	if (!code->end)
+		return -ENOENT;
+	symbols_gap(symbols, &code->start, &code->end);
+	code->module = module->name;
+	return 0;
+}
+
 /* ---- the session ---- */
 
 static const struct machine *machine_of(Elf *elf)

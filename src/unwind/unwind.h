@@ -39,6 +39,45 @@ void unwind_free(struct unwinder *unwinder);
 int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 		 struct event *event);
 
+/* A frame of a walk; its strings belong to the unwinder. */
+struct unwind_frame {
+	struct frame at;
+	bool is_malloc;
+	bool is_signal; /* the kernel put it there: a signal's handler is what is inside
+			 */
+};
+
+/* Called with each frame, innermost first; false ends the walk. */
+typedef bool unwind_frame_fn(const struct unwind_frame *frame, void *context);
+
+/* Walks STATE's stack by the files that were mapped at the last scan. True when it came
+ * to where the thread began. */
+bool unwind_each(struct unwinder *unwinder, const struct thread_state *state,
+		 unwind_frame_fn *fn, void *context);
+
+/* Brings what is known of the mapped files up to date: 1 when something had changed, 0,
+ * or -errno. */
+int unwind_scan(struct unwinder *unwinder);
+
+/* Loads what walks need of all files, which takes the longest of it. */
+void unwind_prepare(struct unwinder *unwinder);
+
+/* Code of the file mapped at an address. */
+struct unwind_code {
+	uint64_t start, end;
+	const char *module; /* the unwinder's; equal for frames of the same file */
+};
+
+/* The function that the file mapped at ADDR calls NAME. 0 or -ENOENT. */
+int unwind_function(struct unwinder *unwinder, uint64_t addr, const char *name,
+		    struct unwind_code *code);
+
+/* What lies between the neighbours, in the symbol table of the file mapped at ADDR, of
+ * all functions called NAMES, of which a null is the last: with it, whatever was compiled
+ * with them and has no name. 0 or -ENOENT. */
+int unwind_surroundings(struct unwinder *unwinder, uint64_t addr,
+			const char *const *names, struct unwind_code *code);
+
 /* Whether FUNCTION is one of malloc's own, by any of its names; a compiler's variant of
  * one ("sysmalloc.isra.0") is. */
 bool unwind_is_malloc(const char *function);

@@ -231,6 +231,7 @@ static void who_is_gone_is_refused(void **state)
 	int pid = gone_pid(), status;
 	const struct tracer_options tracing = {.events_per_second = 1};
 	const struct reporter_options reporting = {.pid = pid, .frontend = &nobody};
+	const struct trim_options options = {.dry_run = true};
 	const struct stat_options rows = {
 		.stream = {.frontend = &nobody,
 			   .pids = {&pid, 1},
@@ -242,7 +243,7 @@ static void who_is_gone_is_refused(void **state)
 
 	(void)state;
 	assert_int_equal(tracer_open(&tracer, pid, &tracing, &fault), -ESRCH);
-	assert_int_equal(trim_open(&trim, pid, true, &nobody, &fault), -ESRCH);
+	assert_int_equal(trim_open(&trim, pid, &options, &nobody, &fault), -ESRCH);
 	assert_int_equal(reporter_new(&reporter, &reporting, &fault), -ESRCH);
 	assert_int_equal(stat_run(&rows, &status, &fault), -ESRCH);
 	assert_non_null(strstr(fault.text, "process"));

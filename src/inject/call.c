@@ -1,0 +1,148 @@
+/* call.c: one thread, which stands still at a safe point, is made to call a function. */
+#include "base/clock.h"
+#include "inject/chain.h"
+#include "inject/parts.h"
+#include "inject/restart.h"
+#include "target/maps.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <time.h>
+
+enum { LOOK_NS = 200 * 1000 };
+
+/* ---- room on the stack ---- */
+
+struct stack_room {
+	uint64_t pointer, low;
+	bool fits;
+};
+
+static int find_room(const struct mapping *mapping, void *context)
+{
+	struct stack_room *room = context;
+
+	if (room->pointer < mapping->start || room->pointer >= mapping->end)
+		return 0;
+	room->fits = (mapping->flags & (MAP_WRITE | MAP_IS_SHARED)) == MAP_WRITE &&
+		     room->low >= mapping->start && room->low < room->pointer;
+	return 1;
+}
+
+static bool has_room(const struct injector *injector)
+{
+	uint64_t pointer = injector->thread.regs.rsp;
+	struct stack_room room = {
+		.pointer = pointer,
+		.low = pointer - CHAIN_BYTES - injector->request->stack_bytes,
+	};
+
+	return maps_scan(injector->process, find_room, &room) == 1 && room.fits;
+}
+
+/* ---- what the thread is ---- */
+
+static int not_by(struct injector *injector, const char *why)
+{
+	snprintf(injector->thread.place, sizeof(injector->thread.place), "%s", why);
+	return -EAGAIN;
+}
+
+static int read_vector(struct injector *injector, struct chain_call *call)
+{
+	struct iovec set = {injector->vector, sizeof(injector->vector)};
+
+	if (ptrace(PTRACE_GETREGSET, injector->thread.tid, NT_X86_XSTATE, &set) < 0)
+		return -errno;
+	call->vector = injector->vector;
+	call->vector_bytes = (uint32_t)set.iov_len;
+	return 0;
+}
+
+static int read_thread(struct injector *injector, struct chain_call *call)
+{
+	const struct inject_thread *thread = &injector->thread;
+	int error = 0;
+
+	call->regs = thread->regs;
+	if (ptrace(PTRACE_GETSIGMASK, thread->tid, sizeof(call->signal_mask),
+		   &call->signal_mask) < 0)
+		return -errno;
+	error = read_vector(injector, call);
+	if (!error)
+		error = inject_read(injector->process,
+				    thread->regs.fs_base +
+					    (uint64_t)injector->libc.errno_offset,
+				    &call->errno_value, sizeof(call->errno_value));
+	if (!error && restart_of(&thread->regs) == RESTART_SLEEP)
+		error = inject_read(injector->process, restart_sleep_left(&thread->regs),
+				    call->left, sizeof(call->left));
+	return error;
+}
+
+int call_prepare(struct injector *injector)
+{
+	struct chain_call call = {
+		.libc = &injector->libc,
+		.function = injector->function,
+		.argument = {injector->request->argument[0],
+			     injector->request->argument[1]},
+		.text = injector->request->text,
+		.nonce = injector->nonce,
+	};
+	int error = read_thread(injector, &call);
+
+	if (error)
+		return error;
+	if (!chain_can_keep(call.errno_value))
+		return not_by(injector, "its errno cannot be kept");
+	if (!has_room(injector))
+		return not_by(injector, "too little room on its stack");
+	if (chain_build(&call, injector->chain))
+		return not_by(injector, "its vector state cannot be kept");
+	injector->done_addr = injector->chain->done_addr;
+	return 0;
+}
+
+/* ---- the call ---- */
+
+/* What is written lies below the thread's red zone, where nothing of it is: only the
+ * registers change the thread, all at once. */
+int call_start(struct injector *injector)
+{
+	struct call_chain *chain = injector->chain;
+	const struct iovec local = {chain->byte, chain->bytes};
+	const struct iovec remote = {(void *)(uintptr_t)chain->addr, chain->bytes};
+	struct iovec set = {&chain->start, sizeof(chain->start)};
+
+	if (process_vm_writev(injector->process->pid, &local, 1, &remote, 1, 0) !=
+	    (ssize_t)chain->bytes)
+		return errno ? -errno : -EFAULT;
+	if (ptrace(PTRACE_SETREGSET, injector->thread.tid, NT_PRSTATUS, &set) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The word is the call's own until it has returned; then it changes, and the thread may
+ * write over it. */
+int call_wait(const struct injector *injector, int64_t end_ns)
+{
+	const struct timespec time = {.tv_nsec = LOOK_NS};
+	uint32_t done;
+
+	for (;;) {
+		int error = inject_read(injector->process, injector->done_addr, &done,
+					sizeof(done));
+
+		if (error)
+			return process_has_exited(injector->process) ? -ESRCH : error;
+		if (done != injector->nonce)
+			return 0;
+		if (clock_monotonic_ns() >= end_ns)
+			return -ETIMEDOUT;
+		nanosleep(&time, NULL);
+	}
+}

@@ -1,0 +1,35 @@
+/* libc.h: what a call made in another process needs of the glibc there: where functions
+ * lie, the two snippets of code that the call is strung together with, where a thread has
+ * its errno, and whether malloc's locks are free. */
+#ifndef FRAGSCOPE_INJECT_LIBC_H
+#define FRAGSCOPE_INJECT_LIBC_H
+
+#include "base/fault.h"
+#include "glibc/arena.h"
+#include "target/process.h"
+#include "unwind/unwind.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct inject_libc {
+	struct malloc_instance instance;
+	struct unwind_code malloc; /* all of malloc's code, what has no name included */
+	uint64_t restorer;	   /* "mov $15,%rax; syscall", as handlers return to */
+	uint64_t syscall_ret;	   /* "syscall; ret" */
+	int64_t errno_offset;	   /* from a thread's fs base */
+};
+
+/* Looks into the libc of PROCESS, by files and by one word of its memory. 0, or -errno
+ * and FAULT, which says why no call can be made there. */
+int inject_libc_find(const struct process *process, struct unwinder *unwinder,
+		     struct inject_libc *libc, struct fault *fault);
+
+/* Whether no arena of LIBC's malloc is locked, in a process that stands still. 1, 0, or
+ * -errno when that cannot be read. */
+int inject_libc_is_free(const struct process *process, const struct inject_libc *libc);
+
+/* BYTES at ADDR of PROCESS. 0 or -errno. */
+int inject_read(const struct process *process, uint64_t addr, void *to, size_t bytes);
+
+#endif

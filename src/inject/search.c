@@ -1,0 +1,245 @@
+/* search.c: the moments at which a process is stopped, and whether one of them is safe.
+ */
+#include "base/clock.h"
+#include "inject/chain.h"
+#include "inject/parts.h"
+#include "inject/restart.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define STOP_NS	   INT64_C(50000000)
+#define SHORT_NS   INT64_C(1000000)
+#define LONG_NS	   INT64_C(20000000)
+#define RUN_FACTOR 9 /* it runs for so many times as long as it stood */
+
+/* ---- one stop ---- */
+
+static void name_thread(const struct injector *injector, pid_t tid, char comm[16])
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "task/%d/comm", (int)tid);
+	process_line(injector->process->pid, name, comm, 16);
+}
+
+/* What the kernel would not make again of itself is made again. */
+static void mend(pid_t tid)
+{
+	struct user_regs_struct regs;
+	struct iovec set = {&regs, sizeof(regs)};
+
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &set) == 0 && restart_mend(&regs))
+		ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &set);
+}
+
+static void let_go(struct injector *injector, int64_t begin_ns)
+{
+	struct inject_result *result = &injector->result;
+
+	for (unsigned i = 0; i < injector->hold.count; i++)
+		if (injector->hold.thread[i].state == HELD_STOPPED)
+			mend(injector->hold.thread[i].tid);
+	hold_let_go(&injector->hold);
+	result->stood_ns = clock_monotonic_ns() - begin_ns;
+	if (result->stood_ns > result->longest_ns)
+		result->longest_ns = result->stood_ns;
+}
+
+static int not_now(struct injector *injector, pid_t tid, const char *why)
+{
+	injector->thread.tid = tid;
+	snprintf(injector->thread.place, sizeof(injector->thread.place), "%s", why);
+	return -EAGAIN;
+}
+
+static int not_stopped(struct injector *injector)
+{
+	for (unsigned i = 0; i < injector->hold.count; i++)
+		if (injector->hold.thread[i].state == HELD_ASKED)
+			return not_now(injector, injector->hold.thread[i].tid,
+				       "where it cannot be stopped, as during vfork");
+	return not_now(injector, 0, "new threads came too fast");
+}
+
+/* All threads must be safe. */
+static int look_at_threads(struct injector *injector)
+{
+	struct inject_thread *thread = &injector->thread;
+
+	injector->result.threads = injector->candidates = 0;
+	for (unsigned i = 0; i < injector->hold.count; i++) {
+		const struct held_thread *held = &injector->hold.thread[i];
+
+		if (held->state != HELD_STOPPED)
+			continue;
+		if (held->is_of_group)
+			return -ESTALE;
+		if (inject_look(&injector->looker, held, thread))
+			return not_now(injector, held->tid, "at its end");
+		injector->result.threads++;
+		if (!thread->is_safe)
+			return -EAGAIN;
+		if (thread->can_call && injector->candidates < INJECT_CANDIDATES)
+			injector->candidate[injector->candidates++] = *thread;
+	}
+	return 0;
+}
+
+/* One that waits in the kernel before others: it has nothing else to do. */
+static int choose(struct injector *injector)
+{
+	int error = 0;
+
+	if (!injector->candidates)
+		return not_now(injector, injector->thread.tid,
+			       "where it cannot be used for a call, as all others are");
+	for (unsigned in_kernel = 2; in_kernel-- > 0;)
+		for (unsigned i = 0; i < injector->candidates; i++) {
+			const struct inject_thread *thread = &injector->candidate[i];
+
+			if (((long)thread->regs.orig_rax >= 0) != in_kernel)
+				continue;
+			injector->thread = *thread;
+			error = call_prepare(injector);
+			if (error != -EAGAIN)
+				return error;
+		}
+	return error;
+}
+
+static int judge(struct injector *injector)
+{
+	int changed = unwind_scan(injector->unwinder);
+	int is_free, error;
+
+	if (changed)
+		return changed < 0 ? changed
+				   : not_now(injector, 0, "files were being mapped");
+	error = look_at_threads(injector);
+	if (error)
+		return error;
+	is_free = inject_libc_is_free(injector->process, &injector->libc);
+	if (is_free < 0)
+		return is_free;
+	if (!is_free)
+		return not_now(injector, 0, "an arena of malloc's was locked");
+	return choose(injector);
+}
+
+static void note_caller(struct injector *injector)
+{
+	struct inject_result *result = &injector->result;
+
+	result->tid = injector->thread.tid;
+	memcpy(result->place, injector->thread.place, sizeof(result->place));
+	name_thread(injector, result->tid, result->comm);
+}
+
+/* 0: the call was started, or could have been. -EAGAIN: not now. */
+static int try(struct injector *injector)
+{
+	int64_t begin_ns = clock_monotonic_ns();
+	int error;
+
+	injector->result.tries++;
+	injector->hold.end_ns = begin_ns + STOP_NS;
+	error = hold_all(&injector->hold);
+	if (error == -ETIMEDOUT)
+		error = not_stopped(injector);
+	else if (!error)
+		error = judge(injector);
+	if (!error && !injector->request->dry_run)
+		error = call_start(injector);
+	let_go(injector, begin_ns);
+	if (!error)
+		note_caller(injector);
+	injector->result.called = !error && !injector->request->dry_run;
+	return error;
+}
+
+/* ---- until one is safe ---- */
+
+/* At random, so that nothing of the program's own rhythm is met every time. */
+static void run_on(const struct injector *injector)
+{
+	int64_t wait_ns = SHORT_NS + random() % (LONG_NS - SHORT_NS) +
+			  RUN_FACTOR * injector->result.stood_ns;
+	const struct timespec time = {
+		.tv_sec = wait_ns / INT64_C(1000000000),
+		.tv_nsec = wait_ns % INT64_C(1000000000),
+	};
+
+	unwind_prepare(injector->unwinder);
+	nanosleep(&time, NULL);
+}
+
+static int describe(const struct injector *injector, int error, struct fault *fault)
+{
+	const struct process *process = injector->process;
+
+	if (process_has_exited(process))
+		return fault_set(fault, EXIT_FAILED, -ESRCH, "process %d (%s) has ended",
+				 process->pid, process->comm);
+	if (error == -ESTALE)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "process %d (%s) is stopped by a signal: it makes no "
+				 "call until SIGCONT lets it go on",
+				 process->pid, process->comm);
+	if (error == -EPERM)
+		return fault_set(
+			fault, EXIT_NOT_PERMITTED, error,
+			"cannot stop process %d (%s): %s: another program traces "
+			"it, or CAP_SYS_PTRACE is missing",
+			process->pid, process->comm, strerror(-error));
+	return fault_set(fault, EXIT_FAILED, error, "cannot stop process %d (%s): %s",
+			 process->pid, process->comm, strerror(-error));
+}
+
+static int none_found(const struct injector *injector, struct fault *fault)
+{
+	const struct process *process = injector->process;
+	const struct inject_thread *thread = &injector->thread;
+	char comm[16] = "";
+	char who[48] = "";
+
+	if (thread->tid) {
+		name_thread(injector, thread->tid, comm);
+		snprintf(who, sizeof(who), "thread %d (%s) was ", (int)thread->tid, comm);
+	}
+	return fault_set(fault, EXIT_FAILED, -EAGAIN,
+			 "process %d (%s) was at no safe point at any of %u looks in "
+			 "%g s, and nothing was called; at the last, %s%s; --for=TIME "
+			 "looks for longer",
+			 process->pid, process->comm, injector->result.tries,
+			 (double)injector->request->for_ns / 1e9, who, thread->place);
+}
+
+int search(struct injector *injector, bool (*goes_on)(void *context), void *context,
+	   struct fault *fault)
+{
+	int64_t end_ns = clock_monotonic_ns() + injector->request->for_ns;
+	int error;
+
+	unwind_prepare(injector->unwinder);
+	srandom(injector->nonce);
+	for (;;) {
+		error = try(injector);
+		if (!error)
+			return 0;
+		if (error != -EAGAIN)
+			return describe(injector, error, fault);
+		if (clock_monotonic_ns() >= end_ns)
+			return none_found(injector, fault);
+		run_on(injector);
+		if (!goes_on(context))
+			return fault_set(fault, EXIT_FAILED, -EINTR, "interrupted");
+	}
+}

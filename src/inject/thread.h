@@ -1,0 +1,35 @@
+/* thread.h: what one thread that stands still is doing, and whether a call in its process
+ * is safe while it does that. */
+#ifndef FRAGSCOPE_INJECT_THREAD_H
+#define FRAGSCOPE_INJECT_THREAD_H
+
+#include "inject/inject.h"
+#include "inject/libc.h"
+#include "target/hold.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/user.h>
+
+struct inject_thread {
+	pid_t tid;
+	struct user_regs_struct regs;
+	bool is_safe;  /* what it does leaves malloc and the loader alone */
+	bool can_call; /* it is one to make the call by, but for its stack's room */
+	char place[INJECT_PLACE]; /* where it is, and why that is not safe */
+};
+
+/* What is needed to look at threads; STACK has room for STACK_BYTES. */
+struct inject_looker {
+	const struct process *process;
+	struct unwinder *unwinder;
+	const struct inject_libc *libc;
+	uint8_t *stack;
+	uint32_t stack_bytes;
+};
+
+/* Looks at the thread HELD, which stands still. 0, or -errno: it is gone. */
+int inject_look(const struct inject_looker *looker, const struct held_thread *held,
+		struct inject_thread *thread);
+
+#endif
