@@ -101,7 +101,8 @@ def check_record(tap, pid):
     with harness.scratch() as directory:
         rows, first, last = counted(
             300, (), "record", "-p", pid, "-o", directory / "steady.db", "-r",
-            "live != 0 for 300ms", "0", 400, COUNT_PWRITES="1", COUNT_FROM="50",
+            "live != 0 for 300ms", "--maps", "0.1", "0", 400, COUNT_PWRITES="1",
+            COUNT_FROM="50",
         )
     tap.ok(rows >= 300, "writes to the file", rows)
     tap.equal(last, first, "allocations from the 50th write to the last")

@@ -20,7 +20,7 @@ struct record_request {
 	bool follow, append, events, quick, swap_in;
 	const char *output;
 	unsigned source;
-	int64_t keep_ns;
+	int64_t keep_ns, maps_ns;
 	uint64_t max_bytes;
 	int64_t interval_ns;
 	uint64_t count; /* 0: until all targets end */
@@ -43,6 +43,8 @@ static const struct option_spec options[] = {
 	 .help = "Drop readings older than TIME (2d is two days); what minutes and hours say of them stays."},
 	{.name = "max-size", .kind = OPTION_BYTES, .value = "SIZE", .offset = FIELD(max_bytes),
 	 .help = "Drop the oldest readings, then the oldest minutes, so that FILE does not grow beyond SIZE (1M at least)."},
+	{.name = "maps", .kind = OPTION_TIME, .value = "INTERVAL", .offset = FIELD(maps_ns),
+	 .help = "Record the map of each arena and the free chunks by their size, too, every INTERVAL (such as 5m)."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Attach eBPF probes to the processes: record each growth, failed allocation, moved threshold and kill with its stack, and count growths and failures between two readings."},
 	{.name = "rule", .letter = 'r', .kind = OPTION_TEXTS, .value = "RULE", .offset = FIELD(rules),
@@ -87,6 +89,10 @@ static int check(const struct command *command, const struct record_request *req
 		return usage_fault(fault, command, "--follow needs -n NAME");
 	if (request->max_bytes && request->max_bytes < 1 << 20)
 		return usage_fault(fault, command, "--max-size: 1M at least");
+	if (request->maps_ns && (request->source != SOURCE_HEAP || request->quick))
+		return usage_fault(fault, command,
+				   "--maps needs a walk of the heap: leave out %s",
+				   request->quick ? "--quick" : "--source");
 	if (request->source != SOURCE_HEAP && (request->quick || request->swap_in))
 		return usage_fault(fault, command,
 				   "--quick and --swap-in need the heap, which --source "
@@ -154,6 +160,7 @@ static int record(const struct record_request *request, const struct parsed *par
 		.append = request->append,
 		.keep_ns = request->keep_ns,
 		.max_bytes = request->max_bytes,
+		.looks = {.maps_ns = request->maps_ns},
 		.events = request->events,
 		.reopen = &reopen_asked,
 	};

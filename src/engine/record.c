@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "engine/record_extra.h"
+#include "engine/record_looks.h"
 #include "recording/recorder.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@ struct place {
 	bool has_life, is_told, is_cut;
 	unsigned life;
 	struct record_session *session;
-	char comm[SAMPLE_TEXT];	    /* of the program that the surroundings are of */
+	char comm[SAMPLE_TEXT]; /* of the program that the surroundings are of */
+	struct record_looks_state looks;
 	struct record_extra *extra; /* null: neither alerts nor events are asked for */
 	struct surroundings surroundings;
 };
@@ -40,6 +42,7 @@ struct record_session {
 	const struct frontend *frontend;
 	struct stream *stream;
 	struct recorder *recorder;
+	struct record_looks *looks; /* null: none are asked for */
 	unsigned arenas;
 	int64_t retry_ns; /* on the monotonic clock; 0: the file is written to */
 	uint64_t lost;	  /* samples, since then */
@@ -183,6 +186,7 @@ static int begin_life(struct record_session *session, struct stream_target *targ
 	place->has_life = true;
 	place->is_told = false;
 	place->comm[0] = '\0';
+	place->looks = (struct record_looks_state){0};
 	begin_extra(session, target);
 	return 0;
 }
@@ -248,6 +252,9 @@ static int write_sample(struct record_session *session, struct stream_target *ta
 	error = recorder_sample(session->recorder, place->life, target->sample, fault);
 	if (!error && place->extra)
 		record_extra_sample(place->extra, target->sample);
+	if (!error && session->looks)
+		error = record_looks_take(session->looks, &place->looks,
+					  session->recorder, place->life, target, fault);
 	return error;
 }
 
@@ -356,6 +363,7 @@ static int open_recorder(struct record_session *session, struct fault *fault)
 						: (unsigned)count,
 		.keep_ns = options->keep_ns,
 		.max_bytes = options->max_bytes,
+		.looks = options->looks.maps_ns != 0,
 	};
 
 	session->arenas = ARENAS;
@@ -369,6 +377,9 @@ static int open_recorder(struct record_session *session, struct fault *fault)
 			return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	}
 	recorder.arenas = session->arenas;
+	if (recorder.looks &&
+	    record_looks_new(&session->looks, &options->looks, session->frontend))
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	return recorder_open(&session->recorder, &recorder, fault);
 }
 
@@ -385,6 +396,7 @@ static void close_session(struct record_session *session)
 		free(target->state);
 	}
 	recorder_close(session->recorder);
+	record_looks_free(session->looks);
 	stream_close(session->stream);
 }
 
@@ -394,7 +406,11 @@ int record_run(const struct record_options *options, int *status, struct fault *
 		.options = options,
 		.frontend = options->stream.frontend,
 	};
-	int error = stream_open(&session.stream, &options->stream, fault);
+	struct stream_options stream = options->stream;
+	int error;
+
+	record_looks_ask(&options->looks, &stream.source);
+	error = stream_open(&session.stream, &stream, fault);
 
 	if (!error)
 		error = open_recorder(&session, fault);

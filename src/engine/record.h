@@ -4,6 +4,7 @@
 #define FRAGSCOPE_RECORD_H
 
 #include "analysis/rule.h"
+#include "engine/record_looks.h"
 #include "engine/stream.h"
 
 #include <stdatomic.h>
@@ -17,8 +18,9 @@ struct record_options {
 	int64_t keep_ns;	   /* older samples go, their minutes stay; 0: none go */
 	uint64_t max_bytes;	   /* of the file; 0: no bound */
 	const struct rules *rules; /* whose alerts are recorded; null: none */
-	bool events;		   /* growths, failures and kills, with stacks */
-	atomic_bool *reopen;	   /* set when the file shall be opened anew */
+	struct record_looks_options looks;
+	bool events;	     /* growths, failures and kills, with stacks */
+	atomic_bool *reopen; /* set when the file shall be opened anew */
 };
 
 /* Until all processes have ended or an end is asked for. 0 and *STATUS, what to exit

@@ -398,6 +398,8 @@ static void begin_reading(struct heap *heap)
 	pages_forget(heap->pages);
 	heap->missing[0] = '\0';
 	heap->has_walked = false;
+	if (heap->survey)
+		heap->survey->is_ready = false;
 	heap->tcaches.count = 0;
 	heap->tcache = (struct tcache_totals){0};
 	if (heap->pool)

@@ -80,6 +80,10 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 int heap_blockers(struct heap *heap, const struct regions *regions,
 		  struct blockers *blockers, struct fault *fault);
 
+/* Goes on after heap_read, or after another map: the map, by what that has found, which
+ * for many arenas costs much less. -EAGAIN: the heap was not read whole. */
+int heap_map_more(struct heap *heap, struct heap_map *map, struct fault *fault);
+
 /* Goes on after heap_read, once: both, by what that has found, in one pass. -EAGAIN: it
  * was not read whole, or not since the last look. */
 int heap_look_closer(struct heap *heap, struct blockers *blockers, struct heap_map *map,

@@ -487,21 +487,25 @@ static void finish_map(struct mapper *mapper)
 				    map->missing);
 }
 
-int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *map,
-	     struct fault *fault)
+static int no_arena(const struct heap_map *map, struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, -ENOENT, "there is no arena %u", map->arena);
+}
+
+static int not_walked(struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, -EAGAIN,
+			 "the last reading does not have single chunks");
+}
+
+/* By what the survey has found. */
+static int map_arena(struct heap *heap, struct heap_map *map, struct fault *fault)
 {
 	struct mapper mapper = {
 		.heap = heap, .map = map, .has_chunks = map->chunk_capacity != 0};
-	unsigned segments;
+	unsigned segments = survey_order(heap, (int)map->arena);
 	int error;
 
-	if (map->arena >= heap->arena_count)
-		return fault_set(fault, EXIT_FAILED, -ENOENT, "there is no arena %u",
-				 map->arena);
-	error = survey_begin(heap, regions);
-	if (error)
-		return heap_cannot_read(heap, error, fault);
-	segments = survey_order(heap, (int)map->arena);
 	set_ends(&mapper, segments);
 	error = make_cells(&mapper, segments, fault);
 	if (error)
@@ -509,6 +513,26 @@ int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *
 	error = survey_segments(&mapper, segments);
 	finish_map(&mapper);
 	return error ? heap_cannot_read(heap, error, fault) : 0;
+}
+
+int heap_map(struct heap *heap, const struct regions *regions, struct heap_map *map,
+	     struct fault *fault)
+{
+	int error;
+
+	if (map->arena >= heap->arena_count)
+		return no_arena(map, fault);
+	error = survey_begin(heap, regions);
+	return error ? heap_cannot_read(heap, error, fault) : map_arena(heap, map, fault);
+}
+
+int heap_map_more(struct heap *heap, struct heap_map *map, struct fault *fault)
+{
+	if (map->arena >= heap->arena_count)
+		return no_arena(map, fault);
+	if (!heap->survey->is_ready && !survey_resume(heap))
+		return not_walked(fault);
+	return map_arena(heap, map, fault);
 }
 
 /* ---- beside the search for blockers ---- */
@@ -548,11 +572,9 @@ int heap_look_closer(struct heap *heap, struct blockers *blockers, struct heap_m
 	int error;
 
 	if (map->arena >= heap->arena_count)
-		return fault_set(fault, EXIT_FAILED, -ENOENT, "there is no arena %u",
-				 map->arena);
+		return no_arena(map, fault);
 	if (!survey_resume(heap))
-		return fault_set(fault, EXIT_FAILED, -EAGAIN,
-				 "the last reading does not have single chunks");
+		return not_walked(fault);
 	segments = survey_order(heap, (int)map->arena);
 	set_ends(&mapper, segments);
 	error = make_cells(&mapper, segments, fault);

@@ -85,6 +85,7 @@ int survey_begin(struct heap *heap, const struct regions *regions)
 		heap_list_fastbins(heap);
 	sort_addresses(survey->cached, survey->cached_count);
 	survey->cached_count = sort_unique(survey->cached, survey->cached_count);
+	survey->is_ready = !error;
 	return error;
 }
 
@@ -108,6 +109,7 @@ bool survey_resume(struct heap *heap)
 	heap->has_walked = false;
 	take_cached(heap);
 	heap_list_fastbins(heap);
+	heap->survey->is_ready = true;
 	return true;
 }
 

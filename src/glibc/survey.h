@@ -25,6 +25,7 @@ struct survey {
 	 * it larger. */
 	uint64_t *cached;
 	uint32_t cached_count, cached_capacity;
+	bool is_ready;	/* since heap_look: segments and cached chunks are found */
 	uint32_t asked; /* of CACHED, the first that is not before what was asked last */
 	uint64_t *segment; /* start and index of each segment, in order of address */
 	struct tail_run *tail;

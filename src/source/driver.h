@@ -44,6 +44,7 @@ struct driver {
 	const char *(*describe)(const struct source *source);
 	/* Null: this source cannot tell. */
 	int (*map)(struct source *source, struct heap_map *map, struct fault *fault);
+	int (*map_more)(struct source *source, struct heap_map *map, struct fault *fault);
 	int (*blockers)(struct source *source, struct blockers *blockers,
 			struct fault *fault);
 	int (*closer)(struct source *source, struct blockers *blockers,

@@ -548,6 +548,12 @@ static int heap_source_blockers(struct source *source, struct blockers *blockers
 		     : heap_blockers(state->heap, &state->regions, blockers, fault);
 }
 
+static int heap_source_map_more(struct source *source, struct heap_map *map,
+				struct fault *fault)
+{
+	return heap_map_more(state_of(source)->heap, map, fault);
+}
+
 static int heap_source_closer(struct source *source, struct blockers *blockers,
 			      struct heap_map *map, struct fault *fault)
 {
@@ -642,6 +648,7 @@ const struct driver heap_driver = {
 	.close = heap_close,
 	.arenas = heap_arenas,
 	.map = heap_source_map,
+	.map_more = heap_source_map_more,
 	.blockers = heap_source_blockers,
 	.closer = heap_source_closer,
 	.owners = heap_source_owners,

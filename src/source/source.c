@@ -632,18 +632,33 @@ static bool can_survey(const struct source *source, bool has_driver, struct faul
 	return false;
 }
 
-static void read_map(void *context)
+typedef int map_fn(struct source *source, struct heap_map *map, struct fault *fault);
+
+static void read_map_by(struct source *source, map_fn *map)
 {
-	struct source *source = context;
 	struct source_call *asked = source->asked;
 	int64_t begin = clock_monotonic_ns();
 	int error;
 
 	heap_map_clear(asked->map);
 	asked->map->time_ns = clock_realtime_ns();
-	error = source->driver->map(source, asked->map, &asked->fault);
+	error = map(source, asked->map, &asked->fault);
 	asked->result = settle(source, error, &asked->fault);
 	asked->map->read_ns = clock_monotonic_ns() - begin;
+}
+
+static void read_map(void *context)
+{
+	struct source *source = context;
+
+	read_map_by(source, source->driver->map);
+}
+
+static void read_map_more(void *context)
+{
+	struct source *source = context;
+
+	read_map_by(source, source->driver->map_more);
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -652,7 +667,8 @@ static unsigned least(unsigned a, unsigned b)
 }
 
 /* A map that is asked for more than there is room for gets as much as there is. */
-int source_map(struct source *source, struct heap_map *map, struct fault *fault)
+static int ask_map(struct source *source, void (*read)(void *source),
+		   struct heap_map *map, struct fault *fault)
 {
 	struct heap_map *made = source->asked->map;
 	int result;
@@ -667,10 +683,20 @@ int source_map(struct source *source, struct heap_map *map, struct fault *fault)
 	made->to = map->to;
 	made->cell_capacity = least(map->cell_capacity, source->options.map_cells);
 	made->chunk_capacity = least(map->chunk_capacity, source->options.map_chunks);
-	result = ask(source, read_map, fault);
+	result = ask(source, read, fault);
 	if (result == SOURCE_READ)
 		heap_map_copy(map, made);
 	return result;
+}
+
+int source_map(struct source *source, struct heap_map *map, struct fault *fault)
+{
+	return ask_map(source, read_map, map, fault);
+}
+
+int source_map_more(struct source *source, struct heap_map *map, struct fault *fault)
+{
+	return ask_map(source, read_map_more, map, fault);
 }
 
 static void read_blockers(void *context)

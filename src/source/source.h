@@ -109,6 +109,10 @@ void source_set_budget(struct source *source, int64_t budget_ns);
  * Allocates nothing. */
 int source_map(struct source *source, struct heap_map *map, struct fault *fault);
 
+/* The same by what the last source_read or source_map found, if nothing else was asked of
+ * SOURCE since: of many arenas for the price of one. -EAGAIN: that was not read whole. */
+int source_map_more(struct source *source, struct heap_map *map, struct fault *fault);
+
 /* What pins free memory in the arenas that BLOCKERS names; otherwise as source_map. */
 int source_blockers(struct source *source, struct blockers *blockers,
 		    struct fault *fault);

@@ -4,9 +4,13 @@
  *   survey PID map ARENA CELLS [FROM TO]    addresses in hex
  *   survey PID pins ARENA                   -1: all arenas
  *   survey PID steady COUNT                 so many looks of both kinds, a line for each
+ *   survey PID recorded FILE ARENA          of its last life in a recording; free chunks
+ *                                           by their size, too
  *   survey PID guess ADDR                   of a chunk's memory, in hex; text
  */
+#include "analysis/free_sizes.h"
 #include "base/output.h"
+#include "recording/recording.h"
 #include "source/source.h"
 
 #include <inttypes.h>
@@ -103,6 +107,48 @@ static int look_at_map(struct source *source, int count, char **words,
 	return error;
 }
 
+static int print_recorded(struct recording *recording, int64_t life, unsigned arena,
+			  struct fault *fault)
+{
+	struct heap_map *map = heap_map_new(RECORDING_CELLS, 0);
+	const struct sample *sample;
+	struct free_sizes sizes;
+	int result;
+
+	if (!map)
+		return -1;
+	map->arena = arena;
+	result = recording_map(recording, life, INT64_MAX, map, fault);
+	if (result == RECORDING_READ)
+		print_map(map);
+	heap_map_free(map);
+	if (result == RECORDING_READ)
+		result = recording_sizes(recording, life, INT64_MAX, &sample, fault);
+	if (result != RECORDING_READ || !free_sizes_of(sample, (int)arena, &sizes))
+		return -1;
+	printf("{\"chunks\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"top\":%" PRIu64 "}\n",
+	       sizes.chunks, sizes.bytes, sizes.top_bytes);
+	return 0;
+}
+
+static int look_at_recorded(const char *file, const char *arena, struct fault *fault)
+{
+	struct recording *recording;
+	unsigned lives;
+	int error = recording_open(&recording, file, fault);
+
+	if (error)
+		return error;
+	*fault->text = '\0';
+	lives = recording_lives(recording);
+	error = lives ? print_recorded(recording,
+				       recording_life(recording, lives - 1)->life,
+				       strtoul(arena, NULL, 10), fault)
+		      : -1;
+	recording_close(recording);
+	return error;
+}
+
 static int find_blockers(struct source *source, const char *arena, struct fault *fault)
 {
 	static struct blockers blockers;
@@ -161,6 +207,8 @@ int main(int argc, char **argv)
 		error = find_blockers(source, argv[3], &fault);
 	else if (strcmp(argv[2], "steady") == 0)
 		error = look_again(source, strtoul(argv[3], NULL, 10), &fault);
+	else if (strcmp(argv[2], "recorded") == 0 && argc > 4)
+		error = look_at_recorded(argv[3], argv[4], &fault);
 	else if (strcmp(argv[2], "guess") == 0)
 		error = identity(source, argv[3], &fault);
 	if (error)

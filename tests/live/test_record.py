@@ -103,6 +103,34 @@ def utc(local):
         .strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+def check_maps(tap, directory, target):
+    """Maps and free sizes of a still process are those that a look at it finds."""
+    path, survey = directory / "maps.db", str(harness.BUILD / "tests/live/survey")
+    done = harness.fragscope("record", "-p", target.pid, "-o", path, "--maps", "1ms", 0, 3)
+    tap.equal((done.returncode, done.stderr), (0, ""), "three readings with maps")
+    live = rows_in(harness.fragscope("stat", "-p", target.pid, "--json", "--arenas", "--bins",
+                                     "--once").stdout)
+    for row in (row for row in live if "arena" in row):
+        arena = str(row["arena"])
+        found, sizes = rows_in(subprocess.check_output(
+            [survey, str(target.pid), "recorded", str(path), arena], text=True))
+        seen = rows_in(subprocess.check_output(
+            [survey, str(target.pid), "map", arena, str(len(found["cells"]))], text=True))[0]
+        tap.ok(len(found["cells"]) > 10 and found["status"] == "complete",
+               f"a map of arena {arena}", found["status"])
+        tap.equal((found["cells"], found["total"]), (seen["cells"], seen["total"]),
+                  "says what a look at it says")
+        tap.equal(sizes["top"], row["top_bytes"], "the top is beside the free sizes")
+        tap.equal(sizes["bytes"] + sizes["top"], row["free_bytes"],
+                  "which have all that is free")
+    tap.ok(0 < count_of(path, "look WHERE data IS NULL") < count_of(path, "look"),
+           "what is the same again takes no room")
+    for options in (["--quick"], ["--source", "proc"]):
+        done = harness.fragscope("record", "-p", target.pid, "-o", path, "--maps", "5m",
+                                 *options)
+        tap.equal(done.returncode, 64, f"not with {options[0]}")
+
+
 def check_refused(tap, directory, target):
     path = directory / "same.db"
     done = harness.fragscope("record", "-p", target.pid, "-o", path, 0, 1)
@@ -382,6 +410,7 @@ def main():
         for name, check in (
             ("same", lambda: check_same(tap, directory, target)),
             ("span", lambda: check_span(tap, directory, target)),
+            ("maps", lambda: check_maps(tap, directory, target)),
             ("refused", lambda: check_refused(tap, directory, target)),
             ("environment", lambda: check_environment(tap, directory)),
             ("killed", lambda: check_killed(tap, directory, target)),

@@ -368,6 +368,40 @@ static void what_is_not_there_is_refused(void **state)
 	heap_map_free(map);
 }
 
+/* After a reading the maps of all arenas are those that looks of their own find. */
+static void further_maps_are_the_same(void **state)
+{
+	const struct fixture *fixture = *state;
+	struct heap_map *more = heap_map_new(CELLS, CHUNKS), *map = fixture->map;
+	struct fault fault = {.text = ""};
+	struct look look;
+
+	assert_non_null(more);
+	for (int i = 0; i < fixture->count; i++) {
+		open_look(&look, &fixture->saved[i]);
+		for (unsigned a = 0; a < look.sample->arena_count; a++) {
+			struct look other;
+
+			more->arena = map->arena = a;
+			heap_map_clear(more);
+			if (heap_map_more(look.heap, more, &fault))
+				fail_msg("%s: %s", fixture->saved[i].name, fault.text);
+			open_look(&other, &fixture->saved[i]);
+			read_map(&other, map);
+			close_look(&other);
+			assert_int_equal(more->cell_count, map->cell_count);
+			assert_memory_equal(more->cell, map->cell,
+					    map->cell_count * sizeof(*map->cell));
+			assert_memory_equal(&more->total, &map->total,
+					    sizeof(map->total));
+		}
+		assert_int_equal(heap_look(look.heap, &fault), 0);
+		assert_int_equal(heap_map_more(look.heap, more, &fault), -EAGAIN);
+		close_look(&look);
+	}
+	heap_map_free(more);
+}
+
 /* ---- pins, the long way ---- */
 
 static bool is_free(const struct map_chunk *chunk)
@@ -640,6 +674,7 @@ int main(void)
 		cmocka_unit_test(swapped_pages_are_told),
 		cmocka_unit_test(a_list_that_does_not_fit_is_none),
 		cmocka_unit_test(what_is_not_there_is_refused),
+		cmocka_unit_test(further_maps_are_the_same),
 		cmocka_unit_test(pins_are_what_they_are_defined_to_be),
 		cmocka_unit_test(all_arenas_add_up),
 		cmocka_unit_test(one_pass_tells_both),
