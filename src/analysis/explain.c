@@ -1,6 +1,7 @@
 #include "analysis/explain.h"
 
 #include "analysis/cause.h"
+#include "base/machine.h"
 
 #include <string.h>
 
@@ -118,8 +119,8 @@ static void set_cause(const struct probe_event *raw, const struct limits *limits
 {
 	const struct refusal refusal = {
 		.asked_bytes = raw->length,
-		.total_vm_bytes = raw->total_vm_pages * PROBE_PAGE,
-		.data_vm_bytes = raw->data_vm_pages * PROBE_PAGE,
+		.total_vm_bytes = raw->total_vm_pages * machine_page_bytes(),
+		.data_vm_bytes = raw->data_vm_pages * machine_page_bytes(),
 		.map_count = raw->map_count,
 		.rlimit_as_bytes = raw->rlimit_as,
 		.rlimit_data_bytes = raw->rlimit_data,
@@ -165,8 +166,8 @@ static void set_kill_cause(const struct kill_event *raw, struct event_cause *cau
 {
 	cause->kind = raw->cgroup_is_full ? CAUSE_CGROUP : CAUSE_HOST;
 	cause->has_figures = raw->cgroup_is_full;
-	cause->limit = raw->cgroup_max_pages * PROBE_PAGE;
-	cause->used = raw->cgroup_used_pages * PROBE_PAGE;
+	cause->limit = raw->cgroup_max_pages * machine_page_bytes();
+	cause->used = raw->cgroup_used_pages * machine_page_bytes();
 }
 
 void explain_kill(const struct kill_event *raw, int64_t clock_offset_ns,
@@ -181,10 +182,10 @@ void explain_kill(const struct kill_event *raw, int64_t clock_offset_ns,
 	event->victim = (struct event_victim){
 		.pid = (int)raw->pid,
 		.oom_score_adj = raw->oom_score_adj,
-		.total_vm_bytes = raw->total_vm_pages * PROBE_PAGE,
-		.anon_bytes = raw->anon_pages * PROBE_PAGE,
-		.file_bytes = raw->file_pages * PROBE_PAGE,
-		.shmem_bytes = raw->shmem_pages * PROBE_PAGE,
+		.total_vm_bytes = raw->total_vm_pages * machine_page_bytes(),
+		.anon_bytes = raw->anon_pages * machine_page_bytes(),
+		.file_bytes = raw->file_pages * machine_page_bytes(),
+		.shmem_bytes = raw->shmem_pages * machine_page_bytes(),
 	};
 	memcpy(event->victim.comm, raw->comm, sizeof(event->victim.comm) - 1);
 	event->has = EVENT_HAS_VICTIM | EVENT_HAS_CAUSE;

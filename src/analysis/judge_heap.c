@@ -1,6 +1,7 @@
 /* judge_heap.c: the checks of what malloc keeps: its arenas, thresholds and free memory.
  */
 #include "analysis/judge.h"
+#include "base/machine.h"
 #include "sample/blockers.h"
 
 #include <stdio.h>
@@ -456,7 +457,8 @@ bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 	    "%s is free and resident; by glibc's rule a trim returns %s (%llu bytes), %s "
 	    "of the resident memory. Needing it all again costs %s page faults.%s",
 	    BYTES(free_resident), BYTES(trimmable), (unsigned long long)trimmable,
-	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / 4096), refill);
+	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / machine_page_bytes()),
+	    refill);
 	SAY(remedy,
 	    "Call malloc_trim(0) when the load is over; 'fragscope trim %d' does so in a "
 	    "program under 'fragscope run' and shows whether the memory is needed again. "

@@ -1,10 +1,9 @@
 #include "analysis/non_malloc.h"
 
 #include "analysis/runtime.h"
+#include "base/machine.h"
 
 #include <string.h>
-
-#define BASE_PAGE 4096
 
 /* What of the anonymous memory is not malloc's. */
 static uint64_t other_anon_bytes(const struct smaps *smaps, const struct figures *fig)
@@ -74,6 +73,7 @@ void huge_refill_of(const struct smaps *smaps, const struct huge *settings,
 	huge->page_bytes = settings->page_bytes;
 	huge->absent_pages = settings->max_ptes_none;
 	if (settings->sleep_ms)
-		huge->fill_per_s = (double)settings->pages_to_scan * BASE_PAGE * 1000 /
+		huge->fill_per_s = (double)settings->pages_to_scan *
+				   machine_page_bytes() * 1000 /
 				   (double)settings->sleep_ms;
 }

@@ -1,6 +1,6 @@
 #include "analysis/prediction.h"
 
-#include <unistd.h>
+#include "base/machine.h"
 
 bool predict_trim(const struct sample *sample, struct prediction *prediction)
 {
@@ -16,6 +16,6 @@ bool predict_trim(const struct sample *sample, struct prediction *prediction)
 	} else {
 		return false;
 	}
-	prediction->faults = prediction->bytes / (uint64_t)sysconf(_SC_PAGESIZE);
+	prediction->faults = prediction->bytes / machine_page_bytes();
 	return true;
 }

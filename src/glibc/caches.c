@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/machine.h"
 #include "base/sort.h"
 
 #include <string.h>
@@ -44,7 +45,7 @@ static bool is_cache(const struct cache_search *search, uint64_t at)
 	for (unsigned i = 0; i < layout->tcache.bins; i++) {
 		uint64_t head = bytes_u64(raw + layout->tcache.entries + WORD * i);
 
-		if (head & (GLIBC_ALIGN - 1) || head >> 47)
+		if (head & (GLIBC_ALIGN - 1) || head >> ADDRESS_BITS)
 			return false;
 	}
 	return true;

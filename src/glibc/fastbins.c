@@ -2,6 +2,7 @@
  * memory. Nothing at such a chunk says so: its list has to be followed. */
 #include "glibc/parts.h"
 
+#include "base/machine.h"
 #include "base/sort.h"
 #include "glibc/tcache.h"
 
@@ -182,7 +183,7 @@ static void set_bounds(struct heap *heap)
 			heap->arena[i].is_main && !arena_is_contiguous(&heap->arena[i]);
 
 		walk->low = anywhere ? 0 : UINT64_MAX;
-		walk->high = anywhere ? UINT64_C(1) << 47 : 0;
+		walk->high = anywhere ? UINT64_C(1) << ADDRESS_BITS : 0;
 	}
 	for (unsigned i = 0; i < heap->segment_count; i++) {
 		const struct owned_segment *owned = &heap->segment[i];

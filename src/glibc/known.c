@@ -2,6 +2,7 @@
 
 #include "base/alloc_touched.h"
 #include "base/clock.h"
+#include "base/machine.h"
 #include "base/sort.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ enum {
 	TRIES = 4,
 	SHARE_OF_BIN = 4, /* of the time that is left */
 	CLOCK_EVERY = 16,
-	INDEX_BITS = 20, /* beside an address, which is below 2^47 */
+	INDEX_BITS = 20, /* beside the ADDRESS_BITS of a chunk's address */
 };
 
 enum outcome {
@@ -78,7 +79,7 @@ static bool read_node(struct known_follower *follower, uint64_t at, uint64_t nod
 {
 	uint64_t page = at & -(uint64_t)WINDOW;
 
-	if (at & (GLIBC_ALIGN - 1) || !at || at >> 47)
+	if (at & (GLIBC_ALIGN - 1) || !at || at >> ADDRESS_BITS)
 		return false;
 	follower->read++;
 	if (at - page + NODE > WINDOW)

@@ -1,5 +1,6 @@
 #include "glibc/parts.h"
 
+#include "base/machine.h"
 #include "base/sort.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ static bool visit_unsorted(struct chain *chain, uint64_t size_field, void *conte
 	uint64_t bytes = size_field & ~(uint64_t)CHUNK_FLAGS;
 	struct bin_total *sorted;
 
-	if (bytes < GLIBC_MIN_CHUNK || bytes >> 47)
+	if (bytes < GLIBC_MIN_CHUNK || bytes >> ADDRESS_BITS)
 		return false;
 	sorted = &bins->bins[layout_bin_index(bytes) - 1];
 	if (!sorted->count || sorted->total_bytes < bytes)

@@ -1,5 +1,6 @@
 /* sampled_figures.c: the figures of a reading at a bounded cost: what is known for sure,
  * and to it or from it the totals of the drawn cells, each with its interval. */
+#include "base/machine.h"
 #include "glibc/caches.h"
 #include "glibc/sampled.h"
 
@@ -8,7 +9,6 @@
 /* The most that one cell can hold of something that none of the drawn cells had. */
 #define CELL_BYTES  ((double)SAMPLED_CELL)
 #define CELL_CHUNKS 16.0
-#define PAGE_BYTES  4096.0
 
 /* Of one arena or all of them: what is known for sure. */
 struct sure {
@@ -223,7 +223,8 @@ static void widen_fast(struct figures *fig, const struct estimate_draw *draw, in
 	figure_range(fig, FIG_RETAINED_BYTES, &low, &high);
 	if (sure->tops_near_fast)
 		figure_set_range(fig, FIG_RETAINED_BYTES, low,
-				 high + (double)sure->tops_near_fast * PAGE_BYTES);
+				 high + (double)sure->tops_near_fast *
+						 (double)machine_page_bytes());
 }
 
 /* What of the heap is free, and where its pages are. */

@@ -1,8 +1,10 @@
 /* segment_index.c: which segment of heap an address is in. */
+#include "base/machine.h"
 #include "base/sort.h"
 #include "glibc/parts.h"
 
-/* Addresses of chunks are multiples of 16 below 2^47, so an index fits beside them. */
+/* Addresses of chunks are multiples of 16 of ADDRESS_BITS, so an index fits beside them.
+ */
 enum { KEY_BITS = 15 };
 _Static_assert(HEAP_SEGMENTS <= 1 << KEY_BITS, "a segment's index fits its key");
 
@@ -25,7 +27,7 @@ int heap_segment_of(const struct heap *heap, uint64_t addr)
 	size_t i = sort_lower_bound(heap->segment_key, heap->segment_count, key + 1);
 	unsigned segment;
 
-	if (i == 0 || addr >> 47)
+	if (i == 0 || addr >> ADDRESS_BITS)
 		return -1;
 	segment = heap->segment_key[i - 1] & ((1 << KEY_BITS) - 1);
 	return addr < heap->segment[segment].end ? (int)segment : -1;

@@ -1,6 +1,7 @@
 #include "glibc/tcache.h"
 
 #include "base/bytes.h"
+#include "base/machine.h"
 #include "base/sort.h"
 
 #include <errno.h>
@@ -57,7 +58,8 @@ unsigned tcache_odd_lists(const struct malloc_layout *layout, unsigned count_max
 		uint64_t first = head(layout, raw, i);
 		unsigned count = tcache_filled(layout, count_max, raw, i);
 
-		if (count > count_max || first & (GLIBC_ALIGN - 1) || first >> 47)
+		if (count > count_max || first & (GLIBC_ALIGN - 1) ||
+		    first >> ADDRESS_BITS)
 			return TCACHE_NONE;
 		odd += count > 1 && !first ? TCACHE_ODD + 1 : !count != !first;
 		whole += count && first;
@@ -150,7 +152,8 @@ static void meet(struct tcache_met *met, uint64_t chunk, uint64_t bytes)
 {
 	uint64_t size = bytes / GLIBC_ALIGN;
 
-	if (met && met->count < met->capacity && !(chunk >> 47) && !(size >> SIZE_BITS))
+	if (met && met->count < met->capacity && !(chunk >> ADDRESS_BITS) &&
+	    !(size >> SIZE_BITS))
 		met->chunk[met->count++] = chunk / GLIBC_ALIGN << SIZE_BITS | size;
 }
 

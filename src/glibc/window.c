@@ -1,6 +1,7 @@
 #include "glibc/window.h"
 
 #include "base/bytes.h"
+#include "base/machine.h"
 #include "glibc/layout.h"
 
 #include <string.h>
@@ -132,7 +133,7 @@ static bool may_be_binned(struct window *window)
 	if (!has(window, at, FREE_CHUNK) || !can_be_free(window, at, field))
 		return false;
 	forward = word(window, at + FORWARD);
-	if (!forward || forward & (GLIBC_ALIGN - 1) || forward >> 47)
+	if (!forward || forward & (GLIBC_ALIGN - 1) || forward >> ADDRESS_BITS)
 		return false;
 	window->size = bytes_of(field);
 	look_behind(window);
@@ -273,7 +274,7 @@ static bool is_binned(const struct trail *trail, uint64_t at)
 	uint64_t chunk[3], back;
 
 	return read_words(trail, at, chunk, sizeof(chunk)) && chunk[2] &&
-	       !(chunk[2] & (GLIBC_ALIGN - 1)) && !(chunk[2] >> 47) &&
+	       !(chunk[2] & (GLIBC_ALIGN - 1)) && !(chunk[2] >> ADDRESS_BITS) &&
 	       read_words(trail, chunk[2] + BACKWARD, &back, sizeof(back)) && back == at;
 }
 

@@ -1,5 +1,6 @@
 #include "owners/python.h"
 
+#include "base/machine.h"
 #include "base/subprocess.h"
 #include "unwind/objects.h"
 
@@ -41,7 +42,7 @@ struct pool_header {
 
 static bool is_pointer(uint64_t value)
 {
-	return value >= PAGE && value >> 47 == 0 && value % sizeof(value) == 0;
+	return value >= PAGE && value >> ADDRESS_BITS == 0 && value % sizeof(value) == 0;
 }
 
 static bool read_word(python_read_fn *read, void *context, uint64_t addr, uint64_t *word)
@@ -53,7 +54,8 @@ static bool is_type(python_read_fn *read, void *context, uint64_t type)
 {
 	uint64_t name;
 
-	if (!read_word(read, context, type + TYPE_NAME, &name) || !name || name >> 47)
+	if (!read_word(read, context, type + TYPE_NAME, &name) || !name ||
+	    name >> ADDRESS_BITS)
 		return false;
 	for (unsigned i = 0; i < METATYPES; i++) {
 		uint64_t next;

@@ -8,9 +8,13 @@
 
 /* ---- what the host grants ---- */
 
-/* What an x86-64 process without an address of its own choice can have at most: the last
- * page below 2^47 is kept free. */
+/* What a process without an address of its own choice can have at most. Of x86-64 the
+ * last page is kept free. */
+#ifdef __aarch64__
+#define LIMITS_TASK_BYTES (UINT64_C(1) << 48)
+#else
 #define LIMITS_TASK_BYTES ((UINT64_C(1) << 47) - 4096)
+#endif
 
 /* vm.overcommit_memory. */
 enum overcommit {

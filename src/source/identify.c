@@ -1,6 +1,7 @@
 /* identify.c: what a chunk may be, by its first bytes: an object of a C++ class, by the
  * vtable that it begins with, or of CPython, by its type; something that begins with a
  * pointer to named data, as tables of functions are; or text. */
+#include "base/machine.h"
 #include "base/text.h"
 #include "owners/python.h"
 #include "source/driver.h"
@@ -19,7 +20,7 @@ enum {
 
 static bool is_pointer(uint64_t value)
 {
-	return value >= 4096 && value >> 47 == 0 && value % sizeof(value) == 0;
+	return value >= 4096 && value >> ADDRESS_BITS == 0 && value % sizeof(value) == 0;
 }
 
 static int peek(struct source *source, uint64_t addr, void *to, uint32_t bytes)
@@ -57,7 +58,7 @@ static bool identify_class(struct source *source, uint64_t vtable,
 
 	if (constants(source, vtable - sizeof(front), front, sizeof(front)) || front[0] ||
 	    !is_pointer(front[1]) || constants(source, front[1], type, sizeof(type)) ||
-	    !is_pointer(type[0]) || !type[1] || type[1] >> 47 ||
+	    !is_pointer(type[0]) || !type[1] || type[1] >> ADDRESS_BITS ||
 	    !read_name(source, type[1], mangled) ||
 	    object_class(mangled, name, sizeof(name)))
 		return false;

@@ -1,0 +1,18 @@
+/* machine.h: what differs between the machines that this is built for. */
+#ifndef FRAGSCOPE_MACHINE_H
+#define FRAGSCOPE_MACHINE_H
+
+#include <stdint.h>
+#include <unistd.h>
+
+/* No address of a program has more: x86-64 has 47 and arm64 48, unless a program asks for
+ * a place above these (Linux: 5-level page tables, LVA). */
+enum { ADDRESS_BITS = 48 };
+
+/* 4096 on x86-64; on arm64 16384 or 65536 as well, by how the kernel was built. */
+static inline uint64_t machine_page_bytes(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+#endif
