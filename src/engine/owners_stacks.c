@@ -126,7 +126,7 @@ static unsigned follow(struct stacks_session *session)
 {
 	const struct stack_slot *slot = &session->slot;
 	struct thread_state state = {
-		.stack_addr = slot->reg[7],
+		.stack_addr = slot->reg[UNWIND_STACK_POINTER],
 		.stack = slot->stack,
 		.stack_bytes = slot->stack_bytes,
 	};

@@ -26,10 +26,16 @@ enum {
 	/* An address is in one of so many cells, from the one that it hashes to. */
 	STACK_WINDOW = 32,
 	STACK_SLOT_BYTES = 8192,
-	STACK_REGISTERS = 17, /* in DWARF's order */
 	STACK_NAME = 64,
 	STACK_HEADER_BYTES = 4096,
 };
+
+/* In DWARF's order. */
+#ifdef __aarch64__
+enum { STACK_REGISTERS = 33, STACK_POINTER = 31 };
+#else
+enum { STACK_REGISTERS = 17, STACK_POINTER = 7 };
+#endif
 
 /* What is in a cell that has no address. */
 enum { STACK_CELL_FREE = 0, STACK_CELL_BUSY = 1 };

@@ -26,6 +26,8 @@ static uintptr_t this_thread(void)
 
 #ifdef __x86_64__
 	__asm__("movq %%fs:0, %0" : "=r"(thread));
+#elif defined(__aarch64__)
+	__asm__("mrs %0, tpidr_el0" : "=r"(thread));
 #endif
 	return thread;
 }
@@ -144,7 +146,28 @@ __attribute__((noinline)) void stacks_copy(struct stack_slot *slot, int pid)
 			 :
 			 : "r"(reg)
 			 : "rax", "memory");
-	slot->stack_bytes = copy(slot, pid, reg[7]);
+	slot->stack_bytes = copy(slot, pid, reg[STACK_POINTER]);
+}
+#elif defined(__aarch64__)
+__attribute__((noinline)) void stacks_copy(struct stack_slot *slot, int pid)
+{
+	uint64_t *reg = slot->reg;
+
+	for (unsigned i = 0; i < STACK_REGISTERS; i++)
+		reg[i] = 0;
+	__asm__ volatile("stp x19, x20, [%0, #152]\n\t"
+			 "stp x21, x22, [%0, #168]\n\t"
+			 "stp x23, x24, [%0, #184]\n\t"
+			 "stp x25, x26, [%0, #200]\n\t"
+			 "stp x27, x28, [%0, #216]\n\t"
+			 "stp x29, x30, [%0, #232]\n\t"
+			 "mov x9, sp\n\t"
+			 "adr x10, .\n\t"
+			 "stp x9, x10, [%0, #248]"
+			 :
+			 : "r"(reg)
+			 : "x9", "x10", "memory");
+	slot->stack_bytes = copy(slot, pid, reg[STACK_POINTER]);
 }
 #else
 /* The way of this machine's stacks is not known to readers either. */

@@ -1,6 +1,7 @@
 /* modules.c: the ELF files whose code the process has mapped, as modules of a session of
  * libdwfl. They are found by executable mappings alone: a file that is mapped to be read
  * holds no frame. */
+#include "base/machine.h"
 #include "target/maps.h"
 #include "unwind/parts.h"
 
@@ -10,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { PAGE_MASK = 0xfff };
 
 struct modules_scan {
 	struct unwinder *unwinder;
@@ -109,6 +108,7 @@ static void free_pieces(struct code_mappings *pieces)
  * START as code. */
 static bool find_bias(Elf *elf, const struct code_mapping *piece, uint64_t *bias)
 {
+	uint64_t page_bytes = machine_page_bytes();
 	GElf_Phdr header;
 	size_t count;
 
@@ -118,7 +118,7 @@ static bool find_bias(Elf *elf, const struct code_mapping *piece, uint64_t *bias
 		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD ||
 		    !(header.p_flags & PF_X))
 			continue;
-		if (piece->offset < (header.p_offset & ~(uint64_t)PAGE_MASK) ||
+		if (piece->offset < (header.p_offset & -page_bytes) ||
 		    piece->offset >= header.p_offset + header.p_filesz)
 			continue;
 		*bias = piece->start - piece->offset + header.p_offset - header.p_vaddr;

@@ -14,9 +14,11 @@
 struct machine {
 	uint16_t elf; /* EM_* */
 	const char *name;
-	unsigned registers; /* in thread_state, from 0 on */
+	unsigned
+		registers; /* in thread_state, from 0 on; the instruction's is the last */
 	unsigned stack_pointer;
-	unsigned return_address_bytes; /* that a call pushes: 0 where it has a register */
+	bool numbers_pc;       /* DWARF has a number for the instruction's register */
+	unsigned address_bits; /* above these a return address may be signed */
 	unsigned syscall_bytes;
 	unsigned instruction_step; /* instructions begin at multiples of it */
 	uint8_t syscall[4];

@@ -43,29 +43,38 @@ static int64_t find_syscall(const struct machine *machine, const uint8_t *code,
 	return -1;
 }
 
-/* The canonical frame address at ADDR as a distance from the stack pointer. */
-static int cfa_distance(const struct machine *machine, Dwarf_CFI *cfi, Dwarf_Addr addr,
-			int *distance)
+/* The canonical frame address as a distance from the stack pointer. */
+static bool cfa_distance(const struct machine *machine, Dwarf_Frame *frame, int *distance)
 {
-	Dwarf_Frame *frame;
 	Dwarf_Op *op;
 	size_t count;
-	int error = -ENOENT;
 
-	if (dwarf_cfi_addrframe(cfi, addr, &frame))
-		return -ENOENT;
-	if (dwarf_frame_cfa(frame, &op, &count) == 0 && count == 1) {
-		if (op->atom == DW_OP_breg0 + machine->stack_pointer) {
-			*distance = (int)op->number;
-			error = 0;
-		} else if (op->atom == DW_OP_bregx &&
-			   op->number == machine->stack_pointer) {
-			*distance = (int)op->number2;
-			error = 0;
-		}
+	if (dwarf_frame_cfa(frame, &op, &count) || count != 1)
+		return false;
+	if (op->atom == DW_OP_breg0 + machine->stack_pointer) {
+		*distance = (int)op->number;
+		return true;
 	}
-	free(frame);
-	return error;
+	*distance = (int)op->number2;
+	return op->atom == DW_OP_bregx && op->number == machine->stack_pointer;
+}
+
+/* Where the rules of FRAME have the return address: see unwind_return_offset. */
+static bool return_place(const struct machine *machine, Dwarf_Frame *frame, int *offset)
+{
+	int reg = dwarf_frame_info(frame, NULL, NULL, NULL), distance;
+	Dwarf_Op memory[3], *op;
+	size_t count;
+
+	if (reg < 0 || dwarf_frame_register(frame, reg, memory, &op, &count) ||
+	    !cfa_distance(machine, frame, &distance))
+		return false;
+	*offset = UNWIND_IN_REGISTER;
+	if (count == 0) /* and no place: it is as it was, else it is lost */
+		return !op;
+	*offset = distance + (count == 2 ? (int)op[1].number : 0);
+	return op[0].atom == DW_OP_call_frame_cfa &&
+	       (count == 1 || (count == 2 && op[1].atom == DW_OP_plus_uconst));
 }
 
 /* The address of the first system call in FUNCTION, or 0. */
@@ -89,15 +98,17 @@ int unwind_return_offset(struct unwinder *unwinder, uint64_t addr, const char *f
 	const struct symbol *symbol =
 		module ? symbols_named(module_symbols(module), function) : NULL;
 	uint64_t at = symbol ? syscall_in(machine, module->dwfl, symbol) : 0;
+	Dwarf_Frame *frame;
 	Dwarf_CFI *cfi;
 	Dwarf_Addr bias;
-	int distance, error;
+	bool is_known;
 
 	if (!at)
 		return -ENOENT;
 	cfi = dwfl_module_eh_cfi(module->dwfl, &bias);
-	error = cfi ? cfa_distance(machine, cfi, at - bias, &distance) : -ENOENT;
-	if (!error)
-		*offset = distance - (int)machine->return_address_bytes;
-	return error;
+	if (!cfi || dwarf_cfi_addrframe(cfi, at - bias, &frame))
+		return -ENOENT;
+	is_known = return_place(machine, frame, offset);
+	free(frame);
+	return is_known ? 0 : -ENOENT;
 }

@@ -1,6 +1,7 @@
 #include "unwind/unwind.h"
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "unwind/parts.h"
 
 #include <errno.h>
@@ -14,17 +15,26 @@ enum {
 	SCAN_INTERVAL_NS = 1000 * 1000 * 1000,
 };
 
-static const struct machine machines[] = {
-	{
-		.elf = EM_X86_64,
-		.name = "x86-64",
-		.registers = 17,
-		.stack_pointer = 7,
-		.return_address_bytes = 8,
-		.syscall = {0x0f, 0x05},
-		.syscall_bytes = 2,
-		.instruction_step = 1,
-	},
+#ifdef __aarch64__
+static const struct machine this_machine = {
+	.elf = EM_AARCH64,
+	.name = "arm64",
+	.address_bits = ADDRESS_BITS,
+	.syscall = {0x01, 0x00, 0x00, 0xd4}, /* svc #0 */
+	.syscall_bytes = 4,
+	.instruction_step = 4,
+#else
+static const struct machine this_machine = {
+	.elf = EM_X86_64,
+	.name = "x86-64",
+	.numbers_pc = true,
+	.address_bits = 64,
+	.syscall = {0x0f, 0x05},
+	.syscall_bytes = 2,
+	.instruction_step = 1,
+#endif
+	.registers = UNWIND_REGISTERS,
+	.stack_pointer = UNWIND_STACK_POINTER,
 };
 
 /* One way up a stack. */
@@ -56,24 +66,38 @@ static bool get_thread(Dwfl *dwfl, pid_t tid, void *context, void **thread_conte
 	return true;
 }
 
+/* VALUE, or where it leads when it is a return address that the processor has signed: the
+ * bits that no address has are its signature then. */
+static uint64_t unsigned_address(struct unwinder *unwinder, uint64_t value)
+{
+	unsigned bits = unwinder->machine->address_bits;
+	uint64_t addr = bits < 64 ? value & ((UINT64_C(1) << bits) - 1) : value;
+
+	return addr != value && modules_at(unwinder, addr) ? addr : value;
+}
+
 static bool memory_read(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *context)
 {
-	const struct unwinder *unwinder = context;
+	struct unwinder *unwinder = context;
 	uint64_t value;
 
 	(void)dwfl;
 	if (!stack_read(unwinder->state, addr, &value))
 		return false;
-	*result = value;
+	*result = unsigned_address(unwinder, value);
 	return true;
 }
 
 static bool set_registers(Dwfl_Thread *thread, void *context)
 {
 	const struct unwinder *unwinder = context;
+	const uint64_t *reg = unwinder->state->reg;
+	unsigned pc = unwinder->machine->registers - 1;
 
-	return dwfl_thread_state_registers(thread, 0, unwinder->machine->registers,
-					   unwinder->state->reg);
+	if (unwinder->machine->numbers_pc)
+		return dwfl_thread_state_registers(thread, 0, pc + 1, reg);
+	dwfl_thread_state_register_pc(thread, reg[pc]);
+	return dwfl_thread_state_registers(thread, 0, pc, reg);
 }
 
 static const Dwfl_Thread_Callbacks thread_callbacks = {
@@ -352,12 +376,10 @@ static const struct machine *machine_of(Elf *elf)
 {
 	GElf_Ehdr header;
 
-	if (!elf || gelf_getclass(elf) != ELFCLASS64 || !gelf_getehdr(elf, &header))
+	if (!elf || gelf_getclass(elf) != ELFCLASS64 || !gelf_getehdr(elf, &header) ||
+	    header.e_machine != this_machine.elf)
 		return NULL;
-	for (unsigned i = 0; i < sizeof(machines) / sizeof(*machines); i++)
-		if (machines[i].elf == header.e_machine)
-			return &machines[i];
-	return NULL;
+	return &this_machine;
 }
 
 static int open_exe(struct unwinder *unwinder, struct fault *fault)
@@ -378,7 +400,7 @@ static int open_exe(struct unwinder *unwinder, struct fault *fault)
 		return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
 				 "cannot follow the stacks of process %d (%s): its "
 				 "program is not one for 64-bit %s",
-				 process->pid, process->comm, machines[0].name);
+				 process->pid, process->comm, this_machine.name);
 	return 0;
 }
 

@@ -12,10 +12,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { UNWIND_REGISTERS = 17 };
+/* Of the machine that this is built for: no process is of another. */
+#ifdef __aarch64__
+enum { UNWIND_REGISTERS = 33, UNWIND_STACK_POINTER = 31 };
+#else
+enum { UNWIND_REGISTERS = 17, UNWIND_STACK_POINTER = 7 };
+#endif
 
-/* A thread as it was at an event. REGISTER is in DWARF's order (x86-64: rax, rdx, rcx,
- * rbx, rsi, rdi, rbp, rsp, r8 to r15, rip). */
+/* A thread as it was at an event. REG is in DWARF's order (x86-64: rax, rdx, rcx, rbx,
+ * rsi, rdi, rbp, rsp, r8 to r15, rip; arm64: x0 to x30, sp, pc). */
 struct thread_state {
 	uint64_t reg[UNWIND_REGISTERS];
 	uint64_t stack_addr; /* of STACK's first byte */
@@ -82,9 +87,13 @@ int unwind_surroundings(struct unwinder *unwinder, uint64_t addr,
  * one ("sysmalloc.isra.0") is. */
 bool unwind_is_malloc(const char *function);
 
+/* *OFFSET of a return address that is in the register for it. */
+enum { UNWIND_IN_REGISTER = -2 };
+
 /* How far above the stack pointer the return address lies when the exported FUNCTION of
- * the file mapped at ADDR is in its system call: *OFFSET, in bytes. 0, or -ENOENT when
- * there is no such function, system call, or frame information. */
+ * the file mapped at ADDR is in its system call: *OFFSET, in bytes, or
+ * UNWIND_IN_REGISTER. 0, or -ENOENT when there is no such function, system call, or frame
+ * information. */
 int unwind_return_offset(struct unwinder *unwinder, uint64_t addr, const char *function,
 			 int *offset);
 
