@@ -3,8 +3,7 @@
 #include "vmlinux.h"
 
 #include "burst.h"
-
-#include <bpf/bpf_helpers.h>
+#include "machine.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -62,7 +61,7 @@ int malloc_entered(struct pt_regs *regs)
 	struct burst_counts *mine = my_counts();
 
 	if (mine)
-		count(mine->sizes, regs->di);
+		count(mine->sizes, PT_REGS_PARM1(regs));
 	return 0;
 }
 
@@ -75,7 +74,7 @@ int malloc_started(struct pt_regs *regs)
 	u64 now_ns;
 
 	if (mine)
-		count(mine->sizes, regs->di);
+		count(mine->sizes, PT_REGS_PARM1(regs));
 	now_ns = bpf_ktime_get_ns();
 	bpf_map_update_elem(&starts, &tid, &now_ns, BPF_ANY);
 	return 0;

@@ -2,6 +2,7 @@
  * address space: in brk, mmap, mprotect, mremap and munmap, and nowhere else. */
 #include "vmlinux.h"
 
+#include "machine.h"
 #include "probe.h"
 #include "refusals.h"
 
@@ -9,16 +10,6 @@
 #include <bpf/bpf_helpers.h>
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
-/* x86-64: the numbers of the system calls that move a heap's bounds. */
-enum {
-	NOT_IN_CALL = 0, /* it is read's number, which is not followed */
-	SYS_MMAP = 9,
-	SYS_MPROTECT = 10,
-	SYS_MUNMAP = 11,
-	SYS_BRK = 12,
-	SYS_MREMAP = 25,
-};
 
 /* linux/mman.h and linux/resource.h. */
 enum {
@@ -255,30 +246,6 @@ static __always_inline void read_limits(struct probe_event *event,
 	event->rlimit_data = BPF_CORE_READ(signal, rlim[RLIMIT_DATA].rlim_cur);
 }
 
-static __always_inline void read_registers(struct probe_event *event, struct pt_regs *at)
-{
-	struct pt_regs regs;
-
-	bpf_probe_read_kernel(&regs, sizeof(regs), at);
-	event->reg[0] = regs.ax;
-	event->reg[1] = regs.dx;
-	event->reg[2] = regs.cx;
-	event->reg[3] = regs.bx;
-	event->reg[4] = regs.si;
-	event->reg[5] = regs.di;
-	event->reg[6] = regs.bp;
-	event->reg[7] = regs.sp;
-	event->reg[8] = regs.r8;
-	event->reg[9] = regs.r9;
-	event->reg[10] = regs.r10;
-	event->reg[11] = regs.r11;
-	event->reg[12] = regs.r12;
-	event->reg[13] = regs.r13;
-	event->reg[14] = regs.r14;
-	event->reg[15] = regs.r15;
-	event->reg[16] = regs.ip;
-}
-
 /* Page by page: a read that fails gives nothing of what it could have read. */
 static __always_inline void read_stack(struct probe_event *event, u64 sp)
 {
@@ -326,8 +293,8 @@ static __always_inline void fill(struct probe_event *event, const struct change 
 	read_par(event);
 	read_arena(event);
 	read_limits(event, change);
-	read_registers(event, change->regs);
-	read_stack(event, event->reg[7]);
+	machine_registers(event->reg, change->regs);
+	read_stack(event, event->reg[PROBE_STACK_POINTER]);
 }
 
 static __always_inline void send(const struct change *change, u64 now)
@@ -387,9 +354,9 @@ static __always_inline bool is_from_malloc(const struct pt_regs *regs, s32 offse
 {
 	u64 back;
 
-	if (offset < 0)
+	if (offset == PROBE_ANY_CALLER)
 		return true;
-	back = user_word(regs->sp + offset);
+	back = machine_return(regs, offset);
 	return back >= config.text_start && back < config.text_end;
 }
 
@@ -437,7 +404,7 @@ static __always_inline bool is_large(u64 length)
 	u64 threshold = user_word(config.par + PAR_MMAP_THRESHOLD);
 	u64 counts = user_word(config.par + config.par_n_mmaps);
 
-	return length > threshold + PROBE_PAGE && (u32)counts < counts >> 32;
+	return length > threshold + config.page_bytes && (u32)counts < counts >> 32;
 }
 
 /* A mapping was refused. With one arena for all threads both attempts are there, and
@@ -459,7 +426,7 @@ static __always_inline bool is_failure(struct refusals *refusals, u64 sp, u64 le
 
 static __always_inline bool see_brk(struct change *change)
 {
-	u64 asked = change->regs->di;
+	u64 asked = PT_REGS_PARM1(change->regs);
 	u64 now = change->mm->brk, old = change->before.brk;
 	struct refusals *refusals;
 
@@ -490,7 +457,7 @@ static __always_inline bool see_heap_refused(struct change *change, u32 count)
 		return false;
 	change->length = refusals->large;
 	change->bytes = refusals->large;
-	change->granule = PROBE_PAGE;
+	change->granule = config.page_bytes;
 	change->kind = PROBE_FAILURE;
 	return refusals_heap(refusals, count);
 }
@@ -509,7 +476,7 @@ static __always_inline bool see_reservation(struct change *change, u64 grown)
 /* Whether to note a mapping for malloc that was granted (GROWN), or refused. */
 static __always_inline bool see_malloc_mmap(struct change *change, u64 grown)
 {
-	u64 sp = change->regs->sp;
+	u64 sp = PT_REGS_SP(change->regs);
 	struct refusals *refusals = grown ? bpf_map_lookup_elem(&refused, &change->tid)
 					  : refusals_of(change->tid);
 	bool is_main;
@@ -535,20 +502,20 @@ static __always_inline bool see_malloc_mmap(struct change *change, u64 grown)
  * is not the last word. */
 static __always_inline bool see_mmap(struct change *change)
 {
-	u64 flags = change->regs->r10;
-	u64 protection = change->regs->dx;
+	u64 flags = PT_REGS_PARM4_SYSCALL(change->regs);
+	u64 protection = PT_REGS_PARM3(change->regs);
 	u64 grown = change->mm->total_vm - change->before.total_vm;
 
 	if ((flags & (MAP_ANONYMOUS | MAP_STACK | MAP_FIXED)) != MAP_ANONYMOUS ||
 	    !is_from_malloc(change->regs, config.mmap_return))
 		return false;
-	change->length = change->regs->si;
+	change->length = PT_REGS_PARM2(change->regs);
 	if (protection == PROT_NONE)
 		return see_reservation(change, grown);
 	if (protection != PROT_READ_WRITE || (!grown && flags & MAP_HUGETLB))
 		return false;
-	change->granule = flags & MAP_HUGETLB ? config.huge_granule : PROBE_PAGE;
-	change->bytes = grown ? grown * PROBE_PAGE : change->length;
+	change->granule = flags & MAP_HUGETLB ? config.huge_granule : config.page_bytes;
+	change->bytes = grown ? grown * config.page_bytes : change->length;
 	return see_malloc_mmap(change, grown);
 }
 
@@ -557,12 +524,12 @@ static __always_inline bool see_mmap(struct change *change)
  * for one begins at its very start, before malloc wrote anything there. */
 static __always_inline bool see_mprotect(struct change *change)
 {
-	u64 addr = change->regs->di;
+	u64 addr = PT_REGS_PARM1(change->regs);
 	u64 heap = addr & ~(config.heap_max_bytes - 1);
 	u64 grown = change->mm->data_vm - change->before.data_vm;
 	struct refusals *refusals;
 
-	if (change->regs->dx != PROT_READ_WRITE || (s64)grown < 0 ||
+	if (PT_REGS_PARM3(change->regs) != PROT_READ_WRITE || (s64)grown < 0 ||
 	    !is_from_malloc(change->regs, config.mprotect_return))
 		return false;
 	if (!grown)
@@ -576,11 +543,11 @@ static __always_inline bool see_mprotect(struct change *change)
 		if (refusals)
 			refusals_end_heap(refusals);
 	}
-	change->length = addr + change->regs->si - heap;
+	change->length = addr + PT_REGS_PARM2(change->regs) - heap;
 	if (addr != heap)
 		change->length -= user_word(heap + HEAP_SIZE);
-	change->granule = PROBE_PAGE;
-	change->bytes = grown * PROBE_PAGE;
+	change->granule = config.page_bytes;
+	change->bytes = grown * config.page_bytes;
 	change->kind = addr == heap ? PROBE_NEW_HEAP : PROBE_MPROTECT;
 	if (addr != heap)
 		change->arena = user_word(heap + HEAP_ARENA);
@@ -594,9 +561,9 @@ static __always_inline bool see_mremap(struct change *change)
 	if (grown <= 0 || !is_from_malloc(change->regs, config.mremap_return))
 		return false;
 	forget_refusals(change);
-	change->length = change->regs->dx;
-	change->granule = PROBE_PAGE;
-	change->bytes = grown * PROBE_PAGE;
+	change->length = PT_REGS_PARM3(change->regs);
+	change->granule = config.page_bytes;
+	change->bytes = grown * config.page_bytes;
 	change->kind = PROBE_MREMAP;
 	return true;
 }
@@ -605,11 +572,11 @@ static __always_inline bool see_mremap(struct change *change)
  * fits is the one that did it. */
 static __always_inline bool see_munmap(struct change *change)
 {
-	u64 par[3], length = change->regs->si;
+	u64 par[3], length = PT_REGS_PARM2(change->regs);
 
 	if (bpf_probe_read_user(par, sizeof(par), (void *)config.par) ||
 	    par[2] == known_mmap_threshold || par[2] > length ||
-	    par[2] + PROBE_PAGE < length)
+	    par[2] + config.page_bytes < length)
 		return false;
 	if (!known_mmap_threshold) {
 		known_trim_threshold = par[0];
@@ -627,7 +594,8 @@ static __always_inline bool see_munmap(struct change *change)
 
 static __always_inline bool is_followed(u64 call)
 {
-	return (call >= SYS_MMAP && call <= SYS_BRK) || call == SYS_MREMAP;
+	return call == SYS_BRK || call == SYS_MMAP || call == SYS_MPROTECT ||
+	       call == SYS_MUNMAP || call == SYS_MREMAP;
 }
 
 /* Whether a lock for writing was got. The barrier keeps the compiler from choosing
@@ -656,7 +624,7 @@ int mmap_lock_acquired(struct bpf_raw_tracepoint_args *ctx)
 
 	if (stopped || !is_write_lock(ctx) || !is_target(&pid, &tid))
 		return 0;
-	call = user_registers()->orig_ax;
+	call = machine_call(user_registers());
 	if (!is_followed(call))
 		return 0;
 	before = bpf_task_storage_get(&calls, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);

@@ -14,8 +14,11 @@ enum {
 	SWAP_ENTRIES,
 	SHMEM_PAGES,
 	CGROUP_DEPTH = 16,
-	HUGE_PAGES = 512, /* what one charge can ask for at once */
 };
+
+/* What one charge can ask for at once: a huge page. A page of tables maps one, 8 bytes a
+ * page. */
+const volatile u32 huge_pages = PROBE_PAGE / 8;
 
 u64 lost;
 
@@ -60,7 +63,7 @@ static __always_inline void read_cgroup(struct kill_event *event,
 		u64 used = BPF_CORE_READ(counter, usage.counter);
 		u64 max = BPF_CORE_READ(counter, max);
 
-		if (used + HUGE_PAGES > max) {
+		if (used + huge_pages > max) {
 			event->cgroup_max_pages = max;
 			event->cgroup_used_pages = used;
 			event->cgroup_is_full = 1;

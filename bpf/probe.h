@@ -27,10 +27,20 @@ enum probe_kind {
 };
 
 enum {
-	PROBE_REGISTERS = 17, /* as DWARF numbers them; the last is the instruction's */
-	PROBE_PAGE = 4096,
+	PROBE_PAGE = 4096, /* what stacks are copied by, whatever the kernel's page is */
 	PROBE_COMM = 16,
+	PROBE_ANY_CALLER = -1,
+	PROBE_IN_REGISTER = -2,
 };
+
+/* As DWARF numbers them; the last is the instruction's. */
+#if defined(__TARGET_ARCH_arm64) || defined(__aarch64__)
+enum { PROBE_REGISTERS = 33, PROBE_STACK_POINTER = 31 };
+#define PROBE_ADDRESS_MASK ((1ULL << 48) - 1)
+#else
+enum { PROBE_REGISTERS = 17, PROBE_STACK_POINTER = 7 };
+#define PROBE_ADDRESS_MASK (~0ULL)
+#endif
 
 /* Why the probes stopped by themselves. */
 enum probe_stop {
@@ -59,11 +69,13 @@ struct probe_config {
 	u64 burst_ns;	 /* of that, what may be saved up */
 	u64 flood;	 /* events in a second above which the probes stop */
 	u32 pid;
-	u32 stack_bytes;   /* copied with an event: whole pages */
-	u32 kinds;	   /* bits of the kinds that are sent; all are counted */
-	s32 mmap_return;   /* the return address's distance from the stack pointer in */
-	s32 mremap_return; /* these system calls of libc; -1: not known, any caller */
-	u32 arena_top;	   /* offsets in struct malloc_state */
+	u32 stack_bytes; /* copied with an event: whole pages */
+	u32 kinds;	 /* bits of the kinds that are sent; all are counted */
+	/* The return address's distance from the stack pointer in these system calls of
+	 * libc; or PROBE_IN_REGISTER; or PROBE_ANY_CALLER: it is not known. */
+	s32 mmap_return;
+	s32 mremap_return;
+	u32 arena_top; /* offsets in struct malloc_state */
 	u32 arena_bins;
 	u32 arena_system_mem;
 	u32 has_path; /* the tracepoint has a path before its flags: Linux before 6.10 */
@@ -71,7 +83,7 @@ struct probe_config {
 	u32 huge_granule; /* the same with MAP_HUGETLB */
 	u32 par_n_mmaps;  /* offset in struct malloc_par; n_mmaps_max follows */
 	s32 mprotect_return;
-	u32 padding;
+	u32 page_bytes; /* the kernel's */
 };
 
 /* One event, with STACK_BYTES of the thread's stack behind it from STACK_ADDR on. */

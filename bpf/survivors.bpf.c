@@ -4,9 +4,8 @@
  * whatever is done in them. */
 #include "vmlinux.h"
 
+#include "machine.h"
 #include "survivors.h"
-
-#include <bpf/bpf_helpers.h>
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -53,34 +52,11 @@ struct {
 	__uint(max_entries, 1 << 20);
 } ring SEC(".maps");
 
-/* The registers are those of malloc's caller, behind the call. */
-static __always_inline void read_registers(struct survivor_event *event,
-					   struct pt_regs *regs)
-{
-	event->reg[0] = regs->ax;
-	event->reg[1] = regs->dx;
-	event->reg[2] = regs->cx;
-	event->reg[3] = regs->bx;
-	event->reg[4] = regs->si;
-	event->reg[5] = regs->di;
-	event->reg[6] = regs->bp;
-	event->reg[7] = regs->sp;
-	event->reg[8] = regs->r8;
-	event->reg[9] = regs->r9;
-	event->reg[10] = regs->r10;
-	event->reg[11] = regs->r11;
-	event->reg[12] = regs->r12;
-	event->reg[13] = regs->r13;
-	event->reg[14] = regs->r14;
-	event->reg[15] = regs->r15;
-	event->reg[16] = regs->ip;
-}
-
 /* Page by page: a read that fails gives nothing of what it could have read. */
 static __always_inline void read_stack(struct survivor_event *event)
 {
 	u8 *stack = (u8 *)(event + 1);
-	u64 addr = event->reg[7] & ~(u64)(PROBE_PAGE - 1), pages = 0;
+	u64 addr = event->reg[PROBE_STACK_POINTER] & ~(u64)(PROBE_PAGE - 1), pages = 0;
 
 	for (u32 i = 0; i < STACK_PAGES; i++) {
 		if ((i + 1) * PROBE_PAGE > stack_bytes)
@@ -128,7 +104,8 @@ static __always_inline int tell(struct pt_regs *regs, u64 chunk)
 	if (bpf_probe_read_user(&size, sizeof(size), (void *)(chunk + 8)))
 		size = 0;
 	event->bytes = size & ~(u64)CHUNK_FLAGS;
-	read_registers(event, regs);
+	/* They are those of malloc's caller, behind the call. */
+	machine_registers(event->reg, regs);
 	read_stack(event);
 	if (event->bytes && bpf_map_update_elem(&followed, &chunk, &one, BPF_ANY)) {
 		bpf_ringbuf_discard(event, BPF_RB_NO_WAKEUP);
@@ -158,7 +135,7 @@ static __always_inline u64 block_of(struct pt_regs *regs, u64 result)
 SEC("kprobe")
 int malloc_returned(struct pt_regs *regs)
 {
-	u64 chunk, result = regs->ax;
+	u64 chunk, result = PT_REGS_RC(regs);
 	u32 key = 0;
 	struct survivor_counts *mine = bpf_map_lookup_elem(&counts, &key);
 
@@ -188,7 +165,7 @@ int malloc_returned(struct pt_regs *regs)
 SEC("kprobe")
 int free_entered(struct pt_regs *regs)
 {
-	u64 argument = regs->di, chunk = argument - CHUNK_HEADER, thread;
+	u64 argument = PT_REGS_PARM1(regs), chunk = argument - CHUNK_HEADER, thread;
 	u32 key = 0;
 	struct survivor_counts *mine = bpf_map_lookup_elem(&counts, &key);
 

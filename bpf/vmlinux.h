@@ -4,6 +4,8 @@
 #ifndef FRAGSCOPE_VMLINUX_H
 #define FRAGSCOPE_VMLINUX_H
 
+#define __VMLINUX_H__ /* for libbpf: registers have the kernel's names */
+
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
@@ -44,10 +46,25 @@ enum {
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+#ifdef __TARGET_ARCH_arm64
+struct user_pt_regs {
+	u64 regs[31];
+	u64 sp;
+	u64 pc;
+};
+
+struct pt_regs {
+	u64 regs[31];
+	u64 sp;
+	u64 pc;
+	s32 syscallno;
+};
+#else
 struct pt_regs {
 	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
 	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
+#endif
 
 struct rlimit {
 	unsigned long rlim_cur;

@@ -120,13 +120,12 @@ static void run_child(struct child *child, pid_t parent)
 
 static int make_stand_in(struct child *child, enum prologue_kind kind)
 {
-	uint8_t code[STAND_IN_BYTES];
-	size_t length = prologue_stand_in(kind, code);
+	const struct prologue_stand_in *code = &PROLOGUE_HERE->stand_in[kind];
 	void *at;
 
 	child->file = memfd_create("stand-in", MFD_CLOEXEC);
 	if (child->file < 0 || ftruncate(child->file, FILE_BYTES) ||
-	    pwrite(child->file, code, length, 0) != (ssize_t)length)
+	    pwrite(child->file, code->code, code->length, 0) != (ssize_t)code->length)
 		return -errno;
 	at = mmap(NULL, FILE_BYTES, PROT_READ | PROT_EXEC, MAP_PRIVATE, child->file, 0);
 	if (at == MAP_FAILED)

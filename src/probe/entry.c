@@ -142,7 +142,7 @@ int entry_named(int fd, const char *name, uint64_t *offset, struct prologue *pro
 		       (off_t)start);
 	if (length < 0)
 		return -errno;
-	*prologue = prologue_choose(code, (size_t)length);
+	*prologue = prologue_choose(PROLOGUE_HERE, code, (size_t)length);
 	*offset = start + prologue->offset;
 	return 0;
 }

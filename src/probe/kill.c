@@ -1,6 +1,7 @@
 #include "probe/kill.h"
 
 #include "base/alloc_touched.h"
+#include "base/machine.h"
 #include "bpf/kill.skel.h"
 #include "probe/preflight.h"
 
@@ -41,6 +42,23 @@ static int check(struct fault *fault)
 			 kernel.release);
 }
 
+/* Null, and errno. */
+static struct kill_bpf *load(void)
+{
+	struct kill_bpf *skeleton = kill_bpf__open();
+	int error;
+
+	if (!skeleton)
+		return NULL;
+	*(uint32_t *)&skeleton->rodata->huge_pages = (uint32_t)machine_page_bytes() / 8;
+	error = kill_bpf__load(skeleton);
+	if (!error)
+		return skeleton;
+	kill_bpf__destroy(skeleton);
+	errno = -error;
+	return NULL;
+}
+
 int kills_open(struct kills **kills, struct fault *fault)
 {
 	struct kills *new;
@@ -51,7 +69,7 @@ int kills_open(struct kills **kills, struct fault *fault)
 	new = alloc_touched(sizeof(*new));
 	error = new ? 0 : -ENOMEM;
 	if (new) {
-		new->skeleton = kill_bpf__open_and_load();
+		new->skeleton = load();
 		error = new->skeleton ? kill_bpf__attach(new->skeleton) : -errno;
 	}
 	if (!error) {

@@ -1,6 +1,7 @@
 #include "probe/probe.h"
 
 #include "base/alloc_touched.h"
+#include "base/machine.h"
 #include "bpf/growth.skel.h"
 #include "glibc/attach.h"
 #include "probe/preflight.h"
@@ -120,7 +121,7 @@ static int set_text(struct probe_config *config, const struct process *process,
 		if (is_static(process, &search) ||
 		    unwind_return_offset(unwinder, search.start, calls[i].name,
 					 calls[i].offset))
-			*calls[i].offset = -1;
+			*calls[i].offset = PROBE_ANY_CALLER;
 	unwind_free(unwinder);
 	return 0;
 }
@@ -155,8 +156,11 @@ static void set_malloc(struct probe_config *config,
 	config->main_arena = instance->main_arena;
 	config->par = instance->par;
 	config->heap_max_bytes = arena_heap_max_bytes(layout, par);
-	config->brk_granule = par->thp_page_bytes ? par->thp_page_bytes : PROBE_PAGE;
-	config->huge_granule = par->huge_page_bytes ? par->huge_page_bytes : PROBE_PAGE;
+	config->page_bytes = (uint32_t)machine_page_bytes();
+	config->brk_granule =
+		par->thp_page_bytes ? par->thp_page_bytes : config->page_bytes;
+	config->huge_granule =
+		par->huge_page_bytes ? par->huge_page_bytes : config->page_bytes;
 	config->par_n_mmaps = layout->par.n_mmaps;
 	config->arena_top = layout->arena.top;
 	config->arena_bins = layout->arena.bins;
@@ -397,5 +401,5 @@ enum probe_stop probe_stopped(struct probe *probe)
 
 bool probe_knows_callers(const struct probe *probe)
 {
-	return probe->skeleton->rodata->config.mmap_return >= 0;
+	return probe->skeleton->rodata->config.mmap_return != PROBE_ANY_CALLER;
 }

@@ -19,7 +19,8 @@ struct prologue_case {
 
 #define CODE(text) (text), sizeof(text) - 1
 
-static void check(const struct prologue_case *cases, size_t count)
+static void check(const struct prologue_machine *machine,
+		  const struct prologue_case *cases, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint8_t code[PROLOGUE_BYTES];
@@ -28,7 +29,7 @@ static void check(const struct prologue_case *cases, size_t count)
 		/* What follows is no instruction: nobody may look behind the case. */
 		memset(code, 0x06, sizeof(code));
 		memcpy(code, cases[i].code, cases[i].bytes);
-		got = prologue_choose(code, sizeof(code));
+		got = prologue_choose(machine, code, sizeof(code));
 		if (got.kind != cases[i].kind || got.offset != cases[i].offset)
 			fail_msg("case %zu: kind %d at %u", i, got.kind, got.offset);
 	}
@@ -55,7 +56,7 @@ static void real_prologues(void **state)
 	};
 
 	(void)state;
-	check(cases, sizeof(cases) / sizeof(*cases));
+	check(&prologue_x86_64, cases, sizeof(cases) / sizeof(*cases));
 }
 
 static void no_look_behind_what_is_not_known_or_moves_the_argument(void **state)
@@ -77,7 +78,7 @@ static void no_look_behind_what_is_not_known_or_moves_the_argument(void **state)
 	};
 
 	(void)state;
-	check(cases, sizeof(cases) / sizeof(*cases));
+	check(&prologue_x86_64, cases, sizeof(cases) / sizeof(*cases));
 }
 
 /* r15 has the number of rdi but for a bit of the prefix. */
@@ -90,37 +91,79 @@ static void high_registers_are_told_from_low_ones(void **state)
 	};
 
 	(void)state;
-	check(cases, sizeof(cases) / sizeof(*cases));
+	check(&prologue_x86_64, cases, sizeof(cases) / sizeof(*cases));
 }
 
 static void code_that_ends_is_not_read_past(void **state)
 {
-	uint8_t code[INSTRUCTION_BYTES] = {0x48, 0x85, 0xff, 0x55};
-	struct prologue got = prologue_choose(code, sizeof(code));
+	const struct prologue_machine *machine = &prologue_x86_64;
+	uint8_t code[15] = {0x48, 0x85, 0xff, 0x55};
+	struct prologue got = prologue_choose(machine, code, sizeof(code));
 
 	(void)state;
 	/* The push may be cut off, for all one knows. */
 	assert_int_equal(got.kind, PROLOGUE_STEPPED);
-	got = prologue_choose(code, 0);
+	got = prologue_choose(machine, code, 0);
 	assert_int_equal(got.kind, PROLOGUE_STEPPED);
 }
 
-/* A stand-in is of the kind that it stands for. */
+static void arm64(void **state)
+{
+	static const struct prologue_case cases[] = {
+		/* Debian's 2.36: stp x29, x30, before an adrp */
+		{CODE("\xfd\x7b\xbc\xa9\xfd\x03\x00\x91\xb7\x08\x00\x90"),
+		 PROLOGUE_STEPPED, 0},
+		/* 2.41: paciasp, which signs the link */
+		{CODE("\x3f\x23\x03\xd5\xb7\x08\x00\x90"), PROLOGUE_STEPPED, 0},
+		/* bti c, adrp x1 */
+		{CODE("\x5f\x24\x03\xd5\x01\x00\x00\x90"), PROLOGUE_ADDRESS, 4},
+		{CODE("\xb7\x08\x00\x90"), PROLOGUE_ADDRESS, 0},
+		/* cmp x0, #1; b.cs */
+		{CODE("\x1f\x04\x00\xf1\x02\x01\x00\x54"), PROLOGUE_STEPPED, 0},
+		/* mov x1, x0; add x2, x0, #23; ldrb w3, [x1]; tbnz x0, #63 */
+		{CODE("\xe1\x03\x00\xaa\x02\x5c\x00\x91\x23\x00\x40\x39\xa0\x08"
+		      "\xf8\xb7"),
+		 PROLOGUE_JUMP, 12},
+		/* cbz x0 */
+		{CODE("\x40\x00\x00\xb4"), PROLOGUE_JUMP, 0},
+		/* what writes x0, x30 or sp, then an adrp */
+		{CODE("\xe0\x03\x01\xaa\x01\x00\x00\x90"), PROLOGUE_STEPPED, 0},
+		{CODE("\xfe\x03\x01\xaa\x01\x00\x00\x90"), PROLOGUE_STEPPED, 0},
+		{CODE("\xff\x43\x00\xd1\x01\x00\x00\x90"), PROLOGUE_STEPPED, 0},
+		/* ret; b */
+		{CODE("\xc0\x03\x5f\xd6\x01\x00\x00\x90"), PROLOGUE_STEPPED, 0},
+		{CODE("\x02\x00\x00\x14\x01\x00\x00\x90"), PROLOGUE_STEPPED, 0},
+	};
+
+	(void)state;
+	check(&prologue_arm64, cases, sizeof(cases) / sizeof(*cases));
+}
+
+/* A stand-in is of the kind that it stands for; what may be chosen has one. */
+static void check_stand_ins(const struct prologue_machine *machine, unsigned count)
+{
+	for (unsigned kind = 0; kind < PROLOGUE_KINDS; kind++) {
+		const struct prologue_stand_in *stand_in = &machine->stand_in[kind];
+		uint8_t code[PROLOGUE_BYTES] = {0};
+		struct prologue got;
+
+		assert_true(prologue_name(kind)[0]);
+		if (!stand_in->length)
+			continue;
+		count--;
+		memcpy(code, stand_in->code, stand_in->length);
+		got = prologue_choose(machine, code, sizeof(code));
+		assert_int_equal(got.kind, kind);
+		assert_int_equal(got.offset, 0);
+	}
+	assert_int_equal(count, 0);
+}
+
 static void stand_ins_are_of_their_kind(void **state)
 {
 	(void)state;
-	for (unsigned kind = 0; kind < PROLOGUE_KINDS; kind++) {
-		uint8_t code[PROLOGUE_BYTES] = {0};
-		size_t length = prologue_stand_in(kind, code);
-		struct prologue got;
-
-		assert_true(length && length <= STAND_IN_BYTES);
-		assert_int_equal(code[length - 1], 0xc3);
-		got = prologue_choose(code, sizeof(code));
-		assert_int_equal(got.kind, kind);
-		assert_int_equal(got.offset, 0);
-		assert_true(prologue_name(kind)[0]);
-	}
+	check_stand_ins(&prologue_x86_64, 4);
+	check_stand_ins(&prologue_arm64, 3);
 }
 
 int main(void)
@@ -130,6 +173,7 @@ int main(void)
 		cmocka_unit_test(no_look_behind_what_is_not_known_or_moves_the_argument),
 		cmocka_unit_test(high_registers_are_told_from_low_ones),
 		cmocka_unit_test(code_that_ends_is_not_read_past),
+		cmocka_unit_test(arm64),
 		cmocka_unit_test(stand_ins_are_of_their_kind),
 	};
 
