@@ -9,6 +9,7 @@
 /* The most that one cell can hold of something that none of the drawn cells had. */
 #define CELL_BYTES  ((double)SAMPLED_CELL)
 #define CELL_CHUNKS 16.0
+#define PAGE_BYTES  ((double)machine_page_bytes())
 
 /* Of one arena or all of them: what is known for sure. */
 struct sure {
