@@ -39,6 +39,10 @@ CLEAN_ENV = {
 CLEAN_ENV["LC_ALL"] = "C"
 
 
+# The virtual machine that targets and fragscope run in, where that is not this one.
+elsewhere = None
+
+
 class Skip(Exception):
     """The machine lacks something; the text says what."""
 
@@ -117,6 +121,11 @@ def until(condition, what, seconds=PATIENCE_S):
     raise TimeoutError(f"{what}: not within {seconds} s")
 
 
+def read_file(path):
+    """Of the machine that the targets run in."""
+    return elsewhere.read(path) if elsewhere else pathlib.Path(path).read_text(encoding="utf-8")
+
+
 # What the kernel does to the pages of a process that is at rest: to save memory, or to
 # make huge pages of small ones.
 STIRS = ("pgsteal", "pgdemote", "pswp", "thp_collapse_alloc", "thp_split", "ksm", "balloon")
@@ -125,8 +134,8 @@ STIRS = ("pgsteal", "pgdemote", "pswp", "thp_collapse_alloc", "thp_split", "ksm"
 def stirs():
     """How often the kernel has done so, anywhere. Where a swap file is given up, all that is
     in it comes back."""
-    text = pathlib.Path("/proc/vmstat").read_text(encoding="ascii")
-    swaps = pathlib.Path("/proc/swaps").read_text(encoding="utf-8").splitlines()
+    text = read_file("/proc/vmstat")
+    swaps = read_file("/proc/swaps").splitlines()
     return [
         *(line for line in text.splitlines() if line.startswith(STIRS)),
         *(line.split()[0] for line in swaps),
@@ -284,7 +293,29 @@ def kilobytes(text, field):
     return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1)) * 1024
 
 
-class Target:
+class Seen:
+    """A process as /proc shows it: proc(NAME) reads a file of it."""
+
+    def rollup(self, field):
+        """Bytes of one field of smaps_rollup: exact, where status may lag."""
+        return kilobytes(self.proc("smaps_rollup"), field)
+
+    def mapped(self, name, field="Rss"):
+        """The sum of FIELD over the mappings called NAME."""
+        blocks = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", self.proc("smaps"), flags=re.M)
+        return sum(
+            kilobytes(block, field)
+            for block in blocks
+            if block.splitlines()[:1] and block.splitlines()[0].endswith(" " + name)
+        )
+
+    def status(self, field):
+        """One field of /proc/PID/status, bytes where the kernel says kB."""
+        value = re.search(rf"^{field}:\s+(.*)$", self.proc("status"), re.M).group(1)
+        return int(value.split()[0]) * 1024 if value.endswith("kB") else value
+
+
+class Target(Seen):
     """A program that was started here and ends with the block."""
 
     def __init__(self, command, **options):
@@ -327,19 +358,6 @@ class Target:
     def proc(self, name):
         return pathlib.Path(f"/proc/{self.pid}/{name}").read_text(encoding="ascii")
 
-    def rollup(self, field):
-        """Bytes of one field of smaps_rollup: exact, where status may lag."""
-        return kilobytes(self.proc("smaps_rollup"), field)
-
-    def mapped(self, name, field="Rss"):
-        """The sum of FIELD over the mappings called NAME."""
-        blocks = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", self.proc("smaps"), flags=re.M)
-        return sum(
-            kilobytes(block, field)
-            for block in blocks
-            if block.splitlines()[:1] and block.splitlines()[0].endswith(" " + name)
-        )
-
     def tasks(self):
         return sorted(pathlib.Path(f"/proc/{self.pid}/task").iterdir())
 
@@ -366,13 +384,29 @@ class Target:
 
         until(is_at_rest, "threads at rest")
 
-    def status(self, field):
-        """One field of /proc/PID/status, bytes where the kernel says kB."""
-        value = re.search(rf"^{field}:\s+(.*)$", self.proc("status"), re.M).group(1)
-        return int(value.split()[0]) * 1024 if value.endswith("kB") else value
+
+class Questions:
+    """What tests/programs/oracle.c is asked: ask(TEXT) is one line, line() the next."""
+
+    def numbers(self, question):
+        return {
+            name: int(value)
+            for name, value in (pair.split("=") for pair in self.ask(question).split())
+        }
+
+    def info(self, question="info"):
+        fields = self.numbers(question)
+        fields.pop("narrow")
+        return fields
+
+    def xml(self, question="xml"):
+        text = self.ask(question)
+        while not text.endswith("\n."):
+            text += "\n" + self.line()
+        return MallocInfo(text[:-2])
 
 
-class Oracle(Target):
+class Oracle(Questions, Target):
     """tests/programs/oracle.c with a scenario, on some libc."""
 
     def __init__(self, args="", libc=None, variant=None, env=None):
@@ -392,23 +426,6 @@ class Oracle(Target):
     def ask(self, question):
         self.say(question)
         return self.line()
-
-    def numbers(self, question):
-        return {
-            name: int(value)
-            for name, value in (pair.split("=") for pair in self.ask(question).split())
-        }
-
-    def info(self, question="info"):
-        fields = self.numbers(question)
-        fields.pop("narrow")
-        return fields
-
-    def xml(self, question="xml"):
-        text = self.ask(question)
-        while not text.endswith("\n."):
-            text += "\n" + self.line()
-        return MallocInfo(text[:-2])
 
 
 class MallocInfo:
@@ -466,6 +483,8 @@ class MallocInfo:
 
 def fragscope(*args, **options):
     """Runs the built fragscope to its end."""
+    if elsewhere:
+        return elsewhere.fragscope(*args)
     options.setdefault("stdin", subprocess.DEVNULL)
     options.setdefault("timeout", PATIENCE_S)
     options.setdefault("capture_output", True)

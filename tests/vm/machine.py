@@ -1,0 +1,297 @@
+"""machine.py: virtual machines with Debian's kernels, translated by QEMU without any help of the
+hardware. Commands go over the serial line and their results come back by it, so what is judged
+is judged here, and the machine runs nothing but what is tested."""
+
+import contextlib
+import os
+import pathlib
+import re
+import select
+import shlex
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "live")]
+import harness  # noqa: E402
+import image as images  # noqa: E402
+import tracing  # noqa: E402
+from harness import Skip  # noqa: E402
+
+
+class Arch:
+    """What an architecture is to QEMU, to Debian and to the compiler."""
+
+    def __init__(self, qemu, options, console, triplet, package):
+        self.qemu = qemu
+        self.options = options
+        self.console = console
+        self.triplet = triplet
+        self.package = package
+
+
+ARCHES = {
+    "amd64": Arch("qemu-system-x86_64", ["-M", "pc"], "ttyS0", "x86_64-linux-gnu",
+                  "qemu-system-x86"),
+}
+HOST = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+# A command that does not end, on however busy a machine.
+PATIENCE_S = 240
+
+
+class Build:
+    """The fragscope of an architecture: where it was built, and the root its libraries are in."""
+
+    def __init__(self, arch):
+        self.arch = arch
+        self.triplet = ARCHES[arch].triplet
+        if arch != HOST:
+            raise Skip(f"there is no build of fragscope for {arch}")
+        self.directory = harness.BUILD
+        self.sysroot = pathlib.Path("/")
+
+    def program(self, name):
+        """A program of the tests that runs on the libc of any release."""
+        return harness.program(name, "portable")
+
+
+def fetch(arch, suite):
+    """The directory with the kernel and the libc of a release."""
+    done = subprocess.run(["sh", str(HERE / "fetch"), arch, suite], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False)
+    said = (done.stderr.strip().splitlines() or ["said nothing"])[-1]
+    if done.returncode == 77:
+        raise Skip(said)
+    if done.returncode != 0:
+        raise RuntimeError(f"tests/vm/fetch {arch} {suite}: {said}")
+    return pathlib.Path(done.stdout.strip())
+
+
+MODULES = ("zram", "virtio_blk", "virtio_pci", "fuse", "overlay")
+# Programs of the tests, and of examples/.
+PROGRAMS = ("oracle", "grower", "pty")
+EXAMPLES = ("leak", "fragmenter", "steady", "limited")
+
+
+def make_image(arch, suite, path):
+    """The root for one release; the kernel to boot it with."""
+    build, tree = Build(arch), fetch(arch, suite)
+    root = images.Image()
+    root.device("dev/console", 5, 1)
+    root.device("dev/null", 1, 3)
+    for name, place in (("init", "init"), ("vm.sh", "lib/vm.sh")):
+        root.add(place, HERE / name)
+    root.put("etc/console", f"{ARCHES[arch].console}\n".encode(), 0o644)
+    root.put("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n",
+             0o644)
+    root.put("etc/group", b"root:x:0:\nuser:x:1000:\n", 0o644)
+    root.add("bin/busybox", images.find("busybox", [tree / "bin", tree / "usr/bin"]))
+    images.add_with_libraries(root, "f/fragscope", build.directory / "fragscope", build.sysroot,
+                              build.triplet)
+    for name in ("libfragscope-preload.so", "libfragscope-stacks.so"):
+        root.add(f"f/{name}", build.directory / name)
+    for name in PROGRAMS:
+        root.add(f"p/{name}", build.program(name))
+    for name in EXAMPLES:
+        root.add(f"p/{name}", build.directory / "examples" / name)
+    root.add("usr/share/terminfo/x/xterm", next(
+        path for place in ("/usr/share/terminfo", "/lib/terminfo", "/etc/terminfo")
+        for path in [pathlib.Path(place) / "x/xterm"] if path.exists()))
+    images.add_libc(root, tree, build.triplet)
+    images.add_modules(root, tree, MODULES)
+    root.write(path)
+    return images.kernel_of(tree)
+
+
+def one_line(command):
+    """For printf's %b. Letters stand for themselves, so that the log can be read."""
+    plain = re.compile(rb"[^A-Za-z0-9 ./_=-]")
+    return plain.sub(lambda match: b"\\0%03o" % match.group()[0], command.encode()) + b"\n"
+
+
+class Result:
+    """What a command in a machine came to."""
+
+    def __init__(self, status, out, err):
+        self.returncode, self.stdout, self.stderr = status, out, err
+
+
+class Hang(Exception):
+    """A machine that did not answer; the text ends with its console."""
+
+
+class Machine:
+    """One booted machine. NAME is that of the console's log in the build's tests/vm."""
+
+    def __init__(self, name, arch, suite, memory_mb=512, append="", options=()):
+        self.arch, self.name = ARCHES[arch], name
+        qemu = self._find_qemu()
+        place = harness.BUILD / "tests/vm"
+        place.mkdir(parents=True, exist_ok=True)
+        archive = place / f"{name}.cpio"
+        kernel = make_image(arch, suite, archive)
+        command = [
+            qemu, "-accel", "tcg", *self.arch.options, "-m", str(memory_mb), "-smp", "1",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
+            "-kernel", str(kernel), "-initrd", str(archive),
+            "-append", f"console={self.arch.console} loglevel=3 panic=-1 {append}", *options,
+        ]
+        self.console = open(place / f"{name}.console", "wb")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        self.pending = b""
+        self.number = 0
+        self._until(rb"<< ready >>\r?\n", "the boot")
+        archive.unlink()
+        self.release = self.sh("uname -r").stdout.strip()
+
+    def _find_qemu(self):
+        try:
+            return harness.need(self.arch.qemu)
+        except Skip as reason:
+            raise Skip(f"{reason}: install {self.arch.package}") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.console.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def _tail(self):
+        return "\n".join(self.pending.decode(errors="replace").splitlines()[-40:])
+
+    def _more(self, what, end):
+        """Waits for more from the line."""
+        ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+        data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+        if not data:
+            why = "the machine ended" if ready else f"no answer within {PATIENCE_S} s"
+            raise Hang(f"{what}: {why}; the console's end:\n{self._tail()}")
+        self.console.write(data)
+        self.console.flush()
+        self.pending += data
+
+    def _until(self, pattern, what):
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            match = re.search(pattern, self.pending)
+            if match:
+                self.pending = self.pending[match.end():]
+                return match
+            self._more(what, end)
+
+    def _take(self, size, what):
+        end = time.monotonic() + PATIENCE_S
+        while len(self.pending) < size:
+            self._more(what, end)
+        taken, self.pending = self.pending[:size], self.pending[size:]
+        return taken.decode(errors="replace")
+
+    def sh(self, command):
+        """Runs a command, or several lines of them, in the machine's shell."""
+        self.number += 1
+        self.console.write(f"\n>> {command}\n".encode())
+        self.process.stdin.write(one_line(command))
+        self.process.stdin.flush()
+        match = self._until(rb"<< %d (\d+) (\d+) (\d+) >>\r?\n" % self.number, command)
+        status, out, err = (int(group) for group in match.groups())
+        return Result(status, self._take(out, command), self._take(err, command))
+
+    def need(self, command):
+        """A command that must succeed; what it wrote."""
+        done = self.sh(command)
+        if done.returncode != 0:
+            raise RuntimeError(f"{command}: status {done.returncode}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def fragscope(self, *args):
+        return self.sh(shlex.join(["fragscope", *(str(arg) for arg in args)]))
+
+    def read(self, path):
+        return self.need(f"cat {shlex.quote(str(path))}")
+
+    def start(self, name, *command):
+        """Starts a command in the background; its process."""
+        return int(self.need(f"begin {name} {shlex.join(map(str, command))}; pid {name}"))
+
+
+class Guest(harness.Seen):
+    """A program in a machine; it ends with the block."""
+
+    def __init__(self, machine, name, *command):
+        self.machine, self.name = machine, name
+        self.pid = machine.start(name, *command)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self, signal="KILL"):
+        """Its exit status as the shell has it."""
+        return self.machine.sh(f"end {self.name} {signal}").returncode
+
+    def wait(self):
+        return self.machine.sh(f"ended {self.name}").returncode
+
+    def wrote(self, text):
+        """Waits until it has written TEXT; an error if it ends before."""
+        self._need(f"wrote {self.name} {shlex.quote(text)}")
+        return self
+
+    def waits(self):
+        """Waits until its probes are in place."""
+        self._need(f"waits {self.name}")
+        return self
+
+    def _need(self, command):
+        self.machine.need(f"{command} || {{ cat /tmp/{self.name}.err; false; }}")
+
+    def ask(self, text):
+        """What it answers to a line."""
+        return self.machine.need(f"ask {self.name} {shlex.quote(text)}").rstrip("\n")
+
+    def proc(self, name):
+        return self.machine.read(f"/proc/{self.pid}/{name}")
+
+    @property
+    def out(self):
+        return self.machine.read(f"/tmp/{self.name}.out")
+
+    @property
+    def err(self):
+        return self.machine.read(f"/tmp/{self.name}.err")
+
+
+ON_LIBC = ("/libc/loader", "--library-path", "/libc")
+
+
+class Oracle(harness.Questions, Guest):
+    """tests/programs/oracle.c with a scenario, on the release's libc."""
+
+    def __init__(self, machine, args="", name="oracle"):
+        super().__init__(machine, name, *ON_LIBC, "/p/oracle", *shlex.split(args))
+        self.wrote("ready")
+
+    def xml(self, question="xml"):
+        text = self.machine.need(f"ask {self.name} {question} '^[.]$'")
+        return harness.MallocInfo(text[:-2])
+
+
+class Grower(Guest):
+    """tests/programs/grower.c, on the release's libc."""
+
+    def __init__(self, machine, name="grower"):
+        super().__init__(machine, name, *ON_LIBC, "/p/grower")
+        self.wrote("ready")
+
+    def order(self, text):
+        return tracing.Tally(self.ask(text))
