@@ -157,11 +157,18 @@ class Verbs:
         with Guest(self.machine, "run", "fragscope", "run", "-i", "50ms", "/p/steady") as run:
             run.wrote("READY")
             pid = int(run.out.split()[1])
-            row = self.json("stat", "-p", pid, "--source", "preload", "--once", "--json")[0]
-            self.tap.equal((row["source"], row["status"]), ("preload", "complete"), "a row")
             heap = self.json("stat", "-p", pid, "--source", "heap", "--once", "--json")[0]
-            self.tap.within(row["system_bytes"], heap["system_bytes"] * 0.5,
-                            heap["system_bytes"] * 2, "its heap")
+
+            def sampled():
+                """A sample of the program as it is now, and not of its beginning."""
+                done = self.machine.fragscope("stat", "-p", pid, "--source", "preload", "--once",
+                                              "--json")
+                row = json.loads(done.stdout) if done.returncode == 0 else {}
+                return row if row.get("system_bytes", 0) >= heap["system_bytes"] else None
+
+            row = harness.until(sampled, "a sample of the heap as it is")
+            self.tap.equal((row["source"], row["system_bytes"]),
+                           ("preload", heap["system_bytes"]), "a row")
             self.machine.sh(f"kill {pid}")
             self.tap.equal(run.wait(), 143, "the command's status is that of run")
         return "works"
