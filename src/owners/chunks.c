@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 1 << 12, PAGE_SHIFT = 12 };
+enum {
+	FIRST_ROOM = 1 << 12,
+	PAGE_SHIFT = 12,
+	LINE_KEYS = 8, /* in a line of the cache */
+	KEY_LINES = 3,
+};
 
 int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t bytes)
 {
@@ -136,6 +141,12 @@ static uint64_t pages_of(const struct segment *segment)
 	return ((segment->end - 1) >> PAGE_SHIFT) - (segment->start >> PAGE_SHIFT) + 1;
 }
 
+/* One more is the last piece, so that each page has an entry behind it. */
+static uint64_t entries_of(const struct segment *segment)
+{
+	return segment->count == 1 ? 0 : pages_of(segment) + 1;
+}
+
 static void index_segment(struct chunks *chunks, const struct segment *segment)
 {
 	uint64_t page = segment->start >> PAGE_SHIFT;
@@ -147,6 +158,9 @@ static void index_segment(struct chunks *chunks, const struct segment *segment)
 			at++;
 		chunks->first_on[segment->page + i] = at;
 	}
+	if (segment->count > 1)
+		chunks->first_on[segment->page + pages_of(segment)] =
+			segment->first + segment->count - 1;
 }
 
 static int make_index(struct chunks *chunks)
@@ -159,7 +173,7 @@ static int make_index(struct chunks *chunks)
 	qsort(chunks->segment, chunks->segment_count, sizeof(*chunks->segment), by_start);
 	for (uint32_t i = 0; i < chunks->segment_count; i++) {
 		chunks->segment[i].page = (uint32_t)pages;
-		pages += pages_of(&chunks->segment[i]);
+		pages += entries_of(&chunks->segment[i]);
 		if (pages > UINT32_MAX)
 			return -ENOSPC;
 	}
@@ -202,9 +216,9 @@ static const struct segment *segment_at(const struct chunks *chunks, uint64_t ad
 	return &chunks->segment[low - 1];
 }
 
-/* Pieces [LOW, HIGH), of which one covers an address. */
+/* Pieces FIRST to LAST, of which one covers an address. */
 struct among {
-	uint32_t low, high;
+	uint32_t first, last;
 };
 
 static uint32_t page_of(const struct segment *segment, uint64_t addr)
@@ -216,31 +230,27 @@ static uint32_t page_of(const struct segment *segment, uint64_t addr)
 static struct among among_of(const struct chunks *chunks, const struct segment *segment,
 			     uint64_t addr)
 {
-	uint32_t page, last;
+	const uint32_t *first_on;
 
 	if (segment->count == 1)
-		return (struct among){segment->first, segment->first + 1};
-	page = page_of(segment, addr);
-	last = segment->page + (uint32_t)pages_of(segment);
-	return (struct among){
-		.low = chunks->first_on[page],
-		.high = page + 1 < last ? chunks->first_on[page + 1] + 1
-					: segment->first + segment->count,
-	};
+		return (struct among){segment->first, segment->first};
+	first_on = &chunks->first_on[page_of(segment, addr)];
+	return (struct among){first_on[0], first_on[1]};
 }
 
-/* The last that begins at or below ADDR. */
+/* The last that begins at or below ADDR, or the first. Without a branch that depends on
+ * what is found, for nothing foretells it. */
 static uint32_t settle(const struct chunks *chunks, struct among among, uint64_t addr)
 {
-	while (among.high - among.low > 1) {
-		uint32_t middle = among.low + (among.high - among.low) / 2;
+	const uint64_t *from = &chunks->key[among.first];
+	uint64_t bound = addr | CHUNK_BITS; /* of the keys of pieces that begin there */
 
-		if (chunk_addr(chunks, middle) <= addr)
-			among.low = middle;
-		else
-			among.high = middle;
+	for (uint32_t count = among.last - among.first + 1, half; count > 1;
+	     count -= half) {
+		half = count / 2;
+		from += half & -(uint32_t)(from[half] <= bound);
 	}
-	return among.low;
+	return (uint32_t)(from - chunks->key);
 }
 
 uint32_t chunks_in(const struct chunks *chunks, const struct segment *segment,
@@ -270,6 +280,16 @@ static const struct segment *approach(const struct chunks *chunks,
 	return near;
 }
 
+/* Those of a page, of which there are some ten as a rule. */
+static void approach_keys(const struct chunks *chunks, struct among among)
+{
+	const uint64_t *key = &chunks->key[among.first], *last = &chunks->key[among.last];
+
+	for (unsigned i = 0; i < KEY_LINES && key < last; i++, key += LINE_KEYS)
+		__builtin_prefetch(key);
+	__builtin_prefetch(last);
+}
+
 void chunks_at_all(const struct chunks *chunks, const uint64_t *addr, unsigned count,
 		   uint32_t *at)
 {
@@ -283,8 +303,7 @@ void chunks_at_all(const struct chunks *chunks, const uint64_t *addr, unsigned c
 		if (!segment[i])
 			continue;
 		among[i] = among_of(chunks, segment[i], addr[i]);
-		__builtin_prefetch(
-			&chunks->key[among[i].low + (among[i].high - among[i].low) / 2]);
+		approach_keys(chunks, among[i]);
 	}
 	for (unsigned i = 0; i < count; i++)
 		at[i] = segment[i] ? settle(chunks, among[i], addr[i]) : NO_CHUNK;

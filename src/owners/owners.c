@@ -156,35 +156,51 @@ static bool spare_shared(struct owner_search *search, uint32_t group)
 	return changed;
 }
 
+static void mark_gone(struct owner_search *search, uint32_t group)
+{
+	const struct reach *reach = &search->reach;
+
+	for (uint32_t k = reach->hash[group]; k < reach->hash[group + 1]; k++)
+		search->gone[reach->queue[k]] = 1;
+}
+
 /* The chunks of GROUP, and those that only they lead to. */
 static void choose_gone(struct owner_search *search, uint32_t group)
 {
-	const struct chunks *chunks = &search->chunks;
-	const struct group *of = &search->reach.group[group];
+	const struct reach *reach = &search->reach;
+	const struct group *of = &reach->group[group];
 
-	reach_below(&search->reach, group, search->below);
-	for (uint32_t i = 0; i < chunks->count; i++) {
-		uint32_t its = search->reach.of[i];
-
-		search->gone[i] = its != NO_GROUP && search->below[its];
-	}
+	reach_below(reach, group, search->below);
+	memset(search->gone, 0, search->chunks.count);
+	for (uint32_t i = group; i < reach->groups; i++)
+		if (search->below[i])
+			mark_gone(search, i);
 	for (unsigned round = 0; of->below_chunks && round < ROUNDS; round++)
 		if (!spare_shared(search, group))
 			break;
 }
 
-static void foretell(struct owner_search *search, uint32_t group, struct owner *owner)
+static void count_below(const struct owner_search *search, uint32_t group,
+			struct owner *owner)
 {
-	struct chunks *chunks = &search->chunks;
+	const struct reach *reach = &search->reach;
 
-	choose_gone(search, group);
-	for (uint32_t i = 0; search->reach.group[group].below_chunks && i < chunks->count;
-	     i++) {
-		if (!search->gone[i] || search->reach.of[i] == group)
+	for (uint32_t k = reach->hash[group]; k < reach->hash[group + 1]; k++) {
+		if (!search->gone[reach->queue[k]])
 			continue;
 		owner->below_chunks++;
-		owner->below_bytes += chunk_bytes(chunks, i);
+		owner->below_bytes += chunk_bytes(&search->chunks, reach->queue[k]);
 	}
+}
+
+static void foretell(struct owner_search *search, uint32_t group, struct owner *owner)
+{
+	const struct chunks *chunks = &search->chunks;
+
+	choose_gone(search, group);
+	for (uint32_t i = group + 1; i < search->reach.groups; i++)
+		if (search->below[i])
+			count_below(search, i, owner);
 	owner->unlocked_bytes = chunks_unlocked(chunks, search->pages,
 						search->memory->page_shift, search->gone);
 }
@@ -429,6 +445,7 @@ int owners_find(struct owners *owners, uint64_t chunk[OWNERS_MAX],
 		error = find(&search, heap, regions, progress, context, fault);
 	if (!error) {
 		reach_sum(&search.reach);
+		reach_sort(&search.reach);
 		rank_groups(&search);
 		error = fill_owners(&search, chunk, progress, context);
 	}

@@ -14,7 +14,10 @@ enum {
 	ROOT_LABEL = INT32_MIN, /* keeps places in roots apart from those in chunks */
 	GROUPS_MAX = 1 << 20,
 	PROGRESS_CHUNKS = 1 << 16,
-	AHEAD = 16, /* of the queue is brought near */
+	/* So far ahead things are brought near: of a chunk in the queue its entry of the
+	 * edges, then these, then what they point to; and of the places in roots. */
+	AHEAD = 8,
+	AHEAD_EDGES = 4, /* of a chunk */
 };
 
 /* ---- groups ---- */
@@ -188,17 +191,51 @@ static int go_on_from(struct reach *reach, uint32_t from)
 	return 0;
 }
 
+/* Brings near what is read for chunk TO when a pointer to it is followed. */
+static void approach_chunk(const struct reach *reach, uint32_t to)
+{
+	__builtin_prefetch(&reach->of[to]);
+	__builtin_prefetch(&reach->scan->chunks->key[to]);
+}
+
+/* Chunks lie in the queue as they were reached, which is all over the tables. */
+static void approach(const struct reach *reach)
+{
+	const struct scan *scan = reach->scan;
+	const uint32_t *queue = reach->queue + reach->next;
+	uint32_t left = reach->queued - reach->next, first, count;
+
+	if (left > 3 * AHEAD)
+		__builtin_prefetch(&scan->first[queue[3 * AHEAD]]);
+	if (left > 2 * AHEAD)
+		__builtin_prefetch(&scan->edge[scan->first[queue[2 * AHEAD]]]);
+	if (left <= AHEAD)
+		return;
+	count = scan_edges_of(scan, queue[AHEAD], &first);
+	for (uint32_t i = 0; i < count && i < AHEAD_EDGES; i++)
+		approach_chunk(reach, edge_to(scan->edge[first + i].to));
+}
+
+/* Whether chunk FROM of the queue may lead to more. */
+static bool may_lead_on(const struct reach *reach, uint32_t from)
+{
+	return reach->next >= reach->again ||
+	       reach->has_interior[from / 64] >> from % 64 & 1;
+}
+
 static int go_on(struct reach *reach)
 {
 	int error = 0;
 
-	while (reach->next < reach->queued && !error) {
+	for (; reach->next < reach->queued && !error; reach->next++) {
+		uint32_t from = reach->queue[reach->next];
+
 		if (reach->next % PROGRESS_CHUNKS == 0)
 			reach->progress(1, reach->context);
-		if (reach->next + AHEAD < reach->queued)
-			__builtin_prefetch(
-				&reach->scan->first[reach->queue[reach->next + AHEAD]]);
-		error = go_on_from(reach, reach->queue[reach->next++]);
+		if (!may_lead_on(reach, from))
+			continue;
+		approach(reach);
+		error = go_on_from(reach, from);
 	}
 	return error;
 }
@@ -222,10 +259,15 @@ static int from_roots(struct reach *reach, enum owner_root kind)
 {
 	const struct scan *scan = reach->scan;
 
+	if (!reach->root_edges[kind][reach->interior])
+		return go_on(reach);
 	for (uint32_t i = 0; i < scan->root_edges; i++) {
 		const struct root_edge *edge = &scan->root_edge[i];
 		const struct root *root = roots_get(scan->roots, edge->root);
 		int64_t group;
+
+		if (i + AHEAD < scan->root_edges)
+			approach_chunk(reach, edge_to(edge[AHEAD].to));
 
 		if (root->kind != kind || !counts(reach, edge->to))
 			continue;
@@ -241,12 +283,38 @@ static int from_roots(struct reach *reach, enum owner_root kind)
 	return go_on(reach);
 }
 
+static size_t bits_bytes(const struct reach *reach)
+{
+	return (reach->scan->chunks->count / 64 + 1) * sizeof(uint64_t);
+}
+
+/* Marks the chunks that have an interior pointer to one that is not reached by now. */
+static int mark_interior(struct reach *reach)
+{
+	const struct scan *scan = reach->scan;
+	size_t bytes = bits_bytes(reach);
+	int error = chunks_grow(scan->chunks, (void **)&reach->has_interior, 0, bytes);
+
+	if (error)
+		return error;
+	memset(reach->has_interior, 0, bytes);
+	for (uint32_t i = 0; i < scan->edges; i++) {
+		uint32_t from = scan->edge[i].from;
+
+		if (edge_is_interior(scan->edge[i].to) &&
+		    !is_reached(reach, edge_to(scan->edge[i].to)))
+			reach->has_interior[from / 64] |= UINT64_C(1) << from % 64;
+	}
+	return 0;
+}
+
 /* Again, from what is reached by now, with interior pointers. */
 static int through_interior(struct reach *reach)
 {
-	int error = 0;
+	int error = mark_interior(reach);
 
 	reach->interior = true;
+	reach->again = reach->queued;
 	reach->next = 0;
 	for (unsigned kind = 0; kind < OWNER_FAR && !error; kind++)
 		error = from_roots(reach, (enum owner_root)kind);
@@ -295,6 +363,20 @@ static int from_nowhere(struct reach *reach, bool rings)
 	return error;
 }
 
+/* Those that are no interior pointers count always. */
+static void count_root_edges(struct reach *reach)
+{
+	const struct scan *scan = reach->scan;
+
+	for (uint32_t i = 0; i < scan->root_edges; i++) {
+		const struct root_edge *edge = &scan->root_edge[i];
+		bool is_interior = edge_is_interior(edge->to);
+
+		reach->root_edges[roots_get(scan->roots, edge->root)->kind]
+				 [is_interior]++;
+	}
+}
+
 static size_t table_bytes(const struct chunks *chunks)
 {
 	return ((size_t)chunks->count + 1) * sizeof(uint32_t);
@@ -333,6 +415,7 @@ int reach_all(struct reach *reach, const struct scan *scan, owners_progress_fn *
 
 	*reach = (struct reach){.scan = scan, .progress = progress, .context = context};
 	error = take_tables(reach);
+	count_root_edges(reach);
 	for (unsigned kind = 0; kind < OWNER_FAR && !error; kind++)
 		error = from_roots(reach, (enum owner_root)kind);
 	if (!error)
@@ -361,6 +444,7 @@ void reach_free(struct reach *reach)
 		    reach->group_room * sizeof(*reach->group));
 	chunks_drop(chunks, (void **)&reach->hash,
 		    2 * (size_t)reach->group_room * sizeof(uint32_t));
+	chunks_drop(chunks, (void **)&reach->has_interior, bits_bytes(reach));
 	chunks_drop(chunks, (void **)&reach->parent, table_bytes(chunks));
 	chunks_drop(chunks, (void **)&reach->of, table_bytes(chunks));
 	chunks_drop(chunks, (void **)&reach->queue, table_bytes(chunks));
@@ -393,6 +477,25 @@ void reach_sum(struct reach *reach)
 		reach->group[group->parent].asked_below +=
 			group->asked_chunks + group->asked_below;
 	}
+}
+
+/* HASH, of twice as many entries as groups have room, is needed no longer. */
+void reach_sort(struct reach *reach)
+{
+	const struct chunks *chunks = reach->scan->chunks;
+	uint32_t *first = reach->hash, sum = 0;
+
+	if (!reach->groups)
+		return;
+	first[0] = 0;
+	for (uint32_t i = 0; i < reach->groups; i++) {
+		first[i + 1] = sum;
+		sum += (uint32_t)reach->group[i].chunks;
+	}
+	/* Each entry goes on to where the next group begins. */
+	for (uint32_t i = 0; i < chunks->count; i++)
+		if (is_reached(reach, i))
+			reach->queue[first[reach->of[i] + 1]++] = i;
 }
 
 void reach_below(const struct reach *reach, uint32_t group, uint8_t *below)

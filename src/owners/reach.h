@@ -41,6 +41,12 @@ struct reach {
 	uint32_t *queue;
 	uint32_t queued, next;
 	bool interior; /* interior pointers count, too */
+	/* Of the places in roots of each kind: [1] interior pointers. */
+	uint32_t root_edges[OWNER_ROOTS][2];
+	/* A bit a chunk: of those before AGAIN in the queue only these have pointers that
+	 * did not count before. */
+	uint64_t *has_interior;
+	uint32_t again;
 	owners_progress_fn *progress;
 	void *context;
 };
@@ -57,6 +63,10 @@ void reach_count(struct reach *reach, uint32_t i);
 
 /* Adds up what lies below each group. */
 void reach_sum(struct reach *reach);
+
+/* Puts the chunks into QUEUE by their groups, in order of address in each: those of group
+ * G are QUEUE[HASH[G]] to QUEUE[HASH[G + 1] - 1] from then on. */
+void reach_sort(struct reach *reach);
 
 /* Fills BELOW, a byte a group: 1 of GROUP and of all that are reached through it. */
 void reach_below(const struct reach *reach, uint32_t group, uint8_t *below);

@@ -14,7 +14,7 @@ STILL = ("glibc.malloc.tcache_count=0:glibc.malloc.trim_threshold=1000000000:"
          "glibc.malloc.mmap_threshold=500000")
 ENV = {**harness.CLEAN_ENV, "GLIBC_TUNABLES": STILL}
 SESSIONS, NODES, LEAVES, ENTRIES, LEAKS, CACHED = 3000, 2000, 1500, 1000, 700, 400
-TICKETS, TABLE_BYTES = 500, 800000
+TICKETS, TABLE_BYTES, PARCELS = 500, 800000, 350
 
 
 def holder(*flags):
@@ -59,6 +59,10 @@ def check_roots(tap, pid):
     ticket = find(found, TICKETS, name="ticket_table") or {"path": [{"bytes": 0}]}
     tap.ok(len(ticket["path"]) == 2 and ticket["path"][0]["bytes"] > TABLE_BYTES,
            "a table with a mapping of its own is a step of the path", ticket)
+    parcel = find(found, PARCELS, name="parcels", interior=True) or {}
+    tap.equal([step["chunks"] for step in parcel.get("path", [])], [1, PARCELS],
+              "what only interior pointers lead to", *listed)
+    tap.equal(parcel.get("below_chunks"), PARCELS, "and what that leads to")
     shape = find(found, ENTRIES, name="shapes") or {}
     tap.equal(shape.get("guess"), "C++ object of class shape", "a class is named")
     word = find(found, ENTRIES, name="words[abi:cxx11]") or {}

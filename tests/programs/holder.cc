@@ -12,7 +12,7 @@
 #include <vector>
 
 /* The table of the tickets is large enough for a mapping of its own. */
-enum { TICKETS = 500, TABLE = 100000, SESSIONS = 3000, NODES = 2000, LEAVES = 1500, ENTRIES = 1000, LEAKS = 700, CACHED = 400 };
+enum { TICKETS = 500, TABLE = 100000, SESSIONS = 3000, NODES = 2000, LEAVES = 1500, ENTRIES = 1000, LEAKS = 700, CACHED = 400, PARCELS = 350 };
 
 struct session {
 	long id;
@@ -40,6 +40,13 @@ session *volatile sessions[SESSIONS];
 node *list_head;
 void **ticket_table;
 leaf *tree_root;
+/* Only their middle is pointed to, from a chunk; each has a label. */
+struct parcel {
+	char *label;
+	char pad[120];
+	char middle[120];
+};
+char **parcels;
 std::map<int, std::string> names;
 std::unordered_map<int, int> numbers;
 std::vector<std::string> words;
@@ -138,6 +145,18 @@ static void make_containers()
 	}
 }
 
+static void make_parcels()
+{
+	parcels = static_cast<char **>(keep(PARCELS * sizeof(*parcels)));
+	for (int i = 0; i < PARCELS; i++) {
+		auto *one = static_cast<parcel *>(keep(sizeof(parcel)));
+
+		one->label = static_cast<char *>(keep(136));
+		parcels[i] = one->middle;
+		spill();
+	}
+}
+
 static void make_tickets()
 {
 	ticket_table = static_cast<void **>(keep(TABLE * sizeof(*ticket_table)));
@@ -218,6 +237,7 @@ int main()
 	make_lists();
 	make_containers();
 	make_tickets();
+	make_parcels();
 	make_leaks();
 	for (void *one : *junk)
 		free(one);
