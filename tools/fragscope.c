@@ -21,6 +21,7 @@ static const struct command *const verbs[] = {
 	&command_owners,
 	&command_alert,
 	&command_record,
+	&command_export,
 	&command_diff,
 	&command_trace,
 	&command_run,

@@ -6,6 +6,7 @@
 
 extern const struct command command_alert;
 extern const struct command command_diff;
+extern const struct command command_export;
 extern const struct command command_owners;
 extern const struct command command_record;
 extern const struct command command_report;

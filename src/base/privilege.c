@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { WORDS = 2, WORD_BITS = 32, NOBODY = 65534 };
+enum { WORDS = 2, WORD_BITS = 32 };
 
 /* Memory of other users' processes, their files in /proc and the program files that are
  * mapped in them; probes. */
@@ -153,19 +153,36 @@ static struct sets only(const struct sets *before, const unsigned *number, size_
 	return sets;
 }
 
-void privilege_to_reading(void)
+/* Root becomes USER and GROUP with the COUNT capabilities of NUMBER. */
+static void become(uid_t user, gid_t group, const unsigned *number, size_t count)
 {
 	struct sets before, sets;
 
 	if (geteuid() || prctl(PR_CAPBSET_READ, CAP_CHECKPOINT_RESTORE, 0, 0, 0) < 0 ||
 	    get(&before))
 		return;
-	sets = only(&before, reading, sizeof(reading) / sizeof(*reading));
+	sets = only(&before, number, count);
 	prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
 	/* Without another user capabilities alone would keep nobody from anything. */
 	if (!syscall(SYS_setgroups, 0, NULL) &&
-	    !syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) &&
-	    !syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY))
+	    !syscall(SYS_setresgid, group, group, group) &&
+	    !syscall(SYS_setresuid, user, user, user))
 		put(&sets);
 	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+}
+
+void privilege_to_reading(void)
+{
+	become(PRIVILEGE_NOBODY, PRIVILEGE_NOBODY, reading,
+	       sizeof(reading) / sizeof(*reading));
+}
+
+void privilege_settle(uid_t user, gid_t group, bool probes)
+{
+	const unsigned *number = probes ? needed : reading;
+	size_t count = probes ? sizeof(needed) / sizeof(*needed)
+			      : sizeof(reading) / sizeof(*reading);
+
+	become(user, group, number, count);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

@@ -5,7 +5,9 @@
 #ifndef FRAGSCOPE_PRIVILEGE_H
 #define FRAGSCOPE_PRIVILEGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Capabilities in force, of one thread. */
 struct privilege {
@@ -31,5 +33,13 @@ void privilege_drop(void);
  * the capabilities for that and no others. Any other user stays what it is, as does a
  * root that may not change, or on a kernel (before 5.9) where reading takes more. */
 void privilege_to_reading(void);
+
+/* For a program that goes on reading for long: the same for good, before it starts
+ * threads, but that root becomes USER and GROUP, and keeps what probes need with PROBES.
+ * What it executes gets no rights back. */
+void privilege_settle(uid_t user, gid_t group, bool probes);
+
+/* Who privilege_to_reading makes of root. */
+enum { PRIVILEGE_NOBODY = 65534 };
 
 #endif

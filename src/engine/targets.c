@@ -60,7 +60,7 @@ static void cut_deleted(char *path)
 }
 
 /* A program that may not be looked at can still match by the process's name. */
-static bool matches(int pid, const char *name)
+bool targets_matches(int pid, const char *name)
 {
 	char link[64], path[PATH_MAX], comm[64];
 	struct privilege before;
@@ -108,7 +108,7 @@ int targets_named(const char *name, struct pid_list *list, struct fault *fault)
 	while (!error && (entry = readdir(proc))) {
 		int pid = entry_pid(entry);
 
-		if (!pid || pid == getpid() || !matches(pid, name))
+		if (!pid || pid == getpid() || !targets_matches(pid, name))
 			continue;
 		error = pid_list_add(list, pid);
 		found++;

@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct name_list {
@@ -27,6 +28,9 @@ void name_list_free(struct name_list *list);
  * whose program file's name is NAME, this one left out. What has no program (kernel
  * threads, zombies) is no match. 0, or -errno and FAULT: none matches, no /proc. */
 int targets_named(const char *name, struct pid_list *list, struct fault *fault);
+
+/* Whether PID is one of those. */
+bool targets_matches(int pid, const char *name);
 
 /* The same for each of NAMES. */
 int targets_all_named(const struct name_list *names, struct pid_list *list,

@@ -47,6 +47,9 @@ struct figure_info {
 	const char *heading; /* of a column of figure_width(); null: in no text rows */
 	const char *label;   /* FIGURE_LABEL_COLUMNS at most; null: the name */
 	const char *title;   /* FIGURE_TITLE_COLUMNS at most; null: the label */
+	const char *metric; /* what export calls it, behind "fragscope_", with the unit at
+			       the end; null: not exported. Of several processes it is
+			       their sum, so what is no sum has none */
 	enum figure_unit unit;
 	enum figure_scope scope;
 	unsigned rank; /* 1 is shown first where columns are few, 0 never */

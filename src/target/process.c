@@ -22,6 +22,7 @@ struct stat_line {
 	char state;
 	unsigned long flags;
 	uint64_t start_ticks;
+	uint64_t rss_pages;
 };
 
 /* The fields of /proc/PID/stat behind the name, which may hold spaces and brackets. */
@@ -41,8 +42,30 @@ static int parse_stat(char *text, struct stat_line *line)
 			line->flags = strtoul(field, NULL, 10);
 		else if (number == 22)
 			line->start_ticks = strtoull(field, NULL, 10);
+		else if (number == 24)
+			line->rss_pages = strtoull(field, NULL, 10);
 	}
-	return number >= 22 ? 0 : -EPROTO;
+	return number >= 24 ? 0 : -EPROTO;
+}
+
+int process_look(int pid, struct process_brief *brief)
+{
+	struct stat_line line = {0};
+	char text[1024];
+	ssize_t length = process_text(pid, "stat", text, sizeof(text));
+	const char *name = strchr(text, '('), *end = strrchr(text, ')');
+
+	if (length < 0)
+		return (int)length;
+	if (!name || !end)
+		return -EPROTO;
+	snprintf(brief->comm, sizeof(brief->comm), "%.*s", (int)(end - name - 1),
+		 name + 1);
+	if (parse_stat(text, &line))
+		return -EPROTO;
+	brief->start_ticks = line.start_ticks;
+	brief->rss_bytes = line.rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	return 0;
 }
 
 /* /proc counts from the boot, as CLOCK_BOOTTIME does. */

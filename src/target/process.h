@@ -38,6 +38,18 @@ void process_close(struct process *process);
  * pidfd. 0, or -errno and FAULT; then PROCESS is as it was. */
 int process_take_up(struct process *process, struct fault *fault);
 
+/* What /proc says of PID without its being opened: a few microseconds, whatever its size.
+ */
+struct process_brief {
+	char comm[PROCESS_COMM];
+	uint64_t start_ticks;
+	uint64_t rss_bytes; /* by the kernel's running counters; 0 of kernel threads and
+			       zombies */
+};
+
+/* 0, or -errno: -ENOENT or -ESRCH when there is no such process. */
+int process_look(int pid, struct process_brief *brief);
+
 /* What has become of PROCESS. A reading that ends in PROCESS_RUNS was of this process
  * alone, whatever its number has been given to since. */
 enum process_state process_state(const struct process *process);

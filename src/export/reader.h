@@ -1,0 +1,48 @@
+/* reader.h: reads heaps in the background, one at a time: opens a process, reads it
+ * within a budget and closes it again, so that memory is taken for one only. */
+#ifndef FRAGSCOPE_EXPORT_READER_H
+#define FRAGSCOPE_EXPORT_READER_H
+
+#include "engine/frontend.h"
+#include "export/population.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct reader_options {
+	const struct frontend *frontend;
+	int64_t interval_ns; /* from one reading of a process to its next, at least */
+	double share;	     /* of one processor, for everything */
+	bool swap_in;	     /* see source.h */
+	/* Told of each sample that says something of a heap; null: nobody is. Population
+	 * is locked, MEMBER is whose it is. */
+	void (*sample_fn)(struct export_member *member, const struct sample *sample,
+			  void *context);
+	void *context;
+};
+
+/* What the readings came to since the start. */
+struct reader_totals {
+	uint64_t readings[MEMBER_STATES]; /* by what came of them */
+	int64_t cpu_ns;
+	unsigned held; /* processes that keep a thread of ours waiting now */
+};
+
+struct reader;
+
+/* 0 or -ENOMEM. */
+int reader_new(struct reader **reader, const struct reader_options *options,
+	       struct population *population);
+void reader_free(struct reader *reader);
+
+/* When the next process is due, on the monotonic clock; INT64_MAX: none is. */
+int64_t reader_due_ns(struct reader *reader);
+
+/* Reads the process that waits longest, if one is due. Population is not locked
+ * meanwhile. Returns after some seconds at most, whatever the process does. */
+void reader_step(struct reader *reader);
+
+/* Population is locked. */
+const struct reader_totals *reader_totals(const struct reader *reader);
+
+#endif
