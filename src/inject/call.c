@@ -2,12 +2,12 @@
 #include "base/clock.h"
 #include "inject/chain.h"
 #include "inject/parts.h"
-#include "inject/restart.h"
 #include "target/maps.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -68,6 +68,8 @@ static int read_thread(struct injector *injector, struct chain_call *call)
 	int error = 0;
 
 	call->regs = thread->regs;
+	call->restart = thread->restart;
+	memcpy(call->left, thread->left, sizeof(call->left));
 	if (ptrace(PTRACE_GETSIGMASK, thread->tid, sizeof(call->signal_mask),
 		   &call->signal_mask) < 0)
 		return -errno;
@@ -77,9 +79,6 @@ static int read_thread(struct injector *injector, struct chain_call *call)
 				    thread->regs.fs_base +
 					    (uint64_t)injector->libc.errno_offset,
 				    &call->errno_value, sizeof(call->errno_value));
-	if (!error && restart_of(&thread->regs) == RESTART_SLEEP)
-		error = inject_read(injector->process, restart_sleep_left(&thread->regs),
-				    call->left, sizeof(call->left));
 	return error;
 }
 

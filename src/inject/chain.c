@@ -1,7 +1,5 @@
 #include "inject/chain.h"
 
-#include "inject/restart.h"
-
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/futex.h>
@@ -199,7 +197,7 @@ static void back_step(const struct chain_call *call, struct chain_step *step,
 		      uint64_t vector, uint64_t left)
 {
 	struct user_regs_struct regs = call->regs;
-	enum restart restart = restart_of(&regs);
+	enum restart restart = call->restart;
 
 	if (restart == RESTART_SLEEP)
 		*restart_sleep_request(&regs) = left;

@@ -11,6 +11,7 @@
 #define FRAGSCOPE_INJECT_CHAIN_H
 
 #include "inject/libc.h"
+#include "inject/restart.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,9 +34,9 @@ struct chain_call {
 	uint64_t function;
 	uint64_t argument[2];
 	const char *text; /* given as the first argument in its place; or null */
-	bool slept;	  /* regs are of a sleep: LEFT is its time now */
-	int64_t left[2];
-	uint32_t nonce; /* what DONE is until the call has returned */
+	enum restart restart;
+	int64_t left[2]; /* RESTART_SLEEP: its time now */
+	uint32_t nonce;	 /* what DONE is until the call has returned */
 };
 
 struct call_chain {

@@ -71,10 +71,13 @@ static int take(struct injector *injector, struct fault *fault)
 	injector->looker = (struct inject_looker){
 		.process = injector->process,
 		.libc = &injector->libc,
+		.waits = &injector->waits,
 		.stack = malloc(STACK_BYTES),
 		.stack_bytes = STACK_BYTES,
 	};
 	injector->hold.pid = injector->process->pid;
+	injector->waits.process = injector->process;
+	injector->waits.libc = &injector->libc;
 	injector->chain = malloc(sizeof(*injector->chain));
 	if (!injector->looker.stack || !injector->chain)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");

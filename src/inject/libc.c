@@ -119,6 +119,8 @@ static int find_in(const struct process *process, const struct code_piece *piece
 	static const uint8_t restorer[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
 	static const uint8_t syscall_ret[] = {0x0f, 0x05, 0xc3};
 
+	libc->code_start = piece->start;
+	libc->code_end = piece->start + piece->bytes;
 	libc->restorer = find_snippet(piece, restorer, sizeof(restorer));
 	libc->syscall_ret = find_snippet(piece, syscall_ret, sizeof(syscall_ret));
 	if (!libc->restorer || !libc->syscall_ret)

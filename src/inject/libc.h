@@ -15,9 +15,10 @@
 struct inject_libc {
 	struct malloc_instance instance;
 	struct unwind_code malloc; /* all of malloc's code, what has no name included */
-	uint64_t restorer;	   /* "mov $15,%rax; syscall", as handlers return to */
-	uint64_t syscall_ret;	   /* "syscall; ret" */
-	int64_t errno_offset;	   /* from a thread's fs base */
+	uint64_t code_start, code_end; /* of all of it */
+	uint64_t restorer;    /* "mov $15,%rax; syscall", as handlers return to */
+	uint64_t syscall_ret; /* "syscall; ret" */
+	int64_t errno_offset; /* from a thread's fs base */
 };
 
 /* Looks into the libc of PROCESS, by files and by one word of its memory. 0, or -errno

@@ -15,6 +15,7 @@ struct injector {
 	struct unwinder *unwinder;
 	struct inject_libc libc;
 	struct inject_looker looker;
+	struct waits waits;
 	uint64_t function;
 	uint64_t done_addr;
 	uint32_t nonce;

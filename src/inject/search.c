@@ -1,23 +1,18 @@
 /* search.c: the moments at which a process is stopped, and whether one of them is safe.
  */
 #include "base/clock.h"
-#include "inject/chain.h"
 #include "inject/parts.h"
-#include "inject/restart.h"
 
-#include <elf.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #define STOP_NS	   INT64_C(50000000)
 #define SHORT_NS   INT64_C(1000000)
 #define LONG_NS	   INT64_C(20000000)
+#define WAITS_NS   2000000
 #define RUN_FACTOR 9 /* it runs for so many times as long as it stood */
 
 /* ---- one stop ---- */
@@ -30,23 +25,13 @@ static void name_thread(const struct injector *injector, pid_t tid, char comm[16
 	process_line(injector->process->pid, name, comm, 16);
 }
 
-/* What the kernel would not make again of itself is made again. */
-static void mend(pid_t tid)
-{
-	struct user_regs_struct regs;
-	struct iovec set = {&regs, sizeof(regs)};
-
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &set) == 0 && restart_mend(&regs))
-		ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &set);
-}
-
 static void let_go(struct injector *injector, int64_t begin_ns)
 {
 	struct inject_result *result = &injector->result;
 
 	for (unsigned i = 0; i < injector->hold.count; i++)
 		if (injector->hold.thread[i].state == HELD_STOPPED)
-			mend(injector->hold.thread[i].tid);
+			inject_mend(&injector->looker, injector->hold.thread[i].tid);
 	hold_let_go(&injector->hold);
 	result->stood_ns = clock_monotonic_ns() - begin_ns;
 	if (result->stood_ns > result->longest_ns)
@@ -222,24 +207,49 @@ static int none_found(const struct injector *injector, struct fault *fault)
 			 (double)injector->request->for_ns / 1e9, who, thread->place);
 }
 
+/* Looks on until a stop does no harm to a wait. 0; -EAGAIN: not until END_NS; -EINTR. */
+static int wait_for_waits(struct injector *injector, int64_t end_ns,
+			  bool (*goes_on)(void *context), void *context)
+{
+	const struct timespec time = {.tv_nsec = WAITS_NS};
+	const char *why;
+	pid_t tid = 0;
+
+	for (;;) {
+		int error = waits_look(&injector->waits);
+
+		if (error)
+			return error;
+		if (waits_allow_stop(&injector->waits, &tid, &why))
+			return 0;
+		if (clock_monotonic_ns() >= end_ns)
+			return not_now(injector, tid, why);
+		if (!goes_on(context))
+			return -EINTR;
+		nanosleep(&time, NULL);
+	}
+}
+
 int search(struct injector *injector, bool (*goes_on)(void *context), void *context,
 	   struct fault *fault)
 {
 	int64_t end_ns = clock_monotonic_ns() + injector->request->for_ns;
-	int error;
 
 	unwind_prepare(injector->unwinder);
 	srandom(injector->nonce);
 	for (;;) {
-		error = try(injector);
+		int error = wait_for_waits(injector, end_ns, goes_on, context);
+
+		if (!error)
+			error = try(injector);
 		if (!error)
 			return 0;
+		if (error == -EINTR)
+			return fault_set(fault, EXIT_FAILED, error, "interrupted");
 		if (error != -EAGAIN)
 			return describe(injector, error, fault);
 		if (clock_monotonic_ns() >= end_ns)
 			return none_found(injector, fault);
 		run_on(injector);
-		if (!goes_on(context))
-			return fault_set(fault, EXIT_FAILED, -EINTR, "interrupted");
 	}
 }

@@ -13,7 +13,10 @@ enum {
 	PAGE = 4096,
 	PIECES = 256, /* pages that are read at once */
 	FIRST_LOOK_BYTES = 64 << 10,
+	SLEEP_MAX_S = 1 << 30, /* longer ones are left alone */
 };
+
+#define NS_PER_SECOND INT64_C(1000000000)
 
 #define GET_RSEQ_CONFIGURATION 0x420f /* PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13 */
 #define REGSET_SHSTK	       0x204  /* NT_X86_SHSTK, Linux 6.6 */
@@ -264,14 +267,58 @@ static bool is_called_by_libc(const struct stack_look *look)
 	return look->called_by_libc > (look->ends_in_libc ? 0 : 1);
 }
 
+/* What is left of a sleep: by what the kernel has written, or by how long it has been
+ * seen to be in it. */
+static bool read_sleep(const struct inject_looker *looker, struct inject_thread *thread,
+		       int64_t elapsed_ns)
+{
+	uint64_t left = restart_sleep_left(&thread->regs);
+	uint64_t request = *restart_sleep_request(&thread->regs);
+	int64_t ns;
+
+	if (left)
+		return !inject_read(looker->process, left, thread->left,
+				    sizeof(thread->left));
+	if (inject_read(looker->process, request, thread->left, sizeof(thread->left)) ||
+	    thread->left[0] < 0 || thread->left[0] > SLEEP_MAX_S)
+		return false;
+	ns = thread->left[0] * NS_PER_SECOND + thread->left[1] - elapsed_ns;
+	ns = ns > 0 ? ns : 0;
+	thread->left[0] = ns / NS_PER_SECOND;
+	thread->left[1] = ns % NS_PER_SECOND;
+	return true;
+}
+
+/* How the thread's system call is made again; a change of its arguments is for libc's own
+ * functions, which do not look at them afterwards. */
+static void plan_restart(const struct inject_looker *looker, struct inject_thread *thread,
+			 bool in_libc)
+{
+	int64_t elapsed_ns = 0;
+
+	thread->restart = restart_of(&thread->regs);
+	if (thread->restart == RESTART_NEVER && restart_timed(&thread->regs) != TIMED_NOT)
+		elapsed_ns = waits_elapsed_ns(looker->waits, thread->tid, &thread->regs);
+	else if (thread->restart != RESTART_SLEEP)
+		return;
+	if (!in_libc || elapsed_ns < 0)
+		thread->restart = RESTART_NEVER;
+	else if (restart_shorten(&thread->regs, elapsed_ns))
+		thread->restart = RESTART_AGAIN;
+	else
+		thread->restart = restart_is_sleep(&thread->regs) &&
+						  read_sleep(looker, thread, elapsed_ns)
+					  ? RESTART_SLEEP
+					  : RESTART_NEVER;
+}
+
 static bool can_call(const struct inject_looker *looker, const struct held_thread *held,
 		     const struct inject_thread *thread, const struct stack_look *look)
 {
 	bool in_kernel = (long)thread->regs.orig_rax >= 0;
 
 	return thread->is_safe && !held->signal && !is_called_by_libc(look) &&
-	       (in_kernel || !look->inner_is_libc) &&
-	       restart_of(&thread->regs) != RESTART_NEVER &&
+	       (in_kernel || !look->inner_is_libc) && thread->restart != RESTART_NEVER &&
 	       (in_kernel || !is_in_sequence(looker, thread->tid)) &&
 	       !has_shadow_stack(thread->tid);
 }
@@ -288,7 +335,26 @@ int inject_look(const struct inject_looker *looker, const struct held_thread *he
 		return -errno;
 	whole = walk(looker, thread, &look);
 	thread->is_safe = whole && !look.why;
+	plan_restart(looker, thread, look.inner_is_libc);
 	thread->can_call = can_call(looker, held, thread, &look);
 	say(thread, &look);
 	return 0;
+}
+
+void inject_mend(const struct inject_looker *looker, pid_t tid)
+{
+	const struct inject_libc *libc = looker->libc;
+	struct user_regs_struct regs;
+	struct iovec set = {&regs, sizeof(regs)};
+	int64_t elapsed_ns;
+
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &set) < 0 || !restart_mend(&regs))
+		return;
+	if (restart_timed(&regs) == TIMED_ENDED && regs.rip >= libc->code_start &&
+	    regs.rip < libc->code_end) {
+		elapsed_ns = waits_elapsed_ns(looker->waits, tid, &regs);
+		if (elapsed_ns > 0)
+			restart_shorten(&regs, elapsed_ns);
+	}
+	ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &set);
 }

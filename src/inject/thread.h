@@ -5,6 +5,7 @@
 
 #include "inject/inject.h"
 #include "inject/libc.h"
+#include "inject/waits.h"
 #include "target/hold.h"
 
 #include <stdbool.h>
@@ -14,8 +15,10 @@
 struct inject_thread {
 	pid_t tid;
 	struct user_regs_struct regs;
-	bool is_safe;  /* what it does leaves malloc and the loader alone */
-	bool can_call; /* it is one to make the call by, but for its stack's room */
+	bool is_safe; /* what it does leaves malloc and the loader alone */
+	enum restart restart;
+	int64_t left[2]; /* of the time of a sleep: seconds and nanoseconds */
+	bool can_call;	 /* it is one to make the call by, but for its stack's room */
 	char place[INJECT_PLACE]; /* where it is, and why that is not safe */
 };
 
@@ -24,6 +27,7 @@ struct inject_looker {
 	const struct process *process;
 	struct unwinder *unwinder;
 	const struct inject_libc *libc;
+	const struct waits *waits;
 	uint8_t *stack;
 	uint32_t stack_bytes;
 };
@@ -31,5 +35,9 @@ struct inject_looker {
 /* Looks at the thread HELD, which stands still. 0, or -errno: it is gone. */
 int inject_look(const struct inject_looker *looker, const struct held_thread *held,
 		struct inject_thread *thread);
+
+/* Has the system call that THREAD, which goes on after this, was stopped in made again,
+ * with what is left of its time, where the kernel would not do so by itself. */
+void inject_mend(const struct inject_looker *looker, pid_t tid);
 
 #endif

@@ -1,8 +1,10 @@
 """trim --attach: a thread of a running program trims, and is then as it was."""
 
+import errno
 import json
 import platform
 import signal
+import subprocess
 
 import harness
 from harness import Oracle, Tap, Target
@@ -60,13 +62,88 @@ def check_stopped(tap):
         tap.equal(target.line(), "kept", "and as it was")
 
 
+# What a wait without end gets, and one with a time that is over, as "RESULT ERRNO".
+WAITS = {
+    "read": ("1 0", None), "nanosleep": (None, "0 0"), "remaining": (None, "0 0"),
+    "until": (None, "0 0"), "condition": ("0 0", f"{errno.ETIMEDOUT} 0"),
+    "futex": ("0 0", None), "epoll": ("1 0", "0 0"), "poll": ("1 0", "0 0"),
+    "select": ("1 0", "0 0"), "accept": ("1 0", f"-1 {errno.EAGAIN}"),
+    "recvmsg": ("1 0", f"-1 {errno.EAGAIN}"),
+}
+
+
+def check_endless_waits(tap):
+    """The thread that waits makes the call, twice, and goes on to get what it waited for."""
+    for kind, (got, _) in WAITS.items():
+        if not got:
+            continue
+        with Target([harness.program("waits"), kind, 0, 1]) as target:
+            target.line()
+            for _ in range(2):
+                target.rest()
+                done = trim(target.pid, "--json")
+                tap.ok(f"thread {target.pid} (waits-dynamic) made the call" in done.stderr,
+                       f"{kind}: it makes the call", done.stderr)
+            target.say("x")
+            tap.equal(target.line().rsplit(" ", 1)[0], got, f"{kind}: and gets what it waited for")
+
+
+def check_timed_waits(tap):
+    """Waits of 100 ms, one after the other: each gets what it would have got, and not before
+    its time, whether its thread makes the call or another does."""
+    made = 0
+    for kind, (_, got) in WAITS.items():
+        if not got:
+            continue
+        for beside in ((), ("beside",)):
+            name = " ".join((kind, *beside))
+            with Target([harness.program("waits"), kind, 100, 4, *beside]) as target:
+                target.line()
+                for _ in range(2):
+                    made += trim(target.pid, "--json", "--for", "1").returncode == 0
+                lines = [target.line().rsplit(" ", 1) for _ in range(4)]
+            tap.equal({result for result, _ in lines}, {got}, f"{name}: results")
+            least = min(float(ms) for _, ms in lines)
+            tap.ok(least >= 99.9, f"{name}: no wait is short", lines)
+    tap.ok(made >= 10, "most trims were made meanwhile", made)
+
+
+# Where the helper is killed: at each of its calls that touch the process.
+KILLED_AT = ("ptrace", "process_vm_writev")
+
+
+def check_killed(tap):
+    strace = harness.need("strace")
+    for call in KILLED_AT:
+        for number in range(1, 40):
+            with Target([harness.program("keeper")]) as target:
+                target.line()
+                before = target.rollup("Rss")
+                done = subprocess.run(
+                    [strace, "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                     f"inject={call}:signal=SIGKILL:when={number}", harness.FRAGSCOPE, "trim",
+                     "--attach", "--watch", "0", str(target.pid)],
+                    capture_output=True, text=True, check=False)
+                harness.until(lambda t=target: t.status("TracerPid") == "0", "no tracer")
+                if done.returncode and "ends by itself" in done.stderr:
+                    harness.until(lambda t=target, b=before: t.rollup("Rss") < b, "the trim")
+                target.process.send_signal(signal.SIGUSR1)
+                tap.equal(target.line(), "kept", f"killed at {call} {number}: as it was")
+            if done.returncode == 0:
+                break
+        tap.ok(done.returncode == 0 and number > 1, f"{call}: all {number - 1} were tried",
+               done.stderr)
+
+
 def main():
     tap = Tap()
     if platform.machine() != "x86_64":
         tap.skip("not run", "calls in running processes are for x86-64")
         tap.done()
     for name, check in (("dry run", check_dry_run), ("kept", check_kept),
-                        ("stopped", check_stopped)):
+                        ("stopped", check_stopped),
+                        ("endless waits", check_endless_waits),
+                        ("timed waits", check_timed_waits), ("killed", check_killed)):
         with tap.section(name):
             check(tap)
     tap.done()

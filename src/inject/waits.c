@@ -1,0 +1,262 @@
+#include "inject/waits.h"
+
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define YOUNG_NS INT64_C(10000000) /* a wait that may begin once more */
+#define WAKE_NS	 200000 /* more than a thread runs for on its way out of a wait */
+
+static ssize_t read_task(const struct waits *waits, pid_t tid, const char *file,
+			 char *text, size_t size)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "task/%d/%s", (int)tid, file);
+	return process_text(waits->process->pid, name, text, size);
+}
+
+/* How often the thread has gone to sleep; 0: not known. */
+static uint64_t read_sleeps(const struct waits *waits, pid_t tid)
+{
+	static const char key[] = "\nvoluntary_ctxt_switches:";
+	char text[4096];
+	const char *line;
+
+	if (read_task(waits, tid, "status", text, sizeof(text)) <= 0)
+		return 0;
+	line = strstr(text, key);
+	return line ? strtoull(line + strlen(key), NULL, 10) : 0;
+}
+
+/* How long the thread has run; 0: not known. */
+static uint64_t read_run_ns(const struct waits *waits, pid_t tid)
+{
+	char text[64];
+
+	if (read_task(waits, tid, "schedstat", text, sizeof(text)) <= 0)
+		return 0;
+	return strtoull(text, NULL, 10);
+}
+
+/* Whether the thread has slept MORE times than when WAIT was noted, and has not been
+ * elsewhere. */
+static bool is_still_there(const struct waits *waits, const struct timed_wait *wait,
+			   unsigned more)
+{
+	return read_sleeps(waits, wait->tid) == wait->sleeps + more &&
+	       read_run_ns(waits, wait->tid) - wait->run_ns < WAKE_NS;
+}
+
+/* The system call that the thread sleeps in. False: it is in none, or runs. */
+static bool read_call(const struct waits *waits, pid_t tid, struct user_regs_struct *regs)
+{
+	char text[256];
+	long long number;
+
+	*regs = (struct user_regs_struct){0};
+	if (read_task(waits, tid, "syscall", text, sizeof(text)) <= 0 ||
+	    sscanf(text, "%lld %llx %llx %llx %llx %llx %llx %llx %llx", &number,
+		   &regs->rdi, &regs->rsi, &regs->rdx, &regs->r10, &regs->r8, &regs->r9,
+		   &regs->rsp, &regs->rip) != 9)
+		return false;
+	regs->orig_rax = (unsigned long long)number;
+	return number >= 0;
+}
+
+/* Whether the socket FD of the process has a timeout for what is done there. */
+static bool has_timeout(const struct waits *waits, int fd, int option)
+{
+	struct timeval limit = {0};
+	socklen_t bytes = sizeof(limit);
+	int copy = (int)syscall(SYS_pidfd_getfd, waits->process->pidfd, fd, 0);
+	bool has;
+
+	if (copy < 0)
+		return false;
+	has = getsockopt(copy, SOL_SOCKET, option, &limit, &bytes) == 0 &&
+	      (limit.tv_sec || limit.tv_usec);
+	close(copy);
+	return has;
+}
+
+/* What is no function of libc's may go on to use the registers of its arguments. */
+static enum timed judge_call(const struct waits *waits,
+			     const struct user_regs_struct *regs)
+{
+	enum timed timed = restart_timed(regs);
+	int option = restart_socket_option(regs);
+	bool in_libc =
+		regs->rip >= waits->libc->code_start && regs->rip < waits->libc->code_end;
+
+	if (option && has_timeout(waits, (int)regs->rdi, option))
+		return TIMED_FIXED;
+	return timed == TIMED_ENDED && !in_libc ? TIMED_FIXED : timed;
+}
+
+static bool is_same_call(const struct user_regs_struct *a,
+			 const struct user_regs_struct *b)
+{
+	return a->orig_rax == b->orig_rax && a->rsp == b->rsp && a->rdi == b->rdi &&
+	       a->rsi == b->rsi && a->rdx == b->rdx && a->r10 == b->r10;
+}
+
+/* Threads come in the same order at each look, but for those that have ended. */
+static const struct timed_wait *find_wait(const struct timed_wait *wait, unsigned count,
+					  pid_t tid)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (wait[i].tid == tid)
+			return &wait[i];
+	return NULL;
+}
+
+static void note_wait(struct waits *waits, pid_t tid, enum timed timed,
+		      const struct user_regs_struct *regs)
+{
+	const struct timed_wait *before =
+		find_wait(waits->before, waits->before_count, tid);
+	struct timed_wait *wait = &waits->wait[waits->count++];
+
+	*wait = (struct timed_wait){
+		.tid = tid,
+		.timed = timed,
+		.call = *regs,
+		.sleeps = read_sleeps(waits, tid),
+		.run_ns = read_run_ns(waits, tid),
+		.since_ns = clock_monotonic_ns(),
+		.is_known = waits->looks > 0,
+	};
+	if (before && before->sleeps == wait->sleeps &&
+	    is_same_call(&before->call, &wait->call)) {
+		wait->since_ns = before->since_ns;
+		wait->is_known = before->is_known;
+	}
+}
+
+/* One that runs, or is about to, may still be on its way out of the wait before. */
+static void note_other(struct waits *waits, pid_t tid)
+{
+	const struct timed_wait *before =
+		find_wait(waits->before, waits->before_count, tid);
+
+	if (before && is_still_there(waits, before, 0)) {
+		waits->wait[waits->count] = *before;
+		waits->wait[waits->count++].wakes = true;
+	} else {
+		waits->others++;
+	}
+}
+
+static bool take_room(struct waits *waits)
+{
+	unsigned room = waits->room ? waits->room * 2 : 64;
+	struct timed_wait *wait = reallocarray(waits->wait, room, sizeof(*wait));
+	struct timed_wait *before;
+
+	if (!wait)
+		return false;
+	waits->wait = wait;
+	before = reallocarray(waits->before, room, sizeof(*before));
+	if (!before)
+		return false;
+	waits->before = before;
+	waits->room = room;
+	return true;
+}
+
+static void look_at_thread(struct waits *waits, pid_t tid)
+{
+	struct user_regs_struct regs;
+	enum timed timed = TIMED_NOT;
+
+	if (read_call(waits, tid, &regs))
+		timed = judge_call(waits, &regs);
+	if (waits->count == waits->room && !take_room(waits))
+		waits->others++;
+	else if (timed == TIMED_NOT)
+		note_other(waits, tid);
+	else
+		note_wait(waits, tid, timed, &regs);
+}
+
+int waits_look(struct waits *waits)
+{
+	struct timed_wait *swap = waits->before;
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", waits->process->pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	waits->before = waits->wait;
+	waits->before_count = waits->count;
+	waits->wait = swap;
+	waits->count = waits->others = 0;
+	while ((entry = readdir(dir))) {
+		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (tid > 0)
+			look_at_thread(waits, tid);
+	}
+	closedir(dir);
+	waits->looks++;
+	return 0;
+}
+
+bool waits_allow_stop(const struct waits *waits, pid_t *tid, const char **why)
+{
+	bool may_call = waits->others > 0;
+
+	for (unsigned i = 0; i < waits->count; i++) {
+		const struct timed_wait *wait = &waits->wait[i];
+		bool is_young = clock_monotonic_ns() - wait->since_ns < YOUNG_NS;
+
+		*tid = wait->tid;
+		if (wait->wakes) {
+			*why = "on its way out of a wait with a timeout";
+			return false;
+		}
+		may_call |= wait->is_known;
+		if (wait->timed == TIMED_ENDED && !wait->is_known) {
+			*why = "in a wait with a timeout whose beginning was not seen, "
+			       "and a "
+			       "stop would lengthen it";
+			return false;
+		}
+		if (wait->timed == TIMED_FIXED && !(wait->is_known && is_young)) {
+			*why = "in a wait with a timeout that would begin anew after a "
+			       "stop";
+			return false;
+		}
+	}
+	*why = "in a wait with a timeout whose beginning was not seen, as all others are";
+	return may_call;
+}
+
+/* The stop itself is one sleep more. */
+int64_t waits_elapsed_ns(const struct waits *waits, pid_t tid,
+			 const struct user_regs_struct *regs)
+{
+	const struct timed_wait *wait = find_wait(waits->wait, waits->count, tid);
+
+	if (!wait || !is_same_call(&wait->call, regs) || !is_still_there(waits, wait, 1))
+		return 0;
+	return wait->is_known ? clock_monotonic_ns() - wait->since_ns : -1;
+}
+
+void waits_free(struct waits *waits)
+{
+	free(waits->wait);
+	free(waits->before);
+}

@@ -1,0 +1,51 @@
+/* waits.h: since when the threads of a process wait for a time that a stop would
+ * lengthen, looked at from outside, before there is a stop. The kernel says which system
+ * call a thread is in and how often it has slept, not since when: so that is known of
+ * those only that were seen not to wait before. */
+#ifndef FRAGSCOPE_INJECT_WAITS_H
+#define FRAGSCOPE_INJECT_WAITS_H
+
+#include "inject/libc.h"
+#include "inject/restart.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One thread in such a wait. */
+struct timed_wait {
+	pid_t tid;
+	enum timed timed;
+	struct user_regs_struct call; /* number, arguments and stack pointer of it */
+	uint64_t sleeps;	      /* of the thread's, so far */
+	uint64_t run_ns;	      /* that it has run, so far */
+	int64_t since_ns;	      /* CLOCK_MONOTONIC, when it was first seen */
+	bool is_known;		      /* it was not seen at the look before */
+	bool wakes;		      /* it runs, and may not have left it yet */
+};
+
+struct waits {
+	const struct process *process;
+	const struct inject_libc *libc;
+	unsigned looks;
+	unsigned others; /* threads that are in no such wait */
+	unsigned count, room;
+	struct timed_wait *wait, *before;
+	unsigned before_count;
+};
+
+/* Looks at all threads once more. 0 or -errno. */
+int waits_look(struct waits *waits);
+
+/* Whether a stop would lengthen no thread's wait by more than a few milliseconds, and
+ * some thread may be one to make a call by; else *TID is in the way, and *WHY says how.
+ */
+bool waits_allow_stop(const struct waits *waits, pid_t *tid, const char **why);
+
+/* How long the thread TID, which stands still with REGS, has been in its wait: at least,
+ * and no more than a look's time longer; -1 when that is not known. */
+int64_t waits_elapsed_ns(const struct waits *waits, pid_t tid,
+			 const struct user_regs_struct *regs);
+
+void waits_free(struct waits *waits);
+
+#endif

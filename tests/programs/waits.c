@@ -1,0 +1,230 @@
+/* waits.c: waits in one system call, KIND, for MS milliseconds (0: without end), and says
+ * what it got, errno, and for how long it waited: "RESULT ERRNO MS". What it waits for,
+ * if anything, comes when a byte comes on standard input: another thread reads that, and
+ * ends by itself. With "beside" a further thread waits all the while. It has free memory.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static int pipe_fd[2], socket_fd[2], listen_fd = -1, port;
+static atomic_int word;
+static int timeout_ms;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+
+static double now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
+}
+
+static struct timespec span(void)
+{
+	return (struct timespec){timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+}
+
+static void limit_socket(int fd)
+{
+	struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+static long wait_read(void)
+{
+	char byte;
+
+	return read(pipe_fd[0], &byte, 1);
+}
+
+static long wait_nanosleep(void)
+{
+	struct timespec time = timeout_ms ? span() : (struct timespec){.tv_sec = 1000};
+
+	return nanosleep(&time, NULL);
+}
+
+static long wait_remaining(void)
+{
+	struct timespec time = span(), left;
+
+	return nanosleep(&time, &left);
+}
+
+static long wait_until_time(void)
+{
+	struct timespec time = span(), now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now.tv_sec += time.tv_sec + (now.tv_nsec + time.tv_nsec) / 1000000000;
+	now.tv_nsec = (now.tv_nsec + time.tv_nsec) % 1000000000;
+	return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &now, NULL);
+}
+
+static long wait_condition(void)
+{
+	struct timespec time = span(), now;
+	int result;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += time.tv_sec + (now.tv_nsec + time.tv_nsec) / 1000000000;
+	now.tv_nsec = (now.tv_nsec + time.tv_nsec) % 1000000000;
+	pthread_mutex_lock(&mutex);
+	do
+		result = timeout_ms ? pthread_cond_timedwait(&condition, &mutex, &now)
+				    : pthread_cond_wait(&condition, &mutex);
+	while (!result && !word);
+	pthread_mutex_unlock(&mutex);
+	return result;
+}
+
+static long wait_futex(void)
+{
+	return syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+
+static long wait_epoll(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int fd = epoll_create1(0);
+
+	epoll_ctl(fd, EPOLL_CTL_ADD, pipe_fd[0], &event);
+	return epoll_wait(fd, &event, 1, timeout_ms ? timeout_ms : -1);
+}
+
+static long wait_poll(void)
+{
+	struct pollfd fd = {.fd = pipe_fd[0], .events = POLLIN};
+
+	return poll(&fd, 1, timeout_ms ? timeout_ms : -1);
+}
+
+static long wait_select(void)
+{
+	struct timeval limit = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(pipe_fd[0], &set);
+	return select(pipe_fd[0] + 1, &set, NULL, NULL, timeout_ms ? &limit : NULL);
+}
+
+static long wait_accept(void)
+{
+	limit_socket(listen_fd);
+	return accept(listen_fd, NULL, NULL) > 0 ? 1 : -1;
+}
+
+static long wait_recvmsg(void)
+{
+	char byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	limit_socket(socket_fd[0]);
+	return recvmsg(socket_fd[0], &message, 0);
+}
+
+static const struct {
+	const char *name;
+	long (*wait)(void);
+} kinds[] = {
+	{"read", wait_read},	       {"nanosleep", wait_nanosleep},
+	{"remaining", wait_remaining}, {"until", wait_until_time},
+	{"condition", wait_condition}, {"futex", wait_futex},
+	{"epoll", wait_epoll},	       {"poll", wait_poll},
+	{"select", wait_select},       {"accept", wait_accept},
+	{"recvmsg", wait_recvmsg},
+};
+
+static void *give(void *unused)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	char byte;
+	int fd;
+
+	if (read(0, &byte, 1) != 1)
+		return unused;
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	connect(fd, (struct sockaddr *)&to, sizeof(to));
+	if (write(pipe_fd[1], "x", 1) != 1 || write(socket_fd[1], "x", 1) != 1)
+		abort();
+	pthread_mutex_lock(&mutex);
+	word = 1;
+	pthread_cond_broadcast(&condition);
+	pthread_mutex_unlock(&mutex);
+	syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
+	return NULL;
+}
+
+static void make_sockets(void)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET};
+	socklen_t bytes = sizeof(addr);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listen_fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listen_fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    listen(listen_fd, 4) ||
+	    getsockname(listen_fd, (struct sockaddr *)&addr, &bytes) ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, socket_fd) || pipe(pipe_fd))
+		abort();
+	port = ntohs(addr.sin_port);
+}
+
+static void wait_once(long (*wait)(void))
+{
+	double before = now_ms();
+	long result;
+
+	errno = 0;
+	result = wait();
+	printf("%ld %d %.3f\n", result, errno, now_ms() - before);
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	enum { COUNT = 5000, BYTES = 1000 };
+	static char *block[COUNT];
+	pthread_t giver;
+
+	if (argc < 4)
+		return 2;
+	timeout_ms = atoi(argv[2]);
+	for (int i = 0; i < COUNT; i++)
+		block[i] = memset(malloc(BYTES), 1, BYTES);
+	for (int i = 0; i < COUNT; i++)
+		if (i % 50)
+			free(block[i]);
+	make_sockets();
+	if (!timeout_ms || argc > 4)
+		pthread_create(&giver, NULL, give, NULL);
+	printf("ready\n");
+	fflush(stdout);
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (strcmp(kinds[i].name, argv[1]) != 0)
+			continue;
+		for (int times = atoi(argv[3]); times > 0; times--)
+			wait_once(kinds[i].wait);
+	}
+	return 0;
+}
