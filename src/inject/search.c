@@ -102,7 +102,7 @@ static int choose(struct injector *injector)
 
 static int judge(struct injector *injector)
 {
-	int changed = unwind_scan(injector->unwinder);
+	int changed = unwind_is_stale(injector->unwinder);
 	int is_free, error;
 
 	if (changed)
@@ -162,7 +162,8 @@ static void run_on(const struct injector *injector)
 		.tv_nsec = wait_ns % INT64_C(1000000000),
 	};
 
-	unwind_prepare(injector->unwinder);
+	if (unwind_scan(injector->unwinder) > 0)
+		unwind_prepare(injector->unwinder);
 	nanosleep(&time, NULL);
 }
 

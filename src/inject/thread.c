@@ -106,6 +106,8 @@ static const char *objection(const struct stack_look *look,
 	if (frame->is_malloc ||
 	    (frame->at.pc >= libc->malloc.start && frame->at.pc < libc->malloc.end))
 		return "in malloc";
+	if (frame->is_unsure && frame->at.module != libc->malloc.module)
+		return "in what may be malloc";
 	if (is_loader(&frame->at))
 		return "in the loader";
 	if (frame->at.module == libc->malloc.module && frame->at.function &&

@@ -65,6 +65,38 @@ static const char *base_name(const char *path)
 
 /* The same mapping as at the last scan is of the same file, unless all of its place was
  * mapped anew with another: that is modules_is_fresh's to find. */
+static bool is_unchanged(const struct unwinder *unwinder, const struct code_mapping *old,
+			 const struct mapping *mapping)
+{
+	return old && old->start == mapping->start && old->end == mapping->end &&
+	       old->offset == mapping->offset && old->inode == mapping->inode &&
+	       modules_is_fresh(unwinder, mapping->start);
+}
+
+struct stale_look {
+	const struct unwinder *unwinder;
+	unsigned count;
+};
+
+static int compare(const struct mapping *mapping, void *context)
+{
+	struct stale_look *look = context;
+
+	if (!mapping->inode || !(mapping->flags & MAP_EXEC))
+		return 0;
+	look->count++;
+	return !is_unchanged(look->unwinder,
+			     piece_at(&look->unwinder->pieces, mapping->start), mapping);
+}
+
+int modules_are_stale(const struct unwinder *unwinder)
+{
+	struct stale_look look = {.unwinder = unwinder};
+	int changed = maps_scan(unwinder->process, compare, &look);
+
+	return changed ? changed : look.count != unwinder->pieces.count;
+}
+
 static int look_at(const struct mapping *mapping, void *context)
 {
 	struct modules_scan *scan = context;
@@ -77,9 +109,7 @@ static int look_at(const struct mapping *mapping, void *context)
 	piece = add_piece(&scan->pieces);
 	if (!piece)
 		return -ENOMEM;
-	if (old && old->start == mapping->start && old->end == mapping->end &&
-	    old->offset == mapping->offset && old->inode == mapping->inode &&
-	    modules_is_fresh(scan->unwinder, mapping->start)) {
+	if (is_unchanged(scan->unwinder, old, mapping)) {
 		*piece = *old;
 		return 0;
 	}

@@ -35,6 +35,7 @@ struct module {
 	uint64_t bias;
 	bool is_kept;	  /* still mapped, during a scan */
 	bool has_symbols; /* SYMBOLS is loaded */
+	bool has_malloc;  /* of its own; known once prepared */
 	struct symbols symbols;
 };
 
@@ -91,6 +92,9 @@ struct unwinder {
  * are gone, unless it answers 0. */
 int modules_scan(struct unwinder *unwinder);
 void modules_free(struct unwinder *unwinder);
+
+/* Whether modules_scan would change something: 1, 0, or -errno. */
+int modules_are_stale(const struct unwinder *unwinder);
 struct module *modules_at(struct unwinder *unwinder, uint64_t addr);
 
 /* Whether the file that was mapped at ADDR at the last scan is still mapped there; true

@@ -300,6 +300,7 @@ static int each_plain_frame(Dwfl_Frame *frame, void *context)
 		to.at.offset = pc - name->start;
 		to.at.module = name->module->name;
 		to.is_malloc = name->is_malloc;
+		to.is_unsure = !name->function && name->module->has_malloc;
 		to.is_signal = name->is_signal;
 	}
 	if (!walk->fn(&to, walk->context) || !name)
@@ -330,15 +331,14 @@ void unwind_prepare(struct unwinder *unwinder)
 	Dwarf_Addr bias;
 
 	for (struct module *module = unwinder->modules; module; module = module->next) {
-		module_symbols(module);
+		module->has_malloc = symbols_named(module_symbols(module), "malloc");
 		dwfl_module_eh_cfi(module->dwfl, &bias);
 	}
 }
 
-int unwind_function(struct unwinder *unwinder, uint64_t addr, const char *name,
-		    struct unwind_code *code)
+static int find_function(struct module *module, const char *name,
+			 struct unwind_code *code)
 {
-	struct module *module = modules_at(unwinder, addr);
 	const struct symbol *symbol =
 		module ? symbols_named(module_symbols(module), name) : NULL;
 
@@ -346,6 +346,27 @@ int unwind_function(struct unwinder *unwinder, uint64_t addr, const char *name,
 		return -ENOENT;
 	*code = (struct unwind_code){symbol->start, symbol->end, module->name};
 	return 0;
+}
+
+int unwind_function_of(struct unwinder *unwinder, const char *module, const char *name,
+		       struct unwind_code *code)
+{
+	struct module *at = unwinder->modules;
+
+	while (at && strncmp(at->name, module, strlen(module)) != 0)
+		at = at->next;
+	return find_function(at, name, code);
+}
+
+int unwind_is_stale(const struct unwinder *unwinder)
+{
+	return modules_are_stale(unwinder);
+}
+
+int unwind_function(struct unwinder *unwinder, uint64_t addr, const char *name,
+		    struct unwind_code *code)
+{
+	return find_function(modules_at(unwinder, addr), name, code);
 }
 
 int unwind_surroundings(struct unwinder *unwinder, uint64_t addr,

@@ -48,6 +48,7 @@ int unwind_event(struct unwinder *unwinder, const struct thread_state *state,
 struct unwind_frame {
 	struct frame at;
 	bool is_malloc;
+	bool is_unsure; /* it has no name, in a file with a malloc: it may be of that */
 	bool is_signal; /* the kernel put it there: a signal's handler is what is inside
 			 */
 };
@@ -64,6 +65,9 @@ bool unwind_each(struct unwinder *unwinder, const struct thread_state *state,
  * or -errno. */
 int unwind_scan(struct unwinder *unwinder);
 
+/* Whether unwind_scan would find a change: 1, 0, or -errno. Opens no file. */
+int unwind_is_stale(const struct unwinder *unwinder);
+
 /* Loads what walks need of all files, which takes the longest of it. */
 void unwind_prepare(struct unwinder *unwinder);
 
@@ -72,6 +76,10 @@ struct unwind_code {
 	uint64_t start, end;
 	const char *module; /* the unwinder's; equal for frames of the same file */
 };
+
+/* The function NAME of the first file whose name begins with MODULE. 0 or -ENOENT. */
+int unwind_function_of(struct unwinder *unwinder, const char *module, const char *name,
+		       struct unwind_code *code);
 
 /* The function that the file mapped at ADDR calls NAME. 0 or -ENOENT. */
 int unwind_function(struct unwinder *unwinder, uint64_t addr, const char *name,
