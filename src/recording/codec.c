@@ -8,7 +8,7 @@
 
 /*
  * varint	what
- * source
+ * source	plus 8: ratios with a formula are left out where they are what it gives
  * texts	bit I: text I follows, its length and its bytes
  * arenas
  * then a row for the process and one an arena:
@@ -18,6 +18,8 @@
  *		now; then the difference to its last value, zigzag, or of a ratio the bits
  *		that differ, the highest byte first.
  */
+enum { BY_FORMULA = 8 };
+
 enum { ROW_BYTES = 4 * VARINT_MAX + FIG_COUNT * 2 * VARINT_MAX };
 
 struct codec_state *codec_new(unsigned arenas)
@@ -130,13 +132,36 @@ static void set(struct codec_row *row, unsigned number, bool present, uint64_t v
 	row->value[number] = present ? value : 0;
 }
 
+/* What stands for a ratio that is absent although its formula gives a value. */
+static const uint64_t absent_bits = UINT64_MAX;
+
+/* Whether F must be written, and its bits. What its formula gives need not be: the last
+ * digits of ratios are noise, which takes more room than all that they follow from. */
+static bool coded(const struct figures *fig, enum figure f, uint64_t *bits)
+{
+	union figure_value by_formula = {0};
+	bool present = figure_has(fig, f), follows = false;
+
+	*bits = present ? bits_of(fig, f) : 0;
+	if (!figure_info[f].derive)
+		return present;
+	follows = figure_info[f].derive(fig, &by_formula.d);
+	if (follows && !present)
+		*bits = absent_bits;
+	else if (follows && *bits == by_formula.u)
+		*bits = 0;
+	else
+		return present;
+	return *bits != 0;
+}
+
 /* Appends figure F if it is not what ROW says. *LAST is the number before it. */
 static unsigned char *put_figure(struct codec_row *row, unsigned number, enum figure f,
 				 const struct figures *fig, unsigned *last,
 				 unsigned char *at)
 {
-	bool present = figure_has(fig, f);
-	uint64_t value = present ? bits_of(fig, f) : 0;
+	uint64_t value;
+	bool present = coded(fig, f, &value);
 
 	if (present == has(row, number) && value == row->value[number])
 		return at;
@@ -185,7 +210,7 @@ size_t codec_write(struct codec_state *state, const struct codec_numbers *number
 
 	if (sample->arena_count >= state->row_capacity)
 		return 0;
-	at = varint_put(at, sample->source);
+	at = varint_put(at, sample->source | BY_FORMULA);
 	at = put_texts(state, sample, at);
 	at = varint_put(at, sample->arena_count);
 	at = put_row(&state->row[0], numbers, &who, &sample->fig, at);
@@ -245,8 +270,26 @@ static void get_row(struct codec_row *row, const struct codec_numbers *numbers,
 	in->bad |= row->status > STATUS_ESTIMATED;
 }
 
+/* The ratios that were left out, in the order in which they follow from each other. */
+static void add_ratios(const struct codec_row *row, const struct codec_numbers *numbers,
+		       struct figures *fig)
+{
+	double ratio;
+
+	for (unsigned f = 0; f < FIG_COUNT; f++) {
+		unsigned number = numbers->number[f];
+
+		if (!figure_info[f].derive || number >= CODEC_FIGURES)
+			continue;
+		if (has(row, number) && row->value[number] == absent_bits)
+			figure_drop(fig, f);
+		else if (!has(row, number) && figure_info[f].derive(fig, &ratio))
+			figure_set_ratio(fig, f, ratio);
+	}
+}
+
 static void row_figures(const struct codec_row *row, const struct codec_numbers *numbers,
-			struct figures *fig)
+			bool by_formula, struct figures *fig)
 {
 	for (unsigned number = 0; number < numbers->count; number++) {
 		unsigned f = numbers->figure[number];
@@ -256,14 +299,16 @@ static void row_figures(const struct codec_row *row, const struct codec_numbers 
 		figure_set(fig, f, 0);
 		memcpy(&fig->v[f], &row->value[number], sizeof(fig->v[f]));
 	}
+	if (by_formula)
+		add_ratios(row, numbers, fig);
 }
 
 static void get_rows(struct codec_state *state, const struct codec_numbers *numbers,
-		     struct varint_input *in, struct sample *sample)
+		     bool by_formula, struct varint_input *in, struct sample *sample)
 {
 	get_row(&state->row[0], numbers, in);
 	sample->status = (enum sample_status)state->row[0].status;
-	row_figures(&state->row[0], numbers, &sample->fig);
+	row_figures(&state->row[0], numbers, by_formula, &sample->fig);
 	for (unsigned i = 0; i < sample->arena_count && !in->bad; i++) {
 		struct codec_row *row = &state->row[1 + i];
 		struct arena_row *arena = &sample->arena[i];
@@ -272,7 +317,7 @@ static void get_rows(struct codec_state *state, const struct codec_numbers *numb
 		arena->index = (unsigned)row->index;
 		arena->addr = row->addr;
 		arena->status = (enum sample_status)row->status;
-		row_figures(row, numbers, &arena->fig);
+		row_figures(row, numbers, by_formula, &arena->fig);
 	}
 }
 
@@ -282,7 +327,9 @@ int codec_read(struct codec_state *state, const struct codec_numbers *numbers,
 {
 	struct varint_input in = {data, data + length, false};
 	uint64_t source = varint_get(&in), count;
+	bool by_formula = source & BY_FORMULA;
 
+	source &= ~(uint64_t)BY_FORMULA;
 	sample->source = (enum sample_source)source;
 	get_texts(state, &in, sample);
 	count = varint_get(&in);
@@ -293,6 +340,6 @@ int codec_read(struct codec_state *state, const struct codec_numbers *numbers,
 	if (count > sample->arena_capacity || count >= state->row_capacity)
 		return -ENOSPC;
 	sample->arena_count = (unsigned)count;
-	get_rows(state, numbers, &in, sample);
+	get_rows(state, numbers, by_formula, &in, sample);
 	return in.bad || in.at != in.end ? -EPROTO : 0;
 }

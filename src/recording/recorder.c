@@ -483,6 +483,15 @@ static void bind_value(sqlite3_stmt *add, int at, enum figure f, union figure_va
 		sqlite3_bind_int64(add, at, (sqlite3_int64)value.u);
 }
 
+/* Of megabytes whole bytes: SQLite keeps those in half the room. */
+static double mean_of(const struct tier_span *span, enum figure f)
+{
+	double mean = span->sum / (double)span->count;
+	bool is_whole = figure_info[f].unit == UNIT_BYTES && mean > 1e6 && mean < 1e15;
+
+	return is_whole ? (double)(uint64_t)(mean + 0.5) : mean;
+}
+
 static int write_tier(const struct tier *tier, unsigned row, enum figure f,
 		      const struct tier_span *span, void *context)
 {
@@ -499,7 +508,7 @@ static int write_tier(const struct tier *tier, unsigned row, enum figure f,
 	if (span->count) {
 		bind_value(add, 7, f, span->least);
 		bind_value(add, 8, f, span->most);
-		sqlite3_bind_double(add, 9, span->sum / (double)span->count);
+		sqlite3_bind_double(add, 9, mean_of(span, f));
 		bind_value(add, 10, f, span->last);
 	}
 	return run(to->recorder, ADD_TIER, NULL, to->fault);

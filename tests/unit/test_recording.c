@@ -51,6 +51,8 @@ static void random_figures(struct figures *fig, uint64_t *state)
 		else if (dice < 4 && figure_info[f].unit != UNIT_RATIO)
 			figure_set(fig, f, figure_has(fig, f) ? fig->v[f].u + dice : 1);
 	}
+	if (next(state) % 2)
+		figures_derive(fig);
 }
 
 /* SAMPLE becomes the one of second I of process PID: always the same for the same. */
