@@ -51,7 +51,7 @@ double estimate_low(const struct estimate *estimate)
 
 double estimate_high(const struct estimate *estimate)
 {
-	double high = estimate->sum;
+	double high = estimate->sum > 0 ? estimate->sum : estimate->unseen_high;
 
 	if (estimate->variance > 0 && estimate->sum > 0)
 		high *= poisson_high(effective(estimate)) / effective(estimate);

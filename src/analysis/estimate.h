@@ -10,6 +10,8 @@ struct estimate {
 	double sum; /* without bias: each value stands for 1 / chance of them */
 	double variance;
 	double seen; /* the values of the sample alone: the whole is no less */
+	/* As long as the sample has nothing: no more than that is there, 97.5% sure. */
+	double unseen_high;
 };
 
 /* The chance that a block of BYTES is in a sample that takes one in MEAN_BYTES. */

@@ -164,6 +164,15 @@ struct units_text units_share_text(double share)
 	return out;
 }
 
+uint64_t units_whole(double value)
+{
+	double rounded = value + 0.5;
+
+	if (!(rounded >= 1))
+		return 0;
+	return rounded < 0x1p64 ? (uint64_t)rounded : UINT64_MAX;
+}
+
 struct units_text units_span_text(double seconds)
 {
 	static const struct {

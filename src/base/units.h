@@ -46,6 +46,10 @@ struct units_text units_share_text(double share);
 /* A time of seconds up to years, as people say it: "12 s", "3.5 min", "2.1 days". */
 struct units_text units_span_text(double seconds);
 
+/* VALUE to the nearest whole number: 0 of what is below 0 or no number, 2^64 - 1 of what
+ * is above. */
+uint64_t units_whole(double value);
+
 /* A whole number without sign. 0, -EINVAL when STRING is none, -ERANGE when it is above
  * 2^64 - 1. */
 int units_parse_count(const char *string, uint64_t *count);

@@ -273,6 +273,18 @@ static bool wants_pins(const struct stacks_session *session)
 	return !session->request->live && !session->uses.no_blockers;
 }
 
+/* Blocks of so many bytes together are all left out as often as a Poisson distribution
+ * of their mean number of marks has none. Each is of a byte at least, and what they pin
+ * is at most all that is pinned. */
+static void bound_unseen(struct stack_uses *uses)
+{
+	double bytes = poisson_high(0) * (double)uses->mean_bytes;
+
+	uses->total.blocks.unseen_high = bytes;
+	uses->total.bytes.unseen_high = bytes;
+	uses->total.pinned_bytes.unseen_high = (double)uses->pinned_bytes;
+}
+
 static int gather(struct stacks_session *session, struct fault *fault)
 {
 	unsigned numbers = fold_numbers(session->fold);
@@ -288,6 +300,7 @@ static int gather(struct stacks_session *session, struct fault *fault)
 		add(session, &use[session->number[i]], i);
 		add(session, &uses->total, i);
 	}
+	bound_unseen(uses);
 	for (unsigned i = 0; i < numbers; i++) {
 		if (!use[i].samples)
 			continue;

@@ -1,6 +1,7 @@
 #include "view/pprof.h"
 
 #include "base/output.h"
+#include "base/units.h"
 
 #include <errno.h>
 #include <search.h>
@@ -197,11 +198,10 @@ static void put_sample(struct profile *profile, const struct stack_uses *uses,
 		if (start == use->stack)
 			break;
 	}
-	add_number(&message, SAMPLE_VALUE, (uint64_t)(use->blocks.sum + 0.5));
-	add_number(&message, SAMPLE_VALUE, (uint64_t)(use->bytes.sum + 0.5));
+	add_number(&message, SAMPLE_VALUE, units_whole(use->blocks.sum));
+	add_number(&message, SAMPLE_VALUE, units_whole(use->bytes.sum));
 	if (!uses->no_blockers)
-		add_number(&message, SAMPLE_VALUE,
-			   (uint64_t)(use->pinned_bytes.sum + 0.5));
+		add_number(&message, SAMPLE_VALUE, units_whole(use->pinned_bytes.sum));
 	put_message(profile, PROFILE_SAMPLE, &message);
 }
 

@@ -6,19 +6,15 @@
 #include "view/json_text.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The longest stack as JSON. */
 enum { BUF_BYTES = 1 << 18, WIDTH = 9 };
 
-#define BYTES(value) units_bytes_text((uint64_t)((value) + 0.5)).s
+#define BYTES(value) units_bytes_text(units_whole(value)).s
 #define NS_PER_S     1e9
-
-static uint64_t whole(double value)
-{
-	return (uint64_t)(value + 0.5);
-}
 
 static int put(int fd, struct text *text)
 {
@@ -89,6 +85,10 @@ static void about(struct text *text, const struct stack_uses *uses)
 	text_string(text, units_span_text((double)uses->since_ns / NS_PER_S).s);
 	text_string(text, "\n# in use: ");
 	text_string(text, BYTES(uses->total.bytes.sum));
+	if (!uses->total.samples) {
+		text_string(text, " to ");
+		text_string(text, BYTES(estimate_high(&uses->total.bytes)));
+	}
 	text_string(text, ", by ");
 	text_u64(text, uses->total.samples);
 	text_string(text, " samples; low and high: 95%\n");
@@ -139,9 +139,9 @@ static void json_estimate(struct text *text, const char *name,
 			  const struct estimate *estimate)
 {
 	json_member_object(text, name);
-	json_member_u64(text, "estimate", whole(estimate->sum));
-	json_member_u64(text, "low", (uint64_t)estimate_low(estimate));
-	json_member_u64(text, "high", whole(estimate_high(estimate)));
+	json_member_u64(text, "estimate", units_whole(estimate->sum));
+	json_member_u64(text, "low", units_whole(floor(estimate_low(estimate))));
+	json_member_u64(text, "high", units_whole(ceil(estimate_high(estimate))));
 	text_char(text, '}');
 }
 
@@ -203,7 +203,8 @@ static int write_folded(const struct stack_uses *uses, bool by_pins, struct text
 
 		text_string(text, use->stack);
 		text_char(text, ' ');
-		text_u64(text, whole(by_pins ? use->pinned_bytes.sum : use->bytes.sum));
+		text_u64(text,
+			 units_whole(by_pins ? use->pinned_bytes.sum : use->bytes.sum));
 		text_char(text, '\n');
 		error = put(fd, text);
 	}

@@ -230,6 +230,23 @@ def run_children(tap):
                 tap.ok("keeps no sample" in done.stderr, "and why", done.stderr)
 
 
+def run_nothing(tap):
+    """A sample that has nothing says how much there may be all the same, by its mean."""
+    with stacked(harness.program("plain"), size="64G") as target:
+        target.line()
+        pid = child_of(target)
+        row = told(pid)
+        high = 3.69 * (64 << 30)
+        tap.equal(row["samples"], 0, "nothing: no sample")
+        tap.equal({name: row["bytes"][name] for name in ("estimate", "low")},
+                  {"estimate": 0, "low": 0}, "nothing: what is seen")
+        tap.within(row["bytes"]["high"], int(high), high + 1, "nothing: what there may be")
+        tap.equal(row["pinned_bytes"]["high"], row["heap_pinned_bytes"],
+                  "nothing: and pin, at most all")
+        tap.ok("# in use: 0 to 236G, by 0 samples" in owners(pid).stdout, "nothing: in words",
+               owners(pid).stdout)
+
+
 # ---- where it is not ------------------------------------------------------------------
 
 OWN_MALLOC = """
@@ -422,7 +439,7 @@ def run_intervals(tap):
 def main():
     tap = Tap()
     for run in (run_functions, run_allocators, run_blame, run_server, run_places, run_children,
-                run_not, run_aligned, run_pprof, run_pins, run_intervals):
+                run_nothing, run_not, run_aligned, run_pprof, run_pins, run_intervals):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     tap.done()

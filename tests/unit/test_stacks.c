@@ -111,6 +111,9 @@ static void test_few(void **state)
 	estimate_add(&large, 1e9, estimate_chance(1000000000, 524288));
 	assert_true(estimate_low(&large) == 1e9 && estimate_high(&large) == 1e9);
 	assert_true(estimate_low(&none) == 0 && estimate_high(&none) == 0);
+	none.unseen_high = few.unseen_high = 1000;
+	assert_true(estimate_low(&none) == 0 && estimate_high(&none) == 1000);
+	assert_true(estimate_high(&few) > 4 * few.sum);
 }
 
 /* ---- the table ---- */

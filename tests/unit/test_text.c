@@ -272,6 +272,16 @@ static void bytes_for_people(void **state)
 	CHECK_SCALE(units_bytes, cases, 5);
 }
 
+static void numbers_are_whole(void **state)
+{
+	(void)state;
+	assert_true(units_whole(0.4) == 0 && units_whole(0.6) == 1);
+	assert_true(units_whole(1e15 + 0.7) == 1000000000000001.0);
+	assert_true(units_whole(-5) == 0 && units_whole(NAN) == 0);
+	assert_true(units_whole(1e30) == UINT64_MAX &&
+		    units_whole(INFINITY) == UINT64_MAX);
+}
+
 static void counts_for_people(void **state)
 {
 	static const struct scale_case cases[] = {
@@ -530,6 +540,7 @@ int main(void)
 		cmocka_unit_test(what_does_something_is_not_plain),
 		cmocka_unit_test(escapes_are_undone),
 		cmocka_unit_test_setup(bytes_for_people, setup),
+		cmocka_unit_test(numbers_are_whole),
 		cmocka_unit_test_setup(counts_for_people, setup),
 		cmocka_unit_test_setup(times_for_people, setup),
 		cmocka_unit_test_setup(ratios_for_people, setup),
