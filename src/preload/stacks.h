@@ -16,8 +16,9 @@
 
 enum { STACKS_PAGE = 4096, STACKS_PLACES = 1 << 16 };
 
-#define STACKS_EXPORT	 __attribute__((visibility("default")))
-#define STACKS_LIKELY(x) __builtin_expect(!!(x), 1)
+#define STACKS_EXPORT __attribute__((visibility("default")))
+/* Within a line of the cache: malloc and free. */
+#define STACKS_LINE __attribute__((aligned(64)))
 
 /* One thread. LEFT goes down by what is asked for; the call that it does not suffice for
  * is looked at. All zero in a new thread. */
@@ -34,10 +35,10 @@ extern __thread struct stacks_thread stacks_thread
  * to, and is looked at for everything that is freed: it must stay in the cache. COUNT
  * says how many there are at a place. */
 struct stacks_shared {
+	uint32_t filter[STACKS_PLACES / 32]; /* first: a sum less for each free */
+	uint8_t count[STACKS_PLACES];
 	void *table;
 	bool is_beginning;
-	uint32_t filter[STACKS_PLACES / 32] __attribute__((aligned(64)));
-	uint8_t count[STACKS_PLACES];
 } __attribute__((aligned(STACKS_PAGE)));
 
 extern struct stacks_shared stacks_shared;
@@ -58,12 +59,16 @@ static inline bool stacks_may_have(const void *block)
 	return __builtin_expect(word >> place % 32 & 1, 0);
 }
 
-/* Whether a call for BYTES must be looked at. */
+/* Whether a call for BYTES must be looked at. One instruction that subtracts in memory:
+ * compilers make three of it. */
 static inline bool stacks_spend(uint64_t bytes)
 {
-	return __builtin_expect(__builtin_sub_overflow(stacks_thread.left_bytes, bytes,
-						       &stacks_thread.left_bytes),
-				0);
+	bool is_spent;
+
+	__asm__("sub %[bytes], %[left]"
+		: [left] "+m"(stacks_thread.left_bytes), "=@ccc"(is_spent)
+		: [bytes] "re"(bytes));
+	return __builtin_expect(is_spent, 0);
 }
 
 /* ---- stacks.c ---- */

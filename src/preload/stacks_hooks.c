@@ -25,13 +25,14 @@ static posix_fn first_posix_memalign;
 static free_fn first_free;
 
 /* What is called in the end. The first call of all finds it. */
-static struct {
-	malloc_fn *malloc, *valloc, *pvalloc;
+static STACKS_LINE struct {
+	malloc_fn *malloc;
+	free_fn *free;
+	malloc_fn *valloc, *pvalloc;
 	calloc_fn *calloc;
 	realloc_fn *realloc;
 	aligned_fn *aligned_alloc, *memalign;
 	posix_fn *posix_memalign;
-	free_fn *free;
 	free_sized_fn *free_sized;
 	free_aligned_fn *free_aligned_sized;
 } next = {
@@ -248,14 +249,14 @@ __attribute__((noinline)) static void noted_free(void *block)
 
 /* ---- what is called instead ---- */
 
-STACKS_EXPORT void *malloc(size_t bytes)
+STACKS_EXPORT STACKS_LINE void *malloc(size_t bytes)
 {
 	if (stacks_spend(bytes))
 		return noted_malloc(bytes);
 	return next.malloc(bytes);
 }
 
-STACKS_EXPORT void free(void *block)
+STACKS_EXPORT STACKS_LINE void free(void *block)
 {
 	if (stacks_may_have(block))
 		noted_free(block);
