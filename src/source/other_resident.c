@@ -16,12 +16,14 @@ static bool is_huge(const char *name)
 }
 
 /* Where a page that is no file's is a device's: in what is shared, and in private
- * mappings of devices, but for those that are memory. */
+ * mappings of devices, but for those that are memory. The kernel's data for programs
+ * ("[vvar]") is a device's page up to Linux 6.18; a later one (seen in 7.2) has a page
+ * there that counts. */
 static bool is_files_only(const struct mapping *mapping)
 {
 	const char *name = mapping->name;
 
-	if (mapping->flags & MAP_IS_SHARED)
+	if ((mapping->flags & MAP_IS_SHARED) || begins(name, "[vvar"))
 		return true;
 	return begins(name, "/dev/") && !begins(name, "/dev/zero") &&
 	       !begins(name, "/dev/shm/");
@@ -39,7 +41,7 @@ void other_resident_add(struct other *other, const struct mapping *mapping)
 	bool files_only = is_files_only(mapping), huge = is_huge(mapping->name);
 
 	other->has_huge |= huge;
-	if (huge || begins(mapping->name, "[vvar") || mapping->end > SCAN_END) {
+	if (huge || mapping->end > SCAN_END) {
 		other->is_apart = true;
 		return;
 	}

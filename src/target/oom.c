@@ -6,8 +6,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/oom.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int read_int(int pid, const char *name, int *value)
 {
@@ -24,19 +27,56 @@ static int read_int(int pid, const char *name, int *value)
 	return 0;
 }
 
-static void count(int pid, struct oom_rank *rank)
+/* Resident, of a process that is exempt by its oom_score_adj; else 0. Nor has a thread of
+ * the kernel any. */
+static uint64_t exempt_bytes(int pid)
 {
-	int score;
+	char text[128];
+	unsigned long size, resident;
+	int adj;
 
-	if (read_int(pid, "oom_score", &score) || score <= 0)
-		return;
+	if (read_int(pid, "oom_score_adj", &adj) || adj != OOM_SCORE_ADJ_MIN ||
+	    process_text(pid, "statm", text, sizeof(text)) < 0 ||
+	    sscanf(text, "%lu %lu", &size, &resident) != 2)
+		return 0;
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void place(int pid, int score, struct oom_rank *rank)
+{
+	struct oom_process process = {.pid = pid, .score = score};
+
 	rank->candidates++;
 	if (rank->score > 0 && score > rank->score)
 		rank->place++;
-	if (score > rank->first_score) {
-		rank->first_score = score;
-		rank->first_pid = pid;
+	if (score > rank->first.score) {
+		rank->second = rank->first;
+		rank->first = process;
+	} else if (score > rank->second.score) {
+		rank->second = process;
 	}
+}
+
+static void count(int self, int pid, struct oom_rank *rank)
+{
+	uint64_t bytes;
+	int score;
+
+	if (read_int(pid, "oom_score", &score))
+		return;
+	if (score > 0) {
+		place(pid, score, rank);
+		return;
+	}
+	bytes = pid == self ? 0 : exempt_bytes(pid);
+	if (bytes > rank->exempt.rss_bytes)
+		rank->exempt = (struct oom_process){.pid = pid, .rss_bytes = bytes};
+}
+
+static void name(struct oom_process *process)
+{
+	if (process->pid)
+		process_line(process->pid, "comm", process->comm, sizeof(process->comm));
 }
 
 int oom_rank_read(int pid, struct oom_rank *rank)
@@ -58,10 +98,10 @@ int oom_rank_read(int pid, struct oom_rank *rank)
 	rank->place = rank->score > 0;
 	while ((entry = readdir(proc)))
 		if (!units_parse_count(entry->d_name, &other) && other <= INT_MAX)
-			count((int)other, rank);
+			count(pid, (int)other, rank);
 	closedir(proc);
-	if (rank->first_pid)
-		process_line(rank->first_pid, "comm", rank->first_comm,
-			     sizeof(rank->first_comm));
+	name(&rank->first);
+	name(&rank->second);
+	name(&rank->exempt);
 	return 0;
 }

@@ -190,8 +190,17 @@ static void oom(struct text *text, const struct oom_rank *rank)
 	json_member_i64(text, "score_adj", rank->score_adj);
 	json_member_u64(text, "place", rank->place);
 	json_member_u64(text, "candidates", rank->candidates);
-	json_member_i64(text, "first_pid", rank->first_pid);
-	json_member_string(text, "first_comm", rank->first_comm);
+	json_member_i64(text, "first_pid", rank->first.pid);
+	json_member_string(text, "first_comm", rank->first.comm);
+	if (rank->second.pid) {
+		json_member_i64(text, "second_pid", rank->second.pid);
+		json_member_string(text, "second_comm", rank->second.comm);
+	}
+	if (rank->exempt.pid) {
+		json_member_i64(text, "exempt_pid", rank->exempt.pid);
+		json_member_string(text, "exempt_comm", rank->exempt.comm);
+		json_member_u64(text, "exempt_rss_bytes", rank->exempt.rss_bytes);
+	}
 	text_char(text, '}');
 }
 

@@ -559,27 +559,92 @@ static void limit_table(struct report_out *out, const struct report *report)
 			     COUNTED(far, "other limit"));
 }
 
-static void oom(struct report_out *out, const struct oom_rank *rank)
+/* A process as "process 12 (name)". */
+static void oom_process(const struct oom_process *process, char *text, size_t size)
 {
-	char name[4 * OOM_COMM], line[5 * OOM_COMM + 128], adjusted[48] = "";
+	char name[4 * OOM_COMM];
 
-	printable(rank->first_comm, name, sizeof(name));
+	printable(process->comm, name, sizeof(name));
+	snprintf(text, size, "process %d (%s)", process->pid, name);
+}
+
+enum { OOM_NAMED = 5 * OOM_COMM, OOM_LINE = 3 * OOM_NAMED };
+
+/* Who is killed in the place of a process that is exempt. */
+static void oom_exempt(struct report_out *out, const struct oom_rank *rank)
+{
+	char first[OOM_NAMED], second[OOM_NAMED], line[OOM_LINE];
+	char then[OOM_NAMED + 8] = "";
+
+	oom_process(&rank->first, first, sizeof(first));
+	oom_process(&rank->second, second, sizeof(second));
+	if (rank->second.pid)
+		snprintf(then, sizeof(then), ", then %s", second);
+	if (rank->first.pid)
+		snprintf(line, sizeof(line),
+			 "Exempt from the OOM killer (oom_score_adj is %d): when the "
+			 "host is "
+			 "out of memory, the kernel kills %s first%s.",
+			 rank->score_adj, first, then);
+	else
+		snprintf(line, sizeof(line),
+			 "Exempt from the OOM killer (oom_score_adj is %d), and there is "
+			 "nobody else: the kernel panics.",
+			 rank->score_adj);
+	wrapped(out, 2, 2, line);
+	wrapped(out, 2, 2,
+		"-> What can grow should not be exempt: write 0 to its oom_score_adj, "
+		"and give "
+		"it a cgroup with a limit of its own (memory.max), so that what is "
+		"killed is in "
+		"that group.");
+}
+
+static void oom_place(struct report_out *out, const struct oom_rank *rank)
+{
+	char first[OOM_NAMED], line[OOM_LINE], adjusted[48] = "";
+
 	if (rank->score_adj)
 		snprintf(adjusted, sizeof(adjusted), " (oom_score_adj is %d)",
 			 rank->score_adj);
-	if (!rank->place)
-		snprintf(line, sizeof(line), "Never chosen by the OOM killer%s.",
-			 adjusted);
-	else if (rank->place == 1)
+	oom_process(&rank->first, first, sizeof(first));
+	if (rank->place == 1)
 		snprintf(line, sizeof(line), "1st of %s for the OOM killer%s.",
 			 COUNTED(rank->candidates, "candidate"), adjusted);
 	else
 		snprintf(line, sizeof(line),
-			 "%s of %s for the OOM killer%s; the first is process %d (%s).",
+			 "%s of %s for the OOM killer%s; the first is %s.",
 			 units_ordinal_text(rank->place).s,
-			 COUNTED(rank->candidates, "candidate"), adjusted,
-			 rank->first_pid, name);
+			 COUNTED(rank->candidates, "candidate"), adjusted, first);
 	wrapped(out, 2, 2, line);
+}
+
+/* A neighbour that takes memory for which others are killed, where it has a twentieth of
+ * all. */
+static void oom_neighbour(struct report_out *out, const struct oom_rank *rank,
+			  uint64_t all)
+{
+	char name[OOM_NAMED], line[OOM_LINE];
+
+	if (!rank->exempt.pid || rank->exempt.rss_bytes < all / 20)
+		return;
+	oom_process(&rank->exempt, name, sizeof(name));
+	snprintf(line, sizeof(line),
+		 "%s is exempt and has %s resident: others are killed in its place.",
+		 name, BYTES(rank->exempt.rss_bytes));
+	line[0] = 'P';
+	wrapped(out, 2, 2, line);
+}
+
+static void oom(struct report_out *out, const struct report *report)
+{
+	const struct oom_rank *rank = report->oom;
+
+	if (rank->place)
+		oom_place(out, rank);
+	else
+		oom_exempt(out, rank);
+	oom_neighbour(out, rank, report->headroom->memory_bytes);
 }
 
 static void pressure(struct report_out *out, const struct bounds *bounds)
@@ -637,7 +702,7 @@ static void limits(struct report_out *out, const struct report *report)
 	overcommit(out, &report->bounds->host);
 	pressure(out, report->bounds);
 	if (report->oom)
-		oom(out, report->oom);
+		oom(out, report);
 }
 
 /* ---- what pins ---- */

@@ -536,12 +536,12 @@ static void place_before_the_oom_killer(void **state)
 	waitpid(pid, NULL, 0);
 	assert_in_range(rank.place, 1, rank.candidates);
 	assert_int_equal(rank.score_adj, 0);
-	assert_true(rank.first_score >= rank.score);
+	assert_true(rank.first.score >= rank.score);
 	if (!said)
 		skip();
 	assert_int_equal(first.score_adj, 1000);
 	assert_true(first.score > rank.score);
-	assert_true(first.first_score >= first.score);
+	assert_true(first.first.score >= first.score);
 	assert_true(first.place <= rank.place);
 }
 

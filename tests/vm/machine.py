@@ -71,7 +71,7 @@ def fetch(arch, suite):
 MODULES = ("zram", "virtio_blk", "virtio_pci", "fuse", "overlay")
 # Programs of the tests, and of examples/.
 PROGRAMS = ("oracle", "grower", "pty")
-EXAMPLES = ("leak", "fragmenter", "steady", "limited")
+EXAMPLES = ("leak", "fragmenter", "steady", "limited", "too_big_to_fail")
 
 
 def make_image(arch, suite, path):
@@ -143,6 +143,7 @@ class Machine:
                                         stderr=subprocess.STDOUT)
         self.pending = b""
         self.number = 0
+        self.gone = None  # at which command
         self._until(rb"<< ready >>\r?\n", "the boot")
         archive.unlink()
         self.release = self.sh("uname -r").stdout.strip()
@@ -173,6 +174,7 @@ class Machine:
         data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
         if not data:
             why = "the machine ended" if ready else f"no answer within {PATIENCE_S} s"
+            self.gone = what
             raise Hang(f"{what}: {why}; the console's end:\n{self._tail()}")
         self.console.write(data)
         self.console.flush()
@@ -196,6 +198,8 @@ class Machine:
 
     def sh(self, command):
         """Runs a command, or several lines of them, in the machine's shell."""
+        if self.gone:
+            raise Hang(f"the machine was given up after: {self.gone}")
         self.number += 1
         self.console.write(f"\n>> {command}\n".encode())
         self.process.stdin.write(one_line(command))
@@ -203,6 +207,15 @@ class Machine:
         match = self._until(rb"<< %d (\d+) (\d+) (\d+) >>\r?\n" % self.number, command)
         status, out, err = (int(group) for group in match.groups())
         return Result(status, self._take(out, command), self._take(err, command))
+
+    def last_words(self):
+        """Waits for the end of a machine that is about to die; its console's end."""
+        end = time.monotonic() + PATIENCE_S
+        try:
+            while True:
+                self._more("its end", end)
+        except Hang as hang:
+            return str(hang)
 
     def need(self, command):
         """A command that must succeed; what it wrote."""
@@ -274,11 +287,17 @@ class Guest(harness.Seen):
 ON_LIBC = ("/libc/loader", "--library-path", "/libc")
 
 
+def within(group, command):
+    """A command that begins in a cgroup, so that all its memory is charged there."""
+    return ["sh", "-c", f"echo $$ >{group}/cgroup.procs; exec {shlex.join(command)}"]
+
+
 class Oracle(harness.Questions, Guest):
     """tests/programs/oracle.c with a scenario, on the release's libc."""
 
-    def __init__(self, machine, args="", name="oracle"):
-        super().__init__(machine, name, *ON_LIBC, "/p/oracle", *shlex.split(args))
+    def __init__(self, machine, args="", name="oracle", group=None):
+        command = [*ON_LIBC, "/p/oracle", *shlex.split(args)]
+        super().__init__(machine, name, *(within(group, command) if group else command))
         self.wrote("ready")
 
     def xml(self, question="xml"):
