@@ -190,8 +190,8 @@ point 'those of the probes are among them' yes \
 	"$(includes "$root" | grep -q '^bpf/' && echo yes)"
 point 'each directory includes what it may' '' "$(violations "$root")"
 point 'no headers include each other in a circle' '' "$(header_circles "$root")"
-point 'the verbs are glue: no file above 400 lines, 4,000 in all' '' \
-	"$(wc -l "$root"/tools/*.[ch] | awk '$1 > ($2 == "total" ? 4000 : 400)')"
+point 'the verbs are glue: no file above 400 lines, 4,300 in all' '' \
+	"$(wc -l "$root"/tools/*.[ch] | awk '$1 > ($2 == "total" ? 4300 : 400)')"
 point 'there are objects to judge' yes "$(calls "$build" "$root" | grep -q . && echo yes)"
 point 'no files call each other in a circle' '' "$(object_circles "$root" "$build")"
 point 'what is allowed may be included' '' \

@@ -25,6 +25,8 @@ static const struct command *const verbs[] = {
 	&command_diff,
 	&command_trace,
 	&command_run,
+	&command_attach,
+	&command_detach,
 	&command_trim,
 };
 /* clang-format on */

@@ -5,6 +5,7 @@
 #include "option_kinds.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,5 +279,25 @@ int options_interval(const struct command *command, const struct parsed *parsed,
 	if (times && (units_parse_count(times, count) || !*count))
 		return usage_fault(fault, command,
 				   "COUNT '%s' is not a whole number above 0", times);
+	return 0;
+}
+
+int options_take_pid(const struct command *command, const struct parsed *parsed,
+		     struct pid_list *pids, struct fault *fault)
+{
+	uint64_t pid;
+
+	if (parsed->operand_count) {
+		if (units_parse_count(parsed->operand[0], &pid) || !pid || pid > INT_MAX)
+			return usage_fault(fault, command, "'%s' is not a PID",
+					   parsed->operand[0]);
+		if (pid_list_add(pids, (int)pid))
+			return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	}
+	if (!pids->count)
+		return usage_fault(fault, command, "no process given: use -p PID");
+	if (pids->count > 1)
+		return usage_fault(fault, command, "%zu processes: %s acts on one",
+				   pids->count, command->name);
 	return 0;
 }

@@ -184,4 +184,9 @@ int no_process_fault(struct fault *fault, const struct command *command,
 __attribute__((format(printf, 3, 4))) int
 usage_fault(struct fault *fault, const struct command *command, const char *format, ...);
 
+/* For a verb that acts on one process, which may be given without -p, too: there is one
+ * in PIDS then. 0, or -errno and FAULT. */
+int options_take_pid(const struct command *command, const struct parsed *parsed,
+		     struct pid_list *pids, struct fault *fault);
+
 #endif

@@ -104,17 +104,6 @@ static int check(const struct command *command, const struct run_request *reques
 	return 0;
 }
 
-static void add_setting(struct text *text, const char *name, int64_t value,
-			const char *unit)
-{
-	if (text->length)
-		text_char(text, ',');
-	text_string(text, name);
-	text_char(text, '=');
-	text_i64(text, value);
-	text_string(text, unit);
-}
-
 static void set_settings(const struct command *command, struct run_request *request,
 			 const struct parsed *parsed)
 {
@@ -122,14 +111,14 @@ static void set_settings(const struct command *command, struct run_request *requ
 
 	text_init(&text, request->settings, sizeof(request->settings));
 	if (options_given(command, parsed, "interval"))
-		add_setting(&text, "interval", request->interval_ns, "ns");
+		sampler_setting(&text, "interval", request->interval_ns, "ns");
 	if (options_given(command, parsed, "detail"))
-		add_setting(&text, "detail", request->detail_ns, "ns");
+		sampler_setting(&text, "detail", request->detail_ns, "ns");
 	if (options_given(command, parsed, "sampler-cost"))
-		add_setting(&text, "max_cost", (int64_t)request->sampler_cost_percent,
-			    "%");
+		sampler_setting(&text, "max_cost", (int64_t)request->sampler_cost_percent,
+				"%");
 	if (options_given(command, parsed, "stacks"))
-		add_setting(&text, "stacks", (int64_t)request->stacks_bytes, "");
+		sampler_setting(&text, "stacks", (int64_t)request->stacks_bytes, "");
 	if (request->no_children)
 		text_string(&text, text.length ? ",children=no" : "children=no");
 }

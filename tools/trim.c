@@ -64,22 +64,6 @@ const struct command command_trim = {
 
 /* ---- the command line ---- */
 
-/* The process may be given without -p, too. */
-static int read_operand(const struct command *command, const struct parsed *parsed,
-			struct pid_list *pids, struct fault *fault)
-{
-	uint64_t pid;
-
-	if (!parsed->operand_count)
-		return 0;
-	if (units_parse_count(parsed->operand[0], &pid) || !pid || pid > INT_MAX)
-		return usage_fault(fault, command, "'%s' is not a PID",
-				   parsed->operand[0]);
-	if (pid_list_add(pids, (int)pid))
-		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
-	return 0;
-}
-
 static int read_request(const struct command *command, int argc, char **argv,
 			struct trim_request *request, struct parsed *parsed,
 			struct fault *fault)
@@ -91,14 +75,9 @@ static int read_request(const struct command *command, int argc, char **argv,
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
-	error = read_operand(command, parsed, &request->pids, fault);
+	error = options_take_pid(command, parsed, &request->pids, fault);
 	if (error)
 		return error;
-	if (!request->pids.count)
-		return usage_fault(fault, command, "no process given: use -p PID");
-	if (request->pids.count > 1)
-		return usage_fault(fault, command, "%zu processes: trim acts on one",
-				   request->pids.count);
 	if (options_given(command, parsed, "for") && !request->how.attach)
 		return usage_fault(fault, command, "--for needs --attach");
 	if (request->how.dry_run && options_given(command, parsed, "watch"))

@@ -5,6 +5,8 @@
 #include "options.h"
 
 extern const struct command command_alert;
+extern const struct command command_attach;
+extern const struct command command_detach;
 extern const struct command command_diff;
 extern const struct command command_export;
 extern const struct command command_owners;

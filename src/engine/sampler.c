@@ -1,14 +1,12 @@
 #include "engine/sampler.h"
 
-#include "base/text.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define VARIABLE "FRAGSCOPE_PRELOAD"
-#define SAMPLER	 "libfragscope-preload.so"
+#define SAMPLER	 SAMPLER_LIBRARY
 #define STACKS	 "libfragscope-stacks.so"
 
 /* How much of FROM and TO are the same directories. */
@@ -105,4 +103,14 @@ int sampler_find_stacks(const char *sampler, char path[PATH_MAX], struct fault *
 	return fault_set(fault, EXIT_NO_SOURCE, -ENOENT,
 			 "the library " STACKS " for --stacks is not beside %s: %s",
 			 sampler, strerror(errno));
+}
+
+void sampler_setting(struct text *text, const char *name, int64_t value, const char *unit)
+{
+	if (text->length)
+		text_char(text, ',');
+	text_string(text, name);
+	text_char(text, '=');
+	text_i64(text, value);
+	text_string(text, unit);
 }

@@ -1,12 +1,22 @@
-/* sampler.h: where the library is that `run` loads into programs. */
+/* sampler.h: where the library is that `run` and `attach` load into programs, and what it
+ * is told. */
 #ifndef FRAGSCOPE_SAMPLER_H
 #define FRAGSCOPE_SAMPLER_H
 
 #include "base/fault.h"
+#include "base/text.h"
 
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#define SAMPLER_LIBRARY "libfragscope-preload.so"
+/* Of the library: changes settings, or starts it again. */
+#define SAMPLER_FUNCTION "fragscope_sampler"
+
+/* Adds "NAME=VALUE UNIT" to the settings that TEXT has (settings.h of the sampler). */
+void sampler_setting(struct text *text, const char *name, int64_t value,
+		     const char *unit);
 
 /* The directory TO as seen from FROM, both absolute: "../lib" for "/usr/bin" and
  * "/usr/lib". False: it does not fit into ROOM bytes. */

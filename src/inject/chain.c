@@ -57,7 +57,7 @@ struct steps {
 	int64_t left[2];
 	uint32_t done;
 	uint32_t nobody; /* waits on this word */
-	char text[CHAIN_TEXT];
+	char text[INJECT_TEXT];
 };
 
 _Static_assert(sizeof(struct machine_context) == 256, "as the kernel has it");

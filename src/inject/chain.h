@@ -10,6 +10,7 @@
 #ifndef FRAGSCOPE_INJECT_CHAIN_H
 #define FRAGSCOPE_INJECT_CHAIN_H
 
+#include "inject/inject.h"
 #include "inject/libc.h"
 #include "inject/restart.h"
 
@@ -20,7 +21,6 @@
 enum {
 	CHAIN_VECTOR_BYTES = 16 << 10, /* of vector state, at most */
 	CHAIN_BYTES = CHAIN_VECTOR_BYTES + (4 << 10),
-	CHAIN_TEXT = 1024,
 };
 
 /* What a thread was, and what it is to do. */

@@ -51,22 +51,51 @@ static bool parent_is_there(void *context)
 
 static int find_function(struct injector *injector, struct fault *fault)
 {
+	const struct inject_request *request = injector->request;
 	struct unwind_code code;
+	int error =
+		request->library
+			? unwind_function_of(injector->unwinder, request->library,
+					     request->function, &code)
+			: unwind_function(injector->unwinder, injector->libc.malloc.start,
+					  request->function, &code);
 
-	if (unwind_function(injector->unwinder, injector->libc.malloc.start,
-			    injector->request->function, &code))
-		return fault_set(fault, EXIT_NO_SOURCE, -ENOENT,
-				 "cannot make a call in process %d (%s): its libc has no "
-				 "%s",
-				 injector->process->pid, injector->process->comm,
-				 injector->request->function);
+	if (error)
+		return fault_set(
+			fault, EXIT_NO_SOURCE, error,
+			"cannot make a call in process %d (%s): its %s has no %s",
+			injector->process->pid, injector->process->comm,
+			request->library ? request->library : "libc", request->function);
 	injector->function = code.start;
 	return 0;
 }
 
+/* A filter may end the process for a system call that it never makes by itself. */
+static int check_filters(const struct process *process, struct fault *fault)
+{
+	static const char key[] = "\nSeccomp:";
+	char text[4096];
+	const char *line;
+
+	if (process_text(process->pid, "status", text, sizeof(text)) <= 0)
+		return 0;
+	line = strstr(text, key);
+	if (!line || !atoi(line + strlen(key)))
+		return 0;
+	return fault_set(
+		fault, EXIT_NO_SOURCE, -ENOTSUP,
+		"cannot make a call in process %d (%s): it has a filter of system "
+		"calls (seccomp), which might end it for one of those that are "
+		"needed",
+		process->pid, process->comm);
+}
+
 static int take(struct injector *injector, struct fault *fault)
 {
-	int error;
+	int error = check_filters(injector->process, fault);
+
+	if (error)
+		return error;
 
 	injector->looker = (struct inject_looker){
 		.process = injector->process,

@@ -14,12 +14,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { INJECT_PLACE = 160 };
+enum { INJECT_PLACE = 160, INJECT_TEXT = 1024 };
 
 struct inject_request {
-	const char *function; /* of libc */
+	const char *function; /* of LIBRARY; of libc where that is null */
+	const char *library;  /* the beginning of its file's name */
 	uint64_t argument[2];
-	const char *text;     /* the first argument in its place, or null */
+	const char *text; /* the first argument in its place, or null; < INJECT_TEXT */
 	uint64_t stack_bytes; /* that the function may need */
 	int64_t for_ns;	      /* how long a safe point is looked for */
 	int64_t return_ns;    /* how long the call may take before nobody waits for it */

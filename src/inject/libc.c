@@ -195,7 +195,8 @@ int inject_libc_find(const struct process *process, struct unwinder *unwinder,
 	if (error < 0)
 		return cannot(process, error, strerror(-error), fault);
 	if (!code.code ||
-	    unwind_surroundings(unwinder, code.code, malloc_names, &libc->malloc))
+	    unwind_surroundings(unwinder, code.code, malloc_names, &libc->malloc) ||
+	    strncmp(libc->malloc.module, "libc", 4) != 0)
 		return cannot(process, -ENOTSUP,
 			      "it is linked statically: where functions of its libc lie "
 			      "is not known",

@@ -2,6 +2,7 @@
  */
 #include "base/clock.h"
 #include "inject/parts.h"
+#include "target/denied.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -167,6 +168,32 @@ static void run_on(const struct injector *injector)
 	nanosleep(&time, NULL);
 }
 
+/* Who traces the process already; 0: nobody. */
+static int tracer_of(const struct process *process)
+{
+	static const char key[] = "\nTracerPid:";
+	char text[4096];
+	const char *line;
+
+	if (process_text(process->pid, "status", text, sizeof(text)) <= 0)
+		return 0;
+	line = strstr(text, key);
+	return line ? atoi(line + strlen(key)) : 0;
+}
+
+static int not_permitted(const struct process *process, struct fault *fault)
+{
+	char comm[16] = "";
+	int tracer = tracer_of(process);
+
+	if (!tracer)
+		return denied(process->pid, process->comm, "its threads", -EPERM, fault);
+	process_line(tracer, "comm", comm, sizeof(comm));
+	return fault_set(fault, EXIT_NOT_PERMITTED, -EPERM,
+			 "cannot stop process %d (%s): process %d (%s) traces it",
+			 process->pid, process->comm, tracer, comm);
+}
+
 static int describe(const struct injector *injector, int error, struct fault *fault)
 {
 	const struct process *process = injector->process;
@@ -180,11 +207,7 @@ static int describe(const struct injector *injector, int error, struct fault *fa
 				 "call until SIGCONT lets it go on",
 				 process->pid, process->comm);
 	if (error == -EPERM)
-		return fault_set(
-			fault, EXIT_NOT_PERMITTED, error,
-			"cannot stop process %d (%s): %s: another program traces "
-			"it, or CAP_SYS_PTRACE is missing",
-			process->pid, process->comm, strerror(-error));
+		return not_permitted(process, fault);
 	return fault_set(fault, EXIT_FAILED, error, "cannot stop process %d (%s): %s",
 			 process->pid, process->comm, strerror(-error));
 }

@@ -158,13 +158,11 @@ static struct ring_header *map_header(const struct ring *ring)
 }
 
 /* The sampler sees a word that was only written when it wakes for its next sample. */
-static int write_request(const struct ring *ring, uint32_t number)
+static int write_word(const struct ring *ring, size_t offset, uint32_t number)
 {
 	struct iovec here = {&number, sizeof(number)};
-	struct iovec there = {
-		(void *)(uintptr_t)(ring->memory.addr +
-				    offsetof(struct ring_header, trim_asked)),
-		sizeof(number)};
+	struct iovec there = {(void *)(uintptr_t)(ring->memory.addr + offset),
+			      sizeof(number)};
 
 	return process_vm_writev(ring->memory.pid, &here, 1, &there, 1, 0) < 0 ? -errno
 									       : 0;
@@ -186,7 +184,7 @@ static int request_trim(const struct ring *ring, uint32_t *number)
 	if (error)
 		return error;
 	*number = now.trim_asked + 1;
-	return write_request(ring, *number);
+	return write_word(ring, offsetof(struct ring_header, trim_asked), *number);
 }
 
 int ring_trim(struct ring *ring, int64_t timeout_ns, int64_t *took_ns)
@@ -211,4 +209,16 @@ int ring_trim(struct ring *ring, int64_t timeout_ns, int64_t *took_ns)
 		return error;
 	*took_ns = now.trim_ns;
 	return now.trim_result ? -ENOTSUP : 0;
+}
+
+int ring_end(struct ring *ring)
+{
+	struct ring_header *header = map_header(ring);
+
+	if (!header)
+		return write_word(ring, offsetof(struct ring_header, end_asked), 1);
+	__atomic_store_n(&header->end_asked, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &header->trim_asked, FUTEX_WAKE, 1, NULL, NULL, 0);
+	munmap(header, RING_HEADER_BYTES);
+	return 0;
 }

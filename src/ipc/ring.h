@@ -140,9 +140,9 @@ struct ring_header {
 	 * what follows and sets DONE to the ASKED that it saw. */
 	uint32_t trim_asked;
 	uint32_t trim_done;
-	int64_t trim_ns;     /* how long the last one took */
-	int32_t trim_result; /* 0, or -ENOTSUP: this allocator cannot be asked */
-	uint32_t reserved;
+	int64_t trim_ns;      /* how long the last one took */
+	int32_t trim_result;  /* 0, or -ENOTSUP: this allocator cannot be asked */
+	uint32_t end_asked;   /* not 0: the sampler is to end; TRIM_ASKED is woken */
 	char name[RING_NAME]; /* "glibc-2.36"; null-terminated */
 };
 
@@ -211,5 +211,8 @@ int ring_next(struct ring *ring, struct ring_sample *sample, uint64_t *missed);
  * TIMEOUT_NS. 0 and how long it took as *TOOK_NS, -ENOTSUP: not with this allocator,
  * -ETIMEDOUT, or -errno: the request cannot be written, or the process is gone. */
 int ring_trim(struct ring *ring, int64_t timeout_ns, int64_t *took_ns);
+
+/* Asks the sampler to end, which takes the ring away. 0 or -errno. */
+int ring_end(struct ring *ring);
 
 #endif

@@ -1,5 +1,6 @@
-/* preload.c: the sampler's life inside a program: it starts before the program does, has
- * one thread with no signals, and a life of its own in every forked child. */
+/* preload.c: the sampler's life inside a program: it starts before the program does, or
+ * when `attach` loads it, has one thread with no signals, and a life of its own in every
+ * forked child. `detach` ends it, and `attach` can start it again. */
 #include "preload/allocator_ops.h"
 #include "preload/budget.h"
 #include "preload/memory.h"
@@ -54,6 +55,10 @@ static struct {
 	atomic_bool main_left;
 	bool others_stayed; /* when it left */
 	atomic_bool ending;
+	bool is_prepared, is_registered;
+	atomic_bool runs;     /* there is a thread, or about to be */
+	struct settings next; /* that it is to take over when they have changed */
+	atomic_bool has_changed;
 } self;
 
 static void no_figures(struct ring_sample *sample)
@@ -253,14 +258,20 @@ static void end_as_main_did(void)
 	syscall(SYS_exit_group, status >> 8 & 0xff);
 }
 
-/* Until the next sample is due, or sooner when a trim was asked for. False when the
+static bool is_to_end(const struct ring_header *header)
+{
+	return __atomic_load_n(&header->end_asked, __ATOMIC_ACQUIRE);
+}
+
+/* Until the next sample is due, or sooner when anything was asked for. False when the
  * program has ended but for this thread. A main thread that leaves just before the wait
  * wakes nobody: no wait is long. */
 static bool rest(struct ring_header *header, int64_t due_ns)
 {
 	int64_t now = now_ns(CLOCK_MONOTONIC);
 
-	while (header->trim_asked == header->trim_done && now < due_ns) {
+	while (header->trim_asked == header->trim_done && now < due_ns &&
+	       !is_to_end(header) && !atomic_load(&self.has_changed)) {
 		int64_t look_ns = now + (main_has_left() ? SECOND_NS / 50 : SECOND_NS);
 
 		wait_until(header, look_ns < due_ns ? look_ns : due_ns);
@@ -269,6 +280,25 @@ static bool rest(struct ring_header *header, int64_t due_ns)
 		now = now_ns(CLOCK_MONOTONIC);
 	}
 	return true;
+}
+
+static void take_settings(struct ring_header *header)
+{
+	if (!atomic_exchange(&self.has_changed, false))
+		return;
+	self.settings = self.next;
+	budget_begin(&self.budget, &self.settings);
+	header->asked_interval_ns = self.settings.interval_ns;
+}
+
+/* As `detach` wants it: nothing stays but the library. */
+static void leave(struct ring_header *header)
+{
+	__atomic_store_n(&header->magic, 0, __ATOMIC_RELEASE);
+	memory_drop(&self.kept);
+	syscall(SYS_munmap, self.ring, (long)RING_BYTES);
+	self.ring = NULL;
+	atomic_store(&self.runs, false);
 }
 
 /* Its return is what ends the program when it is the last: by the C library's hand where
@@ -280,6 +310,11 @@ static void *run(void *unused)
 	(void)unused;
 	syscall(SYS_prctl, PR_SET_NAME, "fragscope");
 	while (!atomic_load(&self.ending)) {
+		if (is_to_end(header)) {
+			leave(header);
+			break;
+		}
+		take_settings(header);
 		take_sample();
 		if (rest(header, self.sample.monotonic_ns + self.sample.interval_ns)) {
 			serve_trim(header);
@@ -294,15 +329,15 @@ static void *run(void *unused)
 
 /* The stack is libc's to map and to give to another thread after a fork; it must also
  * hold the thread-local data of the host, whose size nothing reports. */
-static void start_thread(void)
+static bool start_thread(void)
 {
+	int error = EINVAL;
 	pthread_attr_t attributes;
 	sigset_t all, before;
 	pthread_t thread;
-	int error = EINVAL;
 
 	if (pthread_attr_init(&attributes))
-		return;
+		return false;
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -313,9 +348,17 @@ static void start_thread(void)
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
+	return !error;
 }
 
 /* ---- the life ---- */
+
+/* `attach` calls by any thread: of the main one its end is seen elsewhere then. */
+static bool notice_main_thread(void)
+{
+	return syscall(SYS_gettid) != syscall(SYS_getpid) ||
+	       !pthread_setspecific(self.main_thread, self.ring);
+}
 
 static void begin(void)
 {
@@ -323,18 +366,19 @@ static void begin(void)
 	atomic_store(&self.main_left, false);
 	self.others_stayed = false;
 	find_main_tid();
-	if (make_ring() && !pthread_setspecific(self.main_thread, self.ring))
-		start_thread();
+	if (make_ring() && notice_main_thread())
+		atomic_store(&self.runs, start_thread());
 }
 
 static void begin_in_child(void)
 {
 	int saved = errno;
+	bool ran = atomic_exchange(&self.runs, false);
 
 	memory_drop(&self.kept);
 	if (self.ops->forked)
 		self.ops->forked();
-	if (self.settings.children)
+	if (ran && self.settings.children)
 		begin();
 	errno = saved;
 }
@@ -399,16 +443,48 @@ static bool has_threads(void)
 
 /* The handler comes after whatever the allocator has registered for itself when memory
  * was first asked of it, which starting a thread does. */
+static void begin_here(void)
+{
+	if (!self.is_prepared) {
+		if (pthread_key_create(&self.main_thread, main_thread_left))
+			return;
+		find_allocator();
+		self.is_prepared = true;
+	}
+	begin();
+	if (__register_atfork && !self.is_registered)
+		__register_atfork(NULL, NULL, begin_in_child, NULL);
+	self.is_registered = true;
+}
+
 __attribute__((constructor)) static void load(void)
 {
 	int saved = errno;
 
-	if (has_threads() && !host_is_off_limits() && is_meant() &&
-	    !pthread_key_create(&self.main_thread, main_thread_left)) {
-		find_allocator();
-		begin();
-		if (__register_atfork)
-			__register_atfork(NULL, NULL, begin_in_child, NULL);
+	if (has_threads() && !host_is_off_limits() && is_meant())
+		begin_here();
+	errno = saved;
+}
+
+/* `attach` has a thread of the program call it, with settings as the variable has them.
+ */
+__attribute__((visibility("default"))) void fragscope_sampler(const char *text);
+
+void fragscope_sampler(const char *text)
+{
+	const struct ring_header *header = self.ring;
+	int saved = errno;
+
+	if (has_threads() && !host_is_off_limits()) {
+		settings_read(&self.next, text);
+		if (atomic_load(&self.runs)) {
+			atomic_store(&self.has_changed, true);
+			syscall(SYS_futex, &header->trim_asked, FUTEX_WAKE, 1, NULL, NULL,
+				0L);
+		} else {
+			self.settings = self.next;
+			begin_here();
+		}
 	}
 	errno = saved;
 }

@@ -130,7 +130,7 @@ static void fill(struct unwinder *unwinder, struct name *name)
 		return;
 	name->start = symbol->start;
 	name->is_malloc = unwind_is_malloc(name->function);
-	if (name->is_malloc)
+	if (name->is_malloc && !unwinder->is_plain)
 		name->place = request_find(name->module, name->addr);
 }
 

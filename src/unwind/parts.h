@@ -78,6 +78,7 @@ struct unwinder {
 	struct module *modules;
 	struct code_mappings pieces;
 	unsigned last_key;
+	bool is_plain;	      /* requests are not read, which takes debug information */
 	bool is_gone;	      /* the address space is: the last scan stays true */
 	int64_t next_scan_ns; /* of CLOCK_MONOTONIC: none before it for a strange pc */
 	void *strings;	      /* tsearch's, of char * */

@@ -330,6 +330,7 @@ void unwind_prepare(struct unwinder *unwinder)
 {
 	Dwarf_Addr bias;
 
+	unwinder->is_plain = true;
 	for (struct module *module = unwinder->modules; module; module = module->next) {
 		module->has_malloc = symbols_named(module_symbols(module), "malloc");
 		dwfl_module_eh_cfi(module->dwfl, &bias);

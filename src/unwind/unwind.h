@@ -68,7 +68,8 @@ int unwind_scan(struct unwinder *unwinder);
 /* Whether unwind_scan would find a change: 1, 0, or -errno. Opens no file. */
 int unwind_is_stale(const struct unwinder *unwinder);
 
-/* Loads what walks need of all files, which takes the longest of it. */
+/* Loads what unwind_each needs of all files, which takes the longest of it. Requests are
+ * not read from then on. */
 void unwind_prepare(struct unwinder *unwinder);
 
 /* Code of the file mapped at an address. */

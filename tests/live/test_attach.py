@@ -2,11 +2,16 @@
 
 import errno
 import json
+import os
+import pathlib
 import platform
 import signal
+import statistics
 import subprocess
 
 import harness
+import preloading
+import test_preload_allocators as others
 from harness import Oracle, Tap, Target
 
 
@@ -135,6 +140,119 @@ def check_killed(tap):
                done.stderr)
 
 
+def attach(pid, *words):
+    done = harness.fragscope("attach", *words, pid)
+    if done.returncode:
+        raise RuntimeError(f"attach: status {done.returncode}: {done.stderr}")
+    return done
+
+
+def check_attach(tap):
+    """As if it had been started under run: samples, settings, trims; and its end."""
+    with Oracle("--threads 2 --chunks 20000 --max 3000 --free-pattern keep:50") as target:
+        attach(target.pid)
+        harness.until(lambda: preloading.rows(target.pid).row.get("sample_age_ns"), "a sample")
+        told = preloading.rows(target.pid).row
+        want = harness.stat(target.pid).row
+        for name in ("system_bytes", "free_bytes", "mmapped_chunks", "arenas", "mallinfo2"):
+            tap.equal(told[name], want[name], f"{name} as from outside")
+        done = harness.fragscope("attach", target.pid)
+        tap.equal(done.returncode, 1, "a second sampler is refused", done.stderr)
+        attach(target.pid, "-i", "20ms", "--sampler-cost", "100")
+        harness.until(lambda: preloading.rows(target.pid).row["sample_interval_ns"] < 10 ** 9,
+                      "the new interval")
+        done = harness.fragscope("trim", "--json", "--watch", "0", target.pid)
+        tap.equal(done.returncode, 0, "it trims when asked", done.stderr)
+        tap.equal(harness.stat(target.pid).row["trimmable_bytes"], 0, "nothing is left to trim")
+        for _ in range(2):
+            done = harness.fragscope("detach", target.pid)
+            tap.equal(done.returncode, 0, "detach", done.stderr)
+            harness.until(lambda: not preloading.thread(target.pid), "the thread's end")
+            tap.ok("fragscope-ring" not in target.proc("maps"), "its memory is unmapped")
+            tap.ok(not any("fragscope-ring" in os.readlink(fd)
+                           for fd in pathlib.Path(f"/proc/{target.pid}/fd").iterdir()),
+                   "and closed")
+            attach(target.pid)
+            harness.until(lambda: preloading.rows(target.pid).row.get("sample_age_ns"), "again")
+        tap.ok(target.info()["uordblks"] > 0, "the program runs on")
+
+
+def check_attach_others(tap):
+    """Figures of other allocators, as run gives them."""
+    for name, allocator, totals, _ in others.ALLOCATORS:
+        with tap.section(allocator.rstrip("-")):
+            env = {**harness.CLEAN_ENV, "LD_PRELOAD": others.library(name),
+                   "MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1,narenas:4"}
+            with Target([harness.program("foreign")], env=env) as target:
+                target.line()
+                others.ask(target)
+                target.rest()
+                attach(target.pid, "-i", "1ms", "--sampler-cost", "100")
+                preloading.next_sample(target.pid)
+                told = others.ask(target)
+                bins = [] if allocator.startswith("mimalloc") else ["--bins"]
+                reading = others.whole_sample(target.pid, "--arenas", *bins)
+                tap.ok(reading.row["allocator"].startswith(allocator), "allocator", reading.row)
+                totals(tap, reading.row, told)
+
+
+def check_refused(tap):
+    """What cannot be attached to, with the reason."""
+    with Target([harness.program("keeper", "static")]) as target:
+        target.line()
+        for verb in (("trim", "--attach"), ("attach",)):
+            done = harness.fragscope(*verb, target.pid)
+            tap.equal(done.returncode, 69, f"{verb[0]}: a static program", done.stderr)
+            tap.ok("linked statically" in done.stderr, "with the reason", done.stderr)
+    # prctl(PR_SET_NO_NEW_PRIVS), and a filter of one instruction, which allows all.
+    script = ("import ctypes, struct, sys, time; libc = ctypes.CDLL(None);"
+              "code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000));"
+              "prog = struct.pack('H6xP', 1, ctypes.addressof(code)); libc.prctl(38, 1, 0, 0, 0);"
+              "sys.exit(3) if libc.prctl(22, 2, prog) else print('x', flush=True);"
+              "sys.stdin.read()")
+    with Target([harness.need("python3"), "-c", script]) as target:
+        target.line()
+        done = trim(target.pid)
+        tap.equal(done.returncode, 69, "a filter of system calls", done.stderr)
+        tap.ok("(seccomp)" in done.stderr, "with the reason", done.stderr)
+    with Target([harness.program("keeper")]) as target:
+        target.line()
+        strace = harness.need("strace")
+        with Target([strace, "-f", "-o", "/dev/null", "-p", target.pid]) as tracer:
+            harness.until(lambda: target.status("TracerPid") == str(tracer.pid), "strace")
+            done = trim(target.pid)
+            tap.equal(done.returncode, 77, "a traced program", done.stderr)
+            tap.ok(f"process {tracer.pid} (strace) traces it" in done.stderr, "by whom",
+                   done.stderr)
+        done = harness.fragscope("detach", target.pid)
+        tap.equal(done.returncode, 69, "detach without a sampler", done.stderr)
+
+
+def check_storm(tap):
+    """16 threads that allocate, throw, fork and load, at 1000 signals a second."""
+    rounds = int(os.environ.get("FRAGSCOPE_STORM", "8"))
+    compiler = [harness.need("g++")]
+    source = harness.SOURCE / "tests/programs"
+    storm = harness.compile_program("storm", compiler, source / "storm.cc", ["-std=gnu++17"],
+                                    ["-ldl"])
+    plugin = harness.compile_program("storm-plugin.so", harness.CC, source / "plugin.c",
+                                     ["-shared", "-fPIC", "-DNAME=work"])
+    stood = []
+    with Target([storm, plugin]) as target:
+        target.line()
+        for number in range(rounds):
+            told = result(target.pid, "--watch", "0", "--for", "60s")
+            stood.append(told["stood_ns"] / 1e6)
+            if number % 4 == 0:
+                attach(target.pid, "-i", "10ms", "--for", "60s")
+            elif number % 4 == 2:
+                harness.fragscope("detach", target.pid)
+        target.say("")
+        tap.ok(target.line().startswith("ok: "), f"{rounds} rounds: nothing is wrong")
+    tap.reached(f"the process stood for {statistics.median(stood):.2f} ms in the median, "
+                f"{max(stood):.2f} ms at most")
+
+
 def main():
     tap = Tap()
     if platform.machine() != "x86_64":
@@ -143,7 +261,9 @@ def main():
     for name, check in (("dry run", check_dry_run), ("kept", check_kept),
                         ("stopped", check_stopped),
                         ("endless waits", check_endless_waits),
-                        ("timed waits", check_timed_waits), ("killed", check_killed)):
+                        ("timed waits", check_timed_waits), ("killed", check_killed),
+                        ("attach", check_attach), ("others", check_attach_others),
+                        ("refused", check_refused), ("storm", check_storm)):
         with tap.section(name):
             check(tap)
     tap.done()

@@ -1,0 +1,277 @@
+#include "engine/attach.h"
+
+#include "base/clock.h"
+#include "base/privilege.h"
+#include "base/units.h"
+#include "engine/sampler.h"
+#include "inject/inject.h"
+#include "ipc/ring.h"
+#include "target/maps.h"
+#include "target/process.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define RETURN_NS INT64_C(60000000000)
+#define APPEAR_NS INT64_C(5000000000)
+#define LOOK_NS	  10000000
+
+enum {
+	LOAD_STACK_BYTES = 64 << 10, /* more than dlopen and the library's start need */
+	OLD_DLOPEN_FLAG = (int)0x80000000, /* __RTLD_DLOPEN (dlfcn/dlfcn.h, to 2.33) */
+};
+
+/* A process that is being attached to. */
+struct attachment {
+	const struct attach_options *options;
+	const struct frontend *frontend;
+	struct process process;
+	char library[PATH_MAX];
+};
+
+/* ---- whether there is a sampler ---- */
+
+static bool has_sampler(const struct process *process)
+{
+	struct ring ring;
+	int error = ring_attach(&ring, process);
+
+	ring_detach(&ring);
+	return !error;
+}
+
+static bool waits(bool (*condition)(const struct process *process),
+		  const struct process *process, bool wanted, int64_t for_ns)
+{
+	const struct timespec time = {.tv_nsec = LOOK_NS};
+	int64_t end_ns = clock_monotonic_ns() + for_ns;
+
+	while (condition(process) != wanted) {
+		if (clock_monotonic_ns() >= end_ns || process_has_exited(process))
+			return false;
+		nanosleep(&time, NULL);
+	}
+	return true;
+}
+
+static int find_library(const struct mapping *mapping, void *context)
+{
+	(void)context;
+	return strstr(mapping->name, SAMPLER_LIBRARY) != NULL;
+}
+
+static bool has_library(const struct process *process)
+{
+	return maps_scan(process, find_library, NULL) == 1;
+}
+
+/* ---- what forbids it ---- */
+
+static int cannot_load(const struct process *process, const char *why,
+		       struct fault *fault)
+{
+	return fault_set(fault, EXIT_NO_SOURCE, -ENOTSUP,
+			 "cannot put the sampler into process %d (%s): %s", process->pid,
+			 process->comm, why);
+}
+
+/* A path means the same file there if it does so from the root of the process. */
+static int check_path(const struct attachment *attachment, struct fault *fault)
+{
+	const struct process *process = &attachment->process;
+	char path[PATH_MAX + 32];
+	struct stat here, there;
+
+	snprintf(path, sizeof(path), "/proc/%d/root%s", process->pid,
+		 attachment->library);
+	if (!stat(attachment->library, &here) && !stat(path, &there) &&
+	    here.st_dev == there.st_dev && here.st_ino == there.st_ino)
+		return 0;
+	return fault_set(fault, EXIT_NO_SOURCE, -ENOENT,
+			 "cannot put the sampler into process %d (%s): it has another "
+			 "mount namespace or root, where %s is not that file: bind it "
+			 "there, or run fragscope where it is",
+			 process->pid, process->comm, attachment->library);
+}
+
+/* ---- the calls ---- */
+
+static void tell(const struct attachment *attachment, const struct inject_result *result,
+		 const char *function)
+{
+	char stood[16];
+	struct text text;
+
+	if (!result->called)
+		return;
+	text_init(&text, stood, sizeof(stood));
+	units_ns(&text, (uint64_t)result->stood_ns);
+	frontend_message(attachment->frontend,
+			 "process %d (%s) stood for %s; thread %d (%s) called %s: %s",
+			 attachment->process.pid, attachment->process.comm, stood,
+			 (int)result->tid, result->comm, function, result->place);
+}
+
+static int call(const struct attachment *attachment, struct inject_request *request,
+		struct fault *fault)
+{
+	struct inject_result result;
+	int error;
+
+	request->stack_bytes = LOAD_STACK_BYTES;
+	request->for_ns = attachment->options->for_ns;
+	request->return_ns = RETURN_NS;
+	error = inject(&attachment->process, request, &attachment->frontend->waiting,
+		       attachment->frontend->stop, &result, fault);
+	tell(attachment, &result, request->function);
+	return error;
+}
+
+/* To glibc 2.33 dlopen is in a library of its own, and libc has this for itself. */
+static int call_dlopen(const struct attachment *attachment, struct fault *fault)
+{
+	struct inject_request new = {
+		.function = "dlopen",
+		.argument = {0, RTLD_NOW},
+		.text = attachment->library,
+	};
+	struct inject_request old = {
+		.function = "__libc_dlopen_mode",
+		.argument = {0, RTLD_NOW | (uint64_t)(uint32_t)OLD_DLOPEN_FLAG},
+		.text = attachment->library,
+	};
+	int error = call(attachment, &new, fault);
+
+	return error == -ENOENT ? call(attachment, &old, fault) : error;
+}
+
+static int load(const struct attachment *attachment, struct fault *fault)
+{
+	int error = call_dlopen(attachment, fault);
+
+	if (error)
+		return error;
+	if (waits(has_sampler, &attachment->process, true, APPEAR_NS))
+		return 0;
+	if (process_has_exited(&attachment->process))
+		return fault_set(fault, EXIT_FAILED, -ESRCH, "process %d (%s) has ended",
+				 attachment->process.pid, attachment->process.comm);
+	return cannot_load(
+		&attachment->process,
+		has_library(&attachment->process)
+			? "the library was loaded, and did not start: its "
+			  "variable FRAGSCOPE excludes the process, it runs with "
+			  "rights of another user, or under a sanitizer; the "
+			  "library stays there and does nothing"
+			: "its loader did not load the library: its mounts or a "
+			  "security module forbid to execute it, or the library "
+			  "is for another libc",
+		fault);
+}
+
+/* By a function of the library, which is there. */
+static int set(const struct attachment *attachment, struct fault *fault)
+{
+	struct inject_request request = {
+		.function = SAMPLER_FUNCTION,
+		.library = SAMPLER_LIBRARY,
+		.text = attachment->options->settings,
+	};
+	int error = call(attachment, &request, fault);
+
+	if (error || waits(has_sampler, &attachment->process, true, APPEAR_NS))
+		return error;
+	return cannot_load(&attachment->process, "the library there did not start",
+			   fault);
+}
+
+static int attach_to(struct attachment *attachment, struct fault *fault)
+{
+	bool is_there = has_library(&attachment->process);
+	int error = 0;
+
+	if (has_sampler(&attachment->process) && !*attachment->options->settings)
+		return fault_set(fault, EXIT_FAILED, -EEXIST,
+				 "process %d (%s) has a sampler already",
+				 attachment->process.pid, attachment->process.comm);
+	if (!is_there) {
+		error = check_path(attachment, fault);
+		if (!error)
+			error = load(attachment, fault);
+	}
+	if (!error && (is_there || *attachment->options->settings))
+		error = set(attachment, fault);
+	return error;
+}
+
+int attach_sampler(const struct attach_options *options, const struct frontend *frontend,
+		   struct fault *fault)
+{
+	struct attachment attachment = {.options = options, .frontend = frontend};
+	int error = sampler_find(attachment.library, fault);
+
+	if (!error && strlen(attachment.library) >= INJECT_TEXT)
+		error = fault_set(fault, EXIT_NO_SOURCE, -ENAMETOOLONG,
+				  "the path of the sampler is too long: %s",
+				  attachment.library);
+	if (error)
+		return error;
+	privilege_raise();
+	error = process_open(&attachment.process, options->pid, fault);
+	if (error)
+		return error;
+	error = attach_to(&attachment, fault);
+	process_close(&attachment.process);
+	return error;
+}
+
+/* ---- the end ---- */
+
+static int end(const struct process *process, const struct frontend *frontend,
+	       struct fault *fault)
+{
+	struct ring ring;
+	int error = ring_attach(&ring, process);
+
+	if (!error)
+		error = ring_end(&ring);
+	ring_detach(&ring);
+	if (error == -ENOENT)
+		return fault_set(fault, EXIT_NO_SOURCE, error,
+				 "there is no sampler in process %d (%s)", process->pid,
+				 process->comm);
+	if (error)
+		return fault_set(fault,
+				 error == -EPERM ? EXIT_NOT_PERMITTED : EXIT_FAILED,
+				 error, "cannot ask the sampler in process %d (%s): %s",
+				 process->pid, process->comm, strerror(-error));
+	if (!waits(has_sampler, process, false, RETURN_NS))
+		return fault_set(
+			fault, EXIT_FAILED, -ETIMEDOUT,
+			"the sampler in process %d (%s) has not ended in a minute",
+			process->pid, process->comm);
+	frontend_message(frontend,
+			 "process %d (%s): the sampler's thread has ended and its memory "
+			 "is closed; its library stays mapped, and does nothing",
+			 process->pid, process->comm);
+	return 0;
+}
+
+int detach_sampler(int pid, const struct frontend *frontend, struct fault *fault)
+{
+	struct process process;
+	int error;
+
+	privilege_raise();
+	error = process_open(&process, pid, fault);
+	if (error)
+		return error;
+	error = end(&process, frontend, fault);
+	process_close(&process);
+	return error;
+}
