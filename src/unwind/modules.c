@@ -70,7 +70,7 @@ static bool is_unchanged(const struct unwinder *unwinder, const struct code_mapp
 {
 	return old && old->start == mapping->start && old->end == mapping->end &&
 	       old->offset == mapping->offset && old->inode == mapping->inode &&
-	       modules_is_fresh(unwinder, mapping->start);
+	       modules_is_fresh(unwinder, mapping->start, true);
 }
 
 struct stale_look {
@@ -318,7 +318,7 @@ struct module *modules_at(struct unwinder *unwinder, uint64_t addr)
 	return *data;
 }
 
-bool modules_is_fresh(const struct unwinder *unwinder, uint64_t addr)
+bool modules_is_fresh(const struct unwinder *unwinder, uint64_t addr, bool if_unknown)
 {
 	const struct code_mapping *piece = piece_at(&unwinder->pieces, addr);
 	struct stat stat_now;
@@ -330,7 +330,7 @@ bool modules_is_fresh(const struct unwinder *unwinder, uint64_t addr)
 	if (stat(path, &stat_now) == 0)
 		return stat_now.st_ino == piece->module->inode &&
 		       stat_now.st_dev == piece->module->device;
-	return errno != ENOENT;
+	return errno == EPERM ? if_unknown : errno != ENOENT;
 }
 
 const struct symbols *module_symbols(struct module *module)

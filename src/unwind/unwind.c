@@ -215,7 +215,7 @@ static bool is_fresh(const struct unwinder *unwinder, const struct event *event)
 {
 	for (unsigned i = 0; i < event->frame_count; i++)
 		if (event->frame[i].module &&
-		    !modules_is_fresh(unwinder, event->frame[i].pc))
+		    !modules_is_fresh(unwinder, event->frame[i].pc, false))
 			return false;
 	return true;
 }

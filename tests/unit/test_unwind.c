@@ -4,6 +4,7 @@
 #include "unwind/demangle.h"
 #include "unwind/unwind.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -456,6 +457,22 @@ static void copy_file(const char *from, const char *to)
 	close(out);
 }
 
+/* Whether files that are mapped but gone can be opened: that takes a capability. */
+static bool may_open_what_is_gone(void)
+{
+	DIR *directory = opendir("/proc/self/map_files");
+	struct dirent *entry;
+	struct stat found;
+	bool may = false;
+
+	while (directory && !may && (entry = readdir(directory)))
+		may = entry->d_name[0] != '.' &&
+		      fstatat(dirfd(directory), entry->d_name, &found, 0) == 0;
+	if (directory)
+		closedir(directory);
+	return may;
+}
+
 static void a_replaced_program_is_still_known(void **state)
 {
 	char *const arguments[] = {"stacks", "grow", LARGE_TEXT, NULL};
@@ -476,8 +493,9 @@ static void a_replaced_program_is_still_known(void **state)
 	run_to(&child, SYS_mmap);
 	unwind(&child);
 	unlink(path);
-	assert_whole(true);
-	ASSERT_CHAIN("inner", "outer", "grow", "main");
+	assert_whole(may_open_what_is_gone());
+	if (event.stack_whole)
+		ASSERT_CHAIN("inner", "outer", "grow", "main");
 	end(&child);
 }
 
