@@ -1,11 +1,13 @@
 /* export.c: `fragscope export`: metrics of this host's processes for Prometheus. */
 #include "export/export.h"
 
+#include "base/alloc_touched.h"
 #include "engine/alert.h"
 #include "help.h"
 #include "verb.h"
 #include "verbs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #define DEFAULT_INTERVAL_NS INT64_C(15000000000)
@@ -21,6 +23,7 @@ enum {
 /* The command line. */
 struct export_request {
 	struct selection_by by;
+	struct name_list rules, files;
 	const char *listen, *textfile;
 	bool by_pid, swap_in;
 	uint64_t top, max_cost_percent;
@@ -45,6 +48,10 @@ static const struct option_spec options[] = {
 	 .help = "Export the processes of the pod with this UID; may be repeated."},
 	{.name = "min-rss", .kind = OPTION_BYTES, .value = "SIZE", .offset = FIELD(by.min_rss_bytes),
 	 .help = "Only processes with SIZE resident at least: 32M if all are exported, 0 if any of the options above chooses, unless given."},
+	{.name = "rule", .letter = 'r', .kind = OPTION_TEXTS, .value = "RULE", .offset = FIELD(rules),
+	 .help = "Judge the readings of each process by RULE, as alert does: a gauge says of how many processes of a group the alert is on; may be repeated. See fragscope-rules(5)."},
+	{.name = "file", .letter = 'f', .kind = OPTION_FILES, .value = "FILE", .offset = FIELD(files),
+	 .help = "Also judge them by the rules in FILE; may be repeated."},
 	{.name = "listen", .kind = OPTION_FILE, .value = "ADDRESS", .offset = FIELD(listen),
 	 .help = "Answer scrapes at ADDRESS: HOST:PORT with a numeric HOST, or unix:PATH. Unless given: the socket that systemd passes, or 127.0.0.1:9877."},
 	{.name = "textfile", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(textfile),
@@ -110,9 +117,44 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return 0;
 }
 
+/* Of events there is no figure in these readings. */
+static int check_rules(const struct rules *rules, struct fault *fault)
+{
+	static const enum figure of_events[] = {FIG_GROWTH_EVENTS, FIG_GROWTH_BYTES,
+						FIG_FAILED_ALLOCATIONS};
+
+	for (size_t i = 0; i < sizeof(of_events) / sizeof(of_events[0]); i++)
+		if (rules_need(rules, of_events[i]))
+			return fault_set(fault, EXIT_USAGE, -EINVAL,
+					 "export has no %s for rules: use 'fragscope "
+					 "alert'",
+					 figure_info[of_events[i]].name);
+	return 0;
+}
+
+/* The rules that were given, in memory that the caller frees; null: there are none. */
+static int take_rules(const struct export_request *request, struct rules **rules,
+		      struct fault *fault)
+{
+	const struct alert_request wanted = {
+		.rules = request->rules,
+		.files = request->files,
+	};
+
+	*rules = NULL;
+	if (!request->rules.count && !request->files.count)
+		return 0;
+	*rules = alloc_touched(sizeof(**rules));
+	if (!*rules)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	return alert_rules(&wanted, request->interval_ns, *rules, fault)
+		       ? -EINVAL
+		       : check_rules(*rules, fault);
+}
+
 static int export(const struct export_request *request, struct fault *fault)
 {
-	const struct export_options wanted = {
+	struct export_options wanted = {
 		.frontend = verb_frontend(),
 		.by = request->by,
 		.listen = request->listen,
@@ -124,7 +166,14 @@ static int export(const struct export_request *request, struct fault *fault)
 		.interval_ns = request->interval_ns,
 	};
 
-	return export_run(&wanted, fault);
+	struct rules *rules;
+	int error = take_rules(request, &rules, fault);
+
+	wanted.rules = rules;
+	if (!error)
+		error = export_run(&wanted, fault);
+	free(rules);
+	return error;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -143,5 +192,7 @@ static int run(const struct command *command, int argc, char **argv)
 	name_list_free(&request.by.units);
 	name_list_free(&request.by.containers);
 	name_list_free(&request.by.pods);
+	name_list_free(&request.rules);
+	name_list_free(&request.files);
 	return error ? verb_failed(command, &fault) : EXIT_DONE;
 }

@@ -9,6 +9,7 @@
 #include "export/http.h"
 #include "export/listen.h"
 #include "export/reader.h"
+#include "export/rulebook.h"
 #include "export/textfile.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ struct export_session {
 	const struct export_options *options;
 	const struct frontend *frontend;
 	struct population *population;
+	struct rulebook *rulebook; /* null: there are no rules */
 	struct reader *reader;
 	struct listener listener; /* FD -1: none */
 	struct http *http;
@@ -99,17 +101,21 @@ static int open_textfile(struct export_session *session, struct fault *fault)
 static int open_parts(struct export_session *session, struct fault *fault)
 {
 	const struct export_options *options = session->options;
-	const struct reader_options reader = {
+	struct reader_options reader = {
 		.frontend = options->frontend,
 		.interval_ns = options->interval_ns,
 		.share = options->share,
 		.swap_in = options->swap_in,
 	};
+	int error = population_new(&session->population, &options->by);
 
-	if (population_new(&session->population, &options->by) ||
-	    reader_new(&session->reader, &reader, session->population))
-		return no_memory(fault);
-	return open_textfile(session, fault);
+	if (!error && options->rules)
+		error = rulebook_new(&session->rulebook, options->rules,
+				     session->population);
+	reader.rulebook = session->rulebook;
+	if (!error)
+		error = reader_new(&session->reader, &reader, session->population);
+	return error ? no_memory(fault) : open_textfile(session, fault);
 }
 
 /* From here on, only what reading takes: of root that is another user, the one whose
@@ -164,6 +170,7 @@ static void end(struct export_session *session)
 	http_end(session->http);
 	listen_end(&session->listener);
 	reader_free(session->reader);
+	rulebook_free(session->rulebook);
 	exposition_free(session->exposition);
 	free(session->text.buf);
 	population_free(session->population);

@@ -257,6 +257,11 @@ static double held(const struct exposition *exposition)
 	return exposition->totals.held;
 }
 
+static double unjudged(const struct exposition *exposition)
+{
+	return (double)exposition->totals.unjudged;
+}
+
 static double scans(const struct exposition *exposition)
 {
 	return (double)exposition->scans;
@@ -311,6 +316,10 @@ static const struct {
 	{{"export_held_readers", METRIC_GAUGE, NULL,
 	  "Processes that keep a thread of the exporter waiting (userfaultfd or FUSE)."},
 	 held,
+	 0},
+	{{"export_unjudged_readings", METRIC_COUNTER, NULL,
+	  "Readings that no rule was applied to, for want of room."},
+	 unjudged,
 	 0},
 	{{"export_looks", METRIC_COUNTER, NULL,
 	  "Looks at the processes of the host in /proc."},

@@ -184,6 +184,7 @@ static struct export_member *new_member(struct population *population, int pid,
 /* A process may be moved to another group, and take another name. */
 static void meet(struct population *population, int pid)
 {
+	char comm[PROCESS_COMM];
 	struct process_brief brief;
 	struct export_member *member;
 	struct grouping group;
@@ -200,9 +201,10 @@ static void meet(struct population *population, int pid)
 	if (!member)
 		return;
 	/* Another program begins anew, with other reasons not to be read. */
-	if (strcmp(member->comm, brief.comm) != 0)
+	process_line(pid, "comm", comm, sizeof(comm));
+	if (strcmp(member->comm, comm) != 0)
 		member->refusals = 0;
-	memcpy(member->comm, brief.comm, sizeof(member->comm));
+	memcpy(member->comm, comm, sizeof(member->comm));
 	member->group = group;
 	member->rss_bytes = brief.rss_bytes;
 	take_status(member);

@@ -235,25 +235,37 @@ static int64_t pause_ns(const struct reader *reader, const struct export_member 
 	return ns;
 }
 
-static void take_sample(struct reader *reader, struct export_member *member,
+static void take_sample(struct export_member *member, const struct errand *errand,
 			const struct sample *sample)
 {
+	member->alerts = errand->member.alerts;
 	member->has_figures = true;
 	member->fig = sample->fig;
 	member->read_ns = clock_monotonic_ns();
 	member->refusals = 0;
-	if (reader->options.sample_fn)
-		reader->options.sample_fn(member, sample, reader->options.context);
+}
+
+/* Of the process that the sample is of; what cannot be judged has the alerts that it had.
+ */
+static void judge(struct reader *reader, struct errand *errand,
+		  const struct sample *sample)
+{
+	if (reader->options.rulebook &&
+	    !rulebook_judge(reader->options.rulebook, &errand->member, sample,
+			    &errand->member.alerts))
+		reader->totals.unjudged++;
 }
 
 /* What came of the reading of ERRAND, into the population as it is now. SAMPLE: null
  * unless it is one. */
-static void settle(struct reader *reader, const struct errand *errand,
-		   enum member_state state, const struct sample *sample, int64_t cpu_ns)
+static void settle(struct reader *reader, struct errand *errand, enum member_state state,
+		   const struct sample *sample, int64_t cpu_ns)
 {
 	struct export_member *member;
 	bool is_same = is_still(&errand->member);
 
+	if (sample && is_same)
+		judge(reader, errand, sample);
 	population_lock(reader->population);
 	reader->totals.readings[state]++;
 	reader->totals.cpu_ns += cpu_ns;
@@ -262,11 +274,13 @@ static void settle(struct reader *reader, const struct errand *errand,
 	if (member && is_same) {
 		member->state = state;
 		if (sample)
-			take_sample(reader, member, sample);
+			take_sample(member, errand, sample);
 		else
 			member->refusals++;
-		if (state == MEMBER_REFUSED)
+		if (state == MEMBER_REFUSED) {
 			member->has_figures = false;
+			member->alerts = 0;
+		}
 		member->due_ns = clock_monotonic_ns() + pause_ns(reader, member);
 	}
 	population_unlock(reader->population);

@@ -5,6 +5,7 @@
 
 #include "engine/frontend.h"
 #include "export/population.h"
+#include "export/rulebook.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,18 +15,15 @@ struct reader_options {
 	int64_t interval_ns; /* from one reading of a process to its next, at least */
 	double share;	     /* of one processor, for everything */
 	bool swap_in;	     /* see source.h */
-	/* Told of each sample that says something of a heap; null: nobody is. Population
-	 * is locked, MEMBER is whose it is. */
-	void (*sample_fn)(struct export_member *member, const struct sample *sample,
-			  void *context);
-	void *context;
+	struct rulebook *rulebook; /* judges each sample; null: nobody does */
 };
 
 /* What the readings came to since the start. */
 struct reader_totals {
 	uint64_t readings[MEMBER_STATES]; /* by what came of them */
 	int64_t cpu_ns;
-	unsigned held; /* processes that keep a thread of ours waiting now */
+	uint64_t unjudged; /* readings that no rule saw: there was no room */
+	unsigned held;	   /* processes that keep a thread of ours waiting now */
 };
 
 struct reader;

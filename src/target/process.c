@@ -53,14 +53,9 @@ int process_look(int pid, struct process_brief *brief)
 	struct stat_line line = {0};
 	char text[1024];
 	ssize_t length = process_text(pid, "stat", text, sizeof(text));
-	const char *name = strchr(text, '('), *end = strrchr(text, ')');
 
 	if (length < 0)
 		return (int)length;
-	if (!name || !end)
-		return -EPROTO;
-	snprintf(brief->comm, sizeof(brief->comm), "%.*s", (int)(end - name - 1),
-		 name + 1);
 	if (parse_stat(text, &line))
 		return -EPROTO;
 	brief->start_ticks = line.start_ticks;

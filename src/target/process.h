@@ -41,7 +41,6 @@ int process_take_up(struct process *process, struct fault *fault);
 /* What /proc says of PID without its being opened: a few microseconds, whatever its size.
  */
 struct process_brief {
-	char comm[PROCESS_COMM];
 	uint64_t start_ticks;
 	uint64_t rss_bytes; /* by the kernel's running counters; 0 of kernel threads and
 			       zombies */

@@ -1,21 +1,27 @@
 """Metrics for Prometheus: of real processes, as promtool and Prometheus itself take them,
 whatever the processes are called and do."""
 
+import contextlib
 import gzip
 import http.client
 import json
 import os
 import pathlib
 import re
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import harness
+import test_hang
 from harness import Oracle, Target
+from test_hang import Trap
 
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,10 +50,10 @@ class Metrics:
             self.samples.setdefault(f"{found[1].removeprefix('fragscope_')}", []).append(
                 (labels, float(found[3])))
 
-    def all(self, name, **wanted):
-        """{group: value} of the samples with these labels."""
-        return {labels.get("group"): value for labels, value in self.samples.get(name, [])
-                if wanted.items() <= labels.items()}
+    def total(self, name, **wanted):
+        """The sum of the samples with these labels."""
+        return sum(value for labels, value in self.samples.get(name, [])
+                   if wanted.items() <= labels.items())
 
     def one(self, name, **wanted):
         found = [value for labels, value in self.samples.get(name, [])
@@ -110,6 +116,7 @@ QUIET = "--chunks 3000 --min 100 --max 900 --free-pattern random:50"
 NAME = "oracle-dynamic"
 # Heaps are read whole, without waiting for a share of a loaded machine.
 AT_ONCE = ("--max-cost", "100", "1")
+LIVES_AT_ONCE, LIVES_ROUNDS = 400, 6
 
 
 # Metrics of figures, by what stat calls them.
@@ -255,14 +262,405 @@ def check_textfile(tap):
             tap.equal(os.listdir(folder), ["f.prom"], "and nothing beside it")
             inode = file.stat().st_ino
             harness.until(lambda: file.stat().st_ino != inode, "another file")
-            listens = [line for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()
-                       if line.split()[3] == "0A"]
-            tap.ok(not any(":2695 " in line for line in listens),
-                   "nothing is listened at, then")
+            links = [os.readlink(f"/proc/{exporter.pid}/fd/{fd}")
+                     for fd in os.listdir(f"/proc/{exporter.pid}/fd")]
+            tap.ok(not any(link.startswith("socket:") for link in links),
+                   "nothing is listened at, then", links)
             tap.equal(exporter.stop(), 0, "status")
         done = harness.fragscope("export", "--textfile", folder / "no" / "f.prom")
         tap.ok(done.returncode == 1 and "create the directory" in done.stderr,
                "a directory that is not there is told", done.stderr)
+
+
+def cgroups():
+    """A directory in which cgroups can be made, of either version."""
+    harness.need_root("to make a cgroup")
+    for line in pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        fields, _, kind = line.partition(" - ")
+        if kind.startswith(("cgroup2 ", "cgroup cgroup rw,name=")) or "systemd" in kind:
+            point = pathlib.Path(fields.split()[4])
+            if os.access(point / "cgroup.procs", os.W_OK):
+                yield point
+
+
+@contextlib.contextmanager
+def cgroup(name):
+    """A cgroup called NAME, into which a process can be put."""
+    for point in cgroups():
+        try:
+            (point / name).mkdir()
+        except OSError:
+            continue
+        try:
+            yield point / name
+        finally:
+            harness.until(lambda: remove(point / name), "the cgroup is empty")
+        return
+    raise harness.Skip("no cgroup can be made here")
+
+
+def remove(folder):
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+        return True
+    return False
+
+
+def check_container(tap):
+    """A container appears and disappears, and so do its series."""
+    ident = "f" * 60 + f"{os.getpid() % 65536:04x}"
+    with cgroup(f"docker-{ident}.scope") as folder, \
+            Exporter("--container", ident[:61], "1") as exporter:
+        tap.equal(exporter.scrape().groups(), set(), "before it there is nothing")
+        with Oracle(QUIET) as target:
+            (folder / "cgroup.procs").write_text(str(target.pid), encoding="ascii")
+            metrics = exporter.until(lambda metrics: metrics.groups(), "the container")
+            tap.equal(metrics.samples["resident_bytes"][0][0],
+                      {"kind": "container", "group": ident}, "a container is a group")
+        exporter.until(lambda metrics: not metrics.groups(), "its end")
+        tap.equal(exporter.scrape().one("export_groups"), 0, "its series end with it")
+
+
+@contextlib.contextmanager
+def named(folder, *names):
+    """An oracle a name, of different sizes: the first is the largest."""
+    with contextlib.ExitStack() as stack:
+        targets = []
+        for i, name in enumerate(names):
+            path = os.fsencode(folder) + b"/" + name
+            shutil.copy(harness.program("oracle"), path)
+            target = Target([os.fsdecode(path), "--chunks", str(30000 // (i + 1))])
+            stack.enter_context(target)
+            target.line()
+            targets.append(target)
+        yield targets
+
+
+def check_other(tap):
+    with harness.scratch() as folder, \
+            named(folder, b"gr-a", b"gr-b", b"gr-c", b"gr-d") as targets:
+        pids = ",".join(str(target.pid) for target in targets)
+        with Exporter("-p", pids, "--top", "2", *AT_ONCE) as exporter:
+            metrics = exporter.until(
+                lambda metrics: metrics.total("processes", reading="complete") == 4,
+                "all are read")
+            tap.equal(metrics.groups(), {"gr-a", "gr-b", "other"}, "the largest and the rest")
+            rows = [harness.stat(target.pid).row for target in targets[2:]]
+            tap.equal(metrics.one("heap_live_bytes", kind="other"),
+                      sum(row["live_bytes"] for row in rows), "the rest is summed up")
+            tap.equal(metrics.one("export_groups_in_other"), 2, "and counted")
+
+
+def check_names(tap):
+    """Names that would break a scrape if they could."""
+    promtool = harness.need("promtool")
+    names = (b'a"} 1\n# EOF\n', b"b\\\"\\", b"c\xff\xfe\xed\xa0\x80", "d\u00e9\u4e2d".encode(),
+             b"e\x1b[31m\t\r", b"f{x=\"y\"} NaN")
+    wanted = {'a"} 1\n# EOF\n', 'b\\"\\', "c" + "\ufffd" * 5, "d\u00e9\u4e2d",
+              "e\ufffd[31m\ufffd\ufffd", 'f{x="y"} NaN'}
+    with harness.scratch() as folder, named(folder, *names) as targets:
+        pids = ",".join(str(target.pid) for target in targets)
+        with Exporter("-p", pids, "--label-pid", *AT_ONCE) as exporter:
+            metrics = exporter.scrape()
+            tap.equal({labels["name"] for labels, _ in metrics.samples["resident_bytes"]},
+                      wanted, "hostile names are labels like others")
+            done = subprocess.run([promtool, "check", "metrics"], input=metrics.text,
+                                  text=True, capture_output=True, check=False)
+            tap.equal((done.returncode, done.stdout + done.stderr), (0, ""),
+                      "and promtool takes them")
+
+
+def check_hang(tap):
+    """A program that holds its reader: scrapes and the others go on, and it is read again
+    once it lets go."""
+    with Trap() as trap, Oracle(QUIET) as good:
+        with Exporter("-p", f"{trap.pid},{good.pid}", *AT_ONCE) as exporter:
+            exporter.until_read(test_hang.NAME)
+            trap.lurk()
+            trap.wait_caught()
+            metrics = exporter.until_read(test_hang.NAME, "held")
+            tap.equal(metrics.one("export_held_readers"), 1, "it is said to hold us")
+            before = metrics.one("export_readings_total", reading="complete")
+            metrics = exporter.until(
+                lambda metrics: metrics.one("export_readings_total", reading="complete")
+                > before + 1, "readings of the other")
+            tap.ok(metrics.one("processes", group=NAME, reading="complete"),
+                   "the other is read on")
+            tap.ok(metrics.one("reading_age_seconds", group=test_hang.NAME)
+                   > metrics.one("reading_age_seconds", group=NAME),
+                   "the age tells what is old")
+            threads = len(exporter.tasks())
+            trap.let_go()
+            metrics = exporter.until_read(test_hang.NAME)
+            tap.equal(metrics.one("export_held_readers"), 0, "it is read again")
+            tap.ok(len(exporter.tasks()) <= threads, "no thread is left over")
+            trap.lurk()
+            trap.wait_caught()
+            tap.equal(exporter.stop(), 0, "a signal ends it though it is held")
+
+
+def take_pid(pid, chunks):
+    """An oracle with this PID: the kernel gives it out next if nobody else forks now."""
+    for _ in range(200):
+        try:
+            pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1),
+                                                                    encoding="ascii")
+        except OSError as error:
+            raise harness.Skip(f"PIDs cannot be chosen: {error}") from error
+        target = Oracle(f"--chunks {chunks} --free-pattern none")
+        if target.pid == pid:
+            return target
+        target.end()
+    raise harness.Skip("others take all PIDs")
+
+
+def check_reuse(tap):
+    """Another process with the number and the name of one that ended: not one figure of the
+    first is told of the second."""
+    harness.need_root("to choose a PID")
+    first = Oracle("--chunks 9000 --free-pattern none")
+    with Exporter("-p", first.pid, *AT_ONCE) as exporter:
+        old = exporter.until_read(NAME).one("heap_live_bytes")
+        first.end()
+        with take_pid(first.pid, 2000) as second:
+            new = harness.stat(second.pid).row["live_bytes"]
+            seen = []
+
+            def look(metrics):
+                seen.append(metrics.one("heap_live_bytes"))
+                return seen[-1] == new
+
+            # The first scrape may be of a second before.
+            exporter.until(look, "the second")
+            tap.ok(new != old and set(seen) <= {None, new, old}, "each figure is of one", seen)
+            tap.ok(old not in seen[seen.index(None) if None in seen else 0:]
+                   or seen[0] == old, "none comes back", seen)
+            tap.equal(exporter.scrape().one("processes", reading="complete"), 1,
+                      "there is one process")
+
+
+def storm(port, count):
+    """COUNT scrapes that are all asked for before the first is read; their bodies."""
+    sockets = []
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", port), harness.PATIENCE_S)
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        sockets.append(connection)
+    bodies = []
+    for connection in sockets:
+        with connection, connection.makefile("rb") as file:
+            bodies.append(file.read())
+    return bodies
+
+
+def check_storm(tap):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1200:
+        raise harness.Skip(f"no more than {hard} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    with Oracle(QUIET) as target, Exporter("-p", target.pid) as exporter:
+        port = int(re.search(r":(\d+)/", exporter.url)[1])
+        storm(port, 100)
+        before = exporter.status("VmRSS")
+        bodies = storm(port, 1000)
+        tap.equal({body.split(b"\r\n")[0] for body in bodies}, {b"HTTP/1.1 200 OK"},
+                  "1,000 scrapes at a time are answered")
+        tap.equal({frozenset(Metrics(body.split(b"\r\n\r\n", 1)[1].decode()).groups())
+                   for body in bodies}, {frozenset({NAME})}, "each whole")
+        tap.within(exporter.status("VmRSS") - before, -1 << 40, 2 << 20,
+                   "no memory is taken for them")
+        # One that asks for nothing, and one that reads nothing.
+        with socket.create_connection(("127.0.0.1", port)), \
+                socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            tap.equal(exporter.scrape().groups(), {NAME}, "silent clients are in nobody's way")
+
+
+@contextlib.contextmanager
+def small_disk():
+    """A file system of 256 KB."""
+    harness.need_root("to mount a file system")
+    mount, umount = harness.need("mount", "umount")
+    with harness.scratch() as folder:
+        done = subprocess.run([mount, "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", folder],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise harness.Skip(done.stderr.strip())
+        try:
+            yield folder
+        finally:
+            subprocess.run([umount, "-l", folder], check=False)
+
+
+def check_full(tap):
+    with small_disk() as folder, Oracle(QUIET) as target:
+        file = folder / "f.prom"
+        with Exporter("-p", target.pid, "--textfile", file, "1", listen=None) as exporter:
+            harness.until(file.exists, "a file")
+            filler = folder / "filler"
+            with open(filler, "wb", buffering=0) as big, contextlib.suppress(OSError):
+                while True:
+                    big.write(b"x" * 4096)
+            said = exporter.says("cannot write.*")[0]
+            tap.ok("No space left" in said and "it stays as it was" in said, "it says so", said)
+            tap.equal(Metrics(file.read_text()).groups(), {NAME}, "the old file is whole")
+            tap.equal(sorted(os.listdir(folder)), ["f.prom", "filler"], "nothing is left beside")
+            filler.unlink()
+            tap.ok(exporter.says("is written again"), "it goes on")
+            tap.equal(Metrics(file.read_text()).groups(), {NAME}, "with a whole file")
+
+
+def check_many(tap):
+    """200 processes: what they cost."""
+    with contextlib.ExitStack() as stack:
+        targets = [stack.enter_context(Target([harness.program("oracle"), "--chunks", "3000"]))
+                   for _ in range(200)]
+        for target in targets:
+            target.line()
+        pids = ",".join(str(target.pid) for target in targets)
+        with Exporter("-p", pids, "--max-cost", "100", "3600") as exporter:
+            metrics = exporter.until(
+                lambda metrics: metrics.one("processes", reading="unread") == 0
+                and metrics.one("processes", reading="complete"), "all are read")
+            read = sum(metrics.one("processes", reading=state) or 0
+                       for state in ("complete", "estimated", "torn"))
+            tap.equal(read, 200, "200 processes are read, and summed up")
+            cpu_ms = metrics.one("export_reading_cpu_seconds_total") / read * 1000
+            look_ms = metrics.one("export_look_cpu_seconds") * 1000
+            tap.reached(f"200 processes: {cpu_ms:.1f} ms of a processor a heap, {look_ms:.1f} ms "
+                        f"a look at /proc: within 1%, each heap every {cpu_ms * 200 / 10:.0f} s; "
+                        f"{exporter.status('VmRSS') >> 20} MB resident")
+
+
+def live(name):
+    """A process called NAME that does nothing."""
+    child = os.fork()
+    if not child:
+        pathlib.Path("/proc/self/comm").write_text(name, encoding="ascii")
+        signal.pause()
+        os._exit(0)
+    return child
+
+
+def die(children):
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def check_lives(tap):
+    """Processes that come and go: memory stays what it was."""
+    name = f"lives{os.getpid()}"
+    with Exporter("-n", name, "--max-cost", "50", "1") as exporter:
+        sizes, old = [], []
+        for _ in range(LIVES_ROUNDS):
+            new = [live(name) for _ in range(LIVES_AT_ONCE)]
+            exporter.until(
+                lambda metrics, wanted=len(old + new): metrics.total("processes") == wanted,
+                "all are there")
+            sizes.append(exporter.status("VmRSS"))
+            die(old)
+            old = new
+        die(old)
+        metrics = exporter.until(lambda metrics: not metrics.groups(), "all are gone")
+        half = len(sizes) // 2
+        # Between readings: the heap that is read takes memory for that long.
+        tap.within(min(sizes[half:]) - min(sizes[:half]), -1 << 40, 1 << 20,
+                   f"memory is flat over {LIVES_AT_ONCE * LIVES_ROUNDS} lives", sizes)
+        tap.ok(metrics.total("export_readings_total") > LIVES_ROUNDS,
+               "of which some were read", metrics.text)
+        tap.equal(exporter.stop(), 0, "status")
+
+
+class Prometheus(Target):
+    """Debian's, with one target and the rules in RULES."""
+
+    def __init__(self, folder, address, rules):
+        prometheus = harness.need("prometheus")
+        (folder / "rules.yml").write_text(rules, encoding="ascii")
+        (folder / "prometheus.yml").write_text(
+            "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
+            f"rule_files: [{folder}/rules.yml]\n"
+            "scrape_configs:\n- job_name: fragscope\n"
+            f"  static_configs: [{{targets: ['{address}']}}]\n", encoding="ascii")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.port = server.getsockname()[1]
+        self.log = folder / "log"
+        with open(self.log, "w", encoding="utf-8") as log:
+            super().__init__(
+                [prometheus, f"--config.file={folder}/prometheus.yml",
+                 f"--storage.tsdb.path={folder}/data",
+                 f"--web.listen-address=127.0.0.1:{self.port}"],
+                stdout=log, stderr=subprocess.STDOUT)
+
+    def ask(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}",
+                                        timeout=harness.PATIENCE_S) as answer:
+                return json.load(answer)["data"]
+        except (OSError, http.client.HTTPException):
+            if self.process.poll() is not None:
+                raise harness.Skip(f"prometheus ended: {self.log.read_text()}") from None
+            return {}
+
+    def value(self, query):
+        found = self.ask("query?query=" + urllib.parse.quote(query)).get("result")
+        return float(found[0]["value"][1]) if found else None
+
+
+RULES = """groups:
+- name: fragscope
+  rules:
+  - {alert: HeapTrimmed, expr: "fragscope_alert{rule='little'} > 0"}
+"""
+
+
+def check_prometheus(tap):
+    """Debian's Prometheus scrapes and stores, has nothing to complain of, and an alert by our
+    rules fires there."""
+    harness.need("prometheus")
+    rows = "--chunks 3000 --min 100 --max 900 --free-pattern all"
+    with harness.scratch() as folder, Oracle(rows) as target, \
+            Exporter("-p", target.pid, "-r", "little: trimmable < 1K", *AT_ONCE) as exporter:
+        exporter.until_read(NAME)
+        address = re.search(r"http://(.*)/", exporter.url)[1]
+        with Prometheus(folder, address, RULES) as prometheus:
+            harness.until(lambda: prometheus.value("up") == 1, "a scrape")
+            tap.reached("Prometheus scrapes")
+            live = f"fragscope_heap_live_bytes{{group='{NAME}'}}"
+            tap.equal(harness.until(lambda: prometheus.value(live), live),
+                      harness.stat(target.pid).row["live_bytes"], "it stores what stat says")
+            kinds = prometheus.ask("metadata?metric=fragscope_heap_live_bytes")
+            harness.until(lambda: prometheus.value("count_over_time(up[1h])") >= 8, "scrapes")
+            tap.equal(prometheus.value("min_over_time(up[1h])"), 1, "no scrape fails")
+            tap.equal(prometheus.ask("alerts").get("alerts"), [], "no alert fires yet", kinds)
+            target.ask("trim")
+            harness.until(lambda: any(alert["state"] == "firing" for alert in
+                                      prometheus.ask("alerts").get("alerts", [])), "firing")
+            alert = prometheus.ask("alerts")["alerts"][0]["labels"]
+            tap.equal((alert["alertname"], alert["group"], alert["severity"]),
+                      ("HeapTrimmed", NAME, "warning"), "the alert fires through its API")
+            log = prometheus.log.read_text(encoding="utf-8")
+            tap.equal([line for line in log.splitlines()
+                       if "level=warn" in line or "level=error" in line], [],
+                      "and its log has no warning")
+
+
+def check_rights(tap):
+    """What is kept of root's rights, and what that suffices for."""
+    harness.need_root("to give up root")
+    with Oracle(QUIET) as target, Exporter("-p", target.pid, *AT_ONCE) as exporter:
+        exporter.until_read(NAME)
+        tap.reached("the heap is read")
+        for name, want in (("Uid", "65534"), ("Gid", "65534"), ("Groups", "")):
+            value = re.search(rf"^{name}:[ \t]*(.*)$", exporter.proc("status"), re.M)[1]
+            tap.ok(set(value.split()) <= {want} - {""}, f"{name} is nobody's", value)
+        kept = int(re.search(r"^CapPrm:\s*(\w+)", exporter.proc("status"), re.M)[1], 16)
+        tap.equal(kept & ~(1 << 2 | 1 << 19 | 1 << 40), 0, "three capabilities at most",
+                  f"{kept:x}")
+        tap.equal(re.search(r"^NoNewPrivs:\s*(\d)", exporter.proc("status"), re.M)[1], "1",
+                  "and none come back")
 
 
 def main():
@@ -272,6 +670,17 @@ def main():
         ("http", check_http),
         ("sockets", check_sockets),
         ("text file", check_textfile),
+        ("rights", check_rights),
+        ("container", check_container),
+        ("other", check_other),
+        ("names", check_names),
+        ("hang", check_hang),
+        ("reuse", check_reuse),
+        ("storm", check_storm),
+        ("full disk", check_full),
+        ("many", check_many),
+        ("lives", check_lives),
+        ("prometheus", check_prometheus),
     ):
         with tap.section(name):
             run(tap)
