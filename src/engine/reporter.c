@@ -591,7 +591,7 @@ static int end_of_recording(const struct reporter *reporter, int news,
 		return news;
 	if (news < 0)
 		frontend_message(reporter->options->frontend,
-				 "%s; the report is of the rows before that",
+				 "%s; the report is of the rows that were read",
 				 fault->text);
 	return 0;
 }

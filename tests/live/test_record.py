@@ -370,6 +370,25 @@ def check_damaged(tap, directory):
     done = harness.fragscope("stat", "--replay", cut, "--json")
     tap.ok(done.returncode in (1, 69), "a file that was cut is an error", done.stderr)
     tap.ok("damaged" in done.stderr, "that says so", done.stderr)
+    hour = directory / "hour.db"
+    subprocess.run([harness.BUILD / "tests/unit/test_recording_day", hour, "3600", "0"],
+                   check=True)
+    data, rows, page = hour.read_bytes(), 3600, 4096
+    middle = len(data) // 2 // page * page
+    broken = data[:middle] + b"\xa5" * page + data[middle + page:]
+    for name, content, words in (("cut", data[: len(data) * 3 // 4], "cut off"),
+                                 ("broken", broken, "lost")):
+        path = directory / f"{name}.db"
+        path.write_bytes(content)
+        done = harness.fragscope("stat", "--replay", path, "--json")
+        left = len(done.stdout.splitlines())
+        tap.equal(done.returncode, 1, f"a file that is {name} ends in an error")
+        tap.ok(words in done.stderr and "everything else was read" in done.stderr,
+               "that says what is lost", done.stderr)
+        tap.ok(rows / 2 < left < rows, "what is left is shown", left, rows)
+        done = harness.fragscope("report", "--replay", path)
+        tap.equal(done.returncode, 0, "and can be judged")
+        tap.ok(words in done.stderr, "with a warning", done.stderr)
 
 
 def unpacked(directory, name):

@@ -1049,7 +1049,7 @@ def check_replay(tap):
         cut = text[: text.index("\n", len(text) // 2) - 9]
         done = harness.fragscope("report", "--replay", "-", stdin=None, input=cut)
         tap.equal(done.returncode, 0, "a recording that is cut short", done.stderr)
-        tap.ok("the report is of the rows before" in done.stderr, "so it says")
+        tap.ok("the report is of the rows that were read" in done.stderr, "so it says")
         done = harness.fragscope("report", "--replay", rows, "-p", 78)
         tap.equal(done.returncode, 1, "a process that is not in it", done.stderr)
         for option in ("--no-events", "--for=1s", "--source=proc"):
