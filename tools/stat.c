@@ -5,6 +5,8 @@
 #include "verb.h"
 #include "verbs.h"
 
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,7 +19,7 @@ struct stat_request {
 	struct pid_list pids;
 	struct name_list names;
 	bool follow, arenas, bins, csv, json, no_header, once, quick, events, swap_in;
-	bool intervals;
+	bool intervals, append;
 	bool or_preload; /* neither a source was given nor what only the heap has */
 	const char *output, *replay;
 	int64_t pause_ns, budget_ns;
@@ -47,7 +49,9 @@ static const struct option_spec options[] = {
 	ROW_JSON("Print JSON: one object a line, unscaled."),
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
-	 .help = "Write the rows to FILE instead of standard output; overwrites FILE."},
+	 .help = "Write the rows to FILE instead of standard output; overwrites FILE. After SIGHUP it is opened again by its name."},
+	{.name = "append", .kind = OPTION_FLAG, .offset = FIELD(append),
+	 .help = "With --output: append to FILE if it exists."},
 	{.name = "no-header", .kind = OPTION_FLAG, .offset = FIELD(no_header),
 	 .help = "Print rows only: no header, no headings, no '#' lines."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
@@ -172,6 +176,8 @@ static int check(const struct command *command, const struct stat_request *reque
 		return usage_fault(fault, command, "option '--budget': 0 reads nothing");
 	if (request->follow && !request->names.count)
 		return usage_fault(fault, command, "--follow needs --name");
+	if (request->append && !request->output)
+		return usage_fault(fault, command, "--append needs --output");
 	if (request->once && parsed->operand_count)
 		return usage_fault(fault, command,
 				   "--once takes no INTERVAL and no COUNT");
@@ -217,10 +223,19 @@ static int read_request(const struct command *command, int argc, char **argv,
 	return error ? error : check(command, request, parsed, fault);
 }
 
+static atomic_bool reopen_asked;
+
+static void ask_reopen(int signal)
+{
+	(void)signal;
+	atomic_store(&reopen_asked, true);
+}
+
 static int print_rows(const struct stat_request *request, int *status,
 		      struct fault *fault)
 {
-	const struct frontend *frontend = verb_frontend();
+	struct frontend own = *verb_frontend();
+	const struct frontend *frontend = &own;
 	const struct stat_options wanted = {
 		.stream =
 			{
@@ -261,8 +276,12 @@ static int print_rows(const struct stat_request *request, int *status,
 				.intervals = request->intervals,
 			},
 		.output = request->output,
+		.append = request->append,
+		.reopen = request->output ? &reopen_asked : NULL,
 	};
 
+	if (request->output)
+		verb_catch(&own, SIGHUP, ask_reopen);
 	return stat_run(&wanted, status, fault);
 }
 

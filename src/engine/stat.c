@@ -96,6 +96,10 @@ static int open_rows(struct stat_session *session, struct fault *fault)
 		stream_target(stream, i)->state = alloc_touched(SAMPLE_TEXT);
 	wanted.several = stream_is_several(stream);
 	error = rows_open(&session->rows, &wanted, fault);
+	if (!error && session->rows.was_cut)
+		frontend_message(session->frontend,
+				 "%s ended within a row, which was removed",
+				 session->rows.file);
 	for (size_t i = 0; !error && i < notes; i++) {
 		const struct stream_target *target =
 			stream_is_recorded(stream) ? NULL : stream_target(stream, i);
@@ -125,6 +129,22 @@ static void end_target(struct stat_session *session, enum stream_news news,
 		session->status = fault->status;
 }
 
+/* A rotation may come at any time of a long wait: the rows up to it are in the old file.
+ */
+static int wait_for_round(struct stat_session *session, struct fault *fault)
+{
+	atomic_bool *reopen = session->options->reopen;
+	int error = 0;
+
+	stream_wait(session->stream);
+	while (reopen && !error && atomic_exchange(reopen, false)) {
+		error = rows_reopen(&session->rows, fault);
+		if (!error)
+			stream_wait(session->stream);
+	}
+	return error;
+}
+
 /* A target that ends or fails is left out from then on; only an output that cannot be
  * written, or a recording that is wrong, ends the run. */
 static int loop(struct stat_session *session, struct fault *fault)
@@ -139,7 +159,7 @@ static int loop(struct stat_session *session, struct fault *fault)
 		else if (news == STREAM_ENDED || news == STREAM_FAILED)
 			end_target(session, news, fault);
 		else if (news == STREAM_ROUND)
-			stream_wait(session->stream);
+			error = wait_for_round(session, fault);
 	} while (!error && news >= 0 && news != STREAM_OVER);
 	return error ? error : news < 0 ? news : 0;
 }
@@ -159,7 +179,9 @@ int stat_run(const struct stat_options *options, int *status, struct fault *faul
 	struct stat_session session = {
 		.options = options,
 		.frontend = options->stream.frontend,
-		.rows = {.file = options->output, .what = "rows"},
+		.rows = {.file = options->output,
+			 .what = "rows",
+			 .append = options->append},
 	};
 	struct fault at_close;
 	int error = stream_open(&session.stream, &options->stream, fault);

@@ -6,10 +6,15 @@
 #include "engine/stream.h"
 #include "view/view.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 struct stat_options {
 	struct stream_options stream;
 	struct view_options view;
-	const char *output; /* a file; null: standard output */
+	const char *output;  /* a file; null: standard output */
+	bool append;	     /* go on with that file if there is one */
+	atomic_bool *reopen; /* null, or set when it shall be opened anew */
 };
 
 /* Until all targets have ended, the recording has, or an end is asked for. 0 and *STATUS,

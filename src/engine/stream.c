@@ -303,6 +303,12 @@ static int look_through(struct stream *stream, struct fault *fault)
 	int error = contents_read(&stream->contents, stream->options.recording,
 				  frontend_stop_flag(stream->options.frontend), fault);
 
+	if (!error && contents->is_tail)
+		frontend_message(
+			stream->options.frontend,
+			"%s has no header: its columns are taken to be those that "
+			"this version writes",
+			stream->options.recording);
 	if (!error)
 		error = choose(stream, fault);
 	for (size_t i = 0; !error && i < contents->count; i++) {

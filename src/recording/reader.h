@@ -10,7 +10,7 @@
 #include <sqlite3.h>
 
 enum {
-	RECORDING_NAME = 256,
+	READER_NAME = 256,
 	READER_ARENAS = 64,	   /* room for so many at first */
 	READER_ARENAS_MAX = 65536, /* of one sample: what no process has */
 };
@@ -41,7 +41,7 @@ struct lost {
 };
 
 struct recording {
-	char file[RECORDING_NAME];
+	char file[READER_NAME];
 	sqlite3 *db;
 	int version;
 	struct codec_numbers numbers;

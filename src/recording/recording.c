@@ -176,7 +176,7 @@ static void read_origins(struct recording *reader)
 /* FILE as a URI of an unchanging database; free it with sqlite3_free. Null: no memory. */
 static char *unchanging_uri(const char *file)
 {
-	char escaped[3 * RECORDING_NAME], *to = escaped;
+	char escaped[3 * READER_NAME], *to = escaped;
 
 	for (; *file; file++)
 		if (strchr("?#%", *file))
@@ -190,7 +190,7 @@ static char *unchanging_uri(const char *file)
 /* Whether somebody has FILE open, or left it so: its log is there. */
 static bool has_log(const char *file)
 {
-	char log[RECORDING_NAME + 8];
+	char log[READER_NAME + 8];
 
 	snprintf(log, sizeof(log), "%s-wal", file);
 	return access(log, F_OK) == 0;
@@ -293,7 +293,7 @@ int recording_open(struct recording **reader, const char *file, struct fault *fa
 	*reader = NULL;
 	if (r)
 		r->sample = sample_new(READER_ARENAS, false);
-	if (!r || !r->sample || strlen(file) >= RECORDING_NAME) {
+	if (!r || !r->sample || strlen(file) >= READER_NAME) {
 		free(r);
 		return fault_set(fault, EXIT_FAILED, -ENOMEM,
 				 "cannot read recording '%s': there is no memory for it, "

@@ -93,6 +93,7 @@ int contents_read(struct contents *contents, const char *file, const atomic_bool
 
 	if (error)
 		return error;
+	contents->is_tail = replay_is_tail(replay);
 	error = read_all(contents, replay, stop, fault);
 	replay_close(replay);
 	if (error || contents->readings || (stop && atomic_load(stop)))

@@ -27,6 +27,7 @@ struct contents {
 	struct content *process; /* in the order of their first readings */
 	size_t count;
 	uint64_t readings;
+	bool is_tail; /* CSV without a header: see replay_is_tail */
 	int64_t first_ns, last_ns;
 	int64_t gap_ns[CONTENTS_GAPS]; /* between the first readings of a process */
 	size_t gaps;

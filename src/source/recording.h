@@ -110,6 +110,11 @@ struct csv_columns {
 int csv_read_header(char *line, struct csv_columns *columns, struct passed_over *passed,
 		    const struct recording_place *place);
 
+/* Of a file without a header, whose first row is LINE: the columns that this version
+ * writes, if there are as many; else -EPROTO and PLACE's fault. */
+int csv_take_columns(const char *line, struct csv_columns *columns,
+		     const struct recording_place *place);
+
 /* LINE, which it changes, as a row. ROW is empty before. */
 int csv_read_row(char *line, const struct csv_columns *columns, struct recorded *row,
 		 const struct recording_place *place);

@@ -39,7 +39,7 @@ struct replay {
 	char file[FILE_NAME];
 	struct recording *recording; /* null: the file is text */
 	struct time_span span;
-	bool is_csv;
+	bool is_csv, is_tail; /* ... without a header */
 	struct lines lines;
 	struct csv_columns columns;
 	struct passed_over passed;
@@ -317,6 +317,9 @@ static int begin_sample(struct replay *replay, struct recording_place *place)
 {
 	int error = replay->has_next ? 0 : read_row(replay, place);
 
+	while (!error && replay->is_tail && !replay->sample->time_ns &&
+	       replay->has_next && is_arena(&replay->next))
+		error = read_row(replay, place);
 	if (error)
 		return error == -EINTR ? error : keep_end(replay, error, place->fault);
 	if (!replay->has_next)
@@ -483,6 +486,12 @@ static int read_head(struct replay *replay, struct recording_place *place)
 		line = skip_mark(line);
 	} while (is_blank(line));
 	replay->is_csv = line[strspn(line, " \t")] != '{';
+	/* A header begins with a name, a row with a date. */
+	replay->is_tail = replay->is_csv && *line >= '0' && *line <= '9';
+	if (replay->is_tail) {
+		error = csv_take_columns(line, &replay->columns, place);
+		return error ? error : take_row(replay, line, place);
+	}
 	if (replay->is_csv)
 		return csv_read_header(line, &replay->columns, &replay->passed, place);
 	return take_row(replay, line, place);
@@ -549,15 +558,22 @@ void replay_close(struct replay *replay)
 	free(replay);
 }
 
+bool replay_is_tail(const struct replay *replay)
+{
+	return replay->is_tail;
+}
+
 const char *replay_describe(struct replay *replay)
 {
 	const struct passed_over *passed = &replay->passed;
 	size_t size = sizeof(replay->description);
-	int length =
-		snprintf(replay->description, size, "recording '%s', %s", replay->file,
-			 replay->recording ? "of days"
-			 : replay->is_csv  ? "CSV"
-					   : "JSON");
+	int length = snprintf(
+		replay->description, size, "recording '%s', %s", replay->file,
+		replay->recording ? "of days"
+		: replay->is_tail ? "CSV without a header: its columns are taken "
+				    "to be those of this version"
+		: replay->is_csv  ? "CSV"
+				  : "JSON");
 
 	if (passed->count)
 		snprintf(replay->description + length, size - (size_t)length,

@@ -24,6 +24,11 @@ int replay_open(struct replay **replay, const char *file, struct fault *fault);
  * the next one begins, so that of a pipe the latest is one behind. */
 int replay_next(struct replay *replay, const struct sample **sample, struct fault *fault);
 
+/* Whether it is CSV without a header, as the rest of a file that was cut: rows have the
+ * columns that this version writes, or replay_open fails when there are more or fewer.
+ * Rows of arenas before the first process are passed over. */
+bool replay_is_tail(const struct replay *replay);
+
 /* One line for a header: the file, its format, and what was passed over up to now. Owned
  * by REPLAY; valid until the next call of any of these. */
 const char *replay_describe(struct replay *replay);

@@ -81,6 +81,55 @@ int csv_read_header(char *line, struct csv_columns *columns, struct passed_over 
 	return error;
 }
 
+static void write_columns(struct csv_columns *columns, bool intervals)
+{
+	columns->count = 0;
+	for (unsigned field = FIELD_TIME; field < FIELD_HOST; field++)
+		columns->field[columns->count++] = field;
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		columns->field[columns->count++] = FIELD_FIGURES + f;
+	columns->field[columns->count++] = FIELD_HOST;
+	columns->field[columns->count++] = FIELD_STARTED;
+	for (unsigned f = 0; intervals && f < FIG_COUNT; f++)
+		if (figure_can_be_estimated(f)) {
+			columns->field[columns->count++] = FIELD_LOWS + f;
+			columns->field[columns->count++] = FIELD_HIGHS + f;
+		}
+}
+
+/* Of LINE; a comma in quotes ends none. */
+static unsigned count_fields(const char *line)
+{
+	unsigned count = 1;
+	bool quoted = false;
+
+	for (; *line; line++) {
+		quoted ^= *line == '"';
+		count += *line == ',' && !quoted;
+	}
+	return count;
+}
+
+int csv_take_columns(const char *line, struct csv_columns *columns,
+		     const struct recording_place *place)
+{
+	unsigned count = count_fields(line), least;
+
+	write_columns(columns, false);
+	least = columns->count;
+	if (count == least)
+		return 0;
+	write_columns(columns, true);
+	if (count == columns->count)
+		return 0;
+	return place_fault(
+		place,
+		"it is a row of %u fields without a header, and this version "
+		"writes %u (%u with --intervals): put the header of the file "
+		"that it continues before it, as by (head -n 1 FIRST; cat REST)",
+		count, least, columns->count);
+}
+
 int csv_read_row(char *line, const struct csv_columns *columns, struct recorded *row,
 		 const struct recording_place *place)
 {

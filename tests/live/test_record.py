@@ -189,6 +189,86 @@ def check_rotation(tap, directory, target):
     tap.equal(second[0]["host"], os.uname().nodename, "and says where it was made")
 
 
+def lines_of(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def check_append(tap, directory, target):
+    """stat -o --append goes on with a file: one header, no half rows, no other columns."""
+    path = directory / "rows.csv"
+
+    def stat(*options):
+        return harness.fragscope("stat", "-p", target.pid, "-o", path, "--append", *options)
+
+    for _ in range(2):
+        tap.equal(stat("--csv", 0, 2).returncode, 0, "--append makes a file, or goes on")
+    lines = lines_of(path)
+    tap.equal([line.startswith("time,") for line in lines], [True] + [False] * 4,
+              "with one header")
+    path.write_text("\n".join(lines)[:-20])
+    done = stat("--csv", 0, 1)
+    tap.ok("ended within a row" in done.stderr, "a row that was cut is removed", done.stderr)
+    tap.equal(lines_of(path)[:4], lines[:4], "and nothing else")
+    tap.equal(len(replayed(path)), 4, "all rows are read")
+    done = stat("--csv", "--intervals", 0, 1)
+    tap.equal(done.returncode, 1, "other columns are not appended")
+    tap.ok("other columns" in done.stderr, "and it says so", done.stderr)
+    rows = path.with_suffix(".json")
+    for _ in range(2):
+        harness.fragscope("stat", "-p", target.pid, "-o", rows, "--append", "--json", 0, 2)
+    tap.equal(len(replayed(rows)), 4, "JSON, too")
+    done = harness.fragscope("stat", "-p", target.pid, "--append", 0, 1)
+    tap.equal(done.returncode, 64, "--append without a file")
+
+
+def check_tail(tap, directory, target):
+    """The rest of a CSV file, as a rotation by size leaves it, has no header."""
+    path, tail = directory / "head.csv", directory / "tail.csv"
+    harness.fragscope("stat", "-p", target.pid, "-o", path, "--csv", "--arenas", 0, 4)
+    lines = lines_of(path)
+    tail.write_text("\n".join(lines[3:]) + "\n")
+    done = harness.fragscope("stat", "--replay", tail, "--json", "--arenas")
+    tap.equal(done.returncode, 0, "it is read", done.stderr)
+    tap.equal(rows_in(done.stdout), replayed(path, "--arenas")[-len(rows_in(done.stdout)):],
+              "as what it was")
+    tap.ok("has no header" in done.stderr, "which is said", done.stderr)
+    tail.write_text("\n".join(line.rsplit(",", 1)[0] for line in lines[3:]) + "\n")
+    done = harness.fragscope("stat", "--replay", tail, "--json")
+    tap.ok(done.returncode != 0, "with other columns it is not")
+    tap.ok("put the header" in done.stderr, "and it says what to do", done.stderr)
+
+
+def check_logrotate(tap, directory, target):
+    """Debian's logrotate with the example, on both kinds of files; and a copied one."""
+    if not shutil.which("logrotate"):
+        raise Skip("logrotate is not installed")
+    logs = directory / "log"
+    logs.mkdir()
+    database, rows = logs / "turn.db", logs / "turn.csv"
+    config = directory / "logrotate.conf"
+    example = (harness.SOURCE / "examples/logrotate.conf").read_text()
+    config.write_text(example.replace("/var/log/fragscope", str(logs)))
+    config.chmod(0o600)
+    command = [FRAGSCOPE, "stat", "-p", str(target.pid), "--csv", "-o", str(rows), "0.02"]
+    with start(database, "-p", target.pid, "0.02") as recorder, \
+            subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as stat:
+        harness.until(lambda: rows_of(database) > 3 and len(lines_of(rows)) > 3, "rows")
+        done = subprocess.run(["logrotate", "-f", "-s", directory / "state", config],
+                              capture_output=True, text=True, check=False)
+        tap.equal((done.returncode, done.stderr), (0, ""), "logrotate is content")
+        harness.until(lambda: rows_of(database) > 3 and len(lines_of(rows)) > 3, "new rows")
+        rows.write_text("")
+        harness.until(lambda: len(lines_of(rows)) > 3, "rows in the emptied file")
+        for process in (recorder, stat):
+            process.send_signal(signal.SIGTERM)
+            tap.equal(process.communicate(timeout=harness.PATIENCE_S)[1], "", "nothing is said")
+            tap.equal(process.returncode, 0, "and it ends well")
+    tap.ok(replayed(logs / "turn.db.1")[-1]["time"] < replayed(database)[0]["time"],
+           "the recording goes on in a new file")
+    old, new = replayed(logs / "turn.csv.1"), replayed(rows)
+    tap.ok(old and new and old[-1]["time"] < new[0]["time"], "and so do rows")
+
+
 def check_full(tap, directory, target):
     """On a full disk nothing is harmed, and it goes on when there is room."""
     mount = directory / "small"
@@ -434,6 +514,9 @@ def main():
             ("environment", lambda: check_environment(tap, directory)),
             ("killed", lambda: check_killed(tap, directory, target)),
             ("rotation", lambda: check_rotation(tap, directory, target)),
+            ("append", lambda: check_append(tap, directory, target)),
+            ("tail", lambda: check_tail(tap, directory, target)),
+            ("logrotate", lambda: check_logrotate(tap, directory, target)),
             ("full", lambda: check_full(tap, directory, target)),
             ("follow", lambda: check_follow(tap, directory)),
             ("events", lambda: check_events(tap, directory)),
