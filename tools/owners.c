@@ -1,6 +1,8 @@
 /* owners.c: `fragscope owners`: who holds the chunks that keep memory from going back. */
 #include "view/owners.h"
+#include "base/privilege.h"
 #include "base/units.h"
+#include "engine/owners_recorded.h"
 #include "engine/owners_stacks.h"
 #include "engine/targets.h"
 #include "help.h"
@@ -27,7 +29,7 @@ struct owners_request {
 	bool live, json, dot, folded;
 	unsigned by; /* of ways */
 	int64_t pause_ns;
-	const char *arena, *size, *at, *pprof;
+	const char *arena, *size, *at, *pprof, *replay;
 	uint64_t memory_bytes, top, threads;
 	struct owners_options options;
 };
@@ -63,6 +65,8 @@ static const struct option_spec options[] = {
 	{.name = "threads", .kind = OPTION_COUNT, .value = "N", .limit = OWNERS_THREADS,
 	 .offset = FIELD(threads),
 	 .help = "Look with N threads (as many as there are processors, 4 at most, unless given)."},
+	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
+	 .help = "Who held them by a recording of 'fragscope record --owners', or by a span of it (FILE@10:00-11:00): at the last look."},
 	ROW_JSON("Write JSON: one object, unscaled."),
 	{.name = "dot", .kind = OPTION_FLAG, .offset = FIELD(dot),
 	 .help = "Write a graph for dot(1)."},
@@ -160,6 +164,16 @@ static int check_way(const struct command *command, const struct owners_request 
 	return 0;
 }
 
+/* The look has been made. */
+static int check_replay(const struct command *command, const struct parsed *parsed,
+			struct fault *fault)
+{
+	static const char *const live[] = {"by",    "live",   "arena",	 "size",  "at",
+					   "pause", "memory", "threads", "pprof", NULL};
+
+	return options_exclude(command, parsed, "replay", live, fault);
+}
+
 /* Those that this process may run on, as far as that many threads are of use. */
 static unsigned processors(void)
 {
@@ -184,6 +198,8 @@ static int read_request(const struct command *command, int argc, char **argv,
 	if (request->json + request->dot + request->folded > 1)
 		return usage_fault(fault, command,
 				   "--json, --dot and --folded exclude each other");
+	if (request->replay)
+		return check_replay(command, parsed, fault);
 	error = check_way(command, request, parsed, fault);
 	if (!error)
 		error = read_selection(command, request, fault);
@@ -216,6 +232,28 @@ static void show_progress(double done, void *context)
 	fprintf(stderr, "\rlooking for pointers, with tables of %s at most: %d%%",
 		units_bytes_text(progress->memory_bytes).s, percent);
 	fflush(stderr);
+}
+
+static enum owners_format format_of(const struct owners_request *request)
+{
+	return request->json	 ? OWNERS_JSON
+	       : request->dot	 ? OWNERS_DOT
+	       : request->folded ? OWNERS_FOLDED
+				 : OWNERS_TEXT;
+}
+
+static int replay(const struct owners_request *request, struct fault *fault)
+{
+	const struct owners_recorded_request wanted = {
+		.recording = request->replay,
+		.pids = &request->pids,
+		.names = &request->names,
+		.format = format_of(request),
+		.top = (unsigned)request->top,
+	};
+
+	privilege_drop();
+	return owners_recorded(&wanted, fault);
 }
 
 static int search(const struct owners_request *request, struct owners *owners,
@@ -251,12 +289,8 @@ static int search(const struct owners_request *request, struct owners *owners,
 			.live = request->live || request->at,
 			.top = (unsigned)request->top,
 		};
-		enum owners_format format = request->json     ? OWNERS_JSON
-					    : request->dot    ? OWNERS_DOT
-					    : request->folded ? OWNERS_FOLDED
-							      : OWNERS_TEXT;
 
-		error = owners_write(owners, &about, format, STDOUT_FILENO);
+		error = owners_write(owners, &about, format_of(request), STDOUT_FILENO);
 		if (error)
 			fault_set(fault, EXIT_FAILED, error,
 				  "cannot write to standard output: %s",
@@ -297,8 +331,9 @@ static int run(const struct command *command, int argc, char **argv)
 	if (!error && parsed.help)
 		help_command(stdout, command);
 	else if (!error)
-		error = request.by == BY_STACK ? search_stacks(&request, &fault)
-					       : search(&request, owners, &fault);
+		error = request.replay		 ? replay(&request, &fault)
+			: request.by == BY_STACK ? search_stacks(&request, &fault)
+						 : search(&request, owners, &fault);
 	free(request.pids.pid);
 	name_list_free(&request.names);
 	free(owners);

@@ -20,7 +20,7 @@ struct record_request {
 	bool follow, append, events, quick, swap_in;
 	const char *output;
 	unsigned source;
-	int64_t keep_ns, maps_ns;
+	int64_t keep_ns, maps_ns, owners_ns;
 	uint64_t max_bytes;
 	int64_t interval_ns;
 	uint64_t count; /* 0: until all targets end */
@@ -45,6 +45,8 @@ static const struct option_spec options[] = {
 	 .help = "Drop the oldest readings, then the oldest minutes, so that FILE does not grow beyond SIZE (1M at least)."},
 	{.name = "maps", .kind = OPTION_TIME, .value = "INTERVAL", .offset = FIELD(maps_ns),
 	 .help = "Record the map of each arena and the free chunks by their size, too, every INTERVAL (such as 5m)."},
+	{.name = "owners", .kind = OPTION_TIME, .value = "INTERVAL", .offset = FIELD(owners_ns),
+	 .help = "Record who holds the chunks that pin free memory, too, every INTERVAL (such as 1h); see fragscope-owners(1)."},
 	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
 	 .help = "Attach eBPF probes to the processes: record each growth, failed allocation, moved threshold and kill with its stack, and count growths and failures between two readings."},
 	{.name = "rule", .letter = 'r', .kind = OPTION_TEXTS, .value = "RULE", .offset = FIELD(rules),
@@ -89,10 +91,13 @@ static int check(const struct command *command, const struct record_request *req
 		return usage_fault(fault, command, "--follow needs -n NAME");
 	if (request->max_bytes && request->max_bytes < 1 << 20)
 		return usage_fault(fault, command, "--max-size: 1M at least");
-	if (request->maps_ns && (request->source != SOURCE_HEAP || request->quick))
-		return usage_fault(fault, command,
-				   "--maps needs a walk of the heap: leave out %s",
-				   request->quick ? "--quick" : "--source");
+	if ((request->maps_ns || request->owners_ns) &&
+	    (request->source != SOURCE_HEAP || request->quick))
+		return usage_fault(
+			fault, command,
+			"--maps and --owners need a walk of the heap: leave out "
+			"%s",
+			request->quick ? "--quick" : "--source");
 	if (request->source != SOURCE_HEAP && (request->quick || request->swap_in))
 		return usage_fault(fault, command,
 				   "--quick and --swap-in need the heap, which --source "
@@ -160,7 +165,7 @@ static int record(const struct record_request *request, const struct parsed *par
 		.append = request->append,
 		.keep_ns = request->keep_ns,
 		.max_bytes = request->max_bytes,
-		.looks = {.maps_ns = request->maps_ns},
+		.looks = {request->maps_ns, request->owners_ns},
 		.events = request->events,
 		.reopen = &reopen_asked,
 	};

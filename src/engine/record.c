@@ -363,7 +363,7 @@ static int open_recorder(struct record_session *session, struct fault *fault)
 						: (unsigned)count,
 		.keep_ns = options->keep_ns,
 		.max_bytes = options->max_bytes,
-		.looks = options->looks.maps_ns != 0,
+		.looks = options->looks.maps_ns || options->looks.owners_ns,
 	};
 
 	session->arenas = ARENAS;

@@ -3,6 +3,7 @@
 #include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "recording/recording.h"
+#include "view/owners.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,18 +14,24 @@ enum {
 	CELL_BYTES = 4096, /* finer ones are for who looks closer at a live process */
 };
 
+enum { PATH_BYTES = 1024 };
+
+#define OWNERS_BYTES (UINT64_C(64) << 20) /* for tables; beyond it a sample is taken */
+
 struct record_looks {
 	struct record_looks_options options;
 	const struct frontend *frontend;
 	struct heap_map *map;
+	struct owners *owners;
 };
 
 void record_looks_ask(const struct record_looks_options *options,
 		      struct source_options *source)
 {
-	if (!options->maps_ns)
+	if (!options->maps_ns && !options->owners_ns)
 		return;
-	source->survey = source->sizes = true;
+	source->survey = true;
+	source->sizes = options->maps_ns != 0;
 	source->map_cells = RECORDING_CELLS;
 }
 
@@ -40,7 +47,8 @@ int record_looks_new(struct record_looks **looks,
 	new->options = *options;
 	new->frontend = frontend;
 	new->map = heap_map_new(RECORDING_CELLS, 0);
-	if (new->map)
+	new->owners = alloc_touched(sizeof(*new->owners));
+	if (new->map &&new->owners)
 		return 0;
 	record_looks_free(new);
 	*looks = NULL;
@@ -52,6 +60,7 @@ void record_looks_free(struct record_looks *looks)
 	if (!looks)
 		return;
 	heap_map_free(looks->map);
+	free(looks->owners);
 	free(looks);
 }
 
@@ -93,7 +102,7 @@ static void say_once(struct record_looks *looks, struct record_looks_state *stat
 		return;
 	state->is_told = true;
 	frontend_message(looks->frontend,
-			 "process %d (%s) is recorded without some heap maps: %s",
+			 "process %d (%s) could not be looked at for the recording: %s",
 			 target->pid, target->sample->comm, why->text);
 }
 
@@ -142,14 +151,56 @@ static int take_maps(struct record_looks *looks, struct record_looks_state *stat
 	return error;
 }
 
+/* ---- owners ---- */
+
+/* Each once more for who asks the file. */
+static int add_owners(struct record_looks *looks, struct recorder *recorder,
+		      unsigned life, struct fault *fault)
+{
+	const struct owners *owners = looks->owners;
+	int error = recorder_owners(recorder, life, owners, fault);
+	char line[PATH_BYTES];
+
+	for (unsigned i = 0; i < owners->count && !error; i++) {
+		owners_line(&owners->owner[i], line, sizeof(line));
+		error = recorder_owner(recorder, life, owners->time_ns, i + 1,
+				       &owners->owner[i], line, fault);
+	}
+	return error;
+}
+
+static int take_owners(struct record_looks *looks, struct record_looks_state *state,
+		       struct recorder *recorder, unsigned life,
+		       const struct stream_target *target, struct fault *fault)
+{
+	const struct owners_options wanted = {
+		.arena = BLOCKERS_ALL_ARENAS,
+		.to_bytes = UINT64_MAX,
+		.memory_bytes = OWNERS_BYTES,
+		.threads = 1,
+	};
+	struct fault why;
+	int result =
+		source_owners(target->source, looks->owners, &wanted, NULL, NULL, &why);
+
+	if (result == SOURCE_READ)
+		return add_owners(looks, recorder, life, fault);
+	say_once(looks, state, target, result, &why);
+	return 0;
+}
+
 int record_looks_take(struct record_looks *looks, struct record_looks_state *state,
 		      struct recorder *recorder, unsigned life,
 		      const struct stream_target *target, struct fault *fault)
 {
+	int error = 0;
+
 	/* A process that has just executed another program may have no heap yet. */
 	if (!target->source || !target->sample->arena_count)
 		return 0;
 	if (is_due(&state->maps_ns, looks->options.maps_ns))
-		return take_maps(looks, state, recorder, life, target, fault);
-	return 0;
+		error = take_maps(looks, state, recorder, life, target, fault);
+	if (!error && is_due(&state->owners_ns, looks->options.owners_ns))
+		error = take_owners(looks, state, recorder, life, target, fault);
+	return error;
 }

@@ -1,5 +1,5 @@
 /* record_looks.h: what `record` looks at besides the readings, at a slower pace: the map
- * of each arena and the free chunks by their size. */
+ * of each arena, the free chunks by their size, and who holds what pins memory. */
 #ifndef FRAGSCOPE_RECORD_LOOKS_H
 #define FRAGSCOPE_RECORD_LOOKS_H
 
@@ -12,13 +12,15 @@
 #include <stdint.h>
 
 struct record_looks_options {
-	int64_t maps_ns; /* between two of a process; 0: none are made */
+	int64_t maps_ns;   /* between two of a process; 0: none are made */
+	int64_t owners_ns; /* the same of owners */
 };
 
 /* What is kept of one process. */
 struct record_looks_state {
 	int64_t maps_ns; /* when the next is due, on the monotonic clock; 0: now */
-	bool is_told;	 /* the user knows that something could not be looked at */
+	int64_t owners_ns;
+	bool is_told; /* the user knows that something could not be looked at */
 };
 
 struct record_looks;
@@ -27,7 +29,8 @@ struct record_looks;
 void record_looks_ask(const struct record_looks_options *options,
 		      struct source_options *source);
 
-/* Takes the memory for all looks. 0 or -ENOMEM. */
+/* Takes the memory for all looks but the tables of owners, which each search takes for
+ * its time. 0 or -ENOMEM. */
 int record_looks_new(struct record_looks **looks,
 		     const struct record_looks_options *options,
 		     const struct frontend *frontend);

@@ -320,7 +320,8 @@ static const size_t owners_numbers[] = {
 	OF(owners, asked_bytes),    OF(owners, sampled_chunks),
 	OF(owners, rooted_chunks),  OF(owners, rooted_bytes),
 	OF(owners, usual),	    OF(owners, interior_chunks),
-	OF(owners, unsure_chunks),  OF(owners, pinned_bytes),
+	OF(owners, unsure_chunks),  OF(owners, read_ns),
+	OF(owners, pinned_bytes),
 };
 
 #undef OF

@@ -17,7 +17,7 @@
 enum { LOOK_PROCESS = -1 };
 
 /* Each writes to BUF and returns the length; 0: it does not fit into CAPACITY. When the
- * look was made, and how long it took, is not in it. */
+ * look was made is not in it, nor how long it took but for owners. */
 size_t look_map_write(const struct heap_map *map, unsigned char *buf, size_t capacity);
 size_t look_sizes_write(const struct sample *sample, unsigned char *buf, size_t capacity);
 size_t look_owners_write(const struct owners *owners, unsigned char *buf,

@@ -410,6 +410,8 @@ static void write_json(struct report_out *out, const struct owners *owners,
 	text_char(text, '{');
 	json_member_i64(text, "pid", about->pid);
 	json_member_string(text, "comm", about->comm);
+	if (about->time_ns)
+		json_member_time(text, "time", about->time_ns);
 	json_member_string(text, "status", sample_status_name(owners->status));
 	if (owners->missing[0])
 		json_member_string(text, "missing", owners->missing);

@@ -20,8 +20,9 @@ struct owners_about {
 	int pid;
 	const char *comm;
 	const char *describe;
-	bool live;    /* all live chunks were asked about, not those that pin */
-	unsigned top; /* answers to write */
+	int64_t time_ns; /* of a recording: when it was; 0: now */
+	bool live;	 /* all live chunks were asked about, not those that pin */
+	unsigned top;	 /* answers to write */
 };
 
 /* The path of OWNER on one line: "sessions (sessiond+0x4040) -> 1 chunk of 512K -> ...".

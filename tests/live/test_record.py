@@ -131,6 +131,30 @@ def check_maps(tap, directory, target):
         tap.equal(done.returncode, 64, f"not with {options[0]}")
 
 
+def check_owners(tap, directory, target):
+    """Owners of a still process are those that are found now."""
+    path = directory / "owners.db"
+    done = harness.fragscope("record", "-p", target.pid, "-o", path, "--owners", "1h", 0, 2)
+    tap.equal((done.returncode, done.stderr), (0, ""), "a recording with owners")
+    live = json.loads(harness.fragscope("owners", "-p", target.pid, "--json").stdout)
+    done = harness.fragscope("owners", "--replay", path, "--json")
+    tap.equal((done.returncode, done.stderr), (0, ""), "is read back")
+    found = json.loads(done.stdout)
+    same = ("pid", "comm", "owners", "asked_chunks", "asked_bytes", "pinned_bytes", "live_bytes")
+    tap.equal({key: found[key] for key in same}, {key: live[key] for key in same},
+              "as they are found now")
+    tap.ok(found["owners"] and "time" in found, "with when that was", found.get("time"))
+    tap.equal(count_of(path, "owner WHERE rank=1 AND path <> ''"), 1, "the file can be asked, too")
+    tap.equal(count_of(path, "look WHERE kind='owners'"), 1, "at their own pace")
+    done = harness.fragscope("owners", "--replay", path)
+    tap.ok("looked at 20" in done.stdout, "for people", done.stdout)
+    done = harness.fragscope("owners", "--replay", directory / "maps.db")
+    tap.ok(done.returncode and "record --owners" in done.stderr,
+           "where there are none it says so", done.stderr)
+    done = harness.fragscope("owners", "--replay", path, "--live")
+    tap.equal(done.returncode, 64, "the look has been made")
+
+
 def check_refused(tap, directory, target):
     path = directory / "same.db"
     done = harness.fragscope("record", "-p", target.pid, "-o", path, 0, 1)
@@ -510,6 +534,7 @@ def main():
             ("same", lambda: check_same(tap, directory, target)),
             ("span", lambda: check_span(tap, directory, target)),
             ("maps", lambda: check_maps(tap, directory, target)),
+            ("owners", lambda: check_owners(tap, directory, target)),
             ("refused", lambda: check_refused(tap, directory, target)),
             ("environment", lambda: check_environment(tap, directory)),
             ("killed", lambda: check_killed(tap, directory, target)),
