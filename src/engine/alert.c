@@ -4,6 +4,7 @@
 
 #include "base/alloc_touched.h"
 #include "base/clock.h"
+#include "base/units.h"
 #include "engine/headroom_now.h"
 #include "engine/rows.h"
 #include "engine/stream.h"
@@ -449,14 +450,43 @@ static int close_session(struct alert_session *session, struct fault *fault)
 	return error;
 }
 
+static struct units_text held_text(int64_t ns)
+{
+	return units_span_text((double)ns / 1e9);
+}
+
+/* Of a recording: whether the rules are any good is what it is asked for. */
+static void tell_tally(const struct alert_session *session)
+{
+	const struct frontend *frontend = session->request->frontend;
+
+	for (unsigned i = 0; i < session->rules->count; i++) {
+		const struct alert_tally *tally = &session->sink.tally[i];
+		const char *name = session->rules->rule[i].name;
+
+		if (tally->count)
+			frontend_message(frontend,
+					 "rule %s: %s, %s in all, the longest %s", name,
+					 units_counted_text(tally->count, "alert").s,
+					 held_text(tally->held_ns).s,
+					 held_text(tally->longest_ns).s);
+		else
+			frontend_message(frontend, "rule %s: no alert", name);
+	}
+}
+
 static int run_session(struct alert_session *session, struct fault *fault)
 {
 	struct fault at_close;
+	bool has_begun;
 	int error = open_session(session, fault);
 
+	has_begun = !error;
 	if (!error)
 		error = loop(session, fault);
 	end_watches(session);
+	if (has_begun && session->request->replay && !session->request->once)
+		tell_tally(session);
 	if (close_session(session, &at_close) && !error) {
 		*fault = at_close;
 		error = -EIO;

@@ -27,11 +27,18 @@ struct alert_request {
 };
 
 /* Where alerts go. TEXT is over BUF. */
+/* How often a rule fired, and for how long. */
+struct alert_tally {
+	uint64_t count;
+	int64_t held_ns, longest_ns;
+};
+
 struct alert_sink {
 	const struct alert_request *request;
-	struct hook *hook; /* null without --exec */
-	bool fired;	   /* an alert began */
-	int error;	   /* of a write to standard output: -errno */
+	struct hook *hook;		     /* null without --exec */
+	bool fired;			     /* an alert began */
+	int error;			     /* of a write to standard output: -errno */
+	struct alert_tally tally[RULES_MAX]; /* by rule */
 	struct text text;
 	char buf[ALERT_TEXT_BYTES];
 };

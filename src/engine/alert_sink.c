@@ -50,6 +50,18 @@ static void to_output(struct alert_sink *sink, const struct alert *alert)
 	sink->error = output_write(STDOUT_FILENO, sink->buf, sink->text.length);
 }
 
+static void count(struct alert_tally *tally, const struct alert *alert)
+{
+	int64_t held_ns = alert->time_ns - alert->since_ns;
+
+	tally->count += alert->kind == ALERT_BEGIN;
+	if (alert->kind == ALERT_BEGIN || held_ns <= 0)
+		return;
+	tally->held_ns += held_ns;
+	if (held_ns > tally->longest_ns)
+		tally->longest_ns = held_ns;
+}
+
 void alert_sink_take(const struct alert *alert, void *context)
 {
 	struct alert_sink *sink = context;
@@ -58,6 +70,7 @@ void alert_sink_take(const struct alert *alert, void *context)
 	if (alert_sink_done(sink))
 		return;
 	to_output(sink, alert);
+	count(&sink->tally[alert->rule_index], alert);
 	sink->fired |= alert->kind == ALERT_BEGIN;
 	if (sink->request->to_syslog)
 		to_syslog(sink, alert);

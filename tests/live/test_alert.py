@@ -155,6 +155,9 @@ def begins_and_ends(tap, folder, oracle):
     text = as_replayed(text)
     tap.equal(again, text, "the recording gives the same, to the letter")
     tap.equal(status, 0, "and status 0")
+    tally = harness.fragscope("alert", "--replay", record, *rules, "-r", "never: rss < 1").stderr
+    for line in ("rule ratio: 1 alert, ", "rule never: no alert"):
+        tap.ok(line in tally, f"how often each rule fired: {line}", tally)
     tap.equal(replayed(as_csv(record, oracle), *rules), (0, text), "as CSV, too")
     lines = record.read_text().splitlines(keepends=True)
     record.write_text("".join(lines[:-1]) + lines[-1][:40])
