@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pathlib
+import platform
 import pty
 import re
 import resource
@@ -216,10 +217,16 @@ def check_many_bytes(tap):
         with Ready([harness.need("python3"), "-c", HOLDS], env=env) as target:
             found = report(target.pid, "--for", "0")
             before = target.rollup("Rss")
-            target.say("")
-            target.line()
+            tap.ok("cache" in verdicts(found), "a trim is advised", found["answer"])
+            if platform.machine() == "x86_64":
+                remedy = find(found, "cache")["remedy"]
+                command = re.search(r"'fragscope (trim --attach \d+)' gives back", remedy)[1]
+                done = harness.fragscope(*command.split(), "--watch", "0")
+                tap.equal(done.returncode, 0, "the remedy is applied", done.stderr)
+            else:
+                target.say("")
+                target.line()
             after = target.rollup("Rss")
-        tap.ok("cache" in verdicts(found), "a trim is advised", found["answer"])
         told = find(found, "cache")["facts"]
         tap.within(told["trimmable_bytes"], 64 << 20, before / 5, "by less than a fifth")
         gone = told["trimmable_bytes"]
