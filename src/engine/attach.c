@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #define RETURN_NS INT64_C(60000000000)
@@ -120,9 +121,40 @@ static void tell(const struct attachment *attachment, const struct inject_result
 static int call(const struct attachment *attachment, struct inject_request *request,
 		struct fault *fault)
 {
+	/* Of the loader, of starting a thread, and of the sampler itself. */
+	static const int calls[] = {
+		SYS_openat,
+		SYS_read,
+		SYS_pread64,
+		SYS_fstat,
+		SYS_newfstatat,
+		SYS_close,
+		SYS_mmap,
+		SYS_mprotect,
+		SYS_munmap,
+		SYS_madvise,
+		SYS_brk,
+		SYS_futex,
+		SYS_clone,
+		SYS_clone3,
+		SYS_rt_sigprocmask,
+		SYS_set_robust_list,
+		SYS_rseq,
+		SYS_memfd_create,
+		SYS_ftruncate,
+		SYS_fcntl,
+		SYS_getpid,
+		SYS_gettid,
+		SYS_prctl,
+		SYS_clock_gettime,
+		SYS_readlinkat,
+		SYS_exit,
+		-1,
+	};
 	struct inject_result result;
 	int error;
 
+	request->calls = calls;
 	request->stack_bytes = LOAD_STACK_BYTES;
 	request->for_ns = attachment->options->for_ns;
 	request->return_ns = RETURN_NS;

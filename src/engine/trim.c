@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #define PATIENCE_NS INT64_C(60000000000)
 
@@ -168,7 +169,10 @@ static int predict_all(struct trim *trim, struct fault *fault)
 	int from_heap = predict_from_heap(trim, fault);
 	int from_sampler = predict_from_sampler(trim, &of_sampler);
 
-	if (trim->options.dry_run || trim->options.attach)
+	/* Of no other malloc has a thread of the process a function to call. */
+	if (trim->options.attach)
+		return from_heap;
+	if (trim->options.dry_run)
 		return from_heap && !trim_has(trim, TRIM_PREDICTED) ? from_heap : 0;
 	if (from_sampler)
 		*fault = of_sampler;
@@ -271,8 +275,10 @@ static void take_result(struct trim *trim, const struct inject_result *result)
 
 static int trim_by_thread(struct trim *trim, struct fault *fault)
 {
+	static const int calls[] = {SYS_madvise, SYS_brk, SYS_futex, -1};
 	const struct inject_request request = {
 		.function = "malloc_trim",
+		.calls = calls,
 		.stack_bytes = TRIM_STACK_BYTES,
 		.for_ns = trim->options.for_ns,
 		.return_ns = PATIENCE_NS,

@@ -1,14 +1,18 @@
 /* call.c: one thread, which stands still at a safe point, is made to call a function. */
 #include "base/clock.h"
 #include "inject/chain.h"
+#include "inject/filter.h"
 #include "inject/parts.h"
 #include "target/maps.h"
 
 #include <elf.h>
 #include <errno.h>
+#include <linux/audit.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -82,6 +86,33 @@ static int read_thread(struct injector *injector, struct chain_call *call)
 	return error;
 }
 
+/* The calls of the chain must succeed; of those that the function makes it hears whether
+ * they did. 0, or -EACCES: a filter might end the process for one of them. */
+static int ask_filters(const struct injector *injector)
+{
+	struct seccomp_data call = {
+		.arch = AUDIT_ARCH_X86_64,
+		.instruction_pointer = injector->libc.syscall_ret + 2,
+		.nr = SYS_futex,
+		.args = {0, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG},
+	};
+	pid_t tid = injector->thread.tid;
+	const int *number = injector->request->calls;
+	enum filter_answer answer;
+
+	if (filter_ask(tid, &call, &answer) || answer != FILTER_ALLOWS)
+		return -EACCES;
+	call = (struct seccomp_data){.arch = AUDIT_ARCH_X86_64, .nr = SYS_rt_sigreturn};
+	if (filter_ask(tid, &call, &answer) || answer != FILTER_ALLOWS)
+		return -EACCES;
+	for (; number && *number >= 0; number++) {
+		call.nr = *number;
+		if (filter_ask(tid, &call, &answer) || answer == FILTER_ENDS)
+			return -EACCES;
+	}
+	return 0;
+}
+
 int call_prepare(struct injector *injector)
 {
 	struct chain_call call = {
@@ -92,8 +123,10 @@ int call_prepare(struct injector *injector)
 		.text = injector->request->text,
 		.nonce = injector->nonce,
 	};
-	int error = read_thread(injector, &call);
+	int error = injector->is_filtered ? ask_filters(injector) : 0;
 
+	if (!error)
+		error = read_thread(injector, &call);
 	if (error)
 		return error;
 	if (!chain_can_keep(call.errno_value))

@@ -70,29 +70,33 @@ static int find_function(struct injector *injector, struct fault *fault)
 	return 0;
 }
 
-/* A filter may end the process for a system call that it never makes by itself. */
-static int check_filters(const struct process *process, struct fault *fault)
+/* Under strict seccomp (mode 1) nothing but read, write and exit is allowed; filters are
+ * asked for each call when the process stands. */
+static int check_filters(struct injector *injector, struct fault *fault)
 {
+	enum { STRICT = 1, FILTERED = 2 };
 	static const char key[] = "\nSeccomp:";
+	const struct process *process = injector->process;
 	char text[4096];
-	const char *line;
+	const char *line = NULL;
+	int mode;
 
-	if (process_text(process->pid, "status", text, sizeof(text)) <= 0)
-		return 0;
-	line = strstr(text, key);
-	if (!line || !atoi(line + strlen(key)))
+	if (process_text(process->pid, "status", text, sizeof(text)) > 0)
+		line = strstr(text, key);
+	mode = line ? atoi(line + strlen(key)) : 0;
+	injector->is_filtered = mode == FILTERED;
+	if (mode != STRICT)
 		return 0;
 	return fault_set(
 		fault, EXIT_NO_SOURCE, -ENOTSUP,
-		"cannot make a call in process %d (%s): it has a filter of system "
-		"calls (seccomp), which might end it for one of those that are "
-		"needed",
+		"cannot make a call in process %d (%s): strict seccomp would end "
+		"it for that",
 		process->pid, process->comm);
 }
 
 static int take(struct injector *injector, struct fault *fault)
 {
-	int error = check_filters(injector->process, fault);
+	int error = check_filters(injector, fault);
 
 	if (error)
 		return error;

@@ -22,6 +22,7 @@ struct inject_request {
 	uint64_t argument[2];
 	const char *text; /* the first argument in its place, or null; < INJECT_TEXT */
 	uint64_t stack_bytes; /* that the function may need */
+	const int *calls;     /* system calls that it may make; the last is -1 */
 	int64_t for_ns;	      /* how long a safe point is looked for */
 	int64_t return_ns;    /* how long the call may take before nobody waits for it */
 	bool dry_run;	      /* the search alone */

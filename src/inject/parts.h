@@ -18,6 +18,7 @@ struct injector {
 	struct waits waits;
 	uint64_t function;
 	uint64_t done_addr;
+	bool is_filtered; /* there is a filter of system calls */
 	uint32_t nonce;
 	struct hold hold;
 	struct inject_thread thread; /* the one that is looked at, then the one chosen */

@@ -153,8 +153,22 @@ static int try(struct injector *injector)
 
 /* ---- until one is safe ---- */
 
+static void rehearse_thread(const struct user_regs_struct *regs, void *context)
+{
+	const struct injector *injector = context;
+
+	inject_rehearse(&injector->looker, regs);
+}
+
+/* All that can be learned while the process runs, so that it stands for less time. */
+static void rehearse(struct injector *injector)
+{
+	unwind_prepare(injector->unwinder);
+	waits_look(&injector->waits, rehearse_thread, injector);
+}
+
 /* At random, so that nothing of the program's own rhythm is met every time. */
-static void run_on(const struct injector *injector)
+static void run_on(struct injector *injector)
 {
 	int64_t wait_ns = SHORT_NS + random() % (LONG_NS - SHORT_NS) +
 			  RUN_FACTOR * injector->result.stood_ns;
@@ -164,7 +178,7 @@ static void run_on(const struct injector *injector)
 	};
 
 	if (unwind_scan(injector->unwinder) > 0)
-		unwind_prepare(injector->unwinder);
+		rehearse(injector);
 	nanosleep(&time, NULL);
 }
 
@@ -206,6 +220,14 @@ static int describe(const struct injector *injector, int error, struct fault *fa
 				 "process %d (%s) is stopped by a signal: it makes no "
 				 "call until SIGCONT lets it go on",
 				 process->pid, process->comm);
+	if (error == -EACCES)
+		return fault_set(
+			fault, EXIT_NO_SOURCE, error,
+			"cannot make a call in process %d (%s): it has a filter of "
+			"system calls (seccomp), which might end it for one of "
+			"those that are needed, or cannot be read without "
+			"CAP_SYS_ADMIN",
+			process->pid, process->comm);
 	if (error == -EPERM)
 		return not_permitted(process, fault);
 	return fault_set(fault, EXIT_FAILED, error, "cannot stop process %d (%s): %s",
@@ -240,7 +262,7 @@ static int wait_for_waits(struct injector *injector, int64_t end_ns,
 	pid_t tid = 0;
 
 	for (;;) {
-		int error = waits_look(&injector->waits);
+		int error = waits_look(&injector->waits, NULL, NULL);
 
 		if (error)
 			return error;
@@ -259,8 +281,8 @@ int search(struct injector *injector, bool (*goes_on)(void *context), void *cont
 {
 	int64_t end_ns = clock_monotonic_ns() + injector->request->for_ns;
 
-	unwind_prepare(injector->unwinder);
 	srandom(injector->nonce);
+	rehearse(injector);
 	for (;;) {
 		int error = wait_for_waits(injector, end_ns, goes_on, context);
 

@@ -26,9 +26,10 @@ struct stack_look {
 	const struct inject_looker *looker;
 	struct inject_thread *thread;
 	unsigned depth;
-	const char *why; /* it is not safe; null: nothing says so yet */
-	struct frame at; /* what is told of: where that is, or the innermost name */
-	bool is_strange; /* code of no file */
+	const char *why;   /* it is not safe; null: nothing says so yet */
+	struct frame at;   /* what is told of: where that is, or the innermost name */
+	bool is_strange;   /* code of no file */
+	bool on_condition; /* it sleeps until somebody wants something done */
 	bool inner_is_libc, left_libc, came_back;
 	unsigned called_by_libc; /* frames of the program's that libc lies inside of */
 	bool ends_in_libc;
@@ -66,33 +67,13 @@ static bool is_loader(const struct frame *frame)
 
 /* What holds locks that a child, or the end, of a process needs. */
 static const char *const process_functions[] = {
-	"fork",
-	"_Fork",
-	"__libc_fork",
-	"__fork",
-	"vfork",
-	"__vfork",
-	"clone",
-	"posix_spawn",
-	"posix_spawnp",
-	"__spawni",
-	"exit",
-	"quick_exit",
-	"__run_exit_handlers",
-	"pthread_create",
-	"pthread_exit",
-	"pthread_atfork",
-	"__register_atfork",
-	"setuid",
-	"setgid",
-	"seteuid",
-	"setegid",
-	"setreuid",
-	"setregid",
-	"setresuid",
-	"setresgid",
-	"setgroups",
-	NULL,
+	"fork",		  "_Fork",	  "__libc_fork",    "__fork",
+	"vfork",	  "__vfork",	  "posix_spawn",    "posix_spawnp",
+	"__spawni",	  "exit",	  "quick_exit",	    "__run_exit_handlers",
+	"pthread_create", "pthread_exit", "pthread_atfork", "__register_atfork",
+	"setuid",	  "setgid",	  "seteuid",	    "setegid",
+	"setreuid",	  "setregid",	  "setresuid",	    "setresgid",
+	"setgroups",	  NULL,
 };
 
 /* Why FRAME is not to be interrupted by a call; null: nothing is known against it. */
@@ -106,7 +87,8 @@ static const char *objection(const struct stack_look *look,
 	if (frame->is_malloc ||
 	    (frame->at.pc >= libc->malloc.start && frame->at.pc < libc->malloc.end))
 		return "in malloc";
-	if (frame->is_unsure && frame->at.module != libc->malloc.module)
+	if (frame->is_unsure && !look->on_condition &&
+	    frame->at.module != libc->malloc.module)
 		return "in what may be malloc";
 	if (is_loader(&frame->at))
 		return "in the loader";
@@ -128,6 +110,9 @@ static void follow_libc(struct stack_look *look, const struct frame *frame)
 	if (!look->depth)
 		look->inner_is_libc = is_libc;
 	look->ends_in_libc = is_libc;
+	/* An allocator's own threads wait so, and hold none of its locks meanwhile. */
+	if (is_libc && !look->left_libc && frame->function)
+		look->on_condition |= begins(frame->function, "pthread_cond_");
 	if (!is_libc) {
 		look->left_libc = true;
 		look->called_by_libc += look->came_back;
@@ -323,6 +308,15 @@ static bool can_call(const struct inject_looker *looker, const struct held_threa
 	       (in_kernel || !look->inner_is_libc) && thread->restart != RESTART_NEVER &&
 	       (in_kernel || !is_in_sequence(looker, thread->tid)) &&
 	       !has_shadow_stack(thread->tid);
+}
+
+void inject_rehearse(const struct inject_looker *looker,
+		     const struct user_regs_struct *regs)
+{
+	struct inject_thread thread = {.regs = *regs};
+	struct stack_look look;
+
+	walk(looker, &thread, &look);
 }
 
 int inject_look(const struct inject_looker *looker, const struct held_thread *held,

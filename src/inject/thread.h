@@ -36,6 +36,12 @@ struct inject_looker {
 int inject_look(const struct inject_looker *looker, const struct held_thread *held,
 		struct inject_thread *thread);
 
+/* Follows the stack of a thread that sleeps with REGS, of which the stack pointer and the
+ * address of the code are known, for nothing but that what there is to learn of its
+ * functions is known when the process stands. */
+void inject_rehearse(const struct inject_looker *looker,
+		     const struct user_regs_struct *regs);
+
 /* Has the system call that THREAD, which goes on after this, was stopped in made again,
  * with what is left of its time, where the kernel would not do so by itself. */
 void inject_mend(const struct inject_looker *looker, pid_t tid);

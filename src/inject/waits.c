@@ -173,13 +173,16 @@ static bool take_room(struct waits *waits)
 	return true;
 }
 
-static void look_at_thread(struct waits *waits, pid_t tid)
+static void look_at_thread(struct waits *waits, pid_t tid, waits_fn *fn, void *context)
 {
 	struct user_regs_struct regs;
 	enum timed timed = TIMED_NOT;
 
-	if (read_call(waits, tid, &regs))
+	if (read_call(waits, tid, &regs)) {
 		timed = judge_call(waits, &regs);
+		if (fn)
+			fn(&regs, context);
+	}
 	if (waits->count == waits->room && !take_room(waits))
 		waits->others++;
 	else if (timed == TIMED_NOT)
@@ -188,7 +191,7 @@ static void look_at_thread(struct waits *waits, pid_t tid)
 		note_wait(waits, tid, timed, &regs);
 }
 
-int waits_look(struct waits *waits)
+int waits_look(struct waits *waits, waits_fn *fn, void *context)
 {
 	struct timed_wait *swap = waits->before;
 	struct dirent *entry;
@@ -207,7 +210,7 @@ int waits_look(struct waits *waits)
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		if (tid > 0)
-			look_at_thread(waits, tid);
+			look_at_thread(waits, tid, fn, context);
 	}
 	closedir(dir);
 	waits->looks++;

@@ -33,8 +33,11 @@ struct waits {
 	unsigned before_count;
 };
 
-/* Looks at all threads once more. 0 or -errno. */
-int waits_look(struct waits *waits);
+/* Looks at all threads once more, and calls FN, if that is not null, with what is known
+ * of each that sleeps in a system call. 0 or -errno. */
+typedef void waits_fn(const struct user_regs_struct *regs, void *context);
+
+int waits_look(struct waits *waits, waits_fn *fn, void *context);
 
 /* Whether a stop would lengthen no thread's wait by more than a few milliseconds, and
  * some thread may be one to make a call by; else *TID is in the way, and *WHY says how.

@@ -42,6 +42,23 @@ def check_dry_run(tap):
         tap.equal(target.info()["uordblks"], before["uordblks"], "what is live stays so")
 
 
+def check_libcs(tap):
+    """On every glibc: where its functions and errno lie is found by its code."""
+    for version in harness.OTHER_LIBCS:
+        with tap.section(version):
+            libc = harness.Libc(version)
+            with Oracle("--threads 2 --chunks 5000 --max 3000 --free-pattern keep:50",
+                        libc=libc) as target:
+                before = target.info()["uordblks"]
+                told = result(target.pid, "--watch", "0")
+                tap.ok(told["given_back_bytes"] > 1 << 20, "a trim", told)
+                tap.equal(target.info()["uordblks"], before, "what is live stays so")
+                attach(target.pid)
+                done = harness.fragscope("detach", target.pid)
+                tap.equal(done.returncode, 0, "attach, and detach", done.stderr)
+                tap.ok(target.info()["uordblks"] >= before, "it runs on")
+
+
 def check_kept(tap):
     """In the middle of a loop of two instructions with every register in use."""
     for width in ("", "16"):
@@ -196,6 +213,39 @@ def check_attach_others(tap):
                 totals(tap, reading.row, told)
 
 
+# Allows all, or ends the process for rt_sigreturn or madvise.
+FILTERED = """
+import ctypes, struct, sys
+number = int(sys.argv[1])
+code = struct.pack('HBBI', 0x20, 0, 0, 0) + struct.pack('HBBI', 0x15, 0, 1, number) + (
+    struct.pack('HBBI', 6, 0, 0, 0x80000000) + struct.pack('HBBI', 6, 0, 0, 0x7fff0000))
+code = ctypes.create_string_buffer(code)
+program = ctypes.create_string_buffer(struct.pack('H6xP', 4, ctypes.addressof(code)))
+libc = ctypes.CDLL(None)
+libc.prctl(38, 1, 0, 0, 0)
+if libc.prctl(22, 2, program):
+    sys.exit(3)
+print('ready', flush=True)
+sys.stdin.readline()
+print('done', flush=True)
+"""
+
+
+def check_filtered(tap):
+    """Filters of system calls are asked before a call is made."""
+    harness.need_root("reading a filter")
+    for number, name in ((9999, "none"), (15, "rt_sigreturn"), (28, "madvise")):
+        with Target([harness.need("python3"), "-c", FILTERED, str(number)]) as target:
+            target.line()
+            target.rest()
+            done = trim(target.pid)
+            tap.equal(done.returncode, 0 if name == "none" else 69,
+                      f"a filter that ends it for {name}", done.stderr)
+            tap.ok(name == "none" or "(seccomp)" in done.stderr, "with the reason", done.stderr)
+            target.say("")
+            tap.equal(target.line(), "done", "it runs on")
+
+
 def check_refused(tap):
     """What cannot be attached to, with the reason."""
     with Target([harness.program("keeper", "static")]) as target:
@@ -204,17 +254,7 @@ def check_refused(tap):
             done = harness.fragscope(*verb, target.pid)
             tap.equal(done.returncode, 69, f"{verb[0]}: a static program", done.stderr)
             tap.ok("linked statically" in done.stderr, "with the reason", done.stderr)
-    # prctl(PR_SET_NO_NEW_PRIVS), and a filter of one instruction, which allows all.
-    script = ("import ctypes, struct, sys, time; libc = ctypes.CDLL(None);"
-              "code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000));"
-              "prog = struct.pack('H6xP', 1, ctypes.addressof(code)); libc.prctl(38, 1, 0, 0, 0);"
-              "sys.exit(3) if libc.prctl(22, 2, prog) else print('x', flush=True);"
-              "sys.stdin.read()")
-    with Target([harness.need("python3"), "-c", script]) as target:
-        target.line()
-        done = trim(target.pid)
-        tap.equal(done.returncode, 69, "a filter of system calls", done.stderr)
-        tap.ok("(seccomp)" in done.stderr, "with the reason", done.stderr)
+    check_filtered(tap)
     with Target([harness.program("keeper")]) as target:
         target.line()
         strace = harness.need("strace")
@@ -258,7 +298,7 @@ def main():
     if platform.machine() != "x86_64":
         tap.skip("not run", "calls in running processes are for x86-64")
         tap.done()
-    for name, check in (("dry run", check_dry_run), ("kept", check_kept),
+    for name, check in (("dry run", check_dry_run), ("libcs", check_libcs), ("kept", check_kept),
                         ("stopped", check_stopped),
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("killed", check_killed),
