@@ -32,7 +32,10 @@ enum {
 	GAP_STOPS = 8, /* after so many the gap doubles */
 	GAP_DOUBLINGS = 7,
 	LATE_GAP_NS = 500 * 1000 * 1000,
-	USAGE_UNTRIED_BYTES = 1 << 30,
+	/* The kernel's exact figures hold the target's mmap_lock for all of the time that
+	 * they take: a part of a budget, and what they take where it is not known yet. */
+	USAGE_SHARE = 10,
+	USAGE_MB_NS = 20 * 1000,
 	READERS_PAY_BYTES = 256 << 20,
 	READERS_AT_MOST = 4, /* more would be a burden to the host */
 };
@@ -338,8 +341,9 @@ static bool affords_usage(const struct source *source, const struct sample *samp
 		return true;
 	if (!state->usage_ns)
 		return figure_has(&sample->fig, FIG_SYSTEM_BYTES) &&
-		       sample->fig.v[FIG_SYSTEM_BYTES].u <= USAGE_UNTRIED_BYTES;
-	return state->usage_ns <= source->options.budget_ns / 2;
+		       (int64_t)(sample->fig.v[FIG_SYSTEM_BYTES].u >> 20) * USAGE_MB_NS <=
+			       source->options.budget_ns / USAGE_SHARE;
+	return state->usage_ns <= source->options.budget_ns / USAGE_SHARE;
 }
 
 static int read_usage(struct source *source, struct sample *sample, struct fault *fault)
@@ -513,9 +517,15 @@ static int read_paused(struct source *source, struct sample *sample, struct faul
 static int heap_source_read(struct source *source, struct sample *sample,
 			    struct fault *fault)
 {
-	heap_set_budget(state_of(source)->heap, source->options.budget_ns);
-	return source->options.pause_ns ? read_paused(source, sample, fault)
-					: read_now(source, sample, fault);
+	struct heap_state *state = state_of(source);
+	int error;
+
+	heap_set_budget(state->heap, source->options.budget_ns);
+	state->live.takes_turns = source->options.budget_ns != 0;
+	error = source->options.pause_ns ? read_paused(source, sample, fault)
+					 : read_now(source, sample, fault);
+	state->live.takes_turns = false;
+	return error;
 }
 
 /* ---- looking at single chunks ---- */

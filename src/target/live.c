@@ -1,8 +1,11 @@
 #include "target/live.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/types.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -41,6 +44,10 @@ enum {
 	SCAN_ZERO = 1 << 5,
 	SCAN_VEC = 64,
 	SCAN_MANY = 512,
+	/* Less than the kernel lets a thread run while others wait: 0.7 ms at the least
+	 * (EEVDF's base_slice_ns, CFS's sched_min_granularity_ns). */
+	TURN_NS = 600 * 1000,
+	CALLS_A_LOOK = 16, /* at the clock */
 };
 
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
@@ -104,6 +111,27 @@ bool live_reads(const struct live_memory *live, uint64_t *from, uint64_t *to)
 	return false;
 }
 
+/* The kernel takes the processor from who has had it for long, in the middle of a call,
+ * too, that holds the target's mmap_lock; and then the target waits for the lock until it
+ * is the reader's turn again, tens of milliseconds where many want to run. Handed over
+ * between two calls, the lock is free meanwhile. Threads that share LIVE do so too often
+ * at worst. */
+static void take_turns(struct live_memory *live)
+{
+	int64_t now;
+
+	if (!live->takes_turns ||
+	    atomic_fetch_add_explicit(&live->calls, 1, memory_order_relaxed) %
+			    CALLS_A_LOOK !=
+		    0)
+		return;
+	now = clock_thread_ns();
+	if (now - atomic_load_explicit(&live->turn_ns, memory_order_relaxed) < TURN_NS)
+		return;
+	sched_yield();
+	atomic_store_explicit(&live->turn_ns, now, memory_order_relaxed);
+}
+
 static int live_read(struct memory *memory, const struct span *spans, unsigned count)
 {
 	struct iovec local[MEMORY_SPANS], remote[MEMORY_SPANS];
@@ -119,6 +147,7 @@ static int live_read(struct memory *memory, const struct span *spans, unsigned c
 		remote[filled] = (struct iovec){(void *)(uintptr_t)spans[filled].addr,
 						spans[filled].len};
 	} while (++filled < count);
+	take_turns(live);
 	call = note_call(live, spans, count);
 	got = process_vm_readv(live->pid, local, count, remote, count, 0);
 	if (got < 0)
@@ -140,7 +169,7 @@ static uint8_t scan_flags(uint64_t categories)
 static int pages_by_ioctl(struct memory *memory, uint64_t start, unsigned count,
 			  uint8_t *flags)
 {
-	const struct live_memory *live = live_of(memory);
+	struct live_memory *live = live_of(memory);
 	struct scan_region vec[SCAN_VEC];
 	struct scan_arg arg = {
 		.size = sizeof(arg),
@@ -153,6 +182,7 @@ static int pages_by_ioctl(struct memory *memory, uint64_t start, unsigned count,
 	};
 
 	memset(flags, 0, count);
+	take_turns(live);
 	while (arg.start < arg.end) {
 		int got = ioctl(live->pagemap_fd, SCAN_IOCTL, &arg);
 
@@ -212,11 +242,12 @@ static uint8_t entry_flags(const struct live_memory *live, uint64_t entry)
 static int pages_by_file(struct memory *memory, uint64_t start, unsigned count,
 			 uint8_t *flags)
 {
-	const struct live_memory *live = live_of(memory);
+	struct live_memory *live = live_of(memory);
 	uint64_t entry[PAGES_BLOCK];
 	ssize_t got;
 
 	memset(flags, 0, count);
+	take_turns(live);
 	if (count > PAGES_BLOCK)
 		return -EINVAL;
 	got = pread(live->pagemap_fd, entry, count * sizeof(*entry),

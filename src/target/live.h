@@ -29,6 +29,10 @@ struct live_memory {
 	uint64_t zero_frame; /* the zero page's frame, or 0 when frames are hidden */
 	struct live_call call[LIVE_CALLS];
 	atomic_ulong *beats; /* counts the reads that have returned; may be null */
+	/* The reader hands the processor over before the kernel takes it. */
+	bool takes_turns;
+	_Atomic unsigned calls;
+	_Atomic int64_t turn_ns; /* of the reading thread's processor time */
 };
 
 /* Whether PROCESS's kernel knows the PAGEMAP_SCAN ioctl. */
