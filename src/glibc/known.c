@@ -15,7 +15,8 @@ enum {
 	TRIES = 4,
 	SHARE_OF_BIN = 4, /* of the time that is left */
 	CLOCK_EVERY = 16,
-	INDEX_BITS = 20, /* beside the ADDRESS_BITS of a chunk's address */
+	HABIT_READINGS = 16, /* then each list is followed for its full time again */
+	INDEX_BITS = 20,     /* beside the ADDRESS_BITS of a chunk's address */
 };
 
 enum outcome {
@@ -28,11 +29,13 @@ enum outcome {
 struct known_follower {
 	struct known *known;
 	struct known_arena *result;
+	struct known_habit *habit;
 	struct memory *memory;
 	struct pages *pages;
 	struct arena *arena;
 	unsigned number;
 	uint32_t least; /* nodes that are read, whatever the time */
+	uint32_t most;	/* of a list that was too long before, nodes; or any number */
 	uint32_t read;
 	int64_t end_ns; /* of the list that is followed */
 	int error;
@@ -71,8 +74,25 @@ static bool fetch(struct known_follower *follower, uint64_t at, void *to, uint32
 
 static bool is_late(const struct known_follower *follower)
 {
+	if (follower->read >= follower->most)
+		return true;
 	return follower->read > follower->least && follower->read % CLOCK_EVERY == 0 &&
 	       clock_thread_ns() > follower->end_ns;
+}
+
+/* Each node of a list costs the target's lock on its mappings twice: what came to nothing
+ * is not done anew each time. LIST is the number of a bit of the habit. */
+static void begin_list(struct known_follower *follower, unsigned list, int64_t ns)
+{
+	bool is_long = follower->habit->is_long[list / 64] >> list % 64 & 1;
+
+	follower->most = is_long ? follower->read + CLOCK_EVERY : UINT32_MAX;
+	follower->end_ns = clock_thread_ns() + ns;
+}
+
+static void note_long(struct known_follower *follower, unsigned list)
+{
+	follower->habit->is_long[list / 64] |= UINT64_C(1) << list % 64;
 }
 
 static bool read_node(struct known_follower *follower, uint64_t at, uint64_t node[4])
@@ -156,7 +176,7 @@ static enum outcome read_bin(struct known_follower *follower, unsigned bin, int6
 	uint32_t count = follower->known->count;
 	enum outcome outcome = CHANGED;
 
-	follower->end_ns = clock_thread_ns() + ns;
+	begin_list(follower, bin, ns);
 	for (unsigned i = 0; i < TRIES && outcome == CHANGED && !follower->error; i++) {
 		if (i &&
 		    arena_refresh(follower->memory, follower->pages, follower->arena))
@@ -165,6 +185,8 @@ static enum outcome read_bin(struct known_follower *follower, unsigned bin, int6
 		follower->known->count = count;
 		outcome = follow_bin(follower, bin);
 	}
+	if (outcome == TOO_LONG)
+		note_long(follower, bin);
 	/* The first of a list that is too long are known all the same. */
 	if (outcome == CHANGED) {
 		follower->result->chunks = before.chunks;
@@ -236,8 +258,8 @@ static void read_fastbins(struct known_follower *follower, int64_t ns)
 		uint64_t bytes = layout_fastbin_bytes(i);
 		enum outcome outcome = CHANGED;
 
-		follower->end_ns =
-			clock_thread_ns() + (end_ns - clock_thread_ns()) / SHARE_OF_BIN;
+		begin_list(follower, GLIBC_BINS + i,
+			   (end_ns - clock_thread_ns()) / SHARE_OF_BIN);
 		for (unsigned n = 0; n < TRIES && outcome == CHANGED && !follower->error;
 		     n++) {
 			if (n && arena_refresh(follower->memory, follower->pages,
@@ -245,6 +267,8 @@ static void read_fastbins(struct known_follower *follower, int64_t ns)
 				break;
 			outcome = follow_fast(follower, i);
 		}
+		if (outcome == TOO_LONG)
+			note_long(follower, GLIBC_BINS + i);
 		/* The last chunk leads nowhere, which no cell can tell from a chunk in
 		 * use. */
 		if (outcome != WHOLE) {
@@ -256,13 +280,14 @@ static void read_fastbins(struct known_follower *follower, int64_t ns)
 	}
 }
 
-int known_read(struct known *known, struct known_arena *result, struct memory *memory,
-	       struct pages *pages, struct arena *arena, unsigned number, uint32_t least,
-	       int64_t ns)
+int known_read(struct known *known, struct known_arena *result, struct known_habit *habit,
+	       struct memory *memory, struct pages *pages, struct arena *arena,
+	       unsigned number, uint32_t least, int64_t ns)
 {
 	struct known_follower follower = {
 		.known = known,
 		.result = result,
+		.habit = habit,
 		.memory = memory,
 		.pages = pages,
 		.arena = arena,
@@ -270,6 +295,8 @@ int known_read(struct known *known, struct known_arena *result, struct memory *m
 		.least = least,
 	};
 
+	if (habit->readings++ % HABIT_READINGS == 0)
+		memset(habit->is_long, 0, sizeof(habit->is_long));
 	*result = (struct known_arena){0};
 	read_bins(&follower, 2 * ns / 3);
 	follower.least += follower.read;

@@ -31,6 +31,13 @@ struct known_arena {
 	uint32_t fast_open; /* bit N: that of chunks of 16 N bytes is not */
 };
 
+/* Which lists of an arena were too long for the time when they were last followed: bit 0
+ * the unsorted list, then the bins and the fastbins. All are tried again in a while. */
+struct known_habit {
+	uint64_t is_long[3];
+	unsigned readings;
+};
+
 struct known {
 	struct known_chunk *chunk; /* ascending by address after known_sort */
 	uint32_t count, capacity;
@@ -43,11 +50,12 @@ int known_new(struct known *known, uint32_t capacity);
 void known_free(struct known *known);
 
 /* Follows the lists of ARENA, which is number NUMBER, and keeps the chunks: for NS of
- * processor time at most, but LEAST nodes in any case. A list that changes while it is
- * followed is followed again. 0, or -errno when the target is gone. */
-int known_read(struct known *known, struct known_arena *result, struct memory *memory,
-	       struct pages *pages, struct arena *arena, unsigned number, uint32_t least,
-	       int64_t ns);
+ * processor time at most, but LEAST nodes in any case. Of what HABIT says to be too long
+ * the first few only. A list that changes while it is followed is followed again. 0, or
+ * -errno when the target is gone. */
+int known_read(struct known *known, struct known_arena *result, struct known_habit *habit,
+	       struct memory *memory, struct pages *pages, struct arena *arena,
+	       unsigned number, uint32_t least, int64_t ns);
 
 /* Sorts the chunks by address. */
 void known_sort(struct known *known);

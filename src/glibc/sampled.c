@@ -9,6 +9,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+/* However much the target maps: less would be no sample. */
+#define EASE_LEAST 0.1
+#define EASE_RISE  1.5
 
 enum {
 	PAGE_BLOCKS = 128,
@@ -36,6 +41,11 @@ enum {
 	 * of a tcache, the flags of 2 MB, a megabyte that is read whole. */
 	CELL_NS = 45000,
 	LOOK_NS = 1500,
+	/* That this thread had to sleep for the target's lock, which costs the target as
+	 * much; and how much of the time between readings all of it may take. */
+	WAIT_NS = 10000,
+	WAITS_SHARE = 400,
+	FIRST_INTERVAL_NS = 1000000000,
 	LISTED_NS = 700,
 	BLOCK_NS = 12000,
 	WALK_MB_NS = 250000,
@@ -86,6 +96,7 @@ struct sampler {
 	struct known known;
 	struct sampled_arena *arena;
 	struct window_arena *window_arena;
+	struct known_habit *habit; /* of each arena's lists */
 	unsigned arena_capacity;
 	struct sampled_segment *segment;
 	unsigned segments, segment_capacity;
@@ -104,6 +115,8 @@ struct sampler {
 	uint64_t random;
 	int64_t cell_ns;
 	int64_t walk_mb_ns;
+	double ease; /* the part of a budget that is used */
+	int64_t begun_ns;
 	unsigned page_shift;
 	int error;
 };
@@ -155,13 +168,16 @@ static int fit(struct sampler *sampler, const struct heap *heap)
 		return 0;
 	free(sampler->arena);
 	free(sampler->window_arena);
+	free(sampler->habit);
 	free(sampler->segment);
 	sampler->arena_capacity = sampler->segment_capacity = 0;
 	sampler->arena = alloc_touched(heap->arena_capacity * sizeof(*sampler->arena));
 	sampler->window_arena =
 		alloc_touched(heap->arena_capacity * sizeof(*sampler->window_arena));
+	sampler->habit = alloc_touched(heap->arena_capacity * sizeof(*sampler->habit));
 	sampler->segment = alloc_touched(segments * sizeof(*sampler->segment));
-	if (!sampler->arena || !sampler->window_arena || !sampler->segment)
+	if (!sampler->arena || !sampler->window_arena || !sampler->habit ||
+	    !sampler->segment)
 		return -ENOMEM;
 	sampler->arena_capacity = heap->arena_capacity;
 	sampler->segment_capacity = segments;
@@ -179,6 +195,7 @@ int sampler_new(struct sampler **sampler, struct heap *heap)
 	new->pages = pages_new(heap->memory, PAGE_BLOCKS);
 	new->cell_ns = CELL_NS;
 	new->walk_mb_ns = WALK_MB_NS;
+	new->ease = 1;
 	new->random =
 		heap->options.seed ? heap->options.seed : (uint64_t)clock_monotonic_ns();
 	if (!new->pages || take_tables(new) || take_draw(new, cells_room(heap)) ||
@@ -206,6 +223,7 @@ void sampler_free(struct sampler *sampler)
 	free(sampler->large);
 	free(sampler->arena);
 	free(sampler->window_arena);
+	free(sampler->habit);
 	free(sampler->segment);
 	free(sampler);
 }
@@ -414,8 +432,8 @@ static int read_lists(struct sampler *sampler, int64_t budget_ns)
 		if (!heap->arena[i].used)
 			continue;
 		error = known_read(
-			&sampler->known, &sampler->arena[i].known, sampler->memory,
-			sampler->pages, &heap->arena[i], i, least,
+			&sampler->known, &sampler->arena[i].known, &sampler->habit[i],
+			sampler->memory, sampler->pages, &heap->arena[i], i, least,
 			(end_ns - clock_thread_ns()) / (heap->arena_count - i));
 		if (error)
 			return error;
@@ -709,6 +727,17 @@ static const struct sampled_segment *segment_of(const struct sampler *sampler,
 	return &sampler->segment[low];
 }
 
+/* Of a chunk that begins in the cell: by the flags of its pages, or by others. */
+static uint64_t resident_of(struct sample_slot *slot, uint64_t start, uint64_t end)
+{
+	struct sampler *sampler = slot->sampler;
+
+	if (end <= slot->page + ((uint64_t)FLAGS << sampler->page_shift))
+		return flagged(sampler, slot->flag, slot->page, start, end,
+			       PAGE_RESIDENT);
+	return pages_resident_bytes(sampler->pages, start, end);
+}
+
 /* A chunk that ends in its cell, and on pages that were touched, is resident. */
 static void add_pages(struct sample_slot *slot, float *sum, uint64_t at, uint64_t bytes)
 {
@@ -720,8 +749,8 @@ static void add_pages(struct sample_slot *slot, float *sum, uint64_t at, uint64_
 		sum[SUM_PINNED_BYTES] += (float)bytes;
 		return;
 	}
-	trimmable = pages_resident_bytes(sampler->pages, parts.from, parts.to);
-	resident = pages_resident_bytes(sampler->pages, at, at + bytes);
+	trimmable = resident_of(slot, parts.from, parts.to);
+	resident = resident_of(slot, at, at + bytes);
 	sum[SUM_TRIMMABLE_BYTES] += (float)trimmable;
 	sum[SUM_PINNED_BYTES] += (float)(resident - trimmable);
 }
@@ -989,7 +1018,27 @@ static void begin(struct sampler *sampler, struct heap *heap)
 	pages_forget(sampler->pages);
 }
 
-int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
+static uint64_t sleeps(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) ? 0 : (uint64_t)usage.ru_nvcsw;
+}
+
+/* A program that maps memory all the time waits for who reads it, and is waited for: the
+ * next reading is so much smaller that both is rare. How many cells are drawn does not
+ * hang on what is in them. */
+static void settle_ease(struct sampler *sampler, uint64_t waits, int64_t interval_ns)
+{
+	double allowed = (double)interval_ns / WAITS_SHARE / WAIT_NS;
+	double change = allowed / ((double)waits + 1);
+
+	sampler->ease *= change < EASE_RISE ? change : EASE_RISE;
+	sampler->ease = sampler->ease > 1 ? 1 : sampler->ease;
+	sampler->ease = sampler->ease < EASE_LEAST ? EASE_LEAST : sampler->ease;
+}
+
+static int read_some(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
 {
 	int64_t start_ns = clock_thread_ns(), left_ns, cells_ns;
 	uint32_t strata, cells;
@@ -1025,6 +1074,20 @@ int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
 	for (unsigned i = 0; sampler->overflowed && i < heap->arena_count; i++)
 		sampler->arena[i].lacks = true;
 	return sampler->error;
+}
+
+int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
+{
+	int64_t begun_ns = clock_monotonic_ns(), interval_ns = FIRST_INTERVAL_NS;
+	uint64_t before = sleeps();
+	int error;
+
+	if (sampler->begun_ns)
+		interval_ns = begun_ns - sampler->begun_ns;
+	sampler->begun_ns = begun_ns;
+	error = read_some(sampler, heap, (int64_t)((double)budget_ns * sampler->ease));
+	settle_ease(sampler, sleeps() - before, interval_ns);
+	return error;
 }
 
 uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,

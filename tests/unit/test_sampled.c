@@ -1,5 +1,7 @@
 /* test_sampled.c: readings at a bounded cost of the saved heaps: where all cells fit they
  * are what a full reading tells, and where they do not the truth lies in the interval. */
+#include "glibc/known.h"
+#include "glibc/parts.h"
 #include "saved.h"
 
 #include <math.h>
@@ -7,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -187,12 +190,135 @@ static void few_cells_hold_the_truth(void **state)
 	}
 }
 
+/* A memory whose reads are counted, and that lets who reads it wait. */
+struct slow_memory {
+	struct image_memory image;
+	int (*read)(struct memory *memory, const struct span *spans, unsigned count);
+	unsigned reads;
+	bool is_slow;
+};
+
+static int read_slowly(struct memory *memory, const struct span *spans, unsigned count)
+{
+	struct slow_memory *slow = (struct slow_memory *)memory;
+	const struct timespec wait = {0, 1000};
+
+	slow->reads++;
+	if (slow->is_slow)
+		nanosleep(&wait, NULL);
+	return slow->read(memory, spans, count);
+}
+
+/* Reads each reading of SAVED made, into READS of COUNT; false where it is no estimate.
+ */
+static bool count_reads(const struct saved *saved, bool is_slow, unsigned *reads,
+			unsigned count)
+{
+	const struct heap_options options = {.threads = 1,
+					     .unusable_for_bytes = 4096,
+					     .budget_ns = 10000000,
+					     .whole_ns = 1,
+					     .seed = 1};
+	struct slow_memory slow = {.is_slow = is_slow};
+	struct fault fault = {.text = ""};
+	bool is_estimate = true;
+	struct sample *sample;
+	struct heap *heap;
+
+	image_memory_init(&slow.image, saved->image);
+	slow.read = slow.image.memory.read;
+	slow.image.memory.read = read_slowly;
+	if (heap_new(&heap, &slow.image.memory, saved->image->instance,
+		     saved->image->instance_count, &options, &fault))
+		fail_msg("%s: %s", saved->name, fault.text);
+	sample = sample_new(heap_arena_capacity(heap), false);
+	for (unsigned i = 0; i < count; i++) {
+		slow.reads = 0;
+		read_heap(saved, heap, sample);
+		reads[i] = slow.reads;
+		is_estimate &= sample->status == STATUS_ESTIMATED;
+	}
+	sample_free(sample);
+	heap_free(heap);
+	return is_estimate;
+}
+
+/* Who had to wait for the target's lock at each read takes less of it next time. */
+static void who_waits_reads_less(void **state)
+{
+	const struct saved_all *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		unsigned fast[4], slow[4];
+
+		if (!count_reads(&fixture->saved[i], false, fast, 4) ||
+		    !count_reads(&fixture->saved[i], true, slow, 4))
+			continue;
+		tried++;
+		print_message("%s: %u reads, then %u; %u, then %u where each waits\n",
+			      fixture->saved[i].name, fast[0], fast[3], slow[0], slow[3]);
+		assert_true(slow[3] < 0.8 * slow[0]);
+	}
+	assert_true(tried >= 3);
+}
+
+/* A list that there was no room for is not followed as far the next time, and is again in
+ * a while; what is known of it stays true. */
+static void long_lists_are_not_followed_each_time(void **state)
+{
+	enum { ROOM = 64, AGAIN = 16 };
+	const struct saved_all *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		unsigned reads[AGAIN + 1], open_bin[AGAIN + 1];
+		uint64_t largest[AGAIN + 1];
+		struct known_habit habit = {.readings = 0};
+		struct slow_memory slow = {.is_slow = false};
+		struct known known;
+		struct fault fault;
+		struct heap *heap;
+
+		heap = open_heap(&fixture->saved[i], &slow.image, 0, 0, 0);
+		slow.read = slow.image.memory.read;
+		slow.image.memory.read = read_slowly;
+		assert_int_equal(heap_look(heap, &fault), 0);
+		assert_int_equal(known_new(&known, ROOM), 0);
+		for (unsigned n = 0; n <= AGAIN; n++) {
+			struct known_arena result;
+
+			known.count = slow.reads = 0;
+			assert_int_equal(known_read(&known, &result, &habit, heap->memory,
+						    heap->pages, &heap->arena[0], 0, 0,
+						    1000000000),
+					 0);
+			reads[n] = slow.reads;
+			open_bin[n] = result.open_bin;
+			largest[n] = result.has_largest ? result.largest_bytes : 0;
+		}
+		print_message("%s: %u reads, %u, %u, ... %u\n", fixture->saved[i].name,
+			      reads[0], reads[1], reads[2], reads[AGAIN]);
+		/* Another one may have filled the room. */
+		tried += reads[1] < reads[0];
+		assert_true(reads[1] <= reads[0] && reads[2] == reads[1]);
+		assert_int_equal(reads[AGAIN], reads[0]);
+		assert_int_equal(open_bin[1], open_bin[0]);
+		assert_int_equal(largest[1], largest[0]);
+		known_free(&known);
+		heap_free(heap);
+	}
+	assert_true(tried > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_cells_are_a_full_reading),
 		cmocka_unit_test(a_heap_that_cannot_be_drawn_from_has_no_estimate),
 		cmocka_unit_test(few_cells_hold_the_truth),
+		cmocka_unit_test(who_waits_reads_less),
+		cmocka_unit_test(long_lists_are_not_followed_each_time),
 	};
 
 	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);
