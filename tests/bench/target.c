@@ -43,6 +43,7 @@ enum {
 	SPIN_STEPS = 1024,
 	SLOTS = 4096,
 	MAP_BYTES = 128 << 10,
+	MMAP_BYTES = 32 << 20, /* what is smaller is of the heap */
 	PAGE_BYTES = 4096,
 	OTHER_WORK = 150, /* multiplications between two pairs */
 	BATCH = 256,	  /* of what takes no longer than a look at the clock */
@@ -74,6 +75,7 @@ struct shape {
 	bool sorted; /* what was freed is in its bins, not on the unsorted list */
 	bool held; /* the list of chunks stays, and each begins with a pointer to another
 		    */
+	unsigned touched; /* bytes of each that are written, at most; 0: all */
 };
 
 #define SMALL_MIX                              \
@@ -85,16 +87,17 @@ struct shape {
 	}
 
 static const struct shape shapes[] = {
-	{"many", 0, 9500000, SMALL_MIX, 30, 0, true, false},
-	{"large", 0, 115000, {{100, 4096, 32768}}, 30, 0, true, false},
-	{"small", 0, 500000, SMALL_MIX, 30, 0, true, false},
-	{"arenas", 63, 2000, SMALL_MIX, 30, 0, true, false},
-	{"unsorted", 0, 200000, {{100, 1100, 1200}}, 50, 0, false, false},
-	{"fastbins", 0, 4200000, SMALL_MIX, 30, 27, true, false},
-	{"mass-free", 0, 700000, {{100, 1100, 1200}}, 50, 0, false, false},
-	{"many-arenas", 63, 50000, SMALL_MIX, 30, 10, true, false},
-	{"held", 0, 4750000, SMALL_MIX, 30, 0, true, true},
-	{"pages", 0, 250000, {{100, 4080, 4080}}, 25, 0, true, false},
+	{"many", 0, 9500000, SMALL_MIX, 30, 0, true, false, 0},
+	{"large", 0, 115000, {{100, 4096, 32768}}, 30, 0, true, false, 0},
+	{"small", 0, 500000, SMALL_MIX, 30, 0, true, false, 0},
+	{"arenas", 63, 2000, SMALL_MIX, 30, 0, true, false, 0},
+	{"unsorted", 0, 200000, {{100, 1100, 1200}}, 50, 0, false, false, 0},
+	{"fastbins", 0, 4200000, SMALL_MIX, 30, 27, true, false, 0},
+	{"mass-free", 0, 700000, {{100, 1100, 1200}}, 50, 0, false, false, 0},
+	{"many-arenas", 63, 50000, SMALL_MIX, 30, 10, true, false, 0},
+	{"held", 0, 4750000, SMALL_MIX, 30, 0, true, true, 0},
+	{"pages", 0, 250000, {{100, 4080, 4080}}, 25, 0, true, false, 0},
+	{"virtual", 0, 25600, {{100, 4000000, 4000000}}, 25, 0, false, false, 4080},
 };
 
 struct builder {
@@ -216,7 +219,8 @@ static void build(struct builder *builder)
 		chunk[i] = malloc(bytes);
 		if (!chunk[i])
 			fail("malloc");
-		memset(chunk[i], 0x5a, bytes);
+		memset(chunk[i], 0x5a,
+		       shape->touched && shape->touched < bytes ? shape->touched : bytes);
 	}
 	builder->live = shape->chunks;
 	for (unsigned i = 0; i < shape->chunks; i++) {
@@ -251,6 +255,7 @@ static uint64_t build_all(const struct shape *shape)
 	uint64_t live = 0;
 
 	mallopt(M_ARENA_MAX, shape->threads + 1);
+	mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
 	pthread_barrier_init(&built, NULL, shape->threads + 1);
 	for (unsigned i = 0; i <= shape->threads; i++) {
 		pthread_t thread;
@@ -494,7 +499,7 @@ struct question {
 	double (*measure)(struct bench *bench);
 	void (*once)(struct bench *bench); /* as often as the time allows */
 	double (*grow)(unsigned ms);
-	unsigned batch; /* what ONCE does so many times; 0: once, and needs the buffers */
+	unsigned batch; /* what ONCE does so many times; 0: once, with the buffers */
 };
 
 static const struct question questions[] = {
@@ -502,8 +507,8 @@ static const struct question questions[] = {
 	{.name = "memcpy", .measure = memcpy_speed},
 	{.name = "windows", .measure = windows_speed},
 	{.name = "spin", .once = spin_once},
-	{.name = "alloc", .once = alloc_once},
-	{.name = "map", .once = map_once},
+	{.name = "alloc", .once = alloc_once, .batch = 1},
+	{.name = "map", .once = map_once, .batch = 1},
 	{.name = "churn", .once = churn_once, .batch = BATCH},
 	{.name = "pairs", .once = pairs_once, .batch = BATCH},
 	{.name = "getppid", .once = getppid_once, .batch = BATCH},
