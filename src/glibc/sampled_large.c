@@ -1,0 +1,241 @@
+/* sampled_large.c: large free chunks and tops, which are known for sure, and the pages of
+ * these and of other known chunks. */
+#include "glibc/sampled_state.h"
+
+#include <string.h>
+
+enum {
+	/* What a call for flags costs, and the flags of 2 MB. */
+	LOOK_NS = 1500,
+	BLOCK_NS = 12000,
+};
+
+/* ---- pages ---- */
+
+/* Of [START, END), what lies on pages with FLAG; the flags are those from PAGE on. */
+uint64_t sampler_flagged(const struct sampler *sampler, const uint8_t *flag,
+			 uint64_t page, uint64_t start, uint64_t end, uint8_t wanted)
+{
+	uint64_t bytes = 0, size = UINT64_C(1) << sampler->page_shift;
+
+	for (uint64_t at = start; at < end;) {
+		uint64_t next = (at & -size) + size;
+
+		next = next < end ? next : end;
+		if (flag[(at - page) >> sampler->page_shift] & wanted)
+			bytes += next - at;
+		at = next;
+	}
+	return bytes;
+}
+
+/* The overlap of [START, END) and [FROM, TO), as a range that may be empty. */
+void sampler_clip(uint64_t *start, uint64_t *end, uint64_t from, uint64_t to)
+{
+	*start = *start > from ? *start : from;
+	*end = *end < to ? *end : to;
+	if (*start > *end)
+		*end = *start;
+}
+
+void sampler_add_large(struct sampler *sampler, uint64_t start, uint64_t end,
+		       const struct owned_segment *owned, bool is_top)
+{
+	const struct walk_arena *arena = &sampler->heap->work[owned->arena].walk;
+	struct sampled_large *large = &sampler->large[sampler->larges];
+
+	if (sampler->larges == LARGES) {
+		sampler->arena[owned->arena].lacks = true;
+		return;
+	}
+	sampler->larges++;
+	*large = (struct sampled_large){
+		.start = start, .end = end, .arena = owned->arena, .is_top = is_top};
+	large->parts =
+		is_top ? walk_top_parts(sampler->page_shift,
+					end < owned->segment.end ? 0
+								 : arena->trim_unit_bytes,
+					start, end)
+		       : walk_run_parts(sampler->page_shift, start, end);
+	large->first = sampler->pieces;
+	sampler->pieces += (end - start + SAMPLED_PIECE - 1) / SAMPLED_PIECE;
+}
+
+/* ---- pages of large free chunks ---- */
+
+/* What of [START, END) of LARGE is given back, pinned or retained, if resident. */
+static void sort_pages(const struct sampler *sampler, const struct sampled_large *large,
+		       const uint8_t *flag, uint64_t start, uint64_t end,
+		       float sum[ESTIMATE_SUMS])
+{
+	const struct {
+		uint64_t from, to;
+		enum estimate_sum sum;
+	} part[] = {
+		{large->start, large->parts.shared, SUM_PINNED_BYTES},
+		{large->parts.shared, large->parts.from,
+		 large->is_top ? SUM_RETAINED_BYTES : SUM_PINNED_BYTES},
+		{large->parts.from, large->parts.to, SUM_TRIMMABLE_BYTES},
+		{large->parts.to, large->end,
+		 large->is_top ? SUM_RETAINED_BYTES : SUM_PINNED_BYTES},
+	};
+	uint64_t page = start & -(UINT64_C(1) << sampler->page_shift);
+
+	for (unsigned i = 0; i < sizeof(part) / sizeof(*part); i++) {
+		uint64_t from = part[i].from, to = part[i].to;
+
+		sampler_clip(&from, &to, start, end);
+		sum[part[i].sum] += (float)sampler_flagged(sampler, flag, page, from, to,
+							   PAGE_RESIDENT);
+	}
+}
+
+/* Looks at the pages of [START, END), PAGES_BLOCK - 1 of them at most. */
+static void look_at(struct sampler *sampler, const struct sampled_large *large,
+		    uint64_t start, uint64_t end, float sum[ESTIMATE_SUMS])
+{
+	uint64_t size = UINT64_C(1) << sampler->page_shift, page = start & -size;
+	uint8_t flag[PAGES_BLOCK];
+	unsigned count = (unsigned)((end - page + size - 1) >> sampler->page_shift);
+
+	if (sampler->memory->pages(sampler->memory, page, count, flag) < 0)
+		memset(flag, 0, sizeof(flag));
+	sampler->arena[large->arena].swapped +=
+		sampler_flagged(sampler, flag, page, start, end, PAGE_SWAPPED);
+	sort_pages(sampler, large, flag, start, end, sum);
+	sum[SUM_ABSENT_BYTES] +=
+		(float)(end - start -
+			sampler_flagged(sampler, flag, page, start, end, PAGE_RESIDENT));
+}
+
+static void look_at_all(struct sampler *sampler, const struct sampled_large *large)
+{
+	struct sampled_arena *arena = &sampler->arena[large->arena];
+	uint64_t step = (uint64_t)(PAGES_BLOCK / 2) << sampler->page_shift;
+
+	for (uint64_t at = large->start; at < large->end; at += step) {
+		uint64_t end = large->end - at < step ? large->end : at + step;
+		float sum[ESTIMATE_SUMS] = {0};
+
+		look_at(sampler, large, at, end, sum);
+		arena->trimmable += (uint64_t)sum[SUM_TRIMMABLE_BYTES];
+		arena->pinned += (uint64_t)sum[SUM_PINNED_BYTES];
+		arena->retained += (uint64_t)sum[SUM_RETAINED_BYTES];
+	}
+}
+
+/* ---- pages of other known chunks ---- */
+
+static bool has_pages(const struct sampler *sampler, const struct known_chunk *chunk)
+{
+	struct free_parts parts =
+		walk_run_parts(sampler->page_shift, chunk->at, chunk->at + chunk->bytes);
+
+	return parts.from < parts.to;
+}
+
+/* All pages of a chunk without whole pages of its own have been touched. */
+static void take_known(struct sampler *sampler, const struct known_chunk *chunk)
+{
+	struct sampled_arena *arena = &sampler->arena[chunk->arena];
+	uint64_t end = chunk->at + chunk->bytes;
+	struct sampled_large large = {
+		.start = chunk->at, .end = end, .arena = chunk->arena};
+	float sum[ESTIMATE_SUMS] = {0};
+
+	/* One that its list leads to, but that lies in none of its segments. */
+	if (chunk->bytes > arena->cell_bytes) {
+		arena->lacks = true;
+		return;
+	}
+	arena->cell_bytes -= chunk->bytes;
+	large.parts = walk_run_parts(sampler->page_shift, chunk->at, end);
+	if (large.parts.from == large.parts.to) {
+		arena->pinned += chunk->bytes;
+		return;
+	}
+	look_at(sampler, &large, chunk->at, end, sum);
+	arena->trimmable += (uint64_t)sum[SUM_TRIMMABLE_BYTES];
+	arena->pinned += (uint64_t)sum[SUM_PINNED_BYTES];
+}
+
+void sampler_take_known(struct sampler *sampler, int64_t budget_ns)
+{
+	const struct known *known = &sampler->known;
+	uint64_t looks = 0;
+
+	for (uint32_t i = 0; i < known->count; i++)
+		looks += known->chunk[i].bytes < LARGE &&
+			 has_pages(sampler, &known->chunk[i]);
+	sampler->knows_pages = looks <= (uint64_t)budget_ns / 8 / LOOK_NS;
+	for (uint32_t i = 0; i < known->count; i++) {
+		const struct known_chunk *chunk = &known->chunk[i];
+
+		if (chunk->bytes >= LARGE)
+			continue;
+		if (sampler->knows_pages || !has_pages(sampler, chunk))
+			take_known(sampler, chunk);
+		else
+			sampler->arena[chunk->arena].pages = true;
+	}
+}
+
+/* The large chunk that piece NUMBER is of. */
+static const struct sampled_large *large_of(const struct sampler *sampler,
+					    uint64_t number)
+{
+	unsigned low = 0, high = sampler->larges;
+
+	while (high - low > 1) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (sampler->large[middle].first <= number)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &sampler->large[low];
+}
+
+/* Large free chunks are looked at whole where that costs little, or by pieces. */
+void sampler_draw_large(struct sampler *sampler, int64_t budget_ns)
+{
+	uint64_t bytes = 0, blocks = (uint64_t)budget_ns / 8 / BLOCK_NS;
+	uint64_t wanted = (uint64_t)budget_ns / 8 / (4 * LOOK_NS);
+
+	for (unsigned i = 0; i < sampler->larges; i++)
+		bytes += sampler->large[i].end - sampler->large[i].start;
+	if (bytes >> 21 <= blocks &&
+	    sampler->larges <= (uint64_t)budget_ns / 8 / LOOK_NS) {
+		for (unsigned i = 0; i < sampler->larges; i++)
+			look_at_all(sampler, &sampler->large[i]);
+		sampler->pieces = 0;
+		return;
+	}
+	for (unsigned i = 0, n; i < sampler->larges; i = n) {
+		uint64_t from = sampler->large[i].first, end;
+		uint32_t arena = sampler->large[i].arena;
+
+		for (n = i; n < sampler->larges && sampler->large[n].arena == arena; n++)
+			;
+		end = n < sampler->larges ? sampler->large[n].first : sampler->pieces;
+		sampler->arena[arena].pieces = true;
+		for (unsigned k = i; k < n; k++)
+			sampler->arena[arena].cell_bytes +=
+				sampler->large[k].end - sampler->large[k].start;
+		sampler_draw_of(sampler, from, end - from,
+				wanted * (end - from) / sampler->pieces + CENSUS,
+				sampler_group_of(sampler, arena));
+	}
+}
+
+void sampler_look_at_piece(struct sampler *sampler, uint32_t i)
+{
+	uint64_t number = sampler->number[i];
+	const struct sampled_large *large = large_of(sampler, number);
+	uint64_t start = large->start + (number - large->first) * SAMPLED_PIECE;
+	uint64_t end =
+		large->end - start < SAMPLED_PIECE ? large->end : start + SAMPLED_PIECE;
+
+	look_at(sampler, large, start, end, sampler->draw.cell[i].sum);
+}
