@@ -1,5 +1,6 @@
 #include "owners/path.h"
 
+#include "owners/frames.h"
 #include "owners/types.h"
 
 #include <errno.h>
@@ -88,11 +89,12 @@ void path_fill(const struct reach *reach, uint32_t group, struct owner *owner)
 
 /* ---- types ---- */
 
-/* What is asked of one file. */
+/* What is asked of one file; and where the paths that begin on a stack do so. */
 struct path_query {
 	struct type_path path[OWNERS_MAX];
 	unsigned owner[OWNERS_MAX];
 	unsigned count;
+	struct frame_place place[OWNERS_MAX]; /* ADDR is 0 of other paths */
 };
 
 /* Where the pointer is that the way to chunk I last goes through. */
@@ -140,18 +142,68 @@ static bool offset_of(const struct reach *reach, uint32_t i, uint64_t *offset)
 	return true;
 }
 
-/* The variable that the way to GROUP begins at, and the place in it. */
-static bool begin_path(const struct reach *reach, uint32_t first,
-		       struct root_variable *variable)
+/* The place in a root that the way to group FIRST begins at, or null. */
+static const struct root_edge *begin_path(const struct reach *reach, uint32_t first)
 {
 	uint32_t parent = reach->parent[reach->group[first].sample];
 	const struct root_edge *edge;
 
 	if (parent == NO_PARENT || !(parent & (uint32_t)PARENT_ROOT))
-		return false;
+		return NULL;
 	edge = &reach->scan->root_edge[parent & ~(uint32_t)PARENT_ROOT];
-	return !edge_is_interior(edge->to) &&
-	       roots_variable(reach->scan->roots, edge->root, edge->addr, variable);
+	return edge_is_interior(edge->to) ? NULL : edge;
+}
+
+/* The variable that EDGE is in; PLACE is what is known of it where that is a stack. */
+static bool variable_of(const struct reach *reach, const struct root_edge *edge,
+			const struct frame_place *place, struct root_variable *variable)
+{
+	if (place->addr)
+		return place->frame.pc &&
+		       roots_local(reach->scan->roots, place->addr, place->frame.pc,
+				   place->frame.cfa, variable);
+	return roots_variable(reach->scan->roots, edge->root, edge->addr, variable);
+}
+
+/* Whether the pointer is there still: the thread may have gone on. */
+static bool is_there(const struct reach *reach, const struct root_edge *edge)
+{
+	const struct scan *scan = reach->scan;
+	uint64_t value;
+
+	return !memory_fetch(scan->memory, scan->pages, edge->addr, &value,
+			     sizeof(value)) &&
+	       value > chunk_addr(scan->chunks, edge_to(edge->to)) &&
+	       value < chunk_addr(scan->chunks, edge_to(edge->to) + 1);
+}
+
+/* The frames that the paths of COUNT groups begin in, as far as they begin on a stack. */
+static int find_frames(const struct reach *reach, const uint32_t *group, unsigned count,
+		       const struct process *process, atomic_ulong *beats,
+		       struct path_query *asked)
+{
+	const struct scan *scan = reach->scan;
+	bool is_any = false;
+
+	memset(asked->place, 0, sizeof(asked->place));
+	for (unsigned i = 0; i < count; i++) {
+		struct frame_place *place = &asked->place[i];
+		uint32_t path[LENGTH];
+		unsigned length = trace(reach, group[i], path);
+		const struct root_edge *edge =
+			length ? begin_path(reach, path[length - 1]) : NULL;
+
+		if (!edge || !roots_stack(scan->roots, edge->root, &place->stack))
+			continue;
+		place->addr = edge->addr;
+		/* Without a stack pointer nothing is looked for. */
+		if (!is_there(reach, edge))
+			place->stack.sp = 0;
+		is_any |= place->stack.sp != 0;
+	}
+	return is_any ? frames_find(asked->place, count, process, scan->memory,
+				    scan->pages, beats)
+		      : 0;
 }
 
 static void ask(const struct reach *reach, const uint32_t *group, unsigned length,
@@ -160,6 +212,7 @@ static void ask(const struct reach *reach, const uint32_t *group, unsigned lengt
 	*path = (struct type_path){
 		.is_thread = variable->is_thread,
 		.variable = variable->variable,
+		.code = variable->code,
 		.step[0].offset = variable->offset,
 	};
 	for (unsigned i = 0; i < length; i++) {
@@ -193,8 +246,10 @@ static void ask_file(const struct reach *reach, const uint32_t *group, unsigned 
 		struct root_variable variable;
 		uint32_t path[LENGTH];
 		unsigned length = trace(reach, group[i], path);
+		const struct root_edge *edge =
+			length ? begin_path(reach, path[length - 1]) : NULL;
 
-		if (!length || !begin_path(reach, path[length - 1], &variable) ||
+		if (!edge || !variable_of(reach, edge, &asked->place[i], &variable) ||
 		    variable.mapping != mapping)
 			continue;
 		ask(reach, path, length, &variable, &asked->path[asked->count]);
@@ -208,10 +263,11 @@ int path_types(const struct reach *reach, const uint32_t *group,
 {
 	struct path_query *asked = malloc(sizeof(*asked));
 	const struct mapping *mapping;
+	int error =
+		asked ? find_frames(reach, group, count, process, beats, asked) : -ENOMEM;
 
-	if (!asked)
-		return -ENOMEM;
-	for (uint32_t n = 0; (mapping = roots_file(reach->scan->roots, n)); n++) {
+	for (uint32_t n = 0; !error && (mapping = roots_file(reach->scan->roots, n));
+	     n++) {
 		ask_file(reach, group, count, mapping, asked);
 		if (!asked->count ||
 		    types_find(asked->path, asked->count, process, mapping, beats))
@@ -221,5 +277,5 @@ int path_types(const struct reach *reach, const uint32_t *group,
 				    owner[asked->owner[i]]);
 	}
 	free(asked);
-	return 0;
+	return error;
 }

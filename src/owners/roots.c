@@ -860,3 +860,38 @@ bool roots_variable(const struct roots *roots, uint32_t number, uint64_t addr,
 		return global_variable(roots, root, addr, variable);
 	return root->kind == OWNER_TLS && thread_variable(roots, addr, variable);
 }
+
+bool roots_stack(const struct roots *roots, uint32_t number, struct root_stack *stack)
+{
+	const struct root *root = &roots->root[number];
+	const struct root_span *span = &roots->span[root->span];
+
+	if (root->kind != OWNER_STACK || root->thread == NO_THREAD)
+		return false;
+	*stack = (struct root_stack){
+		.tid = roots->thread[root->thread].tid,
+		.sp = roots->thread[root->thread].sp,
+		.end = span->end,
+	};
+	return true;
+}
+
+bool roots_local(struct roots *roots, uint64_t addr, uint64_t pc, uint64_t cfa,
+		 struct root_variable *variable)
+{
+	const struct code_range *range = code_at(roots, pc);
+	const struct root_module *module;
+
+	if (!range || range->module == NO_MODULE)
+		return false;
+	load_module(roots, range->module);
+	module = &roots->module[range->module];
+	if (!module->globals)
+		return false;
+	*variable = (struct root_variable){
+		.mapping = &module->mapping,
+		.code = globals_file_address(module->globals, pc),
+		.variable = addr - cfa,
+	};
+	return true;
+}

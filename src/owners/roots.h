@@ -80,10 +80,23 @@ void roots_name(struct roots *roots, uint32_t number, char name[OWNER_NAME],
 /* The files whose globals are roots, by number; null: there are no more. */
 const struct mapping *roots_file(const struct roots *roots, uint32_t number);
 
+/* Of a thread's stack. */
+struct root_stack {
+	int tid;
+	uint64_t sp; /* of a thread that waits in the kernel, else 0 */
+	uint64_t end;
+};
+
+/* Fills STACK with that which root NUMBER is on. False: it is on none. */
+bool roots_stack(const struct roots *roots, uint32_t number, struct root_stack *stack);
+
 /* A named variable of a file, as the file itself has it. */
 struct root_variable {
 	const struct mapping *mapping; /* as roots_file */
 	bool is_thread;
+	/* A local one of the function that has this instruction: VARIABLE is then the
+	 * place from the function's canonical frame address on, and OFFSET not known. */
+	uint64_t code;	   /* or 0 */
 	uint64_t variable; /* address; of a thread's variable, the offset in its block */
 	uint64_t offset;   /* of the place, from the variable's beginning */
 };
@@ -92,5 +105,10 @@ struct root_variable {
  * name. */
 bool roots_variable(const struct roots *roots, uint32_t number, uint64_t addr,
 		    struct root_variable *variable);
+
+/* The same of the place ADDR in a frame: the instruction PC is in its function, and CFA
+ * its canonical frame address. */
+bool roots_local(struct roots *roots, uint64_t addr, uint64_t pc, uint64_t cfa,
+		 struct root_variable *variable);
 
 #endif

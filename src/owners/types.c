@@ -376,7 +376,7 @@ static void take_variable(struct type_search *search, Dwarf_Die *die)
 		struct type_path *path = &search->path[i];
 
 		if (path->variable != place || path->is_thread != is_thread ||
-		    path->type[0])
+		    path->code || path->type[0])
 			continue;
 		search->found++;
 		follow(search, path, &type);
@@ -409,6 +409,122 @@ static void take_all(struct type_search *search, Dwarf_Die *die, bool in_code,
 		}
 	} while (search->found < search->count && !dwarf_siblingof(&child, &child));
 }
+
+/* ---- local variables ---- */
+
+/* Where the local variable DIE is, from the canonical frame address on, while the
+ * function is at CODE. False: in a register, or in a form that is not known here. */
+static bool local_place(Dwarf_Die *die, uint64_t code, int64_t *place)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Op *op;
+	size_t count;
+
+	if (!dwarf_attr(die, DW_AT_location, &attribute) ||
+	    dwarf_getlocation_addr(&attribute, code, &op, &count, 1) != 1 || count != 1 ||
+	    op[0].atom != DW_OP_fbreg)
+		return false;
+	*place = (int64_t)op[0].number;
+	return true;
+}
+
+static void take_local(const struct type_search *search, struct type_path *path,
+		       Dwarf_Die *die)
+{
+	int64_t place, bytes;
+	Dwarf_Die type;
+	uint64_t offset;
+
+	if (path->type[0] || !local_place(die, path->code, &place) ||
+	    !type_of(die, &type))
+		return;
+	bytes = size_of(&type);
+	offset = path->variable - (uint64_t)place;
+	if (bytes == ANY_SIZE || offset >= (uint64_t)bytes)
+		return;
+	path->step[0].offset = offset;
+	follow(search, path, &type);
+}
+
+/* The variables below DIE that there are at PATH's instruction. */
+static void take_locals(const struct type_search *search, struct type_path *path,
+			Dwarf_Die *die, unsigned depth)
+{
+	Dwarf_Die child;
+
+	if (depth > DEPTH || dwarf_child(die, &child))
+		return;
+	do {
+		switch (dwarf_tag(&child)) {
+		case DW_TAG_variable:
+		case DW_TAG_formal_parameter:
+			take_local(search, path, &child);
+			break;
+		case DW_TAG_lexical_block:
+		case DW_TAG_inlined_subroutine:
+			if (dwarf_haspc(&child, path->code) > 0)
+				take_locals(search, path, &child, depth + 1);
+			break;
+		default:
+			break;
+		}
+	} while (!dwarf_siblingof(&child, &child));
+}
+
+/* Whether FUNCTION's places are counted from the canonical frame address. */
+static bool counts_from_cfa(Dwarf_Die *function)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Op *op;
+	size_t count;
+
+	return dwarf_attr(function, DW_AT_frame_base, &attribute) &&
+	       !dwarf_getlocation(&attribute, &op, &count) && count == 1 &&
+	       op[0].atom == DW_OP_call_frame_cfa;
+}
+
+/* In the function below DIE that has PATH's instruction. */
+static void take_function(const struct type_search *search, struct type_path *path,
+			  Dwarf_Die *die, unsigned depth)
+{
+	Dwarf_Die child;
+
+	if (depth > DEPTH || dwarf_child(die, &child))
+		return;
+	do {
+		int tag = dwarf_tag(&child);
+
+		if (tag == DW_TAG_namespace)
+			take_function(search, path, &child, depth + 1);
+		else if (tag == DW_TAG_subprogram &&
+			 dwarf_haspc(&child, path->code) > 0 && counts_from_cfa(&child))
+			take_locals(search, path, &child, 0);
+	} while (!dwarf_siblingof(&child, &child));
+}
+
+static void take_frames(struct type_search *search)
+{
+	for (unsigned i = 0; i < search->count; i++) {
+		struct type_path *path = &search->path[i];
+		Dwarf_Off at = 0, next;
+		size_t header;
+
+		if (!path->code)
+			continue;
+		search->found++;
+		while (!dwarf_nextcu(search->dwarf, at, &next, &header, NULL, NULL,
+				     NULL)) {
+			Dwarf_Die unit;
+
+			if (dwarf_offdie(search->dwarf, at + header, &unit) &&
+			    dwarf_haspc(&unit, path->code) > 0)
+				take_function(search, path, &unit, 0);
+			at = next;
+		}
+	}
+}
+
+/* ---- all ---- */
 
 static void take_units(struct type_search *search, bool in_code)
 {
@@ -445,6 +561,7 @@ static void read_in_child(void *context, void *result)
 		search->dwarf = dwarf_begin_elf(debug, DWARF_C_READ, NULL);
 	if (!search->dwarf)
 		return;
+	take_frames(search);
 	take_units(search, false);
 	take_units(search, true);
 }

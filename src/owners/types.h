@@ -20,7 +20,11 @@ struct type_step {
 struct type_path {
 	bool is_thread;	   /* a thread's variable */
 	uint64_t variable; /* its address in the file; a thread's, its offset in the
-			      file's block */
+			      file's block; a local one's, see CODE */
+	/* Or 0: a local variable of the function that has this instruction in the file.
+	 * VARIABLE is the place asked about, from the canonical frame address on, and the
+	 * first step's offset, from where the variable begins, is filled in. */
+	uint64_t code;
 	unsigned steps;
 	char type[OWNER_TYPE]; /* of the variable */
 	struct type_step step[TYPE_STEPS];

@@ -211,6 +211,54 @@ static void walk_stack(struct unwinder *unwinder, const struct thread_state *sta
 	*is_strange = walk.is_strange;
 }
 
+/* ---- the frame of a place ---- */
+
+struct frame_search {
+	struct unwinder *unwinder;
+	uint64_t addr;
+	uint64_t pc, sp; /* of the frame before; 0: there was none */
+	struct unwind_place *found;
+	bool is_found;
+};
+
+static int each_place(Dwfl_Frame *frame, void *context)
+{
+	struct frame_search *search = context;
+	const struct name *name;
+	Dwarf_Addr pc;
+	Dwarf_Word sp;
+	bool is_activation;
+
+	if (!dwfl_frame_pc(frame, &pc, &is_activation) ||
+	    dwfl_frame_reg(frame, search->unwinder->machine->stack_pointer, &sp))
+		return DWARF_CB_ABORT;
+	search->is_found = search->sp && search->addr >= search->sp && search->addr < sp;
+	if (search->is_found)
+		*search->found = (struct unwind_place){search->pc, sp};
+	if (search->is_found || sp <= search->sp || search->addr < sp)
+		return DWARF_CB_ABORT;
+	search->pc = is_activation ? pc : pc - 1;
+	search->sp = sp;
+	name = names_find(search->unwinder, search->pc);
+	/* As above: without rules libdwfl would guess. */
+	return name && name->has_cfi && !name->is_outermost ? DWARF_CB_OK
+							    : DWARF_CB_ABORT;
+}
+
+int unwind_place_of(struct unwinder *unwinder, const struct thread_state *state,
+		    uint64_t addr, struct unwind_place *frame)
+{
+	struct frame_search search = {.unwinder = unwinder, .addr = addr, .found = frame};
+
+	unwinder->state = state;
+	dwfl_getthread_frames(unwinder->dwfl, unwinder->process->pid, each_place,
+			      &search);
+	unwinder->state = NULL;
+	return search.is_found ? 0 : -ENOENT;
+}
+
+/* ---- bringing up to date ---- */
+
 static bool is_fresh(const struct unwinder *unwinder, const struct event *event)
 {
 	for (unsigned i = 0; i < event->frame_count; i++)

@@ -92,6 +92,18 @@ int unwind_function(struct unwinder *unwinder, uint64_t addr, const char *name,
 int unwind_surroundings(struct unwinder *unwinder, uint64_t addr,
 			const char *const *names, struct unwind_code *code);
 
+/* A function's frame: PC is an address in the instruction that it is at, CFA the
+ * stack pointer of who called it, before the call (DWARF's canonical frame address). */
+struct unwind_place {
+	uint64_t pc, cfa;
+};
+
+/* Fills PLACE with that of STATE in which ADDR lies, if the rules of all functions on the
+ * way there tell it. A register that is not known is to be 0: then nothing that hangs on
+ * it is found. 0 or -ENOENT. */
+int unwind_place_of(struct unwinder *unwinder, const struct thread_state *state,
+		    uint64_t addr, struct unwind_place *place);
+
 /* Whether FUNCTION is one of malloc's own, by any of its names; a compiler's variant of
  * one ("sysmalloc.isra.0") is. */
 bool unwind_is_malloc(const char *function);

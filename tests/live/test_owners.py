@@ -106,6 +106,9 @@ def check_types(tap, pid):
     live = owners(pid, "--live")
     owner = find(live, CACHED, root="tls", name="thread_cache") or {}
     tap.equal(owner.get("type"), "char *[400]", "a thread's variable has its type")
+    owner = find(live, 100, root="stack") or {"path": [{}]}
+    tap.equal((owner.get("type"), owner["path"][-1].get("type")), ("char *[100]", "char"),
+              "and a local one")
 
 
 def types_in(found, file):
@@ -121,6 +124,8 @@ def check_untyped(tap):
         found = owners(target.pid)
         tap.ok(find(found, SESSIONS, name="sessions"), "without types: the name")
         tap.equal(types_in(found, "holder"), [], "without types: none is told")
+        stack = find(owners(target.pid, "--live"), 100, root="stack") or {"type": "no stack"}
+        tap.ok("type" not in stack, "nor of a local variable", stack)
 
 
 BOOKS, PAGES = 800, 3
