@@ -414,6 +414,11 @@ static int say(const struct owner_search *search, int error, struct fault *fault
 				 "the tables of this heap need more than %s: allow more "
 				 "with --memory",
 				 units_bytes_text(search->options->memory_bytes).s);
+	if (error == -EAGAIN)
+		return fault_set(fault, EXIT_FAILED, error,
+				 "cannot start %u threads to search with: %s; --threads "
+				 "1 starts none",
+				 search->options->threads, strerror(-error));
 	if (error && !fault->text[0])
 		return fault_set(fault, EXIT_FAILED, error,
 				 "cannot search the memory of process %d (%s): %s",

@@ -16,6 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,6 +27,7 @@ enum {
 	EDITS_MAX = 4,
 	LIMIT = 1000000, /* reads: an undamaged image takes some thousand */
 	PROBES = 20000,
+	NOBODY = 65534,
 };
 
 #define PLENTY (UINT64_C(64) << 20)
@@ -336,6 +340,42 @@ static void threads_find_the_same(void **state)
 	}
 }
 
+/* In a process of its own, which may start no thread. */
+static void search_alone(void)
+{
+	const struct rlimit none = {1, 1};
+	struct owners_options options = all;
+	static struct owners owners;
+	struct bench bench;
+	struct fault fault;
+	bool is_said;
+
+	if (setrlimit(RLIMIT_NPROC, &none) || (!getuid() && setuid(NOBODY)))
+		_exit(1);
+	options.threads = 2;
+	open_bench(&bench, &saved[0]);
+	is_said = search(&bench, &options, &owners, &fault) == -EAGAIN &&
+		  strstr(fault.text, "--threads 1");
+	heap_free(bench.heap);
+	options.threads = 1;
+	open_bench(&bench, &saved[0]);
+	_exit(is_said && !search(&bench, &options, &owners, &fault) ? 0 : 1);
+}
+
+static void without_threads_one_does(void **state)
+{
+	int status;
+	pid_t child;
+
+	(void)state;
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		search_alone();
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 /* With ever less memory: all, a sample, or an error that says so. */
 static void memory_is_bounded(void **state)
 {
@@ -456,6 +496,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_found),
 		cmocka_unit_test(forecasts_add_up),
 		cmocka_unit_test(threads_find_the_same),
+		cmocka_unit_test(without_threads_one_does),
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(damaged_heaps_are_survived),
 		cmocka_unit_test(a_list_is_folded),
