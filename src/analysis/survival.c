@@ -401,7 +401,8 @@ static struct hazard hazard_of(const struct stack *stack, unsigned age)
 	double sum = 0, variance = 0, most = 0;
 	struct hazard hazard;
 
-	for (unsigned i = AGE_FIRST; i < age || i == AGE_FIRST; i++) {
+	for (unsigned i = AGE_FIRST; i + 1 < SURVIVAL_AGES && (i < age || i == AGE_FIRST);
+	     i++) {
 		const struct reached *reached = &stack->reached[i];
 		double weight = in_class_s(i, age) * NS_PER_S / reached->watched_ns;
 
