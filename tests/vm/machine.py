@@ -209,13 +209,12 @@ class Machine:
         return Result(status, self._take(out, command), self._take(err, command))
 
     def last_words(self):
-        """Waits for the end of a machine that is about to die; its console's end."""
+        """Waits for the end of a machine that is about to die; what its console says."""
         end = time.monotonic() + PATIENCE_S
-        try:
+        with contextlib.suppress(Hang):
             while True:
                 self._more("its end", end)
-        except Hang as hang:
-            return str(hang)
+        return self.pending.decode(errors="replace")
 
     def need(self, command):
         """A command that must succeed; what it wrote."""
@@ -246,7 +245,8 @@ class Guest(harness.Seen):
         return self
 
     def __exit__(self, *_):
-        self.end()
+        if not self.machine.gone:
+            self.end()
 
     def end(self, signal="KILL"):
         """Its exit status as the shell has it."""

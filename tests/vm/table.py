@@ -25,18 +25,22 @@ def notes_of(lines):
 
 
 def read(document):
-    """{machine: {case: cell}} as the document has it."""
+    """{machine: {case: cell}} as the document has it. A table is for machines with the same
+    cases."""
     _, lines, _ = parts_of(document)
-    rows = [[cell.strip() for cell in line.strip("|").split("|")]
-            for line in lines if line.startswith("|")]
-    notes = notes_of(lines)
-    if not rows:
-        return {}
-    columns = {name: {} for name in rows[0][1:]}
-    for row in rows[2:]:
-        for name, cell in zip(columns, row[1:]):
-            mark = cell.partition("[")[2].rstrip("]")
-            columns[name][row[0]] = notes[mark] if mark else cell
+    notes, columns, names = notes_of(lines), {}, []
+    for line in lines:
+        if not line.startswith("|"):
+            names = []
+            continue
+        first, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        if not names:
+            names = cells
+            columns.update((name, {}) for name in names)
+        elif first != "---":
+            for name, cell in zip(names, cells):
+                mark = cell.partition("[")[2].rstrip("]")
+                columns[name][first] = notes[mark] if mark else cell
     return columns
 
 
@@ -46,10 +50,21 @@ def numbers(name):
     return arch, [int(part) if part.isdigit() else 1000 for part in kernel.split(".")]
 
 
+def tables_of(columns):
+    """The machines of each table: those that have cases in common."""
+    tables = []
+    for name in sorted((name for name in columns if columns[name]), key=numbers):
+        for table in tables:
+            if set(columns[table[0]]) & set(columns[name]):
+                table.append(name)
+                break
+        else:
+            tables.append([name])
+    return tables
+
+
 def write(columns):
-    """The table's lines. A refusal is a footnote."""
-    names = sorted((name for name in columns if columns[name]), key=numbers)
-    cases = list(dict.fromkeys(case for name in names for case in columns[name]))
+    """The tables' lines. A refusal is a footnote."""
     notes, lines = {}, []
 
     def cell(text):
@@ -58,12 +73,15 @@ def write(columns):
         mark = notes.setdefault(text, len(notes) + 1)
         return f"{text.partition(':')[0]} [{mark}]"
 
-    lines.append(f"| | {' | '.join(names)} |")
-    lines.append("| --- |" + " --- |" * len(names))
-    for case in cases:
-        cells = [cell(columns[name].get(case, "not run")) for name in names]
-        lines.append(f"| {case} | {' | '.join(cells)} |")
-    return [*lines, "", *(f"{mark}. {text}" for text, mark in notes.items())]
+    for names in tables_of(columns):
+        cases = list(dict.fromkeys(case for name in names for case in columns[name]))
+        lines.append(f"| | {' | '.join(names)} |")
+        lines.append("| --- |" + " --- |" * len(names))
+        for case in cases:
+            cells = [cell(columns[name].get(case, "not run")) for name in names]
+            lines.append(f"| {case} | {' | '.join(cells)} |")
+        lines.append("")
+    return [*lines, *(f"{mark}. {text}" for text, mark in notes.items())]
 
 
 def main():
