@@ -5,6 +5,7 @@
 #include "view/owners.h"
 #include "view/report_parts.h"
 
+#include <linux/oom.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -642,8 +643,10 @@ static void oom(struct report_out *out, const struct report *report)
 
 	if (rank->place)
 		oom_place(out, rank);
-	else
+	else if (rank->score_adj == OOM_SCORE_ADJ_MIN)
 		oom_exempt(out, rank);
+	else
+		wrapped(out, 2, 2, "Too small to be chosen by the OOM killer.");
 	oom_neighbour(out, rank, report->headroom->memory_bytes);
 }
 

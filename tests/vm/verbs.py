@@ -250,7 +250,7 @@ class Verbs:
         # The kernel frees programs a grace period later.
         after = self.machine.need(f"probes_become {shlex.quote(before.strip())}")
         self.tap.equal(after, before, f"no probes of {command[0]}")
-        left = self.machine.sh("ps | grep '[f]/fragscope'; ls /dev/shm").stdout
+        left = self.machine.sh("ps | grep '[f]ragscope'; ls /dev/shm").stdout
         self.tap.equal(left, "", "no process and no shared memory")
 
     def left_behind(self):
