@@ -20,7 +20,7 @@ struct record_request {
 	bool follow, append, events, quick, swap_in;
 	const char *output;
 	unsigned source;
-	int64_t keep_ns, maps_ns, owners_ns;
+	int64_t keep_ns, maps_ns, owners_ns, budget_ns;
 	uint64_t max_bytes;
 	int64_t interval_ns;
 	uint64_t count; /* 0: until all targets end */
@@ -55,6 +55,7 @@ static const struct option_spec options[] = {
 	 .help = "Record the alerts of the rules in FILE; may be repeated."},
 	{.name = "quick", .kind = OPTION_FLAG, .offset = FIELD(quick),
 	 .help = "Do not walk the heap: read bin heads and tops only. Figures that need the walk are absent."},
+	ROW_BUDGET(budget_ns, "A heap for which that is not enough"),
 	ROW_SWAP_IN(swap_in, ", at each reading that finds them swapped out."),
 	ROW_SOURCE(source, SOURCE_BY_DEFAULT),
 	ROW_HELP,
@@ -98,11 +99,16 @@ static int check(const struct command *command, const struct record_request *req
 			"--maps and --owners need a walk of the heap: leave out "
 			"%s",
 			request->quick ? "--quick" : "--source");
-	if (request->source != SOURCE_HEAP && (request->quick || request->swap_in))
+	if (request->quick && request->budget_ns)
 		return usage_fault(fault, command,
-				   "--quick and --swap-in need the heap, which --source "
-				   "%s does not read",
-				   source_choices[request->source]);
+				   "--quick and --budget exclude each other");
+	if (request->source != SOURCE_HEAP &&
+	    (request->quick || request->swap_in || request->budget_ns))
+		return usage_fault(
+			fault, command,
+			"--quick, --swap-in and --budget need the heap, which --source "
+			"%s does not read",
+			source_choices[request->source]);
 	return 0;
 }
 
@@ -183,6 +189,7 @@ static int record(const struct record_request *request, const struct parsed *par
 		.go_on = true,
 		.over_exec = true,
 		.swap_in = request->swap_in,
+		.budget_ns = request->budget_ns,
 		.threads = 1,
 		.hurry = frontend.stop,
 	};

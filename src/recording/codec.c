@@ -9,6 +9,7 @@
 /*
  * varint	what
  * source	plus 8: ratios with a formula are left out where they are what it gives
+ *		plus 16: ranges follow each row
  * texts	bit I: text I follows, its length and its bytes
  * arenas
  * then a row for the process and one an arena:
@@ -17,10 +18,16 @@
  *   figures	each twice its number, less the number before it, and 1 if it is absent
  *		now; then the difference to its last value, zigzag, or of a ratio the bits
  *		that differ, the highest byte first.
+ *   [ranges	how many figures are estimates, then each: twice its number, plus 1 if it
+ *is a ratio; how far its interval reaches below and above, or of a ratio the two ends, as
+ *doubles]
  */
-enum { BY_FORMULA = 8 };
+enum { BY_FORMULA = 8, HAS_RANGES = 16 };
 
-enum { ROW_BYTES = 4 * VARINT_MAX + FIG_COUNT * 2 * VARINT_MAX };
+enum {
+	ROW_BYTES = 4 * VARINT_MAX + FIG_COUNT * 2 * VARINT_MAX +
+		    (1 + 3 * FIGURE_RANGES) * VARINT_MAX
+};
 
 struct codec_state *codec_new(unsigned arenas)
 {
@@ -202,18 +209,106 @@ static unsigned char *put_row(struct codec_row *row, const struct codec_numbers 
 	return at + (end - changes);
 }
 
+/* ---- ranges ---- */
+
+static bool has_range(const struct figures *fig, enum figure f)
+{
+	return figure_can_be_estimated(f) && figure_has(fig, f) &&
+	       figure_is_estimated(fig, f);
+}
+
+static unsigned ranges_of(const struct figures *fig)
+{
+	unsigned count = 0;
+
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		count += has_range(fig, f);
+	return count;
+}
+
+static bool has_ranges(const struct sample *sample)
+{
+	bool has = ranges_of(&sample->fig) != 0;
+
+	for (unsigned i = 0; i < sample->arena_count && !has; i++)
+		has = ranges_of(&sample->arena[i].fig) != 0;
+	return has;
+}
+
+static unsigned char *put_range(const struct figures *fig, enum figure f, unsigned number,
+				unsigned char *at)
+{
+	bool is_ratio = figure_info[f].unit == UNIT_RATIO;
+	double ends[2], middle = figure_number(fig, f);
+
+	figure_range(fig, f, &ends[0], &ends[1]);
+	at = varint_put(at, (uint64_t)number << 1 | is_ratio);
+	if (is_ratio) {
+		memcpy(at, ends, sizeof(ends));
+		return at + sizeof(ends);
+	}
+	at = varint_put(at, (uint64_t)(middle - ends[0]));
+	return varint_put(at, (uint64_t)(ends[1] - middle));
+}
+
+static unsigned char *put_ranges(const struct codec_numbers *numbers,
+				 const struct figures *fig, unsigned char *at)
+{
+	at = varint_put(at, ranges_of(fig));
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (has_range(fig, f))
+			at = put_range(fig, f, numbers->number[f], at);
+	return at;
+}
+
+static void get_range(const struct codec_numbers *numbers, struct varint_input *in,
+		      struct figures *fig)
+{
+	uint64_t code = varint_get(in), number = code >> 1;
+	unsigned f = number < CODEC_FIGURES ? numbers->figure[number] : FIG_COUNT;
+	bool is_known = f < FIG_COUNT && figure_can_be_estimated(f) && figure_has(fig, f);
+	double ends[2];
+
+	if (code & 1) {
+		in->bad |= in->end - in->at < (ptrdiff_t)sizeof(ends);
+		if (in->bad)
+			return;
+		memcpy(ends, in->at, sizeof(ends));
+		in->at += sizeof(ends);
+	} else {
+		double middle = is_known ? figure_number(fig, f) : 0;
+
+		ends[0] = middle - (double)varint_get(in);
+		ends[1] = middle + (double)varint_get(in);
+	}
+	if (is_known && !in->bad)
+		figure_set_range(fig, f, ends[0], ends[1]);
+}
+
+static void get_ranges(const struct codec_numbers *numbers, struct varint_input *in,
+		       struct figures *fig)
+{
+	for (uint64_t count = varint_get(in); count && !in->bad; count--)
+		get_range(numbers, in, fig);
+}
+
+/* ---- writing ---- */
+
 size_t codec_write(struct codec_state *state, const struct codec_numbers *numbers,
 		   const struct sample *sample, unsigned char *buf)
 {
 	struct codec_row who = {.status = sample->status};
+	bool ranges = has_ranges(sample);
 	unsigned char *at = buf;
 
 	if (sample->arena_count >= state->row_capacity)
 		return 0;
-	at = varint_put(at, sample->source | BY_FORMULA);
+	at = varint_put(at, sample->source | BY_FORMULA | (ranges ? HAS_RANGES : 0));
 	at = put_texts(state, sample, at);
 	at = varint_put(at, sample->arena_count);
 	at = put_row(&state->row[0], numbers, &who, &sample->fig, at);
+	if (ranges)
+		at = put_ranges(numbers, &sample->fig, at);
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		const struct arena_row *arena = &sample->arena[i];
 
@@ -221,6 +316,8 @@ size_t codec_write(struct codec_state *state, const struct codec_numbers *number
 		who.addr = arena->addr;
 		who.status = arena->status;
 		at = put_row(&state->row[1 + i], numbers, &who, &arena->fig, at);
+		if (ranges)
+			at = put_ranges(numbers, &arena->fig, at);
 	}
 	return (size_t)(at - buf);
 }
@@ -304,11 +401,13 @@ static void row_figures(const struct codec_row *row, const struct codec_numbers 
 }
 
 static void get_rows(struct codec_state *state, const struct codec_numbers *numbers,
-		     bool by_formula, struct varint_input *in, struct sample *sample)
+		     unsigned flags, struct varint_input *in, struct sample *sample)
 {
 	get_row(&state->row[0], numbers, in);
 	sample->status = (enum sample_status)state->row[0].status;
-	row_figures(&state->row[0], numbers, by_formula, &sample->fig);
+	row_figures(&state->row[0], numbers, flags & BY_FORMULA, &sample->fig);
+	if (flags & HAS_RANGES)
+		get_ranges(numbers, in, &sample->fig);
 	for (unsigned i = 0; i < sample->arena_count && !in->bad; i++) {
 		struct codec_row *row = &state->row[1 + i];
 		struct arena_row *arena = &sample->arena[i];
@@ -317,7 +416,9 @@ static void get_rows(struct codec_state *state, const struct codec_numbers *numb
 		arena->index = (unsigned)row->index;
 		arena->addr = row->addr;
 		arena->status = (enum sample_status)row->status;
-		row_figures(row, numbers, by_formula, &arena->fig);
+		row_figures(row, numbers, flags & BY_FORMULA, &arena->fig);
+		if (flags & HAS_RANGES)
+			get_ranges(numbers, in, &arena->fig);
 	}
 }
 
@@ -327,9 +428,9 @@ int codec_read(struct codec_state *state, const struct codec_numbers *numbers,
 {
 	struct varint_input in = {data, data + length, false};
 	uint64_t source = varint_get(&in), count;
-	bool by_formula = source & BY_FORMULA;
+	unsigned flags = source & (BY_FORMULA | HAS_RANGES);
 
-	source &= ~(uint64_t)BY_FORMULA;
+	source &= ~(uint64_t)flags;
 	sample->source = (enum sample_source)source;
 	get_texts(state, &in, sample);
 	count = varint_get(&in);
@@ -340,6 +441,6 @@ int codec_read(struct codec_state *state, const struct codec_numbers *numbers,
 	if (count > sample->arena_capacity || count >= state->row_capacity)
 		return -ENOSPC;
 	sample->arena_count = (unsigned)count;
-	get_rows(state, numbers, by_formula, &in, sample);
+	get_rows(state, numbers, flags, &in, sample);
 	return in.bad || in.at != in.end ? -EPROTO : 0;
 }

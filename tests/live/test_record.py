@@ -155,6 +155,23 @@ def check_owners(tap, directory, target):
     tap.equal(done.returncode, 64, "the look has been made")
 
 
+def check_budget(tap, directory):
+    """Estimates come back with their intervals, as they were."""
+    path = directory / "budget.db"
+    with Oracle("--chunks 150000 --free-pattern random:50") as target:
+        done = harness.fragscope("record", "-p", target.pid, "-o", path, "--budget", "1ms", 0, 2)
+    tap.equal((done.returncode, done.stderr), (0, ""), "a recording within a budget")
+    rows = replayed(path)
+    tap.equal({row["status"] for row in rows}, {"estimated"}, "is of estimates")
+    ranges = [row.get("estimate", {}) for row in rows]
+    tap.ok(all("live_bytes" in each for each in ranges), "which have intervals", rows[0])
+    low, high = (float(value) for value in ranges[0]["live_bytes"])
+    tap.ok(low < rows[0]["live_bytes"] < high, "around them", ranges[0])
+    text = path.with_suffix(".json")
+    text.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    tap.equal(replayed(text), rows, "as in any other format")
+
+
 def check_refused(tap, directory, target):
     path = directory / "same.db"
     done = harness.fragscope("record", "-p", target.pid, "-o", path, 0, 1)
@@ -535,6 +552,7 @@ def main():
             ("span", lambda: check_span(tap, directory, target)),
             ("maps", lambda: check_maps(tap, directory, target)),
             ("owners", lambda: check_owners(tap, directory, target)),
+            ("budget", lambda: check_budget(tap, directory)),
             ("refused", lambda: check_refused(tap, directory, target)),
             ("environment", lambda: check_environment(tap, directory)),
             ("killed", lambda: check_killed(tap, directory, target)),

@@ -52,6 +52,12 @@ static void random_figures(struct figures *fig, uint64_t *state)
 	}
 	if (next(state) % 2)
 		figures_derive(fig);
+	fig->estimated = 0;
+	for (unsigned f = 0; next(state) % 8 == 0 && f < FIG_COUNT; f++)
+		if (figure_can_be_estimated(f) && figure_has(fig, f) &&
+		    figure_number(fig, f) < 1e12)
+			figure_set_range(fig, f, figure_number(fig, f) * 0.9 - 5,
+					 figure_number(fig, f) * 1.2 + 77);
 }
 
 /* SAMPLE becomes the one of second I of process PID: always the same for the same. */
@@ -75,10 +81,16 @@ static void random_sample(struct sample *sample, unsigned i, int pid, uint64_t *
 
 static void assert_figures(const struct figures *a, const struct figures *b)
 {
+	double low[2], high[2];
+
 	for (unsigned f = 0; f < FIG_COUNT; f++) {
 		assert_int_equal(figure_has(a, f), figure_has(b, f));
-		if (figure_has(a, f))
-			assert_memory_equal(&a->v[f], &b->v[f], sizeof(a->v[f]));
+		if (!figure_has(a, f))
+			continue;
+		assert_memory_equal(&a->v[f], &b->v[f], sizeof(a->v[f]));
+		assert_int_equal(figure_range(a, f, &low[0], &high[0]),
+				 figure_range(b, f, &low[1], &high[1]));
+		assert_true(low[0] == low[1] && high[0] == high[1]);
 	}
 }
 
