@@ -19,7 +19,7 @@
 struct diff_request {
 	struct pid_list pids;
 	struct name_list names;
-	bool json;
+	bool json, arenas, bins;
 	const char *html;
 	int64_t for_ns, interval_ns;
 };
@@ -32,6 +32,10 @@ static const struct option_spec options[] = {
 	{.name = "name", .letter = 'n', .kind = OPTION_NAMES, .value = "NAME[,NAME...]",
 	 .offset = FIELD(names),
 	 .help = "The same, by the process's name; may be repeated."},
+	{.name = "arenas", .kind = OPTION_FLAG, .offset = FIELD(arenas),
+	 .help = "Also compare the arenas one by one, as far as the recordings have them: the first 16."},
+	{.name = "bins", .kind = OPTION_FLAG, .offset = FIELD(bins),
+	 .help = "Also compare the free memory by the size of its chunks, where recordings have it (record --maps, or stat --bins --json)."},
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
 	 .help = "Watch running processes for TIME (60s unless given)."},
 	{.name = "interval", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(interval_ns),
@@ -124,6 +128,8 @@ static int compare(const struct diff_request *request, const struct parsed *pars
 		.names = request->names,
 		.for_ns = request->for_ns,
 		.interval_ns = request->interval_ns,
+		.arenas = request->arenas,
+		.sizes = request->bins,
 	};
 	static struct diff diff;
 	struct diff_side side[2] = {{.count = 0}, {.count = 0}};

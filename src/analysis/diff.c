@@ -97,6 +97,7 @@ void diff_side_release(struct diff_side *side)
 	free(side->value);
 	free(side->time_s);
 	growths_release(&side->growths);
+	diff_release_details(side);
 	*side = (struct diff_side){0};
 }
 
@@ -248,6 +249,7 @@ int diff_of(const struct diff_side *before, const struct diff_side *after,
 		return -ENOMEM;
 	for (unsigned i = 0; i < COMPARED; i++)
 		add_row(diff, work, i);
+	diff_compare_details(diff, work);
 	error = diff_compare_stacks(diff, work);
 	release(work);
 	compare_facts(diff);

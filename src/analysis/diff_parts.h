@@ -18,6 +18,10 @@ struct diff_work {
  * counts. */
 void diff_compare_counts(struct diff_work *work, struct comparison *comparison);
 
+/* Fills DIFF's rows of arenas and free sizes. */
+void diff_compare_details(struct diff *diff, struct diff_work *work);
+void diff_release_details(struct diff_side *side);
+
 /* Fills DIFF's rows of stacks. 0 or -ENOMEM. */
 int diff_compare_stacks(struct diff *diff, struct diff_work *work);
 

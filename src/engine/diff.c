@@ -62,13 +62,18 @@ static int read_facts(const char *what, const struct sample *sample,
 static int add_sample(struct diff_side *side, const struct sample *sample,
 		      struct fault *fault)
 {
+	int error;
+
 	if (!side->count && !strchr(side->label, ' '))
 		snprintf(side->label + strlen(side->label),
 			 sizeof(side->label) - strlen(side->label), " (%s, process %d)",
 			 sample->comm, sample->pid);
-	if (diff_add(side, sample))
-		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
-	return 0;
+	error = diff_add(side, sample);
+	if (!error && side->wants_arenas)
+		error = diff_add_arenas(side, sample);
+	if (!error && side->wants_sizes)
+		error = diff_add_sizes(side, sample);
+	return error ? fault_set(fault, EXIT_FAILED, error, "out of memory") : 0;
 }
 
 /* The PID that WHAT is, unless there is a file of that name; or 0. */
@@ -153,14 +158,19 @@ static int check_one(const struct stream *stream, const char *what, struct fault
 	return 0;
 }
 
-static int read_events(struct diff_side *side, const char *what,
-		       const struct stream *stream, struct fault *fault)
+/* What the recording WHAT has besides samples. */
+static int read_besides(struct diff_side *side, const char *what,
+			const struct stream *stream, struct fault *fault)
 {
+	const struct contents *contents = stream_contents(stream);
 	struct time_span span;
 	int error = span_split(what, &span, fault);
 
-	return error ? error
-		     : diff_read_events(side, span.file, stream_contents(stream), fault);
+	if (!error)
+		error = diff_read_events(side, span.file, contents, fault);
+	if (!error && side->wants_sizes && !side->sizes_looks)
+		error = diff_read_sizes(side, span.file, contents, fault);
+	return error;
 }
 
 /* WHAT is a recording, or null: running processes. */
@@ -181,7 +191,7 @@ static int gather(struct gathering *gathering, const char *what,
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}
 	if (what && !error)
-		error = read_events(gathering->side[0], what, stream, fault);
+		error = read_besides(gathering->side[0], what, stream, fault);
 	stream_close(stream);
 	return error;
 }
@@ -211,7 +221,11 @@ static int gather_live(struct gathering *gathering, const struct diff_options *o
 		.pids = {pids, 0},
 		.interval_ns = options->interval_ns,
 		.count = (uint64_t)(options->for_ns / options->interval_ns) + 1,
-		.source = {.or_preload = true, .threads = 1, .go_on = true},
+		.source = {.or_preload = true,
+			   .threads = 1,
+			   .go_on = true,
+			   .arenas = options->arenas || options->sizes,
+			   .sizes = options->sizes},
 	};
 
 	for (unsigned i = 0; i < 2; i++)
@@ -227,6 +241,8 @@ int diff_gather(struct diff_side side[2], const struct diff_options *options,
 	int error = 0;
 
 	for (unsigned i = 0; i < 2 && !error; i++) {
+		side[i].wants_arenas = options->arenas;
+		side[i].wants_sizes = options->sizes;
 		live.pid[i] = pid_of(options->what[i]);
 		if (live.pid[i]) {
 			live.side[i] = &side[i];

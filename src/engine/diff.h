@@ -8,6 +8,7 @@
 #include "engine/frontend.h"
 #include "engine/targets.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct diff_options {
@@ -17,6 +18,8 @@ struct diff_options {
 	struct name_list names;
 	int64_t for_ns; /* how long running processes are watched */
 	int64_t interval_ns;
+	bool arenas; /* compare arenas one by one */
+	bool sizes;  /* and the free chunks of each size */
 };
 
 /* Gathers both sides into SIDE, which the caller releases in any case. 0, or -errno and

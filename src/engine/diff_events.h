@@ -1,4 +1,5 @@
-/* diff_events.h: the growths and failed allocations of a recording, for diff. */
+/* diff_events.h: what a recording has besides samples, for diff: growths and failed
+ * allocations, and free chunks by size. */
 #ifndef FRAGSCOPE_DIFF_EVENTS_H
 #define FRAGSCOPE_DIFF_EVENTS_H
 
@@ -11,5 +12,9 @@
  * -errno and FAULT. */
 int diff_read_events(struct diff_side *side, const char *file,
 		     const struct contents *contents, struct fault *fault);
+
+/* The same of the looks at the free chunks. */
+int diff_read_sizes(struct diff_side *side, const char *file,
+		    const struct contents *contents, struct fault *fault);
 
 #endif

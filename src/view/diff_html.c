@@ -132,6 +132,53 @@ static void figures(struct report_out *out, const struct diff *diff)
 	page_end_table(out);
 }
 
+static void detail_row(struct report_out *out, const struct diff *diff,
+		       const struct diff_detail *row)
+{
+	const struct comparison *c = &row->comparison;
+	char words[LINE];
+	struct text text;
+
+	text_init(&text, words, sizeof(words));
+	diff_detail_title(&text, row);
+	report_print(out, "<tr>");
+	page_cell(out, words);
+	if (row->has[0] && row->has[1]) {
+		value_cells(out, diff_detail_unit(row), c, true);
+	} else {
+		report_print(out, row->has[0] ? "" : "<td></td>");
+		value_cell(out, diff_detail_unit(row), c->before, false);
+		report_print(out, "<td></td><td></td>%s", row->has[0] ? "<td></td>" : "");
+	}
+	text_clear(&text);
+	diff_detail_outcome(&text, diff, row);
+	page_element(out, "td", "words", words);
+	report_print(out, "</tr>\n");
+}
+
+static void details(struct report_out *out, const struct diff *diff, bool of_arenas)
+{
+	static const char *const names[] = {
+		"", "before", "after", "change", "95% of the change", "what that means"};
+	char words[LINE];
+	struct text text;
+	enum figure figure;
+	unsigned arena;
+
+	if (!(of_arenas ? diff->side[0]->wants_arenas : diff->side[0]->wants_sizes))
+		return;
+	page_element(out, "h2", NULL, of_arenas ? "By arena" : "Free, by size of chunks");
+	text_init(&text, words, sizeof(words));
+	if (diff_details_missing(&text, diff, of_arenas))
+		page_element(out, "p", NULL, words);
+	page_headings(out, names, 6);
+	for (unsigned i = 0; i < diff->detail_count; i++)
+		if (diff_detail_is_arena(diff->detail[i].detail, &arena, &figure) ==
+		    of_arenas)
+			detail_row(out, diff, &diff->detail[i]);
+	page_end_table(out);
+}
+
 static void stack_row(struct report_out *out, const struct diff_stack *row)
 {
 	char line[STACK_LINE];
@@ -273,6 +320,8 @@ int diff_html(const struct diff *diff, int fd)
 	facts(out, diff);
 	figures(out, diff);
 	graphs(out, diff);
+	details(out, diff, true);
+	details(out, diff, false);
 	stacks(out, diff);
 	return page_finish(out);
 }

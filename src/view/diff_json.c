@@ -66,6 +66,49 @@ static void json_row(struct text *text, const struct diff *diff,
 	text_char(text, '}');
 }
 
+static void json_detail(struct text *text, const struct diff *diff,
+			const struct diff_detail *row)
+{
+	const struct comparison *c = &row->comparison;
+	enum figure figure;
+	unsigned arena;
+
+	json_element(text);
+	if (diff_detail_is_arena(row->detail, &arena, &figure)) {
+		json_member_u64(text, "arena", arena);
+		json_member_string(text, "figure", figure_info[figure].name);
+	} else {
+		char title[64];
+		struct text size;
+
+		text_init(&size, title, sizeof(title));
+		diff_detail_title(&size, row);
+		json_member_string(text, "size", title);
+	}
+	if (row->has[0] && row->has[1]) {
+		json_comparison(text, diff, c, true, 6);
+	} else {
+		json_member_string(text, "outcome", row->has[0] ? "gone" : "new");
+		json_number(text, row->has[0] ? "before" : "after", c->before, 6);
+	}
+	text_char(text, '}');
+}
+
+static void json_details(struct text *text, const struct diff *diff, bool of_arenas)
+{
+	const char *name = of_arenas ? "arenas" : "free_sizes";
+	enum figure figure;
+	unsigned arena;
+
+	json_key(text, name, strlen(name));
+	text_char(text, '[');
+	for (unsigned i = 0; i < diff->detail_count; i++)
+		if (diff_detail_is_arena(diff->detail[i].detail, &arena, &figure) ==
+		    of_arenas)
+			json_detail(text, diff, &diff->detail[i]);
+	text_char(text, ']');
+}
+
 static void json_stacks(struct text *text, const struct diff *diff)
 {
 	json_key(text, "stacks", strlen("stacks"));
@@ -120,6 +163,10 @@ static void json_diff(struct text *text, const struct diff *diff)
 	for (unsigned i = 0; i < diff->row_count; i++)
 		json_row(text, diff, &diff->row[i]);
 	text_char(text, ']');
+	if (diff->side[0]->wants_arenas)
+		json_details(text, diff, true);
+	if (diff->side[0]->wants_sizes)
+		json_details(text, diff, false);
 	if (diff->stack_count)
 		json_stacks(text, diff);
 	text_string(text, "}\n");

@@ -56,8 +56,6 @@ static void text_row(struct text *text, const struct diff *diff,
 	text_char(text, '\n');
 }
 
-/* ---- stacks ---- */
-
 static void text_headings(struct text *text, const char *title)
 {
 	static const char *const heading[] = {"before", "after", "change"};
@@ -74,6 +72,59 @@ static void text_headings(struct text *text, const char *title)
 	}
 	text_string(text, "  95% of the change\n");
 }
+
+/* ---- arenas and free sizes ---- */
+
+static void text_detail(struct text *text, const struct diff *diff,
+			const struct diff_detail *row)
+{
+	enum figure_unit unit = diff_detail_unit(row);
+	const struct comparison *c = &row->comparison;
+	size_t from = text->length;
+
+	diff_detail_title(text, row);
+	text_align_left(text, from, TITLE);
+	if (row->has[0] && row->has[1]) {
+		text_numbers(text, unit, c, true);
+	} else {
+		from = text->length;
+		diff_number(text, unit, c->before, false,
+			    row->has[0] ? NUMBER : 2 * NUMBER);
+		text_align_left(text, from, 5 * NUMBER + 2);
+		text_string(text, "  ");
+	}
+	diff_detail_outcome(text, diff, row);
+	text_char(text, '\n');
+}
+
+static void text_details(struct text *text, const struct diff *diff, bool of_arenas)
+{
+	char line[128];
+	struct text missing;
+	enum figure figure;
+	unsigned arena;
+	bool begun = false;
+
+	for (unsigned i = 0; i < diff->detail_count; i++) {
+		const struct diff_detail *row = &diff->detail[i];
+
+		if (diff_detail_is_arena(row->detail, &arena, &figure) != of_arenas)
+			continue;
+		if (!begun)
+			text_headings(text,
+				      of_arenas ? "By arena" : "Free, by size of chunks");
+		begun = true;
+		text_detail(text, diff, row);
+	}
+	text_init(&missing, line, sizeof(line));
+	if (!diff_details_missing(&missing, diff, of_arenas))
+		return;
+	text_char(text, '\n');
+	text_string(text, line);
+	text_char(text, '\n');
+}
+
+/* ---- stacks ---- */
 
 static void text_stack(struct text *text, const struct diff_stack *row, unsigned shared)
 {
@@ -193,6 +244,8 @@ static void text_diff(struct text *text, const struct diff *diff)
 	text_headings(text, "");
 	for (unsigned i = 0; i < diff->row_count; i++)
 		text_row(text, diff, &diff->row[i]);
+	text_details(text, diff, true);
+	text_details(text, diff, false);
 	text_stacks(text, diff);
 }
 

@@ -81,20 +81,98 @@ static const char *outcome_word(const struct comparison *c, enum figure_worse wo
 	return up ? "higher: better" : "lower: better";
 }
 
-void diff_outcome(struct text *text, const struct diff *diff, const struct diff_row *row)
+/* The outcome of a figure for which WORSE is not good. */
+static void outcome(struct text *text, const struct diff *diff,
+		    const struct comparison *c, bool grows, enum figure_worse worse)
 {
-	const struct comparison *c = &row->comparison;
-
 	if (c->outcome == COMPARE_STEP) {
 		text_step(text, diff, c);
 	} else if (c->outcome == COMPARE_DRIFT) {
 		text_string(text, c->side ? "after drifts" : "before drifts");
-		text_string(text, row->kind == DIFF_LEVEL && has_growth(diff, row->figure)
-					  ? ": its growth is what to compare"
-					  : ": it has no level to compare");
+		text_string(text, grows ? ": its growth is what to compare"
+					: ": it has no level to compare");
 	} else {
-		text_string(text, outcome_word(c, figure_info[row->figure].worse));
+		text_string(text, outcome_word(c, worse));
 	}
+}
+
+void diff_outcome(struct text *text, const struct diff *diff, const struct diff_row *row)
+{
+	outcome(text, diff, &row->comparison,
+		row->kind == DIFF_LEVEL && has_growth(diff, row->figure),
+		figure_info[row->figure].worse);
+}
+
+/* ---- arenas and free sizes ---- */
+
+void diff_detail_title(struct text *text, const struct diff_detail *row)
+{
+	unsigned arena, size;
+	enum figure figure;
+
+	if (diff_detail_is_arena(row->detail, &arena, &figure)) {
+		text_string(text, "arena ");
+		text_u64(text, arena);
+		text_char(text, ' ');
+		text_string(text, figure_info[figure].name);
+		return;
+	}
+	size = row->detail - DIFF_ARENAS * DIFF_ARENA_FIGURES;
+	if (size < FREE_SIZES - 1) {
+		text_string(text, "below ");
+		units_bytes(text, UINT64_C(64) << size);
+	} else if (size == FREE_SIZES - 1) {
+		text_string(text, "from ");
+		units_bytes(text, UINT64_C(64) << (size - 1));
+		text_string(text, " on");
+	} else {
+		text_string(text, size == FREE_SIZES ? "not sorted yet" : "tops");
+	}
+}
+
+enum figure_unit diff_detail_unit(const struct diff_detail *row)
+{
+	enum figure figure;
+	unsigned arena;
+
+	diff_detail_is_arena(row->detail, &arena, &figure);
+	return figure_info[figure].unit;
+}
+
+void diff_detail_outcome(struct text *text, const struct diff *diff,
+			 const struct diff_detail *row)
+{
+	enum figure figure;
+	unsigned arena;
+	bool is_arena = diff_detail_is_arena(row->detail, &arena, &figure);
+
+	if (!row->has[0])
+		text_string(text, "only after");
+	else if (!row->has[1])
+		text_string(text, "only before");
+	else
+		outcome(text, diff, &row->comparison, false,
+			is_arena ? figure_info[figure].worse : WORSE_NEITHER);
+}
+
+bool diff_details_missing(struct text *text, const struct diff *diff, bool of_arenas)
+{
+	const struct diff_side *const *side = diff->side;
+	bool wanted = of_arenas ? side[0]->wants_arenas : side[0]->wants_sizes;
+	bool has[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		has[i] = of_arenas ? side[i]->arenas > 0 : side[i]->sizes_looks > 0;
+	if (!wanted || (has[0] && has[1]))
+		return false;
+	text_string(text, has[0]   ? "What is after has no "
+			  : has[1] ? "What is before has no "
+				   : "Neither has ");
+	text_string(text, of_arenas
+				  ? "single arenas: recordings have them by the second, "
+				    "of glibc's heap."
+				  : "free chunks by size: record with --maps.");
+	return true;
 }
 
 const char *diff_stack_word(const struct diff_stack *row)

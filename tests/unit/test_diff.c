@@ -1,5 +1,5 @@
 /* test_diff.c: recordings of known difference, made on a simulated clock: which stacks
- * grew more, and what is said of it. */
+ * grew more, what arenas hold, what sizes free chunks have, and what is said of it. */
 #include "engine/diff.h"
 #include "recording/recorder.h"
 #include "view/diff.h"
@@ -25,6 +25,8 @@ static char directory[] = "/tmp/fragscope-diff-XXXXXX";
 static char before[64], after[64];
 static char text[TEXT];
 static struct fault fault;
+static const struct frontend nobody;
+static struct diff_options wanted;
 static uint64_t seed = 88172645463325252u;
 
 static uint64_t next(void)
@@ -126,6 +128,7 @@ static int setup(void **state)
 		return -1;
 	snprintf(before, sizeof(before), "%s/before.db", directory);
 	snprintf(after, sizeof(after), "%s/after.db", directory);
+	wanted = (struct diff_options){.frontend = &nobody, .what = {before, after}};
 	return 0;
 }
 
@@ -156,14 +159,8 @@ static void say(const struct diff *diff, bool json)
 
 static void compare(struct diff_side side[2], struct diff *diff)
 {
-	static const struct frontend nobody;
-	const struct diff_options options = {
-		.frontend = &nobody,
-		.what = {before, after},
-	};
-
 	memset(side, 0, 2 * sizeof(*side));
-	assert_int_equal(diff_gather(side, &options, &fault), 0);
+	assert_int_equal(diff_gather(side, &wanted, &fault), 0);
 	assert_int_equal(diff_of(&side[0], &side[1], diff), 0);
 }
 
@@ -293,11 +290,121 @@ static void test_no_events(void **state)
 		diff_side_release(&side[i]);
 }
 
+/* A reading every second and a look at the free chunks every ten: of PID's FREE chunks of
+ * 100 bytes in arena 0, which has so much live; with OTHER there is an arena 3, too. */
+static void record_arenas(const char *file, uint64_t live, uint64_t chunks, bool other)
+{
+	const struct recorder_options options = {
+		.file = file, .lives = 1, .arenas = 2, .looks = true};
+	const struct recorder_life as = {"server", 42, start_ns, start_ns};
+	struct made made;
+
+	assert_int_equal(recorder_open(&made.recorder, &options, &fault), 0);
+	assert_int_equal(recorder_begin(made.recorder, &as, &made.life, &fault), 0);
+	made.sample = sample_new(2, true);
+	for (unsigned i = 0; i < SECONDS; i++) {
+		struct sample *sample = made.sample;
+		struct bin_total *bin;
+
+		sample_clear(sample);
+		sample->time_ns = start_ns + i * second_ns;
+		sample->pid = 42;
+		sample->arena_count = other ? 2 : 1;
+		sample->arena[1].index = 3;
+		figure_set(&sample->fig, FIG_RSS_BYTES, 100 << 20);
+		for (unsigned a = 0; a < sample->arena_count; a++) {
+			struct arena_bins *bins = sample->arena[a].bins;
+
+			memset(bins, 0, sizeof(*bins));
+			figure_set(&sample->arena[a].fig, FIG_LIVE_BYTES,
+				   live + next() % 1024);
+			figure_set(&sample->arena[a].fig, FIG_TOP_BYTES, 4096);
+			bins->split = bins->sized = true;
+			bin = &bins->bins[6];
+			bin->from_bytes = bin->to_bytes = 112;
+			bin->count = a ? 0 : chunks + next() % 8;
+			bin->total_bytes = bin->count * 112;
+		}
+		assert_int_equal(
+			recorder_sample(made.recorder, made.life, sample, &fault), 0);
+		if (i % 10 == 0)
+			assert_int_equal(
+				recorder_sizes(made.recorder, made.life, sample, &fault),
+				0);
+	}
+	end(&made);
+}
+
+static const struct diff_detail *detail_of(const struct diff *diff, unsigned detail)
+{
+	for (unsigned i = 0; i < diff->detail_count; i++)
+		if (diff->detail[i].detail == detail)
+			return &diff->detail[i];
+	return NULL;
+}
+
+/* Arenas by their index, and free chunks by their size, of the looks that a recording
+ * has. */
+static void test_details(void **state)
+{
+	static struct diff_side side[2];
+	static struct diff diff;
+	const struct diff_detail *row;
+
+	(void)state;
+	record_arenas(before, 1 << 20, 1000, false);
+	record_arenas(after, 2 << 20, 5000, true);
+	wanted.arenas = wanted.sizes = true;
+	compare(side, &diff);
+	row = detail_of(&diff, 0);
+	assert_int_equal(row->comparison.outcome, COMPARE_CHANGED);
+	assert_true(row->comparison.low > 1000000 && row->comparison.high < 1100000);
+	row = detail_of(&diff, 3 * DIFF_ARENA_FIGURES);
+	assert_true(!row->has[0] && row->has[1]);
+	assert_int_equal(side[0].sizes_looks, SECONDS / 10);
+	row = detail_of(&diff, DIFF_ARENAS * DIFF_ARENA_FIGURES + 1);
+	assert_non_null(row);
+	assert_int_equal(row->comparison.outcome, COMPARE_CHANGED);
+	assert_true(row->comparison.low > 447000 && row->comparison.high < 449000);
+	say(&diff, false);
+	assert_non_null(strstr(text, "arena 3 live_bytes"));
+	assert_non_null(strstr(text, "only after"));
+	assert_non_null(strstr(text, "below 128"));
+	assert_null(strstr(text, "below 256"));
+	say(&diff, true);
+	assert_non_null(strstr(text, "{\"size\":\"below 128\",\"outcome\":\"changed\""));
+	for (unsigned i = 0; i < 2; i++)
+		diff_side_release(&side[i]);
+}
+
+/* Without looks at them, that is what is said. */
+static void test_no_sizes(void **state)
+{
+	static const struct stack none[1];
+	static struct diff_side side[2];
+	static struct diff diff;
+
+	(void)state;
+	record(before, none, 0);
+	record(after, none, 0);
+	wanted.arenas = wanted.sizes = true;
+	compare(side, &diff);
+	assert_int_equal(diff.detail_count, 0);
+	say(&diff, false);
+	assert_non_null(
+		strstr(text, "Neither has free chunks by size: record with --maps"));
+	assert_non_null(strstr(text, "Neither has single arenas"));
+	for (unsigned i = 0; i < 2; i++)
+		diff_side_release(&side[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_stacks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_details, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_sizes, setup, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
