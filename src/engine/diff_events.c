@@ -1,111 +1,18 @@
 #include "engine/diff_events.h"
 
-#include "base/json_scan.h"
-#include "base/text.h"
+#include "engine/event_stack.h"
 #include "recording/recording.h"
 #include "sample/event.h"
-#include "view/events.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	NAME = EVENT_NAME_BYTES + 1,
-	STACK_LINE = EVENT_FRAMES * (NAME + 24) + 8,
-};
-
-/* A stack that is cut must not pass for one that begins where it was cut. */
-static const char cut[] = "[cut];";
-
-enum { CUT = sizeof(cut) - 1 };
-
-/* STACK is built behind a CUT, which is left out of a whole one. */
 struct reading {
 	struct diff_side *side;
 	const struct contents *contents;
-	struct text stack;
-	char key[NAME], function[NAME], module[NAME], number[32];
-	char line[STACK_LINE];
+	struct event_stack stack;
 };
-
-static void begin(struct text *stack)
-{
-	text_clear(stack);
-	text_string(stack, cut);
-}
-
-/* A frame as trace's tables have it; what parts frames must not be in one. */
-static void add_frame(struct reading *reading)
-{
-	struct text *stack = &reading->stack;
-	size_t from;
-
-	/* What comes before main is the same in every program. */
-	if (!strcmp(reading->function, "main"))
-		begin(stack);
-	if (stack->length > CUT)
-		text_char(stack, ';');
-	from = stack->length;
-	if (*reading->function) {
-		text_string(stack, reading->function);
-	} else if (*reading->module) {
-		text_string(stack, reading->module);
-		text_char(stack, '+');
-		text_hex(stack, strtoull(reading->number, NULL, 10));
-	} else {
-		text_string(stack, "[no file]");
-	}
-	for (size_t i = from; i < stack->length; i++)
-		if (stack->buf[i] == ';')
-			stack->buf[i] = ':';
-}
-
-static void read_frame(struct reading *reading, struct json_scan *scan)
-{
-	bool inside = false;
-
-	*reading->function = *reading->module = *reading->number = '\0';
-	while (json_scan_next(scan, '{', &inside)) {
-		json_scan_key(scan, reading->key, NAME);
-		if (!strcmp(reading->key, "function"))
-			json_scan_string(scan, reading->function, NAME);
-		else if (!strcmp(reading->key, "module"))
-			json_scan_string(scan, reading->module, NAME);
-		else if (!strcmp(reading->key, "offset"))
-			json_scan_number(scan, reading->number, sizeof(reading->number));
-		else
-			json_scan_skip(scan);
-	}
-	if (!scan->failed)
-		add_frame(reading);
-}
-
-/* The stack of the event that JSON is; null: JSON is none. Valid until the next call. */
-static const char *read_stack(struct reading *reading, const char *json)
-{
-	bool inside = false, in_stack = false, is_whole = true;
-	struct json_scan scan;
-
-	begin(&reading->stack);
-	json_scan_init(&scan, json);
-	while (json_scan_next(&scan, '{', &inside)) {
-		json_scan_key(&scan, reading->key, NAME);
-		if (!strcmp(reading->key, "stack")) {
-			while (json_scan_next(&scan, '[', &in_stack))
-				read_frame(reading, &scan);
-			continue;
-		}
-		if (!strcmp(reading->key, "stack_whole"))
-			is_whole = json_scan_peek(&scan) == 't';
-		json_scan_skip(&scan);
-	}
-	if (!json_scan_ends(&scan))
-		return NULL;
-	if (reading->stack.length == CUT)
-		return "[no stack]";
-	return is_whole ? reading->line + CUT : reading->line;
-}
 
 /* Of alerts, thresholds and kills there is nothing to add up. */
 static bool is_counted(const char *kind, bool *is_failure)
@@ -128,7 +35,7 @@ static int take(const struct recorded_event *event, void *context)
 
 	if (!process || !process->is_chosen || !is_counted(event->kind, &is_failure))
 		return 0;
-	stack = read_stack(reading, event->json);
+	stack = event_stack_read(&reading->stack, event->json);
 	if (!stack)
 		return 0;
 	return growths_add(&reading->side->growths, event->time_ns, stack, is_failure,
@@ -149,11 +56,10 @@ int diff_read_events(struct diff_side *side, const char *file,
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	reading->side = side;
 	reading->contents = contents;
-	text_init(&reading->stack, reading->line, sizeof(reading->line));
 	error = recording_open(&recording, file, fault);
 	if (!error) {
-		error = recording_events(recording, side->first_ns, side->last_ns, take,
-					 reading, fault);
+		error = recording_events(recording, side->first_ns, side->last_ns, 0,
+					 take, reading, fault);
 		recording_close(recording);
 	}
 	if (error == -ENOMEM)

@@ -28,6 +28,7 @@ struct reader_life {
 	bool has_whole;
 	struct codec_state *state;
 	struct figures tier_fig; /* what the last span said */
+	struct recorded_span span;
 };
 
 /* What could not be read: stretches of samples, from the beginning of the first to the
@@ -58,6 +59,9 @@ struct recording {
 	sqlite3_stmt *select;
 	bool has_row; /* SELECT stands on a row of a span that is not yet taken */
 	bool is_done; /* SELECT has no further row; to step it would begin anew */
+	bool is_only; /* no other phase follows this one */
+	const struct recorded_span *span; /* of the last sample, or null */
+	uint64_t rows;			  /* that were read, ever */
 	sqlite3_stmt *fact, *look;
 	struct lost lost;
 	struct sample *sizes; /* null until they are asked for */

@@ -124,34 +124,49 @@ int recording_facts(struct recording *reader, int64_t life,
 
 /* ---- events ---- */
 
+static bool take_event(struct recording *reader, sqlite3_stmt *row,
+		       struct recorded_event *event)
+{
+	const struct reader_life *life =
+		reader_life(reader, sqlite3_column_int64(row, 1));
+
+	reader->rows++;
+	*event = (struct recorded_event){
+		.time_ns = sqlite3_column_int64(row, 0),
+		.life = life ? &life->info : NULL,
+		.kind = (const char *)sqlite3_column_text(row, 2),
+		.bytes = (uint64_t)sqlite3_column_int64(row, 3),
+		.json = (const char *)sqlite3_column_text(row, 4),
+	};
+	return event->life && event->kind && event->json;
+}
+
 int recording_events(struct recording *reader, int64_t from_ns, int64_t to_ns,
+		     unsigned most,
 		     int (*visit)(const struct recorded_event *event, void *context),
 		     void *context, struct fault *fault)
 {
+	static const char all[] = "SELECT time_ns,life,kind,bytes,json FROM event WHERE"
+				  " time_ns>=? AND time_ns<=? ORDER BY time_ns,event",
+			  latest[] = "SELECT time_ns,life,kind,bytes,json FROM event"
+				     " WHERE event IN (SELECT event FROM event WHERE"
+				     " time_ns>=? AND time_ns<=?"
+				     " ORDER BY time_ns DESC LIMIT ?)"
+				     " ORDER BY time_ns,event";
 	struct recorded_event event;
-	const struct reader_life *life;
 	sqlite3_stmt *select;
 	int result = 0, code;
 
-	code = sqlite3_prepare_v2(reader->db,
-				  "SELECT time_ns,life,kind,bytes,json FROM event WHERE"
-				  " time_ns>=? AND time_ns<=? ORDER BY time_ns,event",
-				  -1, &select, NULL);
+	code = sqlite3_prepare_v2(reader->db, most ? latest : all, -1, &select, NULL);
 	if (code != SQLITE_OK)
 		return reader_broken(reader, code, fault);
 	sqlite3_bind_int64(select, 1, from_ns);
 	sqlite3_bind_int64(select, 2, to_ns);
-	while (!result && (code = sqlite3_step(select)) == SQLITE_ROW) {
-		life = reader_life(reader, sqlite3_column_int64(select, 1));
-		event.time_ns = sqlite3_column_int64(select, 0);
-		event.kind = (const char *)sqlite3_column_text(select, 2);
-		event.bytes = (uint64_t)sqlite3_column_int64(select, 3);
-		event.json = (const char *)sqlite3_column_text(select, 4);
-		if (!life || !event.kind || !event.json)
-			continue;
-		event.life = &life->info;
-		result = visit(&event, context);
-	}
+	if (most)
+		sqlite3_bind_int64(select, 3, most);
+	while (!result && (code = sqlite3_step(select)) == SQLITE_ROW)
+		if (take_event(reader, select, &event))
+			result = visit(&event, context);
 	sqlite3_finalize(select);
 	if (result || code == SQLITE_DONE)
 		return result;

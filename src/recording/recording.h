@@ -38,6 +38,10 @@ void recording_close(struct recording *reader);
 unsigned recording_lives(const struct recording *reader);
 const struct recorded_life *recording_life(const struct recording *reader, unsigned i);
 
+/* When the last sample of all is, or the last of a life was seen. What a life says itself
+ * may be some minutes old. 0, or -errno and FAULT. */
+int recording_last(struct recording *reader, int64_t *last_ns, struct fault *fault);
+
 /* What was known of LIFE under NAME at its end, or null. Valid until the next call. */
 const char *recording_fact(struct recording *reader, int64_t life, const char *name);
 
@@ -56,9 +60,11 @@ struct recorded_event {
 	const char *json;
 };
 
-/* Calls VISIT for each event in [FROM_NS, TO_NS], oldest first; what it is given is valid
- * until it returns. 0, what VISIT returned (not 0: the last one), or -errno and FAULT. */
+/* Calls VISIT for each event in [FROM_NS, TO_NS], or the latest MOST (0: all) of them,
+ * oldest first; what it is given is valid until it returns. 0, what VISIT returned (not
+ * 0: the last one), or -errno and FAULT. */
 int recording_events(struct recording *reader, int64_t from_ns, int64_t to_ns,
+		     unsigned most,
 		     int (*visit)(const struct recorded_event *event, void *context),
 		     void *context, struct fault *fault);
 
@@ -67,10 +73,27 @@ int recording_events(struct recording *reader, int64_t from_ns, int64_t to_ns,
  * -errno and FAULT. */
 int recording_seek(struct recording *reader, int64_t from_ns, struct fault *fault);
 
+/* The next samples are the minutes (SECONDS 60) or hours (3600) that begin in [FROM_NS,
+ * TO_NS), and behind them there is none. 0 or -errno and FAULT. */
+int recording_seek_spans(struct recording *reader, unsigned seconds, int64_t from_ns,
+			 int64_t to_ns, struct fault *fault);
+
 /* RECORDING_READ: *SAMPLE, valid until the next call, and whose it is, in *LIFE, an index
  * of recording_life. RECORDING_END; or -errno and FAULT: the rest is damaged. */
 int recording_next(struct recording *reader, const struct sample **sample, unsigned *life,
 		   struct fault *fault);
+
+/* What the figures of a life were in a span, of which the sample has the last. */
+struct recorded_span {
+	struct figures low, high;
+	double mean[FIG_COUNT];
+};
+
+/* The one that the last sample stands for; null: that was one reading. */
+const struct recorded_span *recording_span(const struct recording *reader);
+
+/* How many rows of the file were read so far: what a question costs. */
+uint64_t recording_rows(const struct recording *reader);
 
 /* ---- what was looked at besides ---- */
 

@@ -59,18 +59,29 @@ static int64_t spans_end(int64_t ns, int64_t seconds)
 	return ns == INT64_MAX ? ns : ns - (seconds - 1) * 1000000000;
 }
 
+int recording_last(struct recording *reader, int64_t *last_ns, struct fault *fault)
+{
+	int error = ask(reader, "SELECT max(time_ns) FROM sample", 0, INT64_MIN, last_ns,
+			fault);
+
+	for (unsigned i = 0; i < reader->count; i++)
+		if (reader->life[i].info.last_ns > *last_ns)
+			*last_ns = reader->life[i].info.last_ns;
+	return error;
+}
+
 static int select_phase(struct recording *reader, enum reader_phase phase,
 			int64_t from_ns, int64_t to, struct fault *fault)
 {
 	static const char *const query[] = {
-		[PHASE_HOURS] =
-			"SELECT time_s,life,arena,number,n,last,mean FROM tier WHERE"
-			" seconds=3600 AND time_s>=? AND time_s<?"
-			" ORDER BY time_s,life,arena",
-		[PHASE_MINUTES] =
-			"SELECT time_s,life,arena,number,n,last,mean FROM tier WHERE"
-			" seconds=60 AND time_s>=? AND time_s<?"
-			" ORDER BY time_s,life,arena",
+		[PHASE_HOURS] = "SELECT time_s,life,arena,number,n,last,mean,min,max "
+				"FROM tier WHERE"
+				" seconds=3600 AND time_s>=? AND time_s<?"
+				" ORDER BY time_s,life,arena",
+		[PHASE_MINUTES] = "SELECT time_s,life,arena,number,n,last,mean,min,max "
+				  "FROM tier WHERE"
+				  " seconds=60 AND time_s>=? AND time_s<?"
+				  " ORDER BY time_s,life,arena",
 		[PHASE_SAMPLES] = "SELECT time_ns,life,whole,data FROM sample WHERE"
 				  " time_ns>=? AND time_ns<? ORDER BY time_ns,life",
 	};
@@ -114,57 +125,6 @@ static void begin_minutes(struct recording *reader)
 		for (unsigned f = 0; f < FIG_COUNT; f++)
 			if (figure_info[f].is_since)
 				reader->life[i].tier_fig.v[f].u /= 60;
-}
-
-static int next_phase(struct recording *reader, struct fault *fault)
-{
-	int64_t first_ns = INT64_MIN;
-	int error = 0;
-
-	switch (reader->phase) {
-	case PHASE_HOURS:
-		begin_minutes(reader);
-		return select_phase(reader, PHASE_MINUTES, reader->from_ns,
-				    spans_end(reader->samples_ns, 60), fault);
-	case PHASE_MINUTES:
-		if (reader->from_ns > reader->samples_ns)
-			error = first_whole(reader, reader->from_ns, &first_ns, fault);
-		return error ? error
-			     : select_phase(reader, PHASE_SAMPLES, first_ns, INT64_MAX,
-					    fault);
-	default:
-		return select_phase(reader, PHASE_END, 0, 0, fault);
-	}
-}
-
-int recording_seek(struct recording *reader, int64_t from_ns, struct fault *fault)
-{
-	int64_t minutes_s = INT64_MAX, hours_to_ns;
-	int error = ask(reader, "SELECT min(time_ns) FROM sample", 0, INT64_MAX,
-			&reader->samples_ns, fault);
-
-	/* Where the beginning is damaged: what a whole sample is left of. */
-	if (error == -EPROTO) {
-		reader->samples_ns = next_whole(reader, INT64_MIN);
-		error = 0;
-	}
-	if (!error)
-		error = ask(reader, "SELECT min(time_s) FROM tier WHERE seconds=60", 0,
-			    INT64_MAX, &minutes_s, fault);
-	if (error == -EPROTO)
-		reader->lost.spans = true;
-	else if (error)
-		return error;
-	reader->from_ns = from_ns;
-	reader->minutes_ns = to_ns(minutes_s);
-	for (unsigned i = 0; i < reader->count; i++) {
-		reader->life[i].has_whole = false;
-		figures_clear(&reader->life[i].tier_fig);
-	}
-	hours_to_ns = reader->minutes_ns < reader->samples_ns ? reader->minutes_ns
-							      : reader->samples_ns;
-	hours_to_ns = spans_end(hours_to_ns, 3600);
-	return select_phase(reader, PHASE_HOURS, from_ns, hours_to_ns, fault);
 }
 
 /* ---- samples ---- */
@@ -256,6 +216,7 @@ static int take_row(struct recording *reader, unsigned *index, bool *is_sample)
 		reader_life(reader, sqlite3_column_int64(reader->select, 1));
 	int error;
 
+	reader->rows++;
 	reader->at_ns = time_ns;
 	*is_sample = false;
 	if (!life)
@@ -313,27 +274,58 @@ static uint64_t counted_in_span(sqlite3_stmt *row)
 	return sum > 0 && sum < 0x1p63 ? (uint64_t)(sum + 0.5) : 0;
 }
 
+static void take_figure(struct figures *fig, enum figure f, sqlite3_stmt *row, int column)
+{
+	if (figure_info[f].unit == UNIT_RATIO)
+		figure_set_ratio(fig, f, sqlite3_column_double(row, column));
+	else
+		figure_set(fig, f, (uint64_t)sqlite3_column_int64(row, column));
+}
+
+/* What has no row in a span was all along what it was at the end of the one before. */
+static void begin_span(struct reader_life *life)
+{
+	life->span.low = life->span.high = life->tier_fig;
+	for (unsigned f = 0; f < FIG_COUNT; f++)
+		if (figure_has(&life->tier_fig, f))
+			life->span.mean[f] = figure_number(&life->tier_fig, f);
+}
+
 static void span_figure(struct recording *reader, struct reader_life *life)
 {
-	int64_t number = sqlite3_column_int64(reader->select, 3);
+	sqlite3_stmt *row = reader->select;
+	int64_t number = sqlite3_column_int64(row, 3);
 	unsigned f = number >= 0 && number < CODEC_FIGURES
 			     ? reader->numbers.figure[number]
 			     : FIG_COUNT;
 
 	/* Arenas are not built anew from spans: their rows are for those who ask the
 	 * file. */
-	if (f >= FIG_COUNT || sqlite3_column_int64(reader->select, 2) >= 0)
+	if (f >= FIG_COUNT || sqlite3_column_int64(row, 2) >= 0)
 		return;
-	if (!sqlite3_column_int64(reader->select, 4))
+	if (!sqlite3_column_int64(row, 4)) {
 		figure_drop(&life->tier_fig, f);
-	else if (figure_info[f].is_since)
-		figure_set(&life->tier_fig, f, counted_in_span(reader->select));
-	else if (figure_info[f].unit == UNIT_RATIO)
-		figure_set_ratio(&life->tier_fig, f,
-				 sqlite3_column_double(reader->select, 5));
+		figure_drop(&life->span.low, f);
+		figure_drop(&life->span.high, f);
+		return;
+	}
+	if (figure_info[f].is_since)
+		figure_set(&life->tier_fig, f, counted_in_span(row));
 	else
-		figure_set(&life->tier_fig, f,
-			   (uint64_t)sqlite3_column_int64(reader->select, 5));
+		take_figure(&life->tier_fig, f, row, 5);
+	life->span.mean[f] = sqlite3_column_double(row, 6);
+	take_figure(&life->span.low, f, row, 7);
+	take_figure(&life->span.high, f, row, 8);
+}
+
+const struct recorded_span *recording_span(const struct recording *reader)
+{
+	return reader->span;
+}
+
+uint64_t recording_rows(const struct recording *reader)
+{
+	return reader->rows;
 }
 
 static void span_texts(struct recording *reader, struct reader_life *life)
@@ -380,6 +372,7 @@ static int read_span(struct recording *reader, struct reader_life **life, int64_
 		bool same = *life && sqlite3_column_int64(reader->select, 0) == *time_s &&
 			    sqlite3_column_int64(reader->select, 1) == number;
 
+		reader->rows++;
 		if (*life && !same) {
 			reader->has_row = true;
 			break;
@@ -387,7 +380,10 @@ static int read_span(struct recording *reader, struct reader_life **life, int64_
 		*time_s = sqlite3_column_int64(reader->select, 0);
 		number = sqlite3_column_int64(reader->select, 1);
 		reader->at_ns = to_ns(*time_s);
-		*life = reader_life(reader, number);
+		if (!same)
+			*life = reader_life(reader, number);
+		if (*life && !same)
+			begin_span(*life);
 		if (*life)
 			span_figure(reader, *life);
 	}
@@ -431,8 +427,105 @@ static int next_span(struct recording *reader, unsigned *index, struct fault *fa
 	if (!life)
 		return RECORDING_END;
 	span_sample(reader, life, time_s);
+	reader->span = &life->span;
 	*index = (unsigned)(life - reader->life);
 	return RECORDING_READ;
+}
+
+/* ---- one phase after another ---- */
+
+/* Minutes have what moved: what all figures were before, the hour has that is before the
+ * one in which reading begins. */
+static int select_minutes(struct recording *reader, int64_t from_ns, int64_t to_ns,
+			  struct fault *fault)
+{
+	const int64_t hour_ns = INT64_C(3600000000000);
+	int64_t hour = from_ns > reader->minutes_ns ? from_ns : reader->minutes_ns;
+	unsigned life;
+	int result = 0;
+
+	if (hour > 0) {
+		hour -= hour % hour_ns;
+		result = select_phase(reader, PHASE_HOURS, hour - hour_ns, hour, fault);
+		while (!result)
+			result = next_span(reader, &life, fault);
+	}
+	if (result < 0)
+		return result;
+	begin_minutes(reader);
+	return select_phase(reader, PHASE_MINUTES, hour, to_ns, fault);
+}
+
+static int next_phase(struct recording *reader, struct fault *fault)
+{
+	int64_t first_ns = INT64_MIN;
+	int error = 0;
+
+	if (reader->is_only)
+		return select_phase(reader, PHASE_END, 0, 0, fault);
+	switch (reader->phase) {
+	case PHASE_HOURS:
+		return select_minutes(reader, reader->from_ns,
+				      spans_end(reader->samples_ns, 60), fault);
+	case PHASE_MINUTES:
+		if (reader->from_ns > reader->samples_ns)
+			error = first_whole(reader, reader->from_ns, &first_ns, fault);
+		return error ? error
+			     : select_phase(reader, PHASE_SAMPLES, first_ns, INT64_MAX,
+					    fault);
+	default:
+		return select_phase(reader, PHASE_END, 0, 0, fault);
+	}
+}
+
+static void forget(struct recording *reader)
+{
+	reader->is_only = false;
+	reader->span = NULL;
+	for (unsigned i = 0; i < reader->count; i++) {
+		reader->life[i].has_whole = false;
+		figures_clear(&reader->life[i].tier_fig);
+	}
+}
+
+int recording_seek_spans(struct recording *reader, unsigned seconds, int64_t from_ns,
+			 int64_t to_ns, struct fault *fault)
+{
+	int error;
+
+	forget(reader);
+	reader->from_ns = from_ns;
+	error = seconds == 60 ? select_minutes(reader, from_ns, to_ns, fault)
+			      : select_phase(reader, PHASE_HOURS, from_ns, to_ns, fault);
+	reader->is_only = true;
+	return error;
+}
+
+int recording_seek(struct recording *reader, int64_t from_ns, struct fault *fault)
+{
+	int64_t minutes_s = INT64_MAX, hours_to_ns;
+	int error = ask(reader, "SELECT min(time_ns) FROM sample", 0, INT64_MAX,
+			&reader->samples_ns, fault);
+
+	/* Where the beginning is damaged: what a whole sample is left of. */
+	if (error == -EPROTO) {
+		reader->samples_ns = next_whole(reader, INT64_MIN);
+		error = 0;
+	}
+	if (!error)
+		error = ask(reader, "SELECT min(time_s) FROM tier WHERE seconds=60", 0,
+			    INT64_MAX, &minutes_s, fault);
+	if (error == -EPROTO)
+		reader->lost.spans = true;
+	else if (error)
+		return error;
+	reader->from_ns = from_ns;
+	reader->minutes_ns = to_ns(minutes_s);
+	forget(reader);
+	hours_to_ns = reader->minutes_ns < reader->samples_ns ? reader->minutes_ns
+							      : reader->samples_ns;
+	hours_to_ns = spans_end(hours_to_ns, 3600);
+	return select_phase(reader, PHASE_HOURS, from_ns, hours_to_ns, fault);
 }
 
 /* ---- what is lost ---- */
@@ -503,8 +596,15 @@ int recording_next(struct recording *reader, const struct sample **sample, unsig
 	int result = RECORDING_END;
 
 	while (result == RECORDING_END && reader->phase != PHASE_END) {
+		reader->span = NULL;
 		result = reader->phase == PHASE_SAMPLES ? next_sample(reader, life, fault)
 							: next_span(reader, life, fault);
+		/* Minutes are read from the beginning of an hour on. */
+		if (result == RECORDING_READ && reader->span &&
+		    reader->sample->time_ns < reader->from_ns) {
+			result = RECORDING_END;
+			continue;
+		}
 		if (result == RECORDING_END) {
 			int error = next_phase(reader, fault);
 
@@ -513,5 +613,6 @@ int recording_next(struct recording *reader, const struct sample **sample, unsig
 		}
 	}
 	*sample = reader->sample;
-	return result == RECORDING_END ? end_reading(reader, fault) : result;
+	return result == RECORDING_END && !reader->is_only ? end_reading(reader, fault)
+							   : result;
 }

@@ -64,7 +64,8 @@ static bool is_tracked(const struct history_options *options, enum figure f)
 
 static int open_tracks(struct history *history, const struct history_options *options)
 {
-	const struct track_shape shape = track_days(keep_ns(options));
+	const struct track_shape shape = options->spans ? track_spans(options->spans)
+							: track_days(keep_ns(options));
 	int error = 0;
 
 	for (unsigned f = 0; !error && f < FIG_COUNT; f++)
@@ -162,7 +163,24 @@ void history_gap(struct history *history, int64_t time_ns)
 			track_gap(history->track[f], time_ns);
 }
 
-int history_add(struct history *history, const struct sample *sample)
+static void add_figure(struct track *track, const struct sample *sample, enum figure f,
+		       const struct history_span *span)
+{
+	double last = figure_number(&sample->fig, f);
+	struct track_span_values values = {last, last, last, last};
+
+	if (figure_info[f].is_since && span)
+		values.last = span->mean[f];
+	if (span && figure_has(span->low, f) && figure_has(span->high, f)) {
+		values.low = figure_number(span->low, f);
+		values.high = figure_number(span->high, f);
+		values.mean = span->mean[f];
+	}
+	track_add_span(track, sample->time_ns, &values);
+}
+
+int history_add_span(struct history *history, const struct sample *sample,
+		     const struct history_span *span)
 {
 	int64_t time_ns = sample->time_ns;
 
@@ -175,12 +193,16 @@ int history_add(struct history *history, const struct sample *sample)
 		if (!history->track[f])
 			continue;
 		if (figure_has(&sample->fig, f))
-			track_add(history->track[f], time_ns,
-				  figure_number(&sample->fig, f));
+			add_figure(history->track[f], sample, f, span);
 		else
 			track_gap(history->track[f], time_ns);
 	}
 	return store_add(&history->latest, sample);
+}
+
+int history_add(struct history *history, const struct sample *sample)
+{
+	return history_add_span(history, sample, NULL);
 }
 
 size_t history_count(const struct history *history)

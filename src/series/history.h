@@ -24,6 +24,7 @@ struct history_options {
 	bool bins;	     /* keep the arenas' bins, where samples have them */
 	int64_t keep_ns;     /* 0: 48 hours; 24 hours at least */
 	bool (*tracked)(enum figure f); /* null: all */
+	uint32_t spans; /* not 0: the tracks have so many points, see track_spans */
 };
 
 enum mark_kind {
@@ -54,6 +55,16 @@ void history_free(struct history *history);
  * figure's track, and another PID or a clock that was set back are handled (track.h). 0,
  * or -ENOSPC when it is too large to be kept whole: its figures are kept all the same. */
 int history_add(struct history *history, const struct sample *sample);
+
+/* The same of a span that SAMPLE ends: what each figure was at least, at most and on
+ * average. */
+struct history_span {
+	const struct figures *low, *high;
+	const double *mean;
+};
+
+int history_add_span(struct history *history, const struct sample *sample,
+		     const struct history_span *span);
 
 /* At TIME_NS nothing could be read: a gap in all tracks. */
 void history_gap(struct history *history, int64_t time_ns);

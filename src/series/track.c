@@ -65,6 +65,11 @@ struct track_shape track_days(int64_t keep_ns)
 		}};
 }
 
+struct track_shape track_spans(uint32_t points)
+{
+	return (struct track_shape){.tier = {{SECOND_NS, points}}};
+}
+
 static unsigned tiers_of(const struct track_shape *shape)
 {
 	unsigned tiers = 0;
@@ -200,14 +205,13 @@ static size_t next_slot(struct track_tier *tier)
 	return slot;
 }
 
-static void merge_value(struct bucket *bucket, int64_t time_ns, double value)
+static void merge_value(struct bucket *bucket, int64_t time_ns,
+			const struct track_span_values *values)
 {
-	if (value < bucket->min)
-		bucket->min = value;
-	if (value > bucket->max)
-		bucket->max = value;
-	bucket->last = value;
-	bucket->sum += value;
+	bucket->min = fmin(bucket->min, values->low);
+	bucket->max = fmax(bucket->max, values->high);
+	bucket->last = values->last;
+	bucket->sum += values->mean;
 	bucket->to_ns = time_ns;
 	bucket->count++;
 }
@@ -224,21 +228,23 @@ static bool begins(const struct track_tier *tier, int64_t time_ns)
 	       period_of(tier, latest->from_ns) != period_of(tier, time_ns);
 }
 
-static void add_to_tier(struct track_tier *tier, int64_t time_ns, double value,
-			bool begin, bool gap)
+static void add_to_tier(struct track_tier *tier, int64_t time_ns,
+			const struct track_span_values *values, bool begin, bool gap)
 {
 	size_t slot = begin ? next_slot(tier) : slot_of(tier, tier->count - 1);
 
 	tier->values++;
 	if (tier->single) {
-		tier->single[slot] = (struct single){time_ns, value};
+		tier->single[slot] = (struct single){time_ns, values->mean};
 		tier->single_gap[slot] = gap;
 	} else if (begin) {
 		tier->bucket[slot] = (struct bucket){
-			time_ns, time_ns, value, value, value, value, value, 1, gap,
+			time_ns,      time_ns,	    values->low,  values->high,
+			values->last, values->last, values->mean, 1,
+			gap,
 		};
 	} else {
-		merge_value(&tier->bucket[slot], time_ns, value);
+		merge_value(&tier->bucket[slot], time_ns, values);
 	}
 }
 
@@ -256,11 +262,13 @@ static void meet_time(struct track *track, int64_t time_ns)
 
 /* Where a tier begins a point all finer ones do: so no point lies in two of a coarser
  * tier, even where a clock that was set back has moved the periods. */
-void track_add(struct track *track, int64_t time_ns, double value)
+void track_add_span(struct track *track, int64_t time_ns,
+		    const struct track_span_values *values)
 {
 	bool begin = false;
 
-	if (!isfinite(value)) {
+	if (!isfinite(values->low) || !isfinite(values->high) ||
+	    !isfinite(values->mean) || !isfinite(values->last)) {
 		track_gap(track, time_ns);
 		return;
 	}
@@ -269,10 +277,17 @@ void track_add(struct track *track, int64_t time_ns, double value)
 		struct track_tier *tier = &track->tier[i];
 
 		begin |= begins(tier, time_ns);
-		add_to_tier(tier, time_ns, value, begin, track->gap);
+		add_to_tier(tier, time_ns, values, begin, track->gap);
 	}
 	track->values++;
 	track->gap = false;
+}
+
+void track_add(struct track *track, int64_t time_ns, double value)
+{
+	const struct track_span_values values = {value, value, value, value};
+
+	track_add_span(track, time_ns, &values);
 }
 
 void track_gap(struct track *track, int64_t time_ns)

@@ -32,6 +32,9 @@ struct track_point {
  * second, 10 s of resolution for an hour, 60 s for six, and 5 minutes. */
 struct track_shape track_days(int64_t keep_ns);
 
+/* For what is added as spans: POINTS of them, a second apart at least. */
+struct track_shape track_spans(uint32_t points);
+
 struct track;
 
 /* 0, -ENOMEM, or -EINVAL: the resolutions do not rise from tier to tier. */
@@ -42,6 +45,14 @@ void track_free(struct track *track);
  * was set back: all that is kept is moved back with it (track_shift), so that times never
  * fall and distances stay. A value that is no finite number is a gap. */
 void track_add(struct track *track, int64_t time_ns, double value);
+
+/* The same of a span that begins at TIME_NS: it counts as one value, MEAN. */
+struct track_span_values {
+	double low, high, mean, last;
+};
+
+void track_add_span(struct track *track, int64_t time_ns,
+		    const struct track_span_values *values);
 
 /* At TIME_NS there was no value to be had. Holes that are shorter than a tier's
  * resolution leave no trace in that tier. */

@@ -3,6 +3,7 @@
 #include "analysis/prediction.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "top/seek.h"
 #include "top/session.h"
 
 #include <errno.h>
@@ -55,7 +56,11 @@ static void earlier(struct top *top, int readings)
 		return;
 	}
 	session_hold(top, true);
-	if (step == TIMELINE_AT_END)
+	if (step != TIMELINE_AT_END)
+		return;
+	if (seek_can(top))
+		seek_back(top);
+	else
 		top_message(top, false,
 			    "this is the earliest reading that is kept whole");
 }
@@ -97,6 +102,26 @@ static void zoom_time(struct top *top, int step)
 
 	if (target)
 		timeline_zoom(&top->time, target->history, -step);
+	if (target && seek_can(top))
+		seek_zoomed(top);
+}
+
+/* By a whole graph. */
+static void leap(struct top *top, int graphs)
+{
+	if (seek_can(top))
+		seek_by(top, graphs);
+	else
+		top_message(top, false, "only a file of 'fragscope record' has more time");
+}
+
+/* To the beginning (-1) or the end of a recording of days. */
+static void leap_to_end(struct top *top, int which)
+{
+	if (seek_can(top))
+		seek_to(top, which < 0 ? INT64_MIN : INT64_MAX);
+	else
+		leap(top, which);
 }
 
 static void switch_scale(struct top *top, int argument)
@@ -560,6 +585,12 @@ static const struct action table[] = {
 	{.keys = {'+', '='}, .places = PLACE(PANE_MAP), .act = zoom_map, .argument = 1,
 	 .name = "+ -", .label = "zoom", .help = "fewer or more addresses in the heap map"},
 	{.keys = {'-', '_'}, .places = PLACE(PANE_MAP), .act = zoom_map, .argument = -1},
+	{.keys = {'['}, .places = PLACE_PANES, .act = leap, .argument = -1,
+	 .name = "[ ]", .help = "of a recording of days: what is before the graphs, and behind them"},
+	{.keys = {']'}, .places = PLACE_PANES, .act = leap, .argument = 1},
+	{.keys = {'{'}, .places = PLACE_PANES, .act = leap_to_end, .argument = -1,
+	 .name = "{ }", .help = "its beginning and its end"},
+	{.keys = {'}'}, .places = PLACE_PANES, .act = leap_to_end, .argument = 1},
 	{.keys = {'L'}, .places = PLACE(PANE_OVERVIEW), .act = switch_scale,
 	 .name = "L", .label = "log", .help = "graphs on logarithmic scales, and back"},
 	{.keys = {'s'}, .places = TABLES, .act = sort_next,

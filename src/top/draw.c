@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "top/actions.h"
+#include "top/seek.h"
 #include "tui/frame.h"
 
 #include <string.h>
@@ -124,6 +125,8 @@ static bool passes(const struct top *top, const struct event_row *row)
 /* Why no event comes from probes; null: they are at work. */
 static const char *events_why(struct top *top)
 {
+	if (top->days_have_events)
+		return NULL;
 	if (top->replay)
 		return "a recording has no events but alerts";
 	if (!top->events)
@@ -167,7 +170,9 @@ static const char *map_why(struct top *top)
 	const struct inspection_result *inspected = inspection->inspected;
 
 	if (top->replay)
-		return "a recording has no map of the heap";
+		return seek_can(top)
+			       ? "the recording has no map of that time: record --maps"
+			       : "a recording has no map of the heap";
 	if (top->time.paused_ns)
 		return "the map is of the present alone; 'l' goes there";
 	if (top_target(top)->over)

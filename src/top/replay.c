@@ -3,6 +3,8 @@
 #include "base/alloc_touched.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/units.h"
+#include "engine/days.h"
 #include "engine/stream.h"
 #include "top/feed.h"
 
@@ -11,18 +13,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DESCRIPTION = 256 };
+enum {
+	DESCRIPTION = 256,
+	ARENAS = 8, /* room for so many at least */
+};
 
 /* AT_NS is the instant of the recording that was reached at the monotonic SINCE_NS; from
  * there time runs SPEED times as fast as outside, unless it is held. */
 struct replayer {
-	struct stream *stream;
-	struct stream_target *pending; /* its sample was read, and not handed out yet */
+	struct stream *stream; /* of rows; null: of days */
+	struct days *days;
+	/* What was read, and not handed out yet; null: nothing was. */
+	const struct sample *pending;
+	unsigned pending_target;
 	bool ended, cut, held;
 	char why[FAULT_TEXT];
 	double speed;
 	int64_t at_ns, since_ns;
 	int64_t first_ns, last_ns;
+	int64_t taken_ns; /* of the latest that was handed out */
 	uint64_t samples;
 	char description[DESCRIPTION];
 };
@@ -46,7 +55,27 @@ static int open_stream(struct replayer *replayer, const char *file,
 					 "no more than 16 can be shown at once: choose "
 					 "with -p or -n",
 					 fault);
-	return error;
+	if (error)
+		return error;
+	for (size_t i = 0; i < stream_targets(replayer->stream); i++)
+		replayer->samples += stream_target(replayer->stream, i)->left;
+	replayer->first_ns = stream_contents(replayer->stream)->first_ns;
+	replayer->last_ns = stream_contents(replayer->stream)->last_ns;
+	return 0;
+}
+
+/* Of days nothing need be read before it is shown. */
+static int open_days(struct replayer *replayer, const char *file,
+		     const struct pid_list *pids, const struct name_list *names,
+		     struct fault *fault)
+{
+	int error = days_open(&replayer->days, file, pids, names, FEED_TARGETS, fault);
+
+	if (error)
+		return error;
+	replayer->first_ns = days_first_ns(replayer->days);
+	replayer->last_ns = days_last_ns(replayer->days);
+	return 0;
 }
 
 static const struct contents *contents(const struct replayer *replayer)
@@ -62,31 +91,61 @@ static void describe(struct replayer *replayer, const char *file)
 	text_string(&text, "recording ");
 	text_printable(&text, file, SIZE_MAX);
 	text_string(&text, ", ");
-	text_u64(&text, replayer->samples);
-	text_string(&text, replayer->samples == 1 ? " reading from " : " readings from ");
+	if (replayer->days) {
+		text_string(&text, units_span_text((double)(replayer->last_ns -
+							    replayer->first_ns) /
+						   1e9)
+					   .s);
+	} else {
+		text_u64(&text, replayer->samples);
+		text_string(&text, replayer->samples == 1 ? " reading" : " readings");
+	}
+	text_string(&text, " from ");
 	clock_rfc3339(&text, replayer->first_ns);
 	text_string(&text, " on");
+}
+
+/* 0 and PENDING, 1 at the end, or -errno and FAULT. */
+static int read_next(struct replayer *replayer, struct fault *fault)
+{
+	struct stream_target *target;
+	struct days_sample next;
+	int news;
+
+	if (replayer->days) {
+		news = days_next(replayer->days, &next, fault);
+		replayer->pending = news ? NULL : next.sample;
+		replayer->pending_target = next.target;
+		return news;
+	}
+	do
+		news = stream_next(replayer->stream, &target, fault);
+	while (news == STREAM_ENDED);
+	if (news != STREAM_SAMPLE)
+		return news < 0 ? news : 1;
+	replayer->pending = target->sample;
+	replayer->pending_target = 0;
+	while (stream_target(replayer->stream, replayer->pending_target) != target)
+		replayer->pending_target++;
+	return 0;
 }
 
 static bool fetch(struct replayer *replayer)
 {
 	struct fault fault = {0};
-	int news;
+	int error;
 
 	if (replayer->pending)
 		return true;
 	if (replayer->ended)
 		return false;
-	do
-		news = stream_next(replayer->stream, &replayer->pending, &fault);
-	while (news == STREAM_ENDED);
-	if (news == STREAM_SAMPLE)
+	error = read_next(replayer, &fault);
+	if (!error)
 		return true;
-	replayer->pending = NULL;
 	replayer->ended = true;
-	replayer->cut = news < 0;
+	replayer->cut = error < 0;
 	snprintf(replayer->why, sizeof(replayer->why), "%s",
-		 news < 0 ? fault.text : "the recording ends here");
+		 error < 0 ? fault.text : "the recording ends here");
 	return false;
 }
 
@@ -99,19 +158,16 @@ int replayer_open(struct replayer **replayer, const char *file,
 
 	if (!new)
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
-	error = open_stream(new, file, pids, names, fault);
+	error = days_can_open(file) ? open_days(new, file, pids, names, fault)
+				    : open_stream(new, file, pids, names, fault);
 	if (error) {
 		replayer_close(new);
 		return error;
 	}
-	for (size_t i = 0; i < stream_targets(new->stream); i++)
-		new->samples += stream_target(new->stream, i)->left;
-	new->first_ns = contents(new)->first_ns;
-	new->last_ns = contents(new)->last_ns;
 	new->speed = speed;
 	/* Of processes that joined later, from there on. */
 	if (fetch(new))
-		new->first_ns = new->pending->sample->time_ns;
+		new->first_ns = new->pending->time_ns;
 	new->at_ns = new->first_ns;
 	new->since_ns = clock_monotonic_ns();
 	describe(new, file);
@@ -121,34 +177,48 @@ int replayer_open(struct replayer **replayer, const char *file,
 
 void replayer_close(struct replayer *replayer)
 {
-	if (replayer)
+	if (replayer) {
 		stream_close(replayer->stream);
+		days_close(replayer->days);
+	}
 	free(replayer);
 }
 
 unsigned replayer_targets(const struct replayer *replayer)
 {
-	return (unsigned)stream_targets(replayer->stream);
+	return replayer->days ? days_targets(replayer->days)
+			      : (unsigned)stream_targets(replayer->stream);
 }
 
 int replayer_pid(const struct replayer *replayer, unsigned target)
 {
-	return stream_target(replayer->stream, target)->pid;
+	return replayer->days ? days_pid(replayer->days, target)
+			      : stream_target(replayer->stream, target)->pid;
 }
 
 const char *replayer_comm(const struct replayer *replayer, unsigned target)
 {
+	if (replayer->days)
+		return days_name(replayer->days, target);
 	return contents_find(contents(replayer), replayer_pid(replayer, target))->comm;
 }
 
 unsigned replayer_arenas(const struct replayer *replayer, unsigned target)
 {
+	if (replayer->days)
+		return 2 * days_arenas(replayer->days) + ARENAS;
 	return contents_find(contents(replayer), replayer_pid(replayer, target))->arenas;
 }
 
 bool replayer_is_last(const struct replayer *replayer, unsigned target)
 {
-	return !stream_target(replayer->stream, target)->left;
+	return replayer->days ? replayer->taken_ns >= days_end_ns(replayer->days, target)
+			      : !stream_target(replayer->stream, target)->left;
+}
+
+struct days *replayer_days(const struct replayer *replayer)
+{
+	return replayer->days;
 }
 
 /* ---- playing ---- */
@@ -175,18 +245,26 @@ static void stand_at(struct replayer *replayer, int64_t at_ns)
 
 static const struct sample *hand_out(struct replayer *replayer, unsigned *target)
 {
-	const struct stream_target *pending = replayer->pending;
+	const struct sample *sample = replayer->pending;
 
 	replayer->pending = NULL;
-	for (*target = 0; stream_target(replayer->stream, *target) != pending;)
-		++*target;
-	return pending->sample;
+	replayer->taken_ns = sample->time_ns;
+	*target = replayer->pending_target;
+	return sample;
+}
+
+void replayer_moved(struct replayer *replayer, int64_t at_ns)
+{
+	replayer->pending = NULL;
+	replayer->ended = replayer->cut = false;
+	replayer->taken_ns = at_ns;
+	stand_at(replayer, at_ns);
 }
 
 const struct sample *replayer_take(struct replayer *replayer, unsigned *target)
 {
 	if (!fetch(replayer) || replayer->held ||
-	    replayer->pending->sample->time_ns > position_ns(replayer))
+	    replayer->pending->time_ns > position_ns(replayer))
 		return NULL;
 	return hand_out(replayer, target);
 }
@@ -195,7 +273,7 @@ const struct sample *replayer_step(struct replayer *replayer, unsigned *target)
 {
 	if (!fetch(replayer))
 		return NULL;
-	stand_at(replayer, replayer->pending->sample->time_ns);
+	stand_at(replayer, replayer->pending->time_ns);
 	return hand_out(replayer, target);
 }
 
@@ -205,14 +283,15 @@ int64_t replayer_wait_ns(const struct replayer *replayer)
 
 	if (!replayer->pending || replayer->held)
 		return -1;
-	ahead_ns = (double)(replayer->pending->sample->time_ns - position_ns(replayer)) /
+	ahead_ns = (double)(replayer->pending->time_ns - position_ns(replayer)) /
 		   replayer->speed;
 	return ahead_ns > 0 ? (int64_t)ahead_ns : 0;
 }
 
 int64_t replayer_interval_ns(const struct replayer *replayer)
 {
-	return stream_interval_ns(replayer->stream);
+	return replayer->days ? days_interval_ns(replayer->days)
+			      : stream_interval_ns(replayer->stream);
 }
 
 void replayer_hold(struct replayer *replayer, bool hold)
@@ -226,6 +305,11 @@ bool replayer_over(const struct replayer *replayer, bool *cut, const char **why)
 	*cut = replayer->cut;
 	*why = replayer->why;
 	return replayer->ended && !replayer->pending;
+}
+
+int64_t replayer_taken_ns(const struct replayer *replayer)
+{
+	return replayer->taken_ns;
 }
 
 double replayer_speed(const struct replayer *replayer)

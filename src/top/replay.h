@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct replayer;
+struct days;
 
 /* Looks through FILE for the processes PIDS and NAMES, or all, and stands at its
  * beginning. 0, or -errno and FAULT, also when there is no sample in it, or one of them
@@ -46,6 +47,16 @@ void replayer_hold(struct replayer *replayer, bool hold);
 
 /* Whether all was played: WHY says how it ended. CUT: not as a recording ends. */
 bool replayer_over(const struct replayer *replayer, bool *cut, const char **why);
+
+/* The recording of days that is played; null: it is one of rows, which can only be played
+ * on. */
+struct days *replayer_days(const struct replayer *replayer);
+
+/* The days were sought in: what comes next is behind AT_NS. */
+void replayer_moved(struct replayer *replayer, int64_t at_ns);
+
+/* When the latest one was that was handed out. */
+int64_t replayer_taken_ns(const struct replayer *replayer);
 
 double replayer_speed(const struct replayer *replayer);
 

@@ -2,7 +2,9 @@
 
 #include "base/alloc_touched.h"
 #include "base/clock.h"
+#include "engine/days.h"
 #include "target/process.h"
+#include "top/seek.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -105,6 +107,12 @@ static int open_replay(struct top *top, struct fault *fault)
 		return error;
 	rules_add_defaults(&top->targets.rules, replayer_interval_ns(top->replay));
 	top->targets.expected = replayer_targets(top->replay);
+	if (replayer_days(top->replay)) {
+		top->targets.spans = DAYS_POINTS;
+		top->time.longest_ns = INT64_MAX;
+		top->played_ns = days_first_ns(replayer_days(top->replay));
+		top->days_have_events = days_has_events(replayer_days(top->replay));
+	}
 	for (unsigned i = 0; !error && i < replayer_targets(top->replay); i++) {
 		error = add(top, i, replayer_pid(top->replay, i),
 			    replayer_comm(top->replay, i),
@@ -124,6 +132,7 @@ bool session_close(struct top *top)
 	feed_free(top->feed);
 	picker_free(top->picker);
 	replayer_close(top->replay);
+	heap_map_free(top->days_map.map);
 	targets_close(&top->targets);
 	free(top->shown.order);
 	return true;
@@ -343,7 +352,11 @@ static void keep_replayed(struct top *top, unsigned index, const struct sample *
 {
 	struct top_target *target = &top->targets.target[index];
 
-	target_keep(target, sample, NULL);
+	if (top->days_have_events)
+		(void)history_add(target->history, sample);
+	else
+		target_keep(target, sample, NULL);
+	top->played++;
 	if (replayer_is_last(top->replay, index))
 		target_end_alerts(target);
 	top->dirty = true;
@@ -356,8 +369,13 @@ static void take_replayed(struct top *top)
 	unsigned index;
 	bool is_cut;
 
-	while ((sample = replayer_take(top->replay, &index)))
+	while ((sample = replayer_take(top->replay, &index))) {
 		keep_replayed(top, index, sample);
+		if (seek_can(top) && top->played >= DAYS_POINTS / 2)
+			seek_played(top);
+	}
+	if (seek_can(top))
+		seek_played(top);
 	if (top->replay_told || !replayer_over(top->replay, &is_cut, &why))
 		return;
 	top->replay_told = true;
@@ -399,6 +417,8 @@ bool session_step(struct top *top)
 			return false;
 		keep_replayed(top, index, sample);
 	} while (index != top->targets.shown);
+	if (seek_can(top))
+		seek_played(top);
 	return true;
 }
 
@@ -461,6 +481,8 @@ void session_inspect(struct top *top)
 {
 	struct inspection_request request;
 
+	if (seek_can(top))
+		seek_look(top);
 	if (!top->feed)
 		return;
 	request = request_of(top);

@@ -16,7 +16,7 @@
 #define HISTORY_KEPT_NS INT64_C(172800000000000)
 
 /* A process with thousands of arenas needs more than its share, and gets it. */
-static int take_history(const struct targets *targets, struct top_target *target,
+static int take_history(const struct targets *targets, struct history **history,
 			unsigned arenas)
 {
 	size_t asked = targets->expected, there = targets->count + 1;
@@ -27,12 +27,13 @@ static int take_history(const struct targets *targets, struct top_target *target
 		.bins = true,
 		.keep_ns = HISTORY_KEPT_NS,
 		.tracked = screen_shows,
+		.spans = targets->spans,
 	};
-	int error = history_new(&target->history, &wanted);
+	int error = history_new(history, &wanted);
 
 	while (error == -ENOSPC && wanted.budget_bytes < HISTORY_MOST) {
 		wanted.budget_bytes *= 2;
-		error = history_new(&target->history, &wanted);
+		error = history_new(history, &wanted);
 	}
 	return error;
 }
@@ -53,9 +54,10 @@ int targets_add(struct targets *targets, unsigned index, int pid, const char *co
 
 	free_target(target);
 	target->pid = pid;
+	target->arenas = arenas;
 	snprintf(target->comm, sizeof(target->comm), "%s", comm);
 	target->event = alloc_touched(TARGET_EVENTS * sizeof(*target->event));
-	if (!target->event || take_history(targets, target, arenas) ||
+	if (!target->event || take_history(targets, &target->history, arenas) ||
 	    watch_new(&target->watch, &targets->rules) ||
 	    (live && trend_store_new_limits(&target->limits))) {
 		free_target(target);
@@ -71,6 +73,31 @@ void targets_close(struct targets *targets)
 	for (unsigned i = 0; i < targets->count; i++)
 		free_target(&targets->target[i]);
 	targets->count = 0;
+}
+
+int target_renew(struct targets *targets, struct top_target *target, bool keeps_events)
+{
+	struct history *history = NULL;
+	struct watch *watch = NULL;
+
+	if (take_history(targets, &history, target->arenas) ||
+	    (!keeps_events && watch_new(&watch, &targets->rules))) {
+		history_free(history);
+		return -ENOMEM;
+	}
+	history_free(target->history);
+	target->history = history;
+	if (!keeps_events) {
+		watch_free(target->watch);
+		target->watch = watch;
+		target->event_first = target->event_count = 0;
+	}
+	for (size_t i = target->event_count; i-- > 0;) {
+		const struct event_row *row = target_event(target, i);
+
+		history_mark(history, row->time_ns, row->mark, row->bytes);
+	}
+	return 0;
 }
 
 struct top_target *targets_shown(struct targets *targets)

@@ -26,6 +26,7 @@ struct watch;
 /* One process. Its index is that of the feed, the events and the replay alike. */
 struct top_target {
 	int pid;
+	unsigned arenas; /* that its history has room for */
 	char comm[SAMPLE_TEXT];
 	struct history *history;
 	struct watch *watch;
@@ -45,6 +46,7 @@ struct targets {
 	struct rules rules;
 	unsigned count, shown;
 	size_t expected; /* as many share the memory for readings */
+	uint32_t spans;	 /* of a recording of days: see history_options */
 	struct top_target target[TARGETS_MAX];
 };
 
@@ -54,6 +56,10 @@ struct targets {
 int targets_add(struct targets *targets, unsigned index, int pid, const char *comm,
 		unsigned arenas, bool live);
 void targets_close(struct targets *targets);
+
+/* Another time of a recording is looked at: readings and marks of TARGET go, and unless
+ * KEEPS_EVENTS its events and alerts, too. 0 or -ENOMEM: it is as it was. */
+int target_renew(struct targets *targets, struct top_target *target, bool keeps_events);
 
 /* The one that is shown; null: there is none. */
 struct top_target *targets_shown(struct targets *targets);

@@ -3,18 +3,19 @@
 #define SECOND INT64_C(1000000000)
 #define MINUTE (60 * SECOND)
 #define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
 
 /* What the graphs can span. */
 static const int64_t zooms[] = {
-	MINUTE,	  2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR,
-	2 * HOUR, 6 * HOUR,   12 * HOUR,  24 * HOUR,   48 * HOUR,
+	MINUTE,	  2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR,     2 * HOUR,
+	6 * HOUR, 12 * HOUR,  DAY,	  2 * DAY,     7 * DAY,	    30 * DAY, 90 * DAY,
 };
 
 enum { ZOOMS = sizeof(zooms) / sizeof(zooms[0]) };
 
 void timeline_open(struct timeline *time)
 {
-	*time = (struct timeline){.zoom_ns = 2 * MINUTE};
+	*time = (struct timeline){.zoom_ns = 2 * MINUTE, .longest_ns = 2 * DAY};
 }
 
 /* Keeps the instant that is looked at within the graphs. */
@@ -84,7 +85,7 @@ void timeline_zoom(struct timeline *time, const struct history *history, int ste
 	while (i < ZOOMS - 1 && zooms[i] < time->zoom_ns)
 		i++;
 	i += step;
-	if (i < 0 || i >= ZOOMS)
+	if (i < 0 || i >= ZOOMS || zooms[i] > time->longest_ns)
 		return;
 	time->zoom_ns = zooms[i];
 	if (time->paused_ns)

@@ -13,7 +13,8 @@ struct timeline {
 	int64_t paused_ns; /* CLOCK_REALTIME; 0: the present */
 	int64_t right_ns;  /* while paused: the right end of the graphs */
 	int64_t zoom_ns;
-	bool is_log; /* the scales of the graphs */
+	int64_t longest_ns; /* that the graphs may span */
+	bool is_log;	    /* the scales of the graphs */
 };
 
 enum timeline_step {

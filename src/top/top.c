@@ -60,8 +60,14 @@ static bool is_of_instant(struct top *top, int64_t time_ns)
 
 const struct heap_map *top_map(struct top *top, const struct heap_map **before)
 {
-	const struct heap_map *map = inspection_map(
-		&top->inspection, (int)top->targets.shown, top->selection.arena, before);
+	const struct heap_map *map;
+
+	if (top->replay) {
+		*before = NULL;
+		return top->days_map.has ? top->days_map.map : NULL;
+	}
+	map = inspection_map(&top->inspection, (int)top->targets.shown,
+			     top->selection.arena, before);
 
 	return map && is_of_instant(top, map->time_ns) ? map : NULL;
 }

@@ -80,6 +80,17 @@ struct top {
 	struct picker *picker;	 /* null: nobody has chosen a process yet */
 	struct replayer *replay; /* null: live */
 	bool replay_told;	 /* how it ended */
+	/* Of a recording of days: the map at the instant; whether it has events; up to
+	 * where it was played, and how many readings since it was last sought in. */
+	struct days_map {
+		struct heap_map *map; /* null: there was no need of one yet */
+		bool has;	      /* it is of the reading that is shown */
+		unsigned target, arena;
+		int64_t sample_ns; /* 0: nothing was asked for */
+	} days_map;
+	bool days_have_events;
+	int64_t played_ns;
+	unsigned played;
 	struct top_follower follower;
 
 	struct targets targets;

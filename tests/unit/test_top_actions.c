@@ -158,7 +158,7 @@ static void add_keys(struct text *text, unsigned place, unsigned but)
 			continue;
 		text_string(text, ".It Ic ");
 		for (const char *c = action->name; *c; c++) {
-			if (strchr(".,?!-", *c))
+			if (strchr(".,?!-[]", *c))
 				text_string(text, *c == '-' ? "\\" : "\\&");
 			text_char(text, *c);
 		}
