@@ -104,8 +104,11 @@ static void add_map(struct recorder *recorder, unsigned life, int64_t second,
 
 static int make_week(void **state)
 {
-	const struct recorder_options options = {
-		.file = file, .lives = 1, .arenas = 1, .keep_ns = KEPT * second_ns};
+	const struct recorder_options options = {.file = file,
+						 .lives = 1,
+						 .arenas = 1,
+						 .looks = true,
+						 .keep_ns = KEPT * second_ns};
 	const struct recorder_life as = {"server", 42, start_ns, start_ns};
 	int64_t began_ns = clock_monotonic_ns();
 	struct recorder *recorder;
@@ -124,7 +127,7 @@ static int make_week(void **state)
 		if (second == SPIKE / STEP * STEP)
 			add_event(recorder, life, second + 60);
 		if (second == SPIKE / STEP * STEP)
-			add_map(recorder, life, second + 20, 4096);
+			add_map(recorder, life, second, 4096);
 		if (second % 600 == 0)
 			assert_int_equal(recorder_commit(recorder, at_ns(second), &fault),
 					 0);
