@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct report_request {
 	struct pid_list pids;
 	struct name_list names;
 	bool json, no_events, swap_in;
-	const char *html, *replay;
+	const char *html, *replay, *at;
 	int64_t for_ns, budget_ns;
 	uint64_t unusable_for_bytes;
 	unsigned source;
@@ -40,6 +41,8 @@ static const struct option_spec options[] = {
 	 .help = "Also write the report as a page for a browser to FILE; overwrites FILE."},
 	{.name = "replay", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(replay),
 	 .help = "Report on a recording instead: a file of 'fragscope record', or CSV or JSON that stat, run or alert wrote ('-': CSV or JSON on standard input); -p or -n chooses one process of several."},
+	{.name = "at", .kind = OPTION_FILE, .value = "TIME", .offset = FIELD(at),
+	 .help = "Of a recording: the report as it would have been at TIME (10:00, or 2026-11-29T10:00): of what was recorded before."},
 	{.name = "no-events", .kind = OPTION_FLAG, .offset = FIELD(no_events),
 	 .help = "Use no eBPF probes: the report does not say who made the heap grow."},
 	ROW_SWAP_IN(swap_in, ". Without it the report then has the kernel's figures alone."),
@@ -109,6 +112,8 @@ static int read_request(const struct command *command, int argc, char **argv,
 		return error;
 	if (request->replay)
 		error = check_replay(command, parsed, fault);
+	else if (request->at)
+		error = usage_fault(fault, command, "--at needs --replay");
 	if (!error && request->source != SOURCE_HEAP && request->swap_in)
 		error = usage_fault(fault, command,
 				    "--swap-in needs the heap, which --source %s does "
@@ -152,9 +157,20 @@ static int write_report(const struct report_request *request, const struct repor
 	return request->html ? write_html(report, request->html, fault) : 0;
 }
 
+/* With --at, the span that ends then. False: it does not fit into SPAN. */
+static bool until(const struct report_request *request, struct reporter_options *wanted,
+		  char *span, size_t size)
+{
+	if (!request->at)
+		return true;
+	wanted->replay = span;
+	return snprintf(span, size, "%s@..%s", request->replay, request->at) < (int)size;
+}
+
 static int make_report(const struct report_request *request, struct fault *fault)
 {
-	const struct reporter_options wanted = {
+	char span[2 * PATH_MAX];
+	struct reporter_options wanted = {
 		.frontend = verb_frontend(),
 		.pid = request->pids.count ? request->pids.pid[0] : 0,
 		.replay = request->replay,
@@ -170,6 +186,9 @@ static int make_report(const struct report_request *request, struct fault *fault
 	struct reporter *reporter;
 	int error;
 
+	if (!until(request, &wanted, span, sizeof(span)))
+		return fault_set(fault, EXIT_USAGE, -ENAMETOOLONG,
+				 "--replay or --at: the name is too long");
 	error = reporter_new(&reporter, &wanted, fault);
 	if (!error)
 		error = write_report(request, reporter_report(reporter), fault);

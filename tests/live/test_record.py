@@ -93,6 +93,11 @@ def check_span(tap, directory, target):
         for span, want in ((f"..{after}", [row for row in rows if row["time"] < utc(after)]),
                            (f"{after}..", [row for row in rows if row["time"] >= utc(after)])):
             tap.equal(replayed(f"{name}@{span}"), want, f"{name.suffix} {span[:2]}")
+    done = harness.fragscope("report", "--replay", path, "--at", after, "--json")
+    report = json.loads(done.stdout)
+    tap.equal(report["sample"]["time"], rows[0]["time"], "a report at a time is of what was before")
+    done = harness.fragscope("report", "-p", target.pid, "--at", after)
+    tap.equal(done.returncode, 64, "and only of a recording")
     done = harness.fragscope("stat", "--replay", f"{path}@2001-01-01..2001-01-02")
     tap.equal(done.returncode, 1, "a span without readings")
     tap.ok("no readings in that span" in done.stderr, "says so", done.stderr)

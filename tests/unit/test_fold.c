@@ -315,6 +315,9 @@ static void callers_are_the_programs_own(void **state)
 		"serve <- main");
 	assert_string_equal(callers("main;a;operator new(unsigned long);malloc", 1), "a");
 	assert_string_equal(callers("main;sysmalloc.isra.0", 0), "main");
+	assert_string_equal(
+		callers("main;malloc;sysmalloc;sysmalloc_mmap.constprop.0;mmap", 0),
+		"main");
 	assert_string_equal(callers("malloc;brk", 0), "malloc");
 	assert_string_equal(callers("[no stack]", 0), "[no stack]");
 	assert_string_equal(callers("a;b;c;d;e;f;g;malloc", 0),
