@@ -398,6 +398,68 @@ static void test_no_sizes(void **state)
 		diff_side_release(&side[i]);
 }
 
+/* ---- series without recordings ---- */
+
+enum { PAIRS = 200, READINGS = 600 };
+
+static double noise(void)
+{
+	double sum = -6;
+
+	for (unsigned i = 0; i < 12; i++)
+		sum += (double)(next() % 1000000) / 1e6;
+	return sum;
+}
+
+/* Noise that is half remembered from one second to the next, and grows by so much. */
+static void fill(struct diff_side *side, struct sample *sample, double growth_bytes)
+{
+	double value = 0;
+
+	for (unsigned i = 0; i < READINGS; i++) {
+		value = 0.5 * value + noise();
+		sample->time_ns = start_ns + i * second_ns;
+		figure_set(&sample->fig, FIG_RSS_BYTES,
+			   (uint64_t)(1e8 + 1e5 * value + growth_bytes * i));
+		assert_int_equal(diff_add(side, sample), 0);
+	}
+}
+
+/* How often the growth of two is called different when one grows by so much a second. */
+static unsigned growths_changed(struct sample *sample, double growth_bytes)
+{
+	static struct diff_side side[2];
+	static struct diff diff;
+	unsigned changed = 0;
+
+	for (unsigned pair = 0; pair < PAIRS; pair++) {
+		fill(&side[0], sample, 0);
+		fill(&side[1], sample, growth_bytes);
+		assert_int_equal(diff_of(&side[0], &side[1], &diff), 0);
+		for (unsigned i = 0; i < diff.row_count; i++)
+			changed += diff.row[i].kind == DIFF_GROWTH &&
+				   diff.row[i].comparison.outcome == COMPARE_CHANGED;
+		for (unsigned i = 0; i < 2; i++)
+			diff_side_release(&side[i]);
+	}
+	return changed;
+}
+
+static void test_growth(void **state)
+{
+	struct sample *sample = sample_new(1, false);
+	unsigned none = growths_changed(sample, 0), some;
+
+	(void)state;
+	some = growths_changed(sample, 500);
+	print_message("# growth: %u of %d without a change, %u with one\n", none, PAIRS,
+		      some);
+	/* 5% are 10; more than 20 are less likely than one in a thousand. */
+	assert_true(none <= 20);
+	assert_true(some > PAIRS * 9 / 10);
+	sample_free(sample);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +467,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_details, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_sizes, setup, teardown),
+		cmocka_unit_test(test_growth),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
