@@ -24,7 +24,7 @@ analysis: base bpf sample series
 view: base sample series analysis unwind
 tui: base sample series analysis view
 engine: base bpf sample target glibc unwind probe inject ipc recording source series analysis view
-export: base sample target source series analysis view engine
+export: base bpf sample target probe source series analysis view engine
 top: base sample target probe source series analysis view tui engine
 preload: ipc
 tools: base bpf sample probe source view tui engine export top

@@ -25,7 +25,7 @@ struct export_request {
 	struct selection_by by;
 	struct name_list rules, files;
 	const char *listen, *textfile;
-	bool by_pid, swap_in;
+	bool by_pid, swap_in, events;
 	uint64_t top, max_cost_percent;
 	int64_t interval_ns;
 	uint64_t count; /* not taken */
@@ -63,6 +63,8 @@ static const struct option_spec options[] = {
 	{.name = "max-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
 	 .offset = FIELD(max_cost_percent),
 	 .help = "Take PERCENT of one processor at most for everything (1 unless given): heaps are read less often, then."},
+	{.name = "events", .kind = OPTION_FLAG, .offset = FIELD(events),
+	 .help = "Count growths, failed allocations and kills of the chosen processes by eBPF probes; 32 processes at a time."},
 	ROW_SWAP_IN(swap_in, ", at each reading that finds them swapped out."),
 	ROW_HELP,
 };
@@ -112,6 +114,10 @@ static int read_request(const struct command *command, int argc, char **argv,
 		return error;
 	if (request->interval_ns < LEAST_INTERVAL_NS)
 		return usage_fault(fault, command, "INTERVAL: 1 second at least");
+	if (request->events && (!is_chosen(&request->by) || request->by_pid))
+		return usage_fault(fault, command,
+				   "--events needs processes that are chosen (-p, -n, "
+				   "--unit, --container, --pod), and no --label-pid");
 	if (!options_given(command, parsed, "min-rss") && !is_chosen(&request->by))
 		request->by.min_rss_bytes = DEFAULT_MIN_RSS;
 	return 0;
@@ -162,6 +168,7 @@ static int export(const struct export_request *request, struct fault *fault)
 		.top = request->top,
 		.by_pid = request->by_pid,
 		.swap_in = request->swap_in,
+		.events = request->events,
 		.share = (double)request->max_cost_percent / 100,
 		.interval_ns = request->interval_ns,
 	};

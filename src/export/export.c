@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/units.h"
+#include "export/events.h"
 #include "export/exposition.h"
 #include "export/http.h"
 #include "export/listen.h"
@@ -21,11 +22,15 @@
 /* Between two looks for new processes, while nobody asks. */
 #define LOOK_NS INT64_C(5000000000)
 
+/* Between two looks at what the probes counted. */
+#define EVENTS_NS INT64_C(1000000000)
+
 struct export_session {
 	const struct export_options *options;
 	const struct frontend *frontend;
 	struct population *population;
-	struct rulebook *rulebook; /* null: there are no rules */
+	struct export_events *events; /* null: none are counted */
+	struct rulebook *rulebook;    /* null: there are no rules */
 	struct reader *reader;
 	struct listener listener; /* FD -1: none */
 	struct http *http;
@@ -36,6 +41,7 @@ struct export_session {
 	struct text text;
 	int64_t write_ns; /* when it is due; INT64_MAX: never */
 	bool cannot_write;
+	int64_t events_ns; /* when they are due */
 	/* What everything may take of a processor. */
 	struct account account;
 	int64_t paid_ns, paid_readings_ns;
@@ -53,6 +59,7 @@ static struct exposition_options exposition_options(struct export_session *sessi
 	return (struct exposition_options){
 		.population = session->population,
 		.reader = session->reader,
+		.events = session->events,
 		.rules = session->options->rules,
 		.top = session->options->top,
 		.by_pid = session->options->by_pid,
@@ -115,7 +122,12 @@ static int open_parts(struct export_session *session, struct fault *fault)
 	reader.rulebook = session->rulebook;
 	if (!error)
 		error = reader_new(&session->reader, &reader, session->population);
-	return error ? no_memory(fault) : open_textfile(session, fault);
+	if (error)
+		return no_memory(fault);
+	if (options->events)
+		error = export_events_new(&session->events, session->population,
+					  options->frontend, fault);
+	return error ? error : open_textfile(session, fault);
 }
 
 /* From here on, only what reading takes: of root that is another user, the one whose
@@ -125,7 +137,8 @@ static void settle(const struct export_session *session)
 	bool writes = session->options->textfile;
 
 	privilege_settle(writes ? session->textfile.user : PRIVILEGE_NOBODY,
-			 writes ? session->textfile.group : PRIVILEGE_NOBODY, false);
+			 writes ? session->textfile.group : PRIVILEGE_NOBODY,
+			 session->options->events);
 }
 
 static int open_http(struct export_session *session, struct fault *fault)
@@ -170,6 +183,7 @@ static void end(struct export_session *session)
 	http_end(session->http);
 	listen_end(&session->listener);
 	reader_free(session->reader);
+	export_events_free(session->events);
 	rulebook_free(session->rulebook);
 	exposition_free(session->exposition);
 	free(session->text.buf);
@@ -224,6 +238,10 @@ static void pay(struct export_session *session)
 
 static void look(struct export_session *session)
 {
+	if (session->events && clock_monotonic_ns() >= session->events_ns) {
+		export_events_step(session->events);
+		session->events_ns = clock_monotonic_ns() + EVENTS_NS;
+	}
 	population_lock(session->population);
 	population_scan(session->population, LOOK_NS, NULL);
 	population_unlock(session->population);
@@ -251,6 +269,8 @@ static int64_t work(struct export_session *session)
 		due_ns = now_ns + wait_ns;
 	if (due_ns > now_ns + LOOK_NS)
 		due_ns = now_ns + LOOK_NS;
+	if (session->events && due_ns > session->events_ns)
+		due_ns = session->events_ns;
 	return due_ns < session->write_ns ? due_ns : session->write_ns;
 }
 

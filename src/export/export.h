@@ -19,7 +19,7 @@ struct export_options {
 	const char *textfile; /* null: none */
 	const struct rules *rules; /* null: none */
 	uint64_t top;
-	bool by_pid, swap_in;
+	bool by_pid, swap_in, events;
 	double share; /* of one processor, for everything */
 	int64_t interval_ns;
 };

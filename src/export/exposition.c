@@ -5,6 +5,7 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ enum { HELP_BYTES = 1024, DECIMALS = 3, OWN_BYTES = 16384 };
 enum { LINE_BYTES = 200, FAMILY_BYTES = HELP_BYTES + 300 };
 
 /* What is said of each group beside figures, rules and states. */
-enum { GROUP_LINES = 4 };
+enum { GROUP_LINES = 8 };
 
 struct exposition {
 	struct exposition_options options;
@@ -31,7 +32,7 @@ struct exposition {
 	struct reader_totals totals; /* when it was gathered */
 	uint64_t scans;
 	int64_t scan_cpu_ns, now_ns;
-	size_t left_out;
+	size_t left_out, probed;
 };
 
 static const char *const state_names[MEMBER_STATES] = {
@@ -82,6 +83,16 @@ size_t exposition_bytes(const struct exposition_options *options)
 	       (options->top + 1) * lines * line_bytes;
 }
 
+static void gather(struct exposition *exposition)
+{
+	const struct export_events *events = exposition->options.events;
+
+	groups_gather(exposition->groups, exposition->options.population);
+	exposition->probed = events ? export_events_probed(events) : 0;
+	if (events)
+		groups_take_events(exposition->groups, events);
+}
+
 uint64_t exposition_gather(struct exposition *exposition)
 {
 	struct population *population = exposition->options.population;
@@ -92,7 +103,7 @@ uint64_t exposition_gather(struct exposition *exposition)
 			     (exposition->options.share / 2));
 	population_scan(population, fresh_ns > FRESH_NS ? fresh_ns : FRESH_NS, NULL);
 	if (population_scans(population) != exposition->scans) {
-		groups_gather(exposition->groups, population);
+		gather(exposition);
 		exposition->totals = *reader_totals(exposition->options.reader);
 		exposition->scans = population_scans(population);
 		exposition->scan_cpu_ns = population_scan_cpu_ns(population);
@@ -223,6 +234,51 @@ static void write_alerts(const struct page_text *page)
 		}
 }
 
+static const struct {
+	struct metric_family family;
+	size_t offset; /* in struct event_counts */
+} event_families[] = {
+	{{"heap_growths", METRIC_COUNTER, NULL,
+	  "How often malloc got memory from the kernel, in processes of the group that "
+	  "are "
+	  "under probes."},
+	 offsetof(struct event_counts, growths)},
+	{{"heap_growth_bytes", METRIC_COUNTER, "bytes",
+	  "What malloc got from the kernel in those growths."},
+	 offsetof(struct event_counts, growth_bytes)},
+	{{"heap_failed_allocations", METRIC_COUNTER, NULL,
+	  "Allocations for which the kernel refused the memory, in processes of the "
+	  "group "
+	  "that are under probes."},
+	 offsetof(struct event_counts, failures)},
+	{{"oom_kills", METRIC_COUNTER, NULL,
+	  "Processes of the group that the kernel has killed for memory."},
+	 offsetof(struct event_counts, kills)},
+};
+
+static void write_events(const struct page_text *page)
+{
+	const struct groups *groups = page->exposition->groups;
+
+	if (!page->exposition->options.events)
+		return;
+	for (size_t f = 0; f < sizeof(event_families) / sizeof(event_families[0]); f++) {
+		const struct metric_family *family = &event_families[f].family;
+
+		metrics_family(page->text, page->format, family);
+		for (size_t i = 0; i < groups_count(groups); i++) {
+			const struct group_sums *sums = groups_at(groups, i);
+
+			if (!sums->has_events)
+				continue;
+			begin(page, family, sums);
+			metrics_u64(page->text,
+				    *(const uint64_t *)((const char *)&sums->events +
+							event_families[f].offset));
+		}
+	}
+}
+
 /* ---- the exporter itself ---- */
 
 static double own_cpu(const struct exposition *exposition)
@@ -260,6 +316,11 @@ static double held(const struct exposition *exposition)
 static double unjudged(const struct exposition *exposition)
 {
 	return (double)exposition->totals.unjudged;
+}
+
+static double probed(const struct exposition *exposition)
+{
+	return (double)exposition->probed;
 }
 
 static double scans(const struct exposition *exposition)
@@ -320,6 +381,10 @@ static const struct {
 	{{"export_unjudged_readings", METRIC_COUNTER, NULL,
 	  "Readings that no rule was applied to, for want of room."},
 	 unjudged,
+	 0},
+	{{"export_probed_processes", METRIC_GAUGE, NULL,
+	  "Processes that are under probes."},
+	 probed,
 	 0},
 	{{"export_looks", METRIC_COUNTER, NULL,
 	  "Looks at the processes of the host in /proc."},
@@ -387,6 +452,7 @@ void exposition_write(struct exposition *exposition, enum metrics_format format,
 		if (figure_info[f].metric)
 			write_figure(&page, f);
 	write_alerts(&page);
+	write_events(&page);
 	write_own(&page);
 	metrics_end(text, format);
 }

@@ -14,7 +14,8 @@
 struct exposition_options {
 	struct population *population;
 	const struct reader *reader;
-	const struct rules *rules; /* null: none */
+	const struct export_events *events; /* null: none are counted */
+	const struct rules *rules;	    /* null: none */
 	size_t top;
 	bool by_pid;
 	double share; /* of one processor, for everything */

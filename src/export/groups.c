@@ -51,16 +51,11 @@ void groups_free(struct groups *groups)
 
 /* ---- which groups there are ---- */
 
-static const char *group_name(const struct export_member *member)
-{
-	return member->group.kind == GROUP_NAME ? member->comm : member->group.name;
-}
-
 static uint32_t hash(const struct groups *groups, const struct export_member *member)
 {
 	uint32_t sum = 2166136261U + (groups->by_pid ? (uint32_t)member->pid : 0);
 
-	for (const char *at = group_name(member); *at; at++)
+	for (const char *at = export_member_group(member); *at; at++)
 		sum = (sum ^ (unsigned char)*at) * 16777619U;
 	return sum;
 }
@@ -68,7 +63,8 @@ static uint32_t hash(const struct groups *groups, const struct export_member *me
 static bool is_same(const struct groups *groups, const struct export_member *a,
 		    const struct export_member *b)
 {
-	return a->group.kind == b->group.kind && !strcmp(group_name(a), group_name(b)) &&
+	return a->group.kind == b->group.kind &&
+	       !strcmp(export_member_group(a), export_member_group(b)) &&
 	       (!groups->by_pid || a->pid == b->pid);
 }
 
@@ -139,7 +135,7 @@ static void begin_sums(struct groups *groups)
 		}
 		sums->group = found->first->group;
 		snprintf(sums->group.name, sizeof(sums->group.name), "%s",
-			 group_name(found->first));
+			 export_member_group(found->first));
 		memcpy(sums->comm, found->first->comm, sizeof(sums->comm));
 		sums->pid = groups->by_pid ? found->first->pid : 0;
 	}
@@ -207,6 +203,19 @@ void groups_gather(struct groups *groups, struct population *population)
 	}
 	for (size_t i = 0; i < groups->count; i++)
 		derive(&groups->sums[i]);
+}
+
+void groups_take_events(struct groups *groups, const struct export_events *events)
+{
+	for (size_t i = 0; i < groups->shown; i++) {
+		struct group_sums *sums = &groups->sums[i];
+		const struct event_counts *counts =
+			export_events_of(events, sums->group.kind, sums->group.name);
+
+		sums->has_events = counts;
+		if (counts)
+			sums->events = *counts;
+	}
 }
 
 size_t groups_count(const struct groups *groups)

@@ -4,6 +4,7 @@
 #define FRAGSCOPE_EXPORT_GROUPS_H
 
 #include "analysis/rule.h"
+#include "export/events.h"
 #include "export/population.h"
 
 #include <stdbool.h>
@@ -23,6 +24,8 @@ struct group_sums {
 	unsigned read;		  /* processes that have one */
 	int64_t oldest_ns;	  /* when the oldest of these was, CLOCK_MONOTONIC */
 	struct figures fig;
+	bool has_events;
+	struct event_counts events;
 	unsigned alerts[RULES_MAX]; /* processes of which the rule's alert is on */
 };
 
@@ -35,6 +38,9 @@ void groups_free(struct groups *groups);
 /* Sums POPULATION up, which is locked. A group that was among the largest before stays
  * until another is a tenth larger: series shall not come and go. */
 void groups_gather(struct groups *groups, struct population *population);
+
+/* What was counted of each; population is locked still. */
+void groups_take_events(struct groups *groups, const struct export_events *events);
 
 /* How many there are to show, and how many the last of them, the rest, stands for. */
 size_t groups_count(const struct groups *groups);

@@ -14,12 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLOT_BITS = 12, STATUS_BYTES = 4096 };
+enum { SLOT_BITS = 12, STATUS_BYTES = 4096, ENDED = 64 };
 
 _Static_assert(POPULATION_MAX <= 1 << SLOT_BITS, "a slot fits into its bits");
 
 /* BY_PID are keys of PID and slot from before the scan, sorted; SEEN: the scan that goes
- * on has met it. */
+ * on has met it. ENDED is a ring: whom a kill was of that is heard of only now. */
 struct population {
 	struct selection_by by;
 	bool is_all; /* no list names any */
@@ -31,6 +31,8 @@ struct population {
 	uint64_t by_pid[POPULATION_MAX];
 	bool seen[POPULATION_MAX];
 	struct export_member member[POPULATION_MAX];
+	struct export_member ended[ENDED];
+	size_t ended_count;
 };
 
 int population_new(struct population **population, const struct selection_by *by)
@@ -65,6 +67,11 @@ void population_lock(struct population *population)
 void population_unlock(struct population *population)
 {
 	pthread_mutex_unlock(&population->lock);
+}
+
+const char *export_member_group(const struct export_member *member)
+{
+	return member->group.kind == GROUP_NAME ? member->comm : member->group.name;
 }
 
 /* ---- who belongs to it ---- */
@@ -219,6 +226,8 @@ static void forget_ended(struct population *population)
 			i++;
 			continue;
 		}
+		population->ended[population->ended_count++ % ENDED] =
+			population->member[i];
 		population->count--;
 		population->member[i] = population->member[population->count];
 		population->seen[i] = population->seen[population->count];
@@ -283,4 +292,16 @@ size_t population_count(const struct population *population)
 struct export_member *population_at(struct population *population, size_t i)
 {
 	return &population->member[i];
+}
+
+const struct export_member *population_last_of(const struct population *population,
+					       int pid)
+{
+	for (size_t i = 0; i < population->count; i++)
+		if (population->member[i].pid == pid)
+			return &population->member[i];
+	for (size_t i = population->ended_count, left = ENDED; i && left; i--, left--)
+		if (population->ended[(i - 1) % ENDED].pid == pid)
+			return &population->ended[(i - 1) % ENDED];
+	return NULL;
 }

@@ -52,9 +52,13 @@ struct export_member {
 	int64_t due_ns;	   /* the next one; 0: at once */
 	unsigned refusals; /* in a row */
 	uint32_t alerts;   /* a bit a rule: it is on */
+	bool was_probed;   /* it was tried to put it under probes */
 	bool is_shown;	   /* its group had a series of its own */
 	struct figures fig;
 };
+
+/* What its group is called: where that is its name, the process's. */
+const char *export_member_group(const struct export_member *member);
 
 struct population;
 
@@ -84,5 +88,10 @@ struct export_member *population_at(struct population *population, size_t i);
 /* The process PID that began at START_TICKS; null: it is not there any more. */
 struct export_member *population_find(struct population *population, int pid,
 				      uint64_t start_ticks);
+
+/* The process that had PID last: one that is there, or one of the last to have ended;
+ * null: neither. */
+const struct export_member *population_last_of(const struct population *population,
+					       int pid);
 
 #endif

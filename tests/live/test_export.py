@@ -20,8 +20,11 @@ import urllib.request
 
 import harness
 import test_hang
+import test_trace_kill
+import tracing
 from harness import Oracle, Target
 from test_hang import Trap
+from tracing import Grower
 
 OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
@@ -647,6 +650,37 @@ def check_prometheus(tap):
                       "and its log has no warning")
 
 
+def check_events(tap):
+    """Growths, failures and kills of a group, by probes that nobody's rights suffice for."""
+    tracing.need_probes()
+    test_trace_kill.need_kills()
+    limit = test_trace_kill.LIMIT
+    with test_trace_kill.memory_cgroup(limit) as path, Grower() as one, Grower() as two:
+        test_trace_kill.enter(path, one)
+        with Exporter("-p", f"{one.pid},{two.pid}", "--events") as exporter:
+            exporter.until(lambda metrics: metrics.one("export_probed_processes") == 2,
+                           "both are under probes")
+            tally = one.order("malloc 5 300000")
+            tally += two.order("malloc 3 400000")
+            growths, grown = map(sum, zip(*tally.growths().values()))
+            metrics = exporter.until(
+                lambda metrics: metrics.one("heap_growths_total") >= growths, "growths")
+            tap.equal((metrics.one("heap_growths_total"),
+                       metrics.one("heap_growth_bytes_total")), (growths, grown),
+                      "growths of both")
+            tap.equal(metrics.one("heap_failed_allocations_total"), 0, "none has failed")
+            two.limit(resource.RLIMIT_AS, 0)
+            two.order("malloc 1 50000000")
+            metrics = exporter.until(
+                lambda metrics: metrics.one("heap_failed_allocations_total"), "a failure")
+            tap.equal(metrics.one("oom_kills_total"), 0, "nobody is killed yet")
+            test_trace_kill.eat(one, 2 * limit)
+            exporter.until(lambda metrics: metrics.one("oom_kills_total") == 1, "the kill")
+            tap.equal(exporter.scrape().samples["oom_kills_total"][0][0],
+                      {"kind": "name", "group": "grower-dynamic"}, "of the group")
+            tap.equal(exporter.stop(), 0, "status")
+
+
 def check_rights(tap):
     """What is kept of root's rights, and what that suffices for."""
     harness.need_root("to give up root")
@@ -680,6 +714,7 @@ def main():
         ("full disk", check_full),
         ("many", check_many),
         ("lives", check_lives),
+        ("events", check_events),
         ("prometheus", check_prometheus),
     ):
         with tap.section(name):

@@ -1,0 +1,41 @@
+/* events.h: counts growths, failed allocations and kills of the population by eBPF
+ * probes, a group at a time. One thread steps; what is counted is read under the
+ * population's lock. */
+#ifndef FRAGSCOPE_EXPORT_EVENTS_H
+#define FRAGSCOPE_EXPORT_EVENTS_H
+
+#include "base/fault.h"
+#include "engine/frontend.h"
+#include "export/population.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* So many processes can be under probes at a time, the largest. */
+enum { EXPORT_PROBED_MAX = 32 };
+
+/* Since the group was first seen. */
+struct event_counts {
+	uint64_t growths, growth_bytes, failures, kills;
+};
+
+struct export_events;
+
+/* Attaches the probe for kills. 0, or -errno and FAULT: probes cannot be used, and
+ * why. */
+int export_events_new(struct export_events **events, struct population *population,
+		      const struct frontend *frontend, struct fault *fault);
+void export_events_free(struct export_events *events);
+
+/* Takes what was counted since, and puts processes under probes that are not yet. */
+void export_events_step(struct export_events *events);
+
+/* Population is locked. Null: nothing is counted of that group. */
+const struct event_counts *export_events_of(const struct export_events *events,
+					    enum group_kind kind, const char *name);
+
+/* Processes that are under probes now. Population is locked. */
+size_t export_events_probed(const struct export_events *events);
+
+#endif
