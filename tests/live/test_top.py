@@ -107,6 +107,7 @@ def check_golden(tap, path):
                 terminal.press("p", "l")
                 shown = terminal.wait(
                     lambda text: "PAUSED" not in text and "12:02:44" in text
+                    and "ends here" not in text
                 )
             terminal.press("q")
             terminal.status()
