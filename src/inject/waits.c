@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,24 @@ static bool has_timeout(const struct waits *waits, int fd, int option)
 	      (limit.tv_sec || limit.tv_usec);
 	close(copy);
 	return has;
+}
+
+/* Whether the thread waits until the child that it has just made has left its memory. */
+static bool is_vfork(const struct waits *waits, const struct user_regs_struct *regs)
+{
+	uint64_t flags = 0;
+
+	switch ((long)regs->orig_rax) {
+	case SYS_vfork:
+		return true;
+	case SYS_clone:
+		return regs->rdi & CLONE_VFORK;
+	case SYS_clone3:
+		return !inject_read(waits->process, regs->rdi, &flags, sizeof(flags)) &&
+		       flags & CLONE_VFORK;
+	default:
+		return false;
+	}
 }
 
 /* What is no function of libc's may go on to use the registers of its arguments. */
@@ -180,6 +199,8 @@ static void look_at_thread(struct waits *waits, pid_t tid, waits_fn *fn, void *c
 
 	if (read_call(waits, tid, &regs)) {
 		timed = judge_call(waits, &regs);
+		if (is_vfork(waits, &regs))
+			waits->vforks = tid;
 		if (fn)
 			fn(&regs, context);
 	}
@@ -206,6 +227,7 @@ int waits_look(struct waits *waits, waits_fn *fn, void *context)
 	waits->before_count = waits->count;
 	waits->wait = swap;
 	waits->count = waits->others = 0;
+	waits->vforks = 0;
 	while ((entry = readdir(dir))) {
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
 
@@ -221,6 +243,11 @@ bool waits_allow_stop(const struct waits *waits, pid_t *tid, const char **why)
 {
 	bool may_call = waits->others > 0;
 
+	if (waits->vforks) {
+		*tid = waits->vforks;
+		*why = "waiting for a child that uses its memory (vfork)";
+		return false;
+	}
 	for (unsigned i = 0; i < waits->count; i++) {
 		const struct timed_wait *wait = &waits->wait[i];
 		bool is_young = clock_monotonic_ns() - wait->since_ns < YOUNG_NS;

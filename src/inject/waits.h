@@ -28,6 +28,7 @@ struct waits {
 	const struct inject_libc *libc;
 	unsigned looks;
 	unsigned others; /* threads that are in no such wait */
+	pid_t vforks;	 /* one that waits until a child has left its memory; or 0 */
 	unsigned count, room;
 	struct timed_wait *wait, *before;
 	unsigned before_count;

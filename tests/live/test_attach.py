@@ -13,6 +13,7 @@ import harness
 import preloading
 import test_preload_allocators as others
 from harness import Oracle, Tap, Target
+from test_servers import children
 
 
 def trim(pid, *words):
@@ -128,6 +129,22 @@ def check_timed_waits(tap):
             least = min(float(ms) for _, ms in lines)
             tap.ok(least >= 99.9, f"{name}: no wait is short", lines)
     tap.ok(made >= 10, "most trims were made meanwhile", made)
+
+
+def check_vfork(tap):
+    """While a child has the memory of the process nothing is called, or stopped."""
+    with Target([harness.program("waits"), "vfork", 100000, 1, "beside"]) as target:
+        target.line()
+        harness.until(lambda: target.status("State").startswith("D"), "the wait for its child")
+        before = target.threads()
+        done = trim(target.pid, "--for", "0.3")
+        tap.equal(done.returncode, 1, "no safe point", done.stderr)
+        tap.ok(f"thread {target.pid} (waits-dynamic) was waiting for a child that uses its "
+               "memory (vfork)" in done.stderr, "and why", done.stderr)
+        tap.equal(target.threads(), before, "no thread was stopped")
+        for child in children(target.pid):
+            os.kill(child, signal.SIGKILL)
+        tap.ok(target.line().startswith("0 0 "), "it runs on")
 
 
 # Where the helper is killed: at each of its calls that touch the process.
@@ -301,7 +318,8 @@ def main():
     for name, check in (("dry run", check_dry_run), ("libcs", check_libcs), ("kept", check_kept),
                         ("stopped", check_stopped),
                         ("endless waits", check_endless_waits),
-                        ("timed waits", check_timed_waits), ("killed", check_killed),
+                        ("timed waits", check_timed_waits), ("vfork", check_vfork),
+                        ("killed", check_killed),
                         ("attach", check_attach), ("others", check_attach_others),
                         ("refused", check_refused), ("storm", check_storm)):
         with tap.section(name):

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -142,6 +143,18 @@ static long wait_recvmsg(void)
 	return recvmsg(socket_fd[0], &message, 0);
 }
 
+/* Its child has its memory until then. */
+static long wait_vfork(void)
+{
+	pid_t child = vfork();
+
+	if (child == 0) {
+		poll(NULL, 0, timeout_ms);
+		_exit(0);
+	}
+	return waitpid(child, NULL, 0) == child ? 0 : -1;
+}
+
 static const struct {
 	const char *name;
 	long (*wait)(void);
@@ -151,7 +164,7 @@ static const struct {
 	{"condition", wait_condition}, {"futex", wait_futex},
 	{"epoll", wait_epoll},	       {"poll", wait_poll},
 	{"select", wait_select},       {"accept", wait_accept},
-	{"recvmsg", wait_recvmsg},
+	{"recvmsg", wait_recvmsg},     {"vfork", wait_vfork},
 };
 
 static void *give(void *unused)
