@@ -33,6 +33,7 @@ enum {
 	 * much; and how much of the time between readings all of it may take. */
 	WAIT_NS = 10000,
 	WAITS_SHARE = 400,
+	WAITS_LEAST = 16, /* are none, however soon one reading follows another */
 	FIRST_INTERVAL_NS = 1000000000,
 };
 
@@ -340,7 +341,8 @@ static uint64_t sleeps(void)
 static void settle_ease(struct sampler *sampler, uint64_t waits, int64_t interval_ns)
 {
 	double allowed = (double)interval_ns / WAITS_SHARE / WAIT_NS;
-	double change = allowed / ((double)waits + 1);
+	double change =
+		(allowed > WAITS_LEAST ? allowed : WAITS_LEAST) / ((double)waits + 1);
 
 	sampler->ease *= change < EASE_RISE ? change : EASE_RISE;
 	sampler->ease = sampler->ease > 1 ? 1 : sampler->ease;
