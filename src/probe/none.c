@@ -62,6 +62,12 @@ int burst_open(struct burst **burst, const struct process *process,
 	return not_built(fault);
 }
 
+bool survivors_watches_free(const struct survivors *survivors)
+{
+	(void)survivors;
+	return false;
+}
+
 int survivors_open(struct survivors **survivors, const struct process *process,
 		   const struct survivors_options *options, struct fault *fault)
 {
