@@ -260,9 +260,9 @@ class Guest(harness.Seen):
         self._need(f"wrote {self.name} {shlex.quote(text)}")
         return self
 
-    def waits(self):
-        """Waits until its probes are in place."""
-        self._need(f"waits {self.name}")
+    def waits(self, tracepoint="mmap_lock_released"):
+        """Waits until its probes are in place, the one at TRACEPOINT being the last."""
+        self._need(f"waits {self.name} {tracepoint}")
         return self
 
     def _need(self, command):

@@ -226,7 +226,8 @@ class Cases:
                       "rss_bytes > 1T", "0.2"),
                 Guest(self.machine, "top", *self._on_terminal(), "fragscope", "top", "-p",
                       target.pid, "--ascii", "--no-events", "0.5"),
-                Guest(self.machine, "trace", "fragscope", "trace", "--oom", "--json").waits(),
+                Guest(self.machine, "trace", "fragscope", "trace", "--oom",
+                      "--json").waits("mark_victim"),
             ]
             self.machine.need("lines stat 3; wrote top 'read in'")
             # The verb on the terminal is a child of what made the terminal.

@@ -74,7 +74,7 @@ class Verbs:
             self.tap.equal(done.returncode, 0, "by PAGEMAP_SCAN", done.stderr)
             by_scan = json.loads(done.stdout)
             for row in (by_scan, by_pagemap):
-                for varies in ("time", "read_ns", "pss_bytes"):
+                for varies in ("time", "read_ns", "pss_bytes", "started"):
                     row.pop(varies)
             self.tap.equal(by_scan, by_pagemap, "both ways say the same")
             return "works"
@@ -129,7 +129,7 @@ class Verbs:
         group = "/sys/fs/cgroup/victim"
         self.machine.need(f"mkdir {group}; echo {LIMIT} >{group}/memory.max")
         with Grower(self.machine) as victim, self._trace("--oom", "--json") as trace:
-            trace.waits()
+            trace.waits("mark_victim")
             self.machine.need(f"echo {victim.pid} >{group}/cgroup.procs")
             self.machine.need(f"echo 'touch {2 * LIMIT >> 20} {1 << 20}' >/tmp/grower.in")
             self.tap.equal(victim.wait(), 137, "the victim is killed")

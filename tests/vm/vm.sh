@@ -83,14 +83,15 @@ load()
 	return 0
 }
 
-# waits NAME: until it has loaded its probes and sleeps between two looks at its events.
+# waits NAME TRACEPOINT: until it has a program at the tracepoint and sleeps between two looks at
+# its events.
 waits()
 {
 	case $(uname -m) in
 	aarch64) waits_ppoll=73 ;;
 	*) waits_ppoll=271 ;;
 	esac
-	until grep -qs '^prog_id' "/proc/$(pid "$1")"/fdinfo/* &&
+	until grep -qs "tp_name:.*$2" "/proc/$(pid "$1")"/fdinfo/* &&
 		[ "$(cut -d' ' -f1 "/proc/$(pid "$1")/syscall")" = "$waits_ppoll" ]; do
 		[ ! -s "/tmp/$1.status" ] || return 1
 		usleep 20000
