@@ -2,6 +2,7 @@
 
 #include "base/subprocess.h"
 #include "owners/debugfile.h"
+#include "owners/tcb.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,7 @@ enum kind { DATA, THREAD, CODE, KINDS };
 struct globals_found {
 	uint64_t bias; /* of the process's addresses over the file's */
 	uint64_t thread_bytes;
+	int64_t thread_block;
 	uint64_t data_end;
 	uint32_t count[KINDS];
 	uint64_t names_bytes;
@@ -154,11 +156,6 @@ static int by_start(const void *left, const void *right)
 }
 
 /* 0 means 1; what is no power of two means nothing. */
-static uint64_t aligned(uint64_t bytes, uint64_t align)
-{
-	return align & (align - 1) || !align ? bytes : (bytes + align - 1) & ~(align - 1);
-}
-
 static bool read_headers(struct globals_reading *reading)
 {
 	const struct mapping *mapping = reading->mapping;
@@ -172,8 +169,10 @@ static bool read_headers(struct globals_reading *reading)
 	for (size_t i = 0; i < count; i++) {
 		if (!gelf_getphdr(reading->elf, (int)i, &header))
 			continue;
-		if (header.p_type == PT_TLS)
-			file->thread_bytes = aligned(header.p_memsz, header.p_align);
+		if (header.p_type == PT_TLS) {
+			file->thread_bytes = header.p_memsz;
+			file->thread_block = tcb_block(header.p_memsz, header.p_align);
+		}
 		if (header.p_type == PT_LOAD && header.p_flags & PF_W &&
 		    header.p_vaddr + header.p_memsz > file->data_end)
 			file->data_end = header.p_vaddr + header.p_memsz;
@@ -361,6 +360,11 @@ const struct global *globals_function_at(const struct globals *globals, uint64_t
 uint64_t globals_thread_bytes(const struct globals *globals)
 {
 	return globals->found.thread_bytes;
+}
+
+int64_t globals_thread_block(const struct globals *globals)
+{
+	return globals->found.thread_block;
 }
 
 uint64_t globals_data_end(const struct globals *globals)

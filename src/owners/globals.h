@@ -32,10 +32,13 @@ const char *globals_name(const struct globals *globals, const struct global *glo
 /* The function that covers ADDR, or null. */
 const struct global *globals_function_at(const struct globals *globals, uint64_t addr);
 
-/* The thread's variable at OFFSET in the file's thread-local block, or null; and what the
- * block takes below the thread pointer (0: the file has none). */
+/* The thread's variable at OFFSET in the file's thread-local block, or null. */
 const struct global *globals_thread_at(const struct globals *globals, uint64_t offset);
+
+/* What the block takes (0: the file has none), and how far from the thread pointer it
+ * begins, when the file is the program. */
 uint64_t globals_thread_bytes(const struct globals *globals);
+int64_t globals_thread_block(const struct globals *globals);
 
 /* Where the file's writable data end in the process, its zeroes included; 0: nowhere. */
 uint64_t globals_data_end(const struct globals *globals);

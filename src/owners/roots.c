@@ -1,6 +1,7 @@
 #include "owners/roots.h"
 
 #include "owners/globals.h"
+#include "owners/tcb.h"
 #include "target/maps.h"
 #include "unwind/objects.h"
 
@@ -16,13 +17,7 @@ enum {
 	THREADS = 4096,
 	PATH_TEXT = 192,
 	COMM = 32,
-	/* struct pthread (nptl/descr.h), x86-64: a pointer to itself at 0 and 16, and
-	 * the thread's number at 720, in all of 2.27 to 2.44. */
-	TCB_SELF = 16,
-	TCB_TID = 720,
-	TCB_BYTES = 2304,
 	TCB_SEARCH = 64 << 10,
-	TCB_ALIGN = 64,
 	LIBRARIES_TLS = 4096, /* what libraries' thread-local storage takes, at most */
 	SLOTS_APART = 64,     /* of one unnamed table of pointers */
 	TLS_UNNAMED = 1,      /* keys that no variable's place has: these are even */
@@ -42,6 +37,7 @@ struct root_thread {
 	char comm[COMM];
 	uint64_t sp;  /* of a thread that waits in the kernel, else 0 */
 	uint64_t tcb; /* the thread pointer, or 0 */
+	uint64_t record_start, record_end;
 };
 
 struct code_range {
@@ -321,32 +317,20 @@ static int take_mapping(const struct mapping *mapping, void *context)
 
 /* ---- thread-local storage ---- */
 
-static bool is_tcb(const uint8_t *at, uint64_t addr, const struct roots *roots,
-		   uint32_t *thread)
+static const struct globals *program_of(const struct roots *roots)
 {
-	uint64_t self, again;
-	uint32_t tid;
-
-	memcpy(&self, at, sizeof(self));
-	if (self != addr)
-		return false;
-	memcpy(&again, at + TCB_SELF, sizeof(again));
-	memcpy(&tid, at + TCB_TID, sizeof(tid));
-	*thread = again == addr ? thread_numbered(roots, (int)tid) : NO_THREAD;
-	return *thread != NO_THREAD;
+	return roots->module_count ? roots->module[0].globals : NULL;
 }
 
-/* Where the thread's block below the thread pointer begins: the program's part ends
- * there, and below it are its libraries', of a size that only the loader knows. Above the
- * last return address of a stack there are no frames. BUFFER has what is from START on.
- */
-static uint64_t tls_start(const struct roots *roots, const uint8_t *buffer,
-			  uint64_t start, uint64_t tcb)
+/* Below the record are the program's block, and below that its libraries', of a size that
+ * only the loader knows. Above the last return address of a stack there are no frames.
+ * BUFFER has what is from START on. */
+static uint64_t below_record(const struct roots *roots, const uint8_t *buffer,
+			     uint64_t start, const struct tcb *tcb)
 {
-	const struct globals *globals =
-		roots->module_count ? roots->module[0].globals : NULL;
-	uint64_t bytes = globals ? globals_thread_bytes(globals) : 0;
-	uint64_t own = bytes < tcb - start ? tcb - bytes : start;
+	const struct globals *globals = program_of(roots);
+	uint64_t bytes = globals ? (uint64_t)-globals_thread_block(globals) : 0;
+	uint64_t own = bytes < tcb->start - start ? tcb->start - bytes : start;
 	uint64_t least = own - start > LIBRARIES_TLS ? own - LIBRARIES_TLS : start;
 	uint64_t at = own & ~UINT64_C(7);
 
@@ -361,19 +345,34 @@ static uint64_t tls_start(const struct roots *roots, const uint8_t *buffer,
 	return least;
 }
 
-/* Splits span I at the thread's block around the thread pointer TCB. */
+/* Above the pointer at the record's end, the program's block and then its libraries'. */
+static uint64_t above_record(const struct roots *roots, const struct tcb *tcb)
+{
+	const struct globals *globals = program_of(roots);
+
+	return tcb->end + LIBRARIES_TLS +
+	       (globals ? (uint64_t)globals_thread_block(globals) +
+				  globals_thread_bytes(globals)
+			: 0);
+}
+
+/* Splits span I at the record TCB and the blocks beside it. */
 static int split_tls(struct roots *roots, uint32_t i, const uint8_t *buffer,
-		     uint64_t start, uint64_t tcb, uint32_t thread)
+		     uint64_t start, const struct tcb *tcb, uint32_t thread)
 {
 	struct root_span span = roots->span[i], tls = span;
 	struct root_span *first = &roots->span[i];
+	bool is_below = tcb->pointer == tcb->start;
+	uint64_t end = is_below ? tcb->end : above_record(roots, tcb);
 	int error;
 
-	roots->thread[thread].tcb = tcb;
+	roots->thread[thread].tcb = tcb->pointer;
+	roots->thread[thread].record_start = tcb->start;
+	roots->thread[thread].record_end = tcb->end;
 	tls.kind = OWNER_TLS;
 	tls.thread = thread;
-	tls.start = tls_start(roots, buffer, start, tcb);
-	tls.end = tcb + TCB_BYTES < span.end ? tcb + TCB_BYTES : span.end;
+	tls.start = is_below ? below_record(roots, buffer, start, tcb) : tcb->start;
+	tls.end = end < span.end ? end : span.end;
 	first->end = tls.start;
 	if (first->kind == OWNER_MAPPING &&
 	    roots->thread[thread].tid != roots->process->pid) {
@@ -386,17 +385,17 @@ static int split_tls(struct roots *roots, uint32_t i, const uint8_t *buffer,
 	return error ? error : add_span(roots, &span);
 }
 
-/* A thread pointer lies near the end of its mapping: at the top of a thread's stack, or
- * in what the loader mapped for the first thread. */
+/* A thread's record lies near the end of its mapping: at the top of a thread's stack, or
+ * in what the loader mapped for the first thread. BUFFER has room for one more. */
 static int find_tls(struct roots *roots, uint32_t i, uint8_t *buffer)
 {
 	const struct root_span span = roots->span[i];
 	uint64_t bytes = span.end - span.start < TCB_SEARCH ? span.end - span.start
 							    : (uint64_t)TCB_SEARCH;
 	uint64_t start = span.end - bytes, at = start;
-	uint32_t thread;
+	struct tcb tcb;
 
-	memset(buffer, 0, TCB_SEARCH);
+	memset(buffer, 0, TCB_SEARCH + TCB_BYTES);
 	while ((at = pages_next_resident(roots->pages, at, span.end)) < span.end) {
 		uint64_t run = pages_run_end(roots->pages, at, span.end);
 		struct span read = {at, buffer + (at - start), (uint32_t)(run - at)};
@@ -405,16 +404,23 @@ static int find_tls(struct roots *roots, uint32_t i, uint8_t *buffer)
 			return 0;
 		at = run;
 	}
-	for (uint64_t offset = -start & (TCB_ALIGN - 1); offset + TCB_TID + 4 <= bytes;
-	     offset += TCB_ALIGN)
-		if (is_tcb(buffer + offset, start + offset, roots, &thread))
-			return split_tls(roots, i, buffer, start, start + offset, thread);
+	for (uint64_t offset = -start & (TCB_ALIGN - 1); offset < bytes;
+	     offset += TCB_ALIGN) {
+		uint32_t thread;
+
+		if (!tcb_at(roots->memory, roots->pages, buffer + offset, start + offset,
+			    &tcb))
+			continue;
+		thread = thread_numbered(roots, (int)tcb.tid);
+		if (thread != NO_THREAD)
+			return split_tls(roots, i, buffer, start, &tcb, thread);
+	}
 	return 0;
 }
 
 static int find_all_tls(struct roots *roots)
 {
-	uint8_t *buffer = malloc(TCB_SEARCH);
+	uint8_t *buffer = malloc(TCB_SEARCH + TCB_BYTES);
 	uint32_t count = roots->span_count;
 	int error = buffer ? 0 : -ENOMEM;
 
@@ -596,21 +602,33 @@ static uint64_t global_key(struct roots *roots, const struct root *root)
 	return root->addr;
 }
 
-/* How far below the thread pointer the variable of ROOT's place begins: the same for all
- * threads. Of places without a name, only on which side they are. */
+/* The thread-local variable of the program at ADDR, in the memory of the thread whose
+ * pointer is TCB; *OFFSET is the place's in the program's block. Or null. */
+static const struct global *thread_global(const struct roots *roots, uint64_t tcb,
+					  uint64_t addr, uint64_t *offset)
+{
+	const struct globals *globals = program_of(roots);
+
+	if (!globals || !tcb)
+		return NULL;
+	*offset = addr - (tcb + (uint64_t)globals_thread_block(globals));
+	return *offset < globals_thread_bytes(globals)
+		       ? globals_thread_at(globals, *offset)
+		       : NULL;
+}
+
+/* Where in the program's block the variable of ROOT's place begins: the same for all
+ * threads. Of places without a name, only whether they are in the record. */
 static uint64_t thread_key(struct roots *roots, const struct root *root)
 {
-	const struct globals *globals =
-		roots->module_count ? roots->module[0].globals : NULL;
-	uint64_t bytes = globals ? globals_thread_bytes(globals) : 0;
-	uint64_t below = roots->thread[root->thread].tcb - root->addr;
-	const struct global *global = NULL;
+	const struct root_thread *thread = &roots->thread[root->thread];
+	uint64_t offset;
+	const struct global *global =
+		thread_global(roots, thread->tcb, root->addr, &offset);
 
-	if ((int64_t)below <= 0)
+	if (root->addr >= thread->record_start && root->addr < thread->record_end)
 		return TLS_RECORD;
-	if (below <= bytes)
-		global = globals_thread_at(globals, bytes - below);
-	return global ? bytes - global->start : (uint64_t)TLS_UNNAMED;
+	return global ? 2 * global->start : (uint64_t)TLS_UNNAMED;
 }
 
 /* By the function in whose frame, or near it, the place is. */
@@ -730,16 +748,13 @@ static void name_global(struct roots *roots, const struct root *root,
 static void name_tls(struct roots *roots, const struct root *root, char name[OWNER_NAME],
 		     char where[OWNER_NAME])
 {
+	const struct globals *globals = program_of(roots);
 	const struct global *global = NULL;
-	uint64_t bytes;
 
-	if (root->key != TLS_UNNAMED && root->key != TLS_RECORD) {
-		bytes = globals_thread_bytes(roots->module[0].globals);
-		global = globals_thread_at(roots->module[0].globals, bytes - root->key);
-	}
+	if (root->key != TLS_UNNAMED && root->key != TLS_RECORD)
+		global = globals_thread_at(globals, root->key / 2);
 	if (global)
-		object_readable(globals_name(roots->module[0].globals, global), name,
-				OWNER_NAME);
+		object_readable(globals_name(globals, global), name, OWNER_NAME);
 	else
 		snprintf(name, OWNER_NAME, "thread-local storage");
 	snprintf(where, OWNER_NAME, "%s of thread %s",
@@ -826,25 +841,18 @@ static bool global_variable(const struct roots *roots, const struct root *root,
 static bool thread_variable(const struct roots *roots, uint64_t addr,
 			    struct root_variable *variable)
 {
-	const struct root_module *program = &roots->module[0];
-	uint64_t bytes = roots->module_count && program->globals
-				 ? globals_thread_bytes(program->globals)
-				 : 0;
-
 	for (uint32_t i = 0; i < roots->thread_count; i++) {
-		uint64_t below = roots->thread[i].tcb - addr;
+		uint64_t offset;
 		const struct global *global =
-			below && below <= bytes
-				? globals_thread_at(program->globals, bytes - below)
-				: NULL;
+			thread_global(roots, roots->thread[i].tcb, addr, &offset);
 
 		if (!global)
 			continue;
 		*variable = (struct root_variable){
-			.mapping = &program->mapping,
+			.mapping = &roots->module[0].mapping,
 			.is_thread = true,
 			.variable = global->start,
-			.offset = bytes - below - global->start,
+			.offset = offset - global->start,
 		};
 		return true;
 	}
