@@ -34,6 +34,9 @@ class Arch:
 ARCHES = {
     "amd64": Arch("qemu-system-x86_64", ["-M", "pc"], "ttyS0", "x86_64-linux-gnu",
                   "qemu-system-x86"),
+    # Return addresses are signed, in a way that is quick to translate.
+    "arm64": Arch("qemu-system-aarch64", ["-M", "virt", "-cpu", "max,pauth-impdef=on"], "ttyAMA0",
+                  "aarch64-linux-gnu", "qemu-system-arm"),
 }
 HOST = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 # A command that does not end, on however busy a machine.
@@ -46,37 +49,45 @@ class Build:
     def __init__(self, arch):
         self.arch = arch
         self.triplet = ARCHES[arch].triplet
-        if arch != HOST:
+        if arch == HOST:
+            self.directory = harness.BUILD
+            self.sysroot = pathlib.Path("/")
+        elif arch == "arm64":
+            self.directory = harness.BUILD / "tests/vm/arm64"
+            self.sysroot = run_script("cross", self.directory)
+        else:
             raise Skip(f"there is no build of fragscope for {arch}")
-        self.directory = harness.BUILD
-        self.sysroot = pathlib.Path("/")
 
     def program(self, name):
-        """A program of the tests that runs on the libc of any release."""
-        return harness.program(name, "portable")
+        """A program of the tests that runs on the libc of any release that is booted."""
+        if self.arch == HOST:
+            return harness.program(name, "portable")
+        return harness.compile_program(
+            f"{name}-{self.arch}", [f"{self.triplet}-gcc", f"--sysroot={self.sysroot}"],
+            harness.SOURCE / "tests/programs" / f"{name}.c", [], ["-ldl"])
 
 
-def fetch(arch, suite):
-    """The directory with the kernel and the libc of a release."""
-    done = subprocess.run(["sh", str(HERE / "fetch"), arch, suite], stdin=subprocess.DEVNULL,
+def run_script(name, *args):
+    """The directory that a script here has made."""
+    done = subprocess.run(["sh", str(HERE / name), *map(str, args)], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, check=False)
     said = (done.stderr.strip().splitlines() or ["said nothing"])[-1]
     if done.returncode == 77:
         raise Skip(said)
     if done.returncode != 0:
-        raise RuntimeError(f"tests/vm/fetch {arch} {suite}: {said}")
+        raise RuntimeError(f"tests/vm/{name}: {done.stderr}")
     return pathlib.Path(done.stdout.strip())
 
 
 MODULES = ("zram", "virtio_blk", "virtio_pci", "fuse", "overlay")
 # Programs of the tests, and of examples/.
-PROGRAMS = ("oracle", "grower", "pty")
+PROGRAMS = ("oracle", "grower", "locals", "pty")
 EXAMPLES = ("leak", "fragmenter", "steady", "limited", "too_big_to_fail")
 
 
 def make_image(arch, suite, path):
     """The root for one release; the kernel to boot it with."""
-    build, tree = Build(arch), fetch(arch, suite)
+    build, tree = Build(arch), run_script("fetch", arch, suite)
     root = images.Image()
     root.device("dev/console", 5, 1)
     root.device("dev/null", 1, 3)
