@@ -53,7 +53,7 @@ class Build:
             self.directory = harness.BUILD
             self.sysroot = pathlib.Path("/")
         elif arch == "arm64":
-            self.directory = harness.BUILD / "tests/vm/arm64"
+            self.directory = harness.BUILD / "vm-arm64"
             self.sysroot = run_script("cross", self.directory)
         else:
             raise Skip(f"there is no build of fragscope for {arch}")
