@@ -59,15 +59,20 @@ static inline bool stacks_may_have(const void *block)
 	return __builtin_expect(word >> place % 32 & 1, 0);
 }
 
-/* Whether a call for BYTES must be looked at. One instruction that subtracts in memory:
- * compilers make three of it. */
+/* Whether a call for BYTES must be looked at. On x86-64 one instruction subtracts in
+ * memory: compilers make three of it. */
 static inline bool stacks_spend(uint64_t bytes)
 {
 	bool is_spent;
 
+#ifdef __x86_64__
 	__asm__("sub %[bytes], %[left]"
 		: [left] "+m"(stacks_thread.left_bytes), "=@ccc"(is_spent)
 		: [bytes] "re"(bytes));
+#else
+	is_spent = __builtin_sub_overflow(stacks_thread.left_bytes, bytes,
+					  &stacks_thread.left_bytes);
+#endif
 	return __builtin_expect(is_spent, 0);
 }
 
