@@ -1,10 +1,10 @@
 #include "export/http.h"
 
 #include "base/alloc_touched.h"
+#include "export/mhd.h"
 #include "export/page.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +38,7 @@ static const struct {
 };
 
 struct http {
+	struct mhd mhd;
 	struct MHD_Daemon *daemon;
 	struct exposition *exposition;
 	struct metric_pages *pages;
@@ -45,26 +46,26 @@ struct http {
 	atomic_ulong *scrapes;
 };
 
-static struct MHD_Response *new_fixed(enum fixed which)
+static struct MHD_Response *new_fixed(const struct mhd *mhd, enum fixed which)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
+	struct MHD_Response *response = mhd->create_response_from_buffer(
 		strlen(fixed[which].body), (void *)fixed[which].body,
 		MHD_RESPMEM_PERSISTENT);
 
 	if (response)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-					fixed[which].type);
+		mhd->add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+					 fixed[which].type);
 	if (response && which == FIXED_METHOD)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+		mhd->add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
 	return response;
 }
 
 static enum MHD_Result answer_metrics(struct http *http,
 				      struct MHD_Connection *connection)
 {
-	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-							 MHD_HTTP_HEADER_ACCEPT);
-	const char *encoding = MHD_lookup_connection_value(
+	const char *accept = http->mhd.lookup_connection_value(
+		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+	const char *encoding = http->mhd.lookup_connection_value(
 		connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	struct MHD_Response *response;
 
@@ -72,9 +73,9 @@ static enum MHD_Result answer_metrics(struct http *http,
 	response = metric_pages_response(http->pages, http_format(accept),
 					 http_takes_gzip(encoding));
 	if (!response)
-		return MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
-					  http->fixed[FIXED_BUSY]);
-	return MHD_queue_response(connection, MHD_HTTP_OK, response);
+		return http->mhd.queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+						http->fixed[FIXED_BUSY]);
+	return http->mhd.queue_response(connection, MHD_HTTP_OK, response);
 }
 
 static enum MHD_Result answer(void *context, struct MHD_Connection *connection,
@@ -89,28 +90,28 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection,
 	(void)request;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
 	    strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return MHD_queue_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-					  http->fixed[FIXED_METHOD]);
+		return http->mhd.queue_response(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+						http->fixed[FIXED_METHOD]);
 	if (!strcmp(url, "/metrics"))
 		return answer_metrics(http, connection);
 	if (!strcmp(url, "/"))
-		return MHD_queue_response(connection, MHD_HTTP_OK,
-					  http->fixed[FIXED_LANDING]);
+		return http->mhd.queue_response(connection, MHD_HTTP_OK,
+						http->fixed[FIXED_LANDING]);
 	if (!strcmp(url, "/-/healthy"))
-		return MHD_queue_response(connection, MHD_HTTP_OK,
-					  http->fixed[FIXED_HEALTHY]);
-	return MHD_queue_response(connection, MHD_HTTP_NOT_FOUND,
-				  http->fixed[FIXED_NOT_FOUND]);
+		return http->mhd.queue_response(connection, MHD_HTTP_OK,
+						http->fixed[FIXED_HEALTHY]);
+	return http->mhd.queue_response(connection, MHD_HTTP_NOT_FOUND,
+					http->fixed[FIXED_NOT_FOUND]);
 }
 
 static int start(struct http *http, int fd)
 {
 	for (unsigned i = 0; i < FIXED_COUNT; i++) {
-		http->fixed[i] = new_fixed(i);
+		http->fixed[i] = new_fixed(&http->mhd, i);
 		if (!http->fixed[i])
 			return -ENOMEM;
 	}
-	http->daemon = MHD_start_daemon(
+	http->daemon = http->mhd.start_daemon(
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, answer,
 		http, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -123,10 +124,16 @@ int http_begin(struct http **http, int fd, const struct exposition_options *opti
 	       atomic_ulong *scrapes, struct fault *fault)
 {
 	struct http *new = alloc_touched(sizeof(*new));
-	int error = new ? exposition_new(&new->exposition, options) : -ENOMEM;
+	int error = new ? mhd_load(&new->mhd, fault) : -ENOMEM;
 
+	if (error == -ENOENT) {
+		http_end(new);
+		return error;
+	}
 	if (!error)
-		error = metric_pages_new(&new->pages, new->exposition,
+		error = exposition_new(&new->exposition, options);
+	if (!error)
+		error = metric_pages_new(&new->pages, &new->mhd, new->exposition,
 					 exposition_bytes(options));
 	if (!error) {
 		new->scrapes = scrapes;
@@ -150,13 +157,13 @@ void http_end(struct http *http)
 	if (!http)
 		return;
 	if (http->daemon) {
-		MHD_quiesce_daemon(http->daemon);
-		MHD_stop_daemon(http->daemon);
+		http->mhd.quiesce_daemon(http->daemon);
+		http->mhd.stop_daemon(http->daemon);
 	}
 	metric_pages_free(http->pages);
 	exposition_free(http->exposition);
 	for (unsigned i = 0; i < FIXED_COUNT; i++)
 		if (http->fixed[i])
-			MHD_destroy_response(http->fixed[i]);
+			http->mhd.destroy_response(http->fixed[i]);
 	free(http);
 }

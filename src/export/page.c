@@ -1,9 +1,9 @@
 #include "export/page.h"
 
 #include "base/alloc_touched.h"
+#include "export/mhd.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -25,6 +25,7 @@ struct metric_page {
 };
 
 struct metric_pages {
+	const struct mhd *mhd;
 	struct exposition *exposition;
 	size_t bytes;
 	struct metric_page page[PAGES];
@@ -40,7 +41,7 @@ void metric_pages_free(struct metric_pages *pages)
 		return;
 	for (size_t i = 0; i < KINDS; i++)
 		if (pages->current[i])
-			MHD_destroy_response(pages->current[i]->response);
+			pages->mhd->destroy_response(pages->current[i]->response);
 	for (size_t i = 0; i < PAGES; i++)
 		free(pages->page[i].buf);
 	if (pages->has_stream)
@@ -49,14 +50,15 @@ void metric_pages_free(struct metric_pages *pages)
 	free(pages);
 }
 
-int metric_pages_new(struct metric_pages **pages, struct exposition *exposition,
-		     size_t bytes)
+int metric_pages_new(struct metric_pages **pages, const struct mhd *mhd,
+		     struct exposition *exposition, size_t bytes)
 {
 	struct metric_pages *new = alloc_touched(sizeof(*new));
 	bool good = new;
 
 	if (!new)
 		return -ENOMEM;
+	new->mhd = mhd;
 	new->exposition = exposition;
 	new->bytes = bytes;
 	new->plain = alloc_touched(bytes);
@@ -117,22 +119,22 @@ static size_t write_page(struct metric_pages *pages, struct metric_page *page,
 	return gzip ? compress_into(pages, page, &text) : text.length;
 }
 
-static struct MHD_Response *respond(struct metric_page *page, size_t length,
-				    enum metrics_format format, bool gzip)
+static struct MHD_Response *respond(const struct mhd *mhd, struct metric_page *page,
+				    size_t length, enum metrics_format format, bool gzip)
 {
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer_with_free_callback_cls(length, page->buf,
-								       let_go, page);
+		mhd->create_response_from_buffer_with_free_callback_cls(length, page->buf,
+									let_go, page);
 
 	if (!response)
 		return NULL;
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-				metrics_type(format));
-	MHD_add_response_header(response, MHD_HTTP_HEADER_VARY,
-				"Accept, Accept-Encoding");
+	mhd->add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				 metrics_type(format));
+	mhd->add_response_header(response, MHD_HTTP_HEADER_VARY,
+				 "Accept, Accept-Encoding");
 	if (gzip)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING,
-					"gzip");
+		mhd->add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING,
+					 "gzip");
 	return response;
 }
 
@@ -149,7 +151,7 @@ struct MHD_Response *metric_pages_response(struct metric_pages *pages,
 	page = free_page(pages);
 	length = page ? write_page(pages, page, format, gzip) : 0;
 	if (length)
-		page->response = respond(page, length, format, gzip);
+		page->response = respond(pages->mhd, page, length, format, gzip);
 	/* Rather what was known before than nothing. */
 	if (!length || !page->response)
 		return current ? current->response : NULL;
@@ -157,6 +159,6 @@ struct MHD_Response *metric_pages_response(struct metric_pages *pages,
 	page->is_used = true;
 	pages->current[kind] = page;
 	if (current)
-		MHD_destroy_response(current->response);
+		pages->mhd->destroy_response(current->response);
 	return page->response;
 }

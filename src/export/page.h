@@ -8,12 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct mhd;
 struct MHD_Response;
 struct metric_pages;
 
-/* All memory for texts. EXPOSITION stays the caller's. 0 or -ENOMEM. */
-int metric_pages_new(struct metric_pages **pages, struct exposition *exposition,
-		     size_t bytes);
+/* All memory for texts. MHD and EXPOSITION stay the caller's. 0 or -ENOMEM. */
+int metric_pages_new(struct metric_pages **pages, const struct mhd *mhd,
+		     struct exposition *exposition, size_t bytes);
 
 /* No response is in use any more. */
 void metric_pages_free(struct metric_pages *pages);

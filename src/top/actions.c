@@ -112,7 +112,8 @@ static void leap(struct top *top, int graphs)
 	if (seek_can(top))
 		seek_by(top, graphs);
 	else
-		top_message(top, false, "only a file of 'fragscope record' has more time");
+		top_message(top, false,
+			    "only a file of 'fragscope record' has more time");
 }
 
 /* To the beginning (-1) or the end of a recording of days. */

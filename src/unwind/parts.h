@@ -98,8 +98,8 @@ void modules_free(struct unwinder *unwinder);
 int modules_are_stale(const struct unwinder *unwinder);
 struct module *modules_at(struct unwinder *unwinder, uint64_t addr);
 
-/* Whether the file that was mapped at ADDR at the last scan is still mapped there; true as
- * well when the mapping cannot be looked at, as of a process that is gone. IF_UNKNOWN:
+/* Whether the file that was mapped at ADDR at the last scan is still mapped there; true
+ * as well when the mapping cannot be looked at, as of a process that is gone. IF_UNKNOWN:
  * what it is without the capability that looking takes (CAP_CHECKPOINT_RESTORE). */
 bool modules_is_fresh(const struct unwinder *unwinder, uint64_t addr, bool if_unknown);
 

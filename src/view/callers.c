@@ -31,7 +31,8 @@ static bool is_door(const char *function)
 	for (size_t i = 0; i < sizeof(doors) / sizeof(doors[0]); i++)
 		if (!strcmp(function, doors[i]))
 			return true;
-	/* glibc 2.36 and later have parts of sysmalloc apart, under names with a suffix. */
+	/* glibc 2.36 and later have parts of sysmalloc apart, under names with a suffix.
+	 */
 	return !strncmp(function, "operator new", strlen("operator new")) ||
 	       !strncmp(function, "sysmalloc_mmap", strlen("sysmalloc_mmap"));
 }

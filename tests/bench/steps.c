@@ -1,6 +1,7 @@
-/* steps.c: how many instructions a malloc and free of 48 bytes take in a program with what
- * is preloaded into this one: a child is stepped through a few hundred pairs, and the least
- * of some such rows is printed, a pair. Other load on the machine makes no difference. */
+/* steps.c: how many instructions a malloc and free of 48 bytes take in a program with
+ * what is preloaded into this one: a child is stepped through a few hundred pairs, and
+ * the least of some such rows is printed, a pair. Other load on the machine makes no
+ * difference. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
