@@ -125,11 +125,13 @@ int owners_recorded(const struct owners_recorded_request *request, struct fault 
 {
 	struct lookup lookup = {.request = request};
 	struct owners *room = calloc(2, sizeof(*room));
-	int error = room ? span_split(request->recording, &lookup.span, fault)
-			 : fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
+	int error;
 
+	if (!room)
+		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	lookup.owners = room;
-	lookup.other = room ? room + 1 : NULL;
+	lookup.other = room + 1;
+	error = span_split(request->recording, &lookup.span, fault);
 	if (!error)
 		error = recording_open(&lookup.recording, lookup.span.file, fault);
 	if (!error)

@@ -180,7 +180,7 @@ static bool is_same_file(const struct rows *rows)
 
 int rows_reopen(struct rows *rows, struct fault *fault)
 {
-	bool is_empty;
+	bool is_empty = true;
 	int fd;
 
 	if (!rows->file || is_same_file(rows))

@@ -168,7 +168,7 @@ static int listen_unix(struct listener *listener, const char *path, struct fault
 		return fault_set(fault, EXIT_USAGE, -ENAMETOOLONG,
 				 "--listen unix:PATH: a path of 1 to %zu bytes",
 				 sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0)
 		return cannot(path, -errno, fault);

@@ -77,7 +77,7 @@ int recording_map(struct recording *reader, int64_t life, int64_t at_ns,
 		  struct heap_map *map, struct fault *fault)
 {
 	const unsigned char *data;
-	int64_t time_ns;
+	int64_t time_ns = 0;
 	size_t length;
 	int result = find_look(reader, life, LOOK_MAP, (int)map->arena, at_ns, &time_ns,
 			       fault);
@@ -114,7 +114,7 @@ int recording_sizes(struct recording *reader, int64_t life, int64_t at_ns,
 {
 	const struct reader_life *whose = reader_life(reader, life);
 	const unsigned char *data;
-	int64_t time_ns;
+	int64_t time_ns = 0;
 	size_t length;
 	int result =
 		find_look(reader, life, LOOK_SIZES, LOOK_PROCESS, at_ns, &time_ns, fault);
@@ -136,7 +136,7 @@ int recording_owners(struct recording *reader, int64_t life, int64_t at_ns,
 		     struct owners *owners, struct fault *fault)
 {
 	const unsigned char *data;
-	int64_t time_ns;
+	int64_t time_ns = 0;
 	size_t length;
 	int result = find_look(reader, life, LOOK_OWNERS, LOOK_PROCESS, at_ns, &time_ns,
 			       fault);

@@ -422,10 +422,13 @@ int unwind_surroundings(struct unwinder *unwinder, uint64_t addr,
 			const char *const *names, struct unwind_code *code)
 {
 	struct module *module = modules_at(unwinder, addr);
-	const struct symbols *symbols = module ? module_symbols(module) : NULL;
+	const struct symbols *symbols;
 
 	*code = (struct unwind_code){.start = UINT64_MAX};
-	for (; symbols && *names; names++) {
+	if (!module)
+		return -ENOENT;
+	symbols = module_symbols(module);
+	for (; *names; names++) {
 		const struct symbol *symbol = symbols_named(symbols, *names);
 
 		if (symbol && symbol->start < code->start)
