@@ -27,7 +27,7 @@ enum {
 };
 
 #define READY_STEP_NS INT64_C(1000000)
-#define PATIENCE_NS   INT64_C(1000000000)
+#define PATIENCE_NS   INT64_C(5000000000)
 
 typedef void stand_in_fn(unsigned long size);
 
