@@ -77,8 +77,13 @@ static void put_back(struct trap *trap, uint64_t page, uint64_t mode)
 				   .len = PAGE,
 				   .mode = mode};
 
-	if (ioctl(trap->fd, UFFDIO_COPY, &copy))
-		_exit(refuse("UFFDIO_COPY"));
+	/* EAGAIN: while the kernel does something else with the mapping. EEXIST: the page
+	 * is there, as what is swapped in at the same time. */
+	while (ioctl(trap->fd, UFFDIO_COPY, &copy) && errno != EEXIST) {
+		if (errno != EAGAIN)
+			_exit(refuse("UFFDIO_COPY"));
+		copy.copy = 0;
+	}
 }
 
 static int is_caught(const struct trap *trap)
