@@ -152,6 +152,8 @@ def check_vfork(tap):
     with Target([harness.program("waits"), "vfork", 100000, 1, "beside"]) as target:
         target.line()
         harness.until(lambda: target.status("State").startswith("D"), "the wait for its child")
+        harness.until(lambda: "R" not in {state["State"][0] for state in
+                                          target.threads().values()}, "its other thread asleep")
         before = target.threads()
         done = trim(target.pid, "--for", "0.3")
         tap.equal(done.returncode, 1, "no safe point", done.stderr)
