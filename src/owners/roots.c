@@ -421,10 +421,12 @@ static int find_tls(struct roots *roots, uint32_t i, uint8_t *buffer)
 static int find_all_tls(struct roots *roots)
 {
 	uint8_t *buffer = malloc(TCB_SEARCH + TCB_BYTES);
-	uint32_t count = roots->span_count;
 	int error = buffer ? 0 : -ENOMEM;
 
-	for (uint32_t i = 0; i < count && !error; i++)
+	/* Also in what a split leaves above a record: the kernel may have put a thread's
+	 * stack right below what the loader mapped for the first thread, as one mapping.
+	 */
+	for (uint32_t i = 0; i < roots->span_count && !error; i++)
 		if (roots->span[i].kind == OWNER_STACK ||
 		    (roots->span[i].kind == OWNER_MAPPING && !roots->span[i].name))
 			error = find_tls(roots, i, buffer);

@@ -103,7 +103,8 @@ def make_image(arch, suite, path):
     for name in ("libfragscope-preload.so", "libfragscope-stacks.so"):
         root.add(f"f/{name}", build.directory / name)
     for name in PROGRAMS:
-        root.add(f"p/{name}", build.program(name))
+        images.add_with_libraries(root, f"p/{name}", build.program(name), build.sysroot,
+                                  build.triplet)
     for name in EXAMPLES:
         root.add(f"p/{name}", build.directory / "examples" / name)
     root.add("usr/share/terminfo/x/xterm", next(
