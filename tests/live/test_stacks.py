@@ -5,8 +5,10 @@ stands before malloc without the flag, and a program that allocates by itself is
 
 import contextlib
 import json
+import os
 import pathlib
 import re
+import signal
 import subprocess
 
 import harness
@@ -228,6 +230,7 @@ def run_children(tap):
                 done = owners(pid)
                 tap.equal(done.returncode, 69, "no children: status", done.stderr)
                 tap.ok("keeps no sample" in done.stderr, "and why", done.stderr)
+            os.kill(pid, signal.SIGKILL)  # its shell would leave it behind
 
 
 def run_nothing(tap):
