@@ -59,7 +59,7 @@ static void text_row(struct text *text, const struct diff *diff,
 static void text_headings(struct text *text, const char *title)
 {
 	static const char *const heading[] = {"before", "after", "change"};
-	size_t from = text->length;
+	size_t from;
 
 	text_char(text, '\n');
 	from = text->length;

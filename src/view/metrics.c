@@ -69,7 +69,7 @@ void metrics_begin(struct text *text, const struct metric_family *family)
  * as control characters do, which no one could type into a query. */
 static size_t label_character(const char *at, char out[4])
 {
-	static const char replacement[] = "\xef\xbf\xbd";
+	static const char replacement[3] = {'\xef', '\xbf', '\xbd'};
 	bool plain;
 	size_t length = text_next(at, &plain);
 
@@ -79,8 +79,8 @@ static size_t label_character(const char *at, char out[4])
 		return 2;
 	}
 	if (!plain || length > 4) {
-		memcpy(out, replacement, 3);
-		return 3;
+		memcpy(out, replacement, sizeof(replacement));
+		return sizeof(replacement);
 	}
 	memcpy(out, at, length);
 	return length;

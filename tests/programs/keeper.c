@@ -23,20 +23,17 @@ struct state {
 struct state put, got;
 volatile int ended;
 
+/* clang-format off */
 #define UP_TO_16(X) \
-	X(0)        \
-	X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
-#define UP_TO_32(X)                                                                   \
-	UP_TO_16(X)                                                                   \
-	X(16)                                                                         \
-	X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) \
-		X(30) X(31)
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define UP_TO_32(X) \
+	UP_TO_16(X) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) \
+	X(29) X(30) X(31)
 #define MASKS_1_TO_7(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
-#define GENERAL(X)                                                                    \
-	X(rax, 0)                                                                     \
-	X(rbx, 1)                                                                     \
-	X(rcx, 2) X(rdx, 3) X(rsi, 4) X(rdi, 5) X(rbp, 6) X(r8, 7) X(r9, 8) X(r10, 9) \
-		X(r11, 10) X(r12, 11) X(r13, 12) X(r14, 13) X(r15, 14)
+#define GENERAL(X) \
+	X(rax, 0) X(rbx, 1) X(rcx, 2) X(rdx, 3) X(rsi, 4) X(rdi, 5) X(rbp, 6) X(r8, 7) X(r9, 8) \
+	X(r10, 9) X(r11, 10) X(r12, 11) X(r13, 12) X(r14, 13) X(r15, 14)
+/* clang-format on */
 #define LOAD_G(r, i) "mov put+8*" #i "(%rip), %" #r "\n"
 #define SAVE_G(r, i) "mov %" #r ", got+8*" #i "(%rip)\n"
 #define LOAD_R(i)    "mov put+128+8*" #i "(%rip), %rax\n mov %rax, -128+8*" #i "(%rsp)\n"
