@@ -152,7 +152,7 @@ def check_top(tap, pid):
 
 def check_run(tap, path, scratch):
     for form in ((), ("--csv",), ("--json",)):
-        rows = scratch / "rows"
+        rows = scratch / f"rows{''.join(form)}"
         with subprocess.Popen(
                 [harness.FRAGSCOPE, "run", "-i", "10ms", "-o", str(rows), *form, "--", path, NAME,
                  os.fsencode(scratch / "file2")],
