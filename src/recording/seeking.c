@@ -395,7 +395,8 @@ static int read_span(struct recording *reader, struct reader_life **life, int64_
 static int pass_over_spans(struct recording *reader, struct fault *fault)
 {
 	enum { PASSES = 2000 }; /* what is tried of a file that is nothing but damage */
-	int64_t seconds = reader->phase == PHASE_HOURS ? 3600 : 60;
+	int64_t step_ns =
+		(reader->phase == PHASE_HOURS ? 3600 : 60) * INT64_C(1000000000);
 
 	reader->lost.spans = true;
 	if (reader->at_ns == INT64_MIN && reader->phase == PHASE_MINUTES)
@@ -403,9 +404,9 @@ static int pass_over_spans(struct recording *reader, struct fault *fault)
 	for (unsigned i = 0; i < reader->count; i++)
 		figures_clear(&reader->life[i].tier_fig);
 	if (reader->at_ns == INT64_MIN || reader->at_ns >= reader->until_ns ||
-	    ++reader->passes > PASSES)
+	    reader->at_ns > INT64_MAX - step_ns || ++reader->passes > PASSES)
 		return RECORDING_END;
-	return select_phase(reader, reader->phase, reader->at_ns + seconds * 1000000000,
+	return select_phase(reader, reader->phase, reader->at_ns + step_ns,
 			    reader->until_ns, fault);
 }
 

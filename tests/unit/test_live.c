@@ -87,8 +87,9 @@ static pid_t start_heap(void)
 	return pid;
 }
 
-/* Readings of PID until YIELDS is not 0, READINGS at most. */
-static void read_process(pid_t pid, int64_t budget_ns)
+/* Readings of PID until YIELDS is not 0, READINGS at most. False: there is no heap of
+ * glibc's to read, as under the sanitizers. */
+static bool read_process(pid_t pid, int64_t budget_ns)
 {
 	const struct source_options options = {
 		.source = SOURCE_HEAP, .threads = 1, .budget_ns = budget_ns};
@@ -97,9 +98,8 @@ static void read_process(pid_t pid, int64_t budget_ns)
 	struct fault fault = {.text = ""};
 
 	if (source_open(&source, pid, &options, &fault)) {
-		print_message("%s\n", fault.text);
-		kill(pid, SIGKILL);
-		skip();
+		print_message("# %s\n", fault.text);
+		return false;
 	}
 	sample = source_sample(source);
 	yields = 0;
@@ -111,6 +111,7 @@ static void read_process(pid_t pid, int64_t budget_ns)
 	}
 	sample_free(sample);
 	source_close(source);
+	return true;
 }
 
 static void readings_with_a_budget_take_turns(void **state)
@@ -118,10 +119,11 @@ static void readings_with_a_budget_take_turns(void **state)
 	pid_t pid = start_heap();
 
 	(void)state;
-	read_process(pid, 0);
-	assert_int_equal(yields, 0);
-	read_process(pid, 10 * MS);
-	assert_true(yields > 0);
+	if (read_process(pid, 0)) {
+		assert_int_equal(yields, 0);
+		assert_true(read_process(pid, 10 * MS));
+		assert_true(yields > 0);
+	}
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
