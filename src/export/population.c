@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -200,7 +201,8 @@ static void meet(struct population *population, int pid)
 	    brief.rss_bytes < population->by.min_rss_bytes)
 		return;
 	grouping_read(pid, &group);
-	if (!belongs(population, pid, &group))
+	if (!belongs(population, pid, &group) ||
+	    process_line(pid, "comm", comm, sizeof(comm)) < 0)
 		return;
 	member = population_find(population, pid, brief.start_ticks);
 	if (!member)
@@ -208,10 +210,9 @@ static void meet(struct population *population, int pid)
 	if (!member)
 		return;
 	/* Another program begins anew, with other reasons not to be read. */
-	process_line(pid, "comm", comm, sizeof(comm));
 	if (strcmp(member->comm, comm) != 0)
 		member->refusals = 0;
-	memcpy(member->comm, comm, sizeof(member->comm));
+	snprintf(member->comm, sizeof(member->comm), "%s", comm);
 	member->group = group;
 	member->rss_bytes = brief.rss_bytes;
 	take_status(member);
