@@ -203,6 +203,11 @@ static void add_segment(struct sampler *sampler, uint64_t start, uint64_t end,
 
 	if (start >= end)
 		return;
+	/* In a damaged heap segments may overlap, and a chunk parts several. */
+	if (sampler->segments == sampler->segment_capacity) {
+		sampler->arena[owned->arena].lacks = true;
+		return;
+	}
 	cells = (end - 1) / SAMPLED_CELL - start / SAMPLED_CELL + 1;
 	*segment = (struct sampled_segment){start, end, owned->segment.stop,
 					    sampler->cells, owned->arena};
@@ -212,12 +217,24 @@ static void add_segment(struct sampler *sampler, uint64_t start, uint64_t end,
 	sampler->arena[owned->arena].cell_bytes += end - start;
 }
 
+/* A top goes on no further than its segment can have grown since it was found. */
+static void add_top(struct sampler *sampler, const struct owned_segment *owned)
+{
+	struct sampled_arena *arena = &sampler->arena[owned->arena];
+	uint64_t top = owned->segment.top;
+
+	if (arena->top > owned->segment.end + HEAP_GROWTH - top)
+		arena->lacks = true;
+	else
+		sampler_add_large(sampler, top, top + arena->top, owned, true);
+}
+
 /* Parts one segment into what cells are drawn of and large free chunks. */
 static void part_segment(struct sampler *sampler, const struct owned_segment *owned)
 {
 	const struct known *known = &sampler->known;
 	struct sampled_arena *arena = &sampler->arena[owned->arena];
-	uint64_t at = owned->segment.start, top = owned->segment.top;
+	uint64_t at = owned->segment.start;
 
 	for (uint32_t i = known_find(known, at);
 	     i < known->count && known->chunk[i].at < owned->segment.stop; i++) {
@@ -233,8 +250,8 @@ static void part_segment(struct sampler *sampler, const struct owned_segment *ow
 	}
 	add_segment(sampler, at, owned->segment.stop, owned);
 	arena->fences += fence_bytes(sampler, &owned->segment);
-	if (top && arena->top)
-		sampler_add_large(sampler, top, top + arena->top, owned, true);
+	if (owned->segment.top && arena->top)
+		add_top(sampler, owned);
 }
 
 static void set_window_arena(struct sampler *sampler, unsigned i)

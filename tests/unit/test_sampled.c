@@ -2,6 +2,7 @@
  * are what a full reading tells, and where they do not the truth lies in the interval. */
 #include "glibc/known.h"
 #include "glibc/parts.h"
+#include "glibc/sampled_state.h"
 #include "saved.h"
 
 #include <math.h>
@@ -311,6 +312,209 @@ static void long_lists_are_not_followed_each_time(void **state)
 	assert_true(tried > 0);
 }
 
+/* ---- hostile heaps ---- */
+
+/* Writes VALUE, which is to be at ADDR, where SPAN has read it. */
+static void forge(const struct span *span, uint64_t addr, uint64_t value)
+{
+	if (addr >= span->addr && addr - span->addr + sizeof(value) <= span->len)
+		memcpy((char *)span->to + (addr - span->addr), &value, sizeof(value));
+}
+
+/* A memory in which two tops are half of all that there can be each: in sum they are
+ * nothing. */
+struct topped_memory {
+	struct image_memory image;
+	int (*read)(struct memory *memory, const struct span *spans, unsigned count);
+	uint64_t top[2];
+	unsigned tops;
+};
+
+static int read_topped(struct memory *memory, const struct span *spans, unsigned count)
+{
+	const struct topped_memory *topped = (struct topped_memory *)memory;
+	int got = topped->read(memory, spans, count);
+
+	for (int i = 0; i < got; i++)
+		for (unsigned k = 0; k < topped->tops; k++)
+			forge(&spans[i], topped->top[k] + 8,
+			      UINT64_C(1) << 63 | CHUNK_PREV_INUSE);
+	return got;
+}
+
+static void find_tops(struct topped_memory *topped, struct heap *heap)
+{
+	struct fault fault = {.text = ""};
+
+	assert_int_equal(heap_look(heap, &fault), 0);
+	for (unsigned i = 0; i < heap->arena_count && topped->tops < 2; i++)
+		if (heap->arena[i].used)
+			topped->top[topped->tops++] = arena_top(&heap->arena[i]);
+}
+
+static void never_ends(void *context)
+{
+	fail_msg("%s: the reading does not end", (const char *)context);
+}
+
+static void tops_without_end_are_not_looked_at(void **state)
+{
+	struct saved_all *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		struct saved *saved = &fixture->saved[i];
+		struct topped_memory topped = {.tops = 0};
+		struct heap *heap = open_heap(saved, &topped.image, 1500000, 4096, 1);
+		struct sample *sample = sample_new(heap_arena_capacity(heap), false);
+
+		find_tops(&topped, heap);
+		topped.read = topped.image.memory.read;
+		topped.image.memory.read = read_topped;
+		topped.image.limit = 1000000;
+		topped.image.exhausted = never_ends;
+		topped.image.context = saved->name;
+		tried += topped.tops == 2;
+		read_heap(saved, heap, sample);
+		assert_int_equal(sample->status, STATUS_PARTIAL);
+		assert_false(figure_has(&sample->fig, FIG_FREE_BYTES));
+		sample_free(sample);
+		heap_free(heap);
+	}
+	assert_true(tried >= 3);
+}
+
+/* A memory whose main arena has more large free chunks than are kept, behind what was
+ * saved, on its unsorted list. */
+enum { CROWD = 4096, CROWD_STEP = 160 << 10 };
+
+struct crowded_memory {
+	struct image_memory image;
+	int (*read)(struct memory *memory, const struct span *spans, unsigned count);
+	int (*pages)(struct memory *memory, uint64_t start, unsigned count,
+		     uint8_t *flags);
+	uint64_t arena, self, first, end;
+	const struct arena_layout *layout;
+};
+
+static void forge_crowd(const struct crowded_memory *crowded, const struct span *span)
+{
+	uint64_t i = span->addr > crowded->first
+			     ? (span->addr - crowded->first) / CROWD_STEP
+			     : 0;
+
+	for (; i < CROWD && crowded->first + i * CROWD_STEP < span->addr + span->len;
+	     i++) {
+		uint64_t at = crowded->first + i * CROWD_STEP;
+
+		forge(span, at + 8, LARGE | CHUNK_PREV_INUSE);
+		forge(span, at + 16, i + 1 < CROWD ? at + CROWD_STEP : crowded->self);
+		forge(span, at + 24, i ? at - CROWD_STEP : crowded->self);
+	}
+	forge(span, crowded->end + 8, 4096 | CHUNK_PREV_INUSE);
+}
+
+static int read_crowded(struct memory *memory, const struct span *spans, unsigned count)
+{
+	const struct crowded_memory *crowded = (struct crowded_memory *)memory;
+	const struct arena_layout *layout = crowded->layout;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (spans[i].addr >= crowded->first &&
+		    spans[i].addr < crowded->end + 4096) {
+			memset(spans[i].to, 0, spans[i].len);
+			forge_crowd(crowded, &spans[i]);
+			continue;
+		}
+		if (crowded->read(memory, &spans[i], 1) != 1)
+			return (int)i;
+		forge(&spans[i], crowded->arena + layout->top, crowded->end);
+		forge(&spans[i], crowded->arena + layout->bins, crowded->first);
+		forge(&spans[i], crowded->arena + layout->system_mem, 16 << 20);
+		forge(&spans[i], crowded->arena + layout->system_mem + 8, 16 << 20);
+	}
+	return (int)count;
+}
+
+static int crowded_pages(struct memory *memory, uint64_t start, unsigned count,
+			 uint8_t *flags)
+{
+	const struct crowded_memory *crowded = (struct crowded_memory *)memory;
+	int error = crowded->pages(memory, start, count, flags);
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t at = start + ((uint64_t)i << memory->page_shift);
+
+		if (at >= crowded->first && at < crowded->end + 4096)
+			flags[i] = PAGE_RESIDENT;
+	}
+	return error;
+}
+
+/* As SAVED's, but that its heap goes on until the crowd's end. */
+static void crowd(struct crowded_memory *crowded, const struct saved *saved,
+		  struct region *region, struct regions *regions)
+{
+	const struct image *image = saved->image;
+
+	image_memory_init(&crowded->image, image);
+	crowded->read = crowded->image.memory.read;
+	crowded->pages = crowded->image.memory.pages;
+	crowded->image.memory.read = read_crowded;
+	crowded->image.memory.pages = crowded_pages;
+	crowded->layout = &image->instance[0].layout->arena;
+	crowded->arena = image->instance[0].main_arena;
+	crowded->self = crowded->arena + crowded->layout->bins - 16;
+	assert_true(image->regions.count <= IMAGE_TABLE_MAX);
+	memcpy(region, image->regions.region, image->regions.count * sizeof(*region));
+	*regions = (struct regions){.region = region,
+				    .count = image->regions.count,
+				    .capacity = image->regions.count};
+	for (unsigned i = 0; i < regions->count; i++) {
+		if (!region[i].is_break)
+			continue;
+		crowded->first = region[i].end;
+		crowded->end = crowded->first + (uint64_t)CROWD * CROWD_STEP;
+		region[i].end = crowded->end + 4096;
+	}
+}
+
+/* Of libcs that say to have one heap each chunk is in the segment of each. */
+static void chunks_of_several_segments_are_bounded(void **state)
+{
+	const struct heap_options options = {.threads = 1,
+					     .unusable_for_bytes = 4096,
+					     .budget_ns = 1500000,
+					     .whole_ns = 1,
+					     .cells_least = CROWD,
+					     .seed = 1};
+	static struct region region[IMAGE_TABLE_MAX];
+	const struct saved_all *fixture = *state;
+	struct malloc_instance instance[HEAP_INSTANCES];
+	struct crowded_memory crowded = {.first = 0};
+	struct fault fault = {.text = ""};
+	struct regions regions;
+	struct sample *sample;
+	struct heap *heap;
+
+	crowd(&crowded, &fixture->saved[0], region, &regions);
+	assert_true(crowded.first != 0);
+	for (unsigned i = 0; i < HEAP_INSTANCES; i++)
+		instance[i] = fixture->saved[0].image->instance[0];
+	if (heap_new(&heap, &crowded.image.memory, instance, HEAP_INSTANCES, &options,
+		     &fault))
+		fail_msg("%s", fault.text);
+	sample = sample_new(heap_arena_capacity(heap), false);
+	if (heap_look(heap, &fault) || heap_read(heap, &regions, sample, &fault))
+		fail_msg("%s", fault.text);
+	print_message("%u segments, room for %u\n", heap->sampler->segments,
+		      heap->sampler->segment_capacity);
+	assert_int_equal(heap->sampler->segments, heap->sampler->segment_capacity);
+	assert_int_equal(sample->status, STATUS_PARTIAL);
+	sample_free(sample);
+	heap_free(heap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +523,8 @@ int main(void)
 		cmocka_unit_test(few_cells_hold_the_truth),
 		cmocka_unit_test(who_waits_reads_less),
 		cmocka_unit_test(long_lists_are_not_followed_each_time),
+		cmocka_unit_test(tops_without_end_are_not_looked_at),
+		cmocka_unit_test(chunks_of_several_segments_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);
