@@ -67,7 +67,7 @@ double compare_step_s(const double *time_s, size_t count, size_t i)
 		near_s = time_s[i + 1] - time_s[i];
 	else if (i > 1)
 		near_s = time_s[i - 1] - time_s[i - 2];
-	return step_s > GAP_STEPS * near_s ? near_s : step_s;
+	return near_s > 0 && step_s > GAP_STEPS * near_s ? near_s : step_s;
 }
 
 static double covered_s(const struct compare_course *course)

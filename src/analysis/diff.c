@@ -72,14 +72,25 @@ static double value_of(const struct sample *sample, enum figure f)
 	return sample_may_judge(sample, f) ? figure_number(&sample->fig, f) : NAN;
 }
 
+/* How much later TIME_NS is; of a clock that was set back nothing. */
+static double later_s(int64_t time_ns, int64_t than_ns)
+{
+	int64_t step_ns;
+
+	if (__builtin_sub_overflow(time_ns, than_ns, &step_ns) || step_ns < 0)
+		return 0;
+	return (double)step_ns / 1e9;
+}
+
 int diff_add(struct diff_side *side, const struct sample *sample)
 {
 	if (side->count == side->capacity && make_room(side))
 		return -ENOMEM;
 	if (!side->count)
-		side->first_ns = sample->time_ns;
+		side->first_ns = side->last_ns = sample->time_ns;
+	side->time_s[side->count] =
+		diff_span_s(side) + later_s(sample->time_ns, side->last_ns);
 	side->last_ns = sample->time_ns;
-	side->time_s[side->count] = (double)(sample->time_ns - side->first_ns) / 1e9;
 	for (unsigned i = 0; i < COMPARED; i++)
 		side->value[i][side->count] = value_of(sample, compared[i].figure);
 	if (figure_has(&sample->fig, FIG_GROWTH_BYTES)) {

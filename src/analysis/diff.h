@@ -46,7 +46,7 @@ struct diff_detail_course {
 struct diff_side {
 	char label[DIFF_TEXT];
 	size_t count, capacity;
-	double *time_s;
+	double *time_s; /* since the first; they do not fall */
 	double **value; /* for each figure, of CAPACITY */
 	int64_t first_ns, last_ns;
 	struct surroundings surroundings;
@@ -102,8 +102,15 @@ struct diff {
 	struct diff_fact fact[DIFF_FACTS];
 };
 
-/* Adds SAMPLE to SIDE, which is zero before the first. 0 or -ENOMEM. */
+/* Adds SAMPLE to SIDE, which is zero before the first. 0 or -ENOMEM. Where its time is
+ * earlier than the last one's, the clock was set back: no time passed between them. */
 int diff_add(struct diff_side *side, const struct sample *sample);
+
+/* What passed from the first sample of SIDE to the last. */
+static inline double diff_span_s(const struct diff_side *side)
+{
+	return side->count ? side->time_s[side->count - 1] : 0;
+}
 
 /* The figures of SAMPLE's arenas besides; after diff_add. 0 or -ENOMEM. */
 int diff_add_arenas(struct diff_side *side, const struct sample *sample);

@@ -35,6 +35,14 @@ static void merge(struct diff_detail_course *course)
 	course->stride *= 2;
 }
 
+/* Where the clock was set back, time stands still until it has caught up. */
+static void begin_point(struct diff_detail_course *course, double time_s)
+{
+	double last_s = course->count ? course->time_s[course->count - 1] : 0;
+
+	course->time_s[course->count] = time_s > last_s ? time_s : last_s;
+}
+
 static int add(struct diff_side *side, unsigned detail, int64_t time_ns, double value)
 {
 	struct diff_detail_course *course = side->detail[detail];
@@ -48,7 +56,7 @@ static int add(struct diff_side *side, unsigned detail, int64_t time_ns, double 
 	if (!course->pending) {
 		if (course->count == DIFF_POINTS)
 			merge(course);
-		course->time_s[course->count] = (double)(time_ns - side->first_ns) / 1e9;
+		begin_point(course, ((double)time_ns - (double)side->first_ns) / 1e9);
 	}
 	course->sum += value;
 	if (++course->pending < course->stride)

@@ -16,7 +16,7 @@ struct candidate {
 
 static double hours_of(const struct diff_side *side)
 {
-	return fmax((double)(side->last_ns - side->first_ns) / 1e9, 1) / 3600;
+	return fmax(diff_span_s(side), 1) / 3600;
 }
 
 static int heavier_first(const void *a, const void *b)
@@ -75,7 +75,7 @@ static void pick_growths(struct diff_work *work, const struct diff_side *side,
 		work->value[which][i] = 0;
 	for (size_t i = 0; i < side->growths.count; i++) {
 		const struct growth *growth = &side->growths.growth[i];
-		double time_s = (double)(growth->time_ns - side->first_ns) / 1e9;
+		double time_s = ((double)growth->time_ns - (double)side->first_ns) / 1e9;
 
 		while (at + 1 < side->count && side->time_s[at] < time_s)
 			at++;

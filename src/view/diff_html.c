@@ -33,7 +33,7 @@ static void side(struct report_out *out, const char *name, const struct diff_sid
 	text_string(&text, ", ");
 	text_string(&text, COUNTED(of->count, "reading"));
 	text_string(&text, " over ");
-	text_string(&text, SPAN((double)(of->last_ns - of->first_ns) / 1e9));
+	text_string(&text, SPAN(diff_span_s(of)));
 	text_string(&text, " from ");
 	clock_local_date(&text, of->first_ns);
 	page_element(out, "p", "note", line);
@@ -266,14 +266,11 @@ static void graph(struct report_out *out, const struct diff *diff,
 		  const struct diff_row *row)
 {
 	const struct figure_info *info = &figure_info[row->figure];
-	double base = HIGH - FOOT, high = highest(diff, row->place), span_s = 0;
+	double base = HIGH - FOOT, high = highest(diff, row->place);
+	double span_s = fmax(diff_span_s(diff->side[0]), diff_span_s(diff->side[1]));
 	char words[32];
 	struct text text;
 
-	for (unsigned i = 0; i < 2; i++)
-		span_s = fmax(span_s,
-			      (double)(diff->side[i]->last_ns - diff->side[i]->first_ns) /
-				      1e9);
 	if (!(high > 0) || !(span_s > 0))
 		return;
 	text_init(&text, words, sizeof(words));

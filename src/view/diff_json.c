@@ -34,9 +34,7 @@ static void json_comparison(struct text *text, const struct diff *diff,
 	if (c->outcome == COMPARE_DRIFT || c->outcome == COMPARE_STEP)
 		json_member_string(text, "in", c->side ? "after" : "before");
 	if (c->outcome == COMPARE_STEP)
-		json_member_time(text, "step",
-				 diff->side[c->side]->first_ns +
-					 (int64_t)(c->step_s * 1e9));
+		json_member_time(text, "step", diff_step_ns(diff, c));
 	if (has_values) {
 		json_number(text, "before", c->before, decimals);
 		json_number(text, "after", c->after, decimals);

@@ -24,6 +24,9 @@ bool diff_details_missing(struct text *text, const struct diff *diff, bool of_ar
 void diff_number(struct text *text, enum figure_unit unit, double value, bool change,
 		 size_t width);
 
+/* When the course that C says steps does so. */
+int64_t diff_step_ns(const struct diff *diff, const struct comparison *c);
+
 /* What was found out about ROW. */
 void diff_outcome(struct text *text, const struct diff *diff, const struct diff_row *row);
 const char *diff_stack_word(const struct diff_stack *row);

@@ -202,8 +202,7 @@ static void text_side(struct text *text, const char *name, const struct diff_sid
 	text_string(text, ": ");
 	text_u64(text, side->count);
 	text_string(text, side->count == 1 ? " reading over " : " readings over ");
-	text_string(text,
-		    units_span_text((double)(side->last_ns - side->first_ns) / 1e9).s);
+	text_string(text, units_span_text(diff_span_s(side)).s);
 	text_string(text, " from ");
 	clock_local_date(text, side->first_ns);
 	text_char(text, '\n');

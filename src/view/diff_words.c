@@ -47,12 +47,24 @@ void diff_title(struct text *text, const struct diff_row *row)
 	text_string(text, kind_words[row->kind]);
 }
 
+/* Rows may name any times. */
+int64_t diff_step_ns(const struct diff *diff, const struct comparison *c)
+{
+	double passed_ns = c->step_s * 1e9;
+	int64_t step_ns;
+
+	if (!(passed_ns < 0x1p63) || __builtin_add_overflow(diff->side[c->side]->first_ns,
+							    (int64_t)passed_ns, &step_ns))
+		return INT64_MAX;
+	return step_ns;
+}
+
 static void text_step(struct text *text, const struct diff *diff,
 		      const struct comparison *c)
 {
 	text_string(text, c->side ? "after goes" : "before goes");
 	text_string(text, " from one level to another at ");
-	clock_local(text, diff->side[c->side]->first_ns + (int64_t)(c->step_s * 1e9));
+	clock_local(text, diff_step_ns(diff, c));
 	text_string(text, ": compare spans");
 }
 

@@ -425,6 +425,33 @@ static void fill(struct diff_side *side, struct sample *sample, double growth_by
 	}
 }
 
+/* A clock that is set back again and again, as rows of a damaged file have it: the times
+ * of a course do not fall. */
+static void test_clock(void **state)
+{
+	enum { ROWS = 6000, AHEAD = 100, BACK = 30 };
+	struct sample *sample = sample_new(1, false);
+	static struct diff_side side[2];
+	static struct diff diff;
+
+	(void)state;
+	for (unsigned i = 0; i < ROWS; i++) {
+		sample->time_ns =
+			start_ns + (int64_t)(i - i / AHEAD * (BACK + 1)) * second_ns;
+		figure_set(&sample->fig, FIG_RSS_BYTES, (100 << 20) + next() % 4096);
+		for (unsigned s = 0; s < 2; s++)
+			assert_int_equal(diff_add(&side[s], sample), 0);
+	}
+	for (unsigned i = 1; i < ROWS; i++)
+		assert_true(side[0].time_s[i] >= side[0].time_s[i - 1]);
+	assert_true(diff_span_s(&side[0]) == ROWS - ROWS / AHEAD);
+	assert_int_equal(diff_of(&side[0], &side[1], &diff), 0);
+	assert_int_equal(diff.row[0].comparison.outcome, COMPARE_SAME);
+	for (unsigned i = 0; i < 2; i++)
+		diff_side_release(&side[i]);
+	sample_free(sample);
+}
+
 /* How often the growth of two is called different when one grows by so much a second. */
 static unsigned growths_changed(struct sample *sample, double growth_bytes)
 {
@@ -467,6 +494,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_details, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_sizes, setup, teardown),
+		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_growth),
 	};
 
