@@ -21,7 +21,7 @@ enum {
 	DIFF_DETAILS = DIFF_ARENAS * DIFF_ARENA_FIGURES + DIFF_SIZES,
 	DIFF_POINTS = 4096, /* of a detail; more are merged */
 	DIFF_FACTS = SURROUNDINGS_FACTS,
-	DIFF_STACKS = 64,	/* rows; those that grew most */
+	DIFF_STACKS = 64,	/* rows of growths, and of failures: the most */
 	DIFF_LEAST_GROWTHS = 6, /* of one stack, on both sides: fewer say nothing */
 };
 
@@ -88,14 +88,15 @@ struct diff_stack {
 	struct comparison comparison;
 };
 
-/* Of stacks there are rows only when both sides have growths. STACKS_LEFT are those that
- * there is no row for; SHARE is of what each side grew by, as far as it has a stack. */
+/* Of stacks there are rows only when both sides have growths and several samples.
+ * STACKS_LEFT are those that there is no row for; SHARE is of what each side grew by, as
+ * far as it has a stack. */
 struct diff {
 	const struct diff_side *side[2];
 	unsigned detail_count;
 	struct diff_detail detail[DIFF_DETAILS];
 	unsigned stack_count, stacks_left;
-	struct diff_stack stack[DIFF_STACKS];
+	struct diff_stack stack[2 * DIFF_STACKS];
 	double stack_share[2];
 	unsigned row_count, fact_count;
 	struct diff_row row[DIFF_ROWS];

@@ -112,21 +112,29 @@ static double stack_share(const struct diff_side *side)
 	return side->grown_bytes > some ? some / side->grown_bytes : 1;
 }
 
+/* Of a single sample it is not known since when it counts. */
+static bool has_rates(const struct diff_side *side)
+{
+	return side->has_growths && side->count > 1;
+}
+
 int diff_compare_stacks(struct diff *diff, struct diff_work *work)
 {
 	size_t kinds =
 		diff->side[0]->growths.stack_count + diff->side[1]->growths.stack_count;
+	unsigned rows[] = {0, 0}; /* of growths, of failures */
 	struct candidate *candidate;
 	size_t count;
 
-	if (!kinds || !diff->side[0]->has_growths || !diff->side[1]->has_growths)
+	if (!kinds || !has_rates(diff->side[0]) || !has_rates(diff->side[1]))
 		return 0;
 	candidate = calloc(2 * kinds, sizeof(*candidate));
 	if (!candidate)
 		return -ENOMEM;
 	count = gather_stacks(diff, candidate);
-	for (size_t i = 0; i < count && diff->stack_count < DIFF_STACKS; i++)
-		add_stack(diff, work, &candidate[i]);
+	for (size_t i = 0; i < count; i++)
+		if (rows[candidate[i].is_failure]++ < DIFF_STACKS)
+			add_stack(diff, work, &candidate[i]);
 	diff->stacks_left = (unsigned)(count - diff->stack_count);
 	for (unsigned i = 0; i < 2; i++)
 		diff->stack_share[i] = stack_share(diff->side[i]);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-	JSON_BYTES = 512 << 10,
+	JSON_BYTES = 1 << 20,
 	STACK_TEXT = 4096, /* of one stack */
 };
 
@@ -180,7 +180,7 @@ int diff_json(const struct diff *diff, int fd)
 		return -ENOMEM;
 	text_init(&text, buf, JSON_BYTES);
 	json_diff(&text, diff);
-	error = text.overflow ? -ENOSPC : output_write(fd, text.buf, text.length);
+	error = text.overflow ? -EOVERFLOW : output_write(fd, text.buf, text.length);
 	free(buf);
 	return error;
 }

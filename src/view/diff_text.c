@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-	TEXT_BYTES = 128 << 10,
+	TEXT_BYTES = 256 << 10,
 	STACK_LINE = 2048,
 	STACKS_SHOWN = 12, /* of a kind */
 	TITLE = 28,
@@ -258,7 +258,7 @@ int diff_text(const struct diff *diff, int fd)
 		return -ENOMEM;
 	text_init(&text, buf, TEXT_BYTES);
 	text_diff(&text, diff);
-	error = text.overflow ? -ENOSPC : output_write(fd, text.buf, text.length);
+	error = text.overflow ? -EOVERFLOW : output_write(fd, text.buf, text.length);
 	free(buf);
 	return error;
 }

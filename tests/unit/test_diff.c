@@ -290,6 +290,51 @@ static void test_no_events(void **state)
 		diff_side_release(&side[i]);
 }
 
+/* Of one reading it is not known since when it counts: there are no rows of stacks. */
+static void test_one_reading(void **state)
+{
+	static const struct stack was[] = {{"steady", 10, 132 << 10}};
+	static struct diff_side side[2];
+	static struct diff diff;
+
+	(void)state;
+	record(before, was, 1);
+	record(after, was, 1);
+	memset(side, 0, sizeof(side));
+	assert_int_equal(diff_gather(side, &wanted, &fault), 0);
+	side[1].count = 1;
+	assert_int_equal(diff_of(&side[0], &side[1], &diff), 0);
+	assert_int_equal(diff.stack_count, 0);
+	say(&diff, true);
+	assert_null(strstr(text, "\"stacks\""));
+	for (unsigned i = 0; i < 2; i++)
+		diff_side_release(&side[i]);
+}
+
+/* However many stacks grew, those that failed have their rows. */
+static void test_many_stacks(void **state)
+{
+	enum { GREW = DIFF_STACKS + 6 };
+	static char name[GREW][16];
+	static struct stack was[GREW + 1] = {[GREW] = {"fails", 20, 0}};
+	static struct diff_side side[2];
+	static struct diff diff;
+
+	(void)state;
+	for (unsigned i = 0; i < GREW; i++) {
+		snprintf(name[i], sizeof(name[i]), "grows_%u", i);
+		was[i] = (struct stack){name[i], 5, 132 << 10};
+	}
+	record(before, was, GREW + 1);
+	record(after, was, GREW + 1);
+	compare(side, &diff);
+	assert_non_null(row_of(&diff, "fails", true));
+	assert_int_equal(diff.stack_count, DIFF_STACKS + 1);
+	assert_int_equal(diff.stacks_left, GREW - DIFF_STACKS);
+	for (unsigned i = 0; i < 2; i++)
+		diff_side_release(&side[i]);
+}
+
 /* A reading every second and a look at the free chunks every ten: of PID's FREE chunks of
  * 100 bytes in arena 0, which has so much live; with OTHER there is an arena 3, too. */
 static void record_arenas(const char *file, uint64_t live, uint64_t chunks, bool other)
@@ -494,6 +539,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_details, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_sizes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_reading, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_stacks, setup, teardown),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_growth),
 	};
