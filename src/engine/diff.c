@@ -64,7 +64,7 @@ static int add_sample(struct diff_side *side, const struct sample *sample,
 {
 	int error;
 
-	if (!side->count && !strchr(side->label, ' '))
+	if (!side->count)
 		snprintf(side->label + strlen(side->label),
 			 sizeof(side->label) - strlen(side->label), " (%s, process %d)",
 			 sample->comm, sample->pid);

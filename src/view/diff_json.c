@@ -86,7 +86,8 @@ static void json_detail(struct text *text, const struct diff *diff,
 	if (row->has[0] && row->has[1]) {
 		json_comparison(text, diff, c, true, 6);
 	} else {
-		json_member_string(text, "outcome", row->has[0] ? "gone" : "new");
+		json_member_string(text, "outcome",
+				   row->has[0] ? "only_before" : "only_after");
 		json_number(text, row->has[0] ? "before" : "after", c->before, 6);
 	}
 	text_char(text, '}');

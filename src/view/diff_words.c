@@ -10,12 +10,6 @@ enum figure_unit diff_unit(const struct diff_row *row)
 	return figure_info[row->figure].unit;
 }
 
-/* A rate may be beyond what a count can be. */
-static uint64_t whole(double size)
-{
-	return size < 0x1p63 ? (uint64_t)(size + 0.5) : INT64_MAX;
-}
-
 void diff_number(struct text *text, enum figure_unit unit, double value, bool change,
 		 size_t width)
 {
@@ -29,9 +23,9 @@ void diff_number(struct text *text, enum figure_unit unit, double value, bool ch
 	if (unit == UNIT_RATIO)
 		units_ratio(text, size);
 	else if (unit == UNIT_BYTES)
-		units_bytes(text, whole(size));
+		units_bytes(text, units_whole(size));
 	else
-		units_count(text, whole(size));
+		units_count(text, units_whole(size));
 	text_align_right(text, from, width);
 }
 

@@ -418,6 +418,7 @@ static void test_details(void **state)
 	assert_null(strstr(text, "below 256"));
 	say(&diff, true);
 	assert_non_null(strstr(text, "{\"size\":\"below 128\",\"outcome\":\"changed\""));
+	assert_non_null(strstr(text, "\"outcome\":\"only_after\""));
 	for (unsigned i = 0; i < 2; i++)
 		diff_side_release(&side[i]);
 }
