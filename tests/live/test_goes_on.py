@@ -3,6 +3,7 @@ for, or executes another program, is told in partial rows, and read whole from t
 
 import contextlib
 import json
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -71,11 +72,26 @@ class Running:
         """The first row for which TEST is true."""
         return harness.until(lambda: next((row for row in self.rows() if test(row)), None), what)
 
+    @contextlib.contextmanager
+    def held(self):
+        """Stops it meanwhile: what happens in the block happens between two readings."""
+        self.process.send_signal(signal.SIGSTOP)
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            harness.until(
+                lambda task=task: "State:\tT" in (task / "status").read_text(), "it is stopped"
+            )
+        yield
+        self.process.send_signal(signal.SIGCONT)
+
     def said(self, words):
         return any(words in line for line in list(self.err))
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
+        return self.end()
+
+    def end(self):
+        """The exit status, once all that it said is gathered."""
         status = self.process.wait(harness.PATIENCE_S)
         for thread in self.threads:
             thread.join()
@@ -95,7 +111,8 @@ def run_stat(tap):
         with tap.section(" ".join(("stat", *args))), Spread() as target:
             with Running("stat", "-p", target.pid, "--json", *args, "0.05") as stat:
                 stat.wait(lambda row: row["status"] == "complete", "a first row")
-                target.order(f"threads {THREADS}")
+                with stat.held():
+                    target.order(f"threads {THREADS}")
                 short = stat.wait(is_short, "a row says that there are more arenas")
                 tap.ok(short["rss_bytes"] > 0, "it has the kernel's figures", short)
                 tap.ok("free_bytes" not in short, "and none of the heap", short)
@@ -226,8 +243,7 @@ def run_exec_forbidden(tap):
                          command=(*prefix, reader)) as stat:
                 stat.wait(lambda row: row["status"] == "complete", "a first row")
                 target.change()
-                status = stat.process.wait(harness.PATIENCE_S)
-                tap.equal(status, NOT_PERMITTED, "exit status", stat.err)
+                tap.equal(stat.end(), NOT_PERMITTED, "exit status", stat.err)
                 tap.ok(stat.said("executed another program"), "it says what happened", stat.err)
 
 
