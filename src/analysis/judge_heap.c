@@ -460,12 +460,12 @@ bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / machine_page_bytes()),
 	    refill);
 	SAY(remedy,
-	    "Call malloc_trim(0) when the load is over; 'fragscope trim --attach %d' "
-	    "gives "
-	    "back %s, stops the process for some ms, and shows whether the memory is "
-	    "needed "
-	    "again. If the load returns soon, leave it.",
-	    input->sample->pid, BYTES(trimmable));
+	    "Call malloc_trim(0) when the load is over; 'fragscope trim%s %d' gives back "
+	    "%s%s, and shows whether the memory is needed again. If the load returns "
+	    "soon, leave it.",
+	    machine_can_attach() ? " --attach" : "", input->sample->pid, BYTES(trimmable),
+	    machine_can_attach() ? ", stops the process for some ms"
+				 : " in a program under 'fragscope run'");
 	judge_fact_figure(input, verdict, FIG_TRIMMABLE_BYTES);
 	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);

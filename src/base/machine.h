@@ -2,6 +2,7 @@
 #ifndef FRAGSCOPE_MACHINE_H
 #define FRAGSCOPE_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <unistd.h>
 
@@ -13,6 +14,16 @@ enum { ADDRESS_BITS = 48 };
 static inline uint64_t machine_page_bytes(void)
 {
 	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Whether src/inject can make a call in a running process here. */
+static inline bool machine_can_attach(void)
+{
+#ifdef __x86_64__
+	return true;
+#else
+	return false;
+#endif
 }
 
 #endif

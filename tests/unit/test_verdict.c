@@ -309,6 +309,11 @@ static void cache(void **state)
 	set(FIG_TRIMMABLE_BYTES, 90 * M);
 	is_only(VERDICT_CACHE, "malloc_trim(0) would return 90.0M of 400M resident");
 	assert_non_null(strstr(verdict[0].evidence, "(94371840 bytes)"));
+#ifdef __x86_64__
+	assert_non_null(strstr(verdict[0].remedy, "'fragscope trim --attach "));
+#else
+	assert_non_null(strstr(verdict[0].remedy, "in a program under 'fragscope run'"));
+#endif
 	set(FIG_TRIMMABLE_BYTES, 39 * M);
 	is_healthy();
 	set(FIG_RSS_BYTES, 20 * M);
