@@ -56,8 +56,8 @@ void history_free(struct history *history);
  * or -ENOSPC when it is too large to be kept whole: its figures are kept all the same. */
 int history_add(struct history *history, const struct sample *sample);
 
-/* The same of a span that SAMPLE ends: what each figure was at least, at most and on
- * average. */
+/* The same of a span that begins at SAMPLE's time and ends with its values: what each
+ * figure was at least, at most and on average. */
 struct history_span {
 	const struct figures *low, *high;
 	const double *mean;
