@@ -227,6 +227,7 @@ static void limits(struct report_out *out, const struct report *report)
 {
 	static const char *const names[] = {"limit", "used",	"limit",
 					    "left",  "reached", "beyond it"};
+	char line[REPORT_OOM_LINE];
 
 	page_element(out, "h2", NULL, "What is about to happen");
 	if (!report->headroom) {
@@ -238,11 +239,8 @@ static void limits(struct report_out *out, const struct report *report)
 		if (report->headroom->row[i].is_set)
 			limit(out, report, (enum headroom_kind)i);
 	page_end_table(out);
-	if (report->oom && report->oom->place)
-		report_print(out,
-			     "<p>For memory of the host the kernel kills it as no. %u of "
-			     "%u.</p>\n",
-			     report->oom->place, report->oom->candidates);
+	for (unsigned i = 0; report_oom(report, i, line); i++)
+		page_element(out, "p", NULL, line);
 }
 
 static void tail(struct report_out *out, const struct blockers *of)

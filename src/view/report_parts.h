@@ -65,6 +65,11 @@ void report_when(const struct headroom_reach *reach, char *text, size_t size);
  * that is not known. */
 void report_unusable(const struct sample *sample, char *text, size_t size);
 
+enum { REPORT_OOM_LINE = 1024 };
+
+/* Line I of what is said of the kernel's OOM killer; false: there is none. */
+bool report_oom(const struct report *report, unsigned i, char line[REPORT_OOM_LINE]);
+
 /* The last line: what the report cost. */
 void report_cost(const struct report *report, char *text, size_t size);
 

@@ -5,7 +5,6 @@
 #include "view/owners.h"
 #include "view/report_parts.h"
 
-#include <linux/oom.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +14,6 @@
 enum {
 	WIDTH = 79,
 	BAR = 20,
-	NAME_CHARACTERS = 40,
 	IDENTITY_CHARACTERS = 29,
 	BEST_SHOWN = 3,
 	NAMES_SHOWN = 3,
@@ -82,15 +80,6 @@ static void wrapped(struct report_out *out, size_t first, size_t indent,
 static void title(struct report_out *out, const char *words)
 {
 	report_print(out, "\n%s\n", words);
-}
-
-/* Names of other people's processes and files may hold anything. */
-static void printable(const char *name, char *text, size_t size)
-{
-	struct text to;
-
-	text_init(&to, text, size);
-	text_printable(&to, name, NAME_CHARACTERS);
 }
 
 /* ---- the head ---- */
@@ -560,94 +549,12 @@ static void limit_table(struct report_out *out, const struct report *report)
 			     COUNTED(far, "other limit"));
 }
 
-/* A process as "process 12 (name)". */
-static void oom_process(const struct oom_process *process, char *text, size_t size)
-{
-	char name[4 * OOM_COMM];
-
-	printable(process->comm, name, sizeof(name));
-	snprintf(text, size, "process %d (%s)", process->pid, name);
-}
-
-enum { OOM_NAMED = 5 * OOM_COMM, OOM_LINE = 3 * OOM_NAMED };
-
-/* Who is killed in the place of a process that is exempt. */
-static void oom_exempt(struct report_out *out, const struct oom_rank *rank)
-{
-	char first[OOM_NAMED], second[OOM_NAMED], line[OOM_LINE];
-	char then[OOM_NAMED + 8] = "";
-
-	oom_process(&rank->first, first, sizeof(first));
-	oom_process(&rank->second, second, sizeof(second));
-	if (rank->second.pid)
-		snprintf(then, sizeof(then), ", then %s", second);
-	if (rank->first.pid)
-		snprintf(line, sizeof(line),
-			 "Exempt from the OOM killer (oom_score_adj is %d): when the "
-			 "host is "
-			 "out of memory, the kernel kills %s first%s.",
-			 rank->score_adj, first, then);
-	else
-		snprintf(line, sizeof(line),
-			 "Exempt from the OOM killer (oom_score_adj is %d), and there is "
-			 "nobody else: the kernel panics.",
-			 rank->score_adj);
-	wrapped(out, 2, 2, line);
-	wrapped(out, 2, 2,
-		"-> What can grow should not be exempt: write 0 to its oom_score_adj, "
-		"and give "
-		"it a cgroup with a limit of its own (memory.max), so that what is "
-		"killed is in "
-		"that group.");
-}
-
-static void oom_place(struct report_out *out, const struct oom_rank *rank)
-{
-	char first[OOM_NAMED], line[OOM_LINE], adjusted[48] = "";
-
-	if (rank->score_adj)
-		snprintf(adjusted, sizeof(adjusted), " (oom_score_adj is %d)",
-			 rank->score_adj);
-	oom_process(&rank->first, first, sizeof(first));
-	if (rank->place == 1)
-		snprintf(line, sizeof(line), "1st of %s for the OOM killer%s.",
-			 COUNTED(rank->candidates, "candidate"), adjusted);
-	else
-		snprintf(line, sizeof(line),
-			 "%s of %s for the OOM killer%s; the first is %s.",
-			 units_ordinal_text(rank->place).s,
-			 COUNTED(rank->candidates, "candidate"), adjusted, first);
-	wrapped(out, 2, 2, line);
-}
-
-/* A neighbour that takes memory for which others are killed, where it has a twentieth of
- * all. */
-static void oom_neighbour(struct report_out *out, const struct oom_rank *rank,
-			  uint64_t all)
-{
-	char name[OOM_NAMED], line[OOM_LINE];
-
-	if (!rank->exempt.pid || rank->exempt.rss_bytes < all / 20)
-		return;
-	oom_process(&rank->exempt, name, sizeof(name));
-	snprintf(line, sizeof(line),
-		 "%s is exempt and has %s resident: others are killed in its place.",
-		 name, BYTES(rank->exempt.rss_bytes));
-	line[0] = 'P';
-	wrapped(out, 2, 2, line);
-}
-
 static void oom(struct report_out *out, const struct report *report)
 {
-	const struct oom_rank *rank = report->oom;
+	char line[REPORT_OOM_LINE];
 
-	if (rank->place)
-		oom_place(out, rank);
-	else if (rank->score_adj == OOM_SCORE_ADJ_MIN)
-		oom_exempt(out, rank);
-	else
-		wrapped(out, 2, 2, "Too small to be chosen by the OOM killer.");
-	oom_neighbour(out, rank, report->headroom->memory_bytes);
+	for (unsigned i = 0; report_oom(report, i, line); i++)
+		wrapped(out, 2, 2, line);
 }
 
 static void pressure(struct report_out *out, const struct bounds *bounds)
@@ -704,8 +611,7 @@ static void limits(struct report_out *out, const struct report *report)
 	sureness(out, report);
 	overcommit(out, &report->bounds->host);
 	pressure(out, report->bounds);
-	if (report->oom)
-		oom(out, report);
+	oom(out, report);
 }
 
 /* ---- what pins ---- */

@@ -834,6 +834,9 @@ def check_page(tap):
         tap.equal(title, f'fragscope: process {target.pid} (<b>&")', "whose it is")
         answer = root.find(".//{*}p[@class='answer']").text
         tap.equal(answer, found["answer"], "the answer")
+        said = [p.text for p in root.findall(".//{*}p") if "OOM killer" in (p.text or "")]
+        among = f"of {found['oom']['candidates']} candidate"
+        tap.ok(len(said) == 1 and among in said[0], "its place for the OOM killer", said)
         labels = [svg.get("aria-label") for svg in root.iter() if svg.get("aria-label")]
         for drawing in (
             "resident memory by parts",
