@@ -8,7 +8,10 @@
 #include "recording/tiers.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,6 +28,7 @@ enum {
 	LOOKS = MAPS + 1, /* the last one: free sizes */
 	LOOK_BYTES = 512 << 10,
 	DROP_PARTS = 8, /* an eighth of what there is goes each time */
+	NAME_BYTES = PATH_MAX + 8,
 };
 
 static const int64_t whole_ns = INT64_C(300000000000); /* between two whole samples */
@@ -116,8 +120,9 @@ struct recorder {
 	struct codec_numbers numbers;
 	bool in_transaction;
 	int64_t tended_ns;
-	dev_t device; /* and INODE: the file that is open */
-	ino_t inode;
+	/* With O_PATH, whose end releases no lock of SQLite's: the file that is open and
+	 * its log, wherever they were moved. Or -1. */
+	int file_fd, log_fd;
 	unsigned char *buf, *look_buf; /* of LOOK_BYTES; null: no looks are recorded */
 	struct life *life;
 };
@@ -215,6 +220,15 @@ static int prepare(struct recorder *recorder)
 	return code;
 }
 
+static void forget_files(struct recorder *recorder)
+{
+	if (recorder->file_fd >= 0)
+		close(recorder->file_fd);
+	if (recorder->log_fd >= 0)
+		close(recorder->log_fd);
+	recorder->file_fd = recorder->log_fd = -1;
+}
+
 static void close_file(struct recorder *recorder)
 {
 	for (unsigned i = 0; i < STATEMENTS; i++) {
@@ -223,6 +237,7 @@ static void close_file(struct recorder *recorder)
 	}
 	sqlite3_close(recorder->db);
 	recorder->db = NULL;
+	forget_files(recorder);
 	recorder->in_transaction = false;
 }
 
@@ -250,24 +265,33 @@ static int make_tables(struct recorder *recorder, struct fault *fault)
 						recorder->options.file, fault);
 }
 
+static bool leads_to(const char *path, int fd)
+{
+	struct stat there, open;
+
+	return fd >= 0 && !stat(path, &there) && !fstat(fd, &open) &&
+	       there.st_dev == open.st_dev && there.st_ino == open.st_ino;
+}
+
 /* Whether the name still leads to the file that is open. */
 static bool is_same_file(const struct recorder *recorder)
 {
-	struct stat status;
-
-	return recorder->db && !stat(recorder->options.file, &status) &&
-	       status.st_dev == recorder->device && status.st_ino == recorder->inode;
+	return recorder->db && leads_to(recorder->options.file, recorder->file_fd);
 }
 
-static void remember_file(struct recorder *recorder)
+/* NAME is of NAME_BYTES. */
+static void name_beside(const char *file, const char *suffix, char *name)
 {
-	struct stat status;
+	snprintf(name, NAME_BYTES, "%s%s", file, suffix);
+}
 
-	recorder->inode = 0;
-	if (stat(recorder->options.file, &status))
-		return;
-	recorder->device = status.st_dev;
-	recorder->inode = status.st_ino;
+static void remember_files(struct recorder *recorder)
+{
+	char log[NAME_BYTES];
+
+	name_beside(recorder->options.file, "-wal", log);
+	recorder->file_fd = open(recorder->options.file, O_PATH | O_CLOEXEC);
+	recorder->log_fd = open(log, O_PATH | O_CLOEXEC);
 }
 
 static int open_file(struct recorder *recorder, bool append, struct fault *fault)
@@ -292,7 +316,7 @@ static int open_file(struct recorder *recorder, bool append, struct fault *fault
 	if (error)
 		close_file(recorder);
 	else
-		remember_file(recorder);
+		remember_files(recorder);
 	return error;
 }
 
@@ -342,6 +366,7 @@ static struct recorder *take_recorder(const struct recorder_options *options)
 	if (!recorder)
 		return NULL;
 	recorder->options = *options;
+	recorder->file_fd = recorder->log_fd = -1;
 	recorder->buf = alloc_touched(codec_bound(options->arenas));
 	recorder->life = alloc_touched(options->lives * sizeof(*recorder->life));
 	if (options->looks)
@@ -553,6 +578,49 @@ int recorder_end(struct recorder *recorder, unsigned place, int64_t time_ns,
 	return error;
 }
 
+/* The name that the file has now, of PATH_MAX bytes; empty when it has none any more. */
+static void find_name(const struct recorder *recorder, char *name)
+{
+	char entry[64];
+	ssize_t length;
+
+	snprintf(entry, sizeof(entry), "/proc/self/fd/%d", recorder->file_fd);
+	length = readlink(entry, name, PATH_MAX - 1);
+	name[length > 0 ? length : 0] = '\0';
+	if (!leads_to(name, recorder->file_fd))
+		*name = '\0';
+}
+
+/* Takes what SQLite has beside the file from under the name by which the next file would
+ * find it; it goes beside TO, or away where TO is empty. */
+static void put_away(const struct recorder *recorder, const char *suffix, const char *to)
+{
+	char name[NAME_BYTES], moved[NAME_BYTES];
+
+	name_beside(recorder->options.file, suffix, name);
+	name_beside(to, suffix, moved);
+	if (!*to || rename(name, moved))
+		unlink(name);
+}
+
+/* SQLite does not empty the log of a file that was moved when it closes it, and whoever
+ * moved the file need not have moved the log. While another program reads the file the
+ * log cannot be emptied: it goes where the file is. */
+static void put_log_away(struct recorder *recorder)
+{
+	int code = sqlite3_wal_checkpoint_v2(recorder->db, NULL,
+					     SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	char log[NAME_BYTES], moved[PATH_MAX] = "";
+
+	name_beside(recorder->options.file, "-wal", log);
+	if (!leads_to(log, recorder->log_fd))
+		return;
+	if (code != SQLITE_OK)
+		find_name(recorder, moved);
+	put_away(recorder, "-wal", moved);
+	put_away(recorder, "-shm", "");
+}
+
 /* What is still to be said to the old file. It may be on a full disk: what it has is
  * whole all the same. */
 static void leave_file(struct recorder *recorder)
@@ -568,10 +636,7 @@ static void leave_file(struct recorder *recorder)
 	}
 	if (!error)
 		recorder_commit(recorder, recorder->tended_ns, NULL);
-	/* SQLite does not empty the log of a file that was moved when it closes it, and
-	 * whoever moved the file need not have moved the log. */
-	sqlite3_wal_checkpoint_v2(recorder->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
-				  NULL);
+	put_log_away(recorder);
 	close_file(recorder);
 }
 

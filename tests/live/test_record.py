@@ -221,16 +221,34 @@ def check_killed(tap, directory, target):
 
 
 def check_rotation(tap, directory, target):
-    path, old = directory / "turn.db", directory / "turn.db.1"
-    with start(path, "-p", target.pid, "0.02") as recorder:
+    for name, reads in (("turn", False), ("read", True)):
+        rotate(tap, directory / f"{name}.db", target, reads)
+
+
+def rotate(tap, path, target, reads):
+    """With READS, a program reads the file all the while: neither file may lose by it."""
+    old = path.with_suffix(".db.1")
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(start(path, "-p", target.pid, "0.02"))
         harness.until(lambda: rows_of(path) > 3, "readings")
+        if reads:
+            db = stack.enter_context(contextlib.closing(
+                sqlite3.connect(f"file:{path}?mode=ro", uri=True)))
+            cursor = db.execute("SELECT * FROM sample")
+            cursor.fetchone()
+            held = rows_of(path)
+            harness.until(lambda: rows_of(path) > held + 3, "readings that are in the log only")
+        committed = rows_of(path)
         os.rename(path, old)
         recorder.send_signal(signal.SIGHUP)
         harness.until(lambda: os.path.exists(path) and rows_of(path) > 3, "a new file")
         recorder.send_signal(signal.SIGTERM)
         _, said = recorder.communicate(timeout=harness.PATIENCE_S)
+        if reads:
+            tap.ok(len(cursor.fetchall()) > 2, "who reads the old file reads on")
     tap.equal((recorder.returncode, said), (0, ""), "SIGHUP opens the name anew")
     first, second = replayed(old), replayed(path)
+    tap.ok(len(first) >= committed, "the old file has all that was in it", len(first), committed)
     tap.ok(first[-1]["time"] < second[0]["time"], "where the old file ends the new begins")
     tap.equal(second[0]["host"], os.uname().nodename, "and says where it was made")
 
