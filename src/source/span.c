@@ -56,7 +56,8 @@ static bool instant(const char *text, int64_t near_ns, int64_t *ns)
 		if (!reads(text, format[i], &time))
 			continue;
 		time.tm_isdst = -1;
-		*ns = (int64_t)mktime(&time) * second_ns;
+		if (__builtin_mul_overflow((int64_t)mktime(&time), second_ns, ns))
+			*ns = time.tm_year < 70 ? -INT64_MAX : INT64_MAX;
 		return true;
 	}
 	return false;

@@ -83,19 +83,25 @@ def check_same(tap, directory, target):
 def check_span(tap, directory, target):
     """The rows of a span are those of the whole that lie in it, whatever the format."""
     path, text = directory / "span.db", directory / "span.json"
-    harness.fragscope("record", "-p", target.pid, "-o", path, 1, 3)
+    seconds = "SELECT DISTINCT time_ns / 1000000000 FROM sample"
+    with start(path, "-p", target.pid, "0.2") as recorder:
+        harness.until(lambda: len(ask(path, seconds)) > 1, "readings in two seconds")
+        recorder.send_signal(signal.SIGTERM)
     rows = replayed(path)
     text.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    middle = rows[1]["time"]
-    stamp = datetime.datetime.fromisoformat(middle.replace("Z", "+00:00")).astimezone()
+    last = rows[-1]["time"]
+    stamp = datetime.datetime.fromisoformat(last.replace("Z", "+00:00")).astimezone()
     after = stamp.strftime("%Y-%m-%dT%H:%M:%S")
+    before = [row for row in rows if row["time"] < utc(after)]
     for name in (path, text):
-        for span, want in ((f"..{after}", [row for row in rows if row["time"] < utc(after)]),
+        tap.equal(replayed(f"{name}@1000-01-01..9999-12-31"), rows, f"{name.suffix} of all times")
+        for span, want in ((f"..{after}", before),
                            (f"{after}..", [row for row in rows if row["time"] >= utc(after)])):
             tap.equal(replayed(f"{name}@{span}"), want, f"{name.suffix} {span[:2]}")
     done = harness.fragscope("report", "--replay", path, "--at", after, "--json")
     report = json.loads(done.stdout)
-    tap.equal(report["sample"]["time"], rows[0]["time"], "a report at a time is of what was before")
+    tap.equal(report["sample"]["time"], before[-1]["time"],
+              "a report at a time is of what was before")
     done = harness.fragscope("report", "-p", target.pid, "--at", after)
     tap.equal(done.returncode, 64, "and only of a recording")
     done = harness.fragscope("stat", "--replay", f"{path}@2001-01-01..2001-01-02")
@@ -241,7 +247,8 @@ def rotate(tap, path, target, reads):
         committed = rows_of(path)
         os.rename(path, old)
         recorder.send_signal(signal.SIGHUP)
-        harness.until(lambda: os.path.exists(path) and rows_of(path) > 3, "a new file")
+        harness.until(lambda: (os.path.exists(path) and rows_of(path) > 3)
+                      or recorder.poll() is not None, "a new file")
         recorder.send_signal(signal.SIGTERM)
         _, said = recorder.communicate(timeout=harness.PATIENCE_S)
         if reads:
