@@ -10,6 +10,7 @@
 #include <linux/audit.h>
 #include <linux/futex.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -86,6 +87,23 @@ static int read_thread(struct injector *injector, struct chain_call *call)
 	return error;
 }
 
+/* Filters are each thread's own, and a new one has those of the thread that makes it. */
+static bool has_filters(const struct injector *injector)
+{
+	static const char key[] = "\nSeccomp:";
+	char name[64], text[4096];
+	const char *line;
+	ssize_t length;
+
+	snprintf(name, sizeof(name), "task/%d/status", (int)injector->thread.tid);
+	length = process_text(injector->process->pid, name, text, sizeof(text));
+	line = length > 0 ? strstr(text, key) : NULL;
+	if (line)
+		return atoi(line + strlen(key)) != 0;
+	/* A kernel may have none. What could not be read, or not whole, may say so. */
+	return length <= 0 || length >= (ssize_t)sizeof(text) - 1;
+}
+
 /* The calls of the chain must succeed; of those that the function makes it hears whether
  * they did. 0, or -EACCES: a filter might end the process for one of them. */
 static int ask_filters(const struct injector *injector)
@@ -123,7 +141,7 @@ int call_prepare(struct injector *injector)
 		.text = injector->request->text,
 		.nonce = injector->nonce,
 	};
-	int error = injector->is_filtered ? ask_filters(injector) : 0;
+	int error = has_filters(injector) ? ask_filters(injector) : 0;
 
 	if (!error)
 		error = read_thread(injector, &call);

@@ -70,36 +70,9 @@ static int find_function(struct injector *injector, struct fault *fault)
 	return 0;
 }
 
-/* Under strict seccomp (mode 1) nothing but read, write and exit is allowed; filters are
- * asked for each call when the process stands. */
-static int check_filters(struct injector *injector, struct fault *fault)
-{
-	enum { STRICT = 1, FILTERED = 2 };
-	static const char key[] = "\nSeccomp:";
-	const struct process *process = injector->process;
-	char text[4096];
-	const char *line = NULL;
-	int mode;
-
-	if (process_text(process->pid, "status", text, sizeof(text)) > 0)
-		line = strstr(text, key);
-	mode = line ? atoi(line + strlen(key)) : 0;
-	injector->is_filtered = mode == FILTERED;
-	if (mode != STRICT)
-		return 0;
-	return fault_set(
-		fault, EXIT_NO_SOURCE, -ENOTSUP,
-		"cannot make a call in process %d (%s): strict seccomp would end "
-		"it for that",
-		process->pid, process->comm);
-}
-
 static int take(struct injector *injector, struct fault *fault)
 {
-	int error = check_filters(injector, fault);
-
-	if (error)
-		return error;
+	int error;
 
 	injector->looker = (struct inject_looker){
 		.process = injector->process,

@@ -18,7 +18,6 @@ struct injector {
 	struct waits waits;
 	uint64_t function;
 	uint64_t done_addr;
-	bool is_filtered; /* there is a filter of system calls */
 	uint32_t nonce;
 	struct hold hold;
 	struct inject_thread thread; /* the one that is looked at, then the one chosen */
@@ -31,7 +30,8 @@ struct injector {
 /* ---- call.c: the thread that makes it; it stands still ---- */
 
 /* Whether the injector's THREAD can make the call, and all that is needed for it. 0;
- * -EAGAIN, with the reason in its place; or -errno. */
+ * -EAGAIN, with the reason in its place; -EACCES: its filters of system calls forbid it;
+ * or -errno. */
 int call_prepare(struct injector *injector);
 
 /* Writes what call_prepare made, and starts the call: from here on nothing can go wrong

@@ -79,10 +79,11 @@ static int look_at_threads(struct injector *injector)
 	return 0;
 }
 
-/* One that waits in the kernel before others: it has nothing else to do. */
+/* One that waits in the kernel before others: it has nothing else to do. -EACCES: filters
+ * are against each of them. */
 static int choose(struct injector *injector)
 {
-	int error = 0;
+	int result = -EACCES;
 
 	if (!injector->candidates)
 		return not_now(injector, injector->thread.tid,
@@ -90,15 +91,18 @@ static int choose(struct injector *injector)
 	for (unsigned in_kernel = 2; in_kernel-- > 0;)
 		for (unsigned i = 0; i < injector->candidates; i++) {
 			const struct inject_thread *thread = &injector->candidate[i];
+			int error;
 
 			if (((long)thread->regs.orig_rax >= 0) != in_kernel)
 				continue;
 			injector->thread = *thread;
 			error = call_prepare(injector);
-			if (error != -EAGAIN)
+			if (error == -EAGAIN)
+				result = error;
+			else if (error != -EACCES)
 				return error;
 		}
-	return error;
+	return result;
 }
 
 static int judge(struct injector *injector)

@@ -248,37 +248,64 @@ def check_attach_others(tap):
                 totals(tap, reading.row, told)
 
 
-# Allows all, or ends the process for rt_sigreturn or madvise.
+# Filters one system call by its number and allows all others: in its first thread, or in one
+# that waits, while the first one, without a filter, runs.
 FILTERED = """
-import ctypes, struct, sys
-number = int(sys.argv[1])
+import ctypes, os, struct, sys, threading
+number, action, where = int(sys.argv[1]), int(sys.argv[2], 16), sys.argv[3]
 code = struct.pack('HBBI', 0x20, 0, 0, 0) + struct.pack('HBBI', 0x15, 0, 1, number) + (
-    struct.pack('HBBI', 6, 0, 0, 0x80000000) + struct.pack('HBBI', 6, 0, 0, 0x7fff0000))
+    struct.pack('HBBI', 6, 0, 0, action) + struct.pack('HBBI', 6, 0, 0, 0x7fff0000))
 code = ctypes.create_string_buffer(code)
 program = ctypes.create_string_buffer(struct.pack('H6xP', 4, ctypes.addressof(code)))
 libc = ctypes.CDLL(None)
-libc.prctl(38, 1, 0, 0, 0)
-if libc.prctl(22, 2, program):
-    sys.exit(3)
-print('ready', flush=True)
-sys.stdin.readline()
-print('done', flush=True)
+ended = False
+def filtered():
+    global ended
+    libc.prctl(38, 1, 0, 0, 0)
+    if libc.prctl(22, 2, program):
+        os._exit(3)
+    print('ready', threading.get_native_id(), flush=True)
+    sys.stdin.readline()
+    print('done', flush=True)
+    ended = True
+if where == 'first':
+    filtered()
+else:
+    threading.Thread(target=filtered).start()
+    while not ended:
+        pass
 """
+KILL, REFUSE = "80000000", "00050001"
+
+
+def filtered(number, action, where="first"):
+    return Target([harness.need("python3"), "-c", FILTERED, number, action, where])
+
+
+def wait_for_filtered(target):
+    tid = target.line().split()[1]
+    harness.until(lambda: target.proc(f"task/{tid}/syscall").split()[0] == "0", "its wait")
 
 
 def check_filtered(tap):
-    """Filters of system calls are asked before a call is made."""
+    """Filters of system calls are asked before a call is made, those of the very thread."""
     harness.need_root("reading a filter")
     for number, name in ((9999, "none"), (15, "rt_sigreturn"), (28, "madvise")):
-        with Target([harness.need("python3"), "-c", FILTERED, str(number)]) as target:
-            target.line()
-            target.rest()
+        with filtered(number, KILL) as target:
+            wait_for_filtered(target)
             done = trim(target.pid)
             tap.equal(done.returncode, 0 if name == "none" else 69,
                       f"a filter that ends it for {name}", done.stderr)
             tap.ok(name == "none" or "(seccomp)" in done.stderr, "with the reason", done.stderr)
             target.say("")
             tap.equal(target.line(), "done", "it runs on")
+    with filtered(28, KILL, "second") as target:
+        wait_for_filtered(target)
+        done = trim(target.pid)
+        tap.equal(done.returncode, 0, "a thread without a filter makes the call", done.stderr)
+        tap.ok(f"thread {target.pid} " in done.stderr, "not the one that waits", done.stderr)
+        target.say("")
+        tap.equal(target.line(), "done", "it runs on")
 
 
 def check_refused(tap):
