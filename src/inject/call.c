@@ -160,19 +160,25 @@ int call_prepare(struct injector *injector)
 /* ---- the call ---- */
 
 /* What is written lies below the thread's red zone, where nothing of it is: only the
- * registers change the thread, all at once. */
+ * registers change the thread, all at once. Then all signals are blocked, as the first
+ * frame would do it: else the handler of one that has come since the stop ran before
+ * that, and the system call that it is to end (sigsuspend, ppoll) would be made again.
+ * The last frame restores the mask in any case. */
 int call_start(struct injector *injector)
 {
 	struct call_chain *chain = injector->chain;
 	const struct iovec local = {chain->byte, chain->bytes};
 	const struct iovec remote = {(void *)(uintptr_t)chain->addr, chain->bytes};
 	struct iovec set = {&chain->start, sizeof(chain->start)};
+	const uint64_t all_signals = UINT64_MAX;
 
 	if (process_vm_writev(injector->process->pid, &local, 1, &remote, 1, 0) !=
 	    (ssize_t)chain->bytes)
 		return errno ? -errno : -EFAULT;
 	if (ptrace(PTRACE_SETREGSET, injector->thread.tid, NT_PRSTATUS, &set) < 0)
 		return -errno;
+	ptrace(PTRACE_SETSIGMASK, injector->thread.tid, sizeof(all_signals),
+	       &all_signals);
 	return 0;
 }
 

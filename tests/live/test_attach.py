@@ -165,6 +165,22 @@ def check_vfork(tap):
         tap.ok(target.line().startswith("0 0 "), "it runs on")
 
 
+def check_signal_meanwhile(tap):
+    """A signal that comes while it stands ends the wait that lets it in, not the time before."""
+    strace = harness.need("strace")
+    with Target([harness.program("waits"), "sigsuspend", 1, 1]) as target:
+        target.line()
+        target.rest()
+        with Target([strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=ptrace", "-e",
+                     "inject=ptrace:delay_enter=100000:when=3+", harness.FRAGSCOPE, "trim",
+                     "--attach", "--watch", "0", target.pid]) as trimming:
+            harness.until(lambda: target.status("State").startswith("t"), "it stands")
+            target.process.send_signal(signal.SIGUSR1)
+            tap.equal(trimming.process.wait(), 0, "a trim")
+        harness.until(lambda: target.process.poll() is not None, "the end of its wait")
+        tap.ok(target.line().startswith("1 "), "it has seen the signal")
+
+
 # Where the helper is killed: at each of its calls that touch the process.
 KILLED_AT = ("ptrace", "process_vm_writev")
 
@@ -364,6 +380,7 @@ def main():
                         ("stopped", check_stopped),
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("vfork", check_vfork),
+                        ("signal", check_signal_meanwhile),
                         ("killed", check_killed),
                         ("attach", check_attach), ("others", check_attach_others),
                         ("refused", check_refused), ("storm", check_storm)):

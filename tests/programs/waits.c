@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -143,6 +144,29 @@ static long wait_recvmsg(void)
 	return recvmsg(socket_fd[0], &message, 0);
 }
 
+static volatile sig_atomic_t noted;
+
+static void note(int signal)
+{
+	noted = signal;
+}
+
+/* For SIGUSR1, which is let in nowhere else. */
+static long wait_sigsuspend(void)
+{
+	struct sigaction action = {.sa_handler = note};
+	sigset_t one, none;
+
+	sigaction(SIGUSR1, &action, NULL);
+	sigemptyset(&none);
+	sigemptyset(&one);
+	sigaddset(&one, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &one, NULL);
+	while (!noted)
+		sigsuspend(&none);
+	return noted == SIGUSR1;
+}
+
 /* Its child has its memory until then. */
 static long wait_vfork(void)
 {
@@ -159,12 +183,19 @@ static const struct {
 	const char *name;
 	long (*wait)(void);
 } kinds[] = {
-	{"read", wait_read},	       {"nanosleep", wait_nanosleep},
-	{"remaining", wait_remaining}, {"until", wait_until_time},
-	{"condition", wait_condition}, {"futex", wait_futex},
-	{"epoll", wait_epoll},	       {"poll", wait_poll},
-	{"select", wait_select},       {"accept", wait_accept},
-	{"recvmsg", wait_recvmsg},     {"vfork", wait_vfork},
+	{"read", wait_read},
+	{"nanosleep", wait_nanosleep},
+	{"remaining", wait_remaining},
+	{"until", wait_until_time},
+	{"condition", wait_condition},
+	{"futex", wait_futex},
+	{"epoll", wait_epoll},
+	{"poll", wait_poll},
+	{"select", wait_select},
+	{"accept", wait_accept},
+	{"recvmsg", wait_recvmsg},
+	{"vfork", wait_vfork},
+	{"sigsuspend", wait_sigsuspend},
 };
 
 static void *give(void *unused)
