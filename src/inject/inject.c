@@ -184,7 +184,8 @@ static int wait_for_answer(int fd, const struct process *process, const sigset_t
 				fault, EXIT_FAILED, -EINTR, "interrupted: %s",
 				result->called
 					? "the call that was started ends by itself"
-					: "process stands no longer");
+					: "the process goes on; if a call was just "
+					  "being started, it ends by itself");
 		if (ready <= 0)
 			continue;
 		if (recv(fd, &answer, sizeof(answer), 0) != sizeof(answer))

@@ -288,7 +288,9 @@ int search(struct injector *injector, bool (*goes_on)(void *context), void *cont
 	srandom(injector->nonce);
 	rehearse(injector);
 	for (;;) {
-		int error = wait_for_waits(injector, end_ns, goes_on, context);
+		int error = goes_on(context)
+				    ? wait_for_waits(injector, end_ns, goes_on, context)
+				    : -EINTR;
 
 		if (!error)
 			error = try(injector);

@@ -346,6 +346,49 @@ def check_refused(tap):
         tap.equal(done.returncode, 69, "detach without a sampler", done.stderr)
 
 
+# Sleeps in code of its own making, as a JIT compiler's: "1: mov $34,%eax; syscall; jmp 1b".
+STRANGE = """
+import ctypes, mmap
+code = mmap.mmap(-1, 4096, prot=7)
+code.write(bytes.fromhex('b8220000000f05ebf7'))
+print('ready', flush=True)
+ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
+"""
+
+
+def helper_of(pid):
+    """The child that stops the target: it has a session of its own."""
+    for child in children(pid):
+        if os.getsid(child) == child:
+            return child
+    return None
+
+
+def has_ended(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return True
+    return text.rpartition(")")[2].split()[0] in "ZX"
+
+
+def check_interrupted(tap):
+    """Where no moment is safe; and when the user has enough of it."""
+    with Target([harness.need("python3"), "-c", STRANGE]) as target:
+        target.line()
+        target.rest()
+        done = trim(target.pid, "--for", "0.2")
+        tap.equal(done.returncode, 1, "no safe point", done.stderr)
+        tap.ok("in code of no file" in done.stderr, "and why", done.stderr)
+        with Target([harness.FRAGSCOPE, "trim", "--attach", "--for", "1h", target.pid],
+                    stderr=subprocess.PIPE) as trimming:
+            helper = harness.until(lambda: helper_of(trimming.pid), "the helper")
+            trimming.process.send_signal(signal.SIGINT)
+            tap.equal(trimming.process.wait(), 1, "interrupted")
+            tap.ok("the process goes on" in trimming.process.stderr.read(), "says so")
+            harness.until(lambda: has_ended(helper), "the helper's end")
+
+
 def check_storm(tap):
     """16 threads that allocate, throw, fork and load, at 1000 signals a second."""
     rounds = int(os.environ.get("FRAGSCOPE_STORM", "8"))
@@ -383,7 +426,7 @@ def main():
                         ("signal", check_signal_meanwhile),
                         ("killed", check_killed),
                         ("attach", check_attach), ("others", check_attach_others),
-                        ("refused", check_refused), ("storm", check_storm)):
+                        ("refused", check_refused), ("interrupted", check_interrupted), ("storm", check_storm)):
         with tap.section(name):
             check(tap)
     tap.done()
