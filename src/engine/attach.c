@@ -198,8 +198,9 @@ static int load(const struct attachment *attachment, struct fault *fault)
 		has_library(&attachment->process)
 			? "the library was loaded, and did not start: its "
 			  "variable FRAGSCOPE excludes the process, it runs with "
-			  "rights of another user, or under a sanitizer; the "
-			  "library stays there and does nothing"
+			  "rights of another user, or under a sanitizer, or it can "
+			  "start no thread; the library stays there and does "
+			  "nothing"
 			: "its loader did not load the library: its mounts or a "
 			  "security module forbid to execute it, or the library "
 			  "is for another libc",

@@ -291,7 +291,8 @@ static void take_settings(struct ring_header *header)
 	header->asked_interval_ns = self.settings.interval_ns;
 }
 
-/* As `detach` wants it: nothing stays but the library. */
+/* As `detach` wants it, and where no thread can be started: nothing stays but the
+ * library. */
 static void leave(struct ring_header *header)
 {
 	__atomic_store_n(&header->magic, 0, __ATOMIC_RELEASE);
@@ -366,8 +367,11 @@ static void begin(void)
 	atomic_store(&self.main_left, false);
 	self.others_stayed = false;
 	find_main_tid();
-	if (make_ring() && notice_main_thread())
-		atomic_store(&self.runs, start_thread());
+	if (!make_ring())
+		return;
+	atomic_store(&self.runs, true);
+	if (!notice_main_thread() || !start_thread())
+		leave(self.ring);
 }
 
 static void begin_in_child(void)

@@ -236,10 +236,7 @@ def check_attach(tap):
             done = harness.fragscope("detach", target.pid)
             tap.equal(done.returncode, 0, "detach", done.stderr)
             harness.until(lambda: not preloading.thread(target.pid), "the thread's end")
-            tap.ok("fragscope-ring" not in target.proc("maps"), "its memory is unmapped")
-            tap.ok(not any("fragscope-ring" in os.readlink(fd)
-                           for fd in pathlib.Path(f"/proc/{target.pid}/fd").iterdir()),
-                   "and closed")
+            tap.ok(not has_ring(target), "its memory is unmapped and closed")
             attach(target.pid)
             harness.until(lambda: preloading.rows(target.pid).row.get("sample_age_ns"), "again")
         tap.ok(target.info()["uordblks"] > 0, "the program runs on")
@@ -320,6 +317,29 @@ def check_filtered(tap):
         done = trim(target.pid)
         tap.equal(done.returncode, 0, "a thread without a filter makes the call", done.stderr)
         tap.ok(f"thread {target.pid} " in done.stderr, "not the one that waits", done.stderr)
+        target.say("")
+        tap.equal(target.line(), "done", "it runs on")
+
+
+def has_ring(target):
+    """Whether anything of the sampler's memory is left, mapped or open."""
+    return "fragscope-ring" in target.proc("maps") or any(
+        "fragscope-ring" in os.readlink(fd)
+        for fd in pathlib.Path(f"/proc/{target.pid}/fd").iterdir())
+
+
+def check_no_thread(tap):
+    """A process that can start no thread gets no sampler, and keeps nothing of it."""
+    harness.need_root("reading a filter")
+    if platform.libc_ver()[1].split(".") < ["2", "34"]:
+        raise harness.Skip("threads are not started by clone3 here")
+    with filtered(435, REFUSE) as target:
+        wait_for_filtered(target)
+        for words in ((), ("-i", "2s")):
+            done = harness.fragscope("attach", *words, target.pid)
+            tap.equal(done.returncode, 69, "no sampler", done.stderr)
+            tap.ok("did not start" in done.stderr, "with the reason", done.stderr)
+            tap.ok(not has_ring(target), "nothing of its memory stays")
         target.say("")
         tap.equal(target.line(), "done", "it runs on")
 
@@ -426,7 +446,8 @@ def main():
                         ("signal", check_signal_meanwhile),
                         ("killed", check_killed),
                         ("attach", check_attach), ("others", check_attach_others),
-                        ("refused", check_refused), ("interrupted", check_interrupted), ("storm", check_storm)):
+                        ("no thread", check_no_thread), ("refused", check_refused),
+                        ("interrupted", check_interrupted), ("storm", check_storm)):
         with tap.section(name):
             check(tap)
     tap.done()
