@@ -34,7 +34,8 @@ static void let_go(struct injector *injector, int64_t begin_ns)
 		if (injector->hold.thread[i].state == HELD_STOPPED)
 			inject_mend(&injector->looker, injector->hold.thread[i].tid);
 	hold_let_go(&injector->hold);
-	result->stood_ns = clock_monotonic_ns() - begin_ns;
+	injector->waits.looked_ns = clock_monotonic_ns();
+	result->stood_ns = injector->waits.looked_ns - begin_ns;
 	if (result->stood_ns > result->longest_ns)
 		result->longest_ns = result->stood_ns;
 }
@@ -169,21 +170,38 @@ static void rehearse(struct injector *injector)
 {
 	unwind_prepare(injector->unwinder);
 	waits_look(&injector->waits, rehearse_thread, injector);
+	/* It took long. */
+	injector->waits.looked_ns = 0;
 }
 
-/* At random, so that nothing of the program's own rhythm is met every time. */
-static void run_on(struct injector *injector)
+/* Sleeps until the next look at the waits. A thread that could not be stopped in time
+ * stops when it can: it goes on at once, and not after the next stop. */
+static void pass_time(struct injector *injector)
 {
-	int64_t wait_ns = SHORT_NS + random() % (LONG_NS - SHORT_NS) +
-			  RUN_FACTOR * injector->result.stood_ns;
-	const struct timespec time = {
-		.tv_sec = wait_ns / INT64_C(1000000000),
-		.tv_nsec = wait_ns % INT64_C(1000000000),
-	};
+	const struct timespec time = {.tv_nsec = WAITS_NS};
+
+	nanosleep(&time, NULL);
+	if (injector->hold.count)
+		hold_let_go(&injector->hold);
+}
+
+/* At random, so that nothing of the program's own rhythm is met every time. Waits are
+ * looked at all the while: of one that begins between two looks far apart nobody knows
+ * when. 0 or -errno. */
+static int run_on(struct injector *injector)
+{
+	int64_t end_ns = clock_monotonic_ns() + SHORT_NS +
+			 random() % (LONG_NS - SHORT_NS) +
+			 RUN_FACTOR * injector->result.stood_ns;
+	int error = 0;
 
 	if (unwind_scan(injector->unwinder) > 0)
 		rehearse(injector);
-	nanosleep(&time, NULL);
+	while (!error && clock_monotonic_ns() < end_ns) {
+		pass_time(injector);
+		error = waits_look(&injector->waits, NULL, NULL);
+	}
+	return error;
 }
 
 /* Who traces the process already; 0: nobody. */
@@ -261,7 +279,6 @@ static int none_found(const struct injector *injector, struct fault *fault)
 static int wait_for_waits(struct injector *injector, int64_t end_ns,
 			  bool (*goes_on)(void *context), void *context)
 {
-	const struct timespec time = {.tv_nsec = WAITS_NS};
 	const char *why;
 	pid_t tid = 0;
 
@@ -276,7 +293,7 @@ static int wait_for_waits(struct injector *injector, int64_t end_ns,
 			return not_now(injector, tid, why);
 		if (!goes_on(context))
 			return -EINTR;
-		nanosleep(&time, NULL);
+		pass_time(injector);
 	}
 }
 
@@ -302,6 +319,8 @@ int search(struct injector *injector, bool (*goes_on)(void *context), void *cont
 			return describe(injector, error, fault);
 		if (clock_monotonic_ns() >= end_ns)
 			return none_found(injector, fault);
-		run_on(injector);
+		error = run_on(injector);
+		if (error)
+			return describe(injector, error, fault);
 	}
 }

@@ -152,7 +152,7 @@ static void note_wait(struct waits *waits, pid_t tid, enum timed timed,
 		.sleeps = read_sleeps(waits, tid),
 		.run_ns = read_run_ns(waits, tid),
 		.since_ns = clock_monotonic_ns(),
-		.is_known = waits->looks > 0,
+		.is_known = waits->is_close,
 	};
 	if (before && before->sleeps == wait->sleeps &&
 	    is_same_call(&before->call, &wait->call)) {
@@ -228,6 +228,8 @@ int waits_look(struct waits *waits, waits_fn *fn, void *context)
 	waits->wait = swap;
 	waits->count = waits->others = 0;
 	waits->vforks = 0;
+	waits->is_close =
+		waits->looked_ns && clock_monotonic_ns() - waits->looked_ns < YOUNG_NS;
 	while ((entry = readdir(dir))) {
 		pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
 
@@ -235,7 +237,7 @@ int waits_look(struct waits *waits, waits_fn *fn, void *context)
 			look_at_thread(waits, tid, fn, context);
 	}
 	closedir(dir);
-	waits->looks++;
+	waits->looked_ns = clock_monotonic_ns();
 	return 0;
 }
 

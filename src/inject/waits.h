@@ -19,14 +19,17 @@ struct timed_wait {
 	uint64_t sleeps;	      /* of the thread's, so far */
 	uint64_t run_ns;	      /* that it has run, so far */
 	int64_t since_ns;	      /* CLOCK_MONOTONIC, when it was first seen */
-	bool is_known;		      /* it was not seen at the look before */
+	bool is_known;		      /* it was not seen at the look just before */
 	bool wakes;		      /* it runs, and may not have left it yet */
 };
 
 struct waits {
 	const struct process *process;
 	const struct inject_libc *libc;
-	unsigned looks;
+	/* CLOCK_MONOTONIC, at the end of the last look, or when all waits began anew
+	 * after a stop; 0: what begins before the next look is not known. */
+	int64_t looked_ns;
+	bool is_close;	 /* that was just before the look */
 	unsigned others; /* threads that are in no such wait */
 	pid_t vforks;	 /* one that waits until a child has left its memory; or 0 */
 	unsigned count, room;

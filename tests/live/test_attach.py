@@ -1,5 +1,6 @@
 """trim --attach: a thread of a running program trims, and is then as it was."""
 
+import contextlib
 import errno
 import json
 import os
@@ -163,6 +164,24 @@ def check_vfork(tap):
         for child in children(target.pid):
             os.kill(child, signal.SIGKILL)
         tap.ok(target.line().startswith("0 0 "), "it runs on")
+
+
+def check_late_stop(tap):
+    """A thread that stops only after it was given up goes on at once, though no other stop is
+    made: its other thread is in a wait that it would lengthen."""
+    with Target([harness.program("waits"), "hidden", 1000000, 2, "beside"]) as target:
+        target.line()
+        harness.until(lambda: target.status("State").startswith("D"), "the wait for its child")
+        with Target([harness.FRAGSCOPE, "trim", "--attach", "--watch", "0", "--for", "20",
+                     target.pid], stderr=subprocess.PIPE) as trimming:
+            harness.until(lambda: target.status("TracerPid") != "0", "it is to stop")
+            target.say("x")
+            tap.ok(target.line().startswith("0 0 "), "it goes on")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                trimming.process.wait(timeout=2)
+            tap.ok(trimming.process.poll() != 1, "before the search is over")
+        for child in children(target.pid):
+            os.kill(child, signal.SIGKILL)
 
 
 def check_signal_meanwhile(tap):
@@ -443,7 +462,7 @@ def main():
                         ("stopped", check_stopped),
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("vfork", check_vfork),
-                        ("signal", check_signal_meanwhile),
+                        ("late stop", check_late_stop), ("signal", check_signal_meanwhile),
                         ("killed", check_killed),
                         ("attach", check_attach), ("others", check_attach_others),
                         ("no thread", check_no_thread), ("refused", check_refused),

@@ -1,11 +1,12 @@
 /* waits.c: waits in one system call, KIND, for MS milliseconds (0: without end), and says
  * what it got, errno, and for how long it waited: "RESULT ERRNO MS". What it waits for,
  * if anything, comes when a byte comes on standard input: another thread reads that, and
- * ends by itself. With "beside" a further thread waits all the while. It has free memory.
- */
+ * ends by itself. With "beside" that thread is there for a wait of MS milliseconds, too,
+ * and then waits so long for what does not come. It has free memory. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -179,6 +180,26 @@ static long wait_vfork(void)
 	return waitpid(child, NULL, 0) == child ? 0 : -1;
 }
 
+/* The same, but nothing shows that until there is a byte in the pipe. */
+static long wait_hidden(void)
+{
+	static struct clone_args args;
+	long child;
+	char byte;
+
+	args = (struct clone_args){.flags = CLONE_VM | CLONE_VFORK,
+				   .exit_signal = SIGCHLD};
+	__asm__ volatile("syscall"
+			 : "=a"(child)
+			 : "a"(SYS_clone3), "D"(&args), "S"(sizeof(args))
+			 : "rcx", "r11", "memory");
+	if (child == 0) {
+		args.flags = 0;
+		syscall(SYS_exit, read(pipe_fd[0], &byte, 1) != 1);
+	}
+	return waitpid((pid_t)child, NULL, 0) == child ? 0 : -1;
+}
+
 static const struct {
 	const char *name;
 	long (*wait)(void);
@@ -196,6 +217,7 @@ static const struct {
 	{"recvmsg", wait_recvmsg},
 	{"vfork", wait_vfork},
 	{"sigsuspend", wait_sigsuspend},
+	{"hidden", wait_hidden},
 };
 
 static void *give(void *unused)
@@ -216,6 +238,10 @@ static void *give(void *unused)
 	pthread_cond_broadcast(&condition);
 	pthread_mutex_unlock(&mutex);
 	syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0);
+	if (timeout_ms) {
+		limit_socket(socket_fd[1]);
+		recv(socket_fd[1], &byte, 1, 0);
+	}
 	return NULL;
 }
 

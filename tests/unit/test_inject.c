@@ -1,17 +1,24 @@
-/* test_inject.c: which system calls are made again, and how; and what lies on the stack
- * of a thread that makes a call. x86-64. */
+/* test_inject.c: which system calls are made again, and how; whose beginning was seen;
+ * and what lies on the stack of a thread that makes a call. x86-64. */
 #include "inject/chain.h"
 #include "inject/restart.h"
+#include "inject/waits.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -120,6 +127,69 @@ static void test_what_a_stop_ends_is_made_again(void **state)
 	assert_int_equal(restart_socket_option(&regs), SO_SNDTIMEO);
 }
 
+/* A child that waits for a byte, and then in epoll_wait for 1000 s. */
+static pid_t start_waiting(int *to)
+{
+	int fds[2];
+	pid_t child;
+
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	if (child == 0) {
+		struct epoll_event event;
+		char byte;
+		int fd = epoll_create1(0);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(read(fds[0], &byte, 1) != 1 || epoll_wait(fd, &event, 1, 1000000));
+	}
+	close(fds[0]);
+	*to = fds[1];
+	return child;
+}
+
+static bool is_in(pid_t pid, long number, long other)
+{
+	char text[256];
+	long now = -1;
+
+	if (process_text(pid, "syscall", text, sizeof(text)) > 0)
+		now = strtol(text, NULL, 10);
+	return *text != 'r' && (now == number || now == other);
+}
+
+static void test_a_beginning_between_far_looks_was_not_seen(void **state)
+{
+	const struct inject_libc libc = {.code_end = UINT64_MAX};
+	struct waits waits = {.libc = &libc};
+	struct process process;
+	struct fault fault;
+	const char *why;
+	pid_t tid;
+	int to;
+	pid_t child = start_waiting(&to);
+
+	(void)state;
+	assert_int_equal(process_open(&process, child, &fault), 0);
+	waits.process = &process;
+	while (!is_in(child, SYS_read, SYS_read))
+		usleep(1000);
+	assert_int_equal(waits_look(&waits, NULL, NULL), 0);
+	assert_true(waits_allow_stop(&waits, &tid, &why));
+	assert_int_equal(write(to, "x", 1), 1);
+	while (!is_in(child, SYS_epoll_wait, SYS_epoll_pwait))
+		usleep(1000);
+	usleep(20000);
+	assert_int_equal(waits_look(&waits, NULL, NULL), 0);
+	assert_false(waits_allow_stop(&waits, &tid, &why));
+	assert_int_equal(tid, child);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(to);
+	process_close(&process);
+	waits_free(&waits);
+}
+
 enum { XSAVE_BYTES = 2696, STEP_BYTES = 312, IP_AT = 8 + 40 + 128, SP_AT = IP_AT - 8 };
 
 static uint64_t word_at(const struct call_chain *chain, uint64_t offset)
@@ -191,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_a_timed_call_only_where_its_end_is_known),
 		cmocka_unit_test(test_a_sleep_has_what_is_left),
 		cmocka_unit_test(test_what_a_stop_ends_is_made_again),
+		cmocka_unit_test(test_a_beginning_between_far_looks_was_not_seen),
 		cmocka_unit_test(test_the_chain_on_a_stack),
 		cmocka_unit_test(test_what_cannot_be_kept_is_refused),
 	};
