@@ -76,6 +76,13 @@ static const char *const process_functions[] = {
 	"setgroups",	  NULL,
 };
 
+/* Threads have a library of their own before glibc 2.34. */
+static bool is_libc(const struct stack_look *look, const struct frame *frame)
+{
+	return frame->module == look->looker->libc->malloc.module ||
+	       begins(frame->module, "libpthread");
+}
+
 /* Why FRAME is not to be interrupted by a call; null: nothing is known against it. */
 static const char *objection(const struct stack_look *look,
 			     const struct unwind_frame *frame)
@@ -92,7 +99,7 @@ static const char *objection(const struct stack_look *look,
 		return "in what may be malloc";
 	if (is_loader(&frame->at))
 		return "in the loader";
-	if (frame->at.module == libc->malloc.module && frame->at.function &&
+	if (is_libc(look, &frame->at) && frame->at.function &&
 	    is_one_of(frame->at.function, process_functions))
 		return "where a process or thread begins or ends";
 	return NULL;
@@ -104,16 +111,15 @@ static const char *objection(const struct stack_look *look,
  * as in what qsort calls. The main thread begins in the program's _start. */
 static void follow_libc(struct stack_look *look, const struct frame *frame)
 {
-	bool is_libc = frame->module == look->looker->libc->malloc.module ||
-		       begins(frame->module, "libpthread");
+	bool is_of_libc = is_libc(look, frame);
 
 	if (!look->depth)
-		look->inner_is_libc = is_libc;
-	look->ends_in_libc = is_libc;
+		look->inner_is_libc = is_of_libc;
+	look->ends_in_libc = is_of_libc;
 	/* An allocator's own threads wait so, and hold none of its locks meanwhile. */
-	if (is_libc && !look->left_libc && frame->function)
+	if (is_of_libc && !look->left_libc && frame->function)
 		look->on_condition |= begins(frame->function, "pthread_cond_");
-	if (!is_libc) {
+	if (!is_of_libc) {
 		look->left_libc = true;
 		look->called_by_libc += look->came_back;
 	} else if (look->left_libc) {
@@ -299,13 +305,15 @@ static void plan_restart(const struct inject_looker *looker, struct inject_threa
 					  : RESTART_NEVER;
 }
 
+/* A thread of which there is nothing but libc's begins or ends, with libc's locks. */
 static bool can_call(const struct inject_looker *looker, const struct held_thread *held,
 		     const struct inject_thread *thread, const struct stack_look *look)
 {
 	bool in_kernel = (long)thread->regs.orig_rax >= 0;
 
-	return thread->is_safe && !held->signal && !is_called_by_libc(look) &&
-	       (in_kernel || !look->inner_is_libc) && thread->restart != RESTART_NEVER &&
+	return thread->is_safe && !held->signal && look->left_libc &&
+	       !is_called_by_libc(look) && (in_kernel || !look->inner_is_libc) &&
+	       thread->restart != RESTART_NEVER &&
 	       (in_kernel || !is_in_sequence(looker, thread->tid)) &&
 	       !has_shadow_stack(thread->tid);
 }

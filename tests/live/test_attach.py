@@ -166,6 +166,18 @@ def check_vfork(tap):
         tap.ok(target.line().startswith("0 0 "), "it runs on")
 
 
+def check_libc_thread(tap):
+    """Of a thread that is libc's alone nobody knows which of its locks it has; the other one is
+    in a wait whose beginning was not seen."""
+    with Target([harness.program("waits"), "poll", 1000000, 1, "timer"]) as target:
+        target.line()
+        target.rest()
+        tap.equal(len(target.tasks()), 2, "a thread of libc's own")
+        done = trim(target.pid, "--for", "0.2")
+        tap.equal(done.returncode, 1, "no thread for a call", done.stderr)
+        tap.ok("cannot be used for a call" in done.stderr, "and why", done.stderr)
+
+
 def check_late_stop(tap):
     """A thread that stops only after it was given up goes on at once, though no other stop is
     made: its other thread is in a wait that it would lengthen."""
@@ -462,6 +474,7 @@ def main():
                         ("stopped", check_stopped),
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("vfork", check_vfork),
+                        ("libc's thread", check_libc_thread),
                         ("late stop", check_late_stop), ("signal", check_signal_meanwhile),
                         ("killed", check_killed),
                         ("attach", check_attach), ("others", check_attach_others),

@@ -2,7 +2,8 @@
  * what it got, errno, and for how long it waited: "RESULT ERRNO MS". What it waits for,
  * if anything, comes when a byte comes on standard input: another thread reads that, and
  * ends by itself. With "beside" that thread is there for a wait of MS milliseconds, too,
- * and then waits so long for what does not come. It has free memory. */
+ * and then waits so long for what does not come. With "timer" in its place libc has a
+ * thread for a timer. It has free memory. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/futex.h>
@@ -260,6 +261,12 @@ static void make_sockets(void)
 	port = ntohs(addr.sin_port);
 }
 
+/* It never does. */
+static void expire(union sigval unused)
+{
+	(void)unused;
+}
+
 static void wait_once(long (*wait)(void))
 {
 	double before = now_ms();
@@ -275,7 +282,10 @@ int main(int argc, char **argv)
 {
 	enum { COUNT = 5000, BYTES = 1000 };
 	static char *block[COUNT];
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD,
+				 .sigev_notify_function = expire};
 	pthread_t giver;
+	timer_t timer;
 
 	if (argc < 4)
 		return 2;
@@ -286,7 +296,9 @@ int main(int argc, char **argv)
 		if (i % 50)
 			free(block[i]);
 	make_sockets();
-	if (!timeout_ms || argc > 4)
+	if (argc > 4 && strcmp(argv[4], "timer") == 0)
+		timer_create(CLOCK_MONOTONIC, &event, &timer);
+	else if (!timeout_ms || argc > 4)
 		pthread_create(&giver, NULL, give, NULL);
 	printf("ready\n");
 	fflush(stdout);
