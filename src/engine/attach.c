@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #define RETURN_NS INT64_C(60000000000)
 #define APPEAR_NS INT64_C(5000000000)
@@ -46,18 +45,28 @@ static bool has_sampler(const struct process *process)
 	return !error;
 }
 
-static bool waits(bool (*condition)(const struct process *process),
-		  const struct process *process, bool wanted, int64_t for_ns)
+/* Whether there is, or is none, as WANTED, within FOR_NS. */
+static bool waits_for_sampler(const struct process *process, bool wanted, int64_t for_ns,
+			      const struct frontend *frontend)
 {
-	const struct timespec time = {.tv_nsec = LOOK_NS};
-	int64_t end_ns = clock_monotonic_ns() + for_ns;
+	int64_t now_ns = clock_monotonic_ns(), end_ns = now_ns + for_ns;
 
-	while (condition(process) != wanted) {
-		if (clock_monotonic_ns() >= end_ns || process_has_exited(process))
+	while (has_sampler(process) != wanted) {
+		if (now_ns >= end_ns || process_has_exited(process) ||
+		    frontend_stops(frontend))
 			return false;
-		nanosleep(&time, NULL);
+		clock_wait_until(now_ns + LOOK_NS, &frontend->waiting);
+		now_ns = clock_monotonic_ns();
 	}
 	return true;
+}
+
+static int interrupted(const struct process *process, struct fault *fault)
+{
+	return fault_set(fault, EXIT_FAILED, -EINTR,
+			 "interrupted: what the sampler in process %d (%s) was asked for "
+			 "it does as soon as it can",
+			 process->pid, process->comm);
 }
 
 static int find_library(const struct mapping *mapping, void *context)
@@ -188,8 +197,11 @@ static int load(const struct attachment *attachment, struct fault *fault)
 
 	if (error)
 		return error;
-	if (waits(has_sampler, &attachment->process, true, APPEAR_NS))
+	if (waits_for_sampler(&attachment->process, true, APPEAR_NS,
+			      attachment->frontend))
 		return 0;
+	if (frontend_stops(attachment->frontend))
+		return interrupted(&attachment->process, fault);
 	if (process_has_exited(&attachment->process))
 		return fault_set(fault, EXIT_FAILED, -ESRCH, "process %d (%s) has ended",
 				 attachment->process.pid, attachment->process.comm);
@@ -217,8 +229,11 @@ static int set(const struct attachment *attachment, struct fault *fault)
 	};
 	int error = call(attachment, &request, fault);
 
-	if (error || waits(has_sampler, &attachment->process, true, APPEAR_NS))
+	if (error || waits_for_sampler(&attachment->process, true, APPEAR_NS,
+				       attachment->frontend))
 		return error;
+	if (frontend_stops(attachment->frontend))
+		return interrupted(&attachment->process, fault);
 	return cannot_load(&attachment->process, "the library there did not start",
 			   fault);
 }
@@ -270,6 +285,7 @@ static int end(const struct process *process, const struct frontend *frontend,
 {
 	struct ring ring;
 	int error = ring_attach(&ring, process);
+	bool is_over;
 
 	if (!error)
 		error = ring_end(&ring);
@@ -283,7 +299,10 @@ static int end(const struct process *process, const struct frontend *frontend,
 				 error == -EPERM ? EXIT_NOT_PERMITTED : EXIT_FAILED,
 				 error, "cannot ask the sampler in process %d (%s): %s",
 				 process->pid, process->comm, strerror(-error));
-	if (!waits(has_sampler, process, false, RETURN_NS))
+	is_over = waits_for_sampler(process, false, RETURN_NS, frontend);
+	if (!is_over && frontend_stops(frontend))
+		return interrupted(process, fault);
+	if (!is_over)
 		return fault_set(
 			fault, EXIT_FAILED, -ETIMEDOUT,
 			"the sampler in process %d (%s) has not ended in a minute",

@@ -273,6 +273,24 @@ def check_attach(tap):
         tap.ok(target.info()["uordblks"] > 0, "the program runs on")
 
 
+def check_detach_interrupted(tap):
+    """A stopped process does not end its sampler: the user need not wait for that."""
+    with Target([harness.program("keeper")]) as target:
+        target.line()
+        attach(target.pid)
+        target.process.send_signal(signal.SIGSTOP)
+        harness.until(lambda: target.status("State").startswith("T"), "stopped")
+        with Target([harness.FRAGSCOPE, "detach", target.pid],
+                    stderr=subprocess.PIPE) as detaching:
+            harness.until(lambda: int(detaching.status("SigCgt"), 16) & 1 << signal.SIGINT - 1,
+                          "it catches the signal")
+            detaching.process.send_signal(signal.SIGINT)
+            tap.equal(detaching.process.wait(), 1, "interrupted")
+            tap.ok("interrupted: " in detaching.process.stderr.read(), "says so")
+        target.process.send_signal(signal.SIGCONT)
+        harness.until(lambda: not has_ring(target), "the sampler's end")
+
+
 def check_attach_others(tap):
     """Figures of other allocators, as run gives them."""
     for name, allocator, totals, _ in others.ALLOCATORS:
@@ -477,7 +495,9 @@ def main():
                         ("libc's thread", check_libc_thread),
                         ("late stop", check_late_stop), ("signal", check_signal_meanwhile),
                         ("killed", check_killed),
-                        ("attach", check_attach), ("others", check_attach_others),
+                        ("attach", check_attach),
+                        ("detach interrupted", check_detach_interrupted),
+                        ("others", check_attach_others),
                         ("no thread", check_no_thread), ("refused", check_refused),
                         ("interrupted", check_interrupted), ("storm", check_storm)):
         with tap.section(name):
