@@ -80,8 +80,18 @@ static int look_at_threads(struct injector *injector)
 	return 0;
 }
 
-/* One that waits in the kernel before others: it has nothing else to do. -EACCES: filters
- * are against each of them. */
+/* Where filters are against all that could make the call now: another time another thread
+ * may be able to. -EACCES: there is no other. */
+static int none_allowed(struct injector *injector)
+{
+	if (injector->candidates == injector->result.threads)
+		return -EACCES;
+	return not_now(injector, injector->thread.tid,
+		       "under a filter of system calls (seccomp) that forbids the call, "
+		       "and no other can be used for it");
+}
+
+/* One that waits in the kernel before others: it has nothing else to do. */
 static int choose(struct injector *injector)
 {
 	int result = -EACCES;
@@ -103,7 +113,7 @@ static int choose(struct injector *injector)
 			else if (error != -EACCES)
 				return error;
 		}
-	return result;
+	return result == -EACCES ? none_allowed(injector) : result;
 }
 
 static int judge(struct injector *injector)
