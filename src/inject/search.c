@@ -26,14 +26,19 @@ static void name_thread(const struct injector *injector, pid_t tid, char comm[16
 	process_line(injector->process->pid, name, comm, 16);
 }
 
+/* Those too that have stopped only now. */
+static void mend_thread(pid_t tid, void *context)
+{
+	const struct injector *injector = context;
+
+	inject_mend(&injector->looker, tid);
+}
+
 static void let_go(struct injector *injector, int64_t begin_ns)
 {
 	struct inject_result *result = &injector->result;
 
-	for (unsigned i = 0; i < injector->hold.count; i++)
-		if (injector->hold.thread[i].state == HELD_STOPPED)
-			inject_mend(&injector->looker, injector->hold.thread[i].tid);
-	hold_let_go(&injector->hold);
+	hold_let_go(&injector->hold, mend_thread, injector);
 	injector->waits.looked_ns = clock_monotonic_ns();
 	result->stood_ns = injector->waits.looked_ns - begin_ns;
 	if (result->stood_ns > result->longest_ns)
@@ -192,7 +197,7 @@ static void pass_time(struct injector *injector)
 
 	nanosleep(&time, NULL);
 	if (injector->hold.count)
-		hold_let_go(&injector->hold);
+		hold_let_go(&injector->hold, mend_thread, injector);
 }
 
 /* At random, so that nothing of the program's own rhythm is met every time. Waits are

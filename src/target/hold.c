@@ -177,9 +177,7 @@ int hold_all(struct hold *hold)
 	return seized < 0 ? seized : error;
 }
 
-/* Lets go of all threads that stand. One that has not stopped yet cannot be let go: it is
- * kept until it does. */
-void hold_let_go(struct hold *hold)
+void hold_let_go(struct hold *hold, hold_fn *fn, void *context)
 {
 	unsigned kept = 0;
 
@@ -187,10 +185,13 @@ void hold_let_go(struct hold *hold)
 	for (unsigned i = 0; i < hold->count; i++) {
 		struct held_thread *thread = &hold->thread[i];
 
-		if (thread->state == HELD_STOPPED)
+		if (thread->state == HELD_STOPPED) {
+			if (fn)
+				fn(thread->tid, context);
 			ptrace(PTRACE_DETACH, thread->tid, 0, (long)thread->signal);
-		else if (thread->state == HELD_ASKED)
+		} else if (thread->state == HELD_ASKED) {
 			hold->thread[kept++] = *thread;
+		}
 	}
 	hold->count = kept;
 }

@@ -34,8 +34,12 @@ struct hold {
  * -ETIMEDOUT; or -errno. Then, too, some may stand. */
 int hold_all(struct hold *hold);
 
-/* Lets go of all threads that stand. One that has not stopped yet cannot be let go: it is
- * kept until it does, which the next call looks for. */
-void hold_let_go(struct hold *hold);
+/* Called with each thread that stands, before it is let go. */
+typedef void hold_fn(pid_t tid, void *context);
+
+/* Lets go of all threads that stand, after FN, which may be null. One that has not
+ * stopped yet cannot be let go: it is kept until it does, which the next call looks for.
+ */
+void hold_let_go(struct hold *hold, hold_fn *fn, void *context);
 
 #endif

@@ -78,7 +78,7 @@ static bool hold_until_asked(struct holder *holder, struct answer *answer)
 	int64_t left_ns = holder->hold.end_ns - clock_monotonic_ns();
 
 	goes_on = next_request(holder, left_ns > 0 ? left_ns : 0, &request, &timed_out);
-	hold_let_go(&holder->hold);
+	hold_let_go(&holder->hold, NULL, NULL);
 	answer->stood_ns = clock_monotonic_ns() - holder->begin_ns;
 	answer->cut_short = timed_out;
 	if (goes_on && timed_out)
@@ -95,7 +95,7 @@ static bool serve(struct holder *holder, const struct pause_request *request)
 	holder->hold.end_ns = holder->begin_ns + request->limit_ns;
 	answer.error = hold_all(&holder->hold);
 	if (answer.error) {
-		hold_let_go(&holder->hold);
+		hold_let_go(&holder->hold, NULL, NULL);
 		answer.stood_ns = clock_monotonic_ns() - holder->begin_ns;
 	}
 	send_answer(holder, &answer);
@@ -117,7 +117,7 @@ static void helper_loop(struct holder *holder)
 				  &timed_out))
 			return;
 		if (timed_out)
-			hold_let_go(&holder->hold);
+			hold_let_go(&holder->hold, NULL, NULL);
 		else if (!serve(holder, &request))
 			return;
 	}

@@ -164,6 +164,7 @@ static long wait_sigsuspend(void)
 	sigemptyset(&one);
 	sigaddset(&one, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &one, NULL);
+	noted = 0;
 	while (!noted)
 		sigsuspend(&none);
 	return noted == SIGUSR1;
