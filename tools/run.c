@@ -6,6 +6,7 @@
 #include "engine/sampler.h"
 #include "engine/sampler_rows.h"
 #include "help.h"
+#include "sampling.h"
 #include "verb.h"
 #include "verbs.h"
 
@@ -15,17 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_INTERVAL_NS INT64_C(1000000000)
-#define SHORTEST_NS	    INT64_C(1000000)
-
 enum { WIDE = 250 }; /* columns of text: a file is as wide as it likes */
 
 /* The command line. */
 struct run_request {
-	bool arenas, csv, json, no_header, no_children;
+	bool arenas, csv, json, no_header;
 	const char *output;
-	int64_t interval_ns, detail_ns;
-	uint64_t sampler_cost_percent, stacks_bytes;
+	struct sampling sampling;
+	uint64_t stacks_bytes;
 	char settings[128]; /* of what was given: what was not stays as it is set already
 			     */
 	char **words;
@@ -35,19 +33,11 @@ struct run_request {
 #define FIELD(name) offsetof(struct run_request, name)
 
 static const struct option_spec options[] = {
-	{.name = "interval", .letter = 'i', .kind = OPTION_TIME, .value = "TIME",
-	 .offset = FIELD(interval_ns),
-	 .help = "Take a sample every TIME (1s unless given, 1ms at least)."},
-	{.name = "detail", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(detail_ns),
-	 .help = "Ask for arenas and bins every TIME at most (with every sample unless given): that takes longest."},
-	{.name = "sampler-cost", .kind = OPTION_COUNT, .value = "PERCENT", .limit = 100,
-	 .offset = FIELD(sampler_cost_percent),
-	 .help = "Spend at most PERCENT of the time on samples (1 unless given); fewer are taken if they are expensive."},
+	ROWS_SAMPLING,
 	{.name = "stacks", .kind = OPTION_BYTES, .value = "SIZE", .fallback = "512K",
 	 .offset = FIELD(stacks_bytes),
 	 .help = "Sample allocations with their stacks as well, one every SIZE allocated on average (512K): for 'owners --by stack'."},
-	{.name = "no-children", .kind = OPTION_FLAG, .offset = FIELD(no_children),
-	 .help = "Take no samples of the command's children, whatever they execute."},
+	ROW_NO_CHILDREN("the command's children, whatever they execute"),
 	{.name = "output", .letter = 'o', .kind = OPTION_FILE, .value = "FILE",
 	 .offset = FIELD(output),
 	 .help = "Write every sample of the command as a row to FILE; overwrites FILE."},
@@ -94,9 +84,6 @@ static int check(const struct command *command, const struct run_request *reques
 		if (!request->output && options_given(command, parsed, of_rows[i]))
 			return usage_fault(fault, command, "--%s needs --output",
 					   of_rows[i]);
-	if (request->interval_ns < SHORTEST_NS)
-		return usage_fault(fault, command,
-				   "option '--interval': the shortest is 1ms");
 	if (options_given(command, parsed, "stacks") && !request->stacks_bytes)
 		return usage_fault(fault, command, "option '--stacks': 0 is no size");
 	if (!parsed->words)
@@ -104,38 +91,23 @@ static int check(const struct command *command, const struct run_request *reques
 	return 0;
 }
 
-static void set_settings(const struct command *command, struct run_request *request,
-			 const struct parsed *parsed)
-{
-	struct text text;
-
-	text_init(&text, request->settings, sizeof(request->settings));
-	if (options_given(command, parsed, "interval"))
-		sampler_setting(&text, "interval", request->interval_ns, "ns");
-	if (options_given(command, parsed, "detail"))
-		sampler_setting(&text, "detail", request->detail_ns, "ns");
-	if (options_given(command, parsed, "sampler-cost"))
-		sampler_setting(&text, "max_cost", (int64_t)request->sampler_cost_percent,
-				"%");
-	if (options_given(command, parsed, "stacks"))
-		sampler_setting(&text, "stacks", (int64_t)request->stacks_bytes, "");
-	if (request->no_children)
-		text_string(&text, text.length ? ",children=no" : "children=no");
-}
-
 static int read_request(const struct command *command, int argc, char **argv,
 			struct run_request *request, struct parsed *parsed,
 			struct fault *fault)
 {
+	struct text settings;
 	int error;
 
-	*request = (struct run_request){.interval_ns = DEFAULT_INTERVAL_NS};
+	*request = (struct run_request){.sampling = SAMPLING_DEFAULTS};
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
 	request->words = parsed->words;
-	set_settings(command, request, parsed);
-	return check(command, request, parsed, fault);
+	text_init(&settings, request->settings, sizeof(request->settings));
+	if (options_given(command, parsed, "stacks"))
+		sampler_setting(&settings, "stacks", (int64_t)request->stacks_bytes, "");
+	error = sampling_settings(command, parsed, &request->sampling, &settings, fault);
+	return error ? error : check(command, request, parsed, fault);
 }
 
 /* ---- the environment that the command gets ---- */
@@ -228,7 +200,7 @@ static int run_command(const struct run_request *request, int *status,
 		.frontend = &frontend,
 		.rows = {.file = request->output, .what = "rows"},
 		.arenas = request->arenas,
-		.interval_ns = request->interval_ns,
+		.interval_ns = request->sampling.interval_ns,
 	};
 	struct launch launch;
 	int error = loadable_check(request->words[0], request->stacks_bytes > 0, fault);
