@@ -251,6 +251,23 @@ static bool unusable_for(const struct sample *sample, uint64_t request, double *
 
 /* By the figure for the size that was asked for; by the bins, where the reading has them,
  * for some more. */
+void report_free(const struct sample *sample, char *text, size_t size)
+{
+	const struct figures *fig = &sample->fig;
+
+	*text = '\0';
+	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_CHUNKS))
+		snprintf(text, size,
+			 "%s free in %s; the largest %s, below the tops %s; frag %s",
+			 report_figure(fig, FIG_FREE_BYTES).s,
+			 COUNTED(fig->v[FIG_FREE_CHUNKS].u, "chunk"),
+			 report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
+			 report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
+			 report_figure(fig, FIG_FRAG).s);
+	else if (figure_has(fig, FIG_FREE_BYTES))
+		snprintf(text, size, "%s free", report_figure(fig, FIG_FREE_BYTES).s);
+}
+
 void report_unusable(const struct sample *sample, char *text, size_t size)
 {
 	static const char *const before[] = {"For a request of ", "; for one of ",

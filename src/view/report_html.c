@@ -137,24 +137,13 @@ static void arenas(struct report_out *out, const struct sample *sample)
 
 static void broken(struct report_out *out, const struct sample *sample)
 {
-	const struct figures *fig = &sample->fig;
-	char unusable[256];
+	char free_memory[256], unusable[256];
 
-	if (!figure_has(fig, FIG_FREE_BYTES))
+	report_free(sample, free_memory, sizeof(free_memory));
+	if (!*free_memory)
 		return;
 	page_element(out, "h2", NULL, "How fragmented the free memory is");
-	if (figure_has(fig, FIG_FREE_CHUNKS))
-		report_print(out,
-			     "<p>%s free in %s; the largest %s, below the tops %s; frag "
-			     "%s.</p>\n",
-			     report_figure(fig, FIG_FREE_BYTES).s,
-			     COUNTED(fig->v[FIG_FREE_CHUNKS].u, "chunk"),
-			     report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
-			     report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
-			     report_figure(fig, FIG_FRAG).s);
-	else
-		report_print(out, "<p>%s free.</p>\n",
-			     report_figure(fig, FIG_FREE_BYTES).s);
+	report_print(out, "<p>%s.</p>\n", free_memory);
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
 		page_element(out, "p", NULL, unusable);
