@@ -27,7 +27,8 @@ struct stream {
 	unsigned refusals;
 	/* Of a recording. */
 	struct source *source;
-	struct sample *sample;
+	struct sample *sample; /* the last one that was handed out */
+	struct sample *next_sample;
 	struct contents contents;
 	bool was_looked_through;
 	struct stream_target *ended; /* its last sample was handed out */
@@ -342,7 +343,8 @@ static int open_recording(struct stream *stream, struct fault *fault)
 	if (error)
 		return error;
 	stream->sample = source_sample(stream->source);
-	return stream->sample ? 0 : no_memory(fault);
+	stream->next_sample = source_sample(stream->source);
+	return stream->sample && stream->next_sample ? 0 : no_memory(fault);
 }
 
 /* Of a file that is read once: the target that SAMPLE is of, if it is chosen. 0 or
@@ -393,6 +395,18 @@ static int end_recording(struct stream *stream, int result, struct fault *fault)
 	return choose(stream, fault) ? -ESRCH : STREAM_OVER;
 }
 
+/* What is read behind the last sample of those that are chosen does not take its place.
+ */
+static int hand_out(struct stream *stream, struct stream_target *target)
+{
+	struct sample *last = stream->sample;
+
+	target->sample = stream->sample = stream->next_sample;
+	stream->next_sample = last;
+	target->readings++;
+	return STREAM_SAMPLE;
+}
+
 static int next_recorded(struct stream *stream, struct stream_target **target,
 			 struct fault *fault)
 {
@@ -407,17 +421,15 @@ static int next_recorded(struct stream *stream, struct stream_target **target,
 	do {
 		if (frontend_stops(stream->options.frontend))
 			return STREAM_OVER;
-		result = source_read(stream->source, stream->sample, fault);
+		result = source_read(stream->source, stream->next_sample, fault);
 		if (result == -EINTR)
 			continue;
 		if (result != SOURCE_READ)
 			return end_recording(stream, result, fault);
-		if (target_of(stream, stream->sample, target))
+		if (target_of(stream, stream->next_sample, target))
 			return no_memory(fault);
 	} while (result == -EINTR || !*target);
-	(*target)->sample = stream->sample;
-	(*target)->readings++;
-	return STREAM_SAMPLE;
+	return hand_out(stream, *target);
 }
 
 /* ---- both ---- */
@@ -453,6 +465,7 @@ void stream_close(struct stream *stream)
 	free(stream->target);
 	source_close(stream->source);
 	sample_free(stream->sample);
+	sample_free(stream->next_sample);
 	contents_free(&stream->contents);
 	free(stream);
 }

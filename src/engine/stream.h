@@ -30,7 +30,7 @@ struct stream_target {
 	const char *name;      /* what it was found by; null: a PID */
 	int pid;	       /* 0: there was none yet */
 	struct source *source; /* null: there is none now, or it is recorded */
-	struct sample *sample; /* the last one */
+	struct sample *sample; /* the last one; a recorded one until the next of any */
 	uint64_t readings;     /* since it was opened */
 	uint64_t left;	       /* of a recording: samples that are still to come */
 	void *state;	       /* whatever who reads the stream keeps of it */

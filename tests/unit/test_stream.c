@@ -355,7 +355,7 @@ static void check_page(const struct report *report)
 
 static void a_report_is_on_one(void **state)
 {
-	int db[] = {DB};
+	int db[] = {DB}, web[] = {WEB};
 	struct reporter_options options = {.frontend = &nobody};
 	struct recording recording;
 	struct reporter *reporter;
@@ -378,6 +378,14 @@ static void a_report_is_on_one(void **state)
 	assert_null(report->blockers);
 	assert_non_null(report->why_no_limits);
 	check_page(report);
+	reporter_free(reporter);
+	/* Rows of the other come behind its last. */
+	options.pids = (struct pid_list){web, 1};
+	assert_int_equal(reporter_new(&reporter, &options, &fault), 0);
+	report = reporter_report(reporter);
+	assert_int_equal(report->readings, 10);
+	assert_int_equal(report->sample->pid, WEB);
+	assert_int_equal(report->sample->fig.v[FIG_FREE_BYTES].u, 1000);
 	reporter_free(reporter);
 	end(&recording);
 }
