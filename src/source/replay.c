@@ -2,6 +2,8 @@
 #include "source/replay.h"
 
 #include "base/alloc_touched.h"
+#include "base/clock.h"
+#include "base/text.h"
 #include "recording/recording.h"
 #include "source/recording.h"
 #include "source/span.h"
@@ -563,21 +565,52 @@ bool replay_is_tail(const struct replay *replay)
 	return replay->is_tail;
 }
 
+/* From when to when there are readings, as far as the span that is asked for is known. */
+static void describe_times(struct replay *replay, struct text *text)
+{
+	int64_t from_ns = INT64_MAX, to_ns;
+	struct fault unread;
+
+	if (recording_last(replay->recording, &to_ns, &unread))
+		return;
+	for (unsigned i = 0; i < recording_lives(replay->recording); i++) {
+		const struct recorded_life *life = recording_life(replay->recording, i);
+
+		if (life->first_ns < from_ns)
+			from_ns = life->first_ns;
+	}
+	if (replay->span.is_known && replay->span.from_ns > from_ns)
+		from_ns = replay->span.from_ns;
+	if (replay->span.is_known && replay->span.to_ns < to_ns)
+		to_ns = replay->span.to_ns;
+	if (from_ns > to_ns)
+		return;
+	text_string(text, ", ");
+	clock_local_date(text, from_ns);
+	text_string(text, " to ");
+	clock_local_date(text, to_ns);
+}
+
 const char *replay_describe(struct replay *replay)
 {
 	const struct passed_over *passed = &replay->passed;
-	size_t size = sizeof(replay->description);
-	int length = snprintf(
-		replay->description, size, "recording '%s', %s", replay->file,
-		replay->recording ? "of days"
-		: replay->is_tail ? "CSV without a header: its columns are taken "
-				    "to be those of this version"
-		: replay->is_csv  ? "CSV"
-				  : "JSON");
+	struct text text;
 
-	if (passed->count)
-		snprintf(replay->description + length, size - (size_t)length,
-			 "; ignored, as this version knows no such figure: %s%s",
-			 passed->buf, passed->names.overflow ? ", ..." : "");
+	text_init(&text, replay->description, sizeof(replay->description));
+	text_string(&text, "recording '");
+	text_string(&text, replay->file);
+	text_char(&text, '\'');
+	if (replay->recording)
+		describe_times(replay, &text);
+	else if (replay->is_tail)
+		text_string(&text, ", CSV without a header: its columns are taken to be "
+				   "those of this version");
+	else
+		text_string(&text, replay->is_csv ? ", CSV" : ", JSON");
+	if (passed->count) {
+		text_string(&text, "; ignored, as this version knows no such figure: ");
+		text_string(&text, passed->buf);
+		text_string(&text, passed->names.overflow ? ", ..." : "");
+	}
 	return replay->description;
 }

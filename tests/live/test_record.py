@@ -89,9 +89,7 @@ def check_span(tap, directory, target):
         recorder.send_signal(signal.SIGTERM)
     rows = replayed(path)
     text.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    last = rows[-1]["time"]
-    stamp = datetime.datetime.fromisoformat(last.replace("Z", "+00:00")).astimezone()
-    after = stamp.strftime("%Y-%m-%dT%H:%M:%S")
+    after = local(rows[-1]["time"]).replace(" ", "T")
     before = [row for row in rows if row["time"] < utc(after)]
     for name in (path, text):
         tap.equal(replayed(f"{name}@1000-01-01..9999-12-31"), rows, f"{name.suffix} of all times")
@@ -102,6 +100,10 @@ def check_span(tap, directory, target):
     report = json.loads(done.stdout)
     tap.equal(report["sample"]["time"], before[-1]["time"],
               "a report at a time is of what was before")
+    begins = local(rows[0]["time"])
+    tap.ok(report["described"].endswith(f"from recording '{path}', {begins} to "
+                                        f"{after.replace('T', ' ')}"),
+           "and says from when to when", report["described"])
     done = harness.fragscope("report", "-p", target.pid, "--at", after)
     tap.equal(done.returncode, 64, "and only of a recording")
     done = harness.fragscope("stat", "--replay", f"{path}@2001-01-01..2001-01-02")
@@ -109,8 +111,13 @@ def check_span(tap, directory, target):
     tap.ok("no readings in that span" in done.stderr, "says so", done.stderr)
 
 
-def utc(local):
-    return datetime.datetime.fromisoformat(local).astimezone(datetime.timezone.utc) \
+def local(stamp):
+    return datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone() \
+        .strftime("%Y-%m-%d %H:%M:%S")
+
+
+def utc(stamp):
+    return datetime.datetime.fromisoformat(stamp).astimezone(datetime.timezone.utc) \
         .strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
