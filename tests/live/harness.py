@@ -6,11 +6,13 @@ import contextlib
 import csv
 import fcntl
 import json
+import math
 import os
 import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,6 +153,52 @@ def undisturbed(measure, holds):
         if holds(found) or stirs() == before:
             return found
     raise Skip("the kernel moves pages all the time")
+
+
+def clock_offset():
+    """What CLOCK_REALTIME is ahead of a clock that nobody sets, in seconds."""
+    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def need_clock(since):
+    """Skips where CLOCK_REALTIME was set since clock_offset() was SINCE: what rows say of
+    time goes by it."""
+    if abs(clock_offset() - since) > 0.05:
+        raise Skip("the clock was set meanwhile")
+
+
+@contextlib.contextmanager
+def by_the_clock():
+    """For programs that go by the clock: what has not come about is a Skip where that was set.
+    Yields clock_offset()."""
+    since = clock_offset()
+    try:
+        yield since
+    except TimeoutError:
+        need_clock(since)
+        raise
+
+
+@contextlib.contextmanager
+def held(pid):
+    """Stops the process meanwhile: what happens in the block is at one instant for it."""
+    os.kill(pid, signal.SIGSTOP)
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        until(lambda task=task: "State:\tT" in (task / "status").read_text(), "it is stopped")
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+def most_misses(count):
+    """Of COUNT intervals of 95% so many may miss the truth: more do once in a million runs."""
+    def chance(misses):
+        return math.comb(count, misses) * 0.05 ** misses * 0.95 ** (count - misses)
+
+    beyond, most = chance(count), count - 1
+    while beyond + chance(most) < 1e-6:
+        beyond += chance(most)
+        most -= 1
+    return most
 
 
 def need(*tools):

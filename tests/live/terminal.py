@@ -172,7 +172,7 @@ class Terminal:
             ("keypad_flag", "the keypad's mode"),
         ):
             try:
-                harness.until(lambda name=name: self.value(name) != "1", what, 5)
+                harness.until(lambda name=name: self.value(name) != "1", what, PATIENCE_S)
             except TimeoutError:
                 wrong.append(f"{what} is left on")
         if self.value("cursor_flag") == "0":

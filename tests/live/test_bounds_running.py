@@ -8,7 +8,6 @@ FRAGSCOPE_BOUNDS_KINDS names those that are to be read."""
 import datetime
 import os
 import struct
-import time
 
 import harness
 from harness import Tap, Target
@@ -183,18 +182,13 @@ def never(row):
             yield f"{name} {value}"
 
 
-def clock_offset():
-    """What CLOCK_REALTIME is ahead of a clock that nobody sets, in seconds."""
-    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 def read_rows(target, args):
     """Rows and the log go by CLOCK_REALTIME: rows between which it was set are read anew."""
     for _ in range(5):
-        before = clock_offset()
+        before = harness.clock_offset()
         done = harness.fragscope("stat", "-p", target.pid, "--json", *args, "0.01",
                                  max(1, int(SECONDS * 100 / 3)))
-        if abs(clock_offset() - before) < 0.005:
+        if abs(harness.clock_offset() - before) < 0.005:
             return done
     raise RuntimeError("CLOCK_REALTIME was set in each of five runs")
 

@@ -234,7 +234,7 @@ def run_pid_namespace(tap):
         target = children(parent.pid)[0]
         check_sizes(tap, watch(target))
         tap.equal(parent.verdict(), "intact", "the program's memory")
-    script = ('sleep 60 | "$1" >"$3/ready" & '
+    script = ('sleep 600 | "$1" >"$3/ready" & '
               'until grep -q ready "$3/ready"; do sleep 0.05; done; "$2" $! 10')
     with harness.scratch() as directory:
         done = subprocess.run(

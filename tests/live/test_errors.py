@@ -219,13 +219,16 @@ def run_exec(tap):
         tap.equal(target.line(), f"ready {target.pid}", "it is another program now")
         want = harness.stat(target.pid).row["mallinfo2"]
         # Rows of the new program's heap, or an end that says why.
-        last = []
+        before = []
+        while (line := reader.stdout.readline()) and "executed another" not in line:
+            before.append(line)
+        last = [line]
         while len(last) < 100 and (line := reader.stdout.readline()):
             last.append(line)
         target.end()
         err = reader.communicate(timeout=harness.PATIENCE_S)[1]
         tap.equal(reader.returncode, 0, "exit status", err)
-        rows = [reading.row for reading in harness.read_json("".join(first + last))]
+        rows = [reading.row for reading in harness.read_json("".join(first + before + last))]
         tap.ok(len(rows) >= 3, "rows are kept", len(rows))
         tap.ok(str(target.pid) in err, "the message names the process", err)
         stale = [

@@ -97,7 +97,7 @@ def check_prometheus(tap, directory):
     fragmenter, steady, pool = (
         Target([harness.BUILD / "examples" / name, *args])
         for name, args in (("fragmenter", ("--stay",)), ("steady", ()), ("pool", ())))
-    with fragmenter, steady, pool:
+    with fragmenter, steady, pool, harness.by_the_clock() as clock:
         at_once = ("-r", RULE, "--max-cost", "100", "1")
         with Exporter("-p", fragmenter.pid, *at_once) as one, \
                 Exporter("-p", steady.pid, *at_once) as two, \
@@ -119,6 +119,7 @@ def check_prometheus(tap, directory):
                       for rule in group["rules"] if rule["health"] != "ok"]
             tap.equal(faults, [], "Prometheus evaluates every rule")
             prometheus.said.seek(0)
+            harness.need_clock(clock)
             tap.equal(prometheus.said.read(), "", "Prometheus has nothing to say")
 
 
@@ -156,6 +157,7 @@ def check_capabilities(tap, directory):
     directory.chmod(0o755)
     os.chown(directory, NOBODY, NOBODY)
     with Target([harness.BUILD / "examples" / "steady"]) as target:
+        target.line()
         command = command_of(unit).replace("%i", "steady")
         caps = ",".join(["-all", *caps.split()])
         recorder = subprocess.Popen(
@@ -164,22 +166,22 @@ def check_capabilities(tap, directory):
              "--no-new-privs", *shlex.split(command)],
             stderr=subprocess.PIPE, text=True)
         try:
-            harness.until(lambda: recorder.poll() is not None or replayed(directory, target.pid),
-                          "a reading")
+            harness.until(lambda: recorder.poll() is not None or whole(directory, target.pid),
+                          "a whole reading")
         finally:
             recorder.terminate()
             said = recorder.communicate(timeout=harness.PATIENCE_S)[1]
-    rows = replayed(directory, target.pid)
-    tap.ok(rows and rows[0].row["status"] == "complete", "the recording has whole readings",
-           command, said)
+    tap.ok(whole(directory, target.pid), "the recording has whole readings", command, said)
 
 
-def replayed(directory, pid):
+def whole(directory, pid):
+    """The whole readings of PID in the recording."""
     file = directory / "steady.db"
     if not file.exists():
         return []
     done = harness.fragscope("stat", "--replay", file, "--json")
-    return [row for row in harness.read_json(done.stdout) if row.row["pid"] == pid]
+    return [row for row in harness.read_json(done.stdout)
+            if row.row["pid"] == pid and row.row["status"] == "complete"]
 
 
 class Hook(http.server.BaseHTTPRequestHandler):

@@ -171,9 +171,10 @@ def grown_row(tap, program, small, is_grown, waited):
             return json.loads(stat.process.stdout.readline())
 
         tap.equal(row()["status"], "complete", small)
-        target.process.stdin.write("\n")
-        target.process.stdin.flush()
-        target.process.stdout.readline()
+        with harness.held(stat.pid):  # no reading is of half of it
+            target.process.stdin.write("\n")
+            target.process.stdin.flush()
+            target.process.stdout.readline()
         last = {}
 
         def grown():

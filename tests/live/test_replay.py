@@ -56,6 +56,7 @@ def check_formats(tap, path, target, other):
 
 def check_converted(tap, directory, target):
     """CSV says all that JSON says, bins aside: there and back again."""
+    clock = harness.clock_offset()
     text = check_same(tap, directory / "one", target.pid, "--csv", "--arenas")
     there = replay("json", directory / "one", "arenas")
     (directory / "two").write_text(there.stdout, encoding="utf-8")
@@ -63,15 +64,17 @@ def check_converted(tap, directory, target):
     tap.ok(back.stdout == text, "CSV, JSON, CSV", back.stderr)
     rows = [reading.row for reading in harness.read_json(there.stdout)]
     tap.equal(len(rows), 3, "rows")
-    check_origin(tap, directory, text, rows[0], target)
+    check_origin(tap, directory, text, rows[0], target, clock)
 
 
-def check_origin(tap, directory, text, row, target):
-    """Where a process ran and since when is in recordings; older ones lack it."""
+def check_origin(tap, directory, text, row, target, clock):
+    """Where a process ran and since when is in recordings; older ones lack it. CLOCK is of when
+    the recording was begun."""
     tap.equal(row["host"], socket.gethostname(), "the host is in the recording")
     ticks = int(target.proc("stat").rsplit(")", 1)[1].split()[19])
-    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / 100
+    started = clock + ticks / 100
     seen = datetime.datetime.fromisoformat(row["started"].replace("Z", "+00:00")).timestamp()
+    harness.need_clock(clock)
     tap.ok(abs(seen - started) < 1, "and when the process started", seen, started)
     local = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seen))
     line = f"# {row['comm']}[{row['pid']}] on {row['host']}, "

@@ -349,8 +349,13 @@ def postgres(directory, binaries, become, shared_buffers):
         env=CLEAN_ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
     try:
-        harness.until(lambda: (directory / ".s.PGSQL.5432").exists(), "the server")
         command = [*become, binaries / "psql", "-h", directory, "-U", "test", "-qtA", "postgres"]
+
+        def answers():  # it listens before it is ready
+            return subprocess.run([*command, "-c", ""], env=CLEAN_ENV, check=False,
+                                  capture_output=True).returncode == 0
+
+        harness.until(answers, "the server")
         with Target(command, stderr=subprocess.DEVNULL) as client:
             def ask(words):
                 client.say(words)

@@ -202,7 +202,7 @@ def run_places(tap):
             tap.ok(all("[no" not in stack for stack in whole), f"a {way}: its stack", whole)
         obey(target, "namespace", plugin)
         obey(target, "closed")
-        check_bytes(tap, told(pid), "closed_keep", 200 * BLOCK, "a closed thread")
+        check_bytes(tap, told(pid), "closed_keep", 2000 * BLOCK, "a closed thread")
         obey(target, "drop")
         tap.equal(of_function(told(pid), "spawn_keep")[0], 0, "freed by the parent")
 
@@ -435,8 +435,8 @@ def run_pins(tap):
 
 
 def run_intervals(tap):
-    """Of so many one in twenty may miss; of a hundred, more than twelve never do."""
-    tap.ok(len(INSIDE) > 40 and sum(INSIDE) >= 0.85 * len(INSIDE),
+    most = harness.most_misses(len(INSIDE))
+    tap.ok(len(INSIDE) > 20 and INSIDE.count(False) <= most,
            f"{sum(INSIDE)} of {len(INSIDE)} intervals hold the truth")
 
 

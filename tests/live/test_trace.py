@@ -212,8 +212,8 @@ def run_reading(tap):
     """The last full reading goes with each event."""
     with Grower() as target:
         target.orders(["malloc 50 1000", "malloc 1 90000", "malloc 1 100", "rotate 2", "free"])
-        want = harness.stat(target.pid).row
-        with Trace(target, *ALL) as trace:
+        want, clock = harness.stat(target.pid).row, harness.clock_offset()
+        with Trace(target, *ALL, "--reading", "1h") as trace:
             target.order("malloc 8 50000")
             trace.stop()
             events = trace.events
@@ -222,6 +222,7 @@ def run_reading(tap):
         got = {tuple(event["last_reading"][name] for name in names) for event in events}
         tap.equal(got, {tuple(want[name] for name in names)}, "the reading is stat's")
         late = [e for e in events if e["last_reading"]["time"] > e["time"]]
+        harness.need_clock(clock)
         tap.equal(late, [], "the reading was before the event")
         with Trace(target, *ALL, "--reading", 0) as trace:
             target.order("malloc 8 50000")

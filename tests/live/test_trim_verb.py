@@ -94,7 +94,7 @@ def check_watch(tap):
 
 def check_closed(tap):
     """Without the descriptor the request waits for the next sample."""
-    script = "import os, time; os.closerange(3, 2000); print('x', flush=True); time.sleep(60)"
+    script = "import os, time; os.closerange(3, 2000); print('x', flush=True); time.sleep(600)"
     with Target([harness.need("python3"), "-c", script],
                 env=preloading.environment("interval=200ms")) as target:
         target.line()

@@ -39,7 +39,7 @@
 #include <unistd.h>
 
 enum { BLOCKS = 4000, BYTES = 1000, ALIGN = 64, PAGE = 4096, STACK = 64 << 10 };
-enum { PLUGIN_TIMES = 100, CLOSED = 400, THINS = 3000, SECONDS = 240 };
+enum { PLUGIN_TIMES = 100, CLOSED = 4000, THINS = 3000, SECONDS = 240 };
 
 #define FRAME __attribute__((noinline, noclone, no_icf))
 #define STAYS __asm__ volatile("" ::: "memory")
