@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/sort.h"
 #include "base/units.h"
+#include "view/metrics.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -189,6 +190,18 @@ static struct export_member *new_member(struct population *population, int pid,
 	return member;
 }
 
+/* NAME as labels show it: no two series may have the same labels, so names that look the
+ * same there are one. */
+static void as_shown(char *name, size_t size)
+{
+	char shown[GROUP_TEXT] = "";
+
+	metrics_shown(name, shown, size);
+	memcpy(name, shown, size);
+}
+
+_Static_assert((int)PROCESS_COMM <= (int)GROUP_TEXT, "SHOWN has room for both");
+
 /* A process may be moved to another group, and take another name. */
 static void meet(struct population *population, int pid)
 {
@@ -204,6 +217,8 @@ static void meet(struct population *population, int pid)
 	if (!belongs(population, pid, &group) ||
 	    process_line(pid, "comm", comm, sizeof(comm)) < 0)
 		return;
+	as_shown(comm, sizeof(comm));
+	as_shown(group.name, sizeof(group.name));
 	member = population_find(population, pid, brief.start_ticks);
 	if (!member)
 		member = new_member(population, pid, &brief);

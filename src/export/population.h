@@ -39,6 +39,7 @@ enum member_state {
 	MEMBER_STATES,
 };
 
+/* Its names are as labels show them. */
 struct export_member {
 	int pid;
 	uint64_t start_ticks;

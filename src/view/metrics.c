@@ -108,6 +108,27 @@ void metrics_label(struct text *text, const char *name, const char *value)
 	text_char(text, '"');
 }
 
+void metrics_shown(const char *value, char *shown, size_t size)
+{
+	size_t used = 0, kept = 0;
+
+	while (*value) {
+		bool plain;
+		char out[4];
+		size_t length = label_character(value, out);
+		bool is_escape = out[0] == '\\';
+		size_t bytes = is_escape ? 1 : length;
+
+		used += length;
+		if (used > METRIC_LABEL_BYTES || kept + bytes >= size)
+			break;
+		memcpy(shown + kept, is_escape ? value : out, bytes);
+		kept += bytes;
+		value += text_next(value, &plain);
+	}
+	shown[kept] = '\0';
+}
+
 /* Without labels the braces go, too: the older format's parsers all take that. */
 static void end_labels(struct text *text)
 {

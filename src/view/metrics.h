@@ -41,6 +41,10 @@ void metrics_label(struct text *text, const char *name, const char *value);
 void metrics_u64(struct text *text, uint64_t value);
 void metrics_double(struct text *text, double value, unsigned decimals);
 
+/* What a label shows of VALUE, before escapes, as far as SIZE bytes hold it: values for
+ * which that is the same make the same label. */
+void metrics_shown(const char *value, char *shown, size_t size);
+
 /* The family of F, which has a metric: TAIL is behind its meaning, in HELP, of which
  * SIZE bytes are used. */
 struct metric_family metrics_of_figure(enum figure f, const char *tail, char *help,

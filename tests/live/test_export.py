@@ -372,6 +372,13 @@ def check_names(tap):
                                   text=True, capture_output=True, check=False)
             tap.equal((done.returncode, done.stdout + done.stderr), (0, ""),
                       "and promtool takes them")
+    with harness.scratch() as folder, named(folder, b"g\x01", b"g\x02") as targets:
+        with Exporter("-p", f"{targets[0].pid},{targets[1].pid}", "1") as exporter:
+            metrics = exporter.scrape()
+            tap.equal(metrics.samples["resident_bytes"][0][0],
+                      {"kind": "name", "group": "g\ufffd"}, "names that look the same")
+            tap.equal((len(metrics.samples["resident_bytes"]), metrics.total("processes")),
+                      (1, 2), "are one series")
 
 
 def is_trap_read(metrics):

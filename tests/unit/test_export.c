@@ -116,7 +116,7 @@ static void long_names_are_cut(void **state)
 
 /* ---- the formats ---- */
 
-static void check_label(const char *value, const char *want)
+static void check_line(const char *value, const char *want)
 {
 	char buf[1024], line[1024];
 	static const struct metric_family family = {.name = "x"};
@@ -128,6 +128,36 @@ static void check_label(const char *value, const char *want)
 	metrics_u64(&text, 7);
 	snprintf(line, sizeof(line), "fragscope_x{group=\"%s\"} 7\n", want);
 	assert_string_equal(buf, line);
+}
+
+/* What is shown of VALUE makes the same label. */
+static void check_label(const char *value, const char *want)
+{
+	char shown[METRIC_LABEL_BYTES + 1];
+
+	check_line(value, want);
+	metrics_shown(value, shown, sizeof(shown));
+	check_line(shown, want);
+}
+
+static void check_shown(const char *value, size_t size, const char *want)
+{
+	char shown[16];
+
+	metrics_shown(value, shown, size);
+	assert_string_equal(shown, want);
+}
+
+static void names_are_as_shown(void **state)
+{
+	(void)state;
+	check_shown("a\"b\\\n", 16, "a\"b\\\n");
+	check_shown("a\x01", 16, "a\xef\xbf\xbd");
+	check_shown("a\xff", 16, "a\xef\xbf\xbd");
+	check_shown("abcd", 4, "abc");
+	check_shown("ab\xc3\xa9", 4, "ab");
+	check_shown("ab\x01", 5, "ab");
+	check_shown("abc\"", 5, "abc\"");
 }
 
 static void names_break_nothing(void **state)
@@ -324,6 +354,7 @@ int main(void)
 		cmocka_unit_test(groups_by_cgroup),
 		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(names_break_nothing),
+		cmocka_unit_test(names_are_as_shown),
 		cmocka_unit_test(labels_are_bounded),
 		cmocka_unit_test(families),
 		cmocka_unit_test(catalogue),
