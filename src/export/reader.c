@@ -121,19 +121,32 @@ static bool has_let_go(const struct held *held, struct sample *sample)
 	       source_read(held->source, sample, &fault) != SOURCE_UNREADABLE;
 }
 
+/* Whether the process PID that began at START_TICKS is there: its number may have been
+ * given to another since the scan. */
+static bool is_there(int pid, uint64_t start_ticks)
+{
+	struct process_brief brief;
+
+	return !process_look(pid, &brief) && brief.start_ticks == start_ticks;
+}
+
+/* One that leaves the population still holds our thread, and may come back. */
 static void look_at_held(struct reader *reader, struct held *held)
 {
 	struct sample *sample = held->source ? source_sample(held->source) : NULL;
 	struct source *source = NULL;
 	struct export_member *member;
 	bool let_go = sample && has_let_go(held, sample);
+	bool has_ended = !is_there(held->pid, held->start_ticks);
 
 	sample_free(sample);
 	population_lock(reader->population);
 	member = population_find(reader->population, held->pid, held->start_ticks);
 	if (member && let_go)
 		member->due_ns = 0;
-	if (!member || let_go) {
+	else if (member)
+		member->state = MEMBER_HELD;
+	if (has_ended || let_go) {
 		source = held->source;
 		*held = (struct held){0};
 		reader->totals.held--;
@@ -184,6 +197,7 @@ int64_t reader_due_ns(struct reader *reader)
 	size_t readable;
 	int64_t due_ns;
 
+	look_at_all_held(reader);
 	population_lock(reader->population);
 	next = next_member(reader, &readable);
 	due_ns = next ? next->due_ns : INT64_MAX;
@@ -216,16 +230,6 @@ static enum member_state state_of(const struct sample *sample)
 	return of[sample->status];
 }
 
-/* The number may have been given to another process since the scan; a reading is of the
- * process that it was opened for. */
-static bool is_still(const struct export_member *member)
-{
-	struct process_brief brief;
-
-	return !process_look(member->pid, &brief) &&
-	       brief.start_ticks == member->start_ticks;
-}
-
 static int64_t pause_ns(const struct reader *reader, const struct export_member *member)
 {
 	int64_t ns = reader->options.interval_ns;
@@ -245,15 +249,14 @@ static void take_sample(struct export_member *member, const struct errand *erran
 	member->refusals = 0;
 }
 
-/* Of the process that the sample is of; what cannot be judged has the alerts that it had.
- */
-static void judge(struct reader *reader, struct errand *errand,
+/* Of the process that the sample is of. False: what cannot be judged, for want of room,
+ * has the alerts that it had. */
+static bool judge(struct reader *reader, struct errand *errand,
 		  const struct sample *sample)
 {
-	if (reader->options.rulebook &&
-	    !rulebook_judge(reader->options.rulebook, &errand->member, sample,
-			    &errand->member.alerts))
-		reader->totals.unjudged++;
+	return !reader->options.rulebook ||
+	       rulebook_judge(reader->options.rulebook, &errand->member, sample,
+			      &errand->member.alerts);
 }
 
 /* What came of the reading of ERRAND, into the population as it is now. SAMPLE: null
@@ -262,11 +265,11 @@ static void settle(struct reader *reader, struct errand *errand, enum member_sta
 		   const struct sample *sample, int64_t cpu_ns)
 {
 	struct export_member *member;
-	bool is_same = is_still(&errand->member);
+	bool is_same = is_there(errand->member.pid, errand->member.start_ticks);
+	bool is_judged = !sample || !is_same || judge(reader, errand, sample);
 
-	if (sample && is_same)
-		judge(reader, errand, sample);
 	population_lock(reader->population);
+	reader->totals.unjudged += !is_judged;
 	reader->totals.readings[state]++;
 	reader->totals.cpu_ns += cpu_ns;
 	member = population_find(reader->population, errand->member.pid,
@@ -340,7 +343,6 @@ void reader_step(struct reader *reader)
 	struct export_member *next;
 	size_t readable;
 
-	look_at_all_held(reader);
 	population_lock(reader->population);
 	next = next_member(reader, &readable);
 	if (next && next->due_ns <= clock_monotonic_ns()) {

@@ -33,7 +33,8 @@ int reader_new(struct reader **reader, const struct reader_options *options,
 	       struct population *population);
 void reader_free(struct reader *reader);
 
-/* When the next process is due, on the monotonic clock; INT64_MAX: none is. */
+/* Looks first at those that hold a thread of ours. When the next process is due, on the
+ * monotonic clock; INT64_MAX: none is. */
 int64_t reader_due_ns(struct reader *reader);
 
 /* Reads the process that waits longest, if one is due. Population is not locked

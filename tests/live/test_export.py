@@ -381,8 +381,8 @@ def check_names(tap):
                       (1, 2), "are one series")
 
 
-def is_trap_read(metrics):
-    return any(metrics.one("processes", group=test_hang.NAME, reading=state)
+def is_trap_read(metrics, group=test_hang.NAME):
+    return any(metrics.one("processes", group=group, reading=state)
                for state in ("complete", "estimated"))
 
 
@@ -413,6 +413,54 @@ def check_hang(tap):
             trap.lurk()
             trap.wait_caught()
             tap.equal(exporter.stop(), 0, "a signal ends it though it is held")
+
+
+def check_held_alone(tap):
+    """Nothing else is due: it is looked at all the same, whether it lets go."""
+    with Trap() as trap, Exporter("-p", trap.pid, *AT_ONCE) as exporter:
+        exporter.until(is_trap_read, "a reading")
+        trap.lurk()
+        trap.wait_caught()
+        exporter.until_read(test_hang.NAME, "held")
+        trap.let_go()
+        metrics = exporter.until(is_trap_read, "another reading")
+        tap.equal(metrics.one("export_held_readers"), 0, "it is read again")
+
+
+def check_held_away(tap):
+    """A program that leaves the population while it holds a thread, and comes back: it gets no
+    other one."""
+    ident = "e" * 60 + f"{os.getpid() % 65536:04x}"
+    with cgroup(f"docker-{ident}.scope") as folder, Trap() as trap, Oracle(QUIET) as good:
+
+        def move(path):
+            (path / "cgroup.procs").write_text(str(trap.pid), encoding="ascii")
+
+        def read_twice():
+            before = exporter.scrape().one("export_readings_total", reading="complete")
+            return exporter.until(
+                lambda metrics: metrics.one("export_readings_total", reading="complete")
+                > before + 1, "readings of the other")
+
+        move(folder)
+        # No process has that name: the trap looks for its PID in what reads it.
+        with Exporter("-p", good.pid, "--container", ident, "-n", trap.pid,
+                      *AT_ONCE) as exporter:
+            exporter.until(lambda metrics: is_trap_read(metrics, ident), "a reading")
+            trap.lurk()
+            trap.wait_caught()
+            exporter.until_read(ident, "held")
+            threads = len(exporter.tasks())
+            move(folder.parent)
+            exporter.until(lambda metrics: metrics.groups() == {NAME}, "it has left")
+            tap.equal(read_twice().one("export_held_readers"), 1, "it holds its thread still")
+            move(folder)
+            exporter.until_read(ident, "held")
+            tap.equal(read_twice().one("export_held_readers"), 1, "also when it is back")
+            harness.until(lambda: len(exporter.tasks()) <= threads, "no thread more is taken")
+            trap.let_go()
+            metrics = exporter.until(lambda metrics: is_trap_read(metrics, ident), "a reading")
+            tap.equal(metrics.one("export_held_readers"), 0, "until it lets go")
 
 
 def take_pid(pid, chunks):
@@ -752,6 +800,8 @@ def main():
         ("other", check_other),
         ("names", check_names),
         ("hang", check_hang),
+        ("held alone", check_held_alone),
+        ("held away", check_held_away),
         ("reuse", check_reuse),
         ("storm", check_storm),
         ("full disk", check_full),
