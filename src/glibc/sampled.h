@@ -27,6 +27,7 @@ struct sampled_arena {
 	uint64_t swapped; /* bytes of what was drawn */
 	bool pages;	  /* of known chunks are told by cells, too */
 	bool pieces;	  /* of large free chunks are drawn, too */
+	bool top_pieces;  /* and of what a trim leaves of a top */
 	bool lacks;	  /* something that its figures need */
 };
 

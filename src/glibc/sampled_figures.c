@@ -31,6 +31,7 @@ struct sure {
 	bool has_unlisted_usable; /* or for `unusable` */
 	bool has_pages;		  /* or pages of known ones */
 	bool has_pieces;	  /* large free chunks of which parts are drawn */
+	bool has_top_pieces;	  /* what a trim leaves is among these */
 	bool lacks;
 	uint64_t swapped_bytes;
 	uint64_t tops_near_fast; /* tops of arenas that have fastbin chunks */
@@ -136,6 +137,7 @@ static void arena_sure(const struct heap *heap, const struct sampler *sampler, u
 			!known_holds(known, heap->options.unusable_for_bytes),
 		.has_pages = arena->pages,
 		.has_pieces = arena->pieces,
+		.has_top_pieces = arena->top_pieces,
 		.lacks = arena->lacks || arena->spoilt || heap->work[i].lacks,
 		.swapped_bytes = arena->swapped,
 		.tops_near_fast = known->fast_chunks != 0,
@@ -183,6 +185,7 @@ static void add_sure(struct sure *sum, const struct sure *one)
 	sum->has_unlisted_usable |= one->has_unlisted_usable;
 	sum->has_pages |= one->has_pages;
 	sum->has_pieces |= one->has_pieces;
+	sum->has_top_pieces |= one->has_top_pieces;
 	sum->lacks |= one->lacks;
 }
 
@@ -275,7 +278,7 @@ static void set_free(struct figures *fig, const struct estimate_draw *draw, int 
 		 (double)sure->retained_bytes,
 		 false,
 		 {.of = {[SUM_RETAINED_BYTES] = 1}},
-		 sure->has_pieces ? page_most : 0},
+		 sure->has_top_pieces ? page_most : 0},
 		{FIG_FREE_RESIDENT_BYTES,
 		 (double)(sure->trimmable_bytes + sure->pinned_bytes +
 			  sure->retained_bytes),

@@ -49,8 +49,11 @@ void sampler_add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 		return;
 	}
 	sampler->larges++;
-	*large = (struct sampled_large){
-		.start = start, .end = end, .arena = owned->arena, .is_top = is_top};
+	*large = (struct sampled_large){.start = start,
+					.from = start,
+					.end = end,
+					.arena = owned->arena,
+					.is_top = is_top};
 	large->parts =
 		is_top ? walk_top_parts(sampler->page_shift,
 					end < owned->segment.end ? 0
@@ -108,19 +111,40 @@ static void look_at(struct sampler *sampler, const struct sampled_large *large,
 			sampler_flagged(sampler, flag, page, start, end, PAGE_RESIDENT));
 }
 
-static void look_at_all(struct sampler *sampler, const struct sampled_large *large)
+/* Looks at all pages of LARGE before TO, which are no piece's then. */
+static void look_at_all(struct sampler *sampler, struct sampled_large *large, uint64_t to)
 {
 	struct sampled_arena *arena = &sampler->arena[large->arena];
 	uint64_t step = (uint64_t)(PAGES_BLOCK / 2) << sampler->page_shift;
 
-	for (uint64_t at = large->start; at < large->end; at += step) {
-		uint64_t end = large->end - at < step ? large->end : at + step;
+	for (; large->from < to; large->from += step) {
+		uint64_t at = large->from, end = to - at < step ? to : at + step;
 		float sum[ESTIMATE_SUMS] = {0};
 
 		look_at(sampler, large, at, end, sum);
 		arena->trimmable += (uint64_t)sum[SUM_TRIMMABLE_BYTES];
 		arena->pinned += (uint64_t)sum[SUM_PINNED_BYTES];
 		arena->retained += (uint64_t)sum[SUM_RETAINED_BYTES];
+	}
+	large->from = to;
+}
+
+/* What a trim leaves of a top often is one page at its front, which no piece or one that
+ * stands for many would have: it is looked at where that costs no more than BLOCKS. */
+static void look_at_fronts(struct sampler *sampler, uint64_t blocks)
+{
+	for (unsigned i = 0; i < sampler->larges; i++) {
+		struct sampled_large *large = &sampler->large[i];
+		uint64_t cost = 1 + ((large->parts.from - large->start) >> 21);
+
+		if (!large->is_top)
+			continue;
+		if (cost > blocks) {
+			sampler->arena[large->arena].top_pieces = true;
+			continue;
+		}
+		blocks -= cost;
+		look_at_all(sampler, large, large->parts.from);
 	}
 }
 
@@ -208,21 +232,24 @@ void sampler_draw_large(struct sampler *sampler, int64_t budget_ns)
 	if (bytes >> 21 <= blocks &&
 	    sampler->larges <= (uint64_t)budget_ns / 8 / LOOK_NS) {
 		for (unsigned i = 0; i < sampler->larges; i++)
-			look_at_all(sampler, &sampler->large[i]);
+			look_at_all(sampler, &sampler->large[i], sampler->large[i].end);
 		sampler->pieces = 0;
 		return;
 	}
+	look_at_fronts(sampler, blocks);
 	for (unsigned i = 0, n; i < sampler->larges; i = n) {
-		uint64_t from = sampler->large[i].first, end;
+		uint64_t from = sampler->large[i].first, end, left = 0;
 		uint32_t arena = sampler->large[i].arena;
 
 		for (n = i; n < sampler->larges && sampler->large[n].arena == arena; n++)
 			;
 		end = n < sampler->larges ? sampler->large[n].first : sampler->pieces;
-		sampler->arena[arena].pieces = true;
 		for (unsigned k = i; k < n; k++)
-			sampler->arena[arena].cell_bytes +=
-				sampler->large[k].end - sampler->large[k].start;
+			left += sampler->large[k].end - sampler->large[k].from;
+		if (!left)
+			continue;
+		sampler->arena[arena].pieces = true;
+		sampler->arena[arena].cell_bytes += left;
 		sampler_draw_of(sampler, from, end - from,
 				wanted * (end - from) / sampler->pieces + CENSUS,
 				sampler_group_of(sampler, arena));
@@ -237,5 +264,7 @@ void sampler_look_at_piece(struct sampler *sampler, uint32_t i)
 	uint64_t end =
 		large->end - start < SAMPLED_PIECE ? large->end : start + SAMPLED_PIECE;
 
-	look_at(sampler, large, start, end, sampler->draw.cell[i].sum);
+	sampler_clip(&start, &end, large->from, large->end);
+	if (start < end)
+		look_at(sampler, large, start, end, sampler->draw.cell[i].sum);
 }

@@ -31,6 +31,7 @@ struct sampled_segment {
 /* A large free chunk, or a top. */
 struct sampled_large {
 	uint64_t start, end;
+	uint64_t from; /* what lies before was looked at */
 	struct free_parts parts;
 	uint64_t first; /* of its pieces */
 	uint32_t arena;

@@ -384,8 +384,8 @@ static void tops_without_end_are_not_looked_at(void **state)
 	assert_true(tried >= 3);
 }
 
-/* A memory whose main arena has more large free chunks than are kept, behind what was
- * saved, on its unsorted list. */
+/* A memory whose main arena goes on behind what was saved: with more large free chunks
+ * than are kept, on its unsorted list, or with a top as long. */
 enum { CROWD = 4096, CROWD_STEP = 160 << 10 };
 
 struct crowded_memory {
@@ -393,7 +393,8 @@ struct crowded_memory {
 	int (*read)(struct memory *memory, const struct span *spans, unsigned count);
 	int (*pages)(struct memory *memory, uint64_t start, unsigned count,
 		     uint8_t *flags);
-	uint64_t arena, self, first, end;
+	uint64_t arena, self, first, end, bytes;
+	uint64_t top, before; /* and the one that is none now; 0: chunks */
 	const struct arena_layout *layout;
 };
 
@@ -403,6 +404,13 @@ static void forge_crowd(const struct crowded_memory *crowded, const struct span 
 			     ? (span->addr - crowded->first) / CROWD_STEP
 			     : 0;
 
+	if (crowded->top) {
+		forge(span, crowded->before + 8,
+		      (crowded->top - crowded->before) | CHUNK_PREV_INUSE);
+		forge(span, crowded->top + 8,
+		      (crowded->end + 4096 - crowded->top) | CHUNK_PREV_INUSE);
+		return;
+	}
 	for (; i < CROWD && crowded->first + i * CROWD_STEP < span->addr + span->len;
 	     i++) {
 		uint64_t at = crowded->first + i * CROWD_STEP;
@@ -414,24 +422,37 @@ static void forge_crowd(const struct crowded_memory *crowded, const struct span 
 	forge(span, crowded->end + 8, 4096 | CHUNK_PREV_INUSE);
 }
 
+/* Reads what was saved of SPAN; nothing is written behind that. */
+static bool read_saved(struct crowded_memory *crowded, const struct span *span)
+{
+	struct span saved = *span;
+
+	if (span->addr < crowded->first && span->addr + span->len > crowded->first) {
+		saved.len = (uint32_t)(crowded->first - span->addr);
+		memset((char *)span->to + saved.len, 0, span->len - saved.len);
+	} else if (span->addr >= crowded->first && span->addr < crowded->end + 4096) {
+		memset(span->to, 0, span->len);
+		return true;
+	}
+	return crowded->read(&crowded->image.memory, &saved, 1) == 1;
+}
+
 static int read_crowded(struct memory *memory, const struct span *spans, unsigned count)
 {
-	const struct crowded_memory *crowded = (struct crowded_memory *)memory;
+	struct crowded_memory *crowded = (struct crowded_memory *)memory;
+	uint64_t arena = crowded->arena;
 	const struct arena_layout *layout = crowded->layout;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (spans[i].addr >= crowded->first &&
-		    spans[i].addr < crowded->end + 4096) {
-			memset(spans[i].to, 0, spans[i].len);
-			forge_crowd(crowded, &spans[i]);
-			continue;
-		}
-		if (crowded->read(memory, &spans[i], 1) != 1)
+		if (!read_saved(crowded, &spans[i]))
 			return (int)i;
-		forge(&spans[i], crowded->arena + layout->top, crowded->end);
-		forge(&spans[i], crowded->arena + layout->bins, crowded->first);
-		forge(&spans[i], crowded->arena + layout->system_mem, 16 << 20);
-		forge(&spans[i], crowded->arena + layout->system_mem + 8, 16 << 20);
+		forge_crowd(crowded, &spans[i]);
+		forge(&spans[i], arena + layout->top,
+		      crowded->top ? crowded->top : crowded->end);
+		if (!crowded->top)
+			forge(&spans[i], arena + layout->bins, crowded->first);
+		forge(&spans[i], arena + layout->system_mem, crowded->bytes);
+		forge(&spans[i], arena + layout->system_mem + 8, crowded->bytes);
 	}
 	return (int)count;
 }
@@ -451,9 +472,18 @@ static int crowded_pages(struct memory *memory, uint64_t start, unsigned count,
 	return error;
 }
 
+static uint64_t image_top(struct crowded_memory *crowded)
+{
+	uint64_t top = 0;
+	struct span span = {crowded->arena + crowded->layout->top, &top, sizeof(top)};
+
+	assert_int_equal(crowded->read(&crowded->image.memory, &span, 1), 1);
+	return top;
+}
+
 /* As SAVED's, but that its heap goes on until the crowd's end. */
 static void crowd(struct crowded_memory *crowded, const struct saved *saved,
-		  struct region *region, struct regions *regions)
+		  struct region *region, struct regions *regions, bool is_top)
 {
 	const struct image *image = saved->image;
 
@@ -476,6 +506,10 @@ static void crowd(struct crowded_memory *crowded, const struct saved *saved,
 		crowded->first = region[i].end;
 		crowded->end = crowded->first + (uint64_t)CROWD * CROWD_STEP;
 		region[i].end = crowded->end + 4096;
+		crowded->bytes = region[i].end - region[i].start;
+		/* Less than a chunk lies on the first page: a trim keeps the next one. */
+		crowded->top = is_top ? crowded->first + 4096 - 16 : 0;
+		crowded->before = image_top(crowded);
 	}
 }
 
@@ -497,7 +531,7 @@ static void chunks_of_several_segments_are_bounded(void **state)
 	struct sample *sample;
 	struct heap *heap;
 
-	crowd(&crowded, &fixture->saved[0], region, &regions);
+	crowd(&crowded, &fixture->saved[0], region, &regions, false);
 	assert_true(crowded.first != 0);
 	for (unsigned i = 0; i < HEAP_INSTANCES; i++)
 		instance[i] = fixture->saved[0].image->instance[0];
@@ -515,6 +549,59 @@ static void chunks_of_several_segments_are_bounded(void **state)
 	heap_free(heap);
 }
 
+/* By a budget of BUDGET_NS, or all of it. */
+static struct sample *read_long_top(const struct saved *saved, int64_t budget_ns,
+				    uint64_t seed)
+{
+	static struct region region[IMAGE_TABLE_MAX];
+	const struct heap_options options = {.threads = 1,
+					     .unusable_for_bytes = 4096,
+					     .budget_ns = budget_ns,
+					     .whole_ns = 1,
+					     .seed = seed};
+	struct crowded_memory crowded = {.first = 0};
+	struct fault fault = {.text = ""};
+	struct regions regions;
+	struct sample *sample;
+	struct heap *heap;
+
+	crowd(&crowded, saved, region, &regions, true);
+	if (heap_new(&heap, &crowded.image.memory, saved->image->instance, 1, &options,
+		     &fault))
+		fail_msg("%s", fault.text);
+	sample = sample_new(heap_arena_capacity(heap), false);
+	if (heap_look(heap, &fault) || heap_read(heap, &regions, sample, &fault))
+		fail_msg("%s", fault.text);
+	heap_free(heap);
+	return sample;
+}
+
+/* A trim leaves one page of a top, of which parts are looked at: that page is no part of
+ * what is drawn. Fastbin chunks before a top are. */
+static void what_is_retained_is_not_drawn(void **state)
+{
+	const struct saved_all *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		struct sample *truth = read_long_top(saved, 0, 0), *sample;
+		double is = figure_number(&truth->fig, FIG_RETAINED_BYTES), low, high;
+
+		sample = read_long_top(saved, 400000, 1);
+		if (figure_range(&sample->fig, FIG_TRIMMABLE_BYTES, &low, &high) &&
+		    figure_number(&truth->fig, FIG_FAST_CHUNKS) == 0) {
+			tried++;
+			assert_false(figure_range(&sample->fig, FIG_RETAINED_BYTES, &low,
+						  &high));
+			assert_true(low == is && is >= 4096);
+		}
+		sample_free(sample);
+		sample_free(truth);
+	}
+	assert_true(tried > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,6 +612,7 @@ int main(void)
 		cmocka_unit_test(long_lists_are_not_followed_each_time),
 		cmocka_unit_test(tops_without_end_are_not_looked_at),
 		cmocka_unit_test(chunks_of_several_segments_are_bounded),
+		cmocka_unit_test(what_is_retained_is_not_drawn),
 	};
 
 	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);
