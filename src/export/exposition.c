@@ -143,12 +143,12 @@ static void begin(const struct page_text *page, const struct metric_family *fami
 static void write_figure(const struct page_text *page, enum figure f)
 {
 	const struct groups *groups = page->exposition->groups;
-	const char *tail = figure_info[f].unit == UNIT_RATIO
-				   ? "Of the sums over the processes of the group."
-			   : f == FIG_RSS_BYTES || f == FIG_SWAP_BYTES
-				   ? "Sum over the processes of the group, now."
-				   : "Sum over the processes of the group, by their last "
-				     "readings.";
+	const char *tail =
+		figure_info[f].unit == UNIT_RATIO
+			? "Of the sums over the processes of the group."
+		: f == FIG_RSS_BYTES || f == FIG_SWAP_BYTES
+			? "Of each process of the group, now; summed up."
+			: "Of each process of the group, by its last reading; summed up.";
 	char help[HELP_BYTES];
 	const struct metric_family family =
 		metrics_of_figure(f, tail, help, sizeof(help));

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import threading
@@ -89,6 +90,27 @@ def check_rules(tap):
                  ("test", "rules", "fragscope-rules-test.yml")):
         done = run(promtool, *args, cwd=PROMETHEUS)
         tap.equal(done.returncode, 0, f"promtool {' '.join(args)}", done.stdout, done.stderr)
+
+
+def check_advice(tap, directory):
+    """The commands that the rules' descriptions name do what they are named for."""
+    text = (PROMETHEUS / "fragscope-rules.yml").read_text(encoding="utf-8")
+    advised = re.findall(r"'fragscope ([^']*?) \{\{ if .*?\{\{ end \}\}([^']*)'", text)
+    tap.equal(len(advised), 4, "commands", advised)
+    name = f"advice{os.getpid()}"
+    shutil.copy(harness.BUILD / "examples" / "leak", directory / name)
+    with Target([directory / name]) as target:
+        target.line()
+        for words in (f"{before} -n {name} {after}".split() for before, after in advised):
+            briefly = ["--for", "1s"] if words[0] in ("report", "trace") else []
+            done = harness.fragscope(*words, *briefly)
+            if words[0] == "trace" and done.returncode in (69, 77):
+                tap.skip(" ".join(words[:2]), done.stderr)
+            elif words[0] == "top":
+                tap.ok("no terminal" in done.stderr, "top takes its options", done.stderr)
+            else:
+                tap.ok(done.returncode == 0 and str(target.pid) in done.stdout,
+                       f"{words[0]} looks at the process", done.stdout, done.stderr)
 
 
 def check_prometheus(tap, directory):
@@ -236,7 +258,7 @@ def main():
         with tap.section(name):
             check(tap)
     for name, check in (("units", check_units), ("capabilities", check_capabilities),
-                        ("prometheus", check_prometheus)):
+                        ("advice", check_advice), ("prometheus", check_prometheus)):
         with tap.section(name), harness.scratch() as directory:
             check(tap, pathlib.Path(directory))
     tap.done()
