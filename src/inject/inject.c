@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -133,9 +132,6 @@ static void settle(void)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	setsid();
-	/* While the target stands nobody else is to run in our place; where that is not
-	 * permitted it stands a little longer. */
-	setpriority(PRIO_PROCESS, 0, -20);
 	signal(SIGPIPE, SIG_IGN);
 	for (int fd = 0; fd < 3 && null >= 0; fd++)
 		dup2(null, fd);

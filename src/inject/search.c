@@ -5,6 +5,7 @@
 #include "target/denied.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,16 @@ static void note_caller(struct injector *injector)
 	name_thread(injector, result->tid, result->comm);
 }
 
+/* While the process stands nobody else is to run in the helper's place. A nice value does
+ * not do for that: it counts within a session alone (autogroup). Where this is not
+ * permitted the process stands for longer. */
+static void run_first(bool is_first)
+{
+	const struct sched_param param = {.sched_priority = is_first};
+
+	sched_setscheduler(0, is_first ? SCHED_FIFO : SCHED_OTHER, &param);
+}
+
 /* 0: the call was started, or could have been. -EAGAIN: not now. */
 static int try(struct injector *injector)
 {
@@ -156,6 +167,7 @@ static int try(struct injector *injector)
 	int error;
 
 	injector->result.tries++;
+	run_first(true);
 	injector->hold.end_ns = begin_ns + STOP_NS;
 	error = hold_all(&injector->hold);
 	if (error == -ETIMEDOUT)
@@ -165,6 +177,7 @@ static int try(struct injector *injector)
 	if (!error && !injector->request->dry_run)
 		error = call_start(injector);
 	let_go(injector, begin_ns);
+	run_first(false);
 	if (!error)
 		note_caller(injector);
 	injector->result.called = !error && !injector->request->dry_run;

@@ -91,7 +91,6 @@ static int seize(struct hold *hold, pid_t tid)
 
 		return error == ESRCH || has_ended(hold, tid) ? 0 : -error;
 	}
-	ptrace(PTRACE_INTERRUPT, tid, 0, 0);
 	hold->thread[hold->count++] =
 		(struct held_thread){.tid = tid, .state = HELD_ASKED};
 	return 1;
@@ -164,13 +163,24 @@ static int wait_stopped(struct hold *hold)
 	}
 }
 
+/* Seizing disturbs no thread, so all are seized before the first one is to stop. */
+static int ask_new(struct hold *hold)
+{
+	unsigned first = hold->count;
+	int seized = seize_new(hold);
+
+	for (unsigned i = first; i < hold->count; i++)
+		ptrace(PTRACE_INTERRUPT, hold->thread[i].tid, 0, 0);
+	return seized;
+}
+
 /* Threads that are not stopped can make new ones: until a look finds no more. */
 int hold_all(struct hold *hold)
 {
 	int seized, error = 0;
 
 	do {
-		seized = seize_new(hold);
+		seized = ask_new(hold);
 		if (seized >= 0)
 			error = wait_stopped(hold);
 	} while (seized > 0 && !error);

@@ -6,9 +6,11 @@ import json
 import os
 import pathlib
 import platform
+import re
 import signal
 import statistics
 import subprocess
+import tempfile
 
 import harness
 import preloading
@@ -80,6 +82,25 @@ def check_kept(tap):
                 result(target.pid, "--watch", "0")
             target.process.send_signal(signal.SIGUSR1)
             tap.equal(target.line(), "kept", f"{ready}: every register, errno, mask, stack")
+
+
+def check_hurry(tap):
+    """All threads are seized, which disturbs none, before the first is to stop; and from before
+    that until all have been let go the helper runs before all others."""
+    strace = harness.need("strace")
+    with Oracle("--threads 3 --chunks 10") as target, tempfile.TemporaryDirectory() as directory:
+        log = pathlib.Path(directory, "log")
+        done = subprocess.run(
+            [strace, "-f", "-qq", "-o", log, "-e", "trace=ptrace,sched_setscheduler",
+             harness.FRAGSCOPE, "trim", "--attach", "--watch", "0", str(target.pid)],
+            capture_output=True, text=True, check=False)
+        tap.equal(done.returncode, 0, "a trim", done.stderr)
+        words = [re.search(r"SCHED_FIFO|SCHED_OTHER|PTRACE_(?:SEIZE|INTERRUPT|DETACH)\b|$",
+                           line).group().removeprefix("PTRACE_")
+                 for line in log.read_text(encoding="ascii").splitlines()]
+        words = [word for word in words if word][-14:]
+        tap.equal(words, ["SCHED_FIFO", *["SEIZE"] * 4, *["INTERRUPT"] * 4, *["DETACH"] * 4,
+                          "SCHED_OTHER"], "the order of the last stop")
 
 
 def check_stopped(tap):
@@ -516,7 +537,7 @@ def main():
         tap.skip("not run", "calls in running processes are for x86-64")
         tap.done()
     for name, check in (("dry run", check_dry_run), ("libcs", check_libcs), ("kept", check_kept),
-                        ("stopped", check_stopped),
+                        ("hurry", check_hurry), ("stopped", check_stopped),
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("vfork", check_vfork),
                         ("libc's thread", check_libc_thread),
