@@ -41,10 +41,12 @@ static const char *find_allocator(const struct smaps *smaps)
 void non_malloc_of(const struct smaps *smaps, const struct figures *fig,
 		   struct verdict_non_malloc *non_malloc)
 {
+	uint64_t anon_bytes = other_anon_bytes(smaps, fig);
+
 	*non_malloc = (struct verdict_non_malloc){
 		.is_known = true,
-		.anon_bytes = other_anon_bytes(smaps, fig),
-		.runtime = runtime_of(smaps),
+		.anon_bytes = anon_bytes,
+		.runtime = runtime_of(smaps, anon_bytes),
 		.shared_bytes = smaps->rss_bytes[SMAPS_SHARED],
 		.shared_pss_bytes = smaps->pss_bytes[SMAPS_SHARED],
 		.file_bytes = smaps->rss_bytes[SMAPS_FILE],

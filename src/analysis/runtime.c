@@ -2,41 +2,46 @@
 
 #include <string.h>
 
+/* A program may be linked with CPython and never start it; started, 3.11 has some 900 KB.
+ */
+enum { STARTED_BYTES = 512 << 10 };
+
 /* clang-format off */
 static const struct {
 	const char *file; /* of a mapping with code; a name that ends in * is a beginning */
+	uint64_t least_bytes; /* of other anonymous memory: with less, it does not run */
 	struct runtime runtime;
 } known[] = {
-	{"libjvm.so", {"jvm", SMAPS_ANON,
+	{"libjvm.so", 0, {"jvm", SMAPS_ANON,
 		"the JVM's anonymous memory: heap, classes, code",
 		"-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary.", NULL}},
-	{"node", {"v8", SMAPS_ANON,
+	{"node", 0, {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
 		"'node --max-old-space-size=MB' limits V8's heap. 'node --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL}},
-	{"nodejs", {"v8", SMAPS_ANON,
+	{"nodejs", 0, {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
 		"'nodejs --max-old-space-size=MB' limits V8's heap. 'nodejs --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL}},
-	{"libpython*", {"cpython", SMAPS_ANON,
+	{"libpython*", STARTED_BYTES, {"cpython", SMAPS_ANON,
 		"anonymous memory, where CPython has its object arenas",
 		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
 		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what."}},
-	{"python*", {"cpython", SMAPS_ANON,
+	{"python*", 0, {"cpython", SMAPS_ANON,
 		"anonymous memory, where CPython has its object arenas",
 		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
 		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what."}},
-	{"postgres", {"postgresql", SMAPS_SHARED,
+	{"postgres", 0, {"postgresql", SMAPS_SHARED,
 		"shared memory, where PostgreSQL has its shared buffers",
 		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL}},
-	{"memcached", {"memcached", SMAPS_ANON,
+	{"memcached", 0, {"memcached", SMAPS_ANON,
 		"anonymous memory, where memcached has its slabs",
 		"'memcached -m MB' limits its slabs; 'stats slabs' on its port shows them.",
 		"It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them."}},
-	{"ld-musl*", {"musl", SMAPS_ANON,
+	{"ld-musl*", 0, {"musl", SMAPS_ANON,
 		"anonymous memory, where musl's malloc has its own",
 		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
 		NULL}},
 	/* Debian's; that of glibc has a number behind it. */
-	{"libc.so", {"musl", SMAPS_ANON,
+	{"libc.so", 0, {"musl", SMAPS_ANON,
 		"anonymous memory, where musl's malloc has its own",
 		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
 		NULL}},
@@ -67,12 +72,12 @@ static bool has_file(const struct smaps *smaps, const char *pattern)
 	return false;
 }
 
-const struct runtime *runtime_of(const struct smaps *smaps)
+const struct runtime *runtime_of(const struct smaps *smaps, uint64_t anon_bytes)
 {
 	if (smaps->has_go)
 		return &go;
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if (has_file(smaps, known[i].file))
+		if (anon_bytes >= known[i].least_bytes && has_file(smaps, known[i].file))
 			return &known[i].runtime;
 	return NULL;
 }

@@ -13,7 +13,8 @@ struct runtime {
 	const char *by_malloc; /* what tells more of what it holds by malloc, or null */
 };
 
-/* The runtime of the process of SMAPS; null: none that is known. */
-const struct runtime *runtime_of(const struct smaps *smaps);
+/* The runtime of the process of SMAPS, of whose anonymous memory ANON_BYTES are not
+ * malloc's; null: none that is known to run. */
+const struct runtime *runtime_of(const struct smaps *smaps, uint64_t anon_bytes);
 
 #endif

@@ -301,18 +301,20 @@ static void mappings(struct report_out *out, const struct report *report)
 	static const char *const kinds[SMAPS_KINDS] = {"anonymous", "stack", "shared",
 						       "file"};
 	const struct smaps *smaps = report->smaps;
+	const struct runtime *runtime;
 	struct text *text = &out->text;
 
 	if (!smaps)
 		return;
+	runtime = runtime_of(smaps, report->other_anon_bytes);
 	json_member_object(text, "not_malloc");
 	json_member_u64(text, "anonymous_bytes", report->other_anon_bytes);
 	json_member_u64(text, "shared_bytes", smaps->rss_bytes[SMAPS_SHARED]);
 	json_member_u64(text, "file_bytes", smaps->rss_bytes[SMAPS_FILE]);
 	json_member_u64(text, "stack_bytes", smaps->rss_bytes[SMAPS_STACK]);
 	json_member_u64(text, "shared_pss_bytes", smaps->pss_bytes[SMAPS_SHARED]);
-	if (runtime_of(smaps))
-		json_member_string(text, "runtime", runtime_of(smaps)->name);
+	if (runtime)
+		json_member_string(text, "runtime", runtime->name);
 	list(text, "largest");
 	for (unsigned i = 0; i < smaps->count && i < 16; i++) {
 		json_element(text);

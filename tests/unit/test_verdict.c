@@ -550,7 +550,7 @@ static void runtimes(void **state)
 		snprintf(line, sizeof(line), "2000-3000 rw-p 00000000 00:00 0 ");
 		smaps_line(&smaps, line);
 		snprintf(line, sizeof(line), "Rss: %llu kB",
-			 (unsigned long long)(350 * K));
+			 (unsigned long long)(4 * M));
 		smaps_line(&smaps, line);
 		smaps_end(&smaps);
 		non_malloc_of(&smaps, &sample->fig, &non_malloc);
@@ -562,6 +562,21 @@ static void runtimes(void **state)
 			assert_string_equal(non_malloc.runtime->name, lines[i][1]);
 		assert_non_null(strstr(verdict[0].remedy, lines[i][2]));
 	}
+}
+
+/* Nothing is advised that helps with an interpreter only. */
+static void linked_and_not_started(void **state)
+{
+	static const char library[] =
+		"1000-2000 r-xp 00000000 fe:00 77   /usr/lib/libpython3.11.so.1.0";
+	static struct smaps smaps;
+
+	(void)state;
+	smaps_begin(&smaps);
+	smaps_line(&smaps, library);
+	smaps_end(&smaps);
+	assert_null(runtime_of(&smaps, 96 * K));
+	assert_string_equal(runtime_of(&smaps, M)->name, "cpython");
 }
 
 /* glibc's malloc is not there: all is somebody else's. */
@@ -1048,6 +1063,7 @@ int main(void)
 		TEST(growth_of_two),
 		TEST(not_malloc),
 		TEST(runtimes),
+		TEST(linked_and_not_started),
 		TEST(no_heap),
 		TEST(another_allocator),
 		TEST(arenas),
