@@ -254,10 +254,22 @@ static uint32_t root_label(const struct reach *reach, const struct root *root,
 	return (uint32_t)ROOT_LABEL | (uint32_t)bytes;
 }
 
-/* From all places of roots of KIND. */
-static int from_roots(struct reach *reach, enum owner_root kind)
+/* The roots in the order in which they are believed. Libc's own data come behind what the
+ * program has on its stacks: they hardly ever lead to its structures, but the small
+ * chunks that they point to keep words of what they were before. */
+static const struct rank {
+	enum owner_root kind;
+	bool is_libc;
+} ranks[] = {
+	{OWNER_GLOBAL, false}, {OWNER_TLS, false},     {OWNER_STACK, false},
+	{OWNER_GLOBAL, true},  {OWNER_MAPPING, false},
+};
+
+/* From all places of roots of RANK. */
+static int from_rank(struct reach *reach, const struct rank *rank)
 {
 	const struct scan *scan = reach->scan;
+	enum owner_root kind = rank->kind;
 
 	if (!reach->root_edges[kind][reach->interior])
 		return go_on(reach);
@@ -269,7 +281,8 @@ static int from_roots(struct reach *reach, enum owner_root kind)
 		if (i + AHEAD < scan->root_edges)
 			approach_chunk(reach, edge_to(edge[AHEAD].to));
 
-		if (root->kind != kind || !counts(reach, edge->to))
+		if (root->kind != kind || root->is_libc != rank->is_libc ||
+		    !counts(reach, edge->to))
 			continue;
 		group = group_of(reach, NO_GROUP, edge->root, kind);
 		if (group >= 0)
@@ -281,6 +294,15 @@ static int from_roots(struct reach *reach, enum owner_root kind)
 			    i | (uint32_t)PARENT_ROOT);
 	}
 	return go_on(reach);
+}
+
+static int from_roots(struct reach *reach)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sizeof(ranks) / sizeof(*ranks) && !error; i++)
+		error = from_rank(reach, &ranks[i]);
+	return error;
 }
 
 static size_t bits_bytes(const struct reach *reach)
@@ -316,9 +338,7 @@ static int through_interior(struct reach *reach)
 	reach->interior = true;
 	reach->again = reach->queued;
 	reach->next = 0;
-	for (unsigned kind = 0; kind < OWNER_FAR && !error; kind++)
-		error = from_roots(reach, (enum owner_root)kind);
-	return error;
+	return error ? error : from_roots(reach);
 }
 
 /* From chunk I, to which no way leads. */
@@ -416,8 +436,8 @@ int reach_all(struct reach *reach, const struct scan *scan, owners_progress_fn *
 	*reach = (struct reach){.scan = scan, .progress = progress, .context = context};
 	error = take_tables(reach);
 	count_root_edges(reach);
-	for (unsigned kind = 0; kind < OWNER_FAR && !error; kind++)
-		error = from_roots(reach, (enum owner_root)kind);
+	if (!error)
+		error = from_roots(reach);
 	if (!error)
 		error = through_interior(reach);
 	reach->interior = false;

@@ -29,7 +29,7 @@ struct root_module {
 	uint64_t inode;
 	struct mapping mapping; /* one that is of the file; its name is PATH */
 	struct globals *globals;
-	bool is_loaded, is_program;
+	bool is_loaded, is_program, is_libc;
 };
 
 struct root_thread {
@@ -143,6 +143,24 @@ static uint32_t thread_numbered(const struct roots *roots, int tid)
 
 /* ---- mappings ---- */
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* By name: glibc's own data and the loader's. */
+static bool is_libc(const char *path)
+{
+	static const char *const names[] = {"libc.so.", "libc-2.", "ld-linux", "ld-2."};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strncmp(base_name(path), names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
 static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
 {
 	struct root_module *module;
@@ -159,6 +177,7 @@ static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
 	module->mapping.name = module->path;
 	/* The program is mapped below its libraries. */
 	module->is_program = roots->module_count == 0;
+	module->is_libc = is_libc(module->path);
 	return roots->module_count++;
 }
 
@@ -665,6 +684,7 @@ int64_t roots_number(struct roots *roots, uint32_t span_number, uint64_t addr,
 		.target_bytes = bytes,
 	};
 
+	root.is_libc = span->module != NO_MODULE && roots->module[span->module].is_libc;
 	if (span->kind == OWNER_GLOBAL && span->module != NO_MODULE)
 		root.key = global_key(roots, &root);
 	else if (span->kind == OWNER_GLOBAL)
@@ -708,13 +728,6 @@ int64_t roots_rename(struct roots *roots, uint32_t number, uint64_t addr,
 }
 
 /* ---- names ---- */
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
 
 bool roots_has_python(const struct roots *roots)
 {

@@ -31,6 +31,7 @@ struct root {
 	uint32_t slots;
 	uint32_t thread;
 	uint64_t target_bytes; /* of the chunk that the last place points to */
+	bool is_libc;	       /* data of libc or of the loader */
 };
 
 struct roots;

@@ -1,11 +1,13 @@
 /* maze.c: heaps that lead a search for owners astray. "maze KIND CHUNKS": ring, chunks
  * that point to each other and from nowhere else; garbage, each word of each chunk points
  * to some chunk; deep, a list of chunks of many sizes; churn, a garbage that changes all
- * the time; wide, a tree of CHUNKS levels and a ring. */
+ * the time; wide, a tree of CHUNKS levels and a ring; left, a list that main has in a
+ * variable of its own, and a text of libc's in a chunk that once pointed to it. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static uint64_t seed = 1;
@@ -38,15 +40,27 @@ static void ring(size_t count)
 	first = last = NULL;
 }
 
-static void deep(size_t count)
+static void **list(size_t count)
 {
-	void **last;
+	void **first = make(8), **last = first;
 
-	root = last = make(8);
 	for (size_t i = 1; i < count; i++) {
 		*last = make(2 + draw(60));
 		last = *last;
 	}
+	return first;
+}
+
+/* The copy that tzset makes of TZ takes the chunk that was freed last, and writes two
+ * bytes of it. */
+static void leave(void **first)
+{
+	void *volatile *chunk = (void *volatile *)make(3);
+
+	setenv("TZ", "X", 1);
+	chunk[2] = first;
+	free((void *)chunk);
+	tzset();
 }
 
 /* Words of chunk I, as the table of all chunks has them. */
@@ -96,11 +110,14 @@ int main(int argc, char **argv)
 {
 	const char *kind = argc > 1 ? argv[1] : "ring";
 	size_t count = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+	void **volatile own = NULL;
 
 	if (!strcmp(kind, "ring"))
 		ring(count);
 	else if (!strcmp(kind, "deep"))
-		deep(count);
+		root = list(count);
+	else if (!strcmp(kind, "left"))
+		leave(own = list(count));
 	else if (!strcmp(kind, "wide")) {
 		ring(1000);
 		root = wide(count);
