@@ -36,17 +36,44 @@ struct followed {
 	bool is_dead;
 };
 
+/* A sum of counts over a sum of times, both of which come in steps: how much the steps
+ * differ is how sure it is. */
+struct stepped_sum {
+	double count, time;
+	double count_now, time_now; /* of this step */
+	double count_squares, products, time_squares;
+};
+
+static void stepped_end(struct stepped_sum *all)
+{
+	all->count += all->count_now;
+	all->time += all->time_now;
+	all->count_squares += all->count_now * all->count_now;
+	all->products += all->count_now * all->time_now;
+	all->time_squares += all->time_now * all->time_now;
+	all->count_now = all->time_now = 0;
+}
+
+/* The variance of the sum of counts, had the steps lasted as they did. */
+static double stepped_variance(const struct stepped_sum *all, double steps)
+{
+	double rate = all->time > 0 ? all->count / all->time : 0;
+	double sum = all->count_squares - 2 * rate * all->products +
+		     rate * rate * all->time_squares;
+
+	return steps > 1 && sum > 0 ? sum * steps / (steps - 1) : 0;
+}
+
 /* What is known of a stack's chunks that have reached an age. */
 struct reached {
 	uint64_t samples;
-	double bytes;	     /* weighted */
-	double squares;	     /* of each sample's */
-	double now;	     /* of BYTES, what came with this look */
-	double look_squares; /* of each look's */
-	/* By later bursts, all chunks together, until the next age; in which so many were
-	 * seen freed, and of so many a look alone would not have shown that they went. */
-	double watched_ns;
-	uint64_t freed, again;
+	double squares;		  /* of each sample's bytes, weighted */
+	struct stepped_sum bytes; /* weighted, over the bursts' time; a step is a look */
+	/* By later bursts, all chunks together, until the next age: of how many that were
+	 * seen freed a look alone would not have shown that they went. A step is what
+	 * lies between two looks. */
+	struct stepped_sum again;
+	uint64_t freed;
 };
 
 struct stack {
@@ -70,6 +97,7 @@ struct survival {
 	uint64_t bursts;
 	uint64_t counted[SURVIVAL_AGES]; /* bursts that are of the age */
 	double watched_ns[SURVIVAL_AGES];
+	uint64_t steps; /* looks */
 };
 
 int survival_new(struct survival **survival, unsigned stacks, unsigned chunks,
@@ -173,8 +201,6 @@ void survival_freed(struct survival *survival, uint64_t chunk)
 		return;
 	one->is_freed = is_candidate(one);
 	one->is_dead = !one->is_freed;
-	if (one->is_freed)
-		reached_of(survival, one)->freed++;
 }
 
 void survival_again(struct survival *survival, uint64_t chunk)
@@ -185,7 +211,7 @@ void survival_again(struct survival *survival, uint64_t chunk)
 		return;
 	one->is_dead = true;
 	if (is_candidate(one) && !survival->watches_free)
-		reached_of(survival, one)->again++;
+		reached_of(survival, one)->again.count_now++;
 }
 
 static void reach(struct survival *survival, struct followed *one)
@@ -196,34 +222,45 @@ static void reach(struct survival *survival, struct followed *one)
 	one->reached++;
 	reached = reached_of(survival, one);
 	reached->samples++;
-	reached->bytes += bytes;
 	reached->squares += bytes * bytes;
-	reached->now += bytes;
+	reached->bytes.count_now += bytes;
 }
 
-/* What came with this burst or look, of all ages. */
-static void end_step(struct survival *survival)
+/* What came of AGE with this burst or look, when bursts of WATCHED_NS came of it. */
+static void end_bytes(struct survival *survival, unsigned age, double watched_ns)
 {
+	survival->watched_ns[age] += watched_ns;
+	for (unsigned i = 0; i < survival->stacks; i++) {
+		struct stepped_sum *bytes = &survival->stack[i].reached[age].bytes;
+
+		bytes->time_now = watched_ns;
+		stepped_end(bytes);
+	}
+}
+
+static void end_agains(struct survival *survival)
+{
+	survival->steps++;
 	for (unsigned i = 0; i < survival->stacks; i++)
-		for (unsigned age = 0; age < SURVIVAL_AGES; age++) {
-			struct reached *reached = &survival->stack[i].reached[age];
-
-			reached->look_squares += reached->now * reached->now;
-			reached->now = 0;
-		}
+		for (unsigned age = AGE_FIRST; age < SURVIVAL_AGES; age++)
+			stepped_end(&survival->stack[i].reached[age].again);
 }
 
-static void count_bursts(struct survival *survival, unsigned age, int64_t now_ns)
+/* For how long the bursts watched that are of AGE now and were not before. */
+static double count_bursts(struct survival *survival, unsigned age, int64_t now_ns)
 {
+	double watched_ns = 0;
+
 	while (survival->counted[age] < survival->bursts) {
 		const struct burst_span *burst =
 			&survival->burst[survival->counted[age] % BURSTS];
 
 		if (now_ns - burst->start_ns < survival_age_ns[age])
-			return;
-		survival->watched_ns[age] += (double)burst->watched_ns;
+			break;
+		watched_ns += (double)burst->watched_ns;
 		survival->counted[age]++;
 	}
+	return watched_ns;
 }
 
 void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t watched_ns,
@@ -231,7 +268,6 @@ void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t wa
 {
 	survival->burst[survival->bursts++ % BURSTS] =
 		(struct burst_span){start_ns, watched_ns};
-	count_bursts(survival, 0, start_ns);
 	for (unsigned i = 0; i < survival->count; i++) {
 		struct followed *one = &survival->followed[i];
 
@@ -240,10 +276,21 @@ void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t wa
 			one->weight = weight;
 			reach(survival, one);
 		} else if (is_candidate(one) && !one->is_dead) {
-			reached_of(survival, one)->watched_ns += (double)watched_ns;
+			reached_of(survival, one)->again.time_now += (double)watched_ns;
 		}
 	}
-	end_step(survival);
+	end_bytes(survival, 0, count_bursts(survival, 0, start_ns));
+}
+
+/* What was handed out in it begins at age 0; what was freed has ended. */
+void survival_drop_burst(struct survival *survival)
+{
+	for (unsigned i = 0; i < survival->count; i++) {
+		struct followed *one = &survival->followed[i];
+
+		one->is_dead |= !one->reached || one->is_freed;
+		one->reached += !one->reached;
+	}
 }
 
 /* ---- looks ---- */
@@ -301,15 +348,18 @@ void survival_see(struct survival *survival, uint64_t start, uint64_t end, bool 
 /* Would it have passed for one that stays? Where nobody looked it is taken to. */
 static void end_freed(struct survival *survival, struct followed *one, bool is_whole)
 {
+	struct reached *reached = reached_of(survival, one);
+
 	one->is_dead = true;
+	reached->freed++;
 	if (one->state == SEEN || (one->state == UNSEEN && !is_whole))
-		reached_of(survival, one)->again++;
+		reached->again.count_now++;
 }
 
 static void end_look_at(struct survival *survival, struct followed *one, int64_t now_ns,
 			bool is_whole)
 {
-	if (one->is_freed)
+	if (one->is_freed && !one->is_dead)
 		end_freed(survival, one, is_whole);
 	if (one->state == GONE || (one->state == UNSEEN && is_whole))
 		one->is_dead = true;
@@ -339,8 +389,6 @@ void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
 	struct followed *followed = survival->followed;
 	unsigned kept = 0;
 
-	for (unsigned age = 1; age < SURVIVAL_AGES; age++)
-		count_bursts(survival, age, now_ns);
 	for (unsigned i = 0; i < survival->count; i++) {
 		end_look_at(survival, &followed[i], now_ns, is_whole);
 		if (followed[i].is_dead && !is_followed_on(survival, i))
@@ -349,7 +397,9 @@ void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
 			followed[kept++] = followed[i];
 	}
 	survival->count = survival->sorted = kept;
-	end_step(survival);
+	for (unsigned age = AGE_FIRST; age < SURVIVAL_AGES; age++)
+		end_bytes(survival, age, count_bursts(survival, age, now_ns));
+	end_agains(survival);
 }
 
 /* ---- what that says ---- */
@@ -363,16 +413,10 @@ bool survival_reached(const struct survival *survival, unsigned age)
  * the samples weigh, or by how much the bursts differ, whichever is worse. */
 static double effective_samples(const struct reached *reached, double bursts)
 {
-	double variance = reached->squares;
-	double square = reached->bytes * reached->bytes;
+	double between = stepped_variance(&reached->bytes, bursts);
+	double variance = between > reached->squares ? between : reached->squares;
 
-	if (bursts > 1) {
-		double between =
-			(reached->look_squares - square / bursts) * bursts / (bursts - 1);
-
-		variance = between > variance ? between : variance;
-	}
-	return square / variance;
+	return reached->bytes.count * reached->bytes.count / variance;
 }
 
 /* How often a chunk that has reached an age was handed out again unseen until then, on
@@ -380,6 +424,9 @@ static double effective_samples(const struct reached *reached, double bursts)
 struct hazard {
 	double times, low, high;
 };
+
+/* The ages between which chunks are watched, with a rate each. */
+enum { CLASSES = SURVIVAL_AGES - 1 };
 
 /* For how long chunks that reach AGE are watched at the rate of CLASS. Those below the
  * first age are not watched, for they are not candidates: theirs is the first one's. */
@@ -393,32 +440,94 @@ static double in_class_s(unsigned class, unsigned age)
 	return (double)(to_ns - from_ns) / NS_PER_S;
 }
 
+static bool is_class_of(unsigned class, unsigned age)
+{
+	return class < age || class == AGE_FIRST;
+}
+
+/* How many chunks go together: those that one burst handed out may all be dropped at
+ * one instant, which a burst meets or not. By how much steps differ, of all ages. */
+static double clump(const struct stack *stack, double steps)
+{
+	double variance = 0, count = 0;
+
+	for (unsigned class = AGE_FIRST; class < CLASSES; class ++) {
+		variance += stepped_variance(&stack->reached[class].again, steps);
+		count += stack->reached[class].again.count;
+	}
+	return variance > count && count > 0 ? variance / count : 1;
+}
+
+/* The rates of all classes that were watched if older chunks go no more often than
+ * younger ones: neighbours of which the older has the higher rate have that of both
+ * together (pool adjacent violators: the greatest likelihood under that condition). */
+static void pool_rates(const struct stack *stack, double rate[CLASSES])
+{
+	double count[CLASSES], time[CLASSES];
+	unsigned first[CLASSES + 1], blocks = 0;
+
+	for (unsigned class = AGE_FIRST; class < CLASSES; class ++) {
+		count[blocks] = stack->reached[class].again.count;
+		time[blocks] = stack->reached[class].again.time;
+		first[blocks++] = class;
+		while (blocks > 1 && count[blocks - 1] * time[blocks - 2] >=
+					     count[blocks - 2] * time[blocks - 1]) {
+			count[blocks - 2] += count[blocks - 1];
+			time[blocks - 2] += time[blocks - 1];
+			blocks--;
+		}
+	}
+	first[blocks] = CLASSES;
+	for (unsigned i = 0; i < blocks; i++)
+		for (unsigned class = first[i]; class < first[i + 1]; class ++)
+			rate[class] = time[i] > 0 ? count[i] / time[i] : 0;
+}
+
 /* A sum of counts, each weighted by how much longer the age class lasts than it was
  * watched; the interval is that of Fay and Feuer (1997), which is no narrower than it
- * says for few counts. */
-static struct hazard hazard_of(const struct stack *stack, unsigned age)
+ * says for few counts. It takes each class by itself; the figure pools them. */
+static struct hazard hazard_of(const struct survival *survival, const struct stack *stack,
+			       unsigned age)
 {
-	double sum = 0, variance = 0, most = 0;
-	struct hazard hazard;
+	double together = clump(stack, (double)survival->steps);
+	double sum = 0, variance = 0, most = 0, rate[CLASSES];
+	struct hazard hazard = {0, 0, INFINITY};
+	bool is_watched = true;
 
-	for (unsigned i = AGE_FIRST; i + 1 < SURVIVAL_AGES && (i < age || i == AGE_FIRST);
-	     i++) {
-		const struct reached *reached = &stack->reached[i];
-		double weight = in_class_s(i, age) * NS_PER_S / reached->watched_ns;
+	pool_rates(stack, rate);
+	for (unsigned i = AGE_FIRST; i < CLASSES && is_class_of(i, age); i++) {
+		const struct stepped_sum *again = &stack->reached[i].again;
+		double lasts_ns = in_class_s(i, age) * NS_PER_S;
+		double weight = again->time > 0 ? lasts_ns / again->time : 0;
 
-		if (reached->watched_ns <= 0)
-			return (struct hazard){0, 0, INFINITY};
-		sum += weight * (double)reached->again;
-		variance += weight * weight * (double)reached->again;
+		is_watched &= weight > 0;
+		hazard.times += rate[i] * lasts_ns;
+		sum += weight * again->count;
+		variance += weight * weight * again->count * together;
 		most = weight > most ? weight : most;
 	}
-	hazard.times = sum;
 	/* By half: see survival.h. */
-	hazard.low = sum > 0 ? variance / sum * poisson_low(sum * sum / variance) / 2 : 0;
-	sum += most;
-	variance += most * most;
+	if (sum > 0)
+		hazard.low = variance / sum * poisson_low(sum * sum / variance) / 2;
+	if (!is_watched)
+		return hazard;
+	sum += most * together;
+	variance += most * most * together * together;
 	hazard.high = variance / sum * poisson_high(sum * sum / variance - 1);
 	return hazard;
+}
+
+static double within(double low, double value, double high)
+{
+	return value < low ? low : value > high ? high : value;
+}
+
+static void count_freed(const struct stack *stack, struct survival_rate *rate)
+{
+	for (unsigned i = AGE_FIRST; i < SURVIVAL_AGES; i++) {
+		rate->freed += stack->reached[i].freed;
+		rate->again += (uint64_t)stack->reached[i].again.count;
+	}
 }
 
 void survival_rate(const struct survival *survival, unsigned number, unsigned age,
@@ -432,15 +541,14 @@ void survival_rate(const struct survival *survival, unsigned number, unsigned ag
 	*rate = (struct survival_rate){.samples = reached->samples};
 	if (!reached->samples || survival->watched_ns[age] <= 0)
 		return;
-	for (unsigned i = AGE_FIRST; i < SURVIVAL_AGES; i++) {
-		rate->freed += stack->reached[i].freed;
-		rate->again += stack->reached[i].again;
-	}
+	count_freed(stack, rate);
 	if (age)
-		hazard = hazard_of(stack, age);
-	bytes_per_s = dilation * reached->bytes * NS_PER_S / survival->watched_ns[age];
+		hazard = hazard_of(survival, stack, age);
+	bytes_per_s =
+		dilation * reached->bytes.count * NS_PER_S / survival->watched_ns[age];
 	samples = effective_samples(reached, (double)survival->counted[age]);
-	rate->bytes_per_s = bytes_per_s * exp(-hazard.times);
 	rate->low = bytes_per_s * poisson_low(samples) / samples * exp(-hazard.high);
 	rate->high = bytes_per_s * poisson_high(samples) / samples * exp(-hazard.low);
+	rate->bytes_per_s =
+		within(rate->low, bytes_per_s * exp(-hazard.times), rate->high);
 }

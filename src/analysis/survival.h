@@ -8,7 +8,13 @@
  * the chunks of a stack is estimated, for each age by itself, by how often bursts see one
  * freed at whose address the next look finds a chunk of its size in use all the same; and
  * it is taken off. That errs to too often: what a burst sees freed has all the time until
- * the next look to be handed out again, twice as much as others on average. */
+ * the next look to be handed out again, twice as much as others on average.
+ *
+ * Bursts are short, and chunks that go together are all seen or none: that nothing was
+ * seen at an age says little. So the figure takes it that old chunks go no more often
+ * than young ones, and what was seen at a later age counts for the earlier one, too, as
+ * far as the interval allows, which assumes no such thing. A cache that is full and
+ * replaces what it drops at the same address is known by that at all ages. */
 #ifndef FRAGSCOPE_SURVIVAL_H
 #define FRAGSCOPE_SURVIVAL_H
 
@@ -44,6 +50,9 @@ void survival_freed(struct survival *survival, uint64_t chunk);
 /* CHUNK was handed out again: nobody saw it freed. */
 void survival_again(struct survival *survival, uint64_t chunk);
 
+/* Or instead: the machine stood still meanwhile, nobody knows for how long it watched. */
+void survival_drop_burst(struct survival *survival);
+
 /* It began at START_NS and watched for WATCHED_NS; each chunk that was added stands for
  * WEIGHT calls. */
 void survival_end_burst(struct survival *survival, int64_t start_ns, uint64_t watched_ns,
@@ -64,8 +73,8 @@ void survival_end_look(struct survival *survival, int64_t now_ns, bool is_whole,
 
 struct survival_rate {
 	uint64_t samples; /* that have reached the age */
-	/* Of its chunks that a look had found in use, how many bursts saw freed; and of
-	 * how many that would not have been known without. */
+	/* Of its chunks that a look had found in use, how many bursts saw freed before
+	 * the last look; and of how many that would not have been known without. */
 	uint64_t freed, again;
 	double bytes_per_s;
 	double low, high; /* 95% */

@@ -179,6 +179,10 @@ static int burst(struct survivors_session *session, struct fault *fault)
 
 	if (error)
 		return error;
+	if (watch.stood_still) {
+		survival_drop_burst(session->survival);
+		return 0;
+	}
 	session->run.bursts++;
 	session->run.calls += watch.calls;
 	session->run.sent += watch.sent;

@@ -32,6 +32,7 @@ enum {
 	MOST_DILATION = 10,
 	MOST_STRETCH = 20,
 	LONGEST = 4, /* of so many parts of the period, a burst takes one at most */
+	MUCH_LONGER = 2,
 };
 
 enum { NOTHING = -1 };
@@ -573,9 +574,11 @@ static int count(struct survivors *survivors, struct survivors_watch *watch)
 	watch->sent = total.sent - survivors->seen.sent;
 	watch->lost = total.lost - survivors->seen.lost;
 	taken_ns = probes_ns(survivors, &total);
-	survivors->in_probes_ns += taken_ns;
 	survivors->spent_ns += taken_ns * stretch(survivors) + survivors->pause_ns;
 	survivors->seen = total;
+	if (watch->stood_still)
+		return 0;
+	survivors->in_probes_ns += taken_ns;
 	survivors->in_ns += (double)watch->watched_ns;
 	survivors->in_calls += (double)watch->calls;
 	return 0;
@@ -598,7 +601,10 @@ static int run_burst(struct survivors *survivors, struct survivors_watch *watch)
 	error = wait_out(survivors, watch->start_ns);
 	survivors->skeleton->bss->watching = 0;
 	watch->watched_ns = (uint64_t)(clock_monotonic_ns() - watch->start_ns);
-	note_threads(survivors, watch->watched_ns);
+	watch->stood_still =
+		watch->watched_ns > (uint64_t)survivors->longest_ns * MUCH_LONGER;
+	if (!watch->stood_still)
+		note_threads(survivors, watch->watched_ns);
 	detach(survivors);
 	return error ? error : count(survivors, watch);
 }

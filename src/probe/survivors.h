@@ -42,6 +42,9 @@ struct survivors_watch {
 	uint64_t calls;
 	uint64_t sent; /* to the listener: each stands for CALLS / SENT */
 	uint64_t lost;
+	/* It lasted much longer than it may: the machine did not run meanwhile, so that
+	 * calls and time do not belong together. */
+	bool stood_still;
 };
 
 /* Checks what is needed, measures (some 0.4 s; longer on a busy machine), and loads the

@@ -12,6 +12,7 @@
 
 enum {
 	ROWS = 40, /* of the table for people */
+	WIDE = 16, /* HIGH is so many times LOW: the figure is marked */
 	WIDTH = 9,
 	BUF_BYTES = 1 << 18, /* the longest stack as JSON */
 };
@@ -99,10 +100,17 @@ static int put(int fd, const struct text *text)
 	return text->overflow ? -EOVERFLOW : output_write(fd, text->buf, text->length);
 }
 
-static void cell(struct text *text, double bytes_per_s)
+static bool is_wide(const struct survival_rate *rate)
+{
+	return rate->high > rate->low * WIDE;
+}
+
+static void cell(struct text *text, double bytes_per_s, bool is_marked)
 {
 	size_t from = text->length;
 
+	if (is_marked)
+		text_char(text, '~');
 	units_bytes(text, units_whole(bytes_per_s));
 	text_align_right(text, from, WIDTH);
 }
@@ -125,18 +133,30 @@ static int put_row(const struct survivors_writer *writer, const struct survivor_
 	for (unsigned age = 0; age < SURVIVAL_AGES; age++) {
 		rate_of(writer, row->number, age, &rate);
 		if (survival_reached(writer->run->survival, age))
-			cell(&text, rate.bytes_per_s);
+			cell(&text, rate.bytes_per_s, age == last && is_wide(&rate));
 		else
 			word(&text, "-");
 	}
 	rate_of(writer, row->number, last, &rate);
-	cell(&text, rate.low);
-	cell(&text, rate.high);
+	cell(&text, rate.low, false);
+	cell(&text, rate.high, false);
 	word(&text, units_count_text(rate.samples).s);
 	text_char(&text, ' ');
 	text_string(&text, fold_stack(writer->run->fold, row->number));
 	text_char(&text, '\n');
 	return put(fd, &text);
+}
+
+static bool has_wide(const struct survivors_writer *writer, unsigned last)
+{
+	struct survival_rate rate;
+
+	for (unsigned i = 0; i < writer->rows && i < ROWS; i++) {
+		rate_of(writer, writer->row[i].number, last, &rate);
+		if (is_wide(&rate))
+			return true;
+	}
+	return false;
 }
 
 static void describe(const struct survivors_writer *writer, unsigned last,
@@ -167,6 +187,10 @@ static void describe(const struct survivors_writer *writer, unsigned last,
 			  "low and high: 95%, of ");
 	text_string(text, last ? "the greatest age" : "what was allocated");
 	text_string(text, "\n");
+	if (has_wide(writer, last))
+		text_string(text, "# ~ is an estimate of which little is known yet: "
+				  "high is more than 16 times low; a longer run "
+				  "knows more\n");
 	if (writer->run->dilation < 1.01)
 		return;
 	text_string(text, "# while a burst lasts the process makes fewer calls: the "

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SMALL = 64, BIG = 60000, SMALLS = 100, REST_US = 1000, SECONDS = 240 };
+enum { SMALL = 64, BIG = 60000, SMALLS = 100, REST_US = 1000, SECONDS = 600 };
 
 /* So that no compiler leaves the block out. */
 static void use(char *block, size_t size)

@@ -19,7 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-enum { THREADS = 16, ANSWERS = 20, REST_US = 2000, SECONDS = 240, SESSION_CHUNK = 80 };
+enum { THREADS = 16, ANSWERS = 20, REST_US = 2000, SECONDS = 600, SESSION_CHUNK = 80 };
 
 std::atomic<unsigned long> forgotten;
 
