@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "engine/days.h"
 #include "recording/recorder.h"
+#include "tests/unit/scratch.h"
 #include "top/seek.h"
 #include "top/session.h"
 
@@ -32,17 +33,14 @@ static const int64_t second_ns = 1000000000;
 static const int64_t start_ns = INT64_C(1764028800) * 1000000000;
 static const uint64_t spike_bytes = UINT64_C(7) << 30;
 
-static char directory[] = "/tmp/fragscope-days-XXXXXX";
-static char file[64];
+static char directory[SCRATCH_NAME];
+static char file[80];
 static struct fault fault;
 static uint64_t seed = 88172645463325252u;
 
 static uint64_t next(void)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
+	return random_next(&seed);
 }
 
 static int64_t at_ns(int64_t second)
@@ -116,7 +114,7 @@ static int make_week(void **state)
 	unsigned life;
 
 	(void)state;
-	if (!mkdtemp(directory))
+	if (scratch_make(directory))
 		return -1;
 	snprintf(file, sizeof(file), "%s/week.db", directory);
 	assert_int_equal(recorder_open(&recorder, &options, &fault), 0);
@@ -142,11 +140,8 @@ static int make_week(void **state)
 
 static int remove_week(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-	return system(command);
+	return scratch_remove(directory);
 }
 
 /* ---- any instant, any zoom ---- */

@@ -2,6 +2,7 @@
  * grew more, what arenas hold, what sizes free chunks have, and what is said of it. */
 #include "engine/diff.h"
 #include "recording/recorder.h"
+#include "tests/unit/scratch.h"
 #include "view/diff.h"
 
 #include <setjmp.h>
@@ -21,8 +22,8 @@ enum { SECONDS = 1200, TEXT = 1 << 20 };
 static const int64_t second_ns = 1000000000;
 static const int64_t start_ns = INT64_C(1764000000) * 1000000000;
 
-static char directory[] = "/tmp/fragscope-diff-XXXXXX";
-static char before[64], after[64];
+static char directory[SCRATCH_NAME];
+static char before[80], after[80];
 static char text[TEXT];
 static struct fault fault;
 static const struct frontend nobody;
@@ -31,10 +32,7 @@ static uint64_t seed = 88172645463325252u;
 
 static uint64_t next(void)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed;
+	return random_next(&seed);
 }
 
 /* ---- recordings ---- */
@@ -123,8 +121,7 @@ static void record(const char *file, const struct stack *stack, unsigned stacks)
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(directory, "/tmp/fragscope-diff-XXXXXX");
-	if (!mkdtemp(directory))
+	if (scratch_make(directory))
 		return -1;
 	snprintf(before, sizeof(before), "%s/before.db", directory);
 	snprintf(after, sizeof(after), "%s/after.db", directory);
@@ -134,11 +131,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-	return system(command);
+	return scratch_remove(directory);
 }
 
 /* ---- comparisons ---- */

@@ -5,6 +5,7 @@
 #include "recording/look_codec.h"
 #include "recording/recorder.h"
 #include "recording/recording.h"
+#include "tests/unit/scratch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,34 +27,26 @@ enum { ARENAS = 5, SAMPLES = 2000 };
 static const int64_t second_ns = 1000000000;
 static const int64_t start_ns = INT64_C(1764000000) * 1000000000;
 
-static char directory[64], file[80];
-
-static uint64_t next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
+static char directory[SCRATCH_NAME], file[80];
 
 static void random_figures(struct figures *fig, uint64_t *state)
 {
 	for (unsigned f = 0; f < FIG_COUNT; f++) {
-		uint64_t dice = next(state) % 16;
+		uint64_t dice = random_next(state) % 16;
 
 		if (dice == 0)
 			figure_drop(fig, f);
 		else if (dice < 4 && figure_info[f].unit == UNIT_RATIO)
-			figure_set_ratio(fig, f, (double)next(state) / 1e19);
+			figure_set_ratio(fig, f, (double)random_next(state) / 1e19);
 		else if (dice == 1)
-			figure_set(fig, f, next(state));
+			figure_set(fig, f, random_next(state));
 		else if (dice < 4 && figure_info[f].unit != UNIT_RATIO)
 			figure_set(fig, f, figure_has(fig, f) ? fig->v[f].u + dice : 1);
 	}
-	if (next(state) % 2)
+	if (random_next(state) % 2)
 		figures_derive(fig);
 	fig->estimated = 0;
-	for (unsigned f = 0; next(state) % 8 == 0 && f < FIG_COUNT; f++)
+	for (unsigned f = 0; random_next(state) % 8 == 0 && f < FIG_COUNT; f++)
 		if (figure_can_be_estimated(f) && figure_has(fig, f) &&
 		    figure_number(fig, f) < 1e12)
 			figure_set_range(fig, f, figure_number(fig, f) * 0.9 - 5,
@@ -67,7 +60,7 @@ static void random_sample(struct sample *sample, unsigned i, int pid, uint64_t *
 	sample->pid = pid;
 	snprintf(sample->comm, SAMPLE_TEXT, "prog%u", i / 700);
 	snprintf(sample->allocator, SAMPLE_TEXT, "glibc-2.36");
-	sample->status = next(state) % 50 ? STATUS_COMPLETE : STATUS_PARTIAL;
+	sample->status = random_next(state) % 50 ? STATUS_COMPLETE : STATUS_PARTIAL;
 	snprintf(sample->missing, SAMPLE_TEXT, "%s",
 		 sample->status == STATUS_PARTIAL ? "arena 3" : "");
 	random_figures(&sample->fig, state);
@@ -164,10 +157,7 @@ static struct recording *open_recording(void)
 static int setup(void **state)
 {
 	(void)state;
-	/* In memory where that can be: a disk that is waited for proves nothing here. */
-	snprintf(directory, sizeof(directory), "%s/fragscope-recording-XXXXXX",
-		 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	if (!mkdtemp(directory))
+	if (scratch_make(directory))
 		return -1;
 	snprintf(file, sizeof(file), "%s/a.db", directory);
 	return 0;
@@ -175,11 +165,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-	return system(command);
+	return scratch_remove(directory);
 }
 
 /* Reads all from FROM on and compares it with what RECORD wrote. */
@@ -591,12 +578,13 @@ static void test_damage(void **unused)
 		size = size_of(file);
 		fd = open(file, O_RDWR);
 		for (unsigned i = 0; i < sizeof(noise); i++)
-			noise[i] = (unsigned char)next(&state);
+			noise[i] = (unsigned char)random_next(&state);
 		if (round % 2)
-			assert_int_equal(ftruncate(fd, (off_t)(next(&state) % size)), 0);
+			assert_int_equal(
+				ftruncate(fd, (off_t)(random_next(&state) % size)), 0);
 		else
 			assert_int_equal(pwrite(fd, noise, sizeof(noise),
-						(off_t)(next(&state) % size)),
+						(off_t)(random_next(&state) % size)),
 					 sizeof(noise));
 		close(fd);
 		if (recording_open(&recording, file, &fault))
@@ -752,11 +740,12 @@ static void test_codec_damage(void **unused)
 		length = codec_write(state, &numbers, sample, buf);
 		assert_true(length && length <= codec_bound(ARENAS));
 		for (unsigned n = 0; n < 4; n++)
-			buf[next(&seed) % length] = (unsigned char)next(&seed);
+			buf[random_next(&seed) % length] =
+				(unsigned char)random_next(&seed);
 		codec_reset(state);
 		sample_clear(sample);
-		(void)codec_read(state, &numbers, buf, next(&seed) % (length + 1), sample,
-				 &arenas);
+		(void)codec_read(state, &numbers, buf, random_next(&seed) % (length + 1),
+				 sample, &arenas);
 	}
 	free(state);
 	sample_free(sample);
@@ -769,15 +758,16 @@ enum { CELLS = 200 };
 static void random_cell(struct map_cell *cell, uint64_t from, uint64_t *state)
 {
 	*cell = (struct map_cell){
-		.from = from + (next(state) % 8 ? 0 : 1 << 20),
-		.resident_bytes = next(state) % 8192,
-		.largest_free_bytes = next(state) % 3 ? 0 : next(state) >> 40,
-		.live_chunks = (uint32_t)(next(state) % 100),
-		.fingerprint = next(state) & UINT32_MAX,
+		.from = from + (random_next(state) % 8 ? 0 : 1 << 20),
+		.resident_bytes = random_next(state) % 8192,
+		.largest_free_bytes =
+			random_next(state) % 3 ? 0 : random_next(state) >> 40,
+		.live_chunks = (uint32_t)(random_next(state) % 100),
+		.fingerprint = random_next(state) & UINT32_MAX,
 	};
 	cell->to = cell->from + 8192;
-	cell->bytes[next(state) % MAP_KINDS] = 8192;
-	cell->top_bytes = next(state) % 20 ? 0 : 8192;
+	cell->bytes[random_next(state) % MAP_KINDS] = 8192;
+	cell->top_bytes = random_next(state) % 20 ? 0 : 8192;
 }
 
 static void random_map(struct heap_map *map, unsigned arena, int64_t time_ns,
@@ -792,7 +782,7 @@ static void random_map(struct heap_map *map, unsigned arena, int64_t time_ns,
 	strcpy(map->missing, "one page is swapped out");
 	map->arena_from = from;
 	map->cell_bytes = 8192;
-	map->cell_count = 1 + (unsigned)(next(state) % CELLS);
+	map->cell_count = 1 + (unsigned)(random_next(state) % CELLS);
 	for (unsigned i = 0; i < map->cell_count; i++) {
 		random_cell(&map->cell[i], from, state);
 		from = map->cell[i].to;
@@ -891,11 +881,13 @@ static void random_bins(struct sample *sample, uint64_t *state)
 		row->bins->split = a % 2;
 		row->bins->sized = true;
 		if (a)
-			figure_set(&row->fig, FIG_TOP_BYTES, next(state) % (1 << 20));
+			figure_set(&row->fig, FIG_TOP_BYTES,
+				   random_next(state) % (1 << 20));
 		row->bins->fast[a] = (struct bin_total){32, 32, 96, 3};
-		for (unsigned i = 0; i < SAMPLE_BINS; i += 1 + next(state) % 9)
-			row->bins->bins[i] = (struct bin_total){
-				16 * i, 16 * i + 4096, next(state) % (1 << 30), i + 2};
+		for (unsigned i = 0; i < SAMPLE_BINS; i += 1 + random_next(state) % 9)
+			row->bins->bins[i] =
+				(struct bin_total){16 * i, 16 * i + 4096,
+						   random_next(state) % (1 << 30), i + 2};
 	}
 }
 
@@ -1020,8 +1012,9 @@ static void test_look_damage(void **unused)
 		assert_true(length[i % 3] > 0);
 		memcpy(bad, good, length[i % 3]);
 		for (unsigned n = 0; n < 4; n++)
-			bad[next(&seed) % length[i % 3]] = (unsigned char)next(&seed);
-		cut = next(&seed) % (length[i % 3] + 1);
+			bad[random_next(&seed) % length[i % 3]] =
+				(unsigned char)random_next(&seed);
+		cut = random_next(&seed) % (length[i % 3] + 1);
 		(void)look_map_read(bad, cut, map);
 		sample_clear(sample);
 		(void)look_sizes_read(bad, cut, sample);

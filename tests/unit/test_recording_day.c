@@ -5,6 +5,7 @@
  * from there. */
 #include "recording/recorder.h"
 #include "recording/recording.h"
+#include "tests/unit/scratch.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -33,15 +34,7 @@ enum {
 static const int64_t second_ns = 1000000000;
 static const int64_t start_ns = INT64_C(1764028800) * 1000000000; /* a midnight */
 
-static char directory[64], file[80];
-
-static uint64_t next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
+static char directory[SCRATCH_NAME], file[80];
 
 /* ---- a server ---- */
 
@@ -50,7 +43,7 @@ static double load_at(unsigned i, uint64_t *state)
 {
 	double day = 0.5 - 0.5 * cos(2 * 3.14159265 * (double)(i % DAY_S) / DAY_S);
 
-	return 0.2 + 0.7 * day + 0.1 * (double)(next(state) % 1000) / 1000;
+	return 0.2 + 0.7 * day + 0.1 * (double)(random_next(state) % 1000) / 1000;
 }
 
 /* Of a row at work six figures of ten move in a second, of one at rest one of fifty. What
@@ -58,7 +51,7 @@ static double load_at(unsigned i, uint64_t *state)
 static void move_figure(struct figures *fig, enum figure f, bool is_busy, double load,
 			uint64_t *state)
 {
-	uint64_t dice = next(state), most = UINT64_C(16) << (dice >> 32) % 14, by;
+	uint64_t dice = random_next(state), most = UINT64_C(16) << (dice >> 32) % 14, by;
 
 	if (is_busy ? f % 10 >= 6 && dice % 200 : dice % 50)
 		return;
@@ -68,7 +61,7 @@ static void move_figure(struct figures *fig, enum figure f, bool is_busy, double
 		figure_set_ratio(fig, f, (double)(dice % 10000) / 10000 * load);
 		return;
 	}
-	by = (uint64_t)((double)(next(state) % most) * load);
+	by = (uint64_t)((double)(random_next(state) % most) * load);
 	if (figure_info[f].unit == UNIT_BYTES)
 		by &= ~UINT64_C(15);
 	else
@@ -220,10 +213,7 @@ static int64_t record_seconds(unsigned seconds, int64_t keep_ns, uint64_t max_by
 static int setup(void **state)
 {
 	(void)state;
-	/* In memory where that can be: a disk that is waited for proves nothing here. */
-	snprintf(directory, sizeof(directory), "%s/fragscope-day-XXXXXX",
-		 access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
-	if (!mkdtemp(directory))
+	if (scratch_make(directory))
 		return -1;
 	snprintf(file, sizeof(file), "%s/day.db", directory);
 	return 0;
@@ -231,11 +221,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-	return system(command);
+	return scratch_remove(directory);
 }
 
 /* ---- what is in the file ---- */

@@ -1,5 +1,6 @@
 /* test_sort.c: addresses in order, whatever order they came in. */
 #include "base/sort.h"
+#include "tests/unit/scratch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,14 +12,6 @@
 #include <cmocka.h>
 
 enum { MANY = 5000, ROUNDS = 60 };
-
-static uint64_t next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -59,10 +52,10 @@ static void any_numbers_are_sorted(void **state)
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		/* Few bits make many equal values, all bits none. */
 		uint64_t mask = UINT64_MAX >> (round % 64);
-		size_t count = next(&random) % (MANY / (1 + round % 7));
+		size_t count = random_next(&random) % (MANY / (1 + round % 7));
 
 		for (size_t i = 0; i < count; i++)
-			value[i] = next(&random) & mask;
+			value[i] = random_next(&random) & mask;
 		check_sorted(value, count);
 	}
 }

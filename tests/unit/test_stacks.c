@@ -4,6 +4,7 @@
 #include "analysis/estimate.h"
 #include "ipc/stack_table.h"
 #include "target/process.h"
+#include "tests/unit/scratch.h"
 
 #include <errno.h>
 #include <math.h>
@@ -28,14 +29,6 @@ enum {
 	KEPT = 500, /* of each thread */
 	FUZZ_ROUNDS = 400,
 };
-
-static uint64_t random_next(uint64_t *random)
-{
-	*random ^= *random << 13;
-	*random ^= *random >> 7;
-	*random ^= *random << 17;
-	return *random;
-}
 
 static double random_share(uint64_t *random)
 {
