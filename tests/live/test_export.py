@@ -226,6 +226,15 @@ def check_sockets(tap):
             tap.equal(done.returncode, 1, "a socket in use is not taken", done.stderr)
             exporter.process.kill()
             exporter.process.wait()
+
+        def is_left_over():
+            with contextlib.suppress(OSError), contextlib.closing(UnixConnection(path)) as peer:
+                peer.connect()
+                return False
+            return True
+
+        # A child that it had open files has the socket, too, and ends a moment later.
+        harness.until(is_left_over, "nobody listens at the socket")
         with Exporter("-p", target.pid, listen=f"unix:{path}"):
             tap.equal(UnixConnection(path).metrics().groups(), {NAME},
                       "one that is left over is replaced")

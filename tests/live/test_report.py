@@ -104,7 +104,7 @@ def check_arenas(tap):
     """Threads that have large requests in turn: told as such while they are watched, as
     possible from one reading; and fewer arenas keep as much less as was promised."""
     with tap.section("arenas"), Example("arenas") as target:
-        for seconds in (5, 10, 20):
+        for seconds in (5, 10, 20, 40):
             found = report(target.pid, "--for", f"{seconds}s", "--no-events")
             if is_certain(found):
                 break
@@ -176,7 +176,7 @@ def check_crowd(tap):
         few = resident([crowd, 100], MALLOC_ARENA_MAX="2")
         tap.within(few, usual * 0.9, usual * 1.2, "no less with 2")
         # On a busy machine readings may all be torn: then it is not known.
-        for seconds in ("6s", "12s", "24s"):
+        for seconds in ("6s", "12s", "24s", "48s"):
             found = freed([crowd, 100, "again"], seconds)
             if "arenas" not in verdicts(found) or is_certain(found):
                 break
@@ -184,7 +184,7 @@ def check_crowd(tap):
         tap.ok("arenas" not in verdicts(found), "seen at work", found["answer"])
     with tap.section("a crowd that takes turns later"):
         turns = [crowd, 100, "turns"]
-        for seconds in ("5s", "10s", "20s"):
+        for seconds in ("5s", "10s", "20s", "40s"):
             with Ready(turns) as target:
                 found = report(target.pid, "--for", seconds, "--no-events")
             if is_certain(found):
@@ -362,7 +362,7 @@ def check_progress(tap):
 def check_leak(tap):
     """On a busy machine it may take longer to be sure."""
     with tap.section("leak"):
-        for seconds in (5, 10, 20):
+        for seconds in (5, 10, 20, 40):
             with Example("leak") as target:
                 found = report(target.pid, "--for", f"{seconds}s")
             if verdicts(found)[:1] == ["leak"]:
@@ -396,7 +396,7 @@ for _ in range(1500):
 def check_two_contributors(tap):
     """A program that grows by malloc and by mappings of its own: both are named."""
     with tap.section("growth of two"):
-        for seconds in (5, 10, 20):
+        for seconds in (5, 10, 20, 40):
             with harness.Target([harness.need("python3"), "-c", GROWS]) as target:
                 target.line()
                 found = report(target.pid, "--for", f"{seconds}s", "--no-events")
@@ -573,7 +573,7 @@ class Running(harness.Target):
 def breaking():
     """A report on a heap that breaks up while it is watched. On a busy machine it may take
     longer to be sure."""
-    for seconds in (5, 10, 20):
+    for seconds in (5, 10, 20, 30):
         with Running("fragmenter", "--seconds", "40") as target:
             harness.until(
                 lambda: harness.stat(target.pid).row["largest_free_bytes"] > 40 << 20,
@@ -939,13 +939,19 @@ def check_huge(tap):
         (KHUGEPAGED / "max_ptes_none").write_text("511", "ascii")
         harness.until(lambda: target.rollup("AnonHugePages") > 210 << 20,
                       "huge pages fill it again")
-        low = target.rollup("AnonHugePages")
-        found = report(target.pid, "--for", "0")
-        tap.equal(verdicts(found)[:1], ["huge_pages"], "comes first", found["answer"])
+
+        def at_its_end():
+            """A report while the kernel filled nothing, and how much it has filled."""
+            filled = target.rollup("AnonHugePages")
+            found = report(target.pid, "--for", "0")
+            return (found, filled) if target.rollup("AnonHugePages") == filled else None
+
+        found, filled = harness.until(at_its_end, "a report when all is filled")
+        tap.equal(verdicts(found)[:1], ["huge_pages"], "comes first", found["answer"],
+                  found["sample"])
         told = find(found, "huge_pages")
-        high = target.rollup("AnonHugePages")  # it may not be at its end yet
-        tap.within(told["facts"]["anon_huge_bytes"], low, high, "bytes")
-        tap.within(found["sample"]["anon_huge_bytes"], low, high, "figure")
+        tap.equal(told["facts"]["anon_huge_bytes"], filled, "bytes")
+        tap.equal(found["sample"]["anon_huge_bytes"], filled, "figure")
         tap.equal(found["sample"]["huge_page_bytes"], 2 << 20, "malloc asks for them")
         tap.ok("glibc.malloc.hugetlb=1" in told["evidence"], "the setting", told["evidence"])
         for words in ("glibc.malloc.hugetlb=0", "PR_SET_THP_DISABLE", "max_ptes_none"):
@@ -1019,10 +1025,13 @@ def check_short(tap):
                 break
         tap.ok(found["cost"]["readings"] >= 8, "readings in 3 s", found["cost"])
         tap.ok("rss_bytes" in found["trends"], "trends are told", found["trends"])
-        done = harness.fragscope(
-            "report", "-p", target.pid, "--for", "0.1s", "--no-events"
-        )
-        words = " ".join(done.stdout.split())
+        for tenths in range(1, 40):  # on a busy machine one reading may take longer
+            done = harness.fragscope(
+                "report", "-p", target.pid, "--for", tenths / 10, "--no-events"
+            )
+            words = " ".join(done.stdout.split())
+            if "this is of 1." not in words:
+                break
         tap.ok("that takes 8 readings, and this is of " in words, "too short", words[:1500])
         tap.ok(
             re.search(r"One takes \S+ at the longest: --for \d+s has room", words),
