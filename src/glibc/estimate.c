@@ -81,17 +81,28 @@ static struct range missed(const struct cell_estimate *estimate, double cell_mos
 	return (struct range){low > 0 ? low : 0, estimate->total, estimate->total + most};
 }
 
-struct range estimate_positive(const struct cell_estimate *estimate, double cell_most)
+/* As of a logarithm, with FREEDOM degrees. */
+static struct range logarithmic(const struct cell_estimate *estimate, double freedom)
 {
-	double ratio, spread;
+	double ratio = estimate->deviation / estimate->total;
+	double spread = exp(student_t(freedom) * sqrt(log1p(ratio * ratio)));
 
-	if (estimate->deviation <= 0 || estimate->total <= 0)
-		return missed(estimate, cell_most);
-	ratio = estimate->deviation / estimate->total;
-	spread = exp(student_t(HITS * estimate->freedom + FREEDOM_LEAST) *
-		     sqrt(log1p(ratio * ratio)));
 	return (struct range){estimate->total / spread, estimate->total,
 			      estimate->total * spread};
+}
+
+struct range estimate_positive(const struct cell_estimate *estimate, double cell_most)
+{
+	if (estimate->deviation <= 0 || estimate->total <= 0)
+		return missed(estimate, cell_most);
+	return logarithmic(estimate, HITS * estimate->freedom + FREEDOM_LEAST);
+}
+
+struct range estimate_quotient(const struct cell_estimate *estimate)
+{
+	if (estimate->deviation <= 0 || estimate->total <= 0)
+		return missed(estimate, 0);
+	return logarithmic(estimate, estimate->freedom);
 }
 
 struct range estimate_more_missed(struct range range, double missed)
@@ -106,14 +117,26 @@ struct range estimate_less_missed(struct range range, double missed)
 	return range;
 }
 
-struct range estimate_symmetric(const struct cell_estimate *estimate)
+double estimate_ratio(const struct estimate_draw *draw, int group,
+		      const struct estimate_ratio *ratio, double most,
+		      struct cell_estimate *estimate)
 {
-	double half = estimate->deviation > 0
-			      ? student_t(estimate->freedom) * estimate->deviation
-			      : 0;
+	double top = ratio->top + estimate_total(draw, group, &ratio->of_top).total;
+	double bottom =
+		ratio->bottom + estimate_total(draw, group, &ratio->of_bottom).total;
+	struct estimate_weights weights;
+	double value;
 
-	return (struct range){estimate->total - half, estimate->total,
-			      estimate->total + half};
+	*estimate = (struct cell_estimate){0};
+	if (bottom <= 0)
+		return 0;
+	value = top < 0 ? 0 : top > most * bottom ? most : top / bottom;
+	for (unsigned i = 0; i < ESTIMATE_SUMS; i++)
+		weights.of[i] =
+			(ratio->of_top.of[i] - value * ratio->of_bottom.of[i]) / bottom;
+	*estimate = estimate_total(draw, group, &weights);
+	estimate->total = value;
+	return bottom;
 }
 
 uint64_t estimate_random(uint64_t *state)

@@ -80,13 +80,26 @@ struct cell_estimate estimate_total(const struct estimate_draw *draw, int group,
  * missed: three cells in all that were drawn, each of CELL_MOST more or less. */
 struct range estimate_positive(const struct cell_estimate *estimate, double cell_most);
 
+/* That of a ratio whose bottom is as uncertain as the top: as of a logarithm, too, but
+ * not by the number of hits, since the bottom is what they leave. */
+struct range estimate_quotient(const struct cell_estimate *estimate);
+
 /* RANGE, of a figure that would be more, or less, by what was in no drawn cell, and of
  * which there can be MISSED: errors apart from each other, so that their squares add. */
 struct range estimate_more_missed(struct range range, double missed);
 struct range estimate_less_missed(struct range range, double missed);
 
-/* The interval of a total of weights of both signs. */
-struct range estimate_symmetric(const struct cell_estimate *estimate);
+/* TOP / BOTTOM of two totals: what is sure of them, and what the cells add to that. */
+struct estimate_ratio {
+	double top, bottom;
+	struct estimate_weights of_top, of_bottom;
+};
+
+/* RATIO, MOST at most, as if it were a total, by linearisation: a cell counts by how far
+ * its own ratio is from that of all. Returns the bottom; 0 where there is no ratio. */
+double estimate_ratio(const struct estimate_draw *draw, int group,
+		      const struct estimate_ratio *ratio, double most,
+		      struct cell_estimate *estimate);
 
 /* The next of a stream of random numbers (splitmix64); and one of [0, BELOW). */
 uint64_t estimate_random(uint64_t *state);

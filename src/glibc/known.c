@@ -37,7 +37,8 @@ struct known_follower {
 	uint32_t least; /* nodes that are read, whatever the time */
 	uint32_t most;	/* of a list that was too long before, nodes; or any number */
 	uint32_t read;
-	int64_t end_ns; /* of the list that is followed */
+	int64_t end_ns;	     /* of the list that is followed */
+	uint64_t head_bytes; /* of its first chunk, which is its largest in a bin */
 	int error;
 	uint64_t window; /* 0: nothing is in DATA */
 	uint8_t data[WINDOW];
@@ -150,13 +151,15 @@ static enum outcome follow_bin(struct known_follower *follower, unsigned bin)
 	uint64_t self = arena_bin_self(follower->arena, bin), before = self;
 	uint64_t at = arena_bin_forward(follower->arena, bin), node[4];
 
-	follower->window = 0;
+	follower->window = follower->head_bytes = 0;
 	for (uint32_t visited = 0; at != self; visited++) {
 		if (is_late(follower) || known->count == known->capacity)
 			return TOO_LONG;
 		if (!read_node(follower, at, node) || node[3] != before ||
 		    !belongs(follower, node, bin))
 			return CHANGED;
+		if (!visited)
+			follower->head_bytes = node[1] & ~(uint64_t)CHUNK_FLAGS;
 		if (!visited || !bin)
 			follower->result->largest_bytes =
 				(node[1] & ~(uint64_t)CHUNK_FLAGS) >
@@ -217,10 +220,14 @@ static void read_bins(struct known_follower *follower, int64_t ns)
 		has_head |= of_bin != CHANGED;
 		if (of_bin == WHOLE)
 			continue;
+		result->unlisted_bytes = result->has_unsorted && follower->head_bytes
+						 ? follower->head_bytes
+						 : result->largest_bytes;
 		result->has_largest &= has_head;
 		result->open_bin = bin > result->open_bin ? bin : result->open_bin;
 		return;
 	}
+	result->unlisted_bytes = result->has_unsorted ? 0 : result->largest_bytes;
 }
 
 /* ---- fastbins ---- */

@@ -22,7 +22,8 @@ struct known_arena {
 	bool has_unsorted; /* the unsorted list is known whole */
 	bool has_largest;  /* LARGEST_BYTES is the largest binned chunk */
 	uint64_t largest_bytes;
-	uint64_t chunks; /* that are known, binned */
+	uint64_t unlisted_bytes; /* the largest that they did not tell of has, at most */
+	uint64_t chunks;	 /* that are known, binned */
 	uint64_t bytes;
 	uint64_t fast_chunks; /* of the fastbins that are known whole, and one of each
 				 other */

@@ -4,6 +4,7 @@
 #include "glibc/caches.h"
 #include "glibc/sampled.h"
 
+#include <math.h>
 #include <string.h>
 
 /* The most that one cell can hold of something that none of the drawn cells had. */
@@ -23,6 +24,7 @@ struct sure {
 	uint64_t own_bytes, fence_bytes;
 	uint64_t largest_free_bytes, largest_hole_bytes;
 	uint64_t attached_threads;
+	uint64_t unlisted_bytes; /* of a chunk, at most */
 	bool has_largest;
 	bool has_fast;		  /* chunks of fastbins in cells, too */
 	bool has_binned;	  /* or binned ones */
@@ -128,6 +130,7 @@ static void arena_sure(const struct heap *heap, const struct sampler *sampler, u
 					      ? known->largest_bytes
 					      : large_fast,
 		.attached_threads = arena_attached_threads(&heap->arena[i]),
+		.unlisted_bytes = known->unlisted_bytes,
 		.has_largest = known->has_largest,
 		.has_fast = known->fast_open != 0,
 		.has_binned = known->open_bin != 0,
@@ -177,6 +180,7 @@ static void add_sure(struct sure *sum, const struct sure *one)
 		larger(sum->largest_free_bytes, one->largest_free_bytes);
 	sum->largest_hole_bytes =
 		larger(sum->largest_hole_bytes, one->largest_hole_bytes);
+	sum->unlisted_bytes = larger(sum->unlisted_bytes, one->unlisted_bytes);
 	sum->has_largest &= one->has_largest;
 	sum->has_fast |= one->has_fast;
 	sum->has_binned |= one->has_binned;
@@ -231,16 +235,23 @@ static void widen_fast(struct figures *fig, const struct estimate_draw *draw, in
 						 (double)machine_page_bytes());
 }
 
+/* The most that is free of the chunks that begin in one cell. */
+static double free_most(const struct sure *sure)
+{
+	return most(CELL_BYTES, (double)sure->unlisted_bytes);
+}
+
 /* What of the heap is free, and where its pages are. */
 static void set_free(struct figures *fig, const struct estimate_draw *draw, int group,
 		     const struct sure *sure)
 {
 	bool has_free = sure->has_fast || sure->has_binned;
 	double chunks_most = has_free ? CELL_CHUNKS : 0;
-	double bytes_most = has_free ? CELL_BYTES : 0;
-	double page_most = sure->has_pieces		 ? SAMPLED_PIECE
-			   : has_free || sure->has_pages ? CELL_BYTES
-							 : 0;
+	double bytes_most = has_free ? free_most(sure) : 0;
+	double page_most = sure->has_pieces  ? most(SAMPLED_PIECE, bytes_most)
+			   : has_free	     ? bytes_most
+			   : sure->has_pages ? CELL_BYTES
+					     : 0;
 	double whole_most =
 		sure->has_unlisted_pages || sure->has_pages || sure->has_pieces
 			? page_most
@@ -298,7 +309,7 @@ static void set_live(struct figures *fig, const struct estimate_draw *draw, int 
 		sure->bytes + sure->fast_bytes + sure->top_bytes + cached_bytes;
 	const struct linear live = {
 		FIG_LIVE_BYTES, (double)sure->system_bytes - (double)not_live, true,
-		free_bytes_of, sure->has_fast || sure->has_binned ? CELL_BYTES : 0};
+		free_bytes_of, sure->has_fast || sure->has_binned ? free_most(sure) : 0};
 
 	set_linear(fig, draw, group, &live);
 }
@@ -332,47 +343,22 @@ static double clamp(double value, double low, double high)
 	return value < low ? low : value > high ? high : value;
 }
 
-/* TOP / BOTTOM, of two linear figures of the cells. */
-struct ratio {
-	enum figure figure;
-	double top, bottom; /* what is sure of them */
-	struct estimate_weights of_top, of_bottom;
-};
-
-/* The total by which RATIO, whose value is VALUE, is wrong: linearised, a cell counts by
- * how far its own ratio is from that. */
-static struct cell_estimate ratio_error(const struct estimate_draw *draw, int group,
-					const struct ratio *ratio, double value,
-					double bottom)
-{
-	struct estimate_weights weights;
-
-	for (unsigned i = 0; i < ESTIMATE_SUMS; i++)
-		weights.of[i] =
-			(ratio->of_top.of[i] - value * ratio->of_bottom.of[i]) / bottom;
-	return estimate_total(draw, group, &weights);
-}
-
 /* Of the top or of the rest of the bottom, a cell that was not drawn can hold TOP_MOST or
  * REST_MOST. */
-static void set_share(struct figures *fig, const struct estimate_draw *draw, int group,
-		      const struct ratio *ratio, double top_most, double rest_most)
+static void set_share(struct figures *fig, enum figure f,
+		      const struct estimate_draw *draw, int group,
+		      const struct estimate_ratio *ratio, double top_most,
+		      double rest_most)
 {
-	struct cell_estimate upper = estimate_total(draw, group, &ratio->of_top);
-	struct cell_estimate lower = estimate_total(draw, group, &ratio->of_bottom);
-	double bottom = ratio->bottom + lower.total, value;
 	struct estimate_weights smaller = ratio->of_top;
-	struct cell_estimate error, part;
+	struct cell_estimate part;
+	double bottom = estimate_ratio(draw, group, ratio, 1, &part), value = part.total;
+	bool is_most = value > 0.5;
 	struct range range;
-	bool is_most;
 
 	if (bottom <= 0)
 		return;
-	value = clamp((ratio->top + upper.total) / bottom, 0, 1);
-	is_most = value > 0.5;
-	error = ratio_error(draw, group, ratio, value, bottom);
 	/* The smaller of the share and the rest cannot be negative, and may be of few. */
-	part = error;
 	part.total = is_most ? 1 - value : value;
 	range = estimate_positive(&part, 0);
 	for (unsigned i = 0; is_most && i < ESTIMATE_SUMS; i++)
@@ -380,32 +366,29 @@ static void set_share(struct figures *fig, const struct estimate_draw *draw, int
 	range = estimate_more_missed(
 		range,
 		unseen(draw, group, &smaller, is_most ? rest_most : top_most) / bottom);
-	figure_set_ratio(fig, ratio->figure, value);
-	if (!is_sure(&error, most(top_most, rest_most)))
-		figure_set_range(fig, ratio->figure,
+	figure_set_ratio(fig, f, value);
+	if (!is_sure(&part, most(top_most, rest_most)))
+		figure_set_range(fig, f,
 				 clamp(is_most ? 1 - range.high : range.low, 0, 1),
 				 clamp(is_most ? 1 - range.low : range.high, 0, 1));
 }
 
+/* What is live, at the bottom, is what is not free: a sample that met too little that is
+ * free says slack too small, and too well. */
 static void set_slack(struct figures *fig, const struct estimate_draw *draw, int group,
-		      const struct ratio *ratio)
+		      const struct estimate_ratio *ratio)
 {
-	struct cell_estimate upper = estimate_total(draw, group, &ratio->of_top);
-	struct cell_estimate lower = estimate_total(draw, group, &ratio->of_bottom);
-	double bottom = ratio->bottom + lower.total, value;
-	struct cell_estimate error;
+	struct cell_estimate slack;
+	double bottom = estimate_ratio(draw, group, ratio, INFINITY, &slack);
 	struct range range;
 
 	if (bottom <= 0)
 		return;
-	value = (ratio->top + upper.total) / bottom;
-	error = ratio_error(draw, group, ratio, value, bottom);
-	error.total = value;
-	range = estimate_symmetric(&error);
+	range = estimate_quotient(&slack);
 	range = estimate_less_missed(range,
 				     unseen(draw, group, &absent, CELL_BYTES) / bottom);
-	figure_set_ratio(fig, FIG_SLACK, value);
-	if (!is_sure(&error, 1))
+	figure_set_ratio(fig, FIG_SLACK, slack.total);
+	if (!is_sure(&slack, 1))
 		figure_set_range(fig, FIG_SLACK, most(range.low, 0), range.high);
 }
 
@@ -437,17 +420,16 @@ static void set_frag(struct figures *fig)
 static void set_shares(struct figures *fig, const struct estimate_draw *draw, int group,
 		       const struct sure *sure)
 {
-	const struct ratio unusable = {
-		.figure = FIG_UNUSABLE,
+	const struct estimate_ratio unusable = {
 		.top = (double)sure->unusable_bytes,
 		.bottom = (double)(sure->bytes + sure->fast_bytes + sure->top_bytes),
 		.of_top = {.of = {[SUM_UNUSABLE_BYTES] = 1}},
 		.of_bottom = free_bytes_of,
 	};
 
-	set_share(fig, draw, group, &unusable,
+	set_share(fig, FIG_UNUSABLE, draw, group, &unusable,
 		  sure->has_fast || sure->has_binned ? CELL_BYTES : 0,
-		  sure->has_unlisted_usable ? CELL_BYTES : 0);
+		  sure->has_unlisted_usable ? free_most(sure) : 0);
 	set_frag(fig);
 }
 
@@ -455,7 +437,7 @@ static void set_heap_slack(struct figures *fig, const struct estimate_draw *draw
 			   int group, const struct sure *sure, uint64_t cached_bytes)
 {
 	double free_bytes = (double)(sure->bytes + sure->fast_bytes + sure->top_bytes);
-	const struct ratio slack = {
+	const struct estimate_ratio slack = {
 		.top = (double)(sure->cell_bytes + sure->trimmable_bytes +
 				sure->pinned_bytes + sure->retained_bytes) -
 		       (double)(sure->fence_bytes + sure->fast_bytes),

@@ -192,11 +192,46 @@ static void what_was_missed_widens_the_rest(void **state)
 	free(trial);
 }
 
+/* What is live is what is not free. Where few cells have all that is free, a sample that
+ * has too little of it says a ratio to the rest too small, and too well. */
+static void ratios_hold_the_truth(void **state)
+{
+	struct trial *trial = calloc(1, sizeof(*trial));
+	struct estimate_ratio ratio = {.of_bottom = {.of = {[SUM_BYTES] = -1}}};
+	unsigned held = 0, below = 0, evenly = 0;
+	const double truth = 1;
+	uint64_t random = 17;
+
+	(void)state;
+	assert_non_null(trial);
+	populate(trial, RARE, &random);
+	ratio.top = trial->total;
+	ratio.bottom = 2 * trial->total;
+	for (unsigned i = 0; i < TRIALS; i++) {
+		struct cell_estimate estimate;
+		struct range range;
+
+		draw(trial, &random, 2 * DRAWN);
+		estimate_ratio(&trial->draw, ESTIMATE_ALL, &ratio, INFINITY, &estimate);
+		range = estimate_quotient(&estimate);
+		held += range.low <= truth && truth <= range.high;
+		below += range.high < truth;
+		evenly += fabs(estimate.total - truth) <=
+			  student_t(estimate.freedom) * estimate.deviation;
+	}
+	print_message("ratios: %.1f%% held, %.1f%% below; %.1f%% by an even interval\n",
+		      100.0 * held / TRIALS, 100.0 * below / TRIALS,
+		      100.0 * evenly / TRIALS);
+	assert_true(held >= 0.94 * TRIALS && evenly < 0.93 * TRIALS);
+	free(trial);
+}
+
 static void all_cells_are_no_estimate(void **state)
 {
 	struct estimate_cell cell[3] = {{{0}}};
 	struct estimate_stratum stratum = {3, 0, 3, 0};
 	struct estimate_draw drawn = {&stratum, cell, 1, 1, 3, 3};
+	struct estimate_ratio ratio = {.top = 3, .of_bottom = bytes};
 	struct cell_estimate estimate;
 
 	(void)state;
@@ -205,6 +240,10 @@ static void all_cells_are_no_estimate(void **state)
 	estimate = estimate_total(&drawn, ESTIMATE_ALL, &bytes);
 	assert_true(estimate.total == 6 && estimate.deviation == 0 && !estimate.drawn);
 	assert_true(estimate_positive(&estimate, 100).high == 6);
+	assert_true(estimate_ratio(&drawn, ESTIMATE_ALL, &ratio, 1, &estimate) == 6 &&
+		    estimate.total == 0.5);
+	ratio.of_bottom = (struct estimate_weights){{0}};
+	assert_true(estimate_ratio(&drawn, ESTIMATE_ALL, &ratio, 1, &estimate) == 0);
 }
 
 static void groups_add_up(void **state)
@@ -267,6 +306,7 @@ int main(void)
 		cmocka_unit_test(intervals_hold_the_truth),
 		cmocka_unit_test(what_is_rare_is_held_too),
 		cmocka_unit_test(what_was_missed_widens_the_rest),
+		cmocka_unit_test(ratios_hold_the_truth),
 		cmocka_unit_test(all_cells_are_no_estimate),
 		cmocka_unit_test(groups_add_up),
 		cmocka_unit_test(draws_are_fair),
