@@ -13,6 +13,7 @@ enum {
 	PAGE = 4096,
 	PIECES = 256, /* pages that are read at once */
 	FIRST_LOOK_BYTES = 64 << 10,
+	FRAMES = 8192,	       /* frame information can lead in a circle */
 	SLEEP_MAX_S = 1 << 30, /* longer ones are left alone */
 };
 
@@ -131,6 +132,8 @@ static bool look_at_frame(const struct unwind_frame *frame, void *context)
 {
 	struct stack_look *look = context;
 
+	if (look->depth == FRAMES)
+		return false;
 	if (!frame->at.module) {
 		look->is_strange = true;
 		if (!look->depth)

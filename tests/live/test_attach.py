@@ -209,6 +209,16 @@ def check_libc_thread(tap):
         tap.ok("cannot be used for a call" in done.stderr, "and why", done.stderr)
 
 
+def check_circle(tap):
+    """A stack that leads in a circle is one that cannot be followed."""
+    with Target([harness.program("waits"), "circle", 1000000, 1]) as target:
+        target.line()
+        harness.until(lambda: target.proc("syscall").split()[0] == "34", "pause")
+        done = refused(target.pid)
+        tap.equal(done.returncode, 1, "no safe point", done.stderr)
+        tap.ok("cannot be followed to its beginning" in done.stderr, "and why", done.stderr)
+
+
 def check_late_stop(tap):
     """A thread that stops only after it was given up goes on at once, though no other stop is
     made: its other thread is in a wait that it would lengthen."""
@@ -541,7 +551,8 @@ def main():
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("vfork", check_vfork),
                         ("libc's thread", check_libc_thread),
-                        ("late stop", check_late_stop), ("late wait", check_late_wait),
+                        ("circle", check_circle), ("late stop", check_late_stop),
+                        ("late wait", check_late_wait),
                         ("signal", check_signal_meanwhile),
                         ("killed", check_killed),
                         ("attach", check_attach),

@@ -202,6 +202,28 @@ static long wait_hidden(void)
 	return waitpid((pid_t)child, NULL, 0) == child ? 0 : -1;
 }
 
+/* Waits for ever, and by its frame information was called by itself, and so on. */
+void circle(void);
+__asm__(".text\n"
+	".type circle, @function\n"
+	"circle: .cfi_startproc\n"
+	"push %rbp\n"
+	"mov %rsp, %rbp\n"
+	".cfi_def_cfa rbp, 16\n"
+	"lea 1f(%rip), %rax\n"
+	"mov %rax, 8(%rbp)\n"
+	"1: mov $34, %eax\n"
+	"syscall\n"
+	"jmp 1b\n"
+	".cfi_endproc\n"
+	".size circle, . - circle\n");
+
+static long wait_circle(void)
+{
+	circle();
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	long (*wait)(void);
@@ -220,6 +242,7 @@ static const struct {
 	{"vfork", wait_vfork},
 	{"sigsuspend", wait_sigsuspend},
 	{"hidden", wait_hidden},
+	{"circle", wait_circle},
 };
 
 static void *give(void *unused)
