@@ -1,6 +1,5 @@
 #include "engine/reporter.h"
 
-#include "analysis/non_malloc.h"
 #include "analysis/trend.h"
 #include "analysis/trend_store.h"
 #include "base/alloc_touched.h"
@@ -8,11 +7,11 @@
 #include "base/privilege.h"
 #include "base/units.h"
 #include "engine/progress.h"
+#include "engine/report_events.h"
+#include "engine/report_looks.h"
 #include "engine/stream.h"
-#include "engine/tracer.h"
 #include "source/source.h"
 #include "target/bounds.h"
-#include "target/huge.h"
 #include "target/oom.h"
 
 #include <errno.h>
@@ -22,22 +21,14 @@
 #include <string.h>
 
 /* Between two readings: of a short time there are ENOUGH all the same. */
-#define USUAL_WAIT_NS	INT64_C(500000000)
-#define LEAST_WAIT_NS	INT64_C(50000000)
-#define OWNERS_MOST_RSS (UINT64_C(1) << 30)
-#define POLL_NS		INT64_C(100000000)
+#define USUAL_WAIT_NS INT64_C(500000000)
+#define LEAST_WAIT_NS INT64_C(50000000)
+#define POLL_NS	      INT64_C(100000000)
 
 enum {
 	COURSE_PERCENT = 50, /* of a processor */
 	READINGS = 120,	     /* at most, of however long a time */
 	ENOUGH = 12,	     /* for a trend, with some that may be lost */
-	STACKS = 1024,
-	STACKS_SHOWN = 5,
-	STACK_BYTES = 16384,
-	EVENTS_PER_SECOND = 100, /* as 'trace --fold' */
-	MAP_CELLS = 960,
-	OWNERS_LEAST_PINNED = 16 << 20,
-	OWNERS_MEMORY = 32 << 20,
 };
 
 /* What a report is made of. Too large for a stack. */
@@ -49,13 +40,9 @@ struct reporter {
 	struct progress *progress; /* null: nobody sees it */
 	struct sample *sample;	   /* the latest */
 	struct sample *next;	   /* the one that is being read */
-	struct tracer *tracer;	   /* null: no events */
-	struct fold *fold;
-	struct probe_counts total;
-	uint64_t events;
-	bool has_counts; /* of a recording: it was made with events */
+	struct report_events events;
+	struct report_looks looks;
 	struct trend_store *store;
-	struct heap_map *map;
 	uint64_t readings;
 	bool has_ended;	    /* or never was: a recording */
 	bool is_unreadable; /* since the last reading, and the user knows */
@@ -64,22 +51,11 @@ struct reporter {
 	struct headroom headroom;
 	struct headroom_reach reach[HEADROOM_KINDS];
 	struct oom_rank oom;
-	struct smaps smaps;
-	struct blockers blockers;
-	struct owners owners;
-	bool has_owners;
-	char no_owners[FAULT_TEXT];
-	char identity_text[BLOCKERS_BEST][CHUNK_IDENTITY];
-	const char *identity[BLOCKERS_BEST];
-	bool no_heap; /* glibc's malloc has nothing */
-	struct verdict_non_malloc non_malloc;
-	struct verdict_huge huge;
 	struct verdict verdict[VERDICT_KINDS];
 	struct report_series shown_series[TREND_STORE_FIGURES];
 	struct track_point point[TREND_STORE_FIGURES][TREND_STORE_POINTS];
-	struct fold_row row[STACKS_SHOWN];
 	char describe[FAULT_TEXT];
-	char no_events[FAULT_TEXT], no_blockers[FAULT_TEXT], no_limits[FAULT_TEXT];
+	char no_limits[FAULT_TEXT];
 	char answer[512];
 	struct report report;
 };
@@ -135,7 +111,7 @@ static int open_as(struct reporter *reporter, enum sample_source source,
 		.go_on = is_heap,
 		.swap_in = is_heap && reporter->options->swap_in,
 		.budget_ns = is_heap ? budget_of(reporter->options) : 0,
-		.map_cells = MAP_CELLS,
+		.map_cells = REPORT_MAP_CELLS,
 		.unusable_for_bytes = reporter->options->unusable_for_bytes,
 		.hurry = frontend_stop_flag(reporter->options->frontend),
 	};
@@ -155,13 +131,13 @@ static int open_source(struct reporter *reporter, struct fault *fault)
 		struct fault at_heap = *fault;
 
 		/* Not one that cannot be read: one that is not there, or empty. */
-		reporter->no_heap = error == -ENOENT || error == -ENODATA;
+		reporter->looks.no_heap = error == -ENOENT || error == -ENODATA;
 		error = open_as(reporter, SOURCE_PROC, fault);
 		if (!error)
 			frontend_message(reporter->options->frontend, "%s", at_heap.text);
 		if (!error)
-			snprintf(reporter->no_blockers, sizeof(reporter->no_blockers),
-				 "%s", at_heap.text);
+			snprintf(reporter->looks.no_blockers,
+				 sizeof(reporter->looks.no_blockers), "%s", at_heap.text);
 	}
 	if (error)
 		return error;
@@ -173,32 +149,15 @@ static int open_source(struct reporter *reporter, struct fault *fault)
 }
 
 /* Without probes the report says why it does not know who made the heap grow. */
-static int open_tracer(struct reporter *reporter, struct fault *fault)
+static int open_events(struct reporter *reporter, struct fault *fault)
 {
-	const struct tracer_options wanted = {
-		.events_per_second = EVENTS_PER_SECOND,
-		.stack_bytes = STACK_BYTES,
-		.kinds = (1U << EVENT_KILL) - 1,
-		.frontend = reporter->options->frontend,
-	};
-	struct fault why;
+	const struct reporter_options *options = reporter->options;
 
-	if (fold_new(&reporter->fold, STACKS))
-		return out_of_memory(fault);
-	if (!reporter->options->events) {
-		snprintf(reporter->no_events, sizeof(reporter->no_events), "--no-events");
-		return 0;
-	}
-	if (!reporter->options->for_ns) {
-		snprintf(reporter->no_events, sizeof(reporter->no_events),
-			 "one reading is no time to watch");
-		return 0;
-	}
-	if (tracer_open(&reporter->tracer, reporter->pid, &wanted, &why)) {
-		reporter->tracer = NULL;
-		snprintf(reporter->no_events, sizeof(reporter->no_events), "%s",
-			 why.text);
-	}
+	if (options->events && options->for_ns)
+		return report_events_open(&reporter->events, reporter->pid,
+					  options->frontend, fault);
+	because(reporter->events.missing, "%s",
+		options->events ? "one reading is no time to watch" : "--no-events");
 	return 0;
 }
 
@@ -310,35 +269,12 @@ static int read_once(struct reporter *reporter, struct fault *fault)
 	return 0;
 }
 
-static int take_event(struct event *event, void *context)
-{
-	struct reporter *reporter = context;
-
-	reporter->events++;
-	fold_add(reporter->fold, event);
-	return 0;
-}
-
-/* The probes may end before the process does: the report says so. */
-static void poll_tracer(struct reporter *reporter)
-{
-	struct fault why = {0};
-	int result;
-
-	if (!reporter->tracer || reporter->no_events[0])
-		return;
-	result = tracer_poll(reporter->tracer, take_event, reporter, &why);
-	if (result < 0 || (result == TRACER_ENDED && why.status != EXIT_DONE))
-		snprintf(reporter->no_events, sizeof(reporter->no_events), "%s",
-			 why.text);
-}
-
 static void wait_until(struct reporter *reporter, int64_t due_ns)
 {
 	while (!frontend_stops(reporter->options->frontend)) {
 		int64_t now_ns = clock_monotonic_ns();
 
-		poll_tracer(reporter);
+		report_events_poll(&reporter->events);
 		if (now_ns >= due_ns)
 			return;
 		clock_wait_until(now_ns + POLL_NS < due_ns ? now_ns + POLL_NS : due_ns,
@@ -393,182 +329,18 @@ static int read_whole(struct reporter *reporter, struct fault *fault)
 	return read_once(reporter, fault);
 }
 
-/* ---- closer looks, once ---- */
-
-static void find_blockers(struct reporter *reporter)
-{
-	struct fault fault = {0};
-
-	reporter->blockers.arena = BLOCKERS_ALL_ARENAS;
-	if (reporter->no_blockers[0])
-		return;
-	if (reporter->has_ended)
-		because(reporter->no_blockers, "the process has ended");
-	else if (source_blockers(reporter->source, &reporter->blockers, &fault) !=
-		 SOURCE_READ)
-		snprintf(reporter->no_blockers, sizeof(reporter->no_blockers), "%s",
-			 fault.text);
-}
-
-/* The most that one would release first; who needs fewer chunks for it, of equals. */
-static int by_release(const void *a, const void *b)
-{
-	const struct blocker *x = a, *y = b;
-
-	if (x->unlocked_bytes != y->unlocked_bytes)
-		return x->unlocked_bytes < y->unlocked_bytes ? 1 : -1;
-	if (x->chunks != y->chunks)
-		return x->chunks < y->chunks ? -1 : 1;
-	return (x->addr > y->addr) - (x->addr < y->addr);
-}
-
-static void identify_blockers(struct reporter *reporter)
-{
-	if (reporter->no_blockers[0])
-		return;
-	qsort(reporter->blockers.best, reporter->blockers.best_count,
-	      sizeof(reporter->blockers.best[0]), by_release);
-	for (unsigned i = 0; i < reporter->blockers.best_count; i++) {
-		char *identity = reporter->identity_text[i];
-
-		if (!source_identify(reporter->source, reporter->blockers.best[i].addr,
-				     identity) &&
-		    *identity)
-			reporter->identity[i] = identity;
-	}
-}
-
-/* The arena with most free and resident; the main one when that is not known. */
-static unsigned fullest_arena(const struct sample *sample)
-{
-	uint64_t most = 0;
-	unsigned best = 0;
-
-	for (unsigned i = 0; i < sample->arena_count; i++) {
-		const struct figures *fig = &sample->arena[i].fig;
-
-		if (!figure_has(fig, FIG_FREE_RESIDENT_BYTES) ||
-		    fig->v[FIG_FREE_RESIDENT_BYTES].u <= most)
-			continue;
-		most = fig->v[FIG_FREE_RESIDENT_BYTES].u;
-		best = sample->arena[i].index;
-	}
-	return best;
-}
-
-/* Room for the map of the fullest arena, if there is still something to look at. */
-static bool take_map(struct reporter *reporter)
-{
-	if (reporter->has_ended || reporter->no_blockers[0])
-		return false;
-	reporter->map = heap_map_new(MAP_CELLS, 0);
-	if (reporter->map)
-		reporter->map->arena = fullest_arena(reporter->sample);
-	return reporter->map;
-}
-
-static void drop_map(struct reporter *reporter)
-{
-	heap_map_free(reporter->map);
-	reporter->map = NULL;
-}
-
-/* By what the last reading found: one pass for both. False: it takes looks of their own.
- */
-static bool look_at_both(struct reporter *reporter)
-{
-	struct fault fault;
-
-	reporter->blockers.arena = BLOCKERS_ALL_ARENAS;
-	if (!take_map(reporter))
-		return false;
-	if (source_look_closer(reporter->source, &reporter->blockers, reporter->map,
-			       &fault) == SOURCE_READ)
-		return true;
-	drop_map(reporter);
-	return false;
-}
-
-static void look_at_map(struct reporter *reporter)
-{
-	struct fault fault;
-
-	if (take_map(reporter) &&
-	    source_map(reporter->source, reporter->map, &fault) != SOURCE_READ)
-		drop_map(reporter);
-}
-
-static void look_at_mappings(struct reporter *reporter)
-{
-	struct huge settings;
-	bool knows_huge = !huge_read(&settings);
-
-	if (reporter->has_ended || source_smaps(reporter->source, &reporter->smaps))
-		return;
-	non_malloc_of(&reporter->smaps, &reporter->sample->fig, &reporter->non_malloc);
-	reporter->non_malloc.no_heap = reporter->no_heap;
-	huge_refill_of(&reporter->smaps, knows_huge ? &settings : NULL, &reporter->huge);
-}
-
-/* What does not pin much is not worth a look at all memory; nor is a heap for which that
- * takes seconds: it is there to be asked for by name. */
-static void look_at_owners(struct reporter *reporter)
-{
-	const struct owners_options wanted = {
-		.arena = BLOCKERS_ALL_ARENAS,
-		.to_bytes = UINT64_MAX,
-		.memory_bytes = OWNERS_MEMORY,
-	};
-	const struct figures *fig = &reporter->sample->fig;
-	struct fault fault = {0};
-
-	if (reporter->has_ended || reporter->no_blockers[0] ||
-	    reporter->blockers.pinned_bytes < OWNERS_LEAST_PINNED)
-		return;
-	if (figure_has(fig, FIG_RSS_BYTES) && fig->v[FIG_RSS_BYTES].u > OWNERS_MOST_RSS)
-		because(reporter->no_owners,
-			"that needs a search of %s; run 'fragscope owners -p %d'",
-			units_bytes_text(fig->v[FIG_RSS_BYTES].u).s, reporter->pid);
-	else if (source_owners(reporter->source, &reporter->owners, &wanted, NULL, NULL,
-			       &fault) != SOURCE_READ)
-		snprintf(reporter->no_owners, sizeof(reporter->no_owners), "%s",
-			 fault.text);
-	else
-		reporter->has_owners = true;
-}
-
 static void look_closer(struct reporter *reporter)
 {
-	int64_t begin_ns = clock_monotonic_ns();
-
 	if (reporter->options->budget_ns)
-		because(reporter->no_blockers,
+		because(reporter->looks.no_blockers,
 			"a look at all chunks is not within --budget");
-	if (!look_at_both(reporter)) {
-		find_blockers(reporter);
-		look_at_map(reporter);
-	}
-	identify_blockers(reporter);
-	look_at_owners(reporter);
-	look_at_mappings(reporter);
-	reporter->report.cost.survey_ns = (uint64_t)(clock_monotonic_ns() - begin_ns);
+	if (reporter->has_ended)
+		because(reporter->looks.no_blockers, "the process has ended");
+	else
+		report_looks_take(&reporter->looks, reporter->source, reporter->sample);
 }
 
 /* ---- a recording ---- */
-
-/* Events that rows count are of the time since the row before. */
-static void count_events(struct reporter *reporter, const struct figures *fig)
-{
-	struct probe_counts *total = &reporter->total;
-
-	if (!figure_has(fig, FIG_GROWTH_EVENTS) || !figure_has(fig, FIG_GROWTH_BYTES) ||
-	    !figure_has(fig, FIG_FAILED_ALLOCATIONS))
-		return;
-	reporter->has_counts = true;
-	total->events[0] += fig->v[FIG_GROWTH_EVENTS].u;
-	total->bytes[0] += fig->v[FIG_GROWTH_BYTES].u;
-	total->events[PROBE_FAILURE] += fig->v[FIG_FAILED_ALLOCATIONS].u;
-}
 
 /* The one process of the recording, or that was chosen of several. */
 static int choose_one(const struct reporter *reporter, struct fault *fault)
@@ -612,7 +384,7 @@ static int read_all(struct reporter *reporter, struct fault *fault)
 			return error;
 		reporter->pid = target->pid;
 		reporter->sample = target->sample;
-		count_events(reporter, &target->sample->fig);
+		report_events_count(&reporter->events, &target->sample->fig);
 		take_sample(reporter, target->sample);
 	}
 	return end_of_recording(reporter, news, fault);
@@ -634,7 +406,7 @@ static int read_recording(struct reporter *reporter, struct fault *fault)
 		return error;
 	reporter->has_ended = true;
 	reporter->report.is_recorded = true;
-	because(reporter->no_blockers, "a recording does not have single chunks");
+	because(reporter->looks.no_blockers, "a recording does not have single chunks");
 	because(reporter->no_limits, "a recording does not have limits");
 	error = read_all(reporter, fault);
 	if (!error)
@@ -642,44 +414,13 @@ static int read_recording(struct reporter *reporter, struct fault *fault)
 			 "process %d (%s), %s, from %s", reporter->pid,
 			 reporter->sample->comm, reporter->sample->allocator,
 			 stream_describe(reporter->stream, NULL));
-	if (!reporter->has_counts)
-		because(reporter->no_events, "the recording was made without --events");
+	if (!reporter->events.has_counts)
+		because(reporter->events.missing,
+			"the recording was made without --events");
 	return error;
 }
 
 /* ---- the report ---- */
-
-static uint64_t sum(const uint64_t *values, unsigned from, unsigned to)
-{
-	uint64_t all = 0;
-
-	for (unsigned i = from; i < to; i++)
-		all += values[i];
-	return all;
-}
-
-static void fill_growth(struct reporter *reporter)
-{
-	struct report_growth *growth = &reporter->report.growth;
-	const struct probe_counts *total = &reporter->total;
-
-	if (reporter->tracer &&
-	    tracer_finish(reporter->tracer, take_event, reporter, &reporter->total) &&
-	    !reporter->no_events[0])
-		because(reporter->no_events, "the probes' counts could not be read");
-	if (reporter->no_events[0]) {
-		growth->missing = reporter->no_events;
-		return;
-	}
-	growth->growths = sum(total->events, 0, PROBE_FAILURE);
-	growth->bytes = sum(total->bytes, 0, PROBE_FAILURE);
-	growth->failures = total->events[PROBE_FAILURE];
-	if (!reporter->fold)
-		return;
-	fold_add_unseen(reporter->fold, growth->growths, growth->bytes, growth->failures);
-	growth->row = reporter->row;
-	growth->rows = fold_best(reporter->fold, reporter->row, STACKS_SHOWN);
-}
 
 static void fill_series(struct reporter *reporter)
 {
@@ -733,8 +474,8 @@ static void judge(struct reporter *reporter)
 		.blockers = report->blockers,
 		.headroom = report->headroom,
 		.reach = report->reach,
-		.non_malloc = &reporter->non_malloc,
-		.huge = &reporter->huge,
+		.non_malloc = &reporter->looks.non_malloc,
+		.huge = &reporter->looks.huge,
 		.rss = *trend_of_figure(reporter, FIG_RSS_BYTES),
 		.other = *trend_of_figure(reporter, FIG_OTHER_RESIDENT_BYTES),
 		.pinned = *trend_of_figure(reporter, FIG_PINNED_BYTES),
@@ -762,23 +503,11 @@ static void fill(struct reporter *reporter)
 	report->sample = reporter->sample;
 	report->readings = reporter->readings;
 	report->watched_s = trend_store_span_s(reporter->store);
-	if (reporter->non_malloc.is_known) {
-		report->smaps = &reporter->smaps;
-		report->other_anon_bytes = reporter->non_malloc.anon_bytes;
-	}
-	if (reporter->no_blockers[0])
-		report->why_no_blockers = reporter->no_blockers;
-	else
-		report->blockers = &reporter->blockers;
-	report->identity = reporter->identity;
-	report->owners = reporter->has_owners ? &reporter->owners : NULL;
-	report->why_no_owners = reporter->no_owners[0] ? reporter->no_owners : NULL;
-	report->map = reporter->map;
-	fill_growth(reporter);
+	report_looks_fill(&reporter->looks, report);
+	report_events_fill(&reporter->events, report);
 	fill_series(reporter);
 	fill_limits(reporter);
 	judge(reporter);
-	report->cost.events = reporter->events;
 	report->cost.cpu_ns = (uint64_t)clock_process_ns();
 }
 
@@ -792,7 +521,7 @@ static int gather(struct reporter *reporter, struct fault *fault)
 		return read_recording(reporter, fault);
 	error = open_source(reporter, fault);
 	if (!error)
-		error = open_tracer(reporter, fault);
+		error = open_events(reporter, fault);
 	if (error)
 		return error;
 	reporter->progress = progress_begin("watching", reporter->options->for_ns);
@@ -831,11 +560,9 @@ void reporter_free(struct reporter *reporter)
 {
 	if (!reporter)
 		return;
-	if (reporter->tracer)
-		tracer_close(reporter->tracer);
-	fold_free(reporter->fold);
+	report_events_close(&reporter->events);
+	report_looks_release(&reporter->looks);
 	trend_store_free(reporter->store);
-	heap_map_free(reporter->map);
 	if (!reporter->stream)
 		sample_free(reporter->sample);
 	sample_free(reporter->next);
