@@ -39,7 +39,7 @@ root_of() {
 
 build_in() {
 	local release=$1
-	root_of "build-$release" "$release" build-essential,debhelper,fakeroot,lintian
+	root_of "build-$release" "$release" build-essential,debhelper,fakeroot,lintian,passwd
 	local root=$work/build-$release
 	mkdir "$root/build"
 	tar -x -f "$tarball" -C "$root/build"
