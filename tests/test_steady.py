@@ -4,11 +4,13 @@
 import pathlib
 import re
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "live"))
 
 import harness  # noqa: E402  pylint: disable=wrong-import-position
 from terminal import Terminal  # noqa: E402  pylint: disable=wrong-import-position
+from test_export import OPEN, PLAIN, Exporter  # noqa: E402  pylint: disable=wrong-import-position
 
 COUNTER = harness.BUILD / "tests" / "count_alloc.so"
 
@@ -108,6 +110,40 @@ def check_record(tap, pid):
     tap.equal(last, first, "allocations from the 50th write to the last")
 
 
+# Scrapes: so many at most until the heap is read, once, and so many that are counted.
+SCRAPES_FROM, SCRAPES = 400, 200
+CONNECTION_BYTES = 20000
+GZIP = ("gzip", "identity")
+
+
+def check_export(tap, pid):
+    """Answers to scrapes: nothing is allocated but by libmicrohttpd, for each connection, and
+    that is bounded."""
+    environment = {
+        **harness.CLEAN_ENV, "LD_PRELOAD": str(COUNTER), "COUNT_ACCEPTS": "1", "COUNT_NOW": "1",
+        "COUNT_APART": "libmicrohttpd", "COUNT_FROM": str(SCRAPES_FROM),
+        "COUNT_ROWS": str(SCRAPES_FROM + SCRAPES)}
+    with Exporter("-p", pid, "--max-cost", "100", "3600", env=environment) as exporter:
+        scrapes = 0
+        while not exporter.scrape().total("export_readings_total"):
+            scrapes += 1
+            if scrapes == SCRAPES_FROM - 2:
+                raise TimeoutError("no reading")
+            time.sleep(harness.PATIENCE_S / SCRAPES_FROM)
+        # Pages of both formats, plain and compressed, are written anew once a second.
+        for i in range(scrapes + 1, SCRAPES_FROM + SCRAPES):
+            exporter.get(accept=(OPEN, PLAIN)[i % 2], **{"Accept-Encoding": GZIP[i // 2 % 2]})
+            time.sleep(0.02 if i > SCRAPES_FROM else 0)
+        first, last, calls, size = map(int, exporter.says(
+            r"before-first (\d+) before-last (\d+) apart (\d+) calls (\d+) bytes").groups())
+    tap.ok(first > 0, "the counter works", first)
+    tap.equal(last, first, f"allocations during {SCRAPES} scrapes")
+    tap.ok(calls > 0, "libmicrohttpd makes some", calls)
+    tap.within(size, 1, SCRAPES * CONNECTION_BYTES, "which are bounded")
+    tap.reached(f"libmicrohttpd: {calls / SCRAPES:.1f} allocations a connection, of "
+                f"{size / SCRAPES:.0f} bytes")
+
+
 def main():
     tap = harness.Tap()
     scenario = "--chunks 3000 --free-pattern random:50 --threads 1"
@@ -128,6 +164,8 @@ def main():
                 check_alert(tap, target.pid, rules)
         with tap.section("record"):
             check_record(tap, target.pid)
+        with tap.section("export"):
+            check_export(tap, target.pid)
         target.ask("churn off")
     tap.done()
 
