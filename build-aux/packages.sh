@@ -50,7 +50,7 @@ build_in() {
 	inside "$root" su builder -c 'cd /build/fragscope-* && dpkg-buildpackage -us -uc -j'"$(nproc)" \
 		>>"$out/$release/log" 2>&1 || { tail -30 "$out/$release/log"; return 1; }
 	inside "$root" su builder -c 'cd /build && lintian --fail-on error,warning fragscope_*.changes'
-	cp "$root"/build/*.* "$out/$release/"
+	cp "$root"/build/*_* "$out/$release/"
 }
 
 run_in() {
