@@ -19,7 +19,7 @@
 
 #define USUAL_ADDRESS "127.0.0.1:9877"
 
-/* Between two looks for new processes, while nobody asks. */
+/* Between two looks for new processes while nobody asks, at least. */
 #define LOOK_NS INT64_C(5000000000)
 
 /* Between two looks at what the probes counted. */
@@ -243,7 +243,10 @@ static void look(struct export_session *session)
 		session->events_ns = clock_monotonic_ns() + EVENTS_NS;
 	}
 	population_lock(session->population);
-	population_scan(session->population, LOOK_NS, NULL);
+	population_scan(session->population,
+			population_fresh_ns(session->population, LOOK_NS,
+					    session->options->share),
+			NULL);
 	population_unlock(session->population);
 }
 

@@ -13,8 +13,7 @@
 
 #define NS_PER_S 1e9
 
-/* Between two looks at all processes, whoever asks: a second at least, and so long that
- * looks take half of what may be spent, at most. */
+/* Between two looks at all processes, whoever asks, at least. */
 #define FRESH_NS INT64_C(1000000000)
 
 enum { HELP_BYTES = 1024, DECIMALS = 3, OWN_BYTES = 16384 };
@@ -96,12 +95,12 @@ static void gather(struct exposition *exposition)
 uint64_t exposition_gather(struct exposition *exposition)
 {
 	struct population *population = exposition->options.population;
-	int64_t fresh_ns;
 
 	population_lock(population);
-	fresh_ns = (int64_t)((double)population_scan_cpu_ns(population) /
-			     (exposition->options.share / 2));
-	population_scan(population, fresh_ns > FRESH_NS ? fresh_ns : FRESH_NS, NULL);
+	population_scan(
+		population,
+		population_fresh_ns(population, FRESH_NS, exposition->options.share),
+		NULL);
 	if (population_scans(population) != exposition->scans) {
 		gather(exposition);
 		exposition->totals = *reader_totals(exposition->options.reader);

@@ -285,6 +285,14 @@ int population_scan(struct population *population, int64_t fresh_ns, struct faul
 	return 0;
 }
 
+int64_t population_fresh_ns(const struct population *population, int64_t least_ns,
+			    double share)
+{
+	int64_t ns = (int64_t)((double)population->scan_cpu_ns / (share / 2));
+
+	return ns > least_ns ? ns : least_ns;
+}
+
 uint64_t population_scans(const struct population *population)
 {
 	return population->scans;

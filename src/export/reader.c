@@ -249,6 +249,20 @@ static void take_sample(struct export_member *member, const struct errand *erran
 	member->refusals = 0;
 }
 
+static void take_result(struct export_member *member, const struct errand *errand,
+			enum member_state state, const struct sample *sample)
+{
+	member->state = state;
+	if (sample)
+		take_sample(member, errand, sample);
+	else
+		member->refusals++;
+	if (state == MEMBER_REFUSED) {
+		member->has_figures = false;
+		member->alerts = 0;
+	}
+}
+
 /* Of the process that the sample is of. False: what cannot be judged, for want of room,
  * has the alerts that it had. */
 static bool judge(struct reader *reader, struct errand *errand,
@@ -270,22 +284,15 @@ static void settle(struct reader *reader, struct errand *errand, enum member_sta
 
 	population_lock(reader->population);
 	reader->totals.unjudged += !is_judged;
-	reader->totals.readings[state]++;
+	reader->totals.readings[state] += is_same;
 	reader->totals.cpu_ns += cpu_ns;
 	member = population_find(reader->population, errand->member.pid,
 				 errand->member.start_ticks);
-	if (member && is_same) {
-		member->state = state;
-		if (sample)
-			take_sample(member, errand, sample);
-		else
-			member->refusals++;
-		if (state == MEMBER_REFUSED) {
-			member->has_figures = false;
-			member->alerts = 0;
-		}
+	if (member && is_same)
+		take_result(member, errand, state, sample);
+	/* One that has ended is not tried again and again until a look forgets it. */
+	if (member)
 		member->due_ns = clock_monotonic_ns() + pause_ns(reader, member);
-	}
 	population_unlock(reader->population);
 }
 

@@ -472,6 +472,19 @@ def check_held_away(tap):
             tap.equal(metrics.one("export_held_readers"), 0, "until it lets go")
 
 
+def check_ended(tap):
+    """A process that has ended is left alone until the next look at /proc."""
+    target = Oracle(QUIET)
+    with Exporter("-p", target.pid, *AT_ONCE) as exporter:
+        exporter.until_read(NAME)
+        target.end()
+        # No scrape, and so no look, until another reading is long due.
+        time.sleep(2)
+        metrics = exporter.scrape()
+        tap.within(metrics.one("export_readings_total", reading="refused"), 0, 10,
+                   "nobody is read again and again")
+
+
 def take_pid(pid, chunks):
     """An oracle with this PID: the kernel gives it out next if nobody else forks now."""
     for _ in range(200):
@@ -811,6 +824,7 @@ def main():
         ("hang", check_hang),
         ("held alone", check_held_alone),
         ("held away", check_held_away),
+        ("ended", check_ended),
         ("reuse", check_reuse),
         ("storm", check_storm),
         ("full disk", check_full),

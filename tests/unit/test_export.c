@@ -2,6 +2,7 @@
  * want to break it, and the file for node_exporter. */
 #include "export/http.h"
 #include "export/listen.h"
+#include "export/population.h"
 #include "export/textfile.h"
 #include "target/grouping.h"
 #include "view/metrics.h"
@@ -112,6 +113,24 @@ static void long_names_are_cut(void **state)
 	grouping_parse(text, &group);
 	assert_int_equal(group.kind, GROUP_UNIT);
 	assert_int_equal(strlen(group.name), sizeof(group.name) - 1);
+}
+
+/* ---- looks at /proc ---- */
+
+static void looks_take_half_of_the_share(void **state)
+{
+	static const struct selection_by nobody = {.min_rss_bytes = UINT64_MAX};
+	struct population *population;
+	int64_t cpu_ns;
+
+	(void)state;
+	assert_int_equal(population_new(&population, &nobody), 0);
+	assert_int_equal(population_scan(population, 0, NULL), 0);
+	cpu_ns = population_scan_cpu_ns(population);
+	assert_true(cpu_ns > 0);
+	assert_int_equal(population_fresh_ns(population, 0, 0.5), 4 * cpu_ns);
+	assert_int_equal(population_fresh_ns(population, 5 * cpu_ns, 0.5), 5 * cpu_ns);
+	population_free(population);
 }
 
 /* ---- the formats ---- */
@@ -353,6 +372,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(groups_by_cgroup),
 		cmocka_unit_test(long_names_are_cut),
+		cmocka_unit_test(looks_take_half_of_the_share),
 		cmocka_unit_test(names_break_nothing),
 		cmocka_unit_test(names_are_as_shown),
 		cmocka_unit_test(labels_are_bounded),
