@@ -74,13 +74,18 @@ int worker_new(struct worker **worker, int64_t patience_ns, const atomic_ulong *
 	sem_init(&new->done, 0, 0);
 	new->beats = beats;
 	new->hurry = hurry;
-	new->patience = (int)(patience_ns / SLICE_NS);
+	worker_set_patience(new, patience_ns);
 	error = start(new);
 	if (error)
 		free(new);
 	else
 		*worker = new;
 	return error;
+}
+
+void worker_set_patience(struct worker *worker, int64_t patience_ns)
+{
+	worker->patience = (int)(patience_ns / SLICE_NS);
 }
 
 int64_t worker_cpu_ns(const struct worker *worker)

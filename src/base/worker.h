@@ -16,6 +16,9 @@ struct worker;
 int worker_new(struct worker **worker, int64_t patience_ns, const atomic_ulong *beats,
 	       const atomic_bool *hurry);
 
+/* From now on a call may make no headway for PATIENCE_NS. */
+void worker_set_patience(struct worker *worker, int64_t patience_ns);
+
 /* Has the thread run FN(CONTEXT), and waits for it. 0 when that has returned. -ETIMEDOUT:
  * it was given up, and goes on with CONTEXT, perhaps for ever. -EBUSY: one that was given
  * up goes on still, and FN was not begun. */

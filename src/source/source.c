@@ -19,6 +19,9 @@
  * target's lock or a disk, more. */
 #define PATIENCE_NS INT64_C(3000000000)
 
+/* Where files are read: a disk that others write to may take seconds for one. */
+#define FILES_PATIENCE_NS INT64_C(10000000000)
+
 /* Between two attempts to read the program that a process has executed. */
 #define ATTACH_GAP_NS INT64_C(500000000)
 
@@ -196,6 +199,21 @@ static int ask(struct source *source, void (*fn)(void *source), struct fault *fa
 	return source->asked->result;
 }
 
+/* The same for one that has files of the target read. */
+static int ask_for_files(struct source *source, void (*fn)(void *source),
+			 struct fault *fault)
+{
+	int64_t pause_ns = source->options.pause_ns;
+	int result;
+
+	if (source->worker)
+		worker_set_patience(source->worker, FILES_PATIENCE_NS + pause_ns);
+	result = ask(source, fn, fault);
+	if (source->worker)
+		worker_set_patience(source->worker, PATIENCE_NS + pause_ns);
+	return result;
+}
+
 /* ---- opening ---- */
 
 static int no_memory(struct source *source, struct fault *fault)
@@ -263,10 +281,9 @@ int source_open(struct source **source, int pid, const struct source_options *op
 	new->options = *options;
 	pthread_mutex_init(&new->lock, NULL);
 	new->asked->pid = pid;
-	if (worker_new(&new->worker, PATIENCE_NS + options->pause_ns, &new->beats,
-		       options->hurry))
+	if (worker_new(&new->worker, PATIENCE_NS, &new->beats, options->hurry))
 		return no_memory(new, fault);
-	result = ask(new, open_all, NULL);
+	result = ask_for_files(new, open_all, NULL);
 	if (result)
 		return cannot_open(new, result, fault);
 	*source = new;
@@ -786,7 +803,7 @@ int source_identify(struct source *source, uint64_t chunk, char identity[CHUNK_I
 	if (worker_is_busy(source->worker))
 		return SOURCE_UNREADABLE;
 	source->asked->chunk = chunk;
-	result = ask(source, make_identity, NULL);
+	result = ask_for_files(source, make_identity, NULL);
 	if (!result)
 		memcpy(identity, source->asked->identity, CHUNK_IDENTITY);
 	return result;
@@ -859,7 +876,7 @@ int source_owners(struct source *source, struct owners *owners,
 	asked->owners_options = *options;
 	asked->progress = progress;
 	asked->listener = context;
-	result = ask(source, find_owners, fault);
+	result = ask_for_files(source, find_owners, fault);
 	if (result == SOURCE_READ)
 		*owners = asked->owners;
 	return result;

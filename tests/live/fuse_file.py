@@ -1,6 +1,6 @@
 """A file system of one file, "program", by FUSE's own protocol: fuse_file.py FOLDER FILE
 mounts it on FOLDER. It says "ready"; after a line "hold" it says so, answers no open any
-more, and says "held" for each."""
+more, and says "held" for each; after a line "slow" each takes five seconds."""
 
 import ctypes
 import errno
@@ -8,6 +8,7 @@ import os
 import struct
 import sys
 import threading
+import time
 
 # Requests by number (linux/fuse.h).
 LOOKUP, FORGET, GETATTR, OPEN, READ, RELEASE, FLUSH = 1, 2, 3, 14, 15, 18, 25
@@ -16,13 +17,14 @@ ROOT, PROGRAM = 1, 2
 HEADER = struct.Struct("<IIQQIIII")
 MS_NOSUID_NODEV = 6
 FOREVER_S = 1000
+SLOW_S = 5
 
 
 class FileSystem:
     def __init__(self, folder, file):
         with open(file, "rb") as source:
             self.data = source.read()
-        self.held = False
+        self.mode = ""
         self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         libc = ctypes.CDLL(None, use_errno=True)
         options = f"fd={self.device},rootmode=40000,user_id=0,group_id=0,allow_other"
@@ -66,9 +68,11 @@ class FileSystem:
         _, number, unique, node, *_ = HEADER.unpack_from(request)
         if number in (FORGET, BATCH_FORGET):
             return
-        if number == OPEN and self.held:
+        if number == OPEN and self.mode == "hold":
             print("held", flush=True)
             return
+        if number == OPEN and self.mode == "slow":
+            time.sleep(SLOW_S)
         body, error = b"", 0
         try:
             if number not in self.answers:
@@ -80,8 +84,8 @@ class FileSystem:
 
     def listen(self):
         for line in sys.stdin:
-            self.held = line.strip() == "hold"
-            print(line.strip(), flush=True)
+            self.mode = line.strip()
+            print(self.mode, flush=True)
         os._exit(0)
 
     def serve(self):

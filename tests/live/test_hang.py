@@ -219,6 +219,12 @@ def check_files(tap):
             done = harness.fragscope("stat", "-p", target.pid, "--once", "--json")
             tap.ok('"status":"complete"' in done.stdout, "before: it is read", done.stdout,
                    done.stderr)
+            # As on a disk that others write to.
+            server.say("slow")
+            server.line()
+            done = harness.fragscope("stat", "-p", target.pid, "--once", "--json")
+            tap.ok('"status":"complete"' in done.stdout, "a slow disk is waited for", done.stdout,
+                   done.stderr)
             server.say("hold")
             server.line()
             for verb, *args in (("stat", "--once"), ("alert",), ("trace", "--for", "1s")):

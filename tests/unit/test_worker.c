@@ -68,11 +68,12 @@ static void test_runs(void **state)
 
 static void test_gives_up(void **state)
 {
-	struct worker *worker = worker_of(PATIENCE_NS, NULL, NULL);
+	struct worker *worker = worker_of(EVER_NS, NULL, NULL);
 	struct gate gate = {.passed = 0};
 	atomic_int count = 0;
 
 	(void)state;
+	worker_set_patience(worker, PATIENCE_NS);
 	sem_init(&gate.open, 0, 0);
 	assert_int_equal(worker_run(worker, wait_at, &gate), -ETIMEDOUT);
 	assert_true(worker_is_busy(worker));
