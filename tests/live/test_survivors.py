@@ -10,7 +10,7 @@ import time
 
 import harness
 from harness import FRAGSCOPE, Skip, Tap, Target
-from test_bursts import NOT_PERMITTED, Sizes, need_bursts
+from test_bursts import NOT_PERMITTED, TOO_BUSY, Sizes, need_bursts
 
 CXX = "g++"
 SLACK = 1.5  # beside the interval: what slows the program in bursts is an estimate
@@ -26,9 +26,12 @@ SAMPLES, FEW, RUNS = 10, 500, 3
 
 
 def survivors(target, seconds, *args):
-    return harness.fragscope(
+    done = harness.fragscope(
         "trace", "-p", target.pid, "--survivors", "--for", f"{seconds}s", *args
     )
+    if TOO_BUSY in done.stderr:
+        raise Skip(done.stderr.strip())
+    return done
 
 
 def samples(found, name):
