@@ -938,7 +938,9 @@ static int64_t part_end(int64_t from_ns, int64_t now_ns)
 }
 
 /* The oldest samples; but while they are of the last hour only, the oldest minutes and
- * events first. *DONE: nothing is left that could go. */
+ * events first. Where these are no older either, samples and events alike: a program that
+ * grows without a pause makes more events in an hour than a small file holds. *DONE:
+ * nothing is left that could go. */
 static int drop_oldest(struct recorder *recorder, int64_t now_ns, bool *done,
 		       struct fault *fault)
 {
@@ -955,7 +957,11 @@ static int drop_oldest(struct recorder *recorder, int64_t now_ns, bool *done,
 			return drop_minutes(recorder, part_end(minute_ns, now_ns), fault);
 	}
 	*done = sample_ns < 0 || sample_ns + tend_ns >= now_ns;
-	return *done ? 0 : drop_samples(recorder, part_end(sample_ns, now_ns), fault);
+	if (*done)
+		return 0;
+	if (sample_ns + hour_ns >= now_ns)
+		error = drop(recorder, DROP_EVENTS, part_end(sample_ns, now_ns), fault);
+	return error ? error : drop_samples(recorder, part_end(sample_ns, now_ns), fault);
 }
 
 static int measure(struct recorder *recorder, uint64_t *used_bytes, struct fault *fault)

@@ -498,6 +498,40 @@ static void test_bound(void **unused)
 	sample_free(sample);
 }
 
+/* So does one of half an hour's events, and readings stay in it beside them. */
+static void test_bound_of_events(void **unused)
+{
+	const uint64_t max_bytes = 4 << 20;
+	struct recorder *recorder = open_recorder(false, 0, max_bytes);
+	struct sample *sample = sample_new(ARENAS, false);
+	struct recording *recording;
+	const struct sample *got;
+	char json[1500];
+	struct fault fault;
+	unsigned life = begin(recorder, "server", 42), count = 0;
+
+	(void)unused;
+	memset(json, 'x', sizeof(json) - 1);
+	json[sizeof(json) - 1] = '\0';
+	for (unsigned i = 0; i < 1800; i++) {
+		simple_sample(sample, i);
+		assert_int_equal(recorder_sample(recorder, life, sample, &fault), 0);
+		for (unsigned j = 0; j < 2; j++)
+			assert_int_equal(recorder_event(recorder, life, sample->time_ns,
+							"brk", 0, json, &fault),
+					 0);
+		assert_int_equal(recorder_commit(recorder, sample->time_ns, &fault), 0);
+	}
+	recorder_close(recorder);
+	assert_in_range(size_of(file), max_bytes / 4, max_bytes);
+	recording = open_recording();
+	while (recording_next(recording, &got, &life, &fault) == RECORDING_READ)
+		count++;
+	assert_in_range(count, 120, 1700);
+	recording_close(recording);
+	sample_free(sample);
+}
+
 static void test_refused(void **unused)
 {
 	struct recording *recording;
@@ -1036,6 +1070,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tiers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bound_of_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
