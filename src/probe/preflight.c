@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -145,6 +146,21 @@ static int check_tracepoints(struct preflight *found, struct fault *fault)
 			 kernel.release);
 }
 
+/* A kernel without it has no BTF either: that is the lesser reason. */
+static int check_bpf(struct fault *fault)
+{
+	struct utsname kernel;
+
+	if (!syscall(SYS_bpf, 0, NULL, 0) || errno != ENOSYS)
+		return 0;
+	uname(&kernel);
+	return fault_set(
+		fault, EXIT_NO_SOURCE, -ENOSYS,
+		"cannot load eBPF probes: kernel %s has no bpf(), or a filter of "
+		"system calls says so: it must be built with CONFIG_BPF_SYSCALL=y",
+		kernel.release);
+}
+
 /* A trial: the smallest program that uses the newest helper. */
 static int check_load(struct fault *fault)
 {
@@ -175,8 +191,13 @@ int preflight(struct preflight *found, struct fault *fault)
 {
 	int error = check_capabilities(fault);
 
+	/* What libbpf says by itself would get onto the screen of top. */
+	if (libbpf_set_print(silent) == aloud)
+		libbpf_set_print(aloud);
 	if (!error)
 		error = check_lockdown(fault);
+	if (!error)
+		error = check_bpf(fault);
 	if (!error)
 		error = check_tracepoints(found, fault);
 	return error ? error : check_load(fault);
