@@ -1,5 +1,6 @@
 #include "target/oom.h"
 
+#include "base/file.h"
 #include "base/units.h"
 #include "target/process.h"
 
@@ -79,6 +80,14 @@ static void name(struct oom_process *process)
 		process_line(process->pid, "comm", process->comm, sizeof(process->comm));
 }
 
+/* Where it cannot be read, the kernel is as it is unless set. */
+static unsigned panics(void)
+{
+	uint64_t value = 0;
+
+	return file_number("/proc/sys/vm/panic_on_oom", &value) ? 0 : (unsigned)value;
+}
+
 int oom_rank_read(int pid, struct oom_rank *rank)
 {
 	struct dirent *entry;
@@ -95,6 +104,7 @@ int oom_rank_read(int pid, struct oom_rank *rank)
 	proc = opendir("/proc");
 	if (!proc)
 		return -errno;
+	rank->panics = panics();
 	rank->place = rank->score > 0;
 	while ((entry = readdir(proc)))
 		if (!units_parse_count(entry->d_name, &other) && other <= INT_MAX)

@@ -188,6 +188,7 @@ static void oom(struct text *text, const struct oom_rank *rank)
 	json_member_object(text, "oom");
 	json_member_i64(text, "score", rank->score);
 	json_member_i64(text, "score_adj", rank->score_adj);
+	json_member_u64(text, "panic_on_oom", rank->panics);
 	json_member_u64(text, "place", rank->place);
 	json_member_u64(text, "candidates", rank->candidates);
 	json_member_i64(text, "first_pid", rank->first.pid);
