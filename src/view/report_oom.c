@@ -59,6 +59,24 @@ static void say_place(const struct oom_rank *rank, char *line)
 			 named("process ", &rank->first, first));
 }
 
+/* Then the order of candidates decides nothing: it is of the host. 2 is for cgroups too.
+ */
+static void say_panic(const struct oom_rank *rank, char *line)
+{
+	if (rank->panics == 1)
+		snprintf(
+			line, REPORT_OOM_LINE,
+			"When the host is out of memory the kernel panics and kills "
+			"nobody "
+			"(vm.panic_on_oom is 1); when only a cgroup is, it kills there.");
+	else
+		snprintf(line, REPORT_OOM_LINE,
+			 "When the host or a cgroup is out of memory the kernel panics "
+			 "and "
+			 "kills nobody (vm.panic_on_oom is %u).",
+			 rank->panics);
+}
+
 /* A neighbour that takes memory for which others are killed. */
 static void say_neighbour(const struct oom_rank *rank, char *line)
 {
@@ -76,6 +94,10 @@ bool report_oom(const struct report *report, unsigned i, char line[REPORT_OOM_LI
 
 	if (!rank)
 		return false;
+	if (rank->panics) {
+		say_panic(rank, line);
+		return i == 0;
+	}
 	exempt = !rank->place && rank->score_adj == OOM_SCORE_ADJ_MIN;
 	/* Where it has a twentieth of all. */
 	neighbour = rank->exempt.pid &&

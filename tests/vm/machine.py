@@ -16,6 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "live")]
 import harness  # noqa: E402
 import image as images  # noqa: E402
+import table  # noqa: E402
 import tracing  # noqa: E402
 from harness import Skip  # noqa: E402
 
@@ -81,7 +82,7 @@ def run_script(name, *args):
 
 MODULES = ("zram", "virtio_blk", "virtio_pci", "fuse", "overlay")
 # Programs of the tests, and of examples/.
-PROGRAMS = ("oracle", "grower", "locals", "pty")
+PROGRAMS = ("oracle", "grower", "locals", "pty", "fuse", "stuck", "nobpf")
 EXAMPLES = ("leak", "fragmenter", "steady", "limited", "too_big_to_fail")
 
 
@@ -136,7 +137,7 @@ class Hang(Exception):
 class Machine:
     """One booted machine. NAME is that of the console's log in the build's tests/vm."""
 
-    def __init__(self, name, arch, suite, memory_mb=512, append="", options=()):
+    def __init__(self, name, arch, suite, memory_mb=512, append=""):
         self.arch, self.name = ARCHES[arch], name
         qemu = self._find_qemu()
         place = harness.BUILD / "tests/vm"
@@ -148,7 +149,7 @@ class Machine:
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
             "-kernel", str(kernel), "-initrd", str(archive),
-            "-append", f"console={self.arch.console} loglevel=3 panic=-1 {append}", *options,
+            "-append", f"console={self.arch.console} loglevel=3 panic=-1 {append}",
         ]
         self.console = open(place / f"{name}.console", "wb")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -326,3 +327,18 @@ class Grower(Guest):
 
     def order(self, text):
         return tracing.Tally(self.ask(text))
+
+
+def cells_of(tap, cases, subject, only=()):
+    """Runs CASES, or ONLY those, as methods of SUBJECT: what the table is to say of each."""
+    cells = {}
+    for title, case in cases:
+        if only and title not in only:
+            continue
+        failed = tap.failed
+        with tap.section(title):
+            said = case(subject)
+            if tap.failed == failed:
+                cells[title] = said
+        cells.setdefault(title, table.FAILS)
+    return cells

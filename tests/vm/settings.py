@@ -1,8 +1,10 @@
 """settings.py: what administrators switch off, and what is said then: each verb names the setting
-that stands in its way. In one machine, the setting that cannot be taken back last."""
+that stands in its way. In one machine: what cannot be taken back comes last, and its end at last."""
+
+import shlex
 
 import harness
-from machine import Guest, Machine
+from machine import ON_LIBC, Guest, Machine, cells_of, within
 from verbs import AS_USER, NOT_HERE, NOT_PERMITTED, refusal
 
 SYSCTL = "/proc/sys/kernel"
@@ -53,6 +55,44 @@ class Settings:
             self.tap.equal(done.returncode, 0, "trace by root", done.stderr)
         return "works"
 
+    def no_btf(self):
+        """Nothing in /sys/kernel/btf: as of a kernel that was built without."""
+        self.machine.need("mount -t tmpfs none /sys/kernel/btf")
+        said = self._without_probes((), NOT_HERE, "no BTF")
+        self.machine.need("umount /sys/kernel/btf")
+        return said
+
+    def no_bpf(self):
+        """The system call is not there: as of a kernel that was built without."""
+        return self._without_probes(("/p/nobpf", "ENOSYS"), NOT_HERE, "no bpf()")
+
+    def bpf_filtered(self):
+        """The system call is refused by a filter, as in a container."""
+        return self._without_probes(("/p/nobpf", "EPERM"), NOT_PERMITTED, "refuses bpf()")
+
+    def _without_probes(self, wrapper, status, words):
+        """What lives by probes is refused, and what does more goes on; libbpf's own words are
+        not among ours."""
+        with Guest(self.machine, "target", "/p/steady").wrote("READY") as target:
+            for verb, *args in (("trace", "--for", "10ms"), ("export", "--events"),
+                                ("alert", "--events", "--once")):
+                done = self.machine.sh(shlex.join([*wrapper, "fragscope", verb, "-p",
+                                                   str(target.pid), *args]))
+                said = self._said(done, status, target.pid, words)
+                self.tap.equal(done.stderr.count("\n"), 1, f"{verb}: one line", done.stderr)
+            done = self.machine.sh(shlex.join([*wrapper, "fragscope", "report", "-p",
+                                               str(target.pid), "--for", "100ms"]))
+            self.tap.equal((done.returncode, done.stderr), (0, ""), "report goes on")
+            self.tap.ok(words in " ".join(done.stdout.split()), "and says what is not known",
+                        done.stdout)
+            with Guest(self.machine, "top", *ON_LIBC, "/p/pty", 100, 30, *wrapper, "fragscope",
+                       "top", "-p", target.pid, "--ascii", "--no-color", "0.2") as top:
+                top.wrote("complete")
+                self.machine.need("echo -n q >/tmp/top.in")
+                self.tap.equal(top.wait(), 0, "top goes on", top.out[-500:])
+                self.tap.ok("libbpf" not in top.out, "its screen is its own", top.out[-2000:])
+        return said.replace(f"kernel {self.machine.release}", "this kernel")
+
     def lockdown(self):
         """Confidentiality: no reading of the kernel's memory by eBPF, not even by root."""
         self.machine.need(f"echo confidentiality >{LOCKDOWN}")
@@ -64,12 +104,41 @@ class Settings:
             return self._said(done, NOT_HERE, target.pid, "lockdown=")
 
 
+    def panic_on_oom(self):
+        """1: a full cgroup kills its own still. 2: it is the end of this machine. Said before."""
+        group = "/sys/fs/cgroup/panic"
+        self.machine.need(f"echo +memory >/sys/fs/cgroup/cgroup.subtree_control; mkdir {group}; "
+                          f"echo {96 << 20} >{group}/memory.max")
+        grows = within(group, ["/p/too_big_to_fail", "--mortal"])
+        self._panics(1, "When the host is out of memory the kernel panics and kills nobody "
+                     "(vm.panic_on_oom is 1)")
+        with Guest(self.machine, "mortal", *grows) as mortal:
+            self.tap.equal(mortal.wait(), 137, "1: it is killed in its cgroup")
+        self._panics(2, "When the host or a cgroup is out of memory the kernel panics and kills "
+                     "nobody (vm.panic_on_oom is 2)")
+        with Guest(self.machine, "mortal", *grows):
+            end = self.machine.last_words()
+        self.tap.ok("Kernel panic" in end and "panic_on_oom" in end, "2: the kernel panics", end)
+        return "works"
+
+    def _panics(self, value, words):
+        self.machine.need(f"echo {value} >/proc/sys/vm/panic_on_oom")
+        with Guest(self.machine, "target", "/p/steady").wrote("READY") as target:
+            done = self.machine.fragscope("report", "-p", target.pid, "--for", "0")
+            said = " ".join(done.stdout.split())
+            self.tap.ok(words in said, f"{value}: report says what happens", said)
+
+
 # The rows of the table, in its order.
 CASES = [
     ("stat, one's own process; Yama's ptrace_scope 2", Settings.yama),
     ("trace by root; unprivileged_bpf_disabled 2", Settings.no_unprivileged_bpf),
     ("trace by root; perf_event_paranoid 4", Settings.perf_paranoid),
+    ("trace, export --events, alert --events; no BTF", Settings.no_btf),
+    ("trace, export --events, alert --events; no bpf()", Settings.no_bpf),
+    ("trace, export --events, alert --events; bpf() filtered", Settings.bpf_filtered),
     ("trace by root; lockdown=confidentiality", Settings.lockdown),
+    ("report; vm.panic_on_oom 1 and 2", Settings.panic_on_oom),
 ]
 
 
@@ -78,20 +147,6 @@ def run(tap, name, arch, suite, only=()):
     with Machine(name, arch, suite) as machine:
         tap.reached(f"kernel {machine.release}")
         harness.elsewhere = machine
-        cells = tap_cells(tap, Settings(tap, machine), only)
+        cells = cells_of(tap, CASES, Settings(tap, machine), only)
         harness.elsewhere = None
     return machine.release, cells
-
-
-def tap_cells(tap, settings, only):
-    cells = {}
-    for title, case in CASES:
-        if only and title not in only:
-            continue
-        failed = tap.failed
-        with tap.section(title):
-            said = case(settings)
-            if tap.failed == failed:
-                cells[title] = said
-        cells.setdefault(title, "FAILS")
-    return cells

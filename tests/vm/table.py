@@ -3,12 +3,15 @@
 
     table.py RESULTS DOCUMENT
 
-RESULTS is the directory with a .json a machine. A machine that did not run keeps its column."""
+RESULTS is the directory with a .json a machine. A machine that did not run keeps its column. Where
+one has failed nothing is written."""
 
 import json
 import pathlib
 import sys
 
+# The cell of a case that did not come to its end as it should.
+FAILS = "FAILS"
 BEGIN, END = "<!-- table: make vm-table -->", "<!-- end of the table -->"
 
 
@@ -91,6 +94,10 @@ def main():
     columns = read(document)
     for result in sorted(results.glob("*.json")):
         found = json.loads(result.read_text(encoding="ascii"))
+        failed = [case for case, cell in found["cells"].items() if cell == FAILS]
+        if failed:
+            sys.exit(f"{path} stays as it is: {result.stem} failed at {'; '.join(failed)}: "
+                     f"see {result.with_suffix('.log')}, and run make check-vm again")
         columns[result.stem] = found["cells"]
         print(f"{result.stem}: {found['kernel']}")
     path.write_text(before + "\n".join(write(columns)) + "\n" + after, encoding="utf-8")

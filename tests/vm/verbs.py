@@ -8,7 +8,7 @@ import harness
 import test_exact
 import test_trim
 import tracing
-from machine import ON_LIBC, Grower, Guest, Machine, Oracle
+from machine import ON_LIBC, Grower, Guest, Machine, Oracle, cells_of
 
 SCENARIOS = [
     ("mixed sizes, four threads", "--chunks 3000 --max 3000 --free-pattern random:50 --aligned 100 "
@@ -323,20 +323,10 @@ CASES = [
 
 def run(tap, name, arch, suite, only=()):
     """The cells of the table for this kernel, by case."""
-    cells = {}
     with Machine(name, arch, suite) as machine:
         tap.reached(f"kernel {machine.release}")
         harness.elsewhere = machine
         machine.need("echo +memory >/sys/fs/cgroup/cgroup.subtree_control")
-        verbs = Verbs(tap, machine)
-        for title, case in CASES:
-            if only and title not in only:
-                continue
-            failed = tap.failed
-            with tap.section(title):
-                said = case(verbs)
-                if tap.failed == failed:
-                    cells[title] = said
-            cells.setdefault(title, "FAILS")
+        cells = cells_of(tap, CASES, Verbs(tap, machine), only)
         harness.elsewhere = None
     return machine.release, cells
