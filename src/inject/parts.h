@@ -43,6 +43,13 @@ int call_wait(const struct injector *injector, int64_t end_ns);
 
 /* ---- search.c ---- */
 
+/* While the process stands nobody else is to run in the helper's place. A nice value does
+ * not do for that: it counts within a session alone (autogroup). Where this is not
+ * permitted the process stands for longer. If the caller runs so for a second without
+ * waiting for anything, the kernel kills it, which lets the process go: whatever is wrong
+ * with it then, it does not keep a processor from all others. */
+void inject_run_first(bool is_first);
+
 /* Stops the process until there is a safe point, and has the call made there. 0 or
  * -errno and FAULT. */
 int search(struct injector *injector, bool (*goes_on)(void *context), void *context,

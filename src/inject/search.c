@@ -9,13 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
-#define STOP_NS	   INT64_C(50000000)
-#define SHORT_NS   INT64_C(1000000)
-#define LONG_NS	   INT64_C(20000000)
-#define WAITS_NS   2000000
-#define RUN_FACTOR 9 /* it runs for so many times as long as it stood */
+#define STOP_NS	     INT64_C(50000000)
+#define SHORT_NS     INT64_C(1000000)
+#define LONG_NS	     INT64_C(20000000)
+#define WAITS_NS     2000000
+#define RUN_FACTOR   9 /* it runs for so many times as long as it stood */
+#define RUN_FIRST_US 1000000
 
 /* ---- one stop ---- */
 
@@ -150,13 +152,12 @@ static void note_caller(struct injector *injector)
 	name_thread(injector, result->tid, result->comm);
 }
 
-/* While the process stands nobody else is to run in the helper's place. A nice value does
- * not do for that: it counts within a session alone (autogroup). Where this is not
- * permitted the process stands for longer. */
-static void run_first(bool is_first)
+void inject_run_first(bool is_first)
 {
 	const struct sched_param param = {.sched_priority = is_first};
+	const struct rlimit fuse = {RUN_FIRST_US, RUN_FIRST_US};
 
+	setrlimit(RLIMIT_RTTIME, &fuse);
 	sched_setscheduler(0, is_first ? SCHED_FIFO : SCHED_OTHER, &param);
 }
 
@@ -167,7 +168,7 @@ static int try(struct injector *injector)
 	int error;
 
 	injector->result.tries++;
-	run_first(true);
+	inject_run_first(true);
 	injector->hold.end_ns = begin_ns + STOP_NS;
 	error = hold_all(&injector->hold);
 	if (error == -ETIMEDOUT)
@@ -177,7 +178,7 @@ static int try(struct injector *injector)
 	if (!error && !injector->request->dry_run)
 		error = call_start(injector);
 	let_go(injector, begin_ns);
-	run_first(false);
+	inject_run_first(false);
 	if (!error)
 		note_caller(injector);
 	injector->result.called = !error && !injector->request->dry_run;

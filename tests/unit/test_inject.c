@@ -1,11 +1,13 @@
 /* test_inject.c: which system calls are made again, and how; whose beginning was seen;
  * and what lies on the stack of a thread that makes a call. x86-64. */
 #include "inject/chain.h"
+#include "inject/parts.h"
 #include "inject/restart.h"
 #include "inject/waits.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -253,6 +256,36 @@ static void test_what_cannot_be_kept_is_refused(void **state)
 	assert_false(chain_can_keep(2048) || chain_can_keep(-2049));
 }
 
+/* Without the limit it goes on until the alarm. Where the priority is not permitted that
+ * the limit is there must do. */
+static void run_first_for_long(void)
+{
+	struct rlimit limit;
+
+	alarm(20);
+	inject_run_first(true);
+	getrlimit(RLIMIT_RTTIME, &limit);
+	if (sched_getscheduler(0) != SCHED_FIFO)
+		_exit(limit.rlim_max == 1000000 ? 0 : 1);
+	for (;;)
+		__asm__ volatile("");
+}
+
+static void test_who_runs_first_for_long_is_killed(void **state)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	if (!child)
+		run_first_for_long();
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status))
+		assert_int_equal(WEXITSTATUS(status), 0);
+	else
+		assert_int_equal(WTERMSIG(status), SIGKILL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_a_beginning_between_far_looks_was_not_seen),
 		cmocka_unit_test(test_the_chain_on_a_stack),
 		cmocka_unit_test(test_what_cannot_be_kept_is_refused),
+		cmocka_unit_test(test_who_runs_first_for_long_is_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
