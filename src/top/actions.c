@@ -587,7 +587,7 @@ static const struct action table[] = {
 	 .name = "+ -", .label = "zoom", .help = "fewer or more addresses in the heap map"},
 	{.keys = {'-', '_'}, .places = PLACE(PANE_MAP), .act = zoom_map, .argument = -1},
 	{.keys = {'['}, .places = PLACE_PANES, .act = leap, .argument = -1,
-	 .name = "[ ]", .help = "of a recording of days: what is before the graphs, and behind them"},
+	 .name = "[ ]", .help = "of a file of record: what is before the graphs, and behind them"},
 	{.keys = {']'}, .places = PLACE_PANES, .act = leap, .argument = 1},
 	{.keys = {'{'}, .places = PLACE_PANES, .act = leap_to_end, .argument = -1,
 	 .name = "{ }", .help = "its beginning and its end"},

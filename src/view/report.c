@@ -249,25 +249,48 @@ static bool unusable_for(const struct sample *sample, uint64_t request, double *
 	       *high - *low < 0.9;
 }
 
-/* By the figure for the size that was asked for; by the bins, where the reading has them,
- * for some more. */
+/* ", all of it in tops", ": 352K in tops, the rest in 101k chunks" or " in 101k chunks".
+ */
+static void say_pieces(const struct figures *fig, struct text *text)
+{
+	uint64_t chunks = fig->v[FIG_FREE_CHUNKS].u;
+
+	if (!chunks) {
+		text_string(text, fig->v[FIG_FREE_BYTES].u ? ", all of it in tops" : "");
+		return;
+	}
+	if (figure_has(fig, FIG_TOP_BYTES) && fig->v[FIG_TOP_BYTES].u) {
+		text_string(text, ": ");
+		text_string(text, report_figure(fig, FIG_TOP_BYTES).s);
+		text_string(text, " in tops, the rest");
+	}
+	text_string(text, " in ");
+	text_string(text, COUNTED(chunks, "chunk"));
+}
+
 void report_free(const struct sample *sample, char *text, size_t size)
 {
 	const struct figures *fig = &sample->fig;
+	struct text to;
 
-	*text = '\0';
-	if (figure_has(fig, FIG_FREE_BYTES) && figure_has(fig, FIG_FREE_CHUNKS))
-		snprintf(text, size,
-			 "%s free in %s; the largest %s, below the tops %s; frag %s",
-			 report_figure(fig, FIG_FREE_BYTES).s,
-			 COUNTED(fig->v[FIG_FREE_CHUNKS].u, "chunk"),
-			 report_figure(fig, FIG_LARGEST_FREE_BYTES).s,
-			 report_figure(fig, FIG_LARGEST_HOLE_BYTES).s,
-			 report_figure(fig, FIG_FRAG).s);
-	else if (figure_has(fig, FIG_FREE_BYTES))
-		snprintf(text, size, "%s free", report_figure(fig, FIG_FREE_BYTES).s);
+	text_init(&to, text, size);
+	if (!figure_has(fig, FIG_FREE_BYTES))
+		return;
+	text_string(&to, report_figure(fig, FIG_FREE_BYTES).s);
+	text_string(&to, " free");
+	if (!figure_has(fig, FIG_FREE_CHUNKS))
+		return;
+	say_pieces(fig, &to);
+	text_string(&to, "; the largest ");
+	text_string(&to, report_figure(fig, FIG_LARGEST_FREE_BYTES).s);
+	text_string(&to, ", below the tops ");
+	text_string(&to, report_figure(fig, FIG_LARGEST_HOLE_BYTES).s);
+	text_string(&to, "; frag ");
+	text_string(&to, report_figure(fig, FIG_FRAG).s);
 }
 
+/* By the figure for the size that was asked for; by the bins, where the reading has them,
+ * for some more. */
 void report_unusable(const struct sample *sample, char *text, size_t size)
 {
 	static const char *const before[] = {"For a request of ", "; for one of ",

@@ -292,7 +292,7 @@ static void broken(struct report_out *out, const struct sample *sample)
 	if (!*free_memory)
 		return;
 	title(out, "How fragmented the free memory is");
-	report_print(out, "  %s\n", free_memory);
+	wrapped(out, 2, 2, free_memory);
 	report_unusable(sample, unusable, sizeof(unusable));
 	if (*unusable)
 		wrapped(out, 2, 2, unusable);
