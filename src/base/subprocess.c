@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BEAT_MS = 100, BEAT_MAX_MS = 64 * BEAT_MS };
+enum { BEAT_MS = 100, BEAT_MAX_MS = 16 * BEAT_MS };
 
 /* What parent and child share; the result follows. */
 struct child_result {
@@ -55,8 +55,9 @@ static int64_t cpu_ns_of(pid_t child)
 	return cpu.tv_sec * INT64_C(1000000000) + cpu.tv_nsec;
 }
 
-/* Looks ever more seldom at a child that stands still: on a slow machine each look takes
- * this thread so long that it seems to make headway itself (worker.c). */
+/* Looks more and more seldom at a child that stands still: where a virtual machine waits
+ * for a processor meanwhile, a look seems to be headway of this thread itself (worker.c).
+ * But several times within a worker's patience. */
 static int wait_for(pid_t child, atomic_ulong *beats)
 {
 	struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, child, 0),

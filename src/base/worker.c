@@ -12,7 +12,7 @@
 #define SLICE_NS   INT64_C(100000000)
 #define NS_PER_S   INT64_C(1000000000)
 #define IMPATIENT  2
-#define HEADWAY_NS 100000 /* of a slice: a thousandth */
+#define HEADWAY_NS 1000000 /* of a slice: a hundredth */
 
 struct worker {
 	pthread_t thread;
