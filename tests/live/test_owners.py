@@ -329,7 +329,8 @@ def check_pause(tap, pid):
 
 # Heaps that lead astray, and how many of their chunks lie in a structure with a root.
 MAZES = (("ring", 200000, "unreferenced", 0.99), ("deep", 300000, "global", 0.99),
-         ("left", 100000, "stack", 0.99), ("garbage", 400000, "global", 0.9), ("churn", 100000, None, 0))
+         ("left", 100000, "stack", 0.99), ("garbage", 400000, "global", 0.9),
+         ("churn", 100000, None, 0))
 
 
 def check_maze(tap, kind, count, root, share):

@@ -549,8 +549,7 @@ static void runtimes(void **state)
 		smaps_line(&smaps, line);
 		snprintf(line, sizeof(line), "2000-3000 rw-p 00000000 00:00 0 ");
 		smaps_line(&smaps, line);
-		snprintf(line, sizeof(line), "Rss: %llu kB",
-			 (unsigned long long)(4 * M));
+		snprintf(line, sizeof(line), "Rss: %llu kB", (unsigned long long)(4 * M));
 		smaps_line(&smaps, line);
 		smaps_end(&smaps);
 		non_malloc_of(&smaps, &sample->fig, &non_malloc);
@@ -567,7 +566,7 @@ static void runtimes(void **state)
 /* Nothing is advised that helps with an interpreter only. */
 static void linked_and_not_started(void **state)
 {
-	static const char library[] =
+	static char library[] =
 		"1000-2000 r-xp 00000000 fe:00 77   /usr/lib/libpython3.11.so.1.0";
 	static struct smaps smaps;
 

@@ -1,5 +1,6 @@
-"""settings.py: what administrators switch off, and what is said then: each verb names the setting
-that stands in its way. In one machine: what cannot be taken back comes last, and its end at last."""
+"""settings.py: what administrators switch off, and what is said then: each verb names the
+setting that stands in its way. In one machine: what cannot be taken back comes last, and its end
+at last."""
 
 import shlex
 
@@ -102,7 +103,6 @@ class Settings:
             self.tap.equal(done.returncode, 0, "stat by root", done.stderr)
             done = self.machine.fragscope("trace", "-p", target.pid, "--for", "10ms")
             return self._said(done, NOT_HERE, target.pid, "lockdown=")
-
 
     def panic_on_oom(self):
         """1: a full cgroup kills its own still. 2: it is the end of this machine. Said before."""
