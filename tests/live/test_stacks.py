@@ -27,8 +27,10 @@ def stacked(*command, size="8K", options=(), env=None):
     words = [FRAGSCOPE, "run", f"--stacks={size}", *options, "--", *command]
     with Target(words, env={**harness.CLEAN_ENV, **(env or {})}) as target:
         yield target
+        # `run` passes it on; killed before, it would leave the command behind.
         target.process.stdin.close()
         target.process.terminate()
+        target.process.wait(harness.PATIENCE_S)
 
 
 def child_of(target):
