@@ -128,13 +128,16 @@ struct probe_counts {
 	u64 limited; /* counted, but over the rate of full events */
 	u64 lost;    /* counted, but the ring was full */
 	u64 missed;  /* system calls that found no room to be followed: not counted */
+	/* Calls of the probes, by any process, that the kernel left out: not counted. The
+	 * kernel keeps this, not the probes: 0 but in the sum over all CPUs. */
+	u64 skipped;
 };
 
 _Static_assert(sizeof(struct probe_config) == 10 * 8 + 14 * 4, "no padding");
 _Static_assert(sizeof(struct probe_event) ==
 		       8 + 4 * 4 + PROBE_COMM + 21 * 8 + PROBE_REGISTERS * 8 + 2 * 8,
 	       "no padding");
-_Static_assert(sizeof(struct probe_counts) == (2 * PROBE_KINDS + 4) * 8, "no padding");
+_Static_assert(sizeof(struct probe_counts) == (2 * PROBE_KINDS + 5) * 8, "no padding");
 
 /* A process that the kernel killed for memory. */
 struct kill_event {

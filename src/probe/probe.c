@@ -371,6 +371,24 @@ static void add_counts(struct probe_counts *total, const struct probe_counts *on
 	total->missed += one->missed;
 }
 
+/* From Linux 7.0 a program at a tracepoint can be preempted, and is not run for others on
+ * that CPU until it goes on (kernel/trace/bpf_trace.c, __bpf_trace_run). */
+static uint64_t skipped(const struct probe *probe)
+{
+	const struct bpf_program *of[] = {probe->skeleton->progs.mmap_lock_acquired,
+					  probe->skeleton->progs.mmap_lock_released};
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		struct bpf_prog_info info = {0};
+		uint32_t size = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(bpf_program__fd(of[i]), &info, &size))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
 int probe_total(struct probe *probe, struct probe_counts *total)
 {
 	uint32_t key = 0;
@@ -380,6 +398,7 @@ int probe_total(struct probe *probe, struct probe_counts *total)
 		return -errno;
 	for (int i = 0; i < probe->cpus; i++)
 		add_counts(total, &probe->per_cpu[i]);
+	total->skipped = skipped(probe);
 	return 0;
 }
 

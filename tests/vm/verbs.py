@@ -100,9 +100,15 @@ class Verbs:
                 want += target.order("malloc 3 300000")
                 self.tap.equal(trace.end("INT"), 0, "exit status", trace.err)
                 events = [json.loads(line) for line in trace.out.splitlines()]
-                totals = tracing.Totals(trace.err, target.pid)
+                err = trace.err
+        totals = tracing.Totals(err, target.pid)
         self.tap.ok(want.of("brk")[0] > 10, "the heap grew")
-        self.tap.equal(tracing.counted(events), want.growths(), "events and bytes of each kind")
+        seen, true = tracing.counted(events), want.growths()
+        if "left out" in err:
+            self.tap.ok(all(seen[kind] <= true[kind] for kind in true),
+                        "no more events and bytes of a kind than there were", seen, true, err)
+        else:
+            self.tap.equal(seen, true, "events and bytes of each kind", err)
         tracing.check_totals(self.tap, totals, events)
         tracing.check_stacks(self.tap, events, "main", "serve", "grow", "by_malloc")
         return "works"
