@@ -375,15 +375,15 @@ static void add_counts(struct probe_counts *total, const struct probe_counts *on
  * that CPU until it goes on (kernel/trace/bpf_trace.c, __bpf_trace_run). */
 static uint64_t skipped(const struct probe *probe)
 {
-	const struct bpf_program *of[] = {probe->skeleton->progs.mmap_lock_acquired,
-					  probe->skeleton->progs.mmap_lock_released};
+	const int fds[] = {bpf_program__fd(probe->skeleton->progs.mmap_lock_acquired),
+			   bpf_program__fd(probe->skeleton->progs.mmap_lock_released)};
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < sizeof(of) / sizeof(*of); i++) {
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		struct bpf_prog_info info = {0};
 		uint32_t size = sizeof(info);
 
-		if (!bpf_obj_get_info_by_fd(bpf_program__fd(of[i]), &info, &size))
+		if (!bpf_obj_get_info_by_fd(fds[i], &info, &size))
 			sum += info.recursion_misses;
 	}
 	return sum;
