@@ -249,20 +249,14 @@ static bool unusable_for(const struct sample *sample, uint64_t request, double *
 	       *high - *low < 0.9;
 }
 
-/* ", all of it in tops", ": 352K in tops, the rest in 101k chunks" or " in 101k chunks".
- */
+/* ", all of it in tops" or " in 101k chunks". */
 static void say_pieces(const struct figures *fig, struct text *text)
 {
 	uint64_t chunks = fig->v[FIG_FREE_CHUNKS].u;
 
-	if (!chunks) {
-		text_string(text, fig->v[FIG_FREE_BYTES].u ? ", all of it in tops" : "");
+	if (!chunks && fig->v[FIG_FREE_BYTES].u) {
+		text_string(text, ", all of it in tops");
 		return;
-	}
-	if (figure_has(fig, FIG_TOP_BYTES) && fig->v[FIG_TOP_BYTES].u) {
-		text_string(text, ": ");
-		text_string(text, report_figure(fig, FIG_TOP_BYTES).s);
-		text_string(text, " in tops, the rest");
 	}
 	text_string(text, " in ");
 	text_string(text, COUNTED(chunks, "chunk"));

@@ -580,13 +580,14 @@ static void overcommit(struct report_out *out, const struct limits *host)
 static void sureness(struct report_out *out, const struct report *report)
 {
 	for (unsigned i = 0; i < HEADROOM_KINDS; i++) {
-		char when[96];
+		char when[96], line[256];
 
 		if (report->reach[i].when != HEADROOM_WHEN_IN)
 			continue;
 		report_when(&report->reach[i], when, sizeof(when));
-		report_print(out, "  %s: %s, with 95%% confidence.\n",
-			     headroom_info[i].limit, when);
+		snprintf(line, sizeof(line), "%s: %s, 95%% confidence.",
+			 headroom_info[i].limit, when);
+		wrapped(out, 2, 2, line);
 	}
 }
 

