@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,15 +85,22 @@ static void put_back(struct trap *trap, uint64_t page, uint64_t mode)
 	}
 }
 
-static int is_caught(const struct trap *trap)
+/* Whether somebody waits for a page, and who. One that finds the page back just before it
+ * would sleep waits no longer: that there was something to read is no promise. */
+static int is_caught(const struct trap *trap, unsigned *who)
 {
-	struct pollfd waiting = {.fd = trap->fd, .events = POLLIN};
+	struct uffd_msg message;
+	ssize_t got = read(trap->fd, &message, sizeof(message));
 
-	return poll(&waiting, 1, 0) == 1;
+	if (got < 0 && errno != EAGAIN)
+		_exit(refuse("userfaultfd's message"));
+	if (got == sizeof(message))
+		*who = message.arg.pagefault.feat.ptid;
+	return got == sizeof(message);
 }
 
-/* Takes one page after the other away for a moment, until somebody waits for it. */
-static uint64_t catch (struct trap *trap)
+/* Takes one page after the other away for a moment, until somebody waits for it: WHO. */
+static uint64_t catch (struct trap *trap, unsigned *who)
 {
 	for (uint64_t page = trap->from;; page += PAGE) {
 		if (page == trap->to)
@@ -102,25 +108,16 @@ static uint64_t catch (struct trap *trap)
 		memcpy(trap->kept, (void *)(uintptr_t)page, PAGE);
 		madvise((void *)(uintptr_t)page, PAGE, MADV_DONTNEED);
 		for (int tries = 0; tries < 20; tries++)
-			if (is_caught(trap))
+			if (is_caught(trap, who))
 				return page;
 		put_back(trap, page, UFFDIO_COPY_MODE_DONTWAKE);
-		/* It may have come at the last moment: then it sleeps all the same. */
-		if (is_caught(trap)) {
+		/* It may have come at the last moment: it sleeps all the same, or comes
+		 * again. */
+		if (is_caught(trap, who)) {
 			madvise((void *)(uintptr_t)page, PAGE, MADV_DONTNEED);
 			return page;
 		}
 	}
-}
-
-/* Whom. */
-static unsigned caught(const struct trap *trap)
-{
-	struct uffd_msg message;
-
-	if (read(trap->fd, &message, sizeof(message)) != sizeof(message))
-		_exit(refuse("userfaultfd's message"));
-	return message.arg.pagefault.feat.ptid;
 }
 
 static void let_go(struct trap *trap, uint64_t page)
@@ -156,11 +153,12 @@ int main(void)
 		return status;
 	say("ready");
 	while (wait_for_line()) {
+		unsigned who;
 		uint64_t page;
 
 		say("lurks");
-		page = catch (&trap);
-		printf("caught %u\n", caught(&trap));
+		page = catch (&trap, &who);
+		printf("caught %u\n", who);
 		fflush(stdout);
 		if (!wait_for_line())
 			break;
