@@ -4,6 +4,7 @@
 #include "base/privilege.h"
 #include "ipc/stack_table.h"
 #include "source/source.h"
+#include "target/maps.h"
 #include "target/process.h"
 #include "unwind/unwind.h"
 #include "view/fold.h"
@@ -207,20 +208,14 @@ static int read_shares(struct stacks_session *session, struct fault *fault)
 	return result;
 }
 
-/* glibc's chunks alone are walked. */
-static bool is_glibc(const char *name)
-{
-	return !strncmp(name, "libc.so.", strlen("libc.so.")) ||
-	       !strncmp(name, "libc-2.", strlen("libc-2."));
-}
-
 static int find_pins(struct stacks_session *session, struct fault *fault)
 {
 	const char *name = stack_table_header(session->table)->name;
 	int error;
 
 	session->uses.no_blockers = session->no_blockers.text;
-	if (!is_glibc(name)) {
+	/* Its chunks alone are walked. */
+	if (!maps_is_glibc(name)) {
 		fault_set(&session->no_blockers, EXIT_NO_SOURCE, -ENOTSUP,
 			  "only the heap of glibc's malloc is walked");
 		return 0;

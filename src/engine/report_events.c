@@ -91,6 +91,7 @@ void report_events_fill(struct report_events *events, struct report *report)
 	growth->growths = sum(total->events, 0, PROBE_FAILURE);
 	growth->bytes = sum(total->bytes, 0, PROBE_FAILURE);
 	growth->failures = total->events[PROBE_FAILURE];
+	growth->skipped = total->skipped;
 	if (!events->fold)
 		return;
 	fold_add_unseen(events->fold, growth->growths, growth->bytes, growth->failures);

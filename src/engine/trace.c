@@ -352,11 +352,12 @@ static void print_total(const struct trace_session *session, size_t i)
 			session->request->pids.pid[i],
 			units_counted_text(total->missed, "system call").s);
 	if (total->skipped)
-		frontend_message(session->frontend,
-				 "the kernel left out %s, of any process, while others "
-				 "were preempted "
-				 "in theirs: growths may be missing",
-				 units_counted_text(total->skipped, "probe call").s);
+		frontend_message(
+			session->frontend,
+			"process %d: the kernel left out %s, of this process or others: "
+			"growths may be missing",
+			session->request->pids.pid[i],
+			units_counted_text(total->skipped, "probe call").s);
 }
 
 /* What no stack is known of, so that the table's sums are those of the counts. */

@@ -150,15 +150,12 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* By name: glibc's own data and the loader's. */
-static bool is_libc(const char *path)
+static bool is_loader(const char *path)
 {
-	static const char *const names[] = {"libc.so.", "libc-2.", "ld-linux", "ld-2."};
+	const char *name = base_name(path);
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strncmp(base_name(path), names[i], strlen(names[i])))
-			return true;
-	return false;
+	return !strncmp(name, "ld-linux", strlen("ld-linux")) ||
+	       !strncmp(name, "ld-2.", strlen("ld-2."));
 }
 
 static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
@@ -177,7 +174,7 @@ static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
 	module->mapping.name = module->path;
 	/* The program is mapped below its libraries. */
 	module->is_program = roots->module_count == 0;
-	module->is_libc = is_libc(module->path);
+	module->is_libc = maps_is_glibc(module->path) || is_loader(module->path);
 	return roots->module_count++;
 }
 

@@ -21,8 +21,9 @@ struct oom_rank {
 	int score;
 	int score_adj; /* what was set: -1000 never to 1000 first */
 	unsigned place;
-	unsigned panics;     /* vm.panic_on_oom; above 0 nobody is chosen on the host */
-	unsigned candidates; /* processes that could be chosen */
+	int panics; /* vm.panic_on_oom, above 0: nobody is chosen on the host; -1: not
+		       known */
+	unsigned candidates;		  /* processes that could be chosen */
 	struct oom_process first, second; /* to go */
 	struct oom_process exempt; /* the largest that is never chosen, and not this */
 };

@@ -106,6 +106,15 @@ bool maps_is_anonymous(const struct mapping *mapping)
 	return !mapping->name[0] || strncmp(mapping->name, "[anon", 5) == 0;
 }
 
+bool maps_is_glibc(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return !strncmp(name, "libc.so.", strlen("libc.so.")) ||
+	       !strncmp(name, "libc-2.", strlen("libc-2."));
+}
+
 /* The name is the target's to choose: what the caller may not read is not read for it. */
 static int open_by_name(const struct process *process, const char *name)
 {

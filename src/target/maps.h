@@ -39,6 +39,10 @@ int maps_scan(const struct process *process, mapping_fn *fn, void *context);
 /* Whether MAPPING can hold memory that malloc got: private, writable, anonymous. */
 bool maps_is_anonymous(const struct mapping *mapping);
 
+/* Whether PATH is that of glibc's libc, by its name: "libc.so.6", before 2.34
+ * "libc-2.31.so". */
+bool maps_is_glibc(const char *path);
+
 /* Opens the file that MAPPING is of, not the one that its name leads to by now: through
  * map_files, which is that file for sure but takes CAP_SYS_ADMIN or
  * CAP_CHECKPOINT_RESTORE; without them by its name in the process's own root, believed

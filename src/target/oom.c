@@ -80,12 +80,11 @@ static void name(struct oom_process *process)
 		process_line(process->pid, "comm", process->comm, sizeof(process->comm));
 }
 
-/* Where it cannot be read, the kernel is as it is unless set. */
-static unsigned panics(void)
+static int panics(void)
 {
-	uint64_t value = 0;
+	uint64_t value;
 
-	return file_number("/proc/sys/vm/panic_on_oom", &value) ? 0 : (unsigned)value;
+	return file_number("/proc/sys/vm/panic_on_oom", &value) ? -1 : (int)value;
 }
 
 int oom_rank_read(int pid, struct oom_rank *rank)

@@ -283,6 +283,16 @@ void report_free(const struct sample *sample, char *text, size_t size)
 	text_string(&to, report_figure(fig, FIG_FRAG).s);
 }
 
+void report_skipped(const struct report_growth *of, char *text, size_t size)
+{
+	*text = '\0';
+	if (of->skipped)
+		snprintf(text, size,
+			 "The kernel left out %s, of this process or others: growths may "
+			 "be missing.",
+			 COUNTED(of->skipped, "probe call"));
+}
+
 /* By the figure for the size that was asked for; by the bins, where the reading has them,
  * for some more. */
 void report_unusable(const struct sample *sample, char *text, size_t size)

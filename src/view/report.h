@@ -31,6 +31,8 @@ struct report_growth {
 	const struct fold_row *row;
 	unsigned rows;
 	uint64_t growths, bytes, failures;
+	uint64_t
+		skipped; /* see struct probe_counts: above 0 there may be more of these */
 };
 
 /* What the report cost. */

@@ -168,6 +168,7 @@ static void heading(struct report_out *out, const struct report *report)
 static void growth(struct report_out *out, const struct report_growth *of)
 {
 	static const char *const names[] = {"stack", "grown", "times", "failed"};
+	char line[128];
 
 	page_element(out, "h2", NULL, "Who made it grow");
 	if (of->missing) {
@@ -177,6 +178,9 @@ static void growth(struct report_out *out, const struct report_growth *of)
 	report_print(out,
 		     "<p>The heap grew %s times, by %s; %s allocations failed.</p>\n",
 		     COUNT(of->growths), BYTES(of->bytes), COUNT(of->failures));
+	report_skipped(of, line, sizeof(line));
+	if (*line)
+		page_element(out, "p", NULL, line);
 	if (!of->rows)
 		return;
 	page_headings(out, names, 4);

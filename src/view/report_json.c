@@ -188,7 +188,8 @@ static void oom(struct text *text, const struct oom_rank *rank)
 	json_member_object(text, "oom");
 	json_member_i64(text, "score", rank->score);
 	json_member_i64(text, "score_adj", rank->score_adj);
-	json_member_u64(text, "panic_on_oom", rank->panics);
+	if (rank->panics >= 0)
+		json_member_i64(text, "panic_on_oom", rank->panics);
 	json_member_u64(text, "place", rank->place);
 	json_member_u64(text, "candidates", rank->candidates);
 	json_member_i64(text, "first_pid", rank->first.pid);
@@ -339,6 +340,8 @@ static void growth(struct report_out *out, const struct report_growth *of)
 		return;
 	}
 	json_member_u64(text, "growths", of->growths);
+	if (of->skipped)
+		json_member_u64(text, "skipped", of->skipped);
 	json_member_u64(text, "bytes", of->bytes);
 	json_member_u64(text, "failures", of->failures);
 	list(text, "stacks");

@@ -64,16 +64,14 @@ static void say_place(const struct oom_rank *rank, char *line)
 static void say_panic(const struct oom_rank *rank, char *line)
 {
 	if (rank->panics == 1)
-		snprintf(
-			line, REPORT_OOM_LINE,
-			"When the host is out of memory the kernel panics and kills "
-			"nobody "
-			"(vm.panic_on_oom is 1); when only a cgroup is, it kills there.");
+		snprintf(line, REPORT_OOM_LINE,
+			 "When the host is out of memory the kernel panics and "
+			 "kills nobody (vm.panic_on_oom is 1); when only a cgroup "
+			 "is, it kills there.");
 	else
 		snprintf(line, REPORT_OOM_LINE,
 			 "When the host or a cgroup is out of memory the kernel panics "
-			 "and "
-			 "kills nobody (vm.panic_on_oom is %u).",
+			 "and kills nobody (vm.panic_on_oom is %d).",
 			 rank->panics);
 }
 
@@ -94,7 +92,7 @@ bool report_oom(const struct report *report, unsigned i, char line[REPORT_OOM_LI
 
 	if (!rank)
 		return false;
-	if (rank->panics) {
+	if (rank->panics > 0) {
 		say_panic(rank, line);
 		return i == 0;
 	}

@@ -64,6 +64,9 @@ void report_when(const struct headroom_reach *reach, char *text, size_t size);
 /* How much of SAMPLE's memory is free, and in what pieces; "" when that is not known. */
 void report_free(const struct sample *sample, char *text, size_t size);
 
+/* That growths may be missing from OF, and why; "" where none are. */
+void report_skipped(const struct report_growth *of, char *text, size_t size);
+
 /* For which requests how much of SAMPLE's free memory is useless, as a sentence; "" when
  * that is not known. */
 void report_unusable(const struct sample *sample, char *text, size_t size);

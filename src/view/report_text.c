@@ -329,13 +329,24 @@ static bool has_growth(const struct report *report)
 	return of->missing || of->failures || of->bytes > rss / NOTABLE;
 }
 
+static void skipped(struct report_out *out, const struct report_growth *of)
+{
+	char line[128];
+
+	report_skipped(of, line, sizeof(line));
+	if (*line)
+		wrapped(out, 2, 2, line);
+}
+
 static void little_growth(struct report_out *out, const struct report_growth *of)
 {
 	if (!of->growths)
-		report_print(out, "  The heap did not grow, and no allocation failed.\n");
+		report_print(out, "  The heap %s, and no allocation failed.\n",
+			     of->skipped ? "was not seen to grow" : "did not grow");
 	else
 		report_print(out, "  The heap grew %s, by %s; no allocation failed.\n",
 			     COUNTED(of->growths, "time"), BYTES(of->bytes));
+	skipped(out, of);
 }
 
 static bool is_still(const struct report_series *series)
@@ -452,6 +463,7 @@ static void growth(struct report_out *out, const struct report *report)
 	report_print(out, "  The heap grew %s, by %s; %s failed.\n",
 		     COUNTED(of->growths, "time"), BYTES(of->bytes),
 		     COUNTED(of->failures, "allocation"));
+	skipped(out, of);
 	if (!of->rows)
 		return;
 	stacks(out, of);

@@ -353,6 +353,35 @@ static void check_page(const struct report *report)
 	close(fd);
 }
 
+/* Whether REPORT in a form says WORDS. */
+static bool says(int (*form)(const struct report *, int), const struct report *report,
+		 const char *words)
+{
+	int fd = memfd_create("report", 0);
+
+	assert_int_equal(form(report, fd), 0);
+	take_text(fd, text);
+	close(fd);
+	return strstr(text, words);
+}
+
+/* Nobody may think that nothing was missed. */
+static void check_skipped(const struct report *of)
+{
+	static int (*const forms[])(const struct report *,
+				    int) = {report_text, report_html, report_json};
+	static const char *const words[] = {"was not seen to grow", "33 probe calls",
+					    "\"skipped\":33"};
+	struct report none = *of, some = *of;
+
+	none.growth = (struct report_growth){0};
+	some.growth = (struct report_growth){.skipped = 33};
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(says(forms[i], &some, words[i]));
+		assert_false(says(forms[i], &none, words[i]));
+	}
+}
+
 static void a_report_is_on_one(void **state)
 {
 	int db[] = {DB}, web[] = {WEB};
@@ -378,6 +407,7 @@ static void a_report_is_on_one(void **state)
 	assert_null(report->blockers);
 	assert_non_null(report->why_no_limits);
 	check_page(report);
+	check_skipped(report);
 	reporter_free(reporter);
 	/* Rows of the other come behind its last. */
 	options.pids = (struct pid_list){web, 1};

@@ -1,4 +1,5 @@
 /* test_view.c: rows to the letter, in every format. */
+#include "view/report_parts.h"
 #include "view/view.h"
 
 #include <errno.h>
@@ -633,6 +634,37 @@ static void short_writes_go_on(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void free_memory_in_words(void **state)
+{
+	struct figures *fig = &sample->fig;
+	char words[128];
+
+	(void)state;
+	figures_clear(fig);
+	report_free(sample, words, sizeof(words));
+	assert_string_equal(words, "");
+	figure_set(fig, FIG_FREE_BYTES, 126 << 10);
+	report_free(sample, words, sizeof(words));
+	assert_string_equal(words, "126K free");
+	figure_set(fig, FIG_FREE_CHUNKS, 0);
+	figure_set(fig, FIG_LARGEST_FREE_BYTES, 123 << 10);
+	figure_set(fig, FIG_LARGEST_HOLE_BYTES, 0);
+	figure_set_ratio(fig, FIG_FRAG, 0.0234);
+	report_free(sample, words, sizeof(words));
+	assert_string_equal(words,
+			    "126K free, all of it in tops; the largest 123K, below "
+			    "the tops 0; frag 0.023");
+	figure_set(fig, FIG_FREE_CHUNKS, 1);
+	report_free(sample, words, sizeof(words));
+	assert_string_equal(words,
+			    "126K free in 1 chunk; the largest 123K, below the tops "
+			    "0; frag 0.023");
+	figure_set(fig, FIG_FREE_BYTES, 0);
+	figure_set(fig, FIG_FREE_CHUNKS, 0);
+	report_free(sample, words, sizeof(words));
+	assert_true(strstr(words, "0 free in 0 chunks;") == words);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -658,6 +690,7 @@ int main(void)
 		TEST(longest_row),
 		TEST(errors_are_returned),
 		TEST(short_writes_go_on),
+		TEST(free_memory_in_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
