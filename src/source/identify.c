@@ -111,6 +111,14 @@ static void identify_text(const char *bytes, char identity[CHUNK_IDENTITY])
 		snprintf(identity, CHUNK_IDENTITY, "text \"%.*s\"", length, bytes);
 }
 
+/* Six bytes of an address may all be letters. */
+static bool leads_somewhere(struct source *source, uint64_t word)
+{
+	char byte;
+
+	return word >> ADDRESS_BITS == 0 && !constants(source, word, &byte, 1);
+}
+
 static void identify_all(struct source *source, uint64_t data, const char *bytes,
 			 char identity[CHUNK_IDENTITY])
 {
@@ -122,7 +130,8 @@ static void identify_all(struct source *source, uint64_t data, const char *bytes
 	if (is_pointer(word) && (identify_class(source, word, identity) ||
 				 identify_pointer(source, word, identity)))
 		return;
-	identify_text(bytes, identity);
+	if (!leads_somewhere(source, word))
+		identify_text(bytes, identity);
 }
 
 int identify_chunk(struct source *source, uint64_t chunk, char identity[CHUNK_IDENTITY])

@@ -215,6 +215,7 @@ GUESSES = {
     "connection": OPERATIONS,
     "loop": "",
     "zeroes": "",
+    "letters": "",
 }
 
 
