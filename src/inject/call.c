@@ -2,12 +2,13 @@
 #include "base/clock.h"
 #include "inject/chain.h"
 #include "inject/filter.h"
+#include "inject/machine.h"
+#include "inject/memory.h"
 #include "inject/parts.h"
 #include "target/maps.h"
 
 #include <elf.h>
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ static int find_room(const struct mapping *mapping, void *context)
 
 static bool has_room(const struct injector *injector)
 {
-	uint64_t pointer = injector->thread.regs.rsp;
+	uint64_t pointer = machine_sp(&injector->thread.regs);
 	struct stack_room room = {
 		.pointer = pointer,
 		.low = pointer - CHAIN_BYTES - injector->request->stack_bytes,
@@ -56,35 +57,35 @@ static int not_by(struct injector *injector, const char *why)
 	return -EAGAIN;
 }
 
-static int read_vector(struct injector *injector, struct chain_call *call)
+static int read_errno(const struct injector *injector, struct chain_call *call)
 {
-	struct iovec set = {injector->vector, sizeof(injector->vector)};
+	const struct inject_thread *thread = &injector->thread;
+	uint64_t pointer;
+	int error = machine_thread_pointer(thread->tid, &thread->regs, &pointer);
 
-	if (ptrace(PTRACE_GETREGSET, injector->thread.tid, NT_X86_XSTATE, &set) < 0)
-		return -errno;
-	call->vector = injector->vector;
-	call->vector_bytes = (uint32_t)set.iov_len;
-	return 0;
+	if (error)
+		return error;
+	call->errno_addr = pointer + (uint64_t)injector->libc.errno_offset;
+	return inject_read(injector->process, call->errno_addr, &call->errno_value,
+			   sizeof(call->errno_value));
 }
 
 static int read_thread(struct injector *injector, struct chain_call *call)
 {
 	const struct inject_thread *thread = &injector->thread;
-	int error = 0;
+	int error;
 
 	call->regs = thread->regs;
+	call->again = thread->call;
 	call->restart = thread->restart;
 	memcpy(call->left, thread->left, sizeof(call->left));
 	if (ptrace(PTRACE_GETSIGMASK, thread->tid, sizeof(call->signal_mask),
 		   &call->signal_mask) < 0)
 		return -errno;
-	error = read_vector(injector, call);
-	if (!error)
-		error = inject_read(injector->process,
-				    thread->regs.fs_base +
-					    (uint64_t)injector->libc.errno_offset,
-				    &call->errno_value, sizeof(call->errno_value));
-	return error;
+	call->vector = injector->vector;
+	call->vector_bytes = sizeof(injector->vector);
+	error = machine_read_vector(thread->tid, injector->vector, &call->vector_bytes);
+	return error ? error : read_errno(injector, call);
 }
 
 /* Filters are each thread's own, and a new one has those of the thread that makes it. */
@@ -109,8 +110,8 @@ static bool has_filters(const struct injector *injector)
 static int ask_filters(const struct injector *injector)
 {
 	struct seccomp_data call = {
-		.arch = AUDIT_ARCH_X86_64,
-		.instruction_pointer = injector->libc.syscall_ret + 2,
+		.arch = MACHINE_AUDIT,
+		.instruction_pointer = injector->libc.syscall_ret + MACHINE_SYSCALL_BYTES,
 		.nr = SYS_futex,
 		.args = {0, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG},
 	};
@@ -120,7 +121,7 @@ static int ask_filters(const struct injector *injector)
 
 	if (filter_ask(tid, &call, &answer) || answer != FILTER_ALLOWS)
 		return -EACCES;
-	call = (struct seccomp_data){.arch = AUDIT_ARCH_X86_64, .nr = SYS_rt_sigreturn};
+	call = (struct seccomp_data){.arch = MACHINE_AUDIT, .nr = SYS_rt_sigreturn};
 	if (filter_ask(tid, &call, &answer) || answer != FILTER_ALLOWS)
 		return -EACCES;
 	for (; number && *number >= 0; number++) {
@@ -145,6 +146,8 @@ int call_prepare(struct injector *injector)
 
 	if (!error)
 		error = read_thread(injector, &call);
+	if (error == -ENOTSUP)
+		return not_by(injector, "its vector state cannot be kept");
 	if (error)
 		return error;
 	if (!chain_can_keep(call.errno_value))

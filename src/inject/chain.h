@@ -1,7 +1,7 @@
 /* chain.h: the memory that makes a thread call a function and then be as it was, with
  * nobody's help: signal frames on its stack, each of which the kernel itself restores
  * (rt_sigreturn). Setting the thread's registers to the first is the one step that starts
- * it; from then on it needs no tracer. x86-64.
+ * it; from then on it needs no tracer.
  *
  *   1. blocks all signals and calls the function;
  *   2. sets errno back (by a system call, FUTEX_WAKE_OP, that stores a number);
@@ -28,8 +28,10 @@ struct chain_call {
 	const struct inject_libc *libc;
 	struct user_regs_struct regs;
 	uint64_t signal_mask;
-	const uint8_t *vector; /* as NT_X86_XSTATE has it */
+	struct system_call again; /* made at the end, as RESTART says */
+	const uint8_t *vector;	  /* as machine_read_vector has it */
 	uint32_t vector_bytes;
+	uint64_t errno_addr;
 	int32_t errno_value;
 	uint64_t function;
 	uint64_t argument[2];

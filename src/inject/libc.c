@@ -1,12 +1,13 @@
 #include "inject/libc.h"
 
 #include "glibc/attach.h"
+#include "inject/machine.h"
+#include "inject/memory.h"
 #include "target/maps.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -28,17 +29,6 @@ struct code_piece {
 	uint8_t *byte;
 	size_t bytes;
 };
-
-int inject_read(const struct process *process, uint64_t addr, void *to, size_t bytes)
-{
-	const struct iovec local = {to, bytes};
-	const struct iovec remote = {(void *)(uintptr_t)addr, bytes};
-	ssize_t got = process_vm_readv(process->pid, &local, 1, &remote, 1, 0);
-
-	if (got < 0)
-		return -errno;
-	return (size_t)got == bytes ? 0 : -EFAULT;
-}
 
 static int cannot(const struct process *process, int error, const char *why,
 		  struct fault *fault)
@@ -81,52 +71,19 @@ static int take_code(const struct mapping *mapping, void *context)
 	return 1;
 }
 
-/* The address of SNIPPET in PIECE, or 0. */
-static uint64_t find_snippet(const struct code_piece *piece, const void *snippet,
-			     size_t bytes)
-{
-	const uint8_t *at = memmem(piece->byte, piece->bytes, snippet, bytes);
-
-	return at ? piece->start + (uint64_t)(at - piece->byte) : 0;
-}
-
-/* __errno_location is "mov OFFSET(%rip),%rax; add %fs:0,%rax; ret" in every glibc; the
- * word that OFFSET leads to is how far errno lies from a thread's fs base. */
-static int find_errno(const struct process *process, const struct code_piece *piece,
-		      uint64_t addr, int64_t *offset)
-{
-	static const uint8_t landing[] = {0xf3, 0x0f, 0x1e, 0xfa};
-	static const uint8_t load[] = {0x48, 0x8b, 0x05};
-	static const uint8_t add[] = {0x64, 0x48, 0x03, 0x04, 0x25, 0, 0, 0, 0, 0xc3};
-	uint64_t at = addr - piece->start;
-	int32_t distance;
-
-	if (addr < piece->start || piece->bytes < 32 || at > piece->bytes - 32)
-		return -ENOENT;
-	if (memcmp(piece->byte + at, landing, sizeof(landing)) == 0)
-		at += sizeof(landing);
-	if (memcmp(piece->byte + at, load, sizeof(load)) != 0 ||
-	    memcmp(piece->byte + at + 7, add, sizeof(add)) != 0)
-		return -ENOENT;
-	memcpy(&distance, piece->byte + at + 3, sizeof(distance));
-	return inject_read(process, piece->start + at + 7 + (uint64_t)(int64_t)distance,
-			   offset, sizeof(*offset));
-}
-
 static int find_in(const struct process *process, const struct code_piece *piece,
 		   uint64_t errno_location, struct inject_libc *libc, struct fault *fault)
 {
-	static const uint8_t restorer[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-	static const uint8_t syscall_ret[] = {0x0f, 0x05, 0xc3};
+	uint64_t at = errno_location - piece->start;
 
 	libc->code_start = piece->start;
 	libc->code_end = piece->start + piece->bytes;
-	libc->restorer = find_snippet(piece, restorer, sizeof(restorer));
-	libc->syscall_ret = find_snippet(piece, syscall_ret, sizeof(syscall_ret));
-	if (!libc->restorer || !libc->syscall_ret)
+	if (machine_find_code(process, piece->start, piece->byte, piece->bytes, libc))
 		return cannot(process, -ENOTSUP,
 			      "its libc has no code that returns from a signal", fault);
-	if (find_errno(process, piece, errno_location, &libc->errno_offset))
+	if (errno_location < piece->start || at >= piece->bytes ||
+	    machine_find_errno(process, errno_location, piece->byte + at,
+			       piece->bytes - at, &libc->errno_offset))
 		return cannot(process, -ENOTSUP,
 			      "where its libc keeps errno is not known", fault);
 	return 0;

@@ -16,9 +16,9 @@ struct inject_libc {
 	struct malloc_instance instance;
 	struct unwind_code malloc; /* all of malloc's code, what has no name included */
 	uint64_t code_start, code_end; /* of all of it */
-	uint64_t restorer;    /* "mov $15,%rax; syscall", as handlers return to */
-	uint64_t syscall_ret; /* "syscall; ret" */
-	int64_t errno_offset; /* from a thread's fs base */
+	uint64_t restorer;	       /* makes the system call rt_sigreturn */
+	uint64_t syscall_ret;	       /* makes a system call and returns */
+	int64_t errno_offset;	       /* from a thread's pointer */
 };
 
 /* Looks into the libc of PROCESS, by files and by one word of its memory. 0, or -errno
@@ -29,8 +29,5 @@ int inject_libc_find(const struct process *process, struct unwinder *unwinder,
 /* Whether no arena of LIBC's malloc is locked, in a process that stands still. 1, 0, or
  * -errno when that cannot be read. */
 int inject_libc_is_free(const struct process *process, const struct inject_libc *libc);
-
-/* BYTES at ADDR of PROCESS. 0 or -errno. */
-int inject_read(const struct process *process, uint64_t addr, void *to, size_t bytes);
 
 #endif

@@ -7,28 +7,25 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-/* The kernel's own results of a system call that was interrupted: linux/errno.h has them
- * for the kernel alone. Tracers see them. */
-enum {
-	ERESTARTSYS_ = 512,
-	ERESTARTNOINTR_ = 513,
-	ERESTARTNOHAND_ = 514,
-	ERESTART_RESTARTBLOCK_ = 516,
-};
+/* arm64 has none of these: its libc makes ppoll and epoll_pwait in their place. */
+#ifndef SYS_poll
+enum { SYS_poll = -2, SYS_epoll_wait = -3 };
+#endif
 
 /* By ERESTART_RESTARTBLOCK: the kernel alone knows how much time is left, but where the
  * call has no end, or an absolute one. */
-static enum restart of_timed_call(const struct user_regs_struct *regs)
+static enum restart of_timed_call(const struct system_call *call)
 {
-	switch ((long)regs->orig_rax) {
+	switch (call->number) {
 	case SYS_poll:
-		return (int)regs->rdx < 0 ? RESTART_AGAIN : RESTART_NEVER;
+		return (int)call->arg[2] < 0 ? RESTART_AGAIN : RESTART_NEVER;
 	case SYS_futex:
-		return (regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET ? RESTART_AGAIN
-									 : RESTART_NEVER;
+		return (call->arg[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET
+			       ? RESTART_AGAIN
+			       : RESTART_NEVER;
 	case SYS_nanosleep:
 	case SYS_clock_nanosleep:
-		return restart_sleep_left(regs) ? RESTART_SLEEP : RESTART_NEVER;
+		return restart_sleep_left(call) ? RESTART_SLEEP : RESTART_NEVER;
 	default:
 		return RESTART_NEVER;
 	}
@@ -36,42 +33,49 @@ static enum restart of_timed_call(const struct user_regs_struct *regs)
 
 /* Calls that a stop ends with EINTR (signal(7), "Interruption of system calls by stop
  * signals"), and whether they have a time. */
-static bool ends(const struct user_regs_struct *regs, enum timed *timed)
+static bool ends(const struct system_call *call, enum timed *timed)
 {
 	*timed = TIMED_NOT;
-	switch ((long)regs->orig_rax) {
+	switch (call->number) {
 	case SYS_epoll_wait:
 	case SYS_epoll_pwait:
-		if ((int)regs->r10 > 0)
+		if ((int)call->arg[3] > 0)
 			*timed = TIMED_ENDED;
 		return true;
 	case SYS_epoll_pwait2:
 	case SYS_semtimedop:
-		if (regs->r10)
+		if (call->arg[3])
 			*timed = TIMED_FIXED;
 		return true;
 	case SYS_rt_sigtimedwait:
-		if (regs->rdx)
+		if (call->arg[2])
 			*timed = TIMED_FIXED;
 		return true;
 	case SYS_io_getevents:
-		if (regs->r8)
+		if (call->arg[4])
 			*timed = TIMED_FIXED;
 		return true;
 	case SYS_io_uring_enter:
-		if (regs->r10 & IORING_ENTER_EXT_ARG)
+		if (call->arg[3] & IORING_ENTER_EXT_ARG)
 			*timed = TIMED_FIXED;
 		return true;
 	case SYS_semop:
 		return true;
 	default:
-		return restart_socket_option(regs) != 0;
+		return restart_socket_option(call) != 0;
 	}
 }
 
-int restart_socket_option(const struct user_regs_struct *regs)
+bool restart_ends(const struct system_call *call)
 {
-	switch ((long)regs->orig_rax) {
+	enum timed timed;
+
+	return ends(call, &timed);
+}
+
+int restart_socket_option(const struct system_call *call)
+{
+	switch (call->number) {
 	case SYS_read:
 	case SYS_readv:
 	case SYS_recvfrom:
@@ -92,19 +96,19 @@ int restart_socket_option(const struct user_regs_struct *regs)
 	}
 }
 
-enum timed restart_timed(const struct user_regs_struct *regs)
+enum timed restart_timed(const struct system_call *call)
 {
 	enum timed timed;
 
-	if (ends(regs, &timed))
+	if (ends(call, &timed))
 		return timed;
-	switch ((long)regs->orig_rax) {
+	switch (call->number) {
 	case SYS_poll:
-		return (int)regs->rdx > 0 ? TIMED_KERNEL : TIMED_NOT;
+		return (int)call->arg[2] > 0 ? TIMED_KERNEL : TIMED_NOT;
 	case SYS_nanosleep:
-		return restart_sleep_left(regs) ? TIMED_NOT : TIMED_KERNEL;
+		return restart_sleep_left(call) ? TIMED_NOT : TIMED_KERNEL;
 	case SYS_clock_nanosleep:
-		return regs->rsi & TIMER_ABSTIME || restart_sleep_left(regs)
+		return call->arg[1] & TIMER_ABSTIME || restart_sleep_left(call)
 			       ? TIMED_NOT
 			       : TIMED_KERNEL;
 	default:
@@ -112,34 +116,33 @@ enum timed restart_timed(const struct user_regs_struct *regs)
 	}
 }
 
-bool restart_shorten(struct user_regs_struct *regs, int64_t elapsed_ns)
+bool restart_shorten(struct system_call *call, int64_t elapsed_ns)
 {
-	unsigned long long *ms =
-		(long)regs->orig_rax == SYS_poll ? &regs->rdx : &regs->r10;
+	uint64_t *ms = call->number == SYS_poll ? &call->arg[2] : &call->arg[3];
 	int64_t elapsed_ms = elapsed_ns / 1000000;
 
-	if ((long)regs->orig_rax != SYS_poll && (long)regs->orig_rax != SYS_epoll_wait &&
-	    (long)regs->orig_rax != SYS_epoll_pwait)
+	if (call->number != SYS_poll && call->number != SYS_epoll_wait &&
+	    call->number != SYS_epoll_pwait)
 		return false;
-	*ms = elapsed_ms < (int)*ms ? (unsigned long long)((int)*ms - elapsed_ms) : 0;
+	*ms = elapsed_ms < (int)*ms ? (uint64_t)((int)*ms - elapsed_ms) : 0;
 	return true;
 }
 
-enum restart restart_of(const struct user_regs_struct *regs)
+enum restart restart_of(const struct system_call *call)
 {
 	enum timed timed;
 
-	if ((long)regs->orig_rax < 0)
+	if (call->number < 0)
 		return RESTART_NONE;
-	switch (-(long)regs->rax) {
+	switch (-call->result) {
 	case ERESTARTSYS_:
 	case ERESTARTNOINTR_:
 	case ERESTARTNOHAND_:
 		return RESTART_AGAIN;
 	case ERESTART_RESTARTBLOCK_:
-		return of_timed_call(regs);
+		return of_timed_call(call);
 	case EINTR:
-		return !ends(regs, &timed)    ? RESTART_NONE
+		return !ends(call, &timed)    ? RESTART_NONE
 		       : timed == TIMED_ENDED ? RESTART_NEVER
 					      : RESTART_AGAIN;
 	default:
@@ -147,32 +150,27 @@ enum restart restart_of(const struct user_regs_struct *regs)
 	}
 }
 
-bool restart_is_sleep(const struct user_regs_struct *regs)
+bool restart_is_sleep(const struct system_call *call)
 {
-	return (long)regs->orig_rax == SYS_nanosleep ||
-	       (long)regs->orig_rax == SYS_clock_nanosleep;
+	return call->number == SYS_nanosleep || call->number == SYS_clock_nanosleep;
 }
 
-unsigned long long *restart_sleep_request(struct user_regs_struct *regs)
+uint64_t *restart_sleep_request(struct system_call *call)
 {
-	return (long)regs->orig_rax == SYS_nanosleep ? &regs->rdi : &regs->rdx;
+	return call->number == SYS_nanosleep ? &call->arg[0] : &call->arg[2];
 }
 
-unsigned long long restart_sleep_left(const struct user_regs_struct *regs)
+uint64_t restart_sleep_left(const struct system_call *call)
 {
-	return (long)regs->orig_rax == SYS_nanosleep ? regs->rsi : regs->r10;
+	return call->number == SYS_nanosleep ? call->arg[1] : call->arg[3];
 }
 
-bool restart_mend(struct user_regs_struct *regs)
+bool restart_is_to_mend(const struct system_call *call)
 {
-	long result = -(long)regs->rax;
-	enum timed timed;
+	long result = -call->result;
 
-	if ((long)regs->orig_rax < 0)
+	if (call->number < 0)
 		return false;
-	if (!(result == EINTR && ends(regs, &timed)) &&
-	    !(result == ERESTART_RESTARTBLOCK_ && of_timed_call(regs) == RESTART_AGAIN))
-		return false;
-	regs->rax = -(unsigned long long)ERESTARTNOHAND_;
-	return true;
+	return (result == EINTR && restart_ends(call)) ||
+	       (result == ERESTART_RESTARTBLOCK_ && of_timed_call(call) == RESTART_AGAIN);
 }

@@ -112,7 +112,7 @@ static int choose(struct injector *injector)
 			const struct inject_thread *thread = &injector->candidate[i];
 			int error;
 
-			if (((long)thread->regs.orig_rax >= 0) != in_kernel)
+			if ((thread->call.number >= 0) != in_kernel)
 				continue;
 			injector->thread = *thread;
 			error = call_prepare(injector);
@@ -187,11 +187,11 @@ static int try(struct injector *injector)
 
 /* ---- until one is safe ---- */
 
-static void rehearse_thread(const struct user_regs_struct *regs, void *context)
+static void rehearse_thread(const struct system_call *call, void *context)
 {
 	const struct injector *injector = context;
 
-	inject_rehearse(&injector->looker, regs);
+	inject_rehearse(&injector->looker, call);
 }
 
 /* All that can be learned while the process runs, so that it stands for less time. */

@@ -1,5 +1,7 @@
 #include "inject/thread.h"
 
+#include "inject/machine.h"
+#include "inject/memory.h"
 #include "inject/restart.h"
 
 #include <elf.h>
@@ -20,7 +22,6 @@ enum {
 #define NS_PER_SECOND INT64_C(1000000000)
 
 #define GET_RSEQ_CONFIGURATION 0x420f /* PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13 */
-#define REGSET_SHSTK	       0x204  /* NT_X86_SHSTK, Linux 6.6 */
 
 /* What is learned on the way up one stack. */
 struct stack_look {
@@ -181,30 +182,19 @@ static uint32_t copy_stack(const struct inject_looker *looker, uint64_t addr,
 	return copied;
 }
 
-static void fill_state(const struct user_regs_struct *regs, struct thread_state *state)
-{
-	const uint64_t reg[UNWIND_REGISTERS] = {
-		regs->rax, regs->rdx, regs->rcx, regs->rbx, regs->rsi, regs->rdi,
-		regs->rbp, regs->rsp, regs->r8,	 regs->r9,  regs->r10, regs->r11,
-		regs->r12, regs->r13, regs->r14, regs->r15, regs->rip,
-	};
-
-	memcpy(state->reg, reg, sizeof(reg));
-}
-
 /* Few stacks are deep: those are read a second time, whole. */
 static bool walk(const struct inject_looker *looker, struct inject_thread *thread,
 		 struct stack_look *look)
 {
-	struct thread_state state = {.stack_addr = thread->regs.rsp,
-				     .stack = looker->stack};
+	uint64_t sp = machine_sp(&thread->regs);
+	struct thread_state state = {.stack_addr = sp, .stack = looker->stack};
 	uint32_t bytes = FIRST_LOOK_BYTES;
 	bool whole;
 
-	fill_state(&thread->regs, &state);
+	machine_unwind_registers(&thread->regs, state.reg);
 	for (;; bytes = looker->stack_bytes) {
 		*look = (struct stack_look){.looker = looker, .thread = thread};
-		state.stack_bytes = copy_stack(looker, thread->regs.rsp, bytes);
+		state.stack_bytes = copy_stack(looker, sp, bytes);
 		whole = unwind_each(looker->unwinder, &state, look_at_frame, look);
 		if (whole || look->why || look->is_strange || state.stack_bytes < bytes ||
 		    bytes == looker->stack_bytes)
@@ -249,15 +239,6 @@ static bool is_in_sequence(const struct inject_looker *looker, pid_t tid)
 	       sequence;
 }
 
-/* The call returns to where no call came from. */
-static bool has_shadow_stack(pid_t tid)
-{
-	uint64_t pointer;
-	struct iovec set = {&pointer, sizeof(pointer)};
-
-	return ptrace(PTRACE_GETREGSET, tid, REGSET_SHSTK, &set) == 0;
-}
-
 static bool is_called_by_libc(const struct stack_look *look)
 {
 	return look->called_by_libc > (look->ends_in_libc ? 0 : 1);
@@ -268,8 +249,8 @@ static bool is_called_by_libc(const struct stack_look *look)
 static bool read_sleep(const struct inject_looker *looker, struct inject_thread *thread,
 		       int64_t elapsed_ns)
 {
-	uint64_t left = restart_sleep_left(&thread->regs);
-	uint64_t request = *restart_sleep_request(&thread->regs);
+	uint64_t left = restart_sleep_left(&thread->call);
+	uint64_t request = *restart_sleep_request(&thread->call);
 	int64_t ns;
 
 	if (left)
@@ -292,17 +273,17 @@ static void plan_restart(const struct inject_looker *looker, struct inject_threa
 {
 	int64_t elapsed_ns = 0;
 
-	thread->restart = restart_of(&thread->regs);
-	if (thread->restart == RESTART_NEVER && restart_timed(&thread->regs) != TIMED_NOT)
-		elapsed_ns = waits_elapsed_ns(looker->waits, thread->tid, &thread->regs);
+	thread->restart = restart_of(&thread->call);
+	if (thread->restart == RESTART_NEVER && restart_timed(&thread->call) != TIMED_NOT)
+		elapsed_ns = waits_elapsed_ns(looker->waits, thread->tid, &thread->call);
 	else if (thread->restart != RESTART_SLEEP)
 		return;
 	if (!in_libc || elapsed_ns < 0)
 		thread->restart = RESTART_NEVER;
-	else if (restart_shorten(&thread->regs, elapsed_ns))
+	else if (restart_shorten(&thread->call, elapsed_ns))
 		thread->restart = RESTART_AGAIN;
 	else
-		thread->restart = restart_is_sleep(&thread->regs) &&
+		thread->restart = restart_is_sleep(&thread->call) &&
 						  read_sleep(looker, thread, elapsed_ns)
 					  ? RESTART_SLEEP
 					  : RESTART_NEVER;
@@ -312,19 +293,18 @@ static void plan_restart(const struct inject_looker *looker, struct inject_threa
 static bool can_call(const struct inject_looker *looker, const struct held_thread *held,
 		     const struct inject_thread *thread, const struct stack_look *look)
 {
-	bool in_kernel = (long)thread->regs.orig_rax >= 0;
+	bool in_kernel = thread->call.number >= 0;
 
 	return thread->is_safe && !held->signal && look->left_libc &&
 	       !is_called_by_libc(look) && (in_kernel || !look->inner_is_libc) &&
 	       thread->restart != RESTART_NEVER &&
 	       (in_kernel || !is_in_sequence(looker, thread->tid)) &&
-	       !has_shadow_stack(thread->tid);
+	       !machine_has_shadow_stack(thread->tid);
 }
 
-void inject_rehearse(const struct inject_looker *looker,
-		     const struct user_regs_struct *regs)
+void inject_rehearse(const struct inject_looker *looker, const struct system_call *call)
 {
-	struct inject_thread thread = {.regs = *regs};
+	struct inject_thread thread = {.regs = machine_regs_at(call->sp, call->pc)};
 	struct stack_look look;
 
 	walk(looker, &thread, &look);
@@ -340,6 +320,7 @@ int inject_look(const struct inject_looker *looker, const struct held_thread *he
 	*thread = (struct inject_thread){.tid = held->tid};
 	if (ptrace(PTRACE_GETREGSET, held->tid, NT_PRSTATUS, &set) < 0)
 		return -errno;
+	machine_call_of(looker->process, held->tid, &thread->regs, &thread->call);
 	whole = walk(looker, thread, &look);
 	thread->is_safe = whole && !look.why;
 	plan_restart(looker, thread, look.inner_is_libc);
@@ -353,15 +334,19 @@ void inject_mend(const struct inject_looker *looker, pid_t tid)
 	const struct inject_libc *libc = looker->libc;
 	struct user_regs_struct regs;
 	struct iovec set = {&regs, sizeof(regs)};
+	struct system_call call;
 	int64_t elapsed_ns;
 
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &set) < 0 || !restart_mend(&regs))
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &set) < 0)
 		return;
-	if (restart_timed(&regs) == TIMED_ENDED && regs.rip >= libc->code_start &&
-	    regs.rip < libc->code_end) {
-		elapsed_ns = waits_elapsed_ns(looker->waits, tid, &regs);
+	machine_call_of(looker->process, tid, &regs, &call);
+	if (!restart_is_to_mend(&call))
+		return;
+	if (restart_timed(&call) == TIMED_ENDED && call.pc >= libc->code_start &&
+	    call.pc < libc->code_end) {
+		elapsed_ns = waits_elapsed_ns(looker->waits, tid, &call);
 		if (elapsed_ns > 0)
-			restart_shorten(&regs, elapsed_ns);
+			restart_shorten(&call, elapsed_ns);
 	}
-	ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &set);
+	machine_mend(looker->process, tid, &regs, &call);
 }

@@ -15,7 +15,8 @@
 struct inject_thread {
 	pid_t tid;
 	struct user_regs_struct regs;
-	bool is_safe; /* what it does leaves malloc and the loader alone */
+	struct system_call call; /* that it was stopped in */
+	bool is_safe;		 /* what it does leaves malloc and the loader alone */
 	enum restart restart;
 	int64_t left[2]; /* of the time of a sleep: seconds and nanoseconds */
 	bool can_call;	 /* it is one to make the call by, but for its stack's room */
@@ -36,11 +37,10 @@ struct inject_looker {
 int inject_look(const struct inject_looker *looker, const struct held_thread *held,
 		struct inject_thread *thread);
 
-/* Follows the stack of a thread that sleeps with REGS, of which the stack pointer and the
+/* Follows the stack of a thread that sleeps in CALL, of which the stack pointer and the
  * address of the code are known, for nothing but that what there is to learn of its
  * functions is known when the process stands. */
-void inject_rehearse(const struct inject_looker *looker,
-		     const struct user_regs_struct *regs);
+void inject_rehearse(const struct inject_looker *looker, const struct system_call *call);
 
 /* Has the system call that THREAD, which goes on after this, was stopped in made again,
  * with what is left of its time, where the kernel would not do so by itself. */

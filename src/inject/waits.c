@@ -1,9 +1,11 @@
 #include "inject/waits.h"
 
 #include "base/clock.h"
+#include "inject/memory.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,19 +60,19 @@ static bool is_still_there(const struct waits *waits, const struct timed_wait *w
 }
 
 /* The system call that the thread sleeps in. False: it is in none, or runs. */
-static bool read_call(const struct waits *waits, pid_t tid, struct user_regs_struct *regs)
+static bool read_call(const struct waits *waits, pid_t tid, struct system_call *call)
 {
+	uint64_t *arg = call->arg;
 	char text[256];
-	long long number;
 
-	*regs = (struct user_regs_struct){0};
-	if (read_task(waits, tid, "syscall", text, sizeof(text)) <= 0 ||
-	    sscanf(text, "%lld %llx %llx %llx %llx %llx %llx %llx %llx", &number,
-		   &regs->rdi, &regs->rsi, &regs->rdx, &regs->r10, &regs->r8, &regs->r9,
-		   &regs->rsp, &regs->rip) != 9)
-		return false;
-	regs->orig_rax = (unsigned long long)number;
-	return number >= 0;
+	*call = (struct system_call){.number = -1};
+	return read_task(waits, tid, "syscall", text, sizeof(text)) > 0 &&
+	       sscanf(text,
+		      "%ld %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
+		      " %" SCNx64 " %" SCNx64 " %" SCNx64,
+		      &call->number, &arg[0], &arg[1], &arg[2], &arg[3], &arg[4], &arg[5],
+		      &call->sp, &call->pc) == 9 &&
+	       call->number >= 0;
 }
 
 /* Whether the socket FD of the process has a timeout for what is done there. */
@@ -90,17 +92,20 @@ static bool has_timeout(const struct waits *waits, int fd, int option)
 }
 
 /* Whether the thread waits until the child that it has just made has left its memory. */
-static bool is_vfork(const struct waits *waits, const struct user_regs_struct *regs)
+static bool is_vfork(const struct waits *waits, const struct system_call *call)
 {
 	uint64_t flags = 0;
 
-	switch ((long)regs->orig_rax) {
+	switch (call->number) {
+#ifdef SYS_vfork
 	case SYS_vfork:
 		return true;
+#endif
 	case SYS_clone:
-		return regs->rdi & CLONE_VFORK;
+		return call->arg[0] & CLONE_VFORK;
 	case SYS_clone3:
-		return !inject_read(waits->process, regs->rdi, &flags, sizeof(flags)) &&
+		return !inject_read(waits->process, call->arg[0], &flags,
+				    sizeof(flags)) &&
 		       flags & CLONE_VFORK;
 	default:
 		return false;
@@ -108,24 +113,22 @@ static bool is_vfork(const struct waits *waits, const struct user_regs_struct *r
 }
 
 /* What is no function of libc's may go on to use the registers of its arguments. */
-static enum timed judge_call(const struct waits *waits,
-			     const struct user_regs_struct *regs)
+static enum timed judge_call(const struct waits *waits, const struct system_call *call)
 {
-	enum timed timed = restart_timed(regs);
-	int option = restart_socket_option(regs);
+	enum timed timed = restart_timed(call);
+	int option = restart_socket_option(call);
 	bool in_libc =
-		regs->rip >= waits->libc->code_start && regs->rip < waits->libc->code_end;
+		call->pc >= waits->libc->code_start && call->pc < waits->libc->code_end;
 
-	if (option && has_timeout(waits, (int)regs->rdi, option))
+	if (option && has_timeout(waits, (int)call->arg[0], option))
 		return TIMED_FIXED;
 	return timed == TIMED_ENDED && !in_libc ? TIMED_FIXED : timed;
 }
 
-static bool is_same_call(const struct user_regs_struct *a,
-			 const struct user_regs_struct *b)
+static bool is_same_call(const struct system_call *a, const struct system_call *b)
 {
-	return a->orig_rax == b->orig_rax && a->rsp == b->rsp && a->rdi == b->rdi &&
-	       a->rsi == b->rsi && a->rdx == b->rdx && a->r10 == b->r10;
+	return a->number == b->number && a->sp == b->sp &&
+	       memcmp(a->arg, b->arg, 4 * sizeof(a->arg[0])) == 0;
 }
 
 /* Threads come in the same order at each look, but for those that have ended. */
@@ -139,7 +142,7 @@ static const struct timed_wait *find_wait(const struct timed_wait *wait, unsigne
 }
 
 static void note_wait(struct waits *waits, pid_t tid, enum timed timed,
-		      const struct user_regs_struct *regs)
+		      const struct system_call *call)
 {
 	const struct timed_wait *before =
 		find_wait(waits->before, waits->before_count, tid);
@@ -148,7 +151,7 @@ static void note_wait(struct waits *waits, pid_t tid, enum timed timed,
 	*wait = (struct timed_wait){
 		.tid = tid,
 		.timed = timed,
-		.call = *regs,
+		.call = *call,
 		.sleeps = read_sleeps(waits, tid),
 		.run_ns = read_run_ns(waits, tid),
 		.since_ns = clock_monotonic_ns(),
@@ -194,22 +197,22 @@ static bool take_room(struct waits *waits)
 
 static void look_at_thread(struct waits *waits, pid_t tid, waits_fn *fn, void *context)
 {
-	struct user_regs_struct regs;
+	struct system_call call;
 	enum timed timed = TIMED_NOT;
 
-	if (read_call(waits, tid, &regs)) {
-		timed = judge_call(waits, &regs);
-		if (is_vfork(waits, &regs))
+	if (read_call(waits, tid, &call)) {
+		timed = judge_call(waits, &call);
+		if (is_vfork(waits, &call))
 			waits->vforks = tid;
 		if (fn)
-			fn(&regs, context);
+			fn(&call, context);
 	}
 	if (waits->count == waits->room && !take_room(waits))
 		waits->others++;
 	else if (timed == TIMED_NOT)
 		note_other(waits, tid);
 	else
-		note_wait(waits, tid, timed, &regs);
+		note_wait(waits, tid, timed, &call);
 }
 
 int waits_look(struct waits *waits, waits_fn *fn, void *context)
@@ -278,11 +281,11 @@ bool waits_allow_stop(const struct waits *waits, pid_t *tid, const char **why)
 
 /* The stop itself is one sleep more. */
 int64_t waits_elapsed_ns(const struct waits *waits, pid_t tid,
-			 const struct user_regs_struct *regs)
+			 const struct system_call *call)
 {
 	const struct timed_wait *wait = find_wait(waits->wait, waits->count, tid);
 
-	if (!wait || !is_same_call(&wait->call, regs) || !is_still_there(waits, wait, 1))
+	if (!wait || !is_same_call(&wait->call, call) || !is_still_there(waits, wait, 1))
 		return 0;
 	return wait->is_known ? clock_monotonic_ns() - wait->since_ns : -1;
 }

@@ -15,12 +15,12 @@
 struct timed_wait {
 	pid_t tid;
 	enum timed timed;
-	struct user_regs_struct call; /* number, arguments and stack pointer of it */
-	uint64_t sleeps;	      /* of the thread's, so far */
-	uint64_t run_ns;	      /* that it has run, so far */
-	int64_t since_ns;	      /* CLOCK_MONOTONIC, when it was first seen */
-	bool is_known;		      /* it was not seen at the look just before */
-	bool wakes;		      /* it runs, and may not have left it yet */
+	struct system_call call;
+	uint64_t sleeps;  /* of the thread's, so far */
+	uint64_t run_ns;  /* that it has run, so far */
+	int64_t since_ns; /* CLOCK_MONOTONIC, when it was first seen */
+	bool is_known;	  /* it was not seen at the look just before */
+	bool wakes;	  /* it runs, and may not have left it yet */
 };
 
 struct waits {
@@ -39,7 +39,7 @@ struct waits {
 
 /* Looks at all threads once more, and calls FN, if that is not null, with what is known
  * of each that sleeps in a system call. 0 or -errno. */
-typedef void waits_fn(const struct user_regs_struct *regs, void *context);
+typedef void waits_fn(const struct system_call *call, void *context);
 
 int waits_look(struct waits *waits, waits_fn *fn, void *context);
 
@@ -48,10 +48,10 @@ int waits_look(struct waits *waits, waits_fn *fn, void *context);
  */
 bool waits_allow_stop(const struct waits *waits, pid_t *tid, const char **why);
 
-/* How long the thread TID, which stands still with REGS, has been in its wait: at least,
+/* How long the thread TID, which stands still in CALL, has been in its wait: at least,
  * and no more than a look's time longer; -1 when that is not known. */
 int64_t waits_elapsed_ns(const struct waits *waits, pid_t tid,
-			 const struct user_regs_struct *regs);
+			 const struct system_call *call);
 
 void waits_free(struct waits *waits);
 

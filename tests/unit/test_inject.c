@@ -29,105 +29,98 @@
 
 enum { AGAIN = 514, BLOCK = 516 };
 
-static struct user_regs_struct regs_of(long number, long result)
+static struct system_call call_of(long number, long result)
 {
-	return (struct user_regs_struct){.orig_rax = (unsigned long long)number,
-					 .rax = (unsigned long long)result,
-					 .rip = 0x1002,
-					 .rsp = 0x7ffff000,
-					 .cs = 0x33,
-					 .ss = 0x2b};
+	return (struct system_call){.number = number, .result = result};
 }
 
 static void test_in_user_mode_nothing_is_made_again(void **state)
 {
-	struct user_regs_struct regs = regs_of(-1, -AGAIN);
+	struct system_call call = call_of(-1, -AGAIN);
 
 	(void)state;
-	assert_int_equal(restart_of(&regs), RESTART_NONE);
-	assert_false(restart_mend(&regs));
-	regs = regs_of(SYS_read, 5);
-	assert_int_equal(restart_of(&regs), RESTART_NONE);
-	regs = regs_of(SYS_openat, -EINTR);
-	assert_int_equal(restart_of(&regs), RESTART_NONE);
-	assert_false(restart_mend(&regs));
+	assert_int_equal(restart_of(&call), RESTART_NONE);
+	assert_false(restart_is_to_mend(&call));
+	call = call_of(SYS_read, 5);
+	assert_int_equal(restart_of(&call), RESTART_NONE);
+	call = call_of(SYS_openat, -EINTR);
+	assert_int_equal(restart_of(&call), RESTART_NONE);
+	assert_false(restart_is_to_mend(&call));
 }
 
 static void test_what_the_kernel_makes_again(void **state)
 {
 	(void)state;
 	for (int result = 512; result <= 514; result++) {
-		struct user_regs_struct regs = regs_of(SYS_read, -result);
+		struct system_call call = call_of(SYS_read, -result);
 
-		assert_int_equal(restart_of(&regs), RESTART_AGAIN);
-		assert_false(restart_mend(&regs));
+		assert_int_equal(restart_of(&call), RESTART_AGAIN);
+		assert_false(restart_is_to_mend(&call));
 	}
 }
 
 static void test_a_timed_call_only_where_its_end_is_known(void **state)
 {
-	struct user_regs_struct regs = regs_of(SYS_poll, -BLOCK);
+	struct system_call call = call_of(SYS_poll, -BLOCK);
 
 	(void)state;
-	regs.rdx = (unsigned)-1;
-	assert_int_equal(restart_of(&regs), RESTART_AGAIN);
-	assert_int_equal(restart_timed(&regs), TIMED_NOT);
-	assert_true(restart_mend(&regs));
-	assert_int_equal((long)regs.rax, -AGAIN);
-	regs = regs_of(SYS_poll, -BLOCK);
-	regs.rdx = 1000;
-	assert_int_equal(restart_of(&regs), RESTART_NEVER);
-	assert_int_equal(restart_timed(&regs), TIMED_KERNEL);
-	assert_false(restart_mend(&regs));
-	regs = regs_of(SYS_futex, -BLOCK);
-	regs.rsi = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
-	assert_int_equal(restart_of(&regs), RESTART_AGAIN);
-	regs.rsi = FUTEX_WAIT | FUTEX_PRIVATE_FLAG;
-	assert_int_equal(restart_of(&regs), RESTART_NEVER);
-	regs = regs_of(SYS_restart_syscall, -BLOCK);
-	assert_int_equal(restart_of(&regs), RESTART_NEVER);
+	call.arg[2] = (unsigned)-1;
+	assert_int_equal(restart_of(&call), RESTART_AGAIN);
+	assert_int_equal(restart_timed(&call), TIMED_NOT);
+	assert_true(restart_is_to_mend(&call));
+	call = call_of(SYS_poll, -BLOCK);
+	call.arg[2] = 1000;
+	assert_int_equal(restart_of(&call), RESTART_NEVER);
+	assert_int_equal(restart_timed(&call), TIMED_KERNEL);
+	assert_false(restart_is_to_mend(&call));
+	call = call_of(SYS_futex, -BLOCK);
+	call.arg[1] = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME;
+	assert_int_equal(restart_of(&call), RESTART_AGAIN);
+	call.arg[1] = FUTEX_WAIT | FUTEX_PRIVATE_FLAG;
+	assert_int_equal(restart_of(&call), RESTART_NEVER);
+	call = call_of(SYS_restart_syscall, -BLOCK);
+	assert_int_equal(restart_of(&call), RESTART_NEVER);
 }
 
 static void test_a_sleep_has_what_is_left(void **state)
 {
-	struct user_regs_struct regs = regs_of(SYS_clock_nanosleep, -BLOCK);
+	struct system_call call = call_of(SYS_clock_nanosleep, -BLOCK);
 
 	(void)state;
-	regs.rdx = 0x1000;
-	assert_int_equal(restart_of(&regs), RESTART_NEVER);
-	assert_int_equal(restart_timed(&regs), TIMED_KERNEL);
-	regs.r10 = 0x2000;
-	assert_int_equal(restart_of(&regs), RESTART_SLEEP);
-	assert_int_equal(restart_sleep_left(&regs), 0x2000);
-	assert_int_equal(*restart_sleep_request(&regs), 0x1000);
-	regs.rsi = TIMER_ABSTIME;
-	regs.r10 = 0;
-	assert_int_equal(restart_timed(&regs), TIMED_NOT);
+	call.arg[2] = 0x1000;
+	assert_int_equal(restart_of(&call), RESTART_NEVER);
+	assert_int_equal(restart_timed(&call), TIMED_KERNEL);
+	call.arg[3] = 0x2000;
+	assert_int_equal(restart_of(&call), RESTART_SLEEP);
+	assert_int_equal(restart_sleep_left(&call), 0x2000);
+	assert_int_equal(*restart_sleep_request(&call), 0x1000);
+	call.arg[1] = TIMER_ABSTIME;
+	call.arg[3] = 0;
+	assert_int_equal(restart_timed(&call), TIMED_NOT);
 }
 
 static void test_what_a_stop_ends_is_made_again(void **state)
 {
-	struct user_regs_struct regs = regs_of(SYS_epoll_wait, -EINTR);
+	struct system_call call = call_of(SYS_epoll_wait, -EINTR);
 
 	(void)state;
-	regs.r10 = (unsigned)-1;
-	assert_int_equal(restart_of(&regs), RESTART_AGAIN);
-	assert_true(restart_mend(&regs));
-	assert_int_equal((long)regs.rax, -AGAIN);
-	regs = regs_of(SYS_epoll_wait, -EINTR);
-	regs.r10 = 1000;
-	assert_int_equal(restart_of(&regs), RESTART_NEVER);
-	assert_int_equal(restart_timed(&regs), TIMED_ENDED);
-	assert_true(restart_shorten(&regs, 400999999));
-	assert_int_equal(regs.r10, 600);
-	assert_true(restart_shorten(&regs, 5000000000));
-	assert_int_equal(regs.r10, 0);
-	regs = regs_of(SYS_recvmsg, -EINTR);
-	assert_int_equal(restart_of(&regs), RESTART_AGAIN);
-	assert_int_equal(restart_socket_option(&regs), SO_RCVTIMEO);
-	assert_true(restart_mend(&regs));
-	regs = regs_of(SYS_connect, -EINTR);
-	assert_int_equal(restart_socket_option(&regs), SO_SNDTIMEO);
+	call.arg[3] = (unsigned)-1;
+	assert_int_equal(restart_of(&call), RESTART_AGAIN);
+	assert_true(restart_is_to_mend(&call));
+	call = call_of(SYS_epoll_wait, -EINTR);
+	call.arg[3] = 1000;
+	assert_int_equal(restart_of(&call), RESTART_NEVER);
+	assert_int_equal(restart_timed(&call), TIMED_ENDED);
+	assert_true(restart_shorten(&call, 400999999));
+	assert_int_equal(call.arg[3], 600);
+	assert_true(restart_shorten(&call, 5000000000));
+	assert_int_equal(call.arg[3], 0);
+	call = call_of(SYS_recvmsg, -EINTR);
+	assert_int_equal(restart_of(&call), RESTART_AGAIN);
+	assert_int_equal(restart_socket_option(&call), SO_RCVTIMEO);
+	assert_true(restart_is_to_mend(&call));
+	call = call_of(SYS_connect, -EINTR);
+	assert_int_equal(restart_socket_option(&call), SO_SNDTIMEO);
 }
 
 /* A child that waits for a byte, and then in epoll_wait for 1000 s. */
@@ -210,7 +203,13 @@ static void test_the_chain_on_a_stack(void **state)
 	static struct call_chain chain;
 	struct chain_call call = {
 		.libc = &libc,
-		.regs = regs_of(SYS_read, -512),
+		.regs = {.orig_rax = SYS_read,
+			 .rax = (unsigned long long)-512,
+			 .rip = 0x1002,
+			 .rsp = 0x7ffff000,
+			 .cs = 0x33,
+			 .ss = 0x2b},
+		.again = call_of(SYS_read, -512),
 		.signal_mask = 0x55,
 		.vector = vector,
 		.vector_bytes = sizeof(vector),
