@@ -58,31 +58,62 @@ static bool all_stopped(const struct hold *hold)
 	return true;
 }
 
-/* Whether the thread has ended: what is left of it can be listed, and cannot be seized.
- */
-static bool has_ended(const struct hold *hold, pid_t tid)
+/* What the kernel says of a thread in its stat, from the name on; "": it is gone. */
+static const char *read_stat(const struct hold *hold, pid_t tid, char text[512])
 {
-	char path[64], text[512];
-	const char *name_end;
-	ssize_t got = 0;
+	const char *name;
+	char path[64];
+	ssize_t got;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", hold->pid, (int)tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return true;
-	got = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (got <= 0)
-		return true;
-	text[got] = '\0';
-	name_end = strrchr(text, ')');
-	return name_end && name_end[1] && strchr("ZXx", name_end[2]);
+	got = fd < 0 ? 0 : read(fd, text, 511);
+	if (fd >= 0)
+		close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	name = strchr(text, '(');
+	return name && strrchr(text, ')') ? name + 1 : "";
+}
+
+/* Whether the thread has ended: what is left of it can be listed, and cannot be seized.
+ */
+static bool has_ended(const struct hold *hold, pid_t tid)
+{
+	char text[512];
+	const char *stat = read_stat(hold, tid, text), *name_end = strrchr(stat, ')');
+
+	return !*stat || (name_end[1] && strchr("ZXx", name_end[2]));
+}
+
+/* Whether the kernel has made the thread for itself (io_uring, from Linux 5.12 on, and
+ * vhost, from 6.4 on): it runs no code of the process's, and a stop would end the call
+ * that it is in with EINTR. The flags are PF_IO_WORKER (0x10) and PF_USER_WORKER (0x4000)
+ * of linux/sched.h. Each was another's before, so one alone counts only with the name
+ * that the kernel gives such a thread; no other thread has ever had both. */
+static bool is_of_kernel(const struct hold *hold, pid_t tid)
+{
+	static const struct {
+		const char *name;
+		unsigned flags;
+	} kinds[] = {{"", 0x4010}, {"iou-", 0x10}, {"vhost-", 0x4000}};
+	char text[512];
+	const char *stat = read_stat(hold, tid, text);
+	unsigned flags;
+
+	if (!*stat ||
+	    sscanf(strrchr(stat, ')'), ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		return false;
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strncmp(stat, kinds[i].name, strlen(kinds[i].name)) == 0 &&
+		    (flags & kinds[i].flags) == kinds[i].flags)
+			return true;
+	return false;
 }
 
 static int seize(struct hold *hold, pid_t tid)
 {
-	if (find_thread(hold, tid))
+	if (find_thread(hold, tid) || is_of_kernel(hold, tid))
 		return 0;
 	if (hold->count == HOLD_THREADS)
 		return -E2BIG;

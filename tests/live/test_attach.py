@@ -219,6 +219,27 @@ def check_circle(tap):
         tap.ok("cannot be followed to its beginning" in done.stderr, "and why", done.stderr)
 
 
+def check_worker(tap):
+    """A thread that the kernel has made to work for the process (io_uring) runs none of its
+    code. It is not stopped, which would end what it does."""
+    with Target([harness.program("waits"), "worker", 0, 1]) as target:
+        target.line()
+
+        def worker():
+            """It waits, or the program has ended because there is none."""
+            names = {(task / "comm").read_text()[:4]: task for task in target.tasks()}
+            return names.get("iou-") or target.process.poll() is not None
+
+        if harness.until(worker, "a worker of the kernel's") is True:
+            raise harness.Skip("io_uring is not to be had here")
+        for verb in (("trim", "--attach", "--watch", "0"), ("attach",)):
+            done = harness.fragscope(*verb, target.pid)
+            tap.equal(done.returncode, 0, f"{verb[0]}: a call", done.stderr)
+        harness.fragscope("detach", target.pid)
+        target.say("x")
+        tap.equal(target.line().rsplit(" ", 1)[0], "1 0", "what it works at comes to its end")
+
+
 def check_late_stop(tap):
     """A thread that stops only after it was given up goes on at once, though no other stop is
     made: its other thread is in a wait that it would lengthen."""
@@ -551,7 +572,8 @@ def main():
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("vfork", check_vfork),
                         ("libc's thread", check_libc_thread),
-                        ("circle", check_circle), ("late stop", check_late_stop),
+                        ("circle", check_circle), ("worker", check_worker),
+                        ("late stop", check_late_stop),
                         ("late wait", check_late_wait),
                         ("signal", check_signal_meanwhile),
                         ("killed", check_killed),

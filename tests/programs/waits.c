@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/io_uring.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -224,6 +226,48 @@ static long wait_circle(void)
 	return 0;
 }
 
+static void *map_ring(int ring, size_t bytes, off_t what)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring, what);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Lets a thread of the kernel's wait (io_uring): the result is that one's. */
+static long wait_worker(void)
+{
+	struct io_uring_params params = {0};
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &params), to[2];
+	char *sq, *cq;
+	struct io_uring_sqe *sqe;
+	const struct io_uring_cqe *cqe;
+	const _Atomic uint32_t *done;
+
+	if (ring < 0 || pipe(to))
+		return -1;
+	sq = map_ring(ring, params.sq_off.array + sizeof(uint32_t), IORING_OFF_SQ_RING);
+	cq = map_ring(ring, params.cq_off.cqes + sizeof(*cqe), IORING_OFF_CQ_RING);
+	sqe = map_ring(ring, sizeof(*sqe), IORING_OFF_SQES);
+	if (!sq || !cq || !sqe)
+		return -1;
+	*sqe = (struct io_uring_sqe){
+		.opcode = IORING_OP_SPLICE,
+		.fd = to[1],
+		.off = UINT64_MAX,
+		.splice_fd_in = pipe_fd[0],
+		.splice_off_in = UINT64_MAX,
+		.len = 1,
+	};
+	*(_Atomic uint32_t *)(sq + params.sq_off.tail) = 1;
+	syscall(SYS_io_uring_enter, ring, 1, 0, 0, NULL, 0);
+	done = (const _Atomic uint32_t *)(cq + params.cq_off.tail);
+	while (!*done)
+		poll(NULL, 0, 1);
+	cqe = (const struct io_uring_cqe *)(cq + params.cq_off.cqes);
+	errno = 0;
+	return cqe->res;
+}
+
 static const struct {
 	const char *name;
 	long (*wait)(void);
@@ -243,6 +287,7 @@ static const struct {
 	{"sigsuspend", wait_sigsuspend},
 	{"hidden", wait_hidden},
 	{"circle", wait_circle},
+	{"worker", wait_worker},
 };
 
 static void *give(void *unused)
