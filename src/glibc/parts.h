@@ -93,6 +93,7 @@ struct heap {
 	struct chain_reader *chains;
 	uint8_t *window;
 	struct survey *survey;	 /* null unless options.survey */
+	struct gather *gather;	 /* what the walks list for heap_pieces, or null */
 	struct sampler *sampler; /* null unless options.budget_ns */
 	bool is_estimated;	 /* the last reading was a sample */
 	bool has_walked; /* what the last reading found is there to be looked at */

@@ -1,7 +1,10 @@
 #include "glibc/pieces.h"
 
+#include "base/sort.h"
 #include "glibc/mapped.h"
 #include "glibc/survey.h"
+
+#include <stdlib.h>
 
 /* Between the survey and the visitor. */
 struct relay {
@@ -52,6 +55,92 @@ static void end(void *context)
 		relay->error = relay->visitor->end(relay->visitor->context);
 }
 
+/* ---- what the walks have listed ---- */
+
+/* The walks take chunks in fastbins for chunks in use. Both tables ascend. */
+struct known_chunks {
+	const uint64_t *fast, *fast_end;
+	const uint64_t *cached, *cached_end;
+};
+
+static bool is_next(const uint64_t **next, const uint64_t *end, uint64_t addr)
+{
+	while (*next < end && **next < addr)
+		++*next;
+	return *next < end && **next == addr;
+}
+
+static void visit_key(struct relay *relay, struct known_chunks *known, uint64_t key,
+		      uint64_t end)
+{
+	struct piece one = {key & -(uint64_t)GLIBC_ALIGN, end, key & (GLIBC_ALIGN - 1)};
+	bool cached = false;
+
+	if (one.kind == PIECE_DOUBT) {
+		piece(relay, &one);
+		return;
+	}
+	if (one.kind == PIECE_USED && is_next(&known->fast, known->fast_end, one.start))
+		one.kind = PIECE_FAST;
+	if (one.kind == PIECE_USED)
+		cached = is_next(&known->cached, known->cached_end, one.start);
+	relay->error = relay->visitor->piece(relay->visitor->context, &one, cached);
+}
+
+static void visit_list(struct relay *relay, const struct gather_list *list)
+{
+	const struct heap *heap = relay->heap;
+	const struct survey *survey = heap->survey;
+	uint64_t from = list->count ? list->key[0] : 0;
+	struct known_chunks known = {
+		.fast_end = heap->fast + heap->fast_count,
+		.cached_end = survey->cached + survey->cached_count,
+	};
+
+	known.fast = heap->fast + sort_lower_bound(heap->fast, heap->fast_count, from);
+	known.cached = survey->cached +
+		       sort_lower_bound(survey->cached, survey->cached_count, from);
+	for (uint32_t i = 0; i < list->count && !relay->error; i++)
+		visit_key(relay, &known, list->key[i],
+			  i + 1 < list->count ? list->key[i + 1] & -(uint64_t)GLIBC_ALIGN
+					      : list->end);
+}
+
+/* Each list is needed no longer when it was gone through. */
+static void visit_lists(struct relay *relay, const struct owned_segment *segment,
+			struct gather_list *list)
+{
+	const struct piece front = {segment->front, segment->segment.start, PIECE_OWN};
+
+	begin(relay, segment);
+	if (front.end > front.start && !relay->error)
+		relay->error =
+			relay->visitor->piece(relay->visitor->context, &front, false);
+	for (; list; list = list->next) {
+		visit_list(relay, list);
+		free(list->key);
+		list->key = NULL;
+		list->count = list->room = 0;
+	}
+	end(relay);
+}
+
+static int visit_segment(struct relay *relay, unsigned index)
+{
+	static const struct survey_visitor survey = {begin, piece, end, NULL};
+	struct heap *heap = relay->heap;
+	struct survey_visitor visitor = survey;
+	struct gather_list *list = heap->gather && gather_is_whole(heap->gather)
+					   ? gather_of(heap->gather, index)
+					   : NULL;
+
+	visitor.context = relay;
+	if (!list)
+		return survey_segment(heap, index, 0, &visitor);
+	visit_lists(relay, &heap->segment[index], list);
+	return 0;
+}
+
 /* Where they could not be told from what looks like them, they are none. */
 static void each_mapped(struct relay *relay)
 {
@@ -81,12 +170,17 @@ int heap_pieces(struct heap *heap, const struct regions *regions,
 		char missing[SAMPLE_TEXT], uint64_t *doubt_bytes, struct fault *fault)
 {
 	struct relay relay = {.heap = heap, .visitor = visitor};
-	const struct survey_visitor survey = {begin, piece, end, &relay};
-	int error = survey_begin(heap, regions);
-	unsigned segments = error ? 0 : survey_order(heap, BLOCKERS_ALL_ARENAS);
+	unsigned segments;
+	int error;
 
+	if (visitor->spare_bytes)
+		heap->gather = gather_new(visitor->spare_bytes, heap->segment_capacity);
+	error = survey_begin(heap, regions);
+	segments = error ? 0 : survey_order(heap, BLOCKERS_ALL_ARENAS);
 	for (unsigned i = 0; i < segments && !error && !relay.error; i++)
-		error = survey_segment(heap, heap->survey->segment[i], 0, &survey);
+		error = visit_segment(&relay, heap->survey->segment[i]);
+	gather_free(heap->gather);
+	heap->gather = NULL;
 	if (error)
 		return heap_cannot_read(heap, error, fault);
 	each_mapped(&relay);

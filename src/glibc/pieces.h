@@ -20,6 +20,9 @@ struct heap_piece_visitor {
 	int (*piece)(void *context, const struct piece *piece, bool cached);
 	int (*end)(void *context);
 	void *context;
+	/* How much memory may be used meanwhile: with some eight bytes a piece the heap
+	 * is read once, and not twice. */
+	uint64_t spare_bytes;
 };
 
 /* Goes on after heap_look: tells VISITOR everything. HEAP was made with options.survey.

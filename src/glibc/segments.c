@@ -255,6 +255,7 @@ static bool next_walk(struct cutter *cutter, struct walk *walk)
 	until = next_cut(cutter, owned, from);
 	walk_begin(walk, &heap->work[owned->arena].walk, heap->memory, segment, from,
 		   until);
+	walk->list = gather_begin(heap->gather);
 	walk->may_give_up = true;
 	walk->is_last = until == segment->stop;
 	cutter->from = until;
@@ -296,6 +297,12 @@ static void drop_links(struct joiner *joiner, struct link_chain *linked)
 	*linked = (struct link_chain){0};
 }
 
+static void drop_list(struct walk *walk)
+{
+	gather_drop(walk->list);
+	walk->list = NULL;
+}
+
 static int run(struct joiner *joiner, struct walk *walk)
 {
 	return walk_pool_run(joiner->heap->pool, walk, 1);
@@ -324,14 +331,19 @@ static int restart(struct joiner *joiner, struct walk *walk)
 
 	memset(&joiner->sum, 0, sizeof(joiner->sum));
 	drop_links(joiner, &joiner->linked);
-	if (joiner->last && joiner->last != walk)
+	gather_drop_segment(joiner->heap->gather, joiner->segment);
+	if (joiner->last && joiner->last != walk) {
 		drop_links(joiner, &joiner->last->place.linked);
+		drop_list(joiner->last);
+	}
 	joiner->last = walk;
 	for (unsigned i = 0; i <= RESTARTS && !error; i++) {
 		let_finish(joiner);
 		drop_links(joiner, &walk->place.linked);
+		drop_list(walk);
 		walk_begin(walk, walk->arena, walk->memory, &segment, segment.start,
 			   until);
+		walk->list = gather_begin(joiner->heap->gather);
 		walk->is_last = is_last;
 		walk->may_give_up = i < RESTARTS;
 		error = run(joiner, walk);
@@ -347,6 +359,7 @@ static int extend(struct joiner *joiner, struct walk *walk)
 	int error;
 
 	drop_links(joiner, &walk->place.linked);
+	drop_list(walk);
 	walk_extend(last, walk->is_last ? last->segment.stop : walk->until);
 	error = run(joiner, last);
 	return error || !last->failed ? error : restart(joiner, walk);
@@ -356,9 +369,10 @@ static int extend(struct joiner *joiner, struct walk *walk)
 static void end_segment(struct joiner *joiner)
 {
 	struct heap *heap = joiner->heap;
-	struct owned_segment *owned = &heap->segment[joiner->segment++];
+	struct owned_segment *owned = &heap->segment[joiner->segment];
 	struct arena_work *work = &heap->work[owned->arena];
 
+	walk_keep_list(joiner->last, joiner->segment++);
 	walk_add(&joiner->sum, &joiner->last->totals, heap->options.sizes);
 	walk_add(&work->totals, &joiner->sum, heap->options.sizes);
 	memset(&joiner->sum, 0, sizeof(joiner->sum));
@@ -380,6 +394,7 @@ static int join(struct joiner *joiner, struct walk *walk)
 	} else if (!joiner->last) {
 		joiner->last = walk;
 	} else if (!walk->failed && joiner->last->place.at == walk->origin.place.at) {
+		walk_keep_list(joiner->last, joiner->segment);
 		walk_add(&joiner->sum, &joiner->last->totals,
 			 joiner->heap->options.sizes);
 		links_join(joiner->heap->links, &joiner->linked,
@@ -437,6 +452,7 @@ static void forget_walk(struct heap *heap)
 		work->walk.known_count = heap->seed_count;
 	}
 	heap->tcaches.count = 0;
+	gather_drop_all(heap->gather);
 }
 
 /* Where the program's own sbrk memory lies among the chunks, what it holds may look like

@@ -19,7 +19,8 @@ enum {
 	BELIEVED = 256 << 10, /* how far the chain of a chunk that was sought must hold */
 	LOSSES = 4096,	      /* breaks of the chain, before it is no longer read again */
 	CANDIDATES = 256,
-	PASS_AHEAD = 512,	/* bytes fetched into the first-level cache */
+	PASS_AHEAD = 512, /* bytes fetched into the first-level cache */
+	PASSED_MOST = WALK_WINDOW / GLIBC_MIN_CHUNK, /* chunks, at once */
 	TOP_MOVES = 4096,	/* how often a top may move while it is walked to */
 	TOP_GROWTH = 256 << 20, /* and how far */
 };
@@ -169,10 +170,28 @@ static void count_free(struct walk *walk, uint64_t bytes)
 		bin_total_add(&walk->totals.bins[layout_bin_index(bytes) - 1], bytes);
 }
 
+/* What nothing was said of is in doubt. */
+static void list(struct walk *walk, enum piece_kind kind, uint64_t start, uint64_t end)
+{
+	struct walk_place *place = &walk->place;
+	uint64_t *key;
+
+	if (end <= place->listed || !gather_room(walk->list, place->noted + 2))
+		return;
+	key = walk->list->key;
+	if (start > place->listed)
+		key[place->noted++] = place->listed | PIECE_DOUBT;
+	key[place->noted++] =
+		start < place->listed ? place->listed | PIECE_DOUBT : start | kind;
+	place->listed = end;
+}
+
 static void note(struct walk *walk, enum piece_kind kind, uint64_t start, uint64_t end)
 {
 	struct walk_log *log = walk->log;
 
+	if (walk->list)
+		list(walk, kind, start, end);
 	if (log && end > start)
 		log->piece[walk->place.noted++ & log->mask] =
 			(struct piece){start, end, kind};
@@ -270,6 +289,7 @@ static void settle(struct walk *walk, uint64_t at, uint64_t field)
 		if (walk->arena->note_binned)
 			note_binned(walk, at);
 	} else if (place->before_is_fast && walk->arena->links) {
+		note(walk, PIECE_USED, before, at);
 		if (!note_fast(walk, at)) {
 			if (place->run)
 				close_run(walk, before);
@@ -811,6 +831,7 @@ struct passing {
 	uint64_t low, span_units; /* of the arena */
 	uint64_t tcache_bytes;
 	uint64_t other_page; /* the bits in which addresses on two pages differ */
+	uint64_t *key;	     /* of walk.list, for the chunk before */
 };
 
 static inline uint64_t in_units(uint64_t bytes)
@@ -836,7 +857,8 @@ static inline bool is_special(const struct passing *passing, const uint8_t *head
 		((to == 0) | (in_units(to - passing->low) < passing->span_units)));
 }
 
-static void pass_some(struct passing *result)
+static inline __attribute__((always_inline)) void pass_some(struct passing *result,
+							    bool lists)
 {
 	struct passing passing = *result;
 
@@ -849,6 +871,8 @@ static void pass_some(struct passing *result)
 		if (is_special(&passing, header, field, is_free))
 			break;
 		__builtin_prefetch(header + PASS_AHEAD);
+		if (lists)
+			*passing.key++ = passing.before | (is_free & PIECE_FREE);
 		passing.chunks++;
 		passing.free_chunks -= is_free;
 		passing.free_bytes += hole;
@@ -886,6 +910,10 @@ static void take_passed(struct walk *walk, const struct passing *passed)
 	place->has_before_to = false;
 	place->at = passed->at;
 	place->fences = 0;
+	if (walk->list) {
+		place->noted += passed->chunks;
+		place->listed = passed->before;
+	}
 	totals->chunks += passed->chunks;
 	totals->free_chunks += passed->free_chunks;
 	totals->free_bytes += passed->free_bytes;
@@ -929,6 +957,16 @@ static struct passing passing_of(const struct walk *walk, uint64_t forbidden)
 	};
 }
 
+/* Whether all that is passed can be listed: the chunk before is the next piece, and no
+ * fencepost. */
+static bool can_list(const struct walk *walk)
+{
+	const struct walk_place *place = &walk->place;
+
+	return !walk->list || (place->before == place->listed && !place->fences &&
+			       gather_room(walk->list, place->noted + PASSED_MOST));
+}
+
 /* Passes ordinary chunks: those in use of which nothing is wanted, and free ones that lie
  * on one page, which is all that most heaps have. What is not so ordinary is left to
  * follow, which this only makes fast. */
@@ -938,13 +976,18 @@ static void pass_plain(struct walk *walk, uint64_t end, uint64_t forbidden)
 	struct passing passing;
 
 	if (place->before_is_fast || place->before_is_cached || walk->log ||
-	    end - walk->window < LINKED)
+	    end - walk->window < LINKED || !can_list(walk))
 		return;
 	passing = passing_of(walk, forbidden);
 	passing.until = plain_until(walk, end);
 	if (place->run && !end_run(walk, passing.until))
 		return;
-	pass_some(&passing);
+	if (walk->list) {
+		passing.key = walk->list->key + place->noted;
+		pass_some(&passing, true);
+	} else {
+		pass_some(&passing, false);
+	}
 	take_passed(walk, &passing);
 }
 
@@ -1011,9 +1054,17 @@ void walk_begin(struct walk *walk, const struct walk_arena *arena, struct memory
 	walk->segment = *segment;
 	walk->until = until;
 	walk->ahead = page_bytes(walk);
-	walk->place.at = walk->place.counted = from;
+	walk->place.at = walk->place.counted = walk->place.listed = from;
 	walk->place.next_fast = sort_lower_bound(arena->fast, arena->fast_count, from);
 	save(walk, &walk->origin);
+}
+
+void walk_keep_list(struct walk *walk, unsigned segment)
+{
+	if (walk->list && walk->place.listed < walk->place.at)
+		list(walk, PIECE_DOUBT, walk->place.listed, walk->place.at);
+	gather_keep(walk->list, segment, walk->place.noted, walk->place.listed);
+	walk->list = NULL;
 }
 
 void walk_extend(struct walk *walk, uint64_t until)
@@ -1105,6 +1156,8 @@ static void adapt(struct walk *walk)
 void walk_feed(struct walk *walk, bool got)
 {
 	walk->need = 0;
+	if (walk->list && !gather_is_whole(walk->list->gather))
+		walk->list = NULL;
 	if (!got) {
 		walk->window_bytes = 0;
 		lose(walk);

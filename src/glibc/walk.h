@@ -6,6 +6,7 @@
 #ifndef FRAGSCOPE_WALK_H
 #define FRAGSCOPE_WALK_H
 
+#include "glibc/gather.h"
 #include "glibc/layout.h"
 #include "glibc/links.h"
 #include "sample/sample.h"
@@ -143,7 +144,8 @@ struct walk_place {
 	bool seek_is_doubt;	  /* what is passed over is in doubt, not foreign */
 	uint64_t seek_from;
 	uint64_t seek_unread_bytes; /* of it, on swapped pages */
-	uint64_t noted;		    /* pieces, in walk.log */
+	uint64_t noted;		    /* pieces, in walk.log or walk.list */
+	uint64_t listed;	    /* in walk.list: up to where */
 };
 
 struct walk_saved {
@@ -156,6 +158,9 @@ struct walk {
 	struct memory *memory;
 	struct pages *pages;
 	struct walk_log *log; /* or null; set after walk_begin */
+	/* The same: all pieces, each as its start and kind. It is for who has LINKS:
+	 * chunks in fastbins are among those in use. */
+	struct gather_list *list;
 	struct walk_segment segment;
 	uint64_t until; /* a known chunk at which to end, or segment.stop */
 	struct walk_place place;
@@ -192,6 +197,9 @@ struct walk {
  */
 void walk_begin(struct walk *walk, const struct walk_arena *arena, struct memory *memory,
 		const struct walk_segment *segment, uint64_t from, uint64_t until);
+
+/* Puts what LIST has from WALK, which has come out, among the lists of SEGMENT. */
+void walk_keep_list(struct walk *walk, unsigned segment);
 
 /* Lets a walk that has come out go on until the known chunk UNTIL. */
 void walk_extend(struct walk *walk, uint64_t until);

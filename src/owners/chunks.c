@@ -9,6 +9,7 @@ enum {
 	PAGE_SHIFT = 12,
 	LINE_KEYS = 8, /* in a line of the cache */
 	KEY_LINES = 3,
+	SPARE_PART = 4, /* of the memory, for what is freed before the scan */
 };
 
 int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t bytes)
@@ -192,7 +193,8 @@ int chunks_read(struct chunks *chunks, struct heap *heap, const struct regions *
 		enum sample_status *status, char missing[SAMPLE_TEXT],
 		uint64_t *doubt_bytes, struct fault *fault)
 {
-	const struct heap_piece_visitor visitor = {begin, piece, end, chunks};
+	const struct heap_piece_visitor visitor = {begin, piece, end, chunks,
+						   chunks->limit_bytes / SPARE_PART};
 	int error =
 		heap_pieces(heap, regions, &visitor, status, missing, doubt_bytes, fault);
 

@@ -938,7 +938,7 @@ static void see_pieces(void *context)
 	struct source *source = context;
 	struct source_call *asked = source->asked;
 	const struct heap_piece_visitor visitor = {pass_begin, pass_piece, pass_end,
-						   asked};
+						   asked, asked->visitor.spare_bytes};
 	int error =
 		source->driver->pieces(source, &visitor, &asked->is_whole, &asked->fault);
 

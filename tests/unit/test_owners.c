@@ -145,6 +145,97 @@ static void read_chunks(struct bench *bench, struct chunks *chunks)
 			 0);
 }
 
+/* ---- pieces ---- */
+
+enum { PIECES_ROOM = 1 << 20 };
+
+struct seen {
+	struct piece piece[PIECES_ROOM];
+	bool cached[PIECES_ROOM];
+	unsigned count, segments;
+};
+
+static int see_begin(void *context, const struct heap_segment *segment)
+{
+	(void)segment;
+	((struct seen *)context)->segments++;
+	return 0;
+}
+
+static int see_piece(void *context, const struct piece *piece, bool cached)
+{
+	struct seen *seen = context;
+
+	assert_true(piece->end > piece->start);
+	assert_true(seen->count < PIECES_ROOM);
+	seen->piece[seen->count] = *piece;
+	seen->cached[seen->count++] = cached;
+	return 0;
+}
+
+static int see_end(void *context)
+{
+	(void)context;
+	return 0;
+}
+
+static void see_pieces(struct bench *bench, uint64_t spare_bytes, struct seen *seen)
+{
+	const struct heap_piece_visitor visitor = {see_begin, see_piece, see_end, seen,
+						   spare_bytes};
+	enum sample_status status;
+	char missing[SAMPLE_TEXT];
+	uint64_t doubt_bytes;
+	struct fault fault;
+
+	seen->count = seen->segments = 0;
+	assert_int_equal(heap_look(bench->heap, &fault), 0);
+	assert_int_equal(heap_pieces(bench->heap, &bench->saved->image->regions, &visitor,
+				     &status, missing, &doubt_bytes, &fault),
+			 0);
+	assert_int_equal(status, STATUS_COMPLETE);
+	assert_int_equal(doubt_bytes, 0);
+}
+
+static void same_pieces(const struct seen *one, const struct seen *other)
+{
+	assert_int_equal(one->segments, other->segments);
+	assert_int_equal(one->count, other->count);
+	for (unsigned i = 0; i < one->count; i++) {
+		assert_int_equal(one->piece[i].start, other->piece[i].start);
+		assert_int_equal(one->piece[i].end, other->piece[i].end);
+		assert_int_equal(one->piece[i].kind, other->piece[i].kind);
+		assert_int_equal(one->cached[i], other->cached[i]);
+	}
+}
+
+/* Read once or twice, the heap has the same pieces; read once, where there is memory for
+ * the lists. */
+static void pieces_are_read_once(void **state)
+{
+	struct seen *once = malloc(sizeof(*once)), *twice = malloc(sizeof(*twice));
+
+	(void)state;
+	assert_true(once && twice);
+	for (int i = 0; i < saved_count; i++) {
+		uint64_t reads[2];
+		struct bench bench;
+
+		open_bench(&bench, &saved[i]);
+		see_pieces(&bench, 0, twice);
+		reads[0] = bench.memory.reads;
+		see_pieces(&bench, PLENTY, once);
+		reads[1] = bench.memory.reads - reads[0];
+		same_pieces(once, twice);
+		assert_true(reads[1] < reads[0]);
+		see_pieces(&bench, 1 << 14, once);
+		same_pieces(once, twice);
+		heap_free(bench.heap);
+	}
+	free(once);
+	free(twice);
+}
+
 static uint32_t slow_at(const struct chunks *chunks, uint64_t addr)
 {
 	for (uint32_t n = 0; n < chunks->segment_count; n++) {
@@ -493,6 +584,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_chunk_is_found),
+		cmocka_unit_test(pieces_are_read_once),
 		cmocka_unit_test(addresses_are_found),
 		cmocka_unit_test(forecasts_add_up),
 		cmocka_unit_test(threads_find_the_same),
