@@ -217,21 +217,17 @@ static void write_textfile(struct export_session *session)
 
 /* ---- the loop ---- */
 
-/* What is not for readings, such as answers to scrapes, is paid for up to half of what
- * may be spent: who scrapes without end shall not keep heaps from being read. */
+/* What is not for readings, such as answers to scrapes and looks at /proc, cannot wait:
+ * the readings after it do. */
 static void pay(struct export_session *session)
 {
-	int64_t used_ns = clock_process_ns(), now_ns = clock_monotonic_ns();
+	int64_t used_ns = clock_process_ns();
 	int64_t read_ns = reader_totals(session->reader)->cpu_ns;
-	double most_ns = session->options->share / 2 *
-			 (double)(now_ns - session->account.since_ns);
 	int64_t readings_ns = read_ns - session->paid_readings_ns;
-	int64_t rest_ns = used_ns - session->paid_ns - readings_ns;
 
-	account_gain(&session->account, session->options->share, now_ns);
+	account_owe(&session->account, used_ns - session->paid_ns - readings_ns);
+	account_gain(&session->account, session->options->share, clock_monotonic_ns());
 	account_pay(&session->account, readings_ns);
-	account_pay(&session->account,
-		    (double)rest_ns < most_ns ? rest_ns : (int64_t)most_ns);
 	session->paid_ns = used_ns;
 	session->paid_readings_ns = read_ns;
 }

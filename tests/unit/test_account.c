@@ -83,9 +83,65 @@ static void test_what_is_overdrawn_stays(void **state)
 	assert_int_equal(account_wait_ns(&account, 0), 0);
 }
 
+/* Readings of 5 ms for an hour, with EVERY_NS between two things that cannot wait and
+ * take REST_NS each: what the readings took. */
+static int64_t readings(struct account *account, int64_t rest_ns, int64_t every_ns)
+{
+	int64_t used_ns = 0, next_ns = account->since_ns;
+
+	for (int64_t now_ns = next_ns, end_ns = now_ns + 3600 * SECOND; now_ns < end_ns;
+	     now_ns += 50 * MS) {
+		if (rest_ns && now_ns >= next_ns) {
+			account_owe(account, rest_ns);
+			next_ns += every_ns;
+		}
+		account_gain(account, 0.01, now_ns);
+		if (account_wait_ns(account, 0))
+			continue;
+		account_pay(account, 5 * MS);
+		used_ns += 5 * MS;
+	}
+	return used_ns;
+}
+
+/* 0.4% for looks: 0.6% are left, however seldom the looks are and however long each. */
+static void test_what_is_owed_is_paid(void **state)
+{
+	static const int64_t every[] = {50 * MS, SECOND, 7 * SECOND};
+	struct account account;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+		int64_t used_ns;
+
+		account_open(&account, 0.01, 0);
+		used_ns = readings(&account, every[i] / 250, every[i]);
+		assert_true(used_ns <= (int64_t)(21.7 * (double)SECOND));
+		assert_true(used_ns >= (int64_t)(21.4 * (double)SECOND));
+	}
+}
+
+/* Whoever asks without end leaves half, and all again half a minute after. */
+static void test_half_is_left(void **state)
+{
+	struct account account;
+	int64_t used_ns;
+
+	(void)state;
+	account_open(&account, 0.01, 0);
+	used_ns = readings(&account, SECOND, SECOND);
+	assert_true(used_ns >= 18 * SECOND &&
+		    used_ns <= (int64_t)(18.1 * (double)SECOND));
+	used_ns = readings(&account, 0, 0);
+	assert_true(used_ns >= (int64_t)(35.8 * (double)SECOND) &&
+		    used_ns <= 36 * SECOND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_owed_is_paid),
+		cmocka_unit_test(test_half_is_left),
 		cmocka_unit_test(test_share_is_kept),
 		cmocka_unit_test(test_what_is_not_used_is_lost),
 		cmocka_unit_test(test_what_is_overdrawn_stays),
