@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "base/units.h"
+#include "engine/lent.h"
 #include "engine/sampler.h"
 #include "inject/inject.h"
 #include "ipc/ring.h"
@@ -11,11 +12,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define RETURN_NS INT64_C(60000000000)
 #define APPEAR_NS INT64_C(5000000000)
@@ -32,6 +35,7 @@ struct attachment {
 	const struct frontend *frontend;
 	struct process process;
 	char library[PATH_MAX];
+	struct lent lent; /* the same where the process does not see the file */
 };
 
 /* ---- whether there is a sampler ---- */
@@ -91,22 +95,15 @@ static int cannot_load(const struct process *process, const char *why,
 }
 
 /* A path means the same file there if it does so from the root of the process. */
-static int check_path(const struct attachment *attachment, struct fault *fault)
+static bool sees_file(const struct attachment *attachment)
 {
-	const struct process *process = &attachment->process;
 	char path[PATH_MAX + 32];
 	struct stat here, there;
 
-	snprintf(path, sizeof(path), "/proc/%d/root%s", process->pid,
+	snprintf(path, sizeof(path), "/proc/%d/root%s", attachment->process.pid,
 		 attachment->library);
-	if (!stat(attachment->library, &here) && !stat(path, &there) &&
-	    here.st_dev == there.st_dev && here.st_ino == there.st_ino)
-		return 0;
-	return fault_set(fault, EXIT_NO_SOURCE, -ENOENT,
-			 "cannot put the sampler into process %d (%s): it has another "
-			 "mount namespace or root, where %s is not that file: bind it "
-			 "there, or run fragscope where it is",
-			 process->pid, process->comm, attachment->library);
+	return !stat(attachment->library, &here) && !stat(path, &there) &&
+	       here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 /* ---- the calls ---- */
@@ -174,26 +171,29 @@ static int call(const struct attachment *attachment, struct inject_request *requ
 }
 
 /* To glibc 2.33 dlopen is in a library of its own, and libc has this for itself. */
-static int call_dlopen(const struct attachment *attachment, struct fault *fault)
+static int call_dlopen(struct attachment *attachment, const char *name,
+		       struct fault *fault)
 {
+	bool is_lent = attachment->lent.number >= 0;
 	struct inject_request new = {
 		.function = "dlopen",
 		.argument = {0, RTLD_NOW},
-		.text = attachment->library,
+		.text = name,
+		.still = is_lent ? lent_is_there : NULL,
+		.context = &attachment->lent,
 	};
-	struct inject_request old = {
-		.function = "__libc_dlopen_mode",
-		.argument = {0, RTLD_NOW | (uint64_t)(uint32_t)OLD_DLOPEN_FLAG},
-		.text = attachment->library,
-	};
-	int error = call(attachment, &new, fault);
+	struct inject_request old = new;
+	int error;
 
+	old.function = "__libc_dlopen_mode";
+	old.argument[1] |= (uint64_t)(uint32_t)OLD_DLOPEN_FLAG;
+	error = call(attachment, &new, fault);
 	return error == -ENOENT ? call(attachment, &old, fault) : error;
 }
 
-static int load(const struct attachment *attachment, struct fault *fault)
+static int load(struct attachment *attachment, const char *name, struct fault *fault)
 {
-	int error = call_dlopen(attachment, fault);
+	int error = call_dlopen(attachment, name, fault);
 
 	if (error)
 		return error;
@@ -219,6 +219,103 @@ static int load(const struct attachment *attachment, struct fault *fault)
 		fault);
 }
 
+/* ---- a process that does not see the file ---- */
+
+/* Closes what was lent, where that is still open; the loader needs it no longer. */
+static void take_back(struct attachment *attachment)
+{
+	const struct process *process = &attachment->process;
+	struct inject_request request = {
+		.function =
+			"syscall", /* as close itself may end the thread (cancellation) */
+		.still = lent_is_there,
+		.context = &attachment->lent,
+	};
+	struct fault fault;
+
+	if (!lent_find(&attachment->lent, process))
+		return;
+	request.argument[0] = SYS_close;
+	request.argument[1] = (uint64_t)attachment->lent.number;
+	if (frontend_stops(attachment->frontend) || call(attachment, &request, &fault))
+		frontend_message(attachment->frontend,
+				 "process %d (%s) has a copy of the library open as "
+				 "descriptor %d, which is of no use any more: 'attach' "
+				 "once more closes it",
+				 process->pid, process->comm, attachment->lent.number);
+	attachment->lent.number = -1;
+}
+
+static int fill(const struct attachment *attachment)
+{
+	struct privilege before = privilege_lower();
+	int library = open(attachment->library, O_RDONLY | O_CLOEXEC);
+	int error = library < 0 ? -errno : 0;
+
+	privilege_restore(before);
+	if (!error) {
+		error = lent_fill(&attachment->lent, library);
+		close(library);
+	}
+	return error;
+}
+
+/* What was left behind is taken up again, if it is of the same library. */
+static int lend(struct attachment *attachment, struct fault *fault)
+{
+	const struct process *process = &attachment->process;
+	struct inject_request request = {
+		.function = "memfd_create",
+		.argument = {0, lent_flags()},
+		.text = SAMPLER_LIBRARY,
+	};
+	int error;
+
+	if (lent_find(&attachment->lent, process) && !fill(attachment))
+		return 0;
+	take_back(attachment);
+	error = call(attachment, &request, fault);
+	if (error)
+		return error;
+	if (!lent_find(&attachment->lent, process))
+		return cannot_load(process,
+				   "it does not see the library's file, and made no "
+				   "memory for a copy (memfd_create): it has no "
+				   "descriptor left, or its filter of system calls or a "
+				   "security module forbids it",
+				   fault);
+	error = fill(attachment);
+	return error ? cannot_load(process, strerror(-error), fault) : 0;
+}
+
+static int lend_and_load(struct attachment *attachment, struct fault *fault)
+{
+	const struct process *process = &attachment->process;
+	const char *why = lent_obstacle(process);
+	char name[32];
+	int error;
+
+	if (why)
+		return fault_set(
+			fault, EXIT_NO_SOURCE, -ENOENT,
+			"cannot put the sampler into process %d (%s): it has "
+			"another mount namespace or root, where %s is not that "
+			"file, and %s: bind it there, or run fragscope where it is",
+			process->pid, process->comm, attachment->library, why);
+	frontend_message(attachment->frontend,
+			 "process %d (%s) does not see %s: it gets a copy as memory",
+			 process->pid, process->comm, attachment->library);
+	error = lend(attachment, fault);
+	if (error)
+		return error;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", attachment->lent.number);
+	error = load(attachment, name, fault);
+	take_back(attachment);
+	return error;
+}
+
+/* ---- all of it ---- */
+
 /* By a function of the library, which is there. */
 static int set(const struct attachment *attachment, struct fault *fault)
 {
@@ -243,15 +340,16 @@ static int attach_to(struct attachment *attachment, struct fault *fault)
 	bool is_there = has_library(&attachment->process);
 	int error = 0;
 
+	if (is_there)
+		take_back(attachment);
 	if (has_sampler(&attachment->process) && !*attachment->options->settings)
 		return fault_set(fault, EXIT_FAILED, -EEXIST,
 				 "process %d (%s) has a sampler already",
 				 attachment->process.pid, attachment->process.comm);
-	if (!is_there) {
-		error = check_path(attachment, fault);
-		if (!error)
-			error = load(attachment, fault);
-	}
+	if (!is_there)
+		error = sees_file(attachment)
+				? load(attachment, attachment->library, fault)
+				: lend_and_load(attachment, fault);
 	if (!error && (is_there || *attachment->options->settings))
 		error = set(attachment, fault);
 	return error;
@@ -260,7 +358,8 @@ static int attach_to(struct attachment *attachment, struct fault *fault)
 int attach_sampler(const struct attach_options *options, const struct frontend *frontend,
 		   struct fault *fault)
 {
-	struct attachment attachment = {.options = options, .frontend = frontend};
+	struct attachment attachment = {
+		.options = options, .frontend = frontend, .lent.number = -1};
 	int error = sampler_find(attachment.library, fault);
 
 	if (!error && strlen(attachment.library) >= INJECT_TEXT)

@@ -224,8 +224,9 @@ const char *lent_obstacle(const struct process *process)
 
 	snprintf(path, sizeof(path), "/proc/%d/root/proc", process->pid);
 	if (statfs(path, &files) || files.f_type != PROC_SUPER_MAGIC)
-		return "and no /proc, by which it could be lent to it";
+		return "no /proc is there, by which it could load a copy";
 	if (maps_scan(process, open_mapped, &copy) != 1)
-		return "and to lend it takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE";
+		return "a copy is looked into by CAP_SYS_ADMIN or "
+		       "CAP_CHECKPOINT_RESTORE alone";
 	return NULL;
 }

@@ -23,9 +23,12 @@ struct inject_request {
 	const char *text; /* the first argument in its place, or null; < INJECT_TEXT */
 	uint64_t stack_bytes; /* that the function may need */
 	const int *calls;     /* system calls that it may make; the last is -1 */
-	int64_t for_ns;	      /* how long a safe point is looked for */
-	int64_t return_ns;    /* how long the call may take before nobody waits for it */
-	bool dry_run;	      /* the search alone */
+	/* Asked while the process stands: false, and nothing is called. Or null. */
+	bool (*still)(void *context);
+	void *context;
+	int64_t for_ns;	   /* how long a safe point is looked for */
+	int64_t return_ns; /* how long the call may take before nobody waits for it */
+	bool dry_run;	   /* the search alone */
 };
 
 struct inject_result {
@@ -43,7 +46,7 @@ struct inject_result {
 /* Makes the call that REQUEST wants in PROCESS. WAITING is the mask to wait with, and
  * STOP says that the user wants an end; both may be null. 0 with RESULT, or -errno, FAULT
  * and what RESULT has by then. After -ETIMEDOUT with RESULT's CALLED, and after -EINTR,
- * the call ends by itself. */
+ * the call ends by itself. -ECANCELED: REQUEST's STILL said so. */
 int inject(const struct process *process, const struct inject_request *request,
 	   const sigset_t *waiting, const atomic_bool *stop, struct inject_result *result,
 	   struct fault *fault);

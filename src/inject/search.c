@@ -140,6 +140,9 @@ static int judge(struct injector *injector)
 		return is_free;
 	if (!is_free)
 		return not_now(injector, 0, "an arena of malloc's was locked");
+	if (injector->request->still &&
+	    !injector->request->still(injector->request->context))
+		return -ECANCELED;
 	return choose(injector);
 }
 
@@ -281,6 +284,12 @@ static int describe(const struct injector *injector, int error, struct fault *fa
 			process->pid, process->comm);
 	if (error == -EPERM)
 		return not_permitted(process, fault);
+	if (error == -ECANCELED)
+		return fault_set(
+			fault, EXIT_FAILED, error,
+			"what the call in process %d (%s) is for is there no longer: "
+			"nothing was called",
+			process->pid, process->comm);
 	return fault_set(fault, EXIT_FAILED, error, "cannot stop process %d (%s): %s",
 			 process->pid, process->comm, strerror(-error));
 }

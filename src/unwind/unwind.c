@@ -400,10 +400,17 @@ static int find_function(struct module *module, const char *name,
 int unwind_function_of(struct unwinder *unwinder, const char *module, const char *name,
 		       struct unwind_code *code)
 {
+	static const char in_memory[] = "memfd:";
 	struct module *at = unwinder->modules;
 
-	while (at && strncmp(at->name, module, strlen(module)) != 0)
-		at = at->next;
+	for (; at; at = at->next) {
+		const char *file = at->name;
+
+		if (strncmp(file, in_memory, strlen(in_memory)) == 0)
+			file += strlen(in_memory);
+		if (strncmp(file, module, strlen(module)) == 0)
+			break;
+	}
 	return find_function(at, name, code);
 }
 

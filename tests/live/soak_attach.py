@@ -252,7 +252,6 @@ class Soak:
         self.options = options
         self.log = log
         self.program = None
-        self.begun = 0  # rounds since the program began
         self.rounds = 0
         self.refused = collections.Counter()
         self.stood_ms = collections.defaultdict(list)

@@ -1,6 +1,7 @@
 """trim --attach: a thread of a running program trims, and is then as it was."""
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
@@ -389,6 +390,136 @@ def check_attach_others(tap):
                 totals(tap, reading.row, told)
 
 
+# The program is moved into a root file system in memory that holds it and its libraries, and
+# nothing else; without "proc" not even /proc.
+ELSEWHERE = """
+import ctypes, os, shutil, subprocess, sys
+root, proc, program, *words = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+def do(name, *args):
+    if getattr(libc, name)(*args):
+        sys.exit(f'{name}: {os.strerror(ctypes.get_errno())}')
+files = [word for word in subprocess.run(['ldd', program], capture_output=True, text=True,
+         check=True).stdout.split() if word.startswith('/')]
+do('unshare', 0x20000)
+do('mount', b'none', b'/', None, 0x44000, None)
+do('mount', b'tmpfs', root.encode(), b'tmpfs', 0, None)
+for name in [program, *files]:
+    os.makedirs(root + os.path.dirname(name), exist_ok=True)
+    shutil.copy(name, root + name)
+os.mkdir(root + '/proc')
+if proc:
+    do('mount', b'proc', (root + '/proc').encode(), b'proc', 0, None)
+os.chdir(root)
+do('syscall', 155, b'.', b'.')
+do('umount2', b'.', 2)
+os.chdir('/')
+os.execv(program, [program, *words])
+"""
+
+
+def elsewhere(root, program, *words, proc="proc"):
+    """That program; it says ready."""
+    harness.need_root("a mount namespace")
+    harness.need("ldd")
+    target = Target([harness.need("python3"), "-c", ELSEWHERE, root, proc, program, *words],
+                    stderr=subprocess.PIPE)
+    if not target.process.stdout.readline():
+        reason = target.process.stderr.read()
+        target.end()
+        raise harness.Skip(f"no mount namespace: {reason}")
+    return target
+
+
+def memories(target):
+    """The descriptors of what was lent to the program."""
+    return [fd for fd in pathlib.Path(f"/proc/{target.pid}/fd").iterdir()
+            if os.readlink(fd) == "/memfd:libfragscope-preload.so (deleted)"]
+
+
+def check_elsewhere(tap):
+    """A program that sees no file of ours gets a copy in memory."""
+    with harness.scratch() as root, elsewhere(root, harness.program("oracle")) as target:
+        before = sorted(os.listdir(f"/proc/{target.pid}/fd"))
+        done = attach(target.pid, "-i", "20ms", "--sampler-cost", "100")
+        tap.ok("it gets a copy as memory" in done.stderr, "says so", done.stderr)
+        reading = preloading.next_sample(target.pid)
+        tap.equal(reading.row["system_bytes"], harness.stat(target.pid).row["system_bytes"],
+                  "samples are read")
+        tap.equal(memories(target), [], "nothing of the copy stays open")
+        for verb in (("trim", "--json", "--watch", "0"), ("trim", "--attach", "--watch", "0"),
+                     ("attach", "-i", "1s"), ("detach",), ("attach",), ("detach",)):
+            done = harness.fragscope(*verb, target.pid)
+            tap.equal(done.returncode, 0, " ".join(verb), done.stderr)
+        tap.equal(sorted(os.listdir(f"/proc/{target.pid}/fd")), before, "its descriptors")
+
+
+def without_rights():
+    """For a child that is root with no CAP_SYS_ADMIN and no CAP_CHECKPOINT_RESTORE."""
+    libc = ctypes.CDLL(None)
+    for capability in (21, 40):
+        libc.prctl(24, capability, 0, 0, 0)
+
+
+def check_elsewhere_refused(tap):
+    """Where nothing could be loaded so, or be looked at later, nothing is made."""
+    for proc, options, reason in (("", {}, "no /proc is there"),
+                                  ("proc", {"preexec_fn": without_rights}, "CAP_SYS_ADMIN")):
+        with harness.scratch() as root:
+            with elsewhere(root, harness.program("keeper"), proc=proc) as target:
+                done = harness.fragscope("attach", target.pid, **options)
+                tap.equal(done.returncode, 69, reason, done.stderr)
+                tap.ok(reason in done.stderr, "with the reason", done.stderr)
+                tap.equal(memories(target), [], "nothing was made")
+
+
+# What shows that each of the three calls has come to its end.
+LENDING = [lambda target: len(memories(target)) == 1, lambda target: has_ring(target),
+           lambda target: not memories(target)]
+
+
+def killed_attach(target, call, number):
+    """Runs attach, which is killed at a system call, or its helper is."""
+    subprocess.run(
+        [harness.need("strace"), "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+         f"inject={call}:signal=SIGKILL:when={number}", harness.FRAGSCOPE, "attach",
+         str(target.pid)], capture_output=True, check=False)
+    harness.until(lambda: target.status("TracerPid") == "0", "no tracer")
+
+
+def check_lent(tap, target, name):
+    """One copy is left at most; the next attach uses it, and nothing is left then."""
+    left = memories(target)
+    tap.ok(len(left) <= 1, f"{name}: one copy at most", left)
+    done = harness.fragscope("attach", target.pid)
+    tap.ok(done.returncode == 0 or "has a sampler already" in done.stderr,
+           f"{name}: attached by the next", done.stderr)
+    tap.equal(memories(target), [], f"{name}: nothing is left then")
+    tap.equal(harness.fragscope("detach", target.pid).returncode, 0, f"{name}: detached")
+    target.process.send_signal(signal.SIGUSR1)
+    tap.equal(target.line(), "kept", f"{name}: as it was")
+
+
+def check_elsewhere_killed(tap):
+    """The verb is killed before each of its three calls and while it fills the memory, its
+    helper before each call begins and as soon as it has."""
+    with harness.scratch() as root:
+        for call, number in (("ftruncate", 1), ("pwrite64", 1), ("pwrite64", 3)):
+            with elsewhere(root, harness.program("keeper")) as target:
+                killed_attach(target, call, number)
+                check_lent(tap, target, f"the verb, at {call} {number}")
+        for made, comes_to_its_end in enumerate(LENDING):
+            for call in ("process_vm_writev", "sendto"):
+                with elsewhere(root, harness.program("keeper")) as target:
+                    if made:
+                        killed_attach(target, "socketpair", made + 1)
+                        tap.ok(LENDING[made - 1](target), f"{made} calls were made")
+                    killed_attach(target, call, 1)
+                    if call == "sendto":
+                        harness.until(lambda t=target, e=comes_to_its_end: e(t), "the call")
+                    check_lent(tap, target, f"the helper, call {made + 1}, at {call}")
+
+
 # Filters one system call by its number and allows all others: in its first thread, or in one
 # that waits, while the first one, without a filter, runs.
 FILTERED = """
@@ -579,6 +710,9 @@ def main():
                         ("killed", check_killed),
                         ("attach", check_attach),
                         ("detach interrupted", check_detach_interrupted),
+                        ("elsewhere", check_elsewhere),
+                        ("elsewhere, refused", check_elsewhere_refused),
+                        ("elsewhere, killed", check_elsewhere_killed),
                         ("others", check_attach_others),
                         ("no thread", check_no_thread), ("refused", check_refused),
                         ("interrupted", check_interrupted), ("storm", check_storm)):
