@@ -45,7 +45,7 @@ struct cell_estimate estimate_total(const struct estimate_draw *draw, int group,
 				    const struct estimate_weights *weights)
 {
 	struct cell_estimate estimate = {0};
-	double variance = 0, quarters = 0, unsure = 0;
+	double variance = 0, quarters = 0, unsure = 0, wide = 0;
 
 	for (uint32_t i = 0; i < draw->strata; i++) {
 		const struct estimate_stratum *stratum = &draw->stratum[i];
@@ -60,6 +60,7 @@ struct cell_estimate estimate_total(const struct estimate_draw *draw, int group,
 		if (stratum->drawn >= stratum->cells)
 			continue;
 		unsure += cells;
+		wide += ldexp(cells, (int)stratum->shift);
 		estimate.drawn += stratum->drawn;
 		part = cells * (cells - stratum->drawn) * spread / stratum->drawn;
 		variance += part;
@@ -68,7 +69,8 @@ struct cell_estimate estimate_total(const struct estimate_draw *draw, int group,
 	}
 	estimate.deviation = sqrt(variance);
 	estimate.freedom = quarters > 0 ? variance * variance / quarters : 0;
-	estimate.share = unsure > 0 ? estimate.drawn / unsure : 1;
+	estimate.share = unsure > 0 ? estimate.drawn / wide : 1;
+	estimate.size = unsure > 0 ? wide / unsure : 1;
 	return estimate;
 }
 

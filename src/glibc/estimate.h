@@ -19,12 +19,14 @@ enum estimate_sum {
 	SUM_UNUSABLE_BYTES, /* of those of them that are too small */
 	SUM_FAST_CHUNKS,    /* fastbin chunks that begin in it */
 	SUM_FAST_BYTES,
-	SUM_LOOSE_CHUNKS, /* fastbin chunks that may be the remains of such */
-	SUM_DARK_BYTES,	  /* where no chunk was found, and a free one may lie */
+	SUM_LOOSE_CHUNKS,	 /* fastbin chunks that may be the remains of such */
+	SUM_DARK_BYTES,		 /* where no chunk was found, and a free one may lie */
+	SUM_DARK_RESIDENT_BYTES, /* of that, the resident ones */
 	SUM_TRIMMABLE_BYTES,
 	SUM_PINNED_BYTES,
 	SUM_RETAINED_BYTES,
-	SUM_ABSENT_BYTES, /* of the cell, not resident */
+	SUM_ABSENT_BYTES,   /* of the cell, not resident */
+	SUM_RESIDENT_BYTES, /* of the cell, and the rest of it */
 	ESTIMATE_SUMS
 };
 
@@ -39,6 +41,7 @@ struct estimate_stratum {
 	uint32_t first;
 	uint32_t drawn;
 	uint32_t group;
+	uint32_t shift; /* its cells are 1 << SHIFT times as large as the smallest */
 };
 
 struct estimate_draw {
@@ -61,7 +64,9 @@ struct cell_estimate {
 	double total;
 	double deviation; /* its standard error */
 	double freedom;	  /* effective degrees; 0 when the deviation is 0 */
-	double share;	  /* of all cells that are not known for sure, that were drawn */
+	double share;	  /* drawn, of as many of the smallest as all that are not known
+			   * for sure would be */
+	double size;	  /* of these cells, on the average, in the smallest */
 	uint32_t drawn;	  /* of these, cells */
 };
 

@@ -15,7 +15,6 @@
 
 enum {
 	PAGE_BLOCKS = 128,
-	KNOWN_CHUNKS = 1 << 12,
 	CELLS = 1 << 12, /* drawn, at most */
 	CELLS_SPARE = 512,
 	CELL_LEAST_NS = 12000, /* what one costs at the least */
@@ -77,7 +76,7 @@ static int take_tables(struct sampler *sampler)
 /* For as many arenas and segments as HEAP has room for. */
 static int fit(struct sampler *sampler, const struct heap *heap)
 {
-	unsigned segments = heap->segment_capacity + KNOWN_CHUNKS;
+	unsigned segments = heap->segment_capacity + KNOWN_CHUNKS + REGIONS;
 
 	if (sampler->arena_capacity >= heap->arena_capacity &&
 	    sampler->segment_capacity >= segments)
@@ -195,26 +194,38 @@ static uint64_t fence_bytes(struct sampler *sampler, const struct walk_segment *
 	return (field & ~(uint64_t)CHUNK_FLAGS) == FENCE ? 2 * FENCE : FENCE;
 }
 
-static void add_segment(struct sampler *sampler, uint64_t start, uint64_t end,
-			const struct owned_segment *owned)
+/* A part of OWNED with cells of one size. */
+static void add_part(struct sampler *sampler, uint64_t start, uint64_t end,
+		     unsigned shift, const struct owned_segment *owned)
 {
 	struct sampled_segment *segment = &sampler->segment[sampler->segments];
-	uint64_t cells;
+	uint64_t bytes = (uint64_t)SAMPLED_CELL << shift, cells;
 
-	if (start >= end)
-		return;
 	/* In a damaged heap segments may overlap, and a chunk parts several. */
 	if (sampler->segments == sampler->segment_capacity) {
 		sampler->arena[owned->arena].lacks = true;
 		return;
 	}
-	cells = (end - 1) / SAMPLED_CELL - start / SAMPLED_CELL + 1;
-	*segment = (struct sampled_segment){start, end, owned->segment.stop,
-					    sampler->cells, owned->arena};
+	cells = (end - 1) / bytes - start / bytes + 1;
+	*segment = (struct sampled_segment){
+		start, end, owned->segment.stop, sampler->cells, owned->arena, shift};
 	sampler->segments++;
 	sampler->cells += cells;
+	sampler->wide += cells * bytes;
 	sampler->arena[owned->arena].cells += cells;
 	sampler->arena[owned->arena].cell_bytes += end - start;
+}
+
+static void add_segment(struct sampler *sampler, uint64_t start, uint64_t end,
+			const struct owned_segment *owned)
+{
+	for (uint64_t stop, bytes; start < end; start = stop) {
+		uint64_t offset = sampler->owned_offset + start - owned->segment.start;
+		unsigned shift = sampler_cell_shift(sampler, offset, &bytes);
+
+		stop = bytes < end - start ? start + bytes : end;
+		add_part(sampler, start, stop, shift, owned);
+	}
 }
 
 /* A top goes on no further than its segment can have grown since it was found. */
@@ -327,11 +338,12 @@ static void part_all(struct sampler *sampler)
 	struct heap *heap = sampler->heap;
 
 	sampler->segments = sampler->larges = 0;
-	sampler->cells = sampler->pieces = 0;
+	sampler->cells = sampler->pieces = sampler->wide = sampler->owned_offset = 0;
 	for (unsigned i = 0; i < heap->segment_count; i++) {
 		widen(&sampler->window_arena[heap->segment[i].arena],
 		      &heap->segment[i].segment);
 		part_segment(sampler, &heap->segment[i]);
+		sampler->owned_offset += sampler_segment_bytes(&heap->segment[i]);
 	}
 }
 
@@ -379,6 +391,7 @@ static int read_some(struct sampler *sampler, struct heap *heap, int64_t budget_
 	error = read_lists(sampler, budget_ns);
 	if (error)
 		return error;
+	sampler_size_cells(sampler, budget_ns);
 	part_all(sampler);
 	sampler_take_known(sampler, budget_ns);
 	left_ns = budget_ns - (clock_thread_ns() - start_ns) - budget_ns / 8;

@@ -4,10 +4,23 @@
 
 #include <string.h>
 
-static uint64_t flagged_of(const struct sample_slot *slot, uint64_t start, uint64_t end)
+enum {
+	COMMON = 4, /* cells: chunks no larger are met often enough as they begin */
+	BEHIND = 4, /* windows that are looked into behind a dark cell */
+};
+
+/* A drawn cell, or a part of it, and the flags of its pages from PAGE on. */
+struct drawn_part {
+	uint64_t from, to;
+	const uint8_t *flag;
+	uint64_t page;
+};
+
+static uint64_t flagged_of(const struct sampler *sampler, const struct drawn_part *look,
+			   uint64_t start, uint64_t end)
 {
-	sampler_clip(&start, &end, slot->window.from, slot->window.to);
-	return sampler_flagged(slot->sampler, slot->flag, slot->page, start, end,
+	sampler_clip(&start, &end, look->from, look->to);
+	return sampler_flagged(sampler, look->flag, look->page, start, end,
 			       PAGE_RESIDENT);
 }
 
@@ -35,7 +48,7 @@ static uint64_t resident_of(struct sample_slot *slot, uint64_t start, uint64_t e
 	if (end <= slot->page + ((uint64_t)FLAGS << sampler->page_shift))
 		return sampler_flagged(sampler, slot->flag, slot->page, start, end,
 				       PAGE_RESIDENT);
-	return pages_resident_bytes(sampler->pages, start, end);
+	return sampler_resident(sampler, start, end);
 }
 
 /* A chunk that ends in its cell, and on pages that were touched, is resident. */
@@ -43,16 +56,14 @@ static void add_pages(struct sample_slot *slot, float *sum, uint64_t at, uint64_
 {
 	struct sampler *sampler = slot->sampler;
 	struct free_parts parts = walk_run_parts(sampler->page_shift, at, at + bytes);
-	uint64_t trimmable, resident;
 
 	if (parts.from == parts.to) {
 		sum[SUM_PINNED_BYTES] += (float)bytes;
 		return;
 	}
-	trimmable = resident_of(slot, parts.from, parts.to);
-	resident = resident_of(slot, at, at + bytes);
-	sum[SUM_TRIMMABLE_BYTES] += (float)trimmable;
-	sum[SUM_PINNED_BYTES] += (float)(resident - trimmable);
+	sum[SUM_TRIMMABLE_BYTES] += (float)resident_of(slot, parts.from, parts.to);
+	sum[SUM_PINNED_BYTES] += (float)(resident_of(slot, at, parts.from) +
+					 resident_of(slot, parts.to, at + bytes));
 }
 
 static void count_size(struct sample_slot *slot, uint64_t bytes)
@@ -89,25 +100,28 @@ static void found(void *context, uint64_t at, uint64_t bytes)
 
 /* A known chunk of which not all pages were looked at is by where they lie; what of
  * another is absent counts for no cell. */
-static void add_known(struct sample_slot *slot)
+static void add_known(const struct sampler *sampler, const struct drawn_part *look,
+		      float *sum)
 {
-	const struct sampler *sampler = slot->sampler;
 	const struct known *known = &sampler->known;
-	float *sum = sampler->draw.cell[slot->cell].sum;
 
-	for (uint32_t i = known_find(known, slot->window.from);
-	     i < known->count && known->chunk[i].at < slot->window.to; i++) {
+	for (uint32_t i = known_find(known, look->from);
+	     i < known->count && known->chunk[i].at < look->to; i++) {
 		const struct known_chunk *chunk = &known->chunk[i];
 		uint64_t start = chunk->at, end = chunk->at + chunk->bytes;
 		struct free_parts parts = walk_run_parts(sampler->page_shift, start, end);
-		uint64_t trimmable = flagged_of(slot, parts.from, parts.to);
-		uint64_t resident = flagged_of(slot, start, end);
+		uint64_t trimmable = flagged_of(sampler, look, parts.from, parts.to);
+		uint64_t resident = flagged_of(sampler, look, start, end);
+		bool has_pages = parts.from != parts.to;
 
-		if (chunk->bytes >= LARGE || parts.from == parts.to)
+		if (chunk->bytes >= LARGE)
 			continue;
-		sampler_clip(&start, &end, slot->window.from, slot->window.to);
-		if (sampler->knows_pages) {
-			sum[SUM_ABSENT_BYTES] -= (float)(end - start - resident);
+		sampler_clip(&start, &end, look->from, look->to);
+		if (sampler->knows_pages || !has_pages) {
+			sum[SUM_RESIDENT_BYTES] -=
+				(float)(has_pages ? resident : end - start);
+			sum[SUM_ABSENT_BYTES] -=
+				(float)(has_pages ? end - start - resident : 0);
 			continue;
 		}
 		sum[SUM_TRIMMABLE_BYTES] += (float)trimmable;
@@ -179,7 +193,7 @@ static void fill(struct sample_slot *slot, uint64_t end)
 	unsigned count = 0;
 	int got;
 
-	memset(slot->buffer, 0, LEAD + SAMPLED_CELL + TAIL);
+	memset(slot->buffer, 0, end - at);
 	for (uint64_t next; at < end; at = next) {
 		next = (at & -size) + size < end ? (at & -size) + size : end;
 		if (!(slot->flag[(at - slot->page) >> sampler->page_shift] &
@@ -199,24 +213,30 @@ static void fill(struct sample_slot *slot, uint64_t end)
 		sampler->error = got;
 }
 
-/* Sets SLOT up for the drawn cell I. */
-static void prepare(struct sample_slot *slot, uint32_t i, double weight)
+/* What pages alone tell of LOOK's part of the drawn cell I, of ARENA. */
+static void add_flags(struct sampler *sampler, uint32_t i, uint32_t arena,
+		      const struct drawn_part *look)
+{
+	float *sum = sampler->draw.cell[i].sum;
+	uint64_t resident = flagged_of(sampler, look, look->from, look->to);
+
+	sampler->arena[arena].swapped += sampler_flagged(
+		sampler, look->flag, look->page, look->from, look->to, PAGE_SWAPPED);
+	sum[SUM_ABSENT_BYTES] += (float)(look->to - look->from - resident);
+	sum[SUM_RESIDENT_BYTES] += (float)resident;
+	add_known(sampler, look, sum);
+}
+
+/* Sets SLOT up for [FROM, TO) of its cell, SAMPLED_CELL bytes at most. */
+static void prepare(struct sample_slot *slot, const struct sampled_segment *segment,
+		    uint64_t from, uint64_t to)
 {
 	struct sampler *sampler = slot->sampler;
-	uint64_t number = sampler->number[i];
-	const struct sampled_segment *segment = segment_of(sampler, number);
-	struct sampled_arena *arena = &sampler->arena[segment->arena];
-	uint64_t block = segment->start / SAMPLED_CELL + (number - segment->first);
-	uint64_t from = block * SAMPLED_CELL, to = from + SAMPLED_CELL, base, end;
-	float *sum = sampler->draw.cell[i].sum;
+	bool is_fast = sampler->arena[segment->arena].known.fast_open;
+	uint64_t base = is_fast && from - segment->start > LEAD ? from - LEAD : from;
+	uint64_t end = segment->stop - to < TAIL ? segment->stop : to + TAIL;
 
-	sampler_clip(&from, &to, segment->start, segment->end);
-	end = segment->stop - to < TAIL ? segment->stop : to + TAIL;
-	slot->cell = i;
 	slot->arena = segment->arena;
-	slot->weight = weight;
-	base = arena->known.fast_open && from - segment->start > LEAD ? from - LEAD
-								      : from;
 	slot->page = base & -(UINT64_C(1) << sampler->page_shift);
 	if (sampler->memory->pages(sampler->memory, slot->page, FLAGS, slot->flag) < 0)
 		memset(slot->flag, 0, sizeof(slot->flag));
@@ -225,36 +245,34 @@ static void prepare(struct sample_slot *slot, uint32_t i, double weight)
 		.from = from,
 		.to = to,
 		.stop = segment->stop,
+		.common = (uint64_t)(COMMON * SAMPLED_CELL) << segment->shift,
 		.base = base,
 		.bytes = (uint32_t)(end - base),
 		.buffer = slot->buffer,
 		.found = found,
-		.found_fast = arena->known.fast_open ? found_fast : NULL,
+		.found_fast = is_fast ? found_fast : NULL,
 		.context = slot,
 	};
-	arena->swapped +=
-		sampler_flagged(sampler, slot->flag, slot->page, from, to, PAGE_SWAPPED);
-	sum[SUM_ABSENT_BYTES] = (float)(to - from - flagged_of(slot, from, to));
 	fill(slot, end);
 	window_begin(&slot->window);
-	add_known(slot);
 }
 
 /* A cell in which no chunk begins lies in a large one: a live one, unless there are free
  * ones of any size that no list told of. */
-static void end_cell(struct sample_slot *slot)
+static void end_window(struct sample_slot *slot)
 {
-	struct sampled_arena *arena = &slot->sampler->arena[slot->arena];
+	struct sampler *sampler = slot->sampler;
 	const struct window *window = &slot->window;
+	float *dark = &sampler->draw.cell[slot->cell].sum[SUM_DARK_BYTES];
 
-	arena->spoilt += window->gave_up;
-	if (!arena->known.has_unsorted && !window->found_any &&
-	    !window_is_lit(window, slot->sampler->memory, slot->sampler->pages))
-		slot->sampler->draw.cell[slot->cell].sum[SUM_DARK_BYTES] =
-			(float)(window->to - window->from);
+	sampler->arena[slot->arena].spoilt += window->gave_up;
+	if (*dark > 0 &&
+	    (window->found_any || window_is_lit(window, sampler->memory, sampler->pages)))
+		*dark = 0;
 }
 
-/* Goes on with COUNT cells side by side, so that one call reads for all of them. */
+/* Goes on with the COUNT windows that were set up side by side, so that one call reads
+ * for all of them. */
 static void look_into(struct sampler *sampler, unsigned count)
 {
 	struct span span[WINDOWS * WINDOW_SPANS];
@@ -282,28 +300,192 @@ static void look_into(struct sampler *sampler, unsigned count)
 				window_feed(&sampler->slot[i].window, answer);
 	} while (wanted);
 	for (unsigned i = 0; i < count; i++)
-		end_cell(&sampler->slot[i]);
+		end_window(&sampler->slot[i]);
+}
+
+/* The next slot, for a window of the drawn cell I; looks into all when they are taken. */
+static struct sample_slot *take_slot(struct sampler *sampler, uint32_t i, double weight)
+{
+	struct sample_slot *slot;
+
+	if (sampler->slots == WINDOWS) {
+		look_into(sampler, WINDOWS);
+		sampler->slots = 0;
+	}
+	slot = &sampler->slot[sampler->slots++];
+	slot->cell = i;
+	slot->weight = weight;
+	return slot;
+}
+
+/* Of a large cell what is resident only. */
+static void read_resident(struct sampler *sampler, uint32_t i, double weight,
+			  const struct sampled_segment *segment,
+			  const struct drawn_part *look)
+{
+	unsigned shift = sampler->page_shift;
+	uint64_t size = UINT64_C(1) << shift;
+
+	for (uint64_t at = look->from, end, next; at < look->to; at = end) {
+		uint64_t stop =
+			at + SAMPLED_CELL < look->to ? at + SAMPLED_CELL : look->to;
+
+		next = end = (at & -size) + size;
+		if (!(look->flag[(at - look->page) >> shift] & PAGE_RESIDENT))
+			continue;
+		for (; next < stop; next += size)
+			if (look->flag[(next - look->page) >> shift] & PAGE_RESIDENT)
+				end = next + size;
+		end = end < stop ? end : stop;
+		prepare(take_slot(sampler, i, weight), segment, at, end);
+	}
+}
+
+/* Goes over [FROM, TO), of a large cell, by the flags of as many pages as are asked for
+ * at once. */
+static void read_large_cell(struct sampler *sampler, uint32_t i, double weight,
+			    const struct sampled_segment *segment, uint64_t from,
+			    uint64_t to)
+{
+	uint64_t bytes = (uint64_t)PAGES_BLOCK << sampler->page_shift;
+	uint8_t flag[PAGES_BLOCK];
+
+	for (uint64_t next; from < to && !sampler->error; from = next) {
+		struct drawn_part look = {.flag = flag, .from = from};
+
+		look.page = from & -(UINT64_C(1) << sampler->page_shift);
+		next = look.page + bytes < to ? look.page + bytes : to;
+		look.to = next;
+		if (sampler->memory->pages(
+			    sampler->memory, look.page,
+			    (unsigned)((next - look.page - 1) >> sampler->page_shift) + 1,
+			    flag) < 0)
+			memset(flag, 0, sizeof(flag));
+		add_flags(sampler, i, segment->arena, &look);
+		read_resident(sampler, i, weight, segment, &look);
+	}
+}
+
+/* The first address of [AT, END) on a resident page, or END. */
+static uint64_t next_resident(struct sampler *sampler, uint64_t at, uint64_t end)
+{
+	unsigned shift = sampler->page_shift;
+	uint8_t flag[PAGES_BLOCK];
+
+	while (at < end) {
+		uint64_t page = at >> shift << shift;
+		uint64_t pages = ((end - page - 1) >> shift) + 1;
+		unsigned count = pages < PAGES_BLOCK ? (unsigned)pages : PAGES_BLOCK;
+
+		if (sampler->memory->pages(sampler->memory, page, count, flag) < 0)
+			return end;
+		for (unsigned i = 0; i < count; i++, page += UINT64_C(1) << shift)
+			if (flag[i] & PAGE_RESIDENT)
+				return page > at ? page : at;
+		at = page;
+	}
+	return end;
+}
+
+/* Whether what reaches over the dark cell [FROM, TO) is known by what lies behind it.
+ * Before a free chunk no other free one ends. */
+static bool is_lit_behind(struct sampler *sampler, const struct sampled_segment *segment,
+			  uint64_t from, uint64_t to)
+{
+	const struct known *known = &sampler->known;
+	uint64_t reach = (uint64_t)COMMON * SAMPLED_CELL << segment->shift;
+	uint64_t end = segment->stop - to < reach ? segment->stop : to + reach;
+	bool is_known = false;
+	uint32_t next = known_find(known, to);
+
+	if (next < known->count && known->chunk[next].at >= to &&
+	    known->chunk[next].at <= end) {
+		end = known->chunk[next].at;
+		is_known = true;
+	}
+	for (unsigned i = 0; i < BEHIND; i++) {
+		struct sample_slot *slot = &sampler->slot[0];
+		uint64_t at = next_resident(sampler, to, end);
+
+		if (at == end)
+			return is_known;
+		to = end - at < SAMPLED_CELL ? end : at + SAMPLED_CELL;
+		prepare(slot, segment, at, to);
+		if (window_is_lit_behind(&slot->window, from, sampler->memory,
+					 sampler->pages))
+			return true;
+	}
+	return false;
+}
+
+/* Where the drawn cell I lies. */
+static const struct sampled_segment *place_of(const struct sampler *sampler, uint32_t i,
+					      uint64_t *from, uint64_t *to)
+{
+	uint64_t number = sampler->number[i];
+	const struct sampled_segment *segment = segment_of(sampler, number);
+	uint64_t bytes = (uint64_t)SAMPLED_CELL << segment->shift;
+
+	*from = (segment->start / bytes + (number - segment->first)) * bytes;
+	*to = *from + bytes;
+	sampler_clip(from, to, segment->start, segment->end);
+	return segment;
+}
+
+/* Sets slots up for the drawn cell I. */
+static void read_cell(struct sampler *sampler, uint32_t i, double weight)
+{
+	uint64_t from, to;
+	const struct sampled_segment *segment = place_of(sampler, i, &from, &to);
+	struct sample_slot *slot;
+
+	if (!sampler->arena[segment->arena].known.has_unsorted)
+		sampler->draw.cell[i].sum[SUM_DARK_BYTES] = (float)(to - from);
+	if (segment->shift) {
+		read_large_cell(sampler, i, weight, segment, from, to);
+		return;
+	}
+	slot = take_slot(sampler, i, weight);
+	prepare(slot, segment, from, to);
+	add_flags(sampler, i, segment->arena,
+		  &(struct drawn_part){from, to, slot->flag, slot->page});
+}
+
+/* Looks behind the first CELLS drawn cells of which nothing is known. */
+static void settle_dark(struct sampler *sampler, uint32_t cells)
+{
+	for (uint32_t i = 0; i < cells; i++) {
+		float *sum = sampler->draw.cell[i].sum, *dark = &sum[SUM_DARK_BYTES];
+		const struct sampled_segment *segment;
+		uint64_t from, to;
+
+		if (*dark <= 0)
+			continue;
+		segment = place_of(sampler, i, &from, &to);
+		if (is_lit_behind(sampler, segment, from, to))
+			*dark = 0;
+		else
+			sum[SUM_DARK_RESIDENT_BYTES] = sum[SUM_RESIDENT_BYTES];
+	}
 }
 
 /* Looks into the drawn cells of the first STRATA strata. */
 void sampler_read_cells(struct sampler *sampler, uint32_t strata)
 {
 	const struct estimate_draw *draw = &sampler->draw;
-	unsigned count = 0;
+	uint32_t cells = 0;
 
+	sampler->slots = 0;
 	for (uint32_t i = 0; i < strata && !sampler->error; i++) {
 		const struct estimate_stratum *stratum = &draw->stratum[i];
 		double weight = (double)stratum->cells / stratum->drawn;
 
-		for (uint32_t k = 0; k < stratum->drawn && !sampler->error; k++) {
-			prepare(&sampler->slot[count++], stratum->first + k, weight);
-			if (count < WINDOWS)
-				continue;
-			look_into(sampler, count);
-			count = 0;
-		}
+		for (uint32_t k = 0; k < stratum->drawn && !sampler->error; k++)
+			read_cell(sampler, stratum->first + k, weight);
+		cells = stratum->first + stratum->drawn;
 	}
-	if (count && !sampler->error)
-		look_into(sampler, count);
+	if (!sampler->error)
+		look_into(sampler, sampler->slots);
+	settle_dark(sampler, cells);
 	settle_fast(sampler);
 }

@@ -2,6 +2,7 @@
  * each by chance. */
 #include "glibc/sampled_state.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -16,7 +17,7 @@ static struct estimate_stratum *add_stratum(struct sampler *sampler, uint64_t fr
 	struct estimate_draw *draw = &sampler->draw;
 	struct estimate_stratum *stratum = &draw->stratum[draw->strata++];
 
-	*stratum = (struct estimate_stratum){cells, draw->cells, drawn, group};
+	*stratum = (struct estimate_stratum){cells, draw->cells, drawn, group, 0};
 	memset(&draw->cell[draw->cells], 0, drawn * sizeof(*draw->cell));
 	estimate_draw_numbers(&sampler->random, from, cells, drawn,
 			      &sampler->number[draw->cells]);
@@ -49,30 +50,80 @@ void sampler_draw_of(struct sampler *sampler, uint64_t from, uint64_t cells,
 	}
 }
 
+/* The part of what is drawn that is SEGMENT's due: half by its cells, half by its bytes.
+ * A cell has as much that is resident wherever it is, and a large one more that may be
+ * free. */
+static double part_of(const struct sampler *sampler,
+		      const struct sampled_segment *segment, uint64_t end)
+{
+	double cells = (double)(end - segment->first);
+
+	return (cells / (double)sampler->cells + ldexp(cells, (int)segment->shift) *
+							 SAMPLED_CELL /
+							 (double)sampler->wide) /
+	       2;
+}
+
+/* The cells from FIRST on are numbered on by those of the next segment. */
+static uint64_t end_of(const struct sampler *sampler, unsigned i)
+{
+	return i + 1 < sampler->segments ? sampler->segment[i + 1].first : sampler->cells;
+}
+
+static double parts_of(const struct sampler *sampler, unsigned from, unsigned to)
+{
+	double part = 0;
+
+	for (unsigned i = from; i < to; i++)
+		part += part_of(sampler, &sampler->segment[i], end_of(sampler, i));
+	return part;
+}
+
+/* Draws about WANTED cells of the segments [FROM, TO), and of those with cells of one
+ * size apart. */
+static void draw_segments(struct sampler *sampler, unsigned from, unsigned to,
+			  double wanted, uint32_t group)
+{
+	double all = parts_of(sampler, from, to);
+
+	for (unsigned n; from < to; from = n) {
+		uint32_t shift = sampler->segment[from].shift,
+			 stratum = sampler->draw.strata;
+		uint64_t first = sampler->segment[from].first;
+
+		for (n = from; n < to && sampler->segment[n].shift == shift; n++)
+			;
+		sampler_draw_of(sampler, first, end_of(sampler, n - 1) - first,
+				(uint64_t)(wanted * (parts_of(sampler, from, n) / all)),
+				group);
+		for (; stratum < sampler->draw.strata; stratum++)
+			sampler->draw.stratum[stratum].shift = shift;
+	}
+}
+
 /* Of each arena where that leaves some for all of them: the cells of one lie side by
  * side.
  */
 void sampler_draw_cells(struct sampler *sampler, uint64_t wanted)
 {
 	unsigned arenas = 0;
-	uint64_t from = 0;
 
 	for (unsigned i = 0; i < sampler->heap->arena_count; i++)
 		arenas += sampler->arena[i].cells != 0;
 	sampler->by_arena = arenas * CELLS_OF_GROUP <= wanted;
 	if (!sampler->by_arena) {
-		sampler_draw_of(sampler, 0, sampler->cells, wanted, 0);
+		draw_segments(sampler, 0, sampler->segments, (double)wanted, 0);
 		return;
 	}
-	for (unsigned i = 0; i < sampler->heap->arena_count; i++) {
-		uint64_t cells = sampler->arena[i].cells;
-		uint64_t some = (uint64_t)((double)wanted * (double)cells /
-					   (double)(sampler->cells + 1));
+	for (unsigned from = 0, to; from < sampler->segments; from = to) {
+		uint32_t arena = sampler->segment[from].arena;
+		double some;
 
-		if (!cells)
-			continue;
-		sampler_draw_of(sampler, from, cells, some > CENSUS ? some : CENSUS, i);
-		from += cells;
+		for (to = from;
+		     to < sampler->segments && sampler->segment[to].arena == arena; to++)
+			;
+		some = (double)wanted * parts_of(sampler, from, to);
+		draw_segments(sampler, from, to, some > CENSUS ? some : CENSUS, arena);
 	}
 }
 

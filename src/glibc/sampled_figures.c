@@ -58,6 +58,8 @@ static const struct estimate_weights free_resident_of = {
 
 static const struct estimate_weights absent = {.of = {[SUM_ABSENT_BYTES] = 1}};
 
+static const struct estimate_weights resident = {.of = {[SUM_RESIDENT_BYTES] = 1}};
+
 static double most(double a, double b)
 {
 	return a > b ? a : b;
@@ -235,10 +237,14 @@ static void widen_fast(struct figures *fig, const struct estimate_draw *draw, in
 						 (double)machine_page_bytes());
 }
 
-/* The most that is free of the chunks that begin in one cell. */
-static double free_most(const struct sure *sure)
+/* The most that is free of the chunks that begin in a cell of the smallest: a chunk is no
+ * larger where cells are. */
+static double free_most(const struct estimate_draw *draw, int group,
+			const struct sure *sure)
 {
-	return most(CELL_BYTES, (double)sure->unlisted_bytes);
+	double size = estimate_total(draw, group, &absent).size;
+
+	return most(CELL_BYTES, (double)sure->unlisted_bytes / size);
 }
 
 /* What of the heap is free, and where its pages are. */
@@ -247,7 +253,7 @@ static void set_free(struct figures *fig, const struct estimate_draw *draw, int 
 {
 	bool has_free = sure->has_fast || sure->has_binned;
 	double chunks_most = has_free ? CELL_CHUNKS : 0;
-	double bytes_most = has_free ? free_most(sure) : 0;
+	double bytes_most = has_free ? free_most(draw, group, sure) : 0;
 	double page_most = sure->has_pieces  ? most(SAMPLED_PIECE, bytes_most)
 			   : has_free	     ? bytes_most
 			   : sure->has_pages ? CELL_BYTES
@@ -309,17 +315,18 @@ static void set_live(struct figures *fig, const struct estimate_draw *draw, int 
 		sure->bytes + sure->fast_bytes + sure->top_bytes + cached_bytes;
 	const struct linear live = {
 		FIG_LIVE_BYTES, (double)sure->system_bytes - (double)not_live, true,
-		free_bytes_of, sure->has_fast || sure->has_binned ? free_most(sure) : 0};
+		free_bytes_of,
+		sure->has_fast || sure->has_binned ? free_most(draw, group, sure) : 0};
 
 	set_linear(fig, draw, group, &live);
 }
 
 /* Most programs have touched all that they hold but for a few places, of which no drawn
  * cell may have any. */
-static void set_live_resident(struct figures *fig, const struct estimate_draw *draw,
+static void set_most_resident(struct figures *fig, const struct estimate_draw *draw,
 			      int group, const struct sure *sure)
 {
-	const struct linear resident = {
+	const struct linear live = {
 		FIG_LIVE_RESIDENT_BYTES,
 		(double)sure->cell_bytes - (double)(sure->fence_bytes + sure->fast_bytes),
 		true,
@@ -330,12 +337,38 @@ static void set_live_resident(struct figures *fig, const struct estimate_draw *d
 		CELL_BYTES};
 	struct range range;
 
-	set_linear(fig, draw, group, &resident);
+	set_linear(fig, draw, group, &live);
 	if (!figure_range(fig, FIG_LIVE_RESIDENT_BYTES, &range.low, &range.high))
 		return;
 	range.value = figure_number(fig, FIG_LIVE_RESIDENT_BYTES);
 	range = estimate_less_missed(range, unseen(draw, group, &absent, CELL_BYTES));
 	figure_set_range(fig, FIG_LIVE_RESIDENT_BYTES, most(range.low, 0), range.high);
+}
+
+/* Others have touched little of it: then that is what is summed up, since what was not
+ * touched of a cell is as much as its size. */
+static bool is_sparse(const struct estimate_draw *draw, int group)
+{
+	return estimate_total(draw, group, &absent).total >
+	       estimate_total(draw, group, &resident).total;
+}
+
+static void set_live_resident(struct figures *fig, const struct estimate_draw *draw,
+			      int group, const struct sure *sure)
+{
+	const struct linear few = {FIG_LIVE_RESIDENT_BYTES,
+				   -(double)(sure->fence_bytes + sure->fast_bytes),
+				   false,
+				   {.of = {[SUM_RESIDENT_BYTES] = 1,
+					   [SUM_TRIMMABLE_BYTES] = -1,
+					   [SUM_PINNED_BYTES] = -1,
+					   [SUM_RETAINED_BYTES] = -1}},
+				   CELL_BYTES};
+
+	if (is_sparse(draw, group))
+		set_linear(fig, draw, group, &few);
+	else
+		set_most_resident(fig, draw, group, sure);
 }
 
 static double clamp(double value, double low, double high)
@@ -429,7 +462,7 @@ static void set_shares(struct figures *fig, const struct estimate_draw *draw, in
 
 	set_share(fig, FIG_UNUSABLE, draw, group, &unusable,
 		  sure->has_fast || sure->has_binned ? CELL_BYTES : 0,
-		  sure->has_unlisted_usable ? free_most(sure) : 0);
+		  sure->has_unlisted_usable ? free_most(draw, group, sure) : 0);
 	set_frag(fig);
 }
 
@@ -437,7 +470,7 @@ static void set_heap_slack(struct figures *fig, const struct estimate_draw *draw
 			   int group, const struct sure *sure, uint64_t cached_bytes)
 {
 	double free_bytes = (double)(sure->bytes + sure->fast_bytes + sure->top_bytes);
-	const struct estimate_ratio slack = {
+	struct estimate_ratio slack = {
 		.top = (double)(sure->cell_bytes + sure->trimmable_bytes +
 				sure->pinned_bytes + sure->retained_bytes) -
 		       (double)(sure->fence_bytes + sure->fast_bytes),
@@ -446,6 +479,10 @@ static void set_heap_slack(struct figures *fig, const struct estimate_draw *draw
 		.of_bottom = {.of = {[SUM_BYTES] = -1, [SUM_FAST_BYTES] = -1}},
 	};
 
+	if (is_sparse(draw, group)) {
+		slack.top -= (double)sure->cell_bytes;
+		slack.of_top = resident;
+	}
 	set_slack(fig, draw, group, &slack);
 }
 
@@ -470,26 +507,53 @@ static void widen_ratios(struct figures *fig, double dark)
 		figure_set_range(fig, FIG_SLACK, low, high * live / (live - dark));
 }
 
+/* Figure F may be LESS less or MORE more. */
+static void widen(struct figures *fig, enum figure f, double less, double more)
+{
+	double low, high;
+
+	figure_range(fig, f, &low, &high);
+	if (less > 0 || more > 0)
+		figure_set_range(fig, f, most(low - less, 0), high + more);
+}
+
+static double most_of(const struct estimate_draw *draw, int group,
+		      const struct estimate_weights *weights, double cell_most)
+{
+	struct cell_estimate estimate = estimate_total(draw, group, weights);
+
+	return estimate_positive(&estimate, cell_most).high;
+}
+
+/* Of the cells, what is resident. */
+static double resident_share(const struct estimate_draw *draw, int group)
+{
+	double pages = estimate_total(draw, group, &resident).total;
+	double all = pages + estimate_total(draw, group, &absent).total;
+
+	return all > 0 ? clamp(pages / all, 0, 1) : 1;
+}
+
 /* Large free chunks that no list told of may lie where no chunk was found. */
 static void widen_dark(struct figures *fig, const struct estimate_draw *draw, int group)
 {
-	static const enum figure more[] = {FIG_FREE_BYTES, FIG_FREE_RESIDENT_BYTES,
-					   FIG_TRIMMABLE_BYTES};
-	static const enum figure less[] = {FIG_LIVE_BYTES, FIG_LIVE_RESIDENT_BYTES};
-	const struct estimate_weights weights = {.of = {[SUM_DARK_BYTES] = 1}};
-	struct cell_estimate estimate = estimate_total(draw, group, &weights);
-	double dark = estimate_positive(&estimate, CELL_BYTES).high, low, high;
+	const struct estimate_weights of_dark = {.of = {[SUM_DARK_BYTES] = 1}};
+	const struct estimate_weights of_pages = {.of = {[SUM_DARK_RESIDENT_BYTES] = 1}};
+	double dark = most_of(draw, group, &of_dark, CELL_BYTES);
+	double pages =
+		most_of(draw, group, &of_pages, CELL_BYTES * resident_share(draw, group));
+	const struct {
+		enum figure figure;
+		double less, more;
+	} table[] = {{FIG_FREE_BYTES, 0, dark},
+		     {FIG_FREE_RESIDENT_BYTES, 0, pages},
+		     {FIG_TRIMMABLE_BYTES, 0, pages},
+		     {FIG_LIVE_BYTES, dark, 0},
+		     {FIG_LIVE_RESIDENT_BYTES, pages, 0}};
 
-	for (unsigned i = 0; i < sizeof(more) / sizeof(*more); i++) {
-		figure_range(fig, more[i], &low, &high);
-		figure_set_range(fig, more[i], low, high + dark);
-	}
-	for (unsigned i = 0; i < sizeof(less) / sizeof(*less); i++) {
-		if (!figure_has(fig, less[i]))
-			continue;
-		figure_range(fig, less[i], &low, &high);
-		figure_set_range(fig, less[i], most(low - dark, 0), high);
-	}
+	for (unsigned i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (figure_has(fig, table[i].figure))
+			widen(fig, table[i].figure, table[i].less, table[i].more);
 	widen_ratios(fig, dark);
 	/* What of the ratios would be left is no figure any more. */
 	if (dark > 0.02 * figure_number(fig, FIG_SYSTEM_BYTES)) {
@@ -546,16 +610,6 @@ static void set_cached(struct figures *fig, const struct cached *cached,
 			 (double)(totals->chunks + cached->lost * cached->most_chunks));
 	figure_set_range(fig, FIG_TCACHE_BYTES, (double)totals->bytes,
 			 (double)(totals->bytes + cached->lost * cached->most_bytes));
-}
-
-/* Figure F is less what is in lost caches, which may be LESS more or MORE less. */
-static void widen(struct figures *fig, enum figure f, double less, double more)
-{
-	double low, high;
-
-	figure_range(fig, f, &low, &high);
-	if (less > 0 || more > 0)
-		figure_set_range(fig, f, most(low - less, 0), high + more);
 }
 
 static void set_held(struct figures *fig, const struct estimate_draw *draw, int group,

@@ -8,6 +8,7 @@ enum {
 	/* What a call for flags costs, and the flags of 2 MB. */
 	LOOK_NS = 1500,
 	BLOCK_NS = 12000,
+	BLOCKS_OF_CHUNK = 16, /* of 1 MB, that are looked at of one in a cell */
 };
 
 /* ---- pages ---- */
@@ -106,6 +107,8 @@ static void look_at(struct sampler *sampler, const struct sampled_large *large,
 	sampler->arena[large->arena].swapped +=
 		sampler_flagged(sampler, flag, page, start, end, PAGE_SWAPPED);
 	sort_pages(sampler, large, flag, start, end, sum);
+	sum[SUM_RESIDENT_BYTES] +=
+		(float)sampler_flagged(sampler, flag, page, start, end, PAGE_RESIDENT);
 	sum[SUM_ABSENT_BYTES] +=
 		(float)(end - start -
 			sampler_flagged(sampler, flag, page, start, end, PAGE_RESIDENT));
@@ -254,6 +257,36 @@ void sampler_draw_large(struct sampler *sampler, int64_t budget_ns)
 				wanted * (end - from) / sampler->pieces + CENSUS,
 				sampler_group_of(sampler, arena));
 	}
+}
+
+/* Of [START, END), PAGES_BLOCK - 1 pages at most. */
+static uint64_t block_resident(struct sampler *sampler, uint64_t start, uint64_t end)
+{
+	uint64_t size = UINT64_C(1) << sampler->page_shift, page = start & -size;
+	uint8_t flag[PAGES_BLOCK];
+	unsigned count = (unsigned)((end - page + size - 1) >> sampler->page_shift);
+
+	if (start >= end ||
+	    sampler->memory->pages(sampler->memory, page, count, flag) < 0)
+		return 0;
+	return sampler_flagged(sampler, flag, page, start, end, PAGE_RESIDENT);
+}
+
+uint64_t sampler_resident(struct sampler *sampler, uint64_t start, uint64_t end)
+{
+	uint64_t step = (uint64_t)(PAGES_BLOCK / 2) << sampler->page_shift, bytes = 0;
+	uint64_t blocks = (end - start + step - 1) / step;
+	unsigned looks = blocks < BLOCKS_OF_CHUNK ? (unsigned)blocks : BLOCKS_OF_CHUNK;
+
+	for (unsigned i = 0; i < looks; i++) {
+		uint64_t first = blocks * i / looks, after = blocks * (i + 1) / looks;
+		uint64_t at = start + step * (first + estimate_below(&sampler->random,
+								     after - first));
+
+		bytes += (after - first) *
+			 block_resident(sampler, at, end - at < step ? end : at + step);
+	}
+	return bytes < end - start ? bytes : end - start;
 }
 
 void sampler_look_at_piece(struct sampler *sampler, uint32_t i)

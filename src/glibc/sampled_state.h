@@ -9,7 +9,9 @@
 #include "glibc/window.h"
 
 enum {
-	LARGES = 1 << 10,	  /* free chunks, and tops */
+	KNOWN_CHUNKS = 1 << 12,
+	LARGES = KNOWN_CHUNKS + (1 << 10), /* free chunks, and tops */
+	REGIONS = 64,
 	CENSUS = 6,		  /* an arena of so few cells is read whole */
 	LARGE = 4 * SAMPLED_CELL, /* a known chunk from this size on is no cell's */
 	LEAD = 8 << 10,		  /* before a cell, where a chain may begin */
@@ -26,6 +28,7 @@ struct sampled_segment {
 	uint64_t stop; /* where its segment's chunks end */
 	uint64_t first;
 	uint32_t arena;
+	uint32_t shift; /* its cells are of SAMPLED_CELL << SHIFT bytes */
 };
 
 /* A large free chunk, or a top. */
@@ -73,12 +76,18 @@ struct sampler {
 	struct sampled_large *large;
 	unsigned larges;
 	uint64_t cells, pieces;
+	uint64_t wide; /* bytes of the cells, were all of them whole */
+	uint8_t region_shift[REGIONS];
+	unsigned regions;
+	uint64_t region_bytes;
+	uint64_t owned_offset; /* in all segments, of the one that is parted */
 	bool by_arena;
 	bool overflowed;  /* there was no room for all draws */
 	bool knows_pages; /* of all known chunks that may have whole pages */
 	uint64_t *number; /* of the cells that were drawn */
 	struct estimate_draw draw;
 	struct sample_slot slot[WINDOWS];
+	unsigned slots; /* set up, and not looked into yet */
 	struct sampled_fast *fast;
 	unsigned fasts;
 	struct caches caches;
@@ -90,6 +99,18 @@ struct sampler {
 	unsigned page_shift;
 	int error;
 };
+
+/* ---- sampled_regions.c ---- */
+
+/* Of OWNED without a top. */
+uint64_t sampler_segment_bytes(const struct owned_segment *owned);
+
+/* Looks at some pages of each part of the heap for how large cells are to be there. */
+void sampler_size_cells(struct sampler *sampler, int64_t budget_ns);
+
+/* The shift of cells at OFFSET of all segments, in a row, and of how many BYTES it is. */
+unsigned sampler_cell_shift(const struct sampler *sampler, uint64_t offset,
+			    uint64_t *bytes);
 
 /* ---- sampled_draw.c ---- */
 
@@ -119,6 +140,10 @@ void sampler_add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 void sampler_take_known(struct sampler *sampler, int64_t budget_ns);
 void sampler_draw_large(struct sampler *sampler, int64_t budget_ns);
 void sampler_look_at_piece(struct sampler *sampler, uint32_t i);
+
+/* The resident bytes of [START, END): where that is long, of some parts by chance, for
+ * all of them. */
+uint64_t sampler_resident(struct sampler *sampler, uint64_t start, uint64_t end);
 
 /* ---- sampled_cells.c ---- */
 

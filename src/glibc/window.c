@@ -12,9 +12,10 @@ enum {
 	BACKWARD = 24, /* and what of the one before it must point back */
 	FREE_CHUNK = 32,
 	FAST_MAX = 0xb0,
-	ASKS = 512,  /* for one cell: more is made to mislead */
-	STARTS = 16, /* of chains that are followed out of a cell */
-	STEPS = 96,
+	ASKS = 512,   /* for one cell: more is made to mislead */
+	STEPS = 96,   /* of a chain that is followed out of a cell */
+	READS = 256,  /* for all chains of one */
+	LOOKS = 4096, /* and in what was read */
 };
 
 static bool has(const struct window *window, uint64_t at, uint32_t bytes)
@@ -255,21 +256,24 @@ struct trail {
 	const struct window *window;
 	struct memory *memory;
 	struct pages *pages;
+	unsigned reads, looks;
+	uint64_t cell; /* where the one begins that nothing is known of */
 };
 
-static bool read_words(const struct trail *trail, uint64_t at, uint64_t *words,
-		       uint32_t bytes)
+static bool read_words(struct trail *trail, uint64_t at, uint64_t *words, uint32_t bytes)
 {
 	const struct window *window = trail->window;
 
 	if (has(window, at, bytes)) {
 		memcpy(words, window->buffer + (at - window->base), bytes);
+		trail->looks++;
 		return true;
 	}
+	trail->reads++;
 	return memory_fetch(trail->memory, trail->pages, at, words, bytes) == 0;
 }
 
-static bool is_binned(const struct trail *trail, uint64_t at)
+static bool is_binned(struct trail *trail, uint64_t at)
 {
 	uint64_t chunk[3], back;
 
@@ -278,8 +282,21 @@ static bool is_binned(const struct trail *trail, uint64_t at)
 	       read_words(trail, chunk[2] + BACKWARD, &back, sizeof(back)) && back == at;
 }
 
+/* Whether a common free chunk of BYTES, in which the cell begins, ends at END. */
+static bool is_common(struct trail *trail, uint64_t end, uint64_t bytes)
+{
+	const struct window *window = trail->window;
+	uint64_t at = end - bytes, header[2];
+
+	return bytes <= window->common && at < trail->cell && at >= window->arena->low &&
+	       !(at & (GLIBC_ALIGN - 1)) &&
+	       read_words(trail, at, header, sizeof(header)) &&
+	       bytes_of(header[1]) == bytes && can_be_free(window, at, header[1]) &&
+	       is_binned(trail, at);
+}
+
 /* Follows the chain from AT on to a binned chunk; false where it breaks, or is long. */
-static bool leads_to_binned(const struct trail *trail, uint64_t at)
+static bool leads_to_binned(struct trail *trail, uint64_t at)
 {
 	uint64_t header[2], behind[2];
 
@@ -293,21 +310,23 @@ static bool leads_to_binned(const struct trail *trail, uint64_t at)
 		    !read_words(trail, at + bytes, behind, sizeof(behind)))
 			return false;
 		if (!(behind[1] & CHUNK_PREV_INUSE))
-			return behind[0] == bytes && is_binned(trail, at);
+			return behind[0] == bytes
+				       ? is_binned(trail, at)
+				       : is_common(trail, at + bytes, behind[0]);
 		at += bytes;
 		memcpy(header, behind, sizeof(header));
 	}
 	return false;
 }
 
-bool window_is_lit(const struct window *window, struct memory *memory,
-		   struct pages *pages)
+/* The first place in the window from which a chain leads to a binned chunk; 0: none. */
+static uint64_t first_lit(struct trail *trail)
 {
-	const struct trail trail = {window, memory, pages};
+	const struct window *window = trail->window;
 	uint64_t at = (window->from + GLIBC_ALIGN - 1) & -(uint64_t)GLIBC_ALIGN;
-	unsigned starts = 0;
 
-	for (; at < window->to && has(window, at, HEADER) && starts < STARTS;
+	for (; at < window->to && has(window, at, HEADER) && trail->reads < READS &&
+	       trail->looks < LOOKS;
 	     at += GLIBC_ALIGN) {
 		uint64_t field = word(window, at + 8);
 
@@ -318,9 +337,26 @@ bool window_is_lit(const struct window *window, struct memory *memory,
 		    !can_be_chunk(window, at + bytes_of(field),
 				  word(window, at + bytes_of(field) + 8)))
 			continue;
-		starts++;
-		if (leads_to_binned(&trail, at))
-			return true;
+		if (leads_to_binned(trail, at))
+			return at;
 	}
-	return false;
+	return 0;
+}
+
+bool window_is_lit(const struct window *window, struct memory *memory,
+		   struct pages *pages)
+{
+	struct trail trail = {window, memory, pages, 0, 0, window->from};
+
+	return first_lit(&trail) != 0;
+}
+
+bool window_is_lit_behind(const struct window *window, uint64_t cell,
+			  struct memory *memory, struct pages *pages)
+{
+	struct trail trail = {window, memory, pages, 0, 0, cell};
+	uint64_t at = first_lit(&trail);
+
+	return at && (word(window, at + 8) & CHUNK_PREV_INUSE ||
+		      is_common(&trail, at, word(window, at)));
 }

@@ -41,7 +41,9 @@ struct window {
 	const struct window_arena *arena;
 	uint64_t from, to; /* the cell */
 	uint64_t stop;	   /* no chunk reaches over this */
-	uint64_t base;	   /* of BUFFER; FROM or below */
+	uint64_t
+		common; /* bytes: free chunks up to this are met by cells as they begin */
+	uint64_t base;	/* of BUFFER; FROM or below */
 	uint32_t bytes;
 	const uint8_t *buffer; /* what is not resident is zero */
 	window_found_fn *found;
@@ -66,10 +68,16 @@ void window_begin(struct window *window);
 /* What must be read to go on, or 0: the cell is done. */
 unsigned window_wants(struct window *window, struct span span[WINDOW_SPANS]);
 
+/* WINDOW lies behind a cell in which nothing is known to begin, and which begins at CELL:
+ * whether the chunk that reaches over the cell is one in use, or no larger than COMMON,
+ * by what stands before the first chunk that window_is_lit would find. */
+bool window_is_lit_behind(const struct window *window, uint64_t cell,
+			  struct memory *memory, struct pages *pages);
+
 /* Of a cell in which no binned chunk was found: whether chunks begin in it all the same,
  * by a chain of headers that leads to a binned chunk behind it. What was left in the
- * inside of a large free chunk leads to that chunk's end, where it breaks. Reads on
- * behind the buffer. */
+ * inside of a large free chunk leads to that chunk's end, where it breaks: then whether
+ * that one is no larger than COMMON. Reads on behind the buffer. */
 bool window_is_lit(const struct window *window, struct memory *memory,
 		   struct pages *pages);
 

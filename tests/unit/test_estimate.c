@@ -46,7 +46,7 @@ static void draw(struct trial *trial, uint64_t *random, unsigned drawn)
 		uint64_t to = (uint64_t)CELLS * (i + 1) / strata;
 
 		estimate_draw_numbers(random, from, to - from, 2, number);
-		trial->stratum[i] = (struct estimate_stratum){to - from, 2 * i, 2, i % 3};
+		trial->stratum[i] = (struct estimate_stratum){to - from, 2 * i, 2, i % 3, 0};
 		for (unsigned k = 0; k < 2; k++) {
 			memset(&trial->cell[2 * i + k], 0, sizeof(trial->cell[0]));
 			trial->cell[2 * i + k].sum[SUM_BYTES] =
@@ -229,7 +229,7 @@ static void ratios_hold_the_truth(void **state)
 static void all_cells_are_no_estimate(void **state)
 {
 	struct estimate_cell cell[3] = {{{0}}};
-	struct estimate_stratum stratum = {3, 0, 3, 0};
+	struct estimate_stratum stratum = {3, 0, 3, 0, 0};
 	struct estimate_draw drawn = {&stratum, cell, 1, 1, 3, 3};
 	struct estimate_ratio ratio = {.top = 3, .of_bottom = bytes};
 	struct cell_estimate estimate;

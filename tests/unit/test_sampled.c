@@ -397,7 +397,8 @@ static void tops_without_end_are_not_looked_at(void **state)
 }
 
 /* A memory whose main arena goes on behind what was saved: with more large free chunks
- * than are kept, STEP bytes apart, on the list of BIN, or with a top as long. */
+ * than are kept, of CHUNK bytes and STEP bytes apart, on the list of BIN, or with a top
+ * as long. */
 enum { CROWD = 4096, CROWD_STEP = 160 << 10 };
 
 struct crowded_memory {
@@ -406,7 +407,10 @@ struct crowded_memory {
 	int (*pages)(struct memory *memory, uint64_t start, unsigned count,
 		     uint8_t *flags);
 	uint64_t arena, self, first, end, bytes, step;
+	uint64_t chunk;	      /* 0: LARGE */
+	unsigned cells;	      /* that are drawn at the least */
 	unsigned bin;	      /* 0: that of the unsorted ones */
+	bool is_sparse;	      /* no page without a header is resident */
 	uint64_t top, before; /* and the one that is none now; 0: chunks */
 	const struct arena_layout *layout;
 };
@@ -428,11 +432,11 @@ static void forge_crowd(const struct crowded_memory *crowded, const struct span 
 	     i++) {
 		uint64_t at = crowded->first + i * crowded->step;
 
-		forge(span, at + 8, LARGE | CHUNK_PREV_INUSE);
+		forge(span, at + 8, crowded->chunk | CHUNK_PREV_INUSE);
 		forge(span, at + 16, i + 1 < CROWD ? at + crowded->step : crowded->self);
 		forge(span, at + 24, i ? at - crowded->step : crowded->self);
-		forge(span, at + LARGE, LARGE);
-		forge(span, at + LARGE + 8, crowded->step - LARGE);
+		forge(span, at + crowded->chunk, crowded->chunk);
+		forge(span, at + crowded->chunk + 8, crowded->step - crowded->chunk);
 	}
 	forge(span, crowded->end + 8, 4096 | CHUNK_PREV_INUSE);
 }
@@ -482,7 +486,10 @@ static int crowded_pages(struct memory *memory, uint64_t start, unsigned count,
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t at = start + ((uint64_t)i << memory->page_shift);
 
-		if (at >= crowded->first && at < crowded->end + 4096)
+		uint64_t in_step = (at - crowded->first) % crowded->step;
+
+		if (at >= crowded->first && at < crowded->end + 4096 &&
+		    (!crowded->is_sparse || in_step == 0 || in_step == crowded->chunk))
 			flags[i] = PAGE_RESIDENT;
 	}
 	return error;
@@ -504,6 +511,7 @@ static void crowd(struct crowded_memory *crowded, const struct saved *saved,
 	const struct image *image = saved->image;
 
 	image_memory_init(&crowded->image, image);
+	crowded->chunk = crowded->chunk ? crowded->chunk : LARGE;
 	crowded->read = crowded->image.memory.read;
 	crowded->pages = crowded->image.memory.pages;
 	crowded->image.memory.read = read_crowded;
@@ -576,6 +584,7 @@ static struct sample *read_crowd(const struct saved *saved,
 					     .unusable_for_bytes = 4096,
 					     .budget_ns = budget_ns,
 					     .whole_ns = 1,
+					     .cells_least = crowded->cells,
 					     .seed = seed};
 	struct fault fault = {.text = ""};
 	struct regions regions;
@@ -653,6 +662,96 @@ static void chunks_that_no_cell_met_are_allowed_for(void **state)
 	assert_true(unmet > 0);
 }
 
+/* A chunk of CHUNK bytes in each STEP, all on the unsorted list; in *TRUTH a full
+ * reading, and one by BUDGET_NS. */
+static struct sample *read_unsorted(const struct crowded_memory *like, int64_t budget_ns,
+				    uint64_t seed, const struct saved *saved,
+				    struct sample **truth)
+{
+	struct crowded_memory whole = *like, some = *like;
+
+	*truth = read_crowd(saved, &whole, false, 0, 1);
+	assert_int_equal((*truth)->status, STATUS_COMPLETE);
+	return read_crowd(saved, &some, false, budget_ns, seed);
+}
+
+static double half_width(const struct sample *sample, enum figure f)
+{
+	double low, high;
+
+	figure_range(&sample->fig, f, &low, &high);
+	return (high - low) / 2 / figure_number(&sample->fig, FIG_SYSTEM_BYTES);
+}
+
+/* Of 16 GB two pages in four megabytes are resident: 400 cells of 32 KB would meet a few.
+ */
+static void where_little_is_resident_cells_are_large(void **state)
+{
+	const struct crowded_memory like = {
+		.step = 4 << 20, .is_sparse = true, .cells = 400};
+	const struct saved_all *fixture = *state;
+	unsigned held = 0;
+
+	for (unsigned n = 0; n < READINGS; n++) {
+		struct sample *truth, *sample = read_unsorted(&like, 1, n + 1,
+							      &fixture->saved[0], &truth);
+		double is = figure_number(&truth->fig, FIG_FREE_BYTES), low, high;
+
+		assert_int_equal(sample->status, STATUS_ESTIMATED);
+		assert_true(half_width(sample, FIG_FREE_BYTES) < 0.03);
+		figure_range(&sample->fig, FIG_FREE_BYTES, &low, &high);
+		held += low <= is && is <= high;
+		sample_free(truth);
+		sample_free(sample);
+	}
+	print_message("%u of %u held\n", held, (unsigned)READINGS);
+	assert_true(held >= 0.8 * READINGS);
+}
+
+/* Most cells lie in a free chunk that no list told of, and which begins before them: it
+ * is known by its end, unless it is so long that few cells would meet its beginning. */
+static void a_cell_is_known_by_what_is_behind_it(void **state)
+{
+	const struct crowded_memory common = {.step = CROWD_STEP, .cells = 400};
+	const struct crowded_memory rare = {
+		.step = 2 << 20, .chunk = 1 << 20, .cells = 400};
+	const struct saved_all *fixture = *state;
+
+	for (unsigned n = 0; n < 4; n++) {
+		const struct saved *saved = &fixture->saved[0];
+		struct sample *truth, *sample;
+		double low, high;
+
+		sample = read_unsorted(&common, 1, n + 1, saved, &truth);
+		assert_true(figure_has(&sample->fig, FIG_UNUSABLE));
+		sample_free(truth);
+		sample_free(sample);
+		sample = read_unsorted(&rare, 1, n + 1, saved, &truth);
+		figure_range(&sample->fig, FIG_FREE_BYTES, &low, &high);
+		assert_true(high > figure_number(&truth->fig, FIG_FREE_BYTES));
+		assert_false(figure_has(&sample->fig, FIG_UNUSABLE));
+		sample_free(truth);
+		sample_free(sample);
+	}
+}
+
+/* As many as lists can tell of have room. */
+static void thousands_of_large_chunks_are_known(void **state)
+{
+	const struct crowded_memory like = {.step = CROWD_STEP};
+	const struct saved_all *fixture = *state;
+	struct sample *truth, *sample;
+	double low, high;
+
+	sample =
+		read_unsorted(&like, INT64_C(20000000000), 1, &fixture->saved[0], &truth);
+	assert_int_equal(sample->status, STATUS_ESTIMATED);
+	figure_range(&sample->fig, FIG_FREE_BYTES, &low, &high);
+	assert_true(low >= (double)CROWD * LARGE);
+	sample_free(truth);
+	sample_free(sample);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -665,6 +764,9 @@ int main(void)
 		cmocka_unit_test(chunks_of_several_segments_are_bounded),
 		cmocka_unit_test(what_is_retained_is_not_drawn),
 		cmocka_unit_test(chunks_that_no_cell_met_are_allowed_for),
+		cmocka_unit_test(where_little_is_resident_cells_are_large),
+		cmocka_unit_test(a_cell_is_known_by_what_is_behind_it),
+		cmocka_unit_test(thousands_of_large_chunks_are_known),
 	};
 
 	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);

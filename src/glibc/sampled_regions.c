@@ -1,0 +1,101 @@
+/* sampled_regions.c: how large cells are in each part of the heap. Where a program has
+ * touched little of what it allocated, a cell of the usual size would hardly ever meet
+ * the beginning of a chunk. */
+#include "glibc/sampled_state.h"
+
+enum {
+	REGION_LEAST = 32 << 20, /* bytes; and of smaller heaps cells are not sized */
+	LOOKS = 8,		 /* at each region */
+	LOOK_PAGES = 128,
+	LOOK_NS = 3000,
+	SHARE_OF_LOOKS = 32, /* of the budget, a part */
+	RESIDENT_LEAST = 2,  /* a part of a cell of the usual size that one is to have */
+};
+
+uint64_t sampler_segment_bytes(const struct owned_segment *owned)
+{
+	const struct walk_segment *segment = &owned->segment;
+
+	return segment->stop > segment->start ? segment->stop - segment->start : 0;
+}
+
+/* How many of the pages at AT were looked at; those of them that are resident are added
+ * to *RESIDENT. */
+static unsigned look(struct sampler *sampler, uint64_t at, uint64_t stop,
+		     unsigned *resident)
+{
+	uint64_t page = at & -(UINT64_C(1) << sampler->page_shift);
+	uint64_t pages = ((stop - page - 1) >> sampler->page_shift) + 1;
+	unsigned count = pages < LOOK_PAGES ? (unsigned)pages : LOOK_PAGES;
+	uint8_t flag[LOOK_PAGES];
+
+	if (sampler->memory->pages(sampler->memory, page, count, flag) < 0)
+		return 0;
+	for (unsigned i = 0; i < count; i++)
+		*resident += (flag[i] & PAGE_RESIDENT) != 0;
+	return count;
+}
+
+/* So large that RESIDENT of LOOKED pages are enough for each. */
+static unsigned shift_of(unsigned resident, unsigned looked)
+{
+	unsigned shift = 0;
+
+	while ((uint64_t)(resident + 1) * RESIDENT_LEAST << (shift + 1) <= looked)
+		shift++;
+	return shift;
+}
+
+void sampler_size_cells(struct sampler *sampler, int64_t budget_ns)
+{
+	const struct heap *heap = sampler->heap;
+	uint64_t total = 0, regions, most, before = 0;
+
+	for (unsigned i = 0; i < heap->segment_count; i++)
+		total += sampler_segment_bytes(&heap->segment[i]);
+	regions = total / REGION_LEAST;
+	most = (uint64_t)budget_ns / SHARE_OF_LOOKS / (LOOKS * LOOK_NS) + 1;
+	most = most < REGIONS ? most : REGIONS;
+	sampler->regions = (unsigned)(regions < most ? regions : most);
+	if (!sampler->regions)
+		return;
+	sampler->region_bytes =
+		(total / sampler->regions / SAMPLED_CELL + 1) * SAMPLED_CELL;
+	for (unsigned r = 0, i = 0; r < sampler->regions; r++) {
+		unsigned looked = 0, resident = 0;
+
+		for (unsigned k = 0; k < LOOKS; k++) {
+			uint64_t step = sampler->region_bytes / LOOKS;
+			uint64_t at = r * sampler->region_bytes + k * step +
+				      estimate_below(&sampler->random, step);
+
+			while (i < heap->segment_count &&
+			       at - before >= sampler_segment_bytes(&heap->segment[i]))
+				before += sampler_segment_bytes(&heap->segment[i++]);
+			if (i < heap->segment_count)
+				looked +=
+					look(sampler,
+					     heap->segment[i].segment.start + at - before,
+					     heap->segment[i].segment.stop, &resident);
+		}
+		sampler->region_shift[r] = (uint8_t)shift_of(resident, looked);
+	}
+}
+
+unsigned sampler_cell_shift(const struct sampler *sampler, uint64_t offset,
+			    uint64_t *bytes)
+{
+	uint64_t region = sampler->regions ? offset / sampler->region_bytes : 0, last;
+
+	*bytes = UINT64_MAX;
+	if (region >= sampler->regions)
+		return 0;
+	for (last = region;
+	     last + 1 < sampler->regions &&
+	     sampler->region_shift[last + 1] == sampler->region_shift[region];
+	     last++)
+		;
+	if (last + 1 < sampler->regions)
+		*bytes = (last + 1) * sampler->region_bytes - offset;
+	return sampler->region_shift[region];
+}
