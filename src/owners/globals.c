@@ -31,6 +31,7 @@ struct globals_found {
 	uint64_t thread_bytes;
 	int64_t thread_block;
 	uint64_t data_end;
+	bool is_program;
 	uint32_t count[KINDS];
 	uint64_t names_bytes;
 	int error;
@@ -155,27 +156,53 @@ static int by_start(const void *left, const void *right)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-/* 0 means 1; what is no power of two means nothing. */
+/* Linkers give programs alone a DT_DEBUG, in which the loader writes where its list of
+ * files is (elf/rtld.c: _r_debug). A static one needs none to be a program. */
+static bool is_program(Elf *elf, const GElf_Phdr *dynamic)
+{
+	Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)dynamic->p_offset,
+					      dynamic->p_filesz, ELF_T_DYN);
+	size_t count =
+		data ? data->d_size / gelf_fsize(elf, ELF_T_DYN, 1, EV_CURRENT) : 0;
+	GElf_Dyn entry;
+
+	for (size_t i = 0; i < count && gelf_getdyn(data, (int)i, &entry); i++)
+		if (entry.d_tag == DT_DEBUG)
+			return true;
+	return false;
+}
+
+static void take_header(struct globals_reading *reading, const GElf_Phdr *header)
+{
+	struct globals_found *file = reading->found;
+
+	if (header->p_type == PT_TLS) {
+		file->thread_bytes = header->p_memsz;
+		file->thread_block = tcb_block(header->p_memsz, header->p_align);
+	}
+	if (header->p_type == PT_DYNAMIC && is_program(reading->elf, header))
+		file->is_program = true;
+	if (header->p_type == PT_LOAD && header->p_flags & PF_W &&
+	    header->p_vaddr + header->p_memsz > file->data_end)
+		file->data_end = header->p_vaddr + header->p_memsz;
+}
+
 static bool read_headers(struct globals_reading *reading)
 {
 	const struct mapping *mapping = reading->mapping;
 	struct globals_found *file = reading->found;
+	GElf_Ehdr head;
 	GElf_Phdr header;
 	size_t count;
 	bool found = false;
 
-	if (elf_getphdrnum(reading->elf, &count))
+	if (!gelf_getehdr(reading->elf, &head) || elf_getphdrnum(reading->elf, &count))
 		return false;
+	file->is_program = head.e_type == ET_EXEC;
 	for (size_t i = 0; i < count; i++) {
 		if (!gelf_getphdr(reading->elf, (int)i, &header))
 			continue;
-		if (header.p_type == PT_TLS) {
-			file->thread_bytes = header.p_memsz;
-			file->thread_block = tcb_block(header.p_memsz, header.p_align);
-		}
-		if (header.p_type == PT_LOAD && header.p_flags & PF_W &&
-		    header.p_vaddr + header.p_memsz > file->data_end)
-			file->data_end = header.p_vaddr + header.p_memsz;
+		take_header(reading, &header);
 		if (header.p_type != PT_LOAD || found)
 			continue;
 		/* The kernel maps whole pages from the one that the segment begins on. */
@@ -365,6 +392,11 @@ uint64_t globals_thread_bytes(const struct globals *globals)
 int64_t globals_thread_block(const struct globals *globals)
 {
 	return globals->found.thread_block;
+}
+
+bool globals_is_program(const struct globals *globals)
+{
+	return globals->found.is_program;
 }
 
 uint64_t globals_data_end(const struct globals *globals)

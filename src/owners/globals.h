@@ -6,6 +6,7 @@
 #include "target/maps.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct global {
@@ -39,6 +40,9 @@ const struct global *globals_thread_at(const struct globals *globals, uint64_t o
  * begins, when the file is the program. */
 uint64_t globals_thread_bytes(const struct globals *globals);
 int64_t globals_thread_block(const struct globals *globals);
+
+/* Whether the file says of itself that it is a program, and no library. */
+bool globals_is_program(const struct globals *globals);
 
 /* Where the file's writable data end in the process, its zeroes included; 0: nowhere. */
 uint64_t globals_data_end(const struct globals *globals);

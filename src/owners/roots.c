@@ -29,7 +29,7 @@ struct root_module {
 	uint64_t inode;
 	struct mapping mapping; /* one that is of the file; its name is PATH */
 	struct globals *globals;
-	bool is_loaded, is_program, is_libc;
+	bool is_loaded, is_libc;
 };
 
 struct root_thread {
@@ -51,7 +51,7 @@ struct roots {
 	struct memory *memory;
 	struct pages *pages;
 	struct root_module *module;
-	uint32_t module_count;
+	uint32_t module_count, program; /* PROGRAM: one of them */
 	struct root_thread *thread;
 	uint32_t thread_count;
 	struct root_span *span;
@@ -172,8 +172,6 @@ static uint32_t module_of(struct roots *roots, const struct mapping *mapping)
 	*module = (struct root_module){.inode = mapping->inode, .mapping = *mapping};
 	snprintf(module->path, sizeof(module->path), "%s", mapping->name);
 	module->mapping.name = module->path;
-	/* The program is mapped below its libraries. */
-	module->is_program = roots->module_count == 0;
 	module->is_libc = maps_is_glibc(module->path) || is_loader(module->path);
 	return roots->module_count++;
 }
@@ -335,7 +333,7 @@ static int take_mapping(const struct mapping *mapping, void *context)
 
 static const struct globals *program_of(const struct roots *roots)
 {
-	return roots->module_count ? roots->module[0].globals : NULL;
+	return roots->module_count ? roots->module[roots->program].globals : NULL;
 }
 
 /* Below the record are the program's block, and below that its libraries', of a size that
@@ -452,6 +450,20 @@ static int find_all_tls(struct roots *roots)
 
 /* ---- opening ---- */
 
+/* It is mapped below its libraries, but above them where a user started the loader, and
+ * that the program. */
+static void find_program(struct roots *roots)
+{
+	for (uint32_t i = 0; i < roots->module_count; i++) {
+		load_module(roots, i);
+		if (roots->module[i].globals &&
+		    globals_is_program(roots->module[i].globals)) {
+			roots->program = i;
+			return;
+		}
+	}
+}
+
 int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,
 	      struct memory *memory, struct pages *pages, atomic_ulong *beats)
 {
@@ -479,8 +491,7 @@ int roots_new(struct roots **roots, const struct process *process, struct chunks
 	error = maps_scan(process, take_mapping, new);
 	if (error)
 		return error;
-	if (new->module_count)
-		load_module(new, 0);
+	find_program(new);
 	return find_all_tls(new);
 }
 
@@ -861,7 +872,7 @@ static bool thread_variable(const struct roots *roots, uint64_t addr,
 		if (!global)
 			continue;
 		*variable = (struct root_variable){
-			.mapping = &roots->module[0].mapping,
+			.mapping = &roots->module[roots->program].mapping,
 			.is_thread = true,
 			.variable = global->start,
 			.offset = offset - global->start,

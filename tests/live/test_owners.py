@@ -3,6 +3,7 @@ what nobody points to; the formats; bad command lines."""
 
 import json
 import random
+import re
 import subprocess
 
 import harness
@@ -181,6 +182,23 @@ junk.clear()
 print("ready", flush=True)
 sys.stdin.read()
 """
+
+
+def check_locals(tap, command, what):
+    """Whose thread-local variables are found, the loader's list of files being no help."""
+    with Target(command, env=ENV) as target:
+        target.line()
+        owner = find(owners(target.pid, "--live"), 3 * 64, root="tls") or {}
+        tap.equal(owner.get("name"), "local_chunks", f"{what}: the variable of three threads",
+                  owner)
+        return re.search(r"/\S*/ld-linux\S*", target.proc("maps")).group()
+
+
+def run_by_loader(tap):
+    """The program is the one below its libraries, or, where its loader was started, above."""
+    program = harness.program("locals")
+    loader = check_locals(tap, [program], "by the kernel")
+    check_locals(tap, [loader, program], "by the loader")
 
 
 def run_python(tap):
@@ -456,7 +474,7 @@ def main():
         check_sample(tap, target.pid)
     with tap.section("without types"):
         check_untyped(tap)
-    for run in (run_plugin, run_debug_file, run_damaged, run_python, run_leak):
+    for run in (run_plugin, run_by_loader, run_debug_file, run_damaged, run_python, run_leak):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     with tap.section("stripped"), Target([holder("-s")], env=ENV) as target:
