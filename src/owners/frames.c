@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 4096, PAGES = 64, SP = 7, PC = 16, CPU_S = 5 };
+enum { PAGE = 4096, PAGES = 64, CPU_S = 5 };
+enum { SP = UNWIND_STACK_POINTER, PC = UNWIND_REGISTERS - 1 };
 
 #define MEMORY_BYTES (UINT64_C(1) << 30)
 

@@ -1,11 +1,11 @@
 /* locals.c: a program whose three threads each hold chunks by a thread-local variable,
- * and nothing else holds them. */
+ * and nothing else holds them. The first also holds some by a local variable. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { THREADS = 2, CHUNKS = 64, CHUNK_BYTES = 3000 };
+enum { THREADS = 2, CHUNKS = 64, CHUNK_BYTES = 3000, STACKED = 50, STACKED_BYTES = 700 };
 
 /* What is before it in the block. Not static: nobody reads them. */
 __thread char odd[100];
@@ -27,6 +27,20 @@ static void *work(void *filled)
 	return NULL;
 }
 
+static void hold(void)
+{
+	void *on_stack[STACKED];
+
+	for (unsigned i = 0; i < STACKED; i++)
+		on_stack[i] = malloc(STACKED_BYTES);
+	puts("ready");
+	fflush(stdout);
+	for (;;) {
+		pause();
+		__asm__ volatile("" : : "r"(on_stack) : "memory");
+	}
+}
+
 int main(void)
 {
 	static pthread_barrier_t filled;
@@ -40,8 +54,5 @@ int main(void)
 	}
 	fill();
 	pthread_barrier_wait(&filled);
-	puts("ready");
-	fflush(stdout);
-	for (;;)
-		pause();
+	hold();
 }

@@ -243,6 +243,8 @@ class Verbs:
                           if owner["name"] == "local_chunks"), {})
             self.tap.equal((owner.get("root"), owner.get("asked_chunks")), ("tls", 3 * 64),
                            "thread-local variables of all threads", found)
+            self.tap.ok(any((owner["root"], owner.get("type")) == ("stack", "void *[50]")
+                            for owner in found["owners"]), "a local variable's type", found)
         self.by_stack()
         return "works"
 
@@ -332,7 +334,9 @@ def run(tap, name, arch, suite, only=()):
     with Machine(name, arch, suite) as machine:
         tap.reached(f"kernel {machine.release}")
         harness.elsewhere = machine
+        own_page, harness.PAGE = harness.PAGE, machine.page_bytes()
         machine.need("echo +memory >/sys/fs/cgroup/cgroup.subtree_control")
         cells = cells_of(tap, CASES, Verbs(tap, machine), only)
         harness.elsewhere = None
+        harness.PAGE = own_page
     return machine.release, cells
