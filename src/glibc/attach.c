@@ -1,5 +1,6 @@
 #include "glibc/attach.h"
 
+#include "base/machine.h"
 #include "glibc/locate.h"
 #include "target/maps.h"
 
@@ -126,7 +127,7 @@ static int cannot_open(const struct process *process, const struct mapped_file *
 static void add_instance(struct attached *attached, const struct mapped_file *file,
 			 const struct located *located)
 {
-	uint64_t bias = file->start - (located->first_vaddr & ~UINT64_C(0xfff));
+	uint64_t bias = file->start - (located->first_vaddr & -machine_page_bytes());
 
 	if (attached->count == sizeof(attached->instance) / sizeof(*attached->instance))
 		return;

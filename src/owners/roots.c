@@ -432,6 +432,16 @@ static int find_tls(struct roots *roots, uint32_t i, uint8_t *buffer)
 	return 0;
 }
 
+/* Early the loader takes memory from what is left of its data's last page, which with
+ * large pages suffices for the first thread's record (elf/dl-minimal-malloc.c). */
+static bool may_have_record(const struct roots *roots, const struct root_span *span)
+{
+	if (span->kind == OWNER_GLOBAL)
+		return span->module != NO_MODULE &&
+		       is_loader(roots->module[span->module].path);
+	return span->kind == OWNER_STACK || (span->kind == OWNER_MAPPING && !span->name);
+}
+
 static int find_all_tls(struct roots *roots)
 {
 	uint8_t *buffer = malloc(TCB_SEARCH + TCB_BYTES);
@@ -441,8 +451,7 @@ static int find_all_tls(struct roots *roots)
 	 * stack right below what the loader mapped for the first thread, as one mapping.
 	 */
 	for (uint32_t i = 0; i < roots->span_count && !error; i++)
-		if (roots->span[i].kind == OWNER_STACK ||
-		    (roots->span[i].kind == OWNER_MAPPING && !roots->span[i].name))
+		if (may_have_record(roots, &roots->span[i]))
 			error = find_tls(roots, i, buffer);
 	free(buffer);
 	return error;

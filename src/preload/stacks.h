@@ -14,7 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STACKS_PAGE = 4096, STACKS_PLACES = 1 << 16 };
+/* Pages are what the smallest are; what the kernel is to wipe begins and ends at the
+ * largest. */
+#ifdef __aarch64__
+enum { STACKS_LARGEST_PAGE = 64 << 10 };
+#else
+enum { STACKS_LARGEST_PAGE = 4 << 10 };
+#endif
+enum { STACKS_PAGE = 4 << 10, STACKS_PLACES = 1 << 16 };
 
 #define STACKS_EXPORT __attribute__((visibility("default")))
 /* Within a line of the cache: malloc and free. */
@@ -39,7 +46,7 @@ struct stacks_shared {
 	uint8_t count[STACKS_PLACES];
 	void *table;
 	bool is_beginning;
-} __attribute__((aligned(STACKS_PAGE)));
+} __attribute__((aligned(STACKS_LARGEST_PAGE)));
 
 extern struct stacks_shared stacks_shared;
 

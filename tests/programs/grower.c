@@ -466,10 +466,11 @@ static void obey_mapped(const struct order *order)
 
 static void obey_block(const struct order *order)
 {
-	uintptr_t end = ((uintptr_t)sbrk(0) + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t end = ((uintptr_t)sbrk(0) + page - 1) & -page;
 
 	(void)order;
-	if (mmap((void *)end, PAGE, PROT_NONE,
+	if (mmap((void *)end, page, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
 		fail("mmap above the break");
 }
@@ -561,6 +562,7 @@ static void obey_maps(const struct order *order)
 {
 	static char *at;
 	static size_t bytes;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	if (at) {
 		munmap(at, bytes);
@@ -568,12 +570,12 @@ static void obey_maps(const struct order *order)
 	}
 	if (!order->number[1])
 		return;
-	bytes = order->number[1] * PAGE;
+	bytes = order->number[1] * page;
 	at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED)
 		fail("mmap");
 	for (size_t i = 1; i < order->number[1]; i += 2)
-		if (mprotect(at + i * PAGE, PAGE, PROT_READ))
+		if (mprotect(at + i * page, page, PROT_READ))
 			return;
 }
 

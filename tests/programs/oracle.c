@@ -987,9 +987,10 @@ static void parse(struct plan *plan, char **argv)
 /* A mapping right above the break: the main arena must fall back on mmap. */
 static void block_brk(void)
 {
-	uintptr_t end = ((uintptr_t)sbrk(0) + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t end = ((uintptr_t)sbrk(0) + page - 1) & -page;
 
-	if (mmap((void *)end, PAGE, PROT_NONE,
+	if (mmap((void *)end, page, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
 		fail("mmap above the break");
 }
