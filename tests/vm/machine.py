@@ -87,8 +87,9 @@ EXAMPLES = ("leak", "fragmenter", "steady", "limited", "too_big_to_fail")
 
 
 def make_image(arch, suite, path):
-    """The root for one release; the kernel to boot it with."""
-    build, tree = Build(arch), run_script("fetch", arch, suite)
+    """The root for one release; the kernel to boot it with. SUITE may name another kernel than the
+    release's for clouds: its flavour follows."""
+    build, tree = Build(arch), run_script("fetch", arch, *suite.split())
     root = images.Image()
     root.device("dev/console", 5, 1)
     root.device("dev/null", 1, 3)
@@ -114,7 +115,7 @@ def make_image(arch, suite, path):
     images.add_libc(root, tree, build.triplet)
     images.add_modules(root, tree, MODULES)
     root.write(path)
-    return images.kernel_of(tree)
+    return os.environ.get("FRAGSCOPE_VM_KERNEL") or images.kernel_of(tree)
 
 
 def one_line(command):
@@ -241,6 +242,10 @@ class Machine:
 
     def read(self, path):
         return self.need(f"cat {shlex.quote(str(path))}")
+
+    def page_bytes(self):
+        said = self.need("grep -m 1 KernelPageSize /proc/self/smaps")
+        return int(said.split()[1]) << 10
 
     def start(self, name, *command):
         """Starts a command in the background; its process."""
