@@ -12,12 +12,17 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define STOP_NS	     INT64_C(50000000)
+#define STOP_NS	     INT64_C(5000000) /* that the first stops may take */
 #define SHORT_NS     INT64_C(1000000)
 #define LONG_NS	     INT64_C(20000000)
 #define WAITS_NS     2000000
 #define RUN_FACTOR   9 /* it runs for so many times as long as it stood */
 #define RUN_FIRST_US 1000000
+
+enum {
+	STOPS = 8,    /* after so many that were late they may take twice as long */
+	DOUBLINGS = 3 /* at most */
+};
 
 /* ---- one stop ---- */
 
@@ -37,13 +42,13 @@ static void mend_thread(pid_t tid, void *context)
 	inject_mend(&injector->looker, tid);
 }
 
-static void let_go(struct injector *injector, int64_t begin_ns)
+static void let_go(struct injector *injector)
 {
 	struct inject_result *result = &injector->result;
 
 	hold_let_go(&injector->hold, mend_thread, injector);
 	injector->waits.looked_ns = clock_monotonic_ns();
-	result->stood_ns = injector->waits.looked_ns - begin_ns;
+	result->stood_ns = hold_stood_ns(&injector->hold);
 	if (result->stood_ns > result->longest_ns)
 		result->longest_ns = result->stood_ns;
 }
@@ -164,23 +169,32 @@ void inject_run_first(bool is_first)
 	sched_setscheduler(0, is_first ? SCHED_FIFO : SCHED_OTHER, &param);
 }
 
+/* One thread that waits for a processor keeps all others standing: better to try at
+ * another moment, unless it is like that at all of them. */
+static int64_t stop_limit_ns(const struct injector *injector)
+{
+	unsigned doublings = injector->late_stops / STOPS;
+
+	return STOP_NS << (doublings < DOUBLINGS ? doublings : DOUBLINGS);
+}
+
 /* 0: the call was started, or could have been. -EAGAIN: not now. */
 static int try(struct injector *injector)
 {
-	int64_t begin_ns = clock_monotonic_ns();
 	int error;
 
-	injector->result.tries++;
 	inject_run_first(true);
-	injector->hold.end_ns = begin_ns + STOP_NS;
+	injector->hold.for_ns = stop_limit_ns(injector);
+	injector->result.tries++;
 	error = hold_all(&injector->hold);
+	injector->late_stops += error == -ETIMEDOUT;
 	if (error == -ETIMEDOUT)
 		error = not_stopped(injector);
 	else if (!error)
 		error = judge(injector);
 	if (!error && !injector->request->dry_run)
 		error = call_start(injector);
-	let_go(injector, begin_ns);
+	let_go(injector);
 	inject_run_first(false);
 	if (!error)
 		note_caller(injector);

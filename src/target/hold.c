@@ -182,13 +182,18 @@ static void wait_a_little(void)
 	nanosleep(&time, NULL);
 }
 
+int64_t hold_stood_ns(const struct hold *hold)
+{
+	return hold->since_ns ? clock_monotonic_ns() - hold->since_ns : 0;
+}
+
 static int wait_stopped(struct hold *hold)
 {
 	for (;;) {
 		collect_stops(hold);
 		if (all_stopped(hold))
 			return 0;
-		if (clock_monotonic_ns() >= hold->end_ns)
+		if (hold_stood_ns(hold) >= hold->for_ns)
 			return -ETIMEDOUT;
 		wait_a_little();
 	}
@@ -200,6 +205,8 @@ static int ask_new(struct hold *hold)
 	unsigned first = hold->count;
 	int seized = seize_new(hold);
 
+	if (!hold->since_ns && hold->count)
+		hold->since_ns = clock_monotonic_ns();
 	for (unsigned i = first; i < hold->count; i++)
 		ptrace(PTRACE_INTERRUPT, hold->thread[i].tid, 0, 0);
 	return seized;
@@ -210,6 +217,7 @@ int hold_all(struct hold *hold)
 {
 	int seized, error = 0;
 
+	hold->since_ns = 0;
 	do {
 		seized = ask_new(hold);
 		if (seized >= 0)

@@ -22,10 +22,11 @@ struct held_thread {
 	bool is_of_group; /* the whole process is stopped, as by SIGSTOP */
 };
 
-/* All but PID and END_NS (CLOCK_MONOTONIC) is zero at first. */
+/* All but PID and FOR_NS is zero at first. */
 struct hold {
 	int pid;
-	int64_t end_ns; /* of the wait for their stops */
+	int64_t for_ns;	  /* that their stops are waited for at most, from the first on */
+	int64_t since_ns; /* CLOCK_MONOTONIC, when the first was asked to stop; 0: none */
 	unsigned count;
 	struct held_thread thread[HOLD_THREADS];
 };
@@ -33,6 +34,9 @@ struct hold {
 /* Stops every thread, those too that are made meanwhile. 0 when all stand still;
  * -ETIMEDOUT; or -errno. Then, too, some may stand. */
 int hold_all(struct hold *hold);
+
+/* How long the process has stood since the last call of that. */
+int64_t hold_stood_ns(const struct hold *hold);
 
 /* Called with each thread that stands, before it is let go. */
 typedef void hold_fn(pid_t tid, void *context);

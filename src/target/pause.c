@@ -1,6 +1,5 @@
 #include "target/pause.h"
 
-#include "base/clock.h"
 #include "target/hold.h"
 
 #include <errno.h>
@@ -42,7 +41,6 @@ struct pause {
 
 struct holder {
 	int fd;
-	int64_t begin_ns;
 	struct hold hold;
 };
 
@@ -75,11 +73,11 @@ static bool hold_until_asked(struct holder *holder, struct answer *answer)
 {
 	struct pause_request request;
 	bool timed_out, goes_on;
-	int64_t left_ns = holder->hold.end_ns - clock_monotonic_ns();
+	int64_t left_ns = holder->hold.for_ns - hold_stood_ns(&holder->hold);
 
 	goes_on = next_request(holder, left_ns > 0 ? left_ns : 0, &request, &timed_out);
 	hold_let_go(&holder->hold, NULL, NULL);
-	answer->stood_ns = clock_monotonic_ns() - holder->begin_ns;
+	answer->stood_ns = hold_stood_ns(&holder->hold);
 	answer->cut_short = timed_out;
 	if (goes_on && timed_out)
 		goes_on = next_request(holder, -1, &request, &timed_out);
@@ -91,12 +89,11 @@ static bool serve(struct holder *holder, const struct pause_request *request)
 	struct answer answer = {0};
 	bool goes_on = true;
 
-	holder->begin_ns = clock_monotonic_ns();
-	holder->hold.end_ns = holder->begin_ns + request->limit_ns;
+	holder->hold.for_ns = request->limit_ns;
 	answer.error = hold_all(&holder->hold);
 	if (answer.error) {
 		hold_let_go(&holder->hold, NULL, NULL);
-		answer.stood_ns = clock_monotonic_ns() - holder->begin_ns;
+		answer.stood_ns = hold_stood_ns(&holder->hold);
 	}
 	send_answer(holder, &answer);
 	if (!answer.error) {

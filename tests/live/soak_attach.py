@@ -119,11 +119,10 @@ class Server:
         self.target.process.send_signal(signal.SIGTERM)
         status = self.target.process.wait()
         self.target.end()
+        last = (self.path / "log").read_text(errors="replace")[-4000:]
         self.directory.cleanup()
-        if self.wrong:
-            raise Failed("; ".join(self.wrong))
-        if status:
-            raise Failed(f"{self.target.command[0]} ended with status {status}")
+        if self.wrong or status:
+            raise Failed(f"status {status}; {'; '.join(self.wrong)}; its log ends: {last}")
 
     def work(self):
         return f"{sum(self.asked)} requests of {self.clients} clients, each answer as it must be"
@@ -201,6 +200,8 @@ class MariaDB(Server):
                        stderr=subprocess.DEVNULL, env=harness.CLEAN_ENV)
         self.start([path, *options, f"--socket={self.path}/socket", "--skip-networking",
                     f"--pid-file={self.path}/pid", "--innodb-buffer-pool-size=16M",
+                    # Another server that starts removes the temporary tables of a shared one.
+                    f"--tmpdir={self.path}",
                     "--innodb-flush-log-at-trx-commit=0"])
         self.load()
 
