@@ -20,7 +20,7 @@
 #define RUN_FIRST_US 1000000
 
 enum {
-	STOPS = 8,    /* after so many that were late they may take twice as long */
+	STOPS = 16,   /* after so many that were late they may take twice as long */
 	DOUBLINGS = 3 /* at most */
 };
 
