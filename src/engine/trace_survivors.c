@@ -233,8 +233,12 @@ static void on_forget(uint64_t chunk, void *context)
 /* A heap that cannot be read this time is read the next time. */
 static int look(struct survivors_session *session, struct fault *fault)
 {
-	const struct heap_piece_visitor visitor = {on_begin, on_piece, on_end, session,
-						   0};
+	const struct heap_piece_visitor visitor = {
+		.begin = on_begin,
+		.piece = on_piece,
+		.end = on_end,
+		.context = session,
+	};
 	int64_t now_ns = clock_monotonic_ns();
 	bool is_whole;
 	int result;

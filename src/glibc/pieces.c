@@ -1,10 +1,11 @@
 #include "glibc/pieces.h"
 
 #include "base/sort.h"
+#include "glibc/gather.h"
 #include "glibc/mapped.h"
 #include "glibc/survey.h"
 
-#include <stdlib.h>
+#include <limits.h>
 
 /* Between the survey and the visitor. */
 struct relay {
@@ -20,6 +21,7 @@ static void begin(void *context, const struct owned_segment *segment)
 	struct relay *relay = context;
 	const struct heap_segment visited = {
 		.arena = segment->arena,
+		.number = (unsigned)(segment - relay->heap->segment),
 		.end = segment->segment.end,
 		.trim_unit_bytes = relay->heap->work[segment->arena].walk.trim_unit_bytes,
 	};
@@ -118,9 +120,7 @@ static void visit_lists(struct relay *relay, const struct owned_segment *segment
 			relay->visitor->piece(relay->visitor->context, &front, false);
 	for (; list; list = list->next) {
 		visit_list(relay, list);
-		free(list->key);
-		list->key = NULL;
-		list->count = list->room = 0;
+		gather_drop_pieces(list);
 	}
 	end(relay);
 }
@@ -151,6 +151,7 @@ static void each_mapped(struct relay *relay)
 		const struct mapped_place *place = &heap->places[i];
 		const struct heap_segment visited = {
 			.arena = (unsigned)BLOCKERS_ALL_ARENAS,
+			.number = UINT_MAX,
 			.end = place->start + place->bytes,
 		};
 		const struct piece chunk = {place->start, visited.end, PIECE_USED};
@@ -165,6 +166,19 @@ static void each_mapped(struct relay *relay)
 	}
 }
 
+/* What malloc hands out lies in anonymous memory, as it was or has grown since. */
+static void begin_gather(struct heap *heap, const struct heap_piece_visitor *visitor,
+			 const struct regions *regions)
+{
+	if (visitor->words)
+		*visitor->words = NULL;
+	if (visitor->spare_bytes)
+		heap->gather = gather_new(visitor->spare_bytes, heap->segment_capacity);
+	if (visitor->words && heap->gather && regions->count)
+		gather_want_words(heap->gather, regions->region[0].start,
+				  regions->region[regions->count - 1].end + HEAP_GROWTH);
+}
+
 int heap_pieces(struct heap *heap, const struct regions *regions,
 		const struct heap_piece_visitor *visitor, enum sample_status *status,
 		char missing[SAMPLE_TEXT], uint64_t *doubt_bytes, struct fault *fault)
@@ -173,13 +187,16 @@ int heap_pieces(struct heap *heap, const struct regions *regions,
 	unsigned segments;
 	int error;
 
-	if (visitor->spare_bytes)
-		heap->gather = gather_new(visitor->spare_bytes, heap->segment_capacity);
+	begin_gather(heap, visitor, regions);
 	error = survey_begin(heap, regions);
 	segments = error ? 0 : survey_order(heap, BLOCKERS_ALL_ARENAS);
 	for (unsigned i = 0; i < segments && !error && !relay.error; i++)
 		error = visit_segment(&relay, heap->survey->segment[i]);
-	gather_free(heap->gather);
+	if (visitor->words && !error && !relay.error && heap->gather &&
+	    gather_is_whole(heap->gather))
+		*visitor->words = heap->gather;
+	else
+		gather_free(heap->gather);
 	heap->gather = NULL;
 	if (error)
 		return heap_cannot_read(heap, error, fault);

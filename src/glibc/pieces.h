@@ -4,12 +4,14 @@
 #ifndef FRAGSCOPE_PIECES_H
 #define FRAGSCOPE_PIECES_H
 
+#include "glibc/gather.h"
 #include "glibc/heap.h"
 #include "glibc/walk.h"
 
 /* A segment of heap without a gap, or one mapped chunk. */
 struct heap_segment {
 	unsigned arena;		  /* BLOCKERS_ALL_ARENAS of a mapped chunk */
+	unsigned number;	  /* of its lists in heap_piece_visitor.words */
 	uint64_t end;		  /* where its memory ends */
 	uint64_t trim_unit_bytes; /* as in struct walk_arena */
 };
@@ -23,6 +25,9 @@ struct heap_piece_visitor {
 	/* How much memory may be used meanwhile: with some eight bytes a piece the heap
 	 * is read once, and not twice. */
 	uint64_t spare_bytes;
+	/* If not null: set to the words that were met in the heap which may be addresses
+	 * of chunks, for the caller to free; or to null. They are of these bytes. */
+	struct gather **words;
 };
 
 /* Goes on after heap_look: tells VISITOR everything. HEAP was made with options.survey.

@@ -1107,28 +1107,42 @@ static void not_resident(struct walk *walk)
 		reach_end(walk);
 }
 
-/* The window to read: from AT on, as long as pages are resident. */
-static uint32_t window_bytes(struct walk *walk)
+/* Where the window that has AT begins. */
+static uint64_t window_start(const struct walk *walk)
+{
+	uint64_t at = walk->place.at;
+	uint64_t from = walk->list ? gather_next(walk->list, at) : at;
+
+	return from < at && pages_all_resident(walk->pages, from, at - from) ? from : at;
+}
+
+/* The window to read: from FROM over AT on, as long as pages are resident. */
+static uint32_t window_bytes(struct walk *walk, uint64_t from)
 {
 	uint64_t page = page_bytes(walk), at = walk->place.at;
 	uint64_t ahead = walk->need > walk->ahead ? walk->need : walk->ahead;
 	uint64_t end = ahead < page ? at + ahead : round_up(at + ahead, page);
 
-	if (end - (at & -page) > WALK_WINDOW)
-		end = (at & -page) + WALK_WINDOW;
+	if (end - (from & -page) > WALK_WINDOW)
+		end = (from & -page) + WALK_WINDOW;
 	/* The last header wanted is that of the segment's end. */
 	if (end > round_up(walk->segment.stop + HEADER, page))
 		end = round_up(walk->segment.stop + HEADER, page);
-	return pages_run_end(walk->pages, at, end) - at;
+	return pages_run_end(walk->pages, from, end) - from;
 }
 
 bool walk_wants(struct walk *walk, struct span *span)
 {
 	while (!walk->done) {
-		uint32_t bytes = window_bytes(walk);
+		uint64_t from = window_start(walk);
+		uint32_t bytes = window_bytes(walk, from);
 
+		if (bytes < walk->place.at - from + LINKED) {
+			from = walk->place.at;
+			bytes = window_bytes(walk, from);
+		}
 		if (bytes >= HEADER) {
-			walk->window = walk->place.at;
+			walk->window = from;
 			walk->window_bytes = bytes;
 			*span = (struct span){walk->window, walk->buffer, bytes};
 			return true;
@@ -1163,6 +1177,9 @@ void walk_feed(struct walk *walk, bool got)
 		lose(walk);
 		return;
 	}
+	if (walk->list)
+		gather_words(walk->list, walk->window, walk->buffer, walk->window_bytes,
+			     walk->until);
 	if (walk->place.seeking)
 		seek_in_window(walk);
 	if (!walk->done && !walk->place.seeking && walk->window_bytes)

@@ -9,7 +9,8 @@ enum {
 	PAGE_SHIFT = 12,
 	LINE_KEYS = 8, /* in a line of the cache */
 	KEY_LINES = 3,
-	SPARE_PART = 4, /* of the memory, for what is freed before the scan */
+	SPARE_PART =
+		2, /* of the memory, for what is freed before most tables are there */
 };
 
 int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t bytes)
@@ -39,7 +40,16 @@ void chunks_free(struct chunks *chunks)
 	free(chunks->key);
 	free(chunks->segment);
 	free(chunks->first_on);
+	gather_free(chunks->words);
 	*chunks = (struct chunks){0};
+}
+
+void chunks_drop_words(struct chunks *chunks)
+{
+	gather_free(chunks->words);
+	chunks->words = NULL;
+	chunks->used_bytes -= chunks->words_bytes;
+	chunks->words_bytes = 0;
 }
 
 /* ---- filling the table ---- */
@@ -90,6 +100,7 @@ static int begin(void *context, const struct heap_segment *from)
 		.memory_end = from->end,
 		.trim_unit_bytes = from->trim_unit_bytes,
 		.arena = from->arena,
+		.number = from->number,
 		.first = chunks->count,
 	};
 	return 0;
@@ -189,16 +200,38 @@ static int make_index(struct chunks *chunks)
 	return 0;
 }
 
-int chunks_read(struct chunks *chunks, struct heap *heap, const struct regions *regions,
-		enum sample_status *status, char missing[SAMPLE_TEXT],
-		uint64_t *doubt_bytes, struct fault *fault)
+/* Those that do not hold all of the chunks, or for which there is no memory, are none. */
+static void settle_words(struct chunks *chunks)
 {
-	const struct heap_piece_visitor visitor = {begin, piece, end, chunks,
-						   chunks->limit_bytes / SPARE_PART};
+	uint64_t bytes = chunks->words ? gather_bytes(chunks->words) : 0;
+
+	chunks->words_bytes = bytes;
+	chunks->used_bytes += bytes;
+	if (chunks->used_bytes > chunks->limit_bytes ||
+	    (bytes && !gather_has_words(chunks->words, chunks->low, chunks->high)))
+		chunks_drop_words(chunks);
+}
+
+int chunks_read(struct chunks *chunks, bool with_words, struct heap *heap,
+		const struct regions *regions, enum sample_status *status,
+		char missing[SAMPLE_TEXT], uint64_t *doubt_bytes, struct fault *fault)
+{
+	const struct heap_piece_visitor visitor = {
+		.begin = begin,
+		.piece = piece,
+		.end = end,
+		.context = chunks,
+		.spare_bytes = chunks->limit_bytes / SPARE_PART,
+		.words = with_words ? &chunks->words : NULL,
+	};
 	int error =
 		heap_pieces(heap, regions, &visitor, status, missing, doubt_bytes, fault);
 
-	return error ? error : make_index(chunks);
+	if (!error)
+		error = make_index(chunks);
+	if (!error)
+		settle_words(chunks);
+	return error;
 }
 
 static const struct segment *segment_at(const struct chunks *chunks, uint64_t addr)
@@ -368,6 +401,7 @@ struct pinning_query {
 	struct pages *pages;
 	unsigned page_shift;
 	uint64_t pinned_bytes;
+	uint64_t asked; /* the page asked about last */
 };
 
 /* The live chunks on the page of ADDR, which free bytes lie on, if it is resident. */
@@ -379,8 +413,9 @@ static void ask_page(struct pinning_query *query, const struct segment *segment,
 	uint64_t from = addr & ~(page - 1), to = from + page;
 	uint32_t i;
 
-	if (!pages_all_resident(query->pages, from, 1))
+	if (from == query->asked || !pages_all_resident(query->pages, from, 1))
 		return;
+	query->asked = from;
 	i = chunks_in(chunks, segment, from > segment->start ? from : segment->start);
 	for (; i < segment->first + segment->count && chunk_addr(chunks, i) < to; i++)
 		if (chunk_is_live(chunks, i))
@@ -405,11 +440,13 @@ static void ask_run(const struct segment *segment, const struct run *run, void *
 uint64_t chunks_ask_pinning(struct chunks *chunks, struct pages *pages,
 			    unsigned page_shift)
 {
-	struct pinning_query query = {chunks, pages, page_shift, 0};
+	struct pinning_query query = {chunks, pages, page_shift, 0, 0};
 
 	for (uint32_t i = 0; i < chunks->segment_count; i++) {
 		const struct segment *segment = &chunks->segment[i];
 
+		/* Two of them may share a page. */
+		query.asked = UINT64_MAX;
 		each_run(chunks, segment, segment->first,
 			 segment->first + segment->count - 1, ask_run, &query);
 	}

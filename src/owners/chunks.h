@@ -28,6 +28,7 @@ struct segment {
 	uint64_t memory_end;
 	uint64_t trim_unit_bytes;
 	unsigned arena;
+	unsigned number; /* of its lists in chunks.words */
 	uint32_t first, count;
 	uint32_t page; /* index in chunks.first_on: the entry of its first page */
 };
@@ -41,6 +42,9 @@ struct chunks {
 	uint32_t *first_on;
 	uint64_t low, high;		  /* all segments lie between */
 	uint64_t limit_bytes, used_bytes; /* of all tables of a search */
+	/* What the walks met that may be addresses of chunks, or null. */
+	struct gather *words;
+	uint64_t words_bytes; /* of USED_BYTES */
 };
 
 static inline uint64_t chunk_addr(const struct chunks *chunks, uint32_t i)
@@ -71,12 +75,15 @@ int chunks_grow(struct chunks *chunks, void **from, size_t old_bytes, size_t byt
 /* Frees *FROM, which takes BYTES of that. */
 void chunks_drop(struct chunks *chunks, void **from, size_t bytes);
 
-/* Fills CHUNKS, of which only LIMIT_BYTES is set, after heap_look. As heap_pieces;
- * -ENOSPC when the limit does not suffice. */
-int chunks_read(struct chunks *chunks, struct heap *heap, const struct regions *regions,
-		enum sample_status *status, char missing[SAMPLE_TEXT],
-		uint64_t *doubt_bytes, struct fault *fault);
+/* Fills CHUNKS, of which only LIMIT_BYTES is set, after heap_look; WITH_WORDS: and the
+ * words. As heap_pieces; -ENOSPC when the limit does not suffice. */
+int chunks_read(struct chunks *chunks, bool with_words, struct heap *heap,
+		const struct regions *regions, enum sample_status *status,
+		char missing[SAMPLE_TEXT], uint64_t *doubt_bytes, struct fault *fault);
 void chunks_free(struct chunks *chunks);
+
+/* Frees the words, which are read where they are wanted again. */
+void chunks_drop_words(struct chunks *chunks);
 
 enum { NO_CHUNK = UINT32_MAX, CHUNKS_AT_ONCE = 256 };
 

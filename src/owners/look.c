@@ -19,7 +19,8 @@ struct look_job {
 	int error;
 	unsigned spans;
 	struct span span[JOB_SPANS];
-	struct look_range range[JOB_SPANS]; /* that each is of */
+	struct look_range range[JOB_SPANS];	 /* that each is of */
+	const struct gather_run *met[JOB_SPANS]; /* instead of being read, or null */
 	bool ok[JOB_SPANS];
 	uint32_t first[JOB_SPANS + 1]; /* pointer of each */
 	uint64_t word[JOB_WORDS];
@@ -34,6 +35,8 @@ struct crew {
 	pthread_cond_t done;
 	struct look_range range; /* what is looked through now, from AT on */
 	uint64_t at;
+	const struct gather_list *list; /* what of the range was met: this, from MET on */
+	uint32_t met;
 	bool in_range, at_end;
 	uint64_t taken, passed;
 	unsigned jobs;
@@ -78,60 +81,146 @@ static uint32_t sift(const struct chunks *chunks, const uint64_t *word, uint32_t
 	return found;
 }
 
+/* Up to CHUNKS_AT_ONCE words. */
+struct batch {
+	uint32_t count;
+	uint32_t word[CHUNKS_AT_ONCE];
+	uint64_t value[CHUNKS_AT_ONCE];
+};
+
+/* Leaves in POINTER those that point to live chunks; how many. */
+static uint32_t keep_pointers(const struct look *look, const struct batch *batch,
+			      struct look_pointer *pointer)
+{
+	uint32_t to[CHUNKS_AT_ONCE], kept = 0;
+
+	chunks_at_all(look->chunks, batch->value, batch->count, to);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		to[i] = target_of(look, batch->value[i], to[i]);
+		pointer[kept] = (struct look_pointer){batch->word[i], to[i]};
+		kept += to[i] != NO_CHUNK;
+	}
+	return kept;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Leaves in POINTER those of the WORDS that point to live chunks; how many. */
 static uint32_t find_pointers(const struct look *look, const uint64_t *word,
 			      uint32_t words, struct look_pointer *pointer)
 {
-	uint32_t found = sift(look->chunks, word, words, pointer), kept = 0, count;
+	uint32_t found = sift(look->chunks, word, words, pointer), kept = 0;
+	struct batch batch;
 
-	for (uint32_t first = 0; first < found; first += count) {
-		uint64_t value[CHUNKS_AT_ONCE];
-		uint32_t to[CHUNKS_AT_ONCE];
-
-		count = found - first < CHUNKS_AT_ONCE ? found - first : CHUNKS_AT_ONCE;
-		for (uint32_t i = 0; i < count; i++)
-			value[i] = word[pointer[first + i].word];
-		chunks_at_all(look->chunks, value, count, to);
-		for (uint32_t i = 0; i < count; i++) {
-			to[i] = target_of(look, value[i], to[i]);
-			pointer[kept] =
-				(struct look_pointer){pointer[first + i].word, to[i]};
-			kept += to[i] != NO_CHUNK;
+	for (uint32_t first = 0; first < found; first += batch.count) {
+		batch.count = least(found - first, CHUNKS_AT_ONCE);
+		for (uint32_t i = 0; i < batch.count; i++) {
+			batch.word[i] = pointer[first + i].word;
+			batch.value[i] = word[batch.word[i]];
 		}
+		kept += keep_pointers(look, &batch, pointer + kept);
+	}
+	return kept;
+}
+
+/* The same of RUN. */
+static uint32_t find_met(const struct look *look, const struct gather_run *run,
+			 struct look_pointer *pointer)
+{
+	const uint64_t mask = (UINT64_C(1) << GATHER_PLACE_BITS) - 1;
+	uint32_t kept = 0;
+	struct batch batch;
+
+	for (uint32_t first = 0; first < run->count; first += batch.count) {
+		batch.count = least(run->count - first, CHUNKS_AT_ONCE);
+		for (uint32_t i = 0; i < batch.count; i++) {
+			batch.word[i] =
+				(uint32_t)(run->word[first + i] >> GATHER_PLACE_BITS);
+			batch.value[i] = run->word[first + i] & mask;
+		}
+		kept += keep_pointers(look, &batch, pointer + kept);
 	}
 	return kept;
 }
 
 /* ---- a job ---- */
 
+/* False: there is no range left. */
+static bool enter_range(struct crew *crew)
+{
+	if (crew->in_range)
+		return true;
+	crew->at_end = !crew->look->next(&crew->range, crew->look->context);
+	if (crew->at_end)
+		return false;
+	crew->in_range = true;
+	crew->at = crew->range.start;
+	crew->list = crew->range.met;
+	crew->met = 0;
+	return true;
+}
+
+/* The next of what was met from where the crew is now, or null. */
+static const struct gather_run *next_met(struct crew *crew)
+{
+	while (crew->list) {
+		const struct gather_list *list = crew->list;
+
+		for (; crew->met < list->runs; crew->met++) {
+			const struct gather_run *run = &list->run[crew->met];
+
+			if (run->start >= crew->at)
+				return run->end <= crew->range.end ? run : NULL;
+		}
+		crew->list = list->next;
+		crew->met = 0;
+	}
+	return NULL;
+}
+
+/* Adds RUN, or what is resident and must be read up to END. How many words there can be
+ * pointers in. */
+static uint32_t add_span(struct crew *crew, struct look_job *job, uint32_t words,
+			 const struct gather_run *run, uint64_t end)
+{
+	uint64_t most = (JOB_WORDS - words) * (uint64_t)WORD, start = crew->at;
+
+	if (run)
+		end = run->end;
+	else
+		end = pages_run_end(crew->look->pages, start,
+				    end - start < most ? end : start + most);
+	job->met[job->spans] = run;
+	job->range[job->spans] = crew->range;
+	job->span[job->spans++] =
+		(struct span){start, job->word + words, (uint32_t)(end - start)};
+	crew->at = end;
+	return run ? run->count : (uint32_t)((end - start + WORD - 1) / WORD);
+}
+
 /* Adds what is resident from where the crew is now. */
 static void fill(struct crew *crew, struct look_job *job)
 {
-	struct pages *pages = crew->look->pages;
 	uint32_t words = 0;
 
 	job->spans = 0;
-	while (words < JOB_WORDS && job->spans < JOB_SPANS) {
-		uint64_t most = (JOB_WORDS - words) * (uint64_t)WORD, end, run;
+	while (words < JOB_WORDS && job->spans < JOB_SPANS && enter_range(crew)) {
+		const struct gather_run *run = next_met(crew);
+		uint64_t end = run ? run->start : crew->range.end;
 
-		if (!crew->in_range &&
-		    !crew->look->next(&crew->range, crew->look->context)) {
-			crew->at_end = true;
+		if (run && run->start == crew->at && run->count > JOB_WORDS - words)
 			return;
-		}
-		end = crew->range.end;
-		crew->at = crew->in_range ? crew->at : crew->range.start;
-		crew->at = pages_next_resident(pages, crew->at, end);
-		crew->in_range = crew->at < end;
-		if (!crew->in_range)
+		if (run && run->start == crew->at) {
+			words += add_span(crew, job, words, run, 0);
 			continue;
-		run = pages_run_end(pages, crew->at,
-				    end - crew->at < most ? end : crew->at + most);
-		job->range[job->spans] = crew->range;
-		job->span[job->spans++] = (struct span){crew->at, job->word + words,
-							(uint32_t)(run - crew->at)};
-		words += (uint32_t)((run - crew->at + WORD - 1) / WORD);
-		crew->at = run;
+		}
+		crew->at = pages_next_resident(crew->look->pages, crew->at, end);
+		if (crew->at < end)
+			words += add_span(crew, job, words, NULL, end);
+		crew->in_range = crew->at < crew->range.end;
 	}
 }
 
@@ -141,13 +230,21 @@ static int read_spans(struct memory *memory, struct look_job *job)
 	unsigned at = 0;
 
 	while (at < job->spans) {
-		int got = memory->read(memory, job->span + at, job->spans - at);
+		unsigned count = 0;
+		int got;
 
+		while (at + count < job->spans && !job->met[at + count])
+			count++;
+		if (!count) {
+			job->ok[at++] = true;
+			continue;
+		}
+		got = memory->read(memory, job->span + at, count);
 		if (got < 0)
 			return got;
-		for (int i = 0; i < got && at < job->spans; i++)
+		for (unsigned i = 0; i < (unsigned)got && i < count; i++)
 			job->ok[at++] = true;
-		if (at < job->spans)
+		if ((unsigned)got < count)
 			job->ok[at++] = false;
 	}
 	return 0;
@@ -162,7 +259,9 @@ static void work(const struct look *look, struct look_job *job)
 		const struct span *span = &job->span[i];
 
 		job->first[i] = count;
-		if (job->ok[i] && !job->range[i].is_raw)
+		if (job->met[i])
+			count += find_met(look, job->met[i], job->pointer + count);
+		else if (job->ok[i] && !job->range[i].is_raw)
 			count += find_pointers(look, span->to, span->len / WORD,
 					       job->pointer + count);
 	}
@@ -178,7 +277,7 @@ static int hand_over(const struct look *look, const struct look_job *job)
 			.range = job->range[i],
 			.start = job->span[i].addr,
 			.end = job->span[i].addr + job->span[i].len,
-			.word = job->span[i].to,
+			.word = job->met[i] ? NULL : job->span[i].to,
 			.pointer = job->pointer + job->first[i],
 			.count = job->first[i + 1] - job->first[i],
 		};

@@ -19,6 +19,8 @@ struct look_range {
 	uint64_t before_bytes; /* of the ranges before it, for whoever made it */
 	uint32_t number;
 	bool is_raw; /* only read: the words themselves are wanted */
+	/* What a walk has met in it, which is not read again; or null. */
+	const struct gather_list *met;
 };
 
 struct look_pointer {
@@ -30,7 +32,7 @@ struct look_pointer {
 struct look_part {
 	struct look_range range;
 	uint64_t start, end;
-	const uint64_t *word;
+	const uint64_t *word;		    /* null where they were met by a walk */
 	const struct look_pointer *pointer; /* in order of their addresses */
 	uint32_t count;
 };

@@ -362,6 +362,18 @@ static int find_ways(struct owner_search *search, owners_progress_fn *progress,
 		     : reach_all(&search->reach, &search->scan, progress, context);
 }
 
+/* The same without what the walks met: its memory may be all that lacks. */
+static int find_again(struct owner_search *search, owners_progress_fn *progress,
+		      void *context)
+{
+	reach_free(&search->reach);
+	scan_free(&search->scan);
+	chunks_drop_words(&search->chunks);
+	search->scan = scan_of(search);
+	roots_renumber(search->roots);
+	return find_ways(search, progress, context);
+}
+
 /* The same of a sample, for which there is memory. */
 static int find_some(struct owner_search *search, owners_progress_fn *progress,
 		     void *context)
@@ -386,22 +398,34 @@ static int find_some(struct owner_search *search, owners_progress_fn *progress,
 	return find_ways(search, progress, context);
 }
 
+static int make_roots(struct owner_search *search)
+{
+	return roots_new(&search->roots, search->process, &search->chunks, search->memory,
+			 search->pages, search->beats);
+}
+
 static int find(struct owner_search *search, struct heap *heap,
 		const struct regions *regions, owners_progress_fn *progress,
 		void *context, struct fault *fault)
 {
 	struct owners *owners = search->owners;
-	int error = chunks_read(&search->chunks, heap, regions, &owners->status,
+	int error = chunks_read(&search->chunks, true, heap, regions, &owners->status,
 				owners->missing, &owners->in_doubt_bytes, fault);
 
 	if (error)
 		return error;
 	ask(search);
-	error = roots_new(&search->roots, search->process, &search->chunks,
-			  search->memory, search->pages, search->beats);
+	error = make_roots(search);
+	if (error == -ENOSPC && search->chunks.words) {
+		chunks_drop_words(&search->chunks);
+		roots_free(search->roots);
+		error = make_roots(search);
+	}
 	search->scan = scan_of(search);
 	if (!error)
 		error = find_ways(search, progress, context);
+	if (error == -ENOSPC && search->chunks.words)
+		error = find_again(search, progress, context);
 	if (error == -ENOSPC && owners->asked_chunks)
 		error = find_some(search, progress, context);
 	return error ? error : again_all(&search->reach, on_chunk, search);

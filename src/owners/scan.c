@@ -100,6 +100,12 @@ static struct segment *segment_of(const struct scan *scan, uint32_t number)
 	return is_mapped == (i >= count) ? segment : NULL;
 }
 
+static const struct gather_list *met_of(const struct chunks *chunks,
+					const struct segment *segment)
+{
+	return chunks->words ? gather_of(chunks->words, segment->number) : NULL;
+}
+
 static bool next_range(struct look_range *range, void *context)
 {
 	struct passage *passage = context;
@@ -115,7 +121,8 @@ static bool next_range(struct look_range *range, void *context)
 		return false;
 	if (segment) {
 		*range = (struct look_range){.start = segment->start & ~UINT64_C(7),
-					     .end = segment->end};
+					     .end = segment->end,
+					     .met = met_of(scan->chunks, segment)};
 	} else {
 		const struct root_span *span = roots_span(scan->roots, passage->next);
 
@@ -393,7 +400,10 @@ int scan_all(struct scan *scan, owners_progress_fn *progress, void *context)
 	memset(scan->refs, 0, count + 1);
 	memset(scan->interior_refs, 0, count + 1);
 	error = scan_pass(scan, &keep, progress, context);
-	return error ? error : index_edges(scan);
+	if (error)
+		return error;
+	chunks_drop_words(scan->chunks);
+	return index_edges(scan);
 }
 
 void scan_free(struct scan *scan)

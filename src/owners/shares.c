@@ -100,7 +100,7 @@ int shares_find(struct pin_shares *shares, uint64_t memory_bytes,
 
 	fault->text[0] = '\0';
 	if (pages)
-		error = chunks_read(&chunks, heap, regions, &shares->status,
+		error = chunks_read(&chunks, false, heap, regions, &shares->status,
 				    shares->missing, &shares->in_doubt_bytes, fault);
 	if (!error)
 		shares->pinned_bytes =

@@ -937,8 +937,12 @@ static void see_pieces(void *context)
 {
 	struct source *source = context;
 	struct source_call *asked = source->asked;
-	const struct heap_piece_visitor visitor = {pass_begin, pass_piece, pass_end,
-						   asked, asked->visitor.spare_bytes};
+	const struct heap_piece_visitor visitor = {
+		.begin = pass_begin,
+		.piece = pass_piece,
+		.end = pass_end,
+		.context = asked,
+	};
 	int error =
 		source->driver->pieces(source, &visitor, &asked->is_whole, &asked->fault);
 

@@ -131,7 +131,7 @@ static void every_chunk_is_found(void **state)
 }
 
 /* The table of BENCH's pieces; the caller frees it. */
-static void read_chunks(struct bench *bench, struct chunks *chunks)
+static void read_chunks(struct bench *bench, bool with_words, struct chunks *chunks)
 {
 	enum sample_status status;
 	char missing[SAMPLE_TEXT];
@@ -140,8 +140,9 @@ static void read_chunks(struct bench *bench, struct chunks *chunks)
 
 	*chunks = (struct chunks){.limit_bytes = PLENTY};
 	assert_int_equal(heap_look(bench->heap, &fault), 0);
-	assert_int_equal(chunks_read(chunks, bench->heap, &bench->saved->image->regions,
-				     &status, missing, &doubt_bytes, &fault),
+	assert_int_equal(chunks_read(chunks, with_words, bench->heap,
+				     &bench->saved->image->regions, &status, missing,
+				     &doubt_bytes, &fault),
 			 0);
 }
 
@@ -181,8 +182,13 @@ static int see_end(void *context)
 
 static void see_pieces(struct bench *bench, uint64_t spare_bytes, struct seen *seen)
 {
-	const struct heap_piece_visitor visitor = {see_begin, see_piece, see_end, seen,
-						   spare_bytes};
+	const struct heap_piece_visitor visitor = {
+		.begin = see_begin,
+		.piece = see_piece,
+		.end = see_end,
+		.context = seen,
+		.spare_bytes = spare_bytes,
+	};
 	enum sample_status status;
 	char missing[SAMPLE_TEXT];
 	uint64_t doubt_bytes;
@@ -260,7 +266,7 @@ static void addresses_are_found(void **state)
 
 	(void)state;
 	open_bench(&bench, &saved[0]);
-	read_chunks(&bench, &chunks);
+	read_chunks(&bench, false, &chunks);
 	assert_true(chunks.segment_count > 1);
 	for (unsigned n = 0; n < PROBES; n += CHUNKS_AT_ONCE) {
 		for (unsigned i = 0; i < CHUNKS_AT_ONCE; i++) {
@@ -294,7 +300,7 @@ static void forecasts_add_up(void **state)
 		uint8_t *gone;
 
 		open_bench(&bench, &saved[n]);
-		read_chunks(&bench, &chunks);
+		read_chunks(&bench, false, &chunks);
 		pages = pages_new(&bench.memory.memory, 64);
 		gone = calloc(chunks.count + 1, 1);
 		assert_non_null(gone);
@@ -344,7 +350,7 @@ static uint64_t plant_list(struct bench *bench)
 	struct chunks chunks;
 	uint64_t *last = NULL, links = 0, bytes;
 
-	read_chunks(bench, &chunks);
+	read_chunks(bench, false, &chunks);
 	bytes = usual_bytes(&chunks);
 	for (uint32_t i = 0; i < chunks.count; i++) {
 		uint64_t addr = chunk_addr(&chunks, i) + CHUNK_HEADER;
@@ -387,6 +393,77 @@ static void a_list_is_folded(void **state)
 	assert_int_equal(best->asked_chunks, links);
 	assert_int_equal(best->root, OWNER_UNREFERENCED);
 	heap_free(bench.heap);
+}
+
+/* ---- words ---- */
+
+struct edges {
+	struct edge *edge;
+	uint32_t count;
+	uint64_t bytes, reads;
+	bool had_words;
+};
+
+/* The pointers from chunk to chunk, and how many reads they took. */
+static struct edges find_edges(struct bench *bench, bool with_words)
+{
+	struct pages *pages;
+	struct roots *roots = NULL;
+	atomic_ulong beats = 0;
+	struct chunks chunks;
+	struct edges found;
+	struct scan scan;
+	uint64_t reads;
+
+	read_chunks(bench, with_words, &chunks);
+	pages = pages_new(&bench->memory.memory, 64);
+	assert_non_null(pages);
+	assert_int_equal(
+		roots_new(&roots, NULL, &chunks, &bench->memory.memory, pages, &beats),
+		0);
+	scan = (struct scan){.chunks = &chunks,
+			     .roots = roots,
+			     .memory = &bench->memory.memory,
+			     .pages = pages,
+			     .threads = 2};
+	found.had_words = chunks.words != NULL;
+	reads = bench->memory.reads;
+	assert_int_equal(scan_all(&scan, progress, NULL), 0);
+	assert_null(chunks.words);
+	found.reads = bench->memory.reads - reads;
+	found.edge = scan.edge;
+	found.count = scan.edges;
+	found.bytes = scan.bytes;
+	scan.edge = NULL;
+	scan_free(&scan);
+	roots_free(roots);
+	chunks_free(&chunks);
+	pages_free(pages);
+	return found;
+}
+
+/* What the walks met is what is found where all is read again, at the same places. */
+static void words_met_are_those_read(void **state)
+{
+	(void)state;
+	for (int i = 0; i < saved_count; i++) {
+		struct edges met, read;
+		struct bench bench;
+
+		open_bench(&bench, &saved[i]);
+		plant_list(&bench);
+		read = find_edges(&bench, false);
+		met = find_edges(&bench, true);
+		assert_true(met.had_words && !read.had_words);
+		assert_true(met.reads < read.reads);
+		assert_int_equal(met.bytes, read.bytes);
+		assert_int_equal(met.count, read.count);
+		assert_true(met.count > 0);
+		assert_memory_equal(met.edge, read.edge, met.count * sizeof(*met.edge));
+		free(met.edge);
+		free(read.edge);
+		heap_free(bench.heap);
+	}
 }
 
 static void search_with(const struct saved *one, unsigned threads, struct owners *owners)
@@ -592,6 +669,7 @@ int main(void)
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(damaged_heaps_are_survived),
 		cmocka_unit_test(a_list_is_folded),
+		cmocka_unit_test(words_met_are_those_read),
 	};
 
 	return cmocka_run_group_tests(tests, load, unload);
