@@ -290,7 +290,7 @@ class Verbs:
                 verb.waits()
                 self.tap.ok(self.machine.need("probes") != before, "probes while it runs")
             else:
-                verb.wrote("steady")
+                verb.wrote("source heap")
             self.tap.equal(verb.end("KILL"), 137, f"{command[0]} is killed")
         # The kernel frees programs a grace period later.
         after = self.machine.need(f"probes_become {shlex.quote(before.strip())}")
@@ -300,8 +300,7 @@ class Verbs:
 
     def left_behind(self):
         """kill -9: the kernel takes the probes back, and the program goes on."""
-        with Guest(self.machine, "target", "/p/steady") as target:
-            target.wrote("READY")
+        with Grower(self.machine) as target:
             self._after_a_kill("stat", "-p", target.pid, "0.1")
             if self.number >= PROBES_SINCE:
                 self._after_a_kill("trace", "-p", target.pid)
