@@ -235,7 +235,7 @@ static void say_head(struct report_out *out, const struct owners *owners,
 	if (owners->status == STATUS_PARTIAL)
 		say_line(out, "# partial: ", owners->missing);
 	if (owners->in_doubt_bytes)
-		report_print(out, "# torn: %s changed while they were read\n",
+		report_print(out, "# torn: %s could not be read as chunks\n",
 			     BYTES(owners->in_doubt_bytes));
 	report_print(out, "\n");
 	if (about->live)

@@ -1,8 +1,8 @@
 """held.py: processes about which a call of the kernel does not return: a FUSE server that does not
-answer, and a file system that is frozen, whose writers wait in state D. What watches such a process
-says so, reads the others on, ends when it is told to, and reads it again afterwards. Pages that
-userfaultfd does not bring are tests/live/test_hang.py's: who is to be caught has to run beside the
-trap."""
+answer, a file system that is frozen, whose writers wait in state D, and pages that nobody brings
+(userfaultfd). What watches such a process says so, reads the others on, ends when it is told to,
+and reads it again afterwards. Pages that go while they are read are tests/live/test_hang.py's: who
+is to be caught has to run beside the trap."""
 
 import json
 
@@ -31,7 +31,7 @@ class Held:
         }[verb]
         self.machine.sh("rm -f /tmp/rows")
         guest = Guest(self.machine, verb, *command)
-        ready = {"stat": "lines stat 4", "top": "wrote top complete",
+        ready = {"stat": "lines stat 4", "top": "wrote top 'complete\\|torn\\|estimated'",
                  "alert": "until grep -qs 'rss_bytes' /tmp/rows; do usleep 20000; done"}[verb]
         self.machine.need(ready)
         return guest
@@ -159,6 +159,48 @@ class Held:
             self.goes_on(target, hold, free)
         return "works"
 
+    # ---- pages that nobody brings ----
+
+    def not_brought(self):
+        """Pages that are not there and that userfaultfd is to bring: nobody asks for one, and what
+        chunks were on them is in doubt."""
+        with Guest(self.machine, "lazy", *ON_LIBC, "/p/lazy").wrote("ready") as target:
+            whole = self._stat(target)
+            gone = int(target.ask("mapping").split()[1])
+            row = self._stat(target)
+            for figure in "live_bytes", "free_bytes", "mmapped_bytes", "status":
+                self.tap.equal(row[figure], whole[figure], f"a large chunk: {figure}")
+            self.tap.equal(row["mmapped_resident_bytes"], whole["mmapped_resident_bytes"] - gone,
+                           "what of it is there")
+            gone = int(target.ask("heap").split()[1])
+            resident = target.rollup("Rss")
+            row = self._stat(target)
+            self.tap.equal(row["status"], "torn", "chunks: the row says so", row)
+            # Chunks that begin before the first page that is gone, or end behind the last one.
+            self.tap.within(row["in_doubt_bytes"], gone - 4096, gone + 4096, "what is in doubt")
+            self._others_go_on(target)
+            self.tap.equal(target.rollup("Rss"), resident, "no page has come")
+            self.tap.equal(target.ask("asked"), "asked 0", "and nobody asked for one")
+        return "works"
+
+    def _others_go_on(self, target):
+        """An estimate takes what is not there for memory that was never touched, and does not say
+        so."""
+        for verb, *args in (("stat", "--once", "--budget", "1ms"), ("stat", "--once", "--quick"),
+                            ("report", "--for", "1s"), ("report", "--for", "0"), ("owners",),
+                            ("owners", "--live")):
+            done = self.machine.fragscope(verb, "-p", target.pid, *args)
+            self.tap.equal(done.returncode, 0, f"{verb} {' '.join(args)}", done.stderr)
+            if verb == "owners" or "0" in args:
+                self.tap.ok("torn" in done.stdout, f"{verb} {' '.join(args)} says so", done.stdout)
+        for verb in "stat", "alert", "top":
+            with self.watch(verb, target.pid) as guest:
+                if verb == "top":
+                    self.machine.need("echo -n q >/tmp/top.in")
+                    self.tap.equal(guest.wait(), 0, "top: its end", guest.out[-500:])
+                else:
+                    self.tap.equal(guest.end("INT"), 0, f"{verb}: its end", guest.err)
+
 
 # The rows of the table, in its order.
 CASES = [
@@ -166,6 +208,7 @@ CASES = [
     ("stat, report, alert; a program that FUSE does not open", Held.fuse_files),
     ("stat; a thread in state D on a frozen file system", Held.writer),
     ("stat, report, alert, top; mappings held by a thread in state D", Held.holder),
+    ("stat, report, owners, alert, top; pages that userfaultfd does not bring", Held.not_brought),
 ]
 
 

@@ -72,12 +72,27 @@ def needed(path):
     return names, loader and loader.group(1)
 
 
-def add_with_libraries(image, name, path, sysroot, triplet):
-    """A program and all that its loader will look for, from SYSROOT, where the loader looks."""
+def places_of(sysroot, triplet):
+    """Where libraries are below a root."""
+    return [*(sysroot / place / triplet for place in ("lib", "usr/lib")),
+            *(sysroot / place for place in ("lib", "lib64", "usr/lib", f"usr/{triplet}/lib",
+                                            f"{triplet}/lib"))]
+
+
+def add_opened(image, names, sysroot, triplet):
+    """Libraries that no program names, where the root has them."""
+    for name in names:
+        for place in places_of(sysroot, triplet):
+            if (place / name).exists():
+                add_with_libraries(image, f"lib/{triplet}/{name}", place / name, sysroot, triplet)
+                break
+
+
+def add_with_libraries(image, name, path, sysroot, triplet, *others):
+    """A program and all that its loader will look for, from SYSROOT, where the loader looks, and
+    what is not there from OTHERS."""
     image.add(name, path)
-    places = [sysroot / place / triplet for place in ("lib", "usr/lib")]
-    places += [sysroot / place for place in ("lib", "lib64", "usr/lib", f"usr/{triplet}/lib",
-                                             f"{triplet}/lib")]
+    places = [place for root in (sysroot, *others) for place in places_of(root, triplet)]
     todo, loader = needed(path)
     if loader:
         file = sysroot / loader.strip("/")

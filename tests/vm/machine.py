@@ -81,14 +81,16 @@ def run_script(name, *args):
 
 
 MODULES = ("zram", "virtio_blk", "virtio_pci", "fuse", "overlay")
+# What fragscope opens when it is needed.
+LIBRARIES = ("libmicrohttpd.so.12",)
 # Programs of the tests, and of examples/.
-PROGRAMS = ("oracle", "grower", "locals", "pty", "fuse", "stuck", "nobpf")
+PROGRAMS = ("oracle", "grower", "locals", "pty", "fuse", "stuck", "nobpf", "lazy")
 EXAMPLES = ("leak", "fragmenter", "steady", "limited", "too_big_to_fail")
 
 
-def make_image(arch, suite, path):
-    """The root for one release; the kernel to boot it with. SUITE may name another kernel than the
-    release's for clouds: its flavour follows."""
+def make_image(arch, suite, path, extend=None):
+    """The root for one release, to which EXTEND adds; the kernel to boot it with. SUITE may name
+    another kernel than the release's for clouds: its flavour follows."""
     build, tree = Build(arch), run_script("fetch", arch, *suite.split())
     root = images.Image()
     root.device("dev/console", 5, 1)
@@ -102,6 +104,7 @@ def make_image(arch, suite, path):
     root.add("bin/busybox", images.find("busybox", [tree / "bin", tree / "usr/bin"]))
     images.add_with_libraries(root, "f/fragscope", build.directory / "fragscope", build.sysroot,
                               build.triplet)
+    images.add_opened(root, LIBRARIES, build.sysroot, build.triplet)
     for name in ("libfragscope-preload.so", "libfragscope-stacks.so"):
         root.add(f"f/{name}", build.directory / name)
     for name in PROGRAMS:
@@ -114,6 +117,8 @@ def make_image(arch, suite, path):
         for path in [pathlib.Path(place) / "x/xterm"] if path.exists()))
     images.add_libc(root, tree, build.triplet)
     images.add_modules(root, tree, MODULES)
+    if extend:
+        extend(root)
     root.write(path)
     return os.environ.get("FRAGSCOPE_VM_KERNEL") or images.kernel_of(tree)
 
@@ -138,20 +143,13 @@ class Hang(Exception):
 class Machine:
     """One booted machine. NAME is that of the console's log in the build's tests/vm."""
 
-    def __init__(self, name, arch, suite, memory_mb=512, append=""):
+    def __init__(self, name, arch, suite, memory_mb=512, append="", extend=None):
         self.arch, self.name = ARCHES[arch], name
-        qemu = self._find_qemu()
         place = harness.BUILD / "tests/vm"
         place.mkdir(parents=True, exist_ok=True)
         archive = place / f"{name}.cpio"
-        kernel = make_image(arch, suite, archive)
-        command = [
-            qemu, "-accel", "tcg", *self.arch.options, "-m", str(memory_mb), "-smp", "1",
-            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
-            "-kernel", str(kernel), "-initrd", str(archive),
-            "-append", f"console={self.arch.console} loglevel=3 panic=-1 {append}",
-        ]
+        kernel = make_image(arch, suite, archive, extend)
+        command = self._command(kernel, archive, memory_mb, append)
         self.console = open(place / f"{name}.console", "wb")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
@@ -162,11 +160,19 @@ class Machine:
         archive.unlink()
         self.release = self.sh("uname -r").stdout.strip()
 
-    def _find_qemu(self):
+    def _command(self, kernel, archive, memory_mb, append):
+        """What runs it, with its serial line as input and output."""
         try:
-            return harness.need(self.arch.qemu)
+            qemu = harness.need(self.arch.qemu)
         except Skip as reason:
             raise Skip(f"{reason}: install {self.arch.package}") from None
+        return [
+            qemu, "-accel", "tcg", *self.arch.options, "-m", str(memory_mb), "-smp", "1",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
+            "-kernel", str(kernel), "-initrd", str(archive),
+            "-append", f"console={self.arch.console} loglevel=3 panic=-1 {append}",
+        ]
 
     def __enter__(self):
         return self
