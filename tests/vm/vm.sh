@@ -122,3 +122,49 @@ probes_become()
 	done
 	probes
 }
+
+# lives COUNT FIRST: as many programs one after the other, from the one with number FIRST on, each for
+# some seconds; the last one stays.
+lives()
+{
+	lives_left=$1 lives_number=$2
+	while :; do
+		case $((lives_number % 3)) in
+		0) set -- /p/leak ;;
+		1) set -- /p/fragmenter --mb 24 --seconds 600 ;;
+		*) set -- /p/steady ;;
+		esac
+		"$@" >/dev/null 2>&1 &
+		lives_left=$((lives_left - 1)) lives_number=$((lives_number + 1))
+		[ "$lives_left" -gt 0 ] || break
+		sleep $((1 + lives_number * lives_number % 9))
+		kill -9 $!
+	done
+}
+
+# files PID: how many it has open.
+files()
+{
+	set -- "/proc/$1/fd"/*
+	echo $#
+}
+
+# taken PID: its anonymous memory in kB, open files, processor time in ticks; and the time.
+taken()
+{
+	[ -e "/proc/$1/stat" ] && echo "$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status")" \
+		"$(files "$1")" \
+		"$(awk '{ print $14 + $15 + $16 + $17 }' "/proc/$1/stat")" \
+		"$(cut -d' ' -f1 /proc/uptime)"
+}
+
+# settled PID: waits until it has no process open, for 300 looks at most; how many files it has.
+settled()
+{
+	settled_looks=300
+	while grep -qs '^Pid:' "/proc/$1/fdinfo"/* && [ "$settled_looks" -gt 0 ]; do
+		settled_looks=$((settled_looks - 1))
+		usleep 100000
+	done
+	files "$1"
+}
