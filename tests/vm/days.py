@@ -71,7 +71,8 @@ class Days:
             self.machine.need(churn)
             for verb in self.verbs:
                 self._taken("busy", verb, begin)
-            said = self.machine.need("wget -q -O - http://127.0.0.1:9877/metrics")
+            said = self.machine.need("until wget -q -O - http://127.0.0.1:9877/metrics; do "
+                                     "usleep 100000; done")
             if "fragscope_" not in said:
                 self.tap.ok(False, "export answers", said)
             self.machine.sh(f"killall -9 {PROGRAMS.replace(',', ' ')}")
