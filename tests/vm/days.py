@@ -11,10 +11,10 @@ from machine import ON_LIBC, Guest, Machine
 PROGRAMS = "leak,fragmenter,steady"
 # At a time, and as many in a round.
 SLOTS = 3
-LIVES = 3
-ROUNDS = 6
+LIVES = 4
+ROUNDS = 4
 # Rounds until every table has its size.
-WARM = 3
+WARM = 2
 TICKS_S = 100
 # A process more or less, with its probes and the symbols of its files, and what is open once there
 # have been any. Of what is kept of each process that came there would be more.
