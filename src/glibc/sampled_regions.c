@@ -5,9 +5,9 @@
 
 enum {
 	REGION_LEAST = 32 << 20, /* bytes; and of smaller heaps cells are not sized */
-	LOOKS = 8,		 /* at each region */
-	LOOK_PAGES = 128,
-	LOOK_NS = 3000,
+	LOOKS = 32,		 /* at each region: few pages, in many places */
+	LOOK_PAGES = 32,
+	LOOK_NS = 1000,
 	SHARE_OF_LOOKS = 32, /* of the budget, a part */
 	RESIDENT_LEAST = 2,  /* a part of a cell of the usual size that one is to have */
 };
@@ -19,29 +19,39 @@ uint64_t sampler_segment_bytes(const struct owned_segment *owned)
 	return segment->stop > segment->start ? segment->stop - segment->start : 0;
 }
 
-/* How many of the pages at AT were looked at; those of them that are resident are added
- * to *RESIDENT. */
-static unsigned look(struct sampler *sampler, uint64_t at, uint64_t stop,
-		     unsigned *resident)
+/* What the looks at one region found, in pages. */
+struct region_looks {
+	unsigned looked, resident;
+	bool is_dense; /* in one place at least */
+};
+
+static void look(struct sampler *sampler, uint64_t at, uint64_t stop,
+		 struct region_looks *looks)
 {
 	uint64_t page = at & -(UINT64_C(1) << sampler->page_shift);
 	uint64_t pages = ((stop - page - 1) >> sampler->page_shift) + 1;
 	unsigned count = pages < LOOK_PAGES ? (unsigned)pages : LOOK_PAGES;
+	unsigned resident = 0;
 	uint8_t flag[LOOK_PAGES];
 
 	if (sampler->memory->pages(sampler->memory, page, count, flag) < 0)
-		return 0;
+		return;
 	for (unsigned i = 0; i < count; i++)
-		*resident += (flag[i] & PAGE_RESIDENT) != 0;
-	return count;
+		resident += (flag[i] & PAGE_RESIDENT) != 0;
+	looks->looked += count;
+	looks->resident += resident;
+	looks->is_dense |= 2 * resident >= count;
 }
 
-/* So large that RESIDENT of LOOKED pages are enough for each. */
-static unsigned shift_of(unsigned resident, unsigned looked)
+/* So large that enough of each is resident. Where a part of the region is dense that part
+ * would lie in a few large cells, which few samples meet: there they are small. */
+static unsigned shift_of(const struct region_looks *looks)
 {
 	unsigned shift = 0;
 
-	while ((uint64_t)(resident + 1) * RESIDENT_LEAST << (shift + 1) <= looked)
+	while (!looks->is_dense && (uint64_t)(looks->resident + 1) * RESIDENT_LEAST
+						   << (shift + 1) <=
+					   looks->looked)
 		shift++;
 	return shift;
 }
@@ -62,7 +72,7 @@ void sampler_size_cells(struct sampler *sampler, int64_t budget_ns)
 	sampler->region_bytes =
 		(total / sampler->regions / SAMPLED_CELL + 1) * SAMPLED_CELL;
 	for (unsigned r = 0, i = 0; r < sampler->regions; r++) {
-		unsigned looked = 0, resident = 0;
+		struct region_looks looks = {.looked = 0};
 
 		for (unsigned k = 0; k < LOOKS; k++) {
 			uint64_t step = sampler->region_bytes / LOOKS;
@@ -73,12 +83,11 @@ void sampler_size_cells(struct sampler *sampler, int64_t budget_ns)
 			       at - before >= sampler_segment_bytes(&heap->segment[i]))
 				before += sampler_segment_bytes(&heap->segment[i++]);
 			if (i < heap->segment_count)
-				looked +=
-					look(sampler,
-					     heap->segment[i].segment.start + at - before,
-					     heap->segment[i].segment.stop, &resident);
+				look(sampler,
+				     heap->segment[i].segment.start + at - before,
+				     heap->segment[i].segment.stop, &looks);
 		}
-		sampler->region_shift[r] = (uint8_t)shift_of(resident, looked);
+		sampler->region_shift[r] = (uint8_t)shift_of(&looks);
 	}
 }
 
