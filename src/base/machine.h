@@ -19,7 +19,7 @@ static inline uint64_t machine_page_bytes(void)
 /* Whether src/inject can make a call in a running process here. */
 static inline bool machine_can_attach(void)
 {
-#ifdef __x86_64__
+#if defined(__x86_64__) || defined(__aarch64__)
 	return true;
 #else
 	return false;

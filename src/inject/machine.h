@@ -6,6 +6,8 @@
 
 #include "inject/chain.h"
 #include "inject/restart.h"
+#include "inject/waits.h"
+#include "target/hold.h"
 #include "unwind/unwind.h"
 
 #include <linux/audit.h>
@@ -22,6 +24,7 @@ enum {
 	MACHINE_STEP_BYTES = 1168,
 	MACHINE_SYSCALL_BYTES = 4,
 	MACHINE_AUDIT = AUDIT_ARCH_AARCH64,
+	MACHINE_HIDES_CALLS = true, /* the arguments, once a stop has ended them */
 };
 #else
 enum {
@@ -30,6 +33,7 @@ enum {
 	MACHINE_STEP_BYTES = 312,
 	MACHINE_SYSCALL_BYTES = 2,
 	MACHINE_AUDIT = AUDIT_ARCH_X86_64,
+	MACHINE_HIDES_CALLS = false,
 };
 #endif
 
@@ -43,19 +47,19 @@ struct user_regs_struct machine_regs_at(uint64_t sp, uint64_t pc);
 void machine_unwind_registers(const struct user_regs_struct *regs,
 			      uint64_t reg[UNWIND_REGISTERS]);
 
-/* Fills CALL with the system call that the thread TID of PROCESS, which stands still with
- * REGS, was stopped in. */
-void machine_call_of(const struct process *process, pid_t tid,
+/* Fills CALL with the system call that the thread TID, which stands still with REGS, was
+ * stopped in. Where the kernel does not show all of it, what WAITS has noted is taken. */
+void machine_call_of(const struct waits *waits, pid_t tid,
 		     const struct user_regs_struct *regs, struct system_call *call);
 
 /* Changes REGS so that a thread that gets them makes CALL, which it was stopped in,
  * again. */
 void machine_make_again(struct user_regs_struct *regs, const struct system_call *call);
 
-/* The same for the thread TID, which stands still with REGS and goes on after this:
+/* The same for the thread HELD, which stands still with REGS and goes on after this:
  * unless a handler runs first, which ends the call. */
-void machine_mend(const struct process *process, pid_t tid, struct user_regs_struct *regs,
-		  const struct system_call *call);
+void machine_mend(const struct process *process, const struct held_thread *held,
+		  struct user_regs_struct *regs, const struct system_call *call);
 
 /* What a thread's variables are found by. 0 or -errno. */
 int machine_thread_pointer(pid_t tid, const struct user_regs_struct *regs,

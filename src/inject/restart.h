@@ -60,7 +60,8 @@ enum restart restart_of(const struct system_call *call);
 
 bool restart_is_sleep(const struct system_call *call);
 
-/* What a sleep's request and what is left of it lie at, for RESTART_SLEEP. */
+/* What a sleep's request and what is left of it lie at, for RESTART_SLEEP; 0: what is
+ * left is nowhere. */
 uint64_t *restart_sleep_request(struct system_call *call);
 uint64_t restart_sleep_left(const struct system_call *call);
 

@@ -1,6 +1,7 @@
 /* search.c: the moments at which a process is stopped, and whether one of them is safe.
  */
 #include "base/clock.h"
+#include "inject/machine.h"
 #include "inject/parts.h"
 #include "target/denied.h"
 
@@ -35,11 +36,18 @@ static void name_thread(const struct injector *injector, pid_t tid, char comm[16
 }
 
 /* Those too that have stopped only now. */
-static void mend_thread(pid_t tid, void *context)
+static void mend_thread(const struct held_thread *held, void *context)
 {
 	const struct injector *injector = context;
 
-	inject_mend(&injector->looker, tid);
+	inject_mend(&injector->looker, held);
+}
+
+static void note_call(const struct held_thread *held, void *context)
+{
+	struct injector *injector = context;
+
+	waits_note(&injector->waits, held->tid);
 }
 
 static void let_go(struct injector *injector)
@@ -185,6 +193,8 @@ static int try(struct injector *injector)
 
 	inject_run_first(true);
 	injector->hold.for_ns = stop_limit_ns(injector);
+	injector->hold.asked = MACHINE_HIDES_CALLS ? note_call : NULL;
+	injector->hold.context = injector;
 	injector->result.tries++;
 	error = hold_all(&injector->hold);
 	injector->late_stops += error == -ETIMEDOUT;

@@ -320,7 +320,7 @@ int inject_look(const struct inject_looker *looker, const struct held_thread *he
 	*thread = (struct inject_thread){.tid = held->tid};
 	if (ptrace(PTRACE_GETREGSET, held->tid, NT_PRSTATUS, &set) < 0)
 		return -errno;
-	machine_call_of(looker->process, held->tid, &thread->regs, &thread->call);
+	machine_call_of(looker->waits, held->tid, &thread->regs, &thread->call);
 	whole = walk(looker, thread, &look);
 	thread->is_safe = whole && !look.why;
 	plan_restart(looker, thread, look.inner_is_libc);
@@ -329,7 +329,7 @@ int inject_look(const struct inject_looker *looker, const struct held_thread *he
 	return 0;
 }
 
-void inject_mend(const struct inject_looker *looker, pid_t tid)
+void inject_mend(const struct inject_looker *looker, const struct held_thread *held)
 {
 	const struct inject_libc *libc = looker->libc;
 	struct user_regs_struct regs;
@@ -337,16 +337,16 @@ void inject_mend(const struct inject_looker *looker, pid_t tid)
 	struct system_call call;
 	int64_t elapsed_ns;
 
-	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &set) < 0)
+	if (ptrace(PTRACE_GETREGSET, held->tid, NT_PRSTATUS, &set) < 0)
 		return;
-	machine_call_of(looker->process, tid, &regs, &call);
+	machine_call_of(looker->waits, held->tid, &regs, &call);
 	if (!restart_is_to_mend(&call))
 		return;
 	if (restart_timed(&call) == TIMED_ENDED && call.pc >= libc->code_start &&
 	    call.pc < libc->code_end) {
-		elapsed_ns = waits_elapsed_ns(looker->waits, tid, &call);
+		elapsed_ns = waits_elapsed_ns(looker->waits, held->tid, &call);
 		if (elapsed_ns > 0)
 			restart_shorten(&call, elapsed_ns);
 	}
-	machine_mend(looker->process, tid, &regs, &call);
+	machine_mend(looker->process, held, &regs, &call);
 }

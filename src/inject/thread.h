@@ -42,8 +42,8 @@ int inject_look(const struct inject_looker *looker, const struct held_thread *he
  * functions is known when the process stands. */
 void inject_rehearse(const struct inject_looker *looker, const struct system_call *call);
 
-/* Has the system call that THREAD, which goes on after this, was stopped in made again,
- * with what is left of its time, where the kernel would not do so by itself. */
-void inject_mend(const struct inject_looker *looker, pid_t tid);
+/* Has the system call that the thread HELD, which goes on after this, was stopped in made
+ * again, with what is left of its time, where the kernel would not do so by itself. */
+void inject_mend(const struct inject_looker *looker, const struct held_thread *held);
 
 #endif

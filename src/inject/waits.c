@@ -75,13 +75,16 @@ static bool read_call(const struct waits *waits, pid_t tid, struct system_call *
 	       call->number >= 0;
 }
 
-/* Whether the socket FD of the process has a timeout for what is done there. */
-static bool has_timeout(const struct waits *waits, int fd, int option)
+bool waits_has_timeout(const struct process *process, const struct system_call *call)
 {
 	struct timeval limit = {0};
 	socklen_t bytes = sizeof(limit);
-	int copy = (int)syscall(SYS_pidfd_getfd, waits->process->pidfd, fd, 0);
+	int option = restart_socket_option(call), copy = -1;
 	bool has;
+
+	if (option)
+		copy = (int)syscall(SYS_pidfd_getfd, process->pidfd, (int)call->arg[0],
+				    0);
 
 	if (copy < 0)
 		return false;
@@ -116,11 +119,10 @@ static bool is_vfork(const struct waits *waits, const struct system_call *call)
 static enum timed judge_call(const struct waits *waits, const struct system_call *call)
 {
 	enum timed timed = restart_timed(call);
-	int option = restart_socket_option(call);
 	bool in_libc =
 		call->pc >= waits->libc->code_start && call->pc < waits->libc->code_end;
 
-	if (option && has_timeout(waits, (int)call->arg[0], option))
+	if (waits_has_timeout(waits->process, call))
 		return TIMED_FIXED;
 	return timed == TIMED_ENDED && !in_libc ? TIMED_FIXED : timed;
 }
@@ -290,8 +292,53 @@ int64_t waits_elapsed_ns(const struct waits *waits, pid_t tid,
 	return wait->is_known ? clock_monotonic_ns() - wait->since_ns : -1;
 }
 
+static struct noted_call *find_note(const struct waits *waits, pid_t tid)
+{
+	for (unsigned i = 0; i < waits->noted; i++)
+		if (waits->note[i].tid == tid)
+			return &waits->note[i];
+	return NULL;
+}
+
+static struct noted_call *new_note(struct waits *waits)
+{
+	unsigned room = waits->noted_room ? waits->noted_room * 2 : 64;
+	struct noted_call *note;
+
+	if (waits->noted == waits->noted_room) {
+		note = reallocarray(waits->note, room, sizeof(*note));
+		if (!note)
+			return NULL;
+		waits->note = note;
+		waits->noted_room = room;
+	}
+	return &waits->note[waits->noted++];
+}
+
+void waits_note(struct waits *waits, pid_t tid)
+{
+	struct system_call call;
+	struct noted_call *note = find_note(waits, tid);
+	bool ends = read_call(waits, tid, &call) && restart_ends(&call);
+
+	if (ends && !note)
+		note = new_note(waits);
+	if (!ends)
+		call.number = -1;
+	if (note)
+		*note = (struct noted_call){tid, call};
+}
+
+const struct system_call *waits_noted(const struct waits *waits, pid_t tid)
+{
+	const struct noted_call *note = find_note(waits, tid);
+
+	return note ? &note->call : NULL;
+}
+
 void waits_free(struct waits *waits)
 {
+	free(waits->note);
 	free(waits->wait);
 	free(waits->before);
 }

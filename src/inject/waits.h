@@ -23,6 +23,12 @@ struct timed_wait {
 	bool wakes;	  /* it runs, and may not have left it yet */
 };
 
+/* A call that a stop is about to end. */
+struct noted_call {
+	pid_t tid;
+	struct system_call call;
+};
+
 struct waits {
 	const struct process *process;
 	const struct inject_libc *libc;
@@ -35,6 +41,8 @@ struct waits {
 	unsigned count, room;
 	struct timed_wait *wait, *before;
 	unsigned before_count;
+	unsigned noted, noted_room;
+	struct noted_call *note;
 };
 
 /* Looks at all threads once more, and calls FN, if that is not null, with what is known
@@ -52,6 +60,15 @@ bool waits_allow_stop(const struct waits *waits, pid_t *tid, const char **why);
  * and no more than a look's time longer; -1 when that is not known. */
 int64_t waits_elapsed_ns(const struct waits *waits, pid_t tid,
 			 const struct system_call *call);
+
+/* Notes what TID is in, if a stop will end that. */
+void waits_note(struct waits *waits, pid_t tid);
+
+/* What was noted last of TID; null: nothing. */
+const struct system_call *waits_noted(const struct waits *waits, pid_t tid);
+
+/* Whether the socket that CALL of PROCESS may wait for has a timeout for that. */
+bool waits_has_timeout(const struct process *process, const struct system_call *call);
 
 void waits_free(struct waits *waits);
 

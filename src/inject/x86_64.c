@@ -47,10 +47,10 @@ void machine_unwind_registers(const struct user_regs_struct *regs,
 	memcpy(reg, in_order, sizeof(in_order));
 }
 
-void machine_call_of(const struct process *process, pid_t tid,
+void machine_call_of(const struct waits *waits, pid_t tid,
 		     const struct user_regs_struct *regs, struct system_call *call)
 {
-	(void)process;
+	(void)waits;
 	(void)tid;
 	*call = (struct system_call){
 		.number = (long)regs->orig_rax,
@@ -79,15 +79,15 @@ void machine_make_again(struct user_regs_struct *regs, const struct system_call 
 }
 
 /* The kernel makes it again, or ends it where there is a handler to run. */
-void machine_mend(const struct process *process, pid_t tid, struct user_regs_struct *regs,
-		  const struct system_call *call)
+void machine_mend(const struct process *process, const struct held_thread *held,
+		  struct user_regs_struct *regs, const struct system_call *call)
 {
 	struct iovec set = {regs, sizeof(*regs)};
 
 	(void)process;
 	set_arguments(regs, call->arg);
 	regs->rax = -(unsigned long long)ERESTARTNOHAND_;
-	ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &set);
+	ptrace(PTRACE_SETREGSET, held->tid, NT_PRSTATUS, &set);
 }
 
 int machine_thread_pointer(pid_t tid, const struct user_regs_struct *regs,
@@ -109,8 +109,12 @@ bool machine_has_shadow_stack(pid_t tid)
 int machine_read_vector(pid_t tid, uint8_t *to, uint32_t *bytes)
 {
 	struct iovec set = {to, *bytes};
+	bool has = ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &set) == 0;
 
-	if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &set) < 0)
+	/* A processor without XSAVE has the legacy state alone. */
+	if (!has && errno == ENODEV)
+		has = ptrace(PTRACE_GETREGSET, tid, NT_PRFPREG, &set) == 0;
+	if (!has)
 		return -errno;
 	*bytes = (uint32_t)set.iov_len;
 	return 0;
@@ -315,6 +319,9 @@ int machine_vector_bytes(const struct chain_call *call, uint32_t *bytes)
 {
 	uint32_t extent;
 
+	*bytes = XSAVE_LEGACY_BYTES;
+	if (call->vector_bytes == XSAVE_LEGACY_BYTES)
+		return 0;
 	if (call->vector_bytes < XSAVE_LEGACY_BYTES + XSAVE_HEADER_BYTES)
 		return -EPROTO;
 	extent = vector_extent(vector_features(call));
@@ -324,8 +331,7 @@ int machine_vector_bytes(const struct chain_call *call, uint32_t *bytes)
 	return extent > CHAIN_VECTOR_BYTES ? -E2BIG : 0;
 }
 
-void machine_add_vector(const struct chain_call *call, uint8_t *step, uint8_t *to,
-			uint64_t addr)
+static void add_extended(const struct chain_call *call, uint8_t *to)
 {
 	uint64_t features = vector_features(call);
 	uint32_t bytes = vector_extent(features);
@@ -341,6 +347,15 @@ void machine_add_vector(const struct chain_call *call, uint8_t *step, uint8_t *t
 	memcpy(to + XSAVE_LEGACY_BYTES, &features, sizeof(features));
 	memcpy(to + XSAVE_SOFTWARE, &software, sizeof(software));
 	memcpy(to + bytes, &magic, sizeof(magic));
+}
+
+void machine_add_vector(const struct chain_call *call, uint8_t *step, uint8_t *to,
+			uint64_t addr)
+{
+	if (call->vector_bytes > XSAVE_LEGACY_BYTES)
+		add_extended(call, to);
+	else
+		memcpy(to, call->vector, XSAVE_LEGACY_BYTES);
 	memcpy(step + offsetof(struct chain_step, context.machine.vector), &addr,
 	       sizeof(addr));
 }

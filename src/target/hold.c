@@ -207,8 +207,11 @@ static int ask_new(struct hold *hold)
 
 	if (!hold->since_ns && hold->count)
 		hold->since_ns = clock_monotonic_ns();
-	for (unsigned i = first; i < hold->count; i++)
+	for (unsigned i = first; i < hold->count; i++) {
+		if (hold->asked)
+			hold->asked(&hold->thread[i], hold->context);
 		ptrace(PTRACE_INTERRUPT, hold->thread[i].tid, 0, 0);
+	}
 	return seized;
 }
 
@@ -236,7 +239,7 @@ void hold_let_go(struct hold *hold, hold_fn *fn, void *context)
 
 		if (thread->state == HELD_STOPPED) {
 			if (fn)
-				fn(thread->tid, context);
+				fn(thread, context);
 			ptrace(PTRACE_DETACH, thread->tid, 0, (long)thread->signal);
 		} else if (thread->state == HELD_ASKED) {
 			hold->thread[kept++] = *thread;

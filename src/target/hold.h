@@ -22,11 +22,16 @@ struct held_thread {
 	bool is_of_group; /* the whole process is stopped, as by SIGSTOP */
 };
 
-/* All but PID and FOR_NS is zero at first. */
+/* Called with a thread. */
+typedef void hold_fn(const struct held_thread *thread, void *context);
+
+/* All but PID, FOR_NS and ASKED with its CONTEXT is zero at first. */
 struct hold {
 	int pid;
 	int64_t for_ns;	  /* that their stops are waited for at most, from the first on */
 	int64_t since_ns; /* CLOCK_MONOTONIC, when the first was asked to stop; 0: none */
+	hold_fn *asked;	  /* called just before a thread is asked to stop; or null */
+	void *context;
 	unsigned count;
 	struct held_thread thread[HOLD_THREADS];
 };
@@ -38,10 +43,7 @@ int hold_all(struct hold *hold);
 /* How long the process has stood since the last call of that. */
 int64_t hold_stood_ns(const struct hold *hold);
 
-/* Called with each thread that stands, before it is let go. */
-typedef void hold_fn(pid_t tid, void *context);
-
-/* Lets go of all threads that stand, after FN, which may be null. One that has not
+/* Lets go of all threads that stand, each after FN, which may be null. One that has not
  * stopped yet cannot be let go: it is kept until it does, which the next call looks for.
  */
 void hold_let_go(struct hold *hold, hold_fn *fn, void *context);

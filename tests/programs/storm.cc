@@ -1,6 +1,7 @@
 // storm.cc: 16 threads that allocate and check what they have put there, throw exceptions,
 // fork and wait for children, and load and unload a library (the argument), while a signal
-// comes 1000 times a second. On a line on standard input it ends, and prints "ok" with what
+// comes 1000 times a second; or as many threads and microseconds between signals as the next
+// arguments say. On a line on standard input it ends, and prints "ok" with what
 // it did, or what was wrong.
 #include <atomic>
 #include <cerrno>
@@ -148,7 +149,8 @@ static void work(int number, const char *library)
 int main(int argc, char **argv)
 {
 	struct sigaction action = {};
-	struct itimerval every = {{0, 1000}, {0, 1000}};
+	int count = argc > 2 ? atoi(argv[2]) : 16, us = argc > 3 ? atoi(argv[3]) : 1000;
+	struct itimerval every = {{0, us}, {0, us}};
 	std::vector<std::thread> threads;
 	char byte;
 
@@ -158,7 +160,7 @@ int main(int argc, char **argv)
 	action.sa_flags = SA_RESTART;
 	sigaction(SIGALRM, &action, nullptr);
 	setitimer(ITIMER_REAL, &every, nullptr);
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < count; i++)
 		threads.emplace_back(work, i, argv[1]);
 	puts("ready");
 	fflush(stdout);

@@ -184,6 +184,27 @@ static long wait_vfork(void)
 	return waitpid(child, NULL, 0) == child ? 0 : -1;
 }
 
+/* Without libc: the child has the parent's stack. */
+static inline __attribute__((always_inline)) long clone_with(struct clone_args *args,
+							     size_t bytes)
+{
+#ifdef __aarch64__
+	register long number __asm__("x8") = SYS_clone3;
+	register long result __asm__("x0") = (long)args;
+	register size_t size __asm__("x1") = bytes;
+
+	__asm__ volatile("svc 0" : "+r"(result) : "r"(number), "r"(size) : "memory");
+#else
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(SYS_clone3), "D"(args), "S"(bytes)
+			 : "rcx", "r11", "memory");
+#endif
+	return result;
+}
+
 /* The same, but nothing shows that until there is a byte in the pipe. */
 static long wait_hidden(void)
 {
@@ -193,10 +214,7 @@ static long wait_hidden(void)
 
 	args = (struct clone_args){.flags = CLONE_VM | CLONE_VFORK,
 				   .exit_signal = SIGCHLD};
-	__asm__ volatile("syscall"
-			 : "=a"(child)
-			 : "a"(SYS_clone3), "D"(&args), "S"(sizeof(args))
-			 : "rcx", "r11", "memory");
+	child = clone_with(&args, sizeof(args));
 	if (child == 0) {
 		args.flags = 0;
 		syscall(SYS_exit, read(pipe_fd[0], &byte, 1) != 1);
@@ -206,6 +224,28 @@ static long wait_hidden(void)
 
 /* Waits for ever, and by its frame information was called by itself, and so on. */
 void circle(void);
+#ifdef __aarch64__
+__asm__(".text\n"
+	".type circle, %function\n"
+	"circle: .cfi_startproc\n"
+	"stp x29, x30, [sp, -16]!\n"
+	".cfi_def_cfa_offset 16\n"
+	".cfi_offset 29, -16\n"
+	".cfi_offset 30, -8\n"
+	"adr x0, 1f\n"
+	"str x0, [sp, 8]\n"
+	"mov x19, sp\n"
+	".cfi_def_cfa x19, 16\n"
+	"1: mov x8, 73\n"
+	"mov x0, 0\n"
+	"mov x1, 0\n"
+	"mov x2, 0\n"
+	"mov x3, 0\n"
+	"svc 0\n"
+	"b 1b\n"
+	".cfi_endproc\n"
+	".size circle, . - circle\n");
+#else
 __asm__(".text\n"
 	".type circle, @function\n"
 	"circle: .cfi_startproc\n"
@@ -219,6 +259,7 @@ __asm__(".text\n"
 	"jmp 1b\n"
 	".cfi_endproc\n"
 	".size circle, . - circle\n");
+#endif
 
 static long wait_circle(void)
 {

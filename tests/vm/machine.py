@@ -59,13 +59,26 @@ class Build:
         else:
             raise Skip(f"there is no build of fragscope for {arch}")
 
+    def _cross(self, name, source, flags, libraries=(), compiler=None):
+        """Of tests/programs, for another machine than the host."""
+        return harness.compile_program(
+            f"{name}-{self.arch}", [*(compiler or [f"{self.triplet}-gcc"]),
+                                    f"--sysroot={self.sysroot}"],
+            harness.SOURCE / "tests/programs" / source, flags, libraries)
+
     def program(self, name):
         """A program of the tests that runs on the libc of any release that is booted."""
         if self.arch == HOST:
             return harness.program(name, "portable")
-        return harness.compile_program(
-            f"{name}-{self.arch}", [f"{self.triplet}-gcc", f"--sysroot={self.sysroot}"],
-            harness.SOURCE / "tests/programs" / f"{name}.c", [], ["-ldl"])
+        return self._cross(name, f"{name}.c", [], ["-ldl"])
+
+    def library(self, name):
+        return self._cross(f"{name}.so", f"{name}.c", ["-shared", "-fPIC", "-DNAME=work"])
+
+    def storm(self):
+        """By clang, which the build needs anyway and which is for any machine."""
+        return self._cross("storm", "storm.cc", ["-std=gnu++17"], ["-ldl"],
+                           [harness.need("clang++"), f"--target={self.triplet}"])
 
 
 def run_script(name, *args):
@@ -85,6 +98,8 @@ MODULES = ("zram", "virtio_blk", "virtio_pci", "fuse", "overlay")
 LIBRARIES = ("libmicrohttpd.so.12",)
 # Programs of the tests, and of examples/.
 PROGRAMS = ("oracle", "grower", "locals", "pty", "fuse", "stuck", "nobpf", "lazy")
+# What calls.py has of another architecture than the host's: programs, and libraries for them.
+CALLS, CALLS_LIBRARIES = ("keeper", "waits"), ("killed", "plugin")
 EXAMPLES = ("leak", "fragmenter", "steady", "limited", "too_big_to_fail")
 
 
@@ -107,9 +122,13 @@ def make_image(arch, suite, path, extend=None):
     images.add_opened(root, LIBRARIES, build.sysroot, build.triplet)
     for name in ("libfragscope-preload.so", "libfragscope-stacks.so"):
         root.add(f"f/{name}", build.directory / name)
-    for name in PROGRAMS:
+    for name in PROGRAMS + (CALLS if arch != HOST else ()):
         images.add_with_libraries(root, f"p/{name}", build.program(name), build.sysroot,
                                   build.triplet)
+    if arch != HOST:
+        for name in CALLS_LIBRARIES:
+            root.add(f"p/{name}.so", build.library(name))
+        images.add_with_libraries(root, "p/storm", build.storm(), build.sysroot, build.triplet)
     for name in EXAMPLES:
         root.add(f"p/{name}", build.directory / "examples" / name)
     root.add("usr/share/terminfo/x/xterm", next(

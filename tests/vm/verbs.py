@@ -4,11 +4,12 @@ counted, what the kernel refuses, and what is left behind."""
 import json
 import shlex
 
+import calls
 import harness
 import test_exact
 import test_trim
 import tracing
-from machine import ON_LIBC, Grower, Guest, Machine, Oracle, cells_of
+from machine import HOST, ON_LIBC, Grower, Guest, Machine, Oracle, cells_of
 
 SCENARIOS = [
     ("mixed sizes, four threads", "--chunks 3000 --max 3000 --free-pattern random:50 --aligned 100 "
@@ -37,8 +38,9 @@ def refusal(done):
 class Verbs:
     """The cases. Each returns what the table is to say of it."""
 
-    def __init__(self, tap, machine):
+    def __init__(self, tap, machine, arch):
         self.tap, self.machine = tap, machine
+        self.is_host = arch == HOST
         self.number = tuple(int(part) for part in machine.release.split("-")[0].split(".")[:2])
 
     def refused(self, *args):
@@ -186,6 +188,22 @@ class Verbs:
             self.tap.equal(run.wait(), 143, "the command's status is that of run")
         return "works"
 
+    def trim_by_call(self):
+        """Of another architecture than the host's all that a call must keep; what takes long on
+        one of its kernels."""
+        checks = [calls.check_trim]
+        if not self.is_host and "16k" not in self.machine.release:
+            checks += [calls.check_kept, calls.check_endless]
+            checks += ([calls.check_killed, calls.check_timed] if self.number >= (6, 12)
+                       else [calls.check_storm])
+        for check in checks:
+            check(self.tap, self.machine)
+        return "works"
+
+    def attach(self):
+        calls.check_attach(self.tap, self.machine)
+        return "works"
+
     def top(self):
         with Guest(self.machine, "leak", "/p/leak") as leak:
             leak.wrote("READY")
@@ -319,6 +337,8 @@ CASES = [
     ("alert", Verbs.alert),
     ("record, --replay", Verbs.record),
     ("run, --source preload", Verbs.sampler),
+    ("trim --attach", Verbs.trim_by_call),
+    ("attach, detach", Verbs.attach),
     ("trace: growths, bytes, stacks", Verbs.trace),
     ("trace --failures", Verbs.failures),
     ("trace --oom", Verbs.kills),
@@ -335,7 +355,7 @@ def run(tap, name, arch, suite, only=()):
         harness.elsewhere = machine
         own_page, harness.PAGE = harness.PAGE, machine.page_bytes()
         machine.need("echo +memory >/sys/fs/cgroup/cgroup.subtree_control")
-        cells = cells_of(tap, CASES, Verbs(tap, machine), only)
+        cells = cells_of(tap, CASES, Verbs(tap, machine, arch), only)
         harness.elsewhere = None
         harness.PAGE = own_page
     return machine.release, cells
