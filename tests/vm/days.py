@@ -16,9 +16,10 @@ ROUNDS = 4
 # Rounds until every table has its size.
 WARM = 2
 TICKS_S = 100
-# A process more or less, with its probes and the symbols of its files, and what is open once there
-# have been any. Of what is kept of each process that came there would be more.
-SLACK_KB, SLACK_FILES = 32 << 10, 16
+# Some processes more or less, with their probes and the symbols of their files, which take 20 MB
+# and more each, and what is open once there have been any. Were anything kept of each process that
+# came, there would be more.
+SLACK_KB, SLACK_FILES = 128 << 10, 16
 
 
 class Days:
