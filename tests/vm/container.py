@@ -130,8 +130,10 @@ class Containers:
         self.machine.sh(f"kill -9 {pid}; rm -f /tmp/metrics")
 
     def _large(self, pid):
-        row = self._json("stat", "-p", pid, "--once", "--json")
-        is_whole = row["status"] == "complete" and row.get("live_bytes", 0) > 60 << 20
+        """None until all of it is there: a first look may come before there is a heap."""
+        done = self.machine.fragscope("stat", "-p", pid, "--once", "--json")
+        row = json.loads(done.stdout) if done.returncode == 0 else {}
+        is_whole = row.get("status") == "complete" and row.get("live_bytes", 0) > 60 << 20
         return row if is_whole else None
 
     def _killed(self, by):
