@@ -1,5 +1,5 @@
-/* none.c: on other machines than x86-64 no call is made in a running process: how a
- * signal frame looks, and which system calls are made again how, differs with each. */
+/* none.c: on other machines than x86-64 and arm64 no call is made in a running process:
+ * how a signal frame looks, and which system calls are made again, differs with each. */
 #include "inject/inject.h"
 
 #include <errno.h>
@@ -15,6 +15,6 @@ int inject(const struct process *process, const struct inject_request *request,
 	return fault_set(
 		fault, EXIT_NO_SOURCE, -ENOTSUP,
 		"cannot make a call in process %d (%s): this is known for x86-64 "
-		"only",
+		"and arm64 only",
 		process->pid, process->comm);
 }
