@@ -274,19 +274,24 @@ static uint64_t block_resident(struct sampler *sampler, uint64_t start, uint64_t
 
 uint64_t sampler_resident(struct sampler *sampler, uint64_t start, uint64_t end)
 {
-	uint64_t step = (uint64_t)(PAGES_BLOCK / 2) << sampler->page_shift, bytes = 0;
+	uint64_t step = (uint64_t)(PAGES_BLOCK / 2) << sampler->page_shift;
 	uint64_t blocks = (end - start + step - 1) / step;
 	unsigned looks = blocks < BLOCKS_OF_CHUNK ? (unsigned)blocks : BLOCKS_OF_CHUNK;
+	double bytes = 0;
 
 	for (unsigned i = 0; i < looks; i++) {
 		uint64_t first = blocks * i / looks, after = blocks * (i + 1) / looks;
-		uint64_t at = start + step * (first + estimate_below(&sampler->random,
-								     after - first));
+		uint64_t from = start + step * first, to = start + step * after;
+		uint64_t at =
+			from + step * estimate_below(&sampler->random, after - first);
+		uint64_t stop = end - at < step ? end : at + step;
 
-		bytes += (after - first) *
-			 block_resident(sampler, at, end - at < step ? end : at + step);
+		/* The last block may be a short one: it says as much of the others. */
+		to = to < end ? to : end;
+		bytes += (double)(to - from) * (double)block_resident(sampler, at, stop) /
+			 (double)(stop - at);
 	}
-	return bytes < end - start ? bytes : end - start;
+	return (uint64_t)(bytes + 0.5);
 }
 
 void sampler_look_at_piece(struct sampler *sampler, uint32_t i)

@@ -752,6 +752,28 @@ static void thousands_of_large_chunks_are_known(void **state)
 	sample_free(sample);
 }
 
+static int all_resident(struct memory *memory, uint64_t start, unsigned count,
+			uint8_t *flags)
+{
+	(void)memory;
+	(void)start;
+	memset(flags, PAGE_RESIDENT, count);
+	return 0;
+}
+
+/* Of a long chunk blocks are looked at by chance, the last of which may be a short one.
+ */
+static void what_is_all_resident_is_all_of_it(void **state)
+{
+	struct memory memory = {.pages = all_resident, .page_shift = 12};
+	struct sampler sampler = {.memory = &memory, .page_shift = 12, .random = 1};
+	const uint64_t start = UINT64_C(0x7f0000000010);
+
+	(void)state;
+	for (uint64_t bytes = 0; bytes < 256 << 20; bytes += 700000)
+		assert_int_equal(sampler_resident(&sampler, start, start + bytes), bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -767,6 +789,7 @@ int main(void)
 		cmocka_unit_test(where_little_is_resident_cells_are_large),
 		cmocka_unit_test(a_cell_is_known_by_what_is_behind_it),
 		cmocka_unit_test(thousands_of_large_chunks_are_known),
+		cmocka_unit_test(what_is_all_resident_is_all_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);
