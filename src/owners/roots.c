@@ -512,11 +512,13 @@ void roots_free(struct roots *roots)
 		globals_free(roots->module[i].globals);
 	free(roots->module);
 	free(roots->thread);
-	free(roots->span);
-	free(roots->code);
-	free(roots->name);
-	free(roots->root);
-	free(roots->hash);
+	chunks_drop(roots->chunks, (void **)&roots->span,
+		    roots->span_room * sizeof(*roots->span));
+	chunks_drop(roots->chunks, (void **)&roots->code,
+		    roots->code_room * sizeof(*roots->code));
+	chunks_drop(roots->chunks, (void **)&roots->name,
+		    roots->name_room * sizeof(*roots->name));
+	roots_renumber(roots);
 	free(roots);
 }
 

@@ -41,6 +41,8 @@ struct roots;
  * -errno. What was made is the caller's to free, after any result. */
 int roots_new(struct roots **roots, const struct process *process, struct chunks *chunks,
 	      struct memory *memory, struct pages *pages, atomic_ulong *beats);
+
+/* Gives its memory back to CHUNKS, which must still be there. */
 void roots_free(struct roots *roots);
 
 /* Forgets all numbers. */

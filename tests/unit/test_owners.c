@@ -575,6 +575,30 @@ static void memory_is_bounded(void **state)
 	assert_true(refused > 0);
 }
 
+/* ---- roots ---- */
+
+/* What the roots take of the memory is there for others when they are gone. */
+static void memory_of_roots_is_given_back(void **state)
+{
+	struct roots *roots = NULL;
+	atomic_ulong beats = 0;
+	struct chunks chunks;
+	struct bench bench;
+	uint64_t used;
+
+	(void)state;
+	open_bench(&bench, &saved[0]);
+	read_chunks(&bench, false, &chunks);
+	used = chunks.used_bytes;
+	assert_int_equal(
+		roots_new(&roots, NULL, &chunks, &bench.memory.memory, NULL, &beats), 0);
+	assert_true(chunks.used_bytes > used);
+	roots_free(roots);
+	assert_int_equal(chunks.used_bytes, used);
+	chunks_free(&chunks);
+	heap_free(bench.heap);
+}
+
 /* ---- damaged heaps ---- */
 
 static void mutate(struct damage *damage, uint64_t seed)
@@ -667,6 +691,7 @@ int main(void)
 		cmocka_unit_test(threads_find_the_same),
 		cmocka_unit_test(without_threads_one_does),
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(memory_of_roots_is_given_back),
 		cmocka_unit_test(damaged_heaps_are_survived),
 		cmocka_unit_test(a_list_is_folded),
 		cmocka_unit_test(words_met_are_those_read),
