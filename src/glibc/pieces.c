@@ -130,9 +130,7 @@ static int visit_segment(struct relay *relay, unsigned index)
 	static const struct survey_visitor survey = {begin, piece, end, NULL};
 	struct heap *heap = relay->heap;
 	struct survey_visitor visitor = survey;
-	struct gather_list *list = heap->gather && gather_is_whole(heap->gather)
-					   ? gather_of(heap->gather, index)
-					   : NULL;
+	struct gather_list *list = heap->gather ? gather_of(heap->gather, index) : NULL;
 
 	visitor.context = relay;
 	if (!list)
@@ -179,6 +177,15 @@ static void begin_gather(struct heap *heap, const struct heap_piece_visitor *vis
 				  regions->region[regions->count - 1].end + HEAP_GROWTH);
 }
 
+/* What is not all there is of no use: the visitor may need its memory. */
+static void drop_part(struct heap *heap)
+{
+	if (!heap->gather || gather_is_whole(heap->gather))
+		return;
+	gather_free(heap->gather);
+	heap->gather = NULL;
+}
+
 int heap_pieces(struct heap *heap, const struct regions *regions,
 		const struct heap_piece_visitor *visitor, enum sample_status *status,
 		char missing[SAMPLE_TEXT], uint64_t *doubt_bytes, struct fault *fault)
@@ -189,11 +196,11 @@ int heap_pieces(struct heap *heap, const struct regions *regions,
 
 	begin_gather(heap, visitor, regions);
 	error = survey_begin(heap, regions);
+	drop_part(heap);
 	segments = error ? 0 : survey_order(heap, BLOCKERS_ALL_ARENAS);
 	for (unsigned i = 0; i < segments && !error && !relay.error; i++)
 		error = visit_segment(&relay, heap->survey->segment[i]);
-	if (visitor->words && !error && !relay.error && heap->gather &&
-	    gather_is_whole(heap->gather))
+	if (visitor->words && !error && !relay.error)
 		*visitor->words = heap->gather;
 	else
 		gather_free(heap->gather);

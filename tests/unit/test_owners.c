@@ -6,6 +6,7 @@
 #include "damage.h"
 #include "saved.h"
 
+#include "glibc/parts.h"
 #include "owners/owners.h"
 
 #include <errno.h>
@@ -151,15 +152,20 @@ static void read_chunks(struct bench *bench, bool with_words, struct chunks *chu
 enum { PIECES_ROOM = 1 << 20 };
 
 struct seen {
+	const struct heap *heap;
 	struct piece piece[PIECES_ROOM];
 	bool cached[PIECES_ROOM];
 	unsigned count, segments;
+	bool had_lists;
 };
 
 static int see_begin(void *context, const struct heap_segment *segment)
 {
+	struct seen *seen = context;
+
 	(void)segment;
-	((struct seen *)context)->segments++;
+	seen->segments++;
+	seen->had_lists |= seen->heap->gather != NULL;
 	return 0;
 }
 
@@ -194,7 +200,9 @@ static void see_pieces(struct bench *bench, uint64_t spare_bytes, struct seen *s
 	uint64_t doubt_bytes;
 	struct fault fault;
 
+	seen->heap = bench->heap;
 	seen->count = seen->segments = 0;
+	seen->had_lists = false;
 	assert_int_equal(heap_look(bench->heap, &fault), 0);
 	assert_int_equal(heap_pieces(bench->heap, &bench->saved->image->regions, &visitor,
 				     &status, missing, &doubt_bytes, &fault),
@@ -216,7 +224,7 @@ static void same_pieces(const struct seen *one, const struct seen *other)
 }
 
 /* Read once or twice, the heap has the same pieces; read once, where there is memory for
- * the lists. */
+ * the lists. Where there is not, they take none from who is shown the pieces. */
 static void pieces_are_read_once(void **state)
 {
 	struct seen *once = malloc(sizeof(*once)), *twice = malloc(sizeof(*twice));
@@ -233,9 +241,11 @@ static void pieces_are_read_once(void **state)
 		see_pieces(&bench, PLENTY, once);
 		reads[1] = bench.memory.reads - reads[0];
 		same_pieces(once, twice);
+		assert_true(once->had_lists && !twice->had_lists);
 		assert_true(reads[1] < reads[0]);
 		see_pieces(&bench, 1 << 14, once);
 		same_pieces(once, twice);
+		assert_false(once->had_lists);
 		heap_free(bench.heap);
 	}
 	free(once);
