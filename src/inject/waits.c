@@ -197,12 +197,21 @@ static bool take_room(struct waits *waits)
 	return true;
 }
 
+/* Whether the kernel has made the thread for its own work (io_uring, vhost): it has no
+ * code, and what is shown is the call by which another made it. */
+static bool is_of_kernel(const struct system_call *call)
+{
+	return !call->pc;
+}
+
 static void look_at_thread(struct waits *waits, pid_t tid, waits_fn *fn, void *context)
 {
 	struct system_call call;
 	enum timed timed = TIMED_NOT;
 
 	if (read_call(waits, tid, &call)) {
+		if (is_of_kernel(&call))
+			return;
 		timed = judge_call(waits, &call);
 		if (is_vfork(waits, &call))
 			waits->vforks = tid;

@@ -45,8 +45,8 @@ struct waits {
 	struct noted_call *note;
 };
 
-/* Looks at all threads once more, and calls FN, if that is not null, with what is known
- * of each that sleeps in a system call. 0 or -errno. */
+/* Looks at all threads of the program's once more, and calls FN, if that is not null,
+ * with what is known of each that sleeps in a system call. 0 or -errno. */
 typedef void waits_fn(const struct system_call *call, void *context);
 
 int waits_look(struct waits *waits, waits_fn *fn, void *context);

@@ -222,7 +222,8 @@ def check_circle(tap):
 
 def check_worker(tap):
     """A thread that the kernel has made to work for the process (io_uring) runs none of its
-    code. It is not stopped, which would end what it does."""
+    code. It is not stopped, which would end what it does, and is in no wait that a stop would
+    lengthen."""
     if tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < (5, 12):
         raise harness.Skip("the kernel's workers are no threads of the process here")
     with Target([harness.program("waits"), "worker", 0, 1]) as target:
