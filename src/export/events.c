@@ -1,6 +1,8 @@
 #include "export/events.h"
 
+#include "base/account.h"
 #include "base/alloc_touched.h"
+#include "base/clock.h"
 #include "base/privilege.h"
 #include "probe/kill.h"
 #include "source/source.h"
@@ -12,6 +14,10 @@
 
 /* A step puts so many under probes: that takes some hundredths of a second each. */
 enum { AT_A_TIME = 2, COUNTED_MAX = 256 };
+
+/* Of what may be spent, for that. As many as there are places are free, for those that
+ * are there at the start. */
+#define PROBING_SHARE 0.25
 
 /* A process under probes. SOURCE null: free. */
 struct probed {
@@ -33,13 +39,15 @@ struct export_events {
 	struct population *population;
 	struct kills *kills;
 	bool is_told; /* that a process could not be put under probes */
+	struct account probing;
+	uint64_t tried;
 	size_t probed_count;
 	struct probed probed[EXPORT_PROBED_MAX];
 	struct counted counted[COUNTED_MAX];
 };
 
 int export_events_new(struct export_events **events, struct population *population,
-		      const struct frontend *frontend, struct fault *fault)
+		      double share, const struct frontend *frontend, struct fault *fault)
 {
 	struct export_events *new = alloc_touched(sizeof(*new));
 	struct privilege before;
@@ -49,6 +57,7 @@ int export_events_new(struct export_events **events, struct population *populati
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	new->frontend = frontend;
 	new->population = population;
+	account_open(&new->probing, share * PROBING_SHARE, clock_monotonic_ns());
 	before = privilege_raise();
 	error = kills_open(&new->kills, fault);
 	privilege_restore(before);
@@ -263,19 +272,30 @@ static void begin_probed(struct export_events *events, struct probed *place,
 	population_unlock(events->population);
 }
 
+/* Of programs that come and go by the second, some are not counted: to put each under
+ * probes would cost several times what may be spent. */
+static void probe_more(struct export_events *events)
+{
+	account_gain(&events->probing, events->probing.share, clock_monotonic_ns());
+	for (int i = 0; i < AT_A_TIME; i++) {
+		struct probed *place = free_place(events);
+		int64_t cpu_ns = clock_process_ns(); /* a thread loads them */
+		struct export_member next;
+
+		if (!place || account_wait_ns(&events->probing, 0) ||
+		    !next_untried(events, &next))
+			return;
+		begin_probed(events, place, &next);
+		if (events->tried++ >= EXPORT_PROBED_MAX)
+			account_pay(&events->probing, clock_process_ns() - cpu_ns);
+	}
+}
+
 void export_events_step(struct export_events *events)
 {
-	struct export_member next;
-
 	kills_poll(events->kills, add_kill, events);
 	for (size_t i = 0; i < EXPORT_PROBED_MAX; i++)
 		if (events->probed[i].source)
 			read_probed(events, &events->probed[i]);
-	for (int i = 0; i < AT_A_TIME; i++) {
-		struct probed *place = free_place(events);
-
-		if (!place || !next_untried(events, &next))
-			return;
-		begin_probed(events, place, &next);
-	}
+	probe_more(events);
 }

@@ -22,10 +22,10 @@ struct event_counts {
 
 struct export_events;
 
-/* Attaches the probe for kills. 0, or -errno and FAULT: probes cannot be used, and
- * why. */
+/* Attaches the probe for kills. SHARE of one processor is for the whole exporter. 0, or
+ * -errno and FAULT: probes cannot be used, and why. */
 int export_events_new(struct export_events **events, struct population *population,
-		      const struct frontend *frontend, struct fault *fault);
+		      double share, const struct frontend *frontend, struct fault *fault);
 void export_events_free(struct export_events *events);
 
 /* Takes what was counted since, and puts processes under probes that are not yet. */

@@ -126,7 +126,7 @@ static int open_parts(struct export_session *session, struct fault *fault)
 		return no_memory(fault);
 	if (options->events)
 		error = export_events_new(&session->events, session->population,
-					  options->frontend, fault);
+					  options->share, options->frontend, fault);
 	return error ? error : open_textfile(session, fault);
 }
 

@@ -131,7 +131,7 @@ static long interrupted(const struct system_call *call)
 static bool handler_has_returned(const struct process *process,
 				 const struct user_regs_struct *regs)
 {
-	uint64_t word[FRAMES_BYTES / sizeof(uint64_t)];
+	uint64_t word[FRAMES_BYTES / sizeof(uint64_t)] = {0};
 	uint64_t bottom = (regs->sp & ~UINT64_C(15)) - FRAMES_BYTES;
 	size_t count = sizeof(word) / sizeof(word[0]), first = count;
 

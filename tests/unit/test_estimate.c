@@ -46,7 +46,8 @@ static void draw(struct trial *trial, uint64_t *random, unsigned drawn)
 		uint64_t to = (uint64_t)CELLS * (i + 1) / strata;
 
 		estimate_draw_numbers(random, from, to - from, 2, number);
-		trial->stratum[i] = (struct estimate_stratum){to - from, 2 * i, 2, i % 3, 0};
+		trial->stratum[i] =
+			(struct estimate_stratum){to - from, 2 * i, 2, i % 3, 0};
 		for (unsigned k = 0; k < 2; k++) {
 			memset(&trial->cell[2 * i + k], 0, sizeof(trial->cell[0]));
 			trial->cell[2 * i + k].sum[SUM_BYTES] =
