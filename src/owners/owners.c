@@ -421,9 +421,11 @@ static int find(struct owner_search *search, struct heap *heap,
 		roots_free(search->roots);
 		error = make_roots(search);
 	}
+	/* With some of the roots only, what the others hold would seem to be lost. */
+	if (error)
+		return error;
 	search->scan = scan_of(search);
-	if (!error)
-		error = find_ways(search, progress, context);
+	error = find_ways(search, progress, context);
 	if (error == -ENOSPC && search->chunks.words)
 		error = find_again(search, progress, context);
 	if (error == -ENOSPC && owners->asked_chunks)

@@ -438,6 +438,29 @@ def check_memory(tap, pid):
     tap.ok("--memory" in done.stderr, "and says what helps", done.stderr)
 
 
+# Has 40,000 mappings.
+MAPPINGS = """
+import ctypes, mmap
+libc = ctypes.CDLL(None)
+room = mmap.mmap(-1, 40000 * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+start = ctypes.addressof(ctypes.c_char.from_buffer(room))
+for page in range(0, 40000, 2):
+    libc.mprotect(ctypes.c_void_p(start + page * 4096), 4096, mmap.PROT_READ)
+print('ready', flush=True)
+input()
+"""
+
+
+def run_many_mappings(tap):
+    """Some of the roots are not enough: what the others hold would seem to be lost."""
+    with Target([harness.need("python3"), "-c", MAPPINGS]) as target:
+        target.line()
+        done = harness.fragscope("owners", "-p", target.pid, "--live", "--memory", "1M")
+        tap.equal(done.returncode, 1, "too little memory for the roots is an error", done.stdout)
+        tap.ok("--memory" in done.stderr, "and says what helps", done.stderr)
+        tap.ok(owners(target.pid, "--live").get("owners"), "with enough there are owners")
+
+
 def check_sample(tap, pid):
     """Where the tables do not fit, a sample has the shares that all have."""
     every, some = owners(pid), owners(pid, "--memory", "1M")
@@ -474,7 +497,8 @@ def main():
         check_sample(tap, target.pid)
     with tap.section("without types"):
         check_untyped(tap)
-    for run in (run_plugin, run_by_loader, run_debug_file, run_damaged, run_python, run_leak):
+    for run in (run_plugin, run_by_loader, run_debug_file, run_damaged, run_python, run_leak,
+                run_many_mappings):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     with tap.section("stripped"), Target([holder("-s")], env=ENV) as target:
