@@ -9,7 +9,7 @@
 #include "glibc/window.h"
 
 enum {
-	KNOWN_CHUNKS = 1 << 12,
+	KNOWN_CHUNKS = 3 << 10,
 	LARGES = KNOWN_CHUNKS + (1 << 10), /* free chunks, and tops */
 	REGIONS = 64,
 	CENSUS = 6,		  /* an arena of so few cells is read whole */

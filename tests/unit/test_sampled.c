@@ -396,10 +396,10 @@ static void tops_without_end_are_not_looked_at(void **state)
 	assert_true(tried >= 3);
 }
 
-/* A memory whose main arena goes on behind what was saved: with more large free chunks
- * than are kept, of CHUNK bytes and STEP bytes apart, on the list of BIN, or with a top
- * as long. */
-enum { CROWD = 4096, CROWD_STEP = 160 << 10 };
+/* A memory whose main arena goes on behind what was saved: with thousands of large free
+ * chunks, of CHUNK bytes and STEP bytes apart, on the list of BIN, or with a top as
+ * long. */
+enum { CROWD = 3000, CROWD_STEP = 160 << 10 };
 
 struct crowded_memory {
 	struct image_memory image;
