@@ -145,8 +145,10 @@ static int copy(int from, int to)
 	if (ftruncate(to, 0))
 		return -errno;
 	while ((got = pread(from, piece, sizeof(piece), at)) > 0) {
-		if (pwrite(to, piece, (size_t)got, at) != got)
-			return errno ? -errno : -EIO;
+		ssize_t put = pwrite(to, piece, (size_t)got, at);
+
+		if (put != got)
+			return put < 0 ? -errno : -EIO;
 		at += got;
 	}
 	return got < 0 ? -errno : 0;
@@ -226,7 +228,7 @@ const char *lent_obstacle(const struct process *process)
 	if (statfs(path, &files) || files.f_type != PROC_SUPER_MAGIC)
 		return "no /proc is there, by which it could load a copy";
 	if (maps_scan(process, open_mapped, &copy) != 1)
-		return "a copy is looked into by CAP_SYS_ADMIN or "
-		       "CAP_CHECKPOINT_RESTORE alone";
+		return "to read a copy takes CAP_SYS_ADMIN or "
+		       "CAP_CHECKPOINT_RESTORE";
 	return NULL;
 }

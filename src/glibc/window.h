@@ -41,9 +41,8 @@ struct window {
 	const struct window_arena *arena;
 	uint64_t from, to; /* the cell */
 	uint64_t stop;	   /* no chunk reaches over this */
-	uint64_t
-		common; /* bytes: free chunks up to this are met by cells as they begin */
-	uint64_t base;	/* of BUFFER; FROM or below */
+	uint64_t common;   /* bytes: cells meet the beginnings of chunks up to this */
+	uint64_t base;	   /* of BUFFER; FROM or below */
 	uint32_t bytes;
 	const uint8_t *buffer; /* what is not resident is zero */
 	window_found_fn *found;

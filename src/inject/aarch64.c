@@ -247,7 +247,9 @@ static bool is_to_handle(const struct process *process, const struct held_thread
 	uint64_t waiting = held->signal ? UINT64_C(1) << (held->signal - 1) : 0;
 
 	snprintf(name, sizeof(name), "task/%d/status", (int)held->tid);
-	if (process_text(process->pid, name, text, sizeof(text)) <= 0)
+	/* The last of the lines; behind very many groups it is not read. */
+	if (process_text(process->pid, name, text, sizeof(text)) <= 0 ||
+	    !strstr(text, "\nSigCgt:"))
 		return true;
 	waiting |= signals(text, "\nSigPnd:") | signals(text, "\nShdPnd:");
 	return waiting & signals(text, "\nSigCgt:") & ~signals(text, "\nSigBlk:");

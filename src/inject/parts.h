@@ -20,8 +20,7 @@ struct injector {
 	uint64_t done_addr;
 	uint32_t nonce;
 	struct hold hold;
-	unsigned
-		late_stops; /* that were given up, as a thread did not come to its stop */
+	unsigned late_stops;	     /* given up, as a thread did not come to its stop */
 	struct inject_thread thread; /* the one that is looked at, then the one chosen */
 	unsigned candidates;
 	struct inject_thread candidate[INJECT_CANDIDATES];
