@@ -232,6 +232,15 @@ enum process_state process_state(const struct process *process)
 	return has_maps(process->pid) ? PROCESS_EXECED : PROCESS_EXITED;
 }
 
+void process_name(struct process *process)
+{
+	char comm[PROCESS_COMM];
+
+	if (process_line(process->pid, "comm", comm, sizeof(comm)) >= 0 &&
+	    process_state(process) == PROCESS_RUNS)
+		memcpy(process->comm, comm, sizeof(comm));
+}
+
 void process_describe_end(const struct process *process, enum process_state state,
 			  struct fault *fault)
 {

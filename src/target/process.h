@@ -56,6 +56,10 @@ enum process_state process_state(const struct process *process);
 /* Whether PROCESS has exited: of all that can be asked of it, what never has to wait. */
 bool process_has_exited(const struct process *process);
 
+/* Reads the name of PROCESS again: a program can give itself another. It stays what it
+ * was once the process has ended or executed another program. */
+void process_name(struct process *process);
+
 /* Fills FAULT with what became of PROCESS, which is in STATE; the exit status is a good
  * one. */
 void process_describe_end(const struct process *process, enum process_state state,

@@ -345,6 +345,20 @@ def check_exec(tap):
                   "a full disk while it runs costs the command nothing", text)
 
 
+def check_name(tap):
+    """A row has the name that the program has by then."""
+    with harness.scratch() as scratch:
+        file = scratch / "rows"
+        with start("-i", "20ms", "-o", file, "--json", "--", "sh", "-c",
+                   "read word; printf renamed >/proc/$$/comm; read word") as one:
+            for name in ("sh", "renamed"):
+                until(lambda name=name: name in {row["comm"] for row in rows_of(file)},
+                      f"rows of {name}")
+                one.say("")
+        names = [row["comm"] for row in rows_of(file)]
+    tap.equal(names, sorted(names, reverse=True), "rows under one name, then under the other")
+
+
 def check_nested(tap):
     done = run("--", FRAGSCOPE, "run", "--", "sh", "-c", "exit 9")
     tap.equal((done.returncode, done.stderr), (9, ""), "run within run")
@@ -445,6 +459,7 @@ def main():
         ("setuid", check_setuid),
         ("rows", check_rows),
         ("exec", check_exec),
+        ("name", check_name),
         ("nested", check_nested),
         ("installed", check_installed),
     ):
