@@ -160,8 +160,9 @@ static void our_own_maps_are_scanned(void **state)
 	struct process process;
 	struct fault fault;
 	struct seen seen = {0};
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
+	const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned all;
 
 	(void)state;
@@ -175,7 +176,7 @@ static void our_own_maps_are_scanned(void **state)
 	assert_int_equal(maps_scan(&process, see, &seen), -ECANCELED);
 	assert_true(seen.count < all);
 	process_close(&process);
-	munmap(page, 4096);
+	munmap(page, page_bytes);
 }
 
 /* More lines than one read of the file returns, so that lines are cut at its end. */
@@ -185,19 +186,21 @@ static void many_mappings_are_scanned(void **state)
 	struct process process;
 	struct fault fault;
 	struct seen seen = {0};
-	char *block = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE,
+	const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	char *block = mmap(NULL, PAGES * page_bytes, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	(void)state;
 	assert_ptr_not_equal(block, MAP_FAILED);
-	for (int i = 0; i < PAGES; i += 2)
-		assert_int_equal(mprotect(block + i * 4096, 4096, PROT_READ), 0);
-	seen.page = block + 4096;
+	for (size_t i = 0; i < PAGES; i += 2)
+		assert_int_equal(mprotect(block + i * page_bytes, page_bytes, PROT_READ),
+				 0);
+	seen.page = block + page_bytes;
 	assert_int_equal(process_open(&process, getpid(), &fault), 0);
 	assert_int_equal(maps_scan(&process, see, &seen), 0);
 	assert_true(seen.found && seen.count >= PAGES);
 	process_close(&process);
-	munmap(block, PAGES * 4096);
+	munmap(block, PAGES * page_bytes);
 }
 
 int main(void)
