@@ -317,17 +317,22 @@ def check_series(tap, rows, clock):
     tap.within(taken, 1, took / 20 + 2, "no more than 50 a second")
 
 
+def names_of_rows(file, script, names):
+    """Runs SCRIPT, which reads a line under each of NAMES and goes on under the next one; the
+    name that each row has."""
+    with start("-i", "20ms", "-o", file, "--json", "--", "sh", "-c", script) as one:
+        for name in names:
+            until(lambda name=name: name in {row["comm"] for row in rows_of(file)},
+                  f"rows of {name}")
+            one.say("")
+    return [row["comm"] for row in rows_of(file)]
+
+
 def check_exec(tap):
     """The rows go on over an exec, and none is had from a program that ends at once."""
     with harness.scratch() as scratch:
         file = scratch / "rows"
-        with start("-i", "20ms", "-o", file, "--json", "--", "sh", "-c",
-                   "read word; exec cat") as one:
-            for name in ("sh", "cat"):
-                until(lambda name=name: name in {row["comm"] for row in rows_of(file)},
-                      f"rows of {name}")
-                one.say("")
-        names = [row["comm"] for row in rows_of(file)]
+        names = names_of_rows(file, "read word; exec cat", ("sh", "cat"))
         tap.equal(names, sorted(names, reverse=True), "rows of one program, then of the other")
         done = run("-o", "/dev/full", "--csv", "sh", "-c", "exit 5")
         tap.equal(done.returncode, 1, "a full disk before the start")
@@ -348,14 +353,8 @@ def check_exec(tap):
 def check_name(tap):
     """A row has the name that the program has by then."""
     with harness.scratch() as scratch:
-        file = scratch / "rows"
-        with start("-i", "20ms", "-o", file, "--json", "--", "sh", "-c",
-                   "read word; printf renamed >/proc/$$/comm; read word") as one:
-            for name in ("sh", "renamed"):
-                until(lambda name=name: name in {row["comm"] for row in rows_of(file)},
-                      f"rows of {name}")
-                one.say("")
-        names = [row["comm"] for row in rows_of(file)]
+        script = "read word; printf renamed >/proc/$$/comm; read word"
+        names = names_of_rows(scratch / "rows", script, ("sh", "renamed"))
     tap.equal(names, sorted(names, reverse=True), "rows under one name, then under the other")
 
 
