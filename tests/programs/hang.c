@@ -69,12 +69,11 @@ static int set(struct trap *trap)
 	return 0;
 }
 
-static void put_back(struct trap *trap, uint64_t page, uint64_t mode)
+/* Whoever waits for the page goes on. */
+static void put_back(struct trap *trap, uint64_t page)
 {
-	struct uffdio_copy copy = {.dst = page,
-				   .src = (uint64_t)(uintptr_t)trap->kept,
-				   .len = PAGE,
-				   .mode = mode};
+	struct uffdio_copy copy = {
+		.dst = page, .src = (uint64_t)(uintptr_t)trap->kept, .len = PAGE};
 
 	/* EAGAIN: while the kernel does something else with the mapping. EEXIST: the page
 	 * is there, as what is swapped in at the same time. */
@@ -85,21 +84,24 @@ static void put_back(struct trap *trap, uint64_t page, uint64_t mode)
 	}
 }
 
-/* Whether somebody waits for a page, and who. One that finds the page back just before it
- * would sleep waits no longer: that there was something to read is no promise. */
-static int is_caught(const struct trap *trap, unsigned *who)
+/* Whether somebody waits for PAGE, which is not there, and WHO. One who asked for another
+ * page waits no longer: that one is back. */
+static int is_caught(const struct trap *trap, uint64_t page, unsigned *who)
 {
 	struct uffd_msg message;
 	ssize_t got = read(trap->fd, &message, sizeof(message));
 
 	if (got < 0 && errno != EAGAIN)
 		_exit(refuse("userfaultfd's message"));
-	if (got == sizeof(message))
-		*who = message.arg.pagefault.feat.ptid;
-	return got == sizeof(message);
+	if (got != sizeof(message) ||
+	    (message.arg.pagefault.address & ~(uint64_t)(PAGE - 1)) != page)
+		return 0;
+	*who = message.arg.pagefault.feat.ptid;
+	return 1;
 }
 
-/* Takes one page after the other away for a moment, until somebody waits for it: WHO. */
+/* Takes one page after the other away for a moment, until somebody waits for it: WHO. Who
+ * comes at the last moment may find the page back and not wait: that is no catch. */
 static uint64_t catch (struct trap *trap, unsigned *who)
 {
 	for (uint64_t page = trap->from;; page += PAGE) {
@@ -108,15 +110,9 @@ static uint64_t catch (struct trap *trap, unsigned *who)
 		memcpy(trap->kept, (void *)(uintptr_t)page, PAGE);
 		madvise((void *)(uintptr_t)page, PAGE, MADV_DONTNEED);
 		for (int tries = 0; tries < 20; tries++)
-			if (is_caught(trap, who))
+			if (is_caught(trap, page, who))
 				return page;
-		put_back(trap, page, UFFDIO_COPY_MODE_DONTWAKE);
-		/* It may have come at the last moment: it sleeps all the same, or comes
-		 * again. */
-		if (is_caught(trap, who)) {
-			madvise((void *)(uintptr_t)page, PAGE, MADV_DONTNEED);
-			return page;
-		}
+		put_back(trap, page);
 	}
 }
 
@@ -126,7 +122,7 @@ static void let_go(struct trap *trap, uint64_t page)
 
 	while (read(trap->fd, &message, sizeof(message)) > 0)
 		continue;
-	put_back(trap, page, 0);
+	put_back(trap, page);
 }
 
 static int wait_for_line(void)
