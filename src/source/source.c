@@ -471,7 +471,7 @@ static int attach_again(struct source *source)
 	int error;
 
 	/* It has named itself since. */
-	process_name(&source->process);
+	process_read_name(&source->process);
 	error = open_driver(source, why);
 	if (!error && source->options.events)
 		error = open_probe(source, why);

@@ -232,7 +232,7 @@ enum process_state process_state(const struct process *process)
 	return has_maps(process->pid) ? PROCESS_EXECED : PROCESS_EXITED;
 }
 
-void process_name(struct process *process)
+void process_read_name(struct process *process)
 {
 	char comm[PROCESS_COMM];
 

@@ -58,7 +58,7 @@ bool process_has_exited(const struct process *process);
 
 /* Reads the name of PROCESS again: a program can give itself another. It stays what it
  * was once the process has ended or executed another program. */
-void process_name(struct process *process);
+void process_read_name(struct process *process);
 
 /* Fills FAULT with what became of PROCESS, which is in STATE; the exit status is a good
  * one. */
