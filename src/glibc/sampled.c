@@ -14,7 +14,7 @@
 #define EASE_RISE  1.5
 
 enum {
-	PAGE_BLOCKS = 128,
+	PAGE_BLOCKS = 256,
 	CELLS = 1 << 12, /* drawn, at most */
 	CELLS_SPARE = 512,
 	CELL_LEAST_NS = 12000, /* what one costs at the least */

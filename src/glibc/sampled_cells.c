@@ -184,33 +184,49 @@ static void found_fast(void *context, uint64_t at, uint64_t bytes, uint64_t to)
 		to, (uint32_t)bytes, slot->cell, slot->arena, !slot->window.chained};
 }
 
-/* Reads the resident pages of what WINDOW wants of memory; the rest is zero. */
-static void fill(struct sample_slot *slot, uint64_t end)
+/* The runs of resident pages of what SLOT's window wants of memory; the rest is zero. */
+static unsigned wanted_runs(struct sample_slot *slot, struct span span[FLAGS])
 {
-	struct sampler *sampler = slot->sampler;
+	const struct sampler *sampler = slot->sampler;
 	uint64_t size = UINT64_C(1) << sampler->page_shift, at = slot->window.base;
-	struct span span[FLAGS];
 	unsigned count = 0;
-	int got;
 
-	memset(slot->buffer, 0, end - at);
-	for (uint64_t next; at < end; at = next) {
-		next = (at & -size) + size < end ? (at & -size) + size : end;
+	for (uint64_t next; at < slot->end; at = next) {
+		uint8_t *to = slot->buffer + (at - slot->window.base);
+
+		next = (at & -size) + size < slot->end ? (at & -size) + size : slot->end;
 		if (!(slot->flag[(at - slot->page) >> sampler->page_shift] &
 		      PAGE_RESIDENT))
-			continue;
-		if (count && span[count - 1].addr + span[count - 1].len == at)
+			memset(to, 0, next - at);
+		else if (count && span[count - 1].addr + span[count - 1].len == at)
 			span[count - 1].len += (uint32_t)(next - at);
 		else
-			span[count++] =
-				(struct span){at, slot->buffer + (at - slot->window.base),
-					      (uint32_t)(next - at)};
+			span[count++] = (struct span){at, to, (uint32_t)(next - at)};
 	}
-	if (!count)
-		return;
-	got = sampler->memory->read(sampler->memory, span, count);
-	if (got < 0)
-		sampler->error = got;
+	return count;
+}
+
+/* Reads what the windows of the first COUNT slots want, in one call. What went away since
+ * its pages were looked at is zero, too. */
+static void fill(struct sampler *sampler, unsigned count)
+{
+	struct span span[WINDOWS * FLAGS];
+	bool ok[WINDOWS * FLAGS];
+	unsigned spans = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		spans += wanted_runs(&sampler->slot[i], span + spans);
+	if (spans) {
+		int error = memory_read_many(sampler->memory, span, spans, ok);
+
+		if (error)
+			sampler->error = error;
+		for (unsigned i = 0; i < spans; i++)
+			if (error || !ok[i])
+				memset(span[i].to, 0, span[i].len);
+	}
+	for (unsigned i = 0; i < count; i++)
+		window_begin(&sampler->slot[i].window);
 }
 
 /* What pages alone tell of LOOK's part of the drawn cell I, of ARENA. */
@@ -237,9 +253,9 @@ static void prepare(struct sample_slot *slot, const struct sampled_segment *segm
 	uint64_t end = segment->stop - to < TAIL ? segment->stop : to + TAIL;
 
 	slot->arena = segment->arena;
+	slot->end = end;
 	slot->page = base & -(UINT64_C(1) << sampler->page_shift);
-	if (sampler->memory->pages(sampler->memory, slot->page, FLAGS, slot->flag) < 0)
-		memset(slot->flag, 0, sizeof(slot->flag));
+	pages_copy(sampler->pages, slot->page, FLAGS, slot->flag);
 	slot->window = (struct window){
 		.arena = &sampler->window_arena[segment->arena],
 		.from = from,
@@ -253,8 +269,6 @@ static void prepare(struct sample_slot *slot, const struct sampled_segment *segm
 		.found_fast = is_fast ? found_fast : NULL,
 		.context = slot,
 	};
-	fill(slot, end);
-	window_begin(&slot->window);
 }
 
 /* A cell in which no chunk begins lies in a large one: a live one, unless there are free
@@ -271,14 +285,15 @@ static void end_window(struct sample_slot *slot)
 		*dark = 0;
 }
 
-/* Goes on with the COUNT windows that were set up side by side, so that one call reads
- * for all of them. */
+/* Looks into the COUNT windows that were set up, side by side, so that one call reads for
+ * all of them. */
 static void look_into(struct sampler *sampler, unsigned count)
 {
 	struct span span[WINDOWS * WINDOW_SPANS];
 	bool ok[WINDOWS * WINDOW_SPANS];
 	unsigned wants[WINDOWS], wanted;
 
+	fill(sampler, count);
 	do {
 		const bool *answer = ok;
 		int error;
@@ -411,6 +426,7 @@ static bool is_lit_behind(struct sampler *sampler, const struct sampled_segment 
 			return is_known;
 		to = end - at < SAMPLED_CELL ? end : at + SAMPLED_CELL;
 		prepare(slot, segment, at, to);
+		fill(sampler, 1);
 		if (window_is_lit_behind(&slot->window, from, sampler->memory,
 					 sampler->pages))
 			return true;

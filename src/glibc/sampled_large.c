@@ -102,8 +102,7 @@ static void look_at(struct sampler *sampler, const struct sampled_large *large,
 	uint8_t flag[PAGES_BLOCK];
 	unsigned count = (unsigned)((end - page + size - 1) >> sampler->page_shift);
 
-	if (sampler->memory->pages(sampler->memory, page, count, flag) < 0)
-		memset(flag, 0, sizeof(flag));
+	pages_copy(sampler->pages, page, count, flag);
 	sampler->arena[large->arena].swapped +=
 		sampler_flagged(sampler, flag, page, start, end, PAGE_SWAPPED);
 	sort_pages(sampler, large, flag, start, end, sum);

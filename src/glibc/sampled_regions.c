@@ -10,6 +10,7 @@ enum {
 	LOOK_NS = 1000,
 	SHARE_OF_LOOKS = 32, /* of the budget, a part */
 	RESIDENT_LEAST = 2,  /* a part of a cell of the usual size that one is to have */
+	KEPT = 16,	     /* readings, where all cells are of the usual size */
 };
 
 uint64_t sampler_segment_bytes(const struct owned_segment *owned)
@@ -56,10 +57,68 @@ static unsigned shift_of(const struct region_looks *looks)
 	return shift;
 }
 
+/* The segment up to which the looks have led. */
+struct region_cursor {
+	unsigned segment;
+	uint64_t before; /* bytes of the segments before it */
+};
+
+/* The shift that cells of region R are to have, by looks at places of it in ascending
+ * order. */
+static unsigned look_at_region(struct sampler *sampler, unsigned r,
+			       struct region_cursor *cursor)
+{
+	const struct heap *heap = sampler->heap;
+	uint64_t step = sampler->region_bytes / LOOKS;
+	struct region_looks looks = {.looked = 0};
+
+	for (unsigned k = 0; k < LOOKS; k++) {
+		uint64_t at = r * sampler->region_bytes + k * step +
+			      estimate_below(&sampler->random, step);
+		const struct owned_segment *segment;
+
+		while (cursor->segment < heap->segment_count) {
+			uint64_t bytes =
+				sampler_segment_bytes(&heap->segment[cursor->segment]);
+
+			if (at - cursor->before < bytes)
+				break;
+			cursor->before += bytes;
+			cursor->segment++;
+		}
+		if (cursor->segment == heap->segment_count)
+			break;
+		segment = &heap->segment[cursor->segment];
+		look(sampler, segment->segment.start + at - cursor->before,
+		     segment->segment.stop, &looks);
+	}
+	return shift_of(&looks);
+}
+
+/* One region in EVERY; whether cells are of the usual size in all of these. */
+static bool look_at_regions(struct sampler *sampler, unsigned every)
+{
+	struct region_cursor cursor = {0, 0};
+	bool is_dense = true;
+
+	for (unsigned r = 0; r < sampler->regions; r++) {
+		sampler->region_shift[r] = 0;
+		if ((r + sampler->region_readings) % every)
+			continue;
+		sampler->region_shift[r] = (uint8_t)look_at_region(sampler, r, &cursor);
+		is_dense &= sampler->region_shift[r] == 0;
+	}
+	return is_dense;
+}
+
+/* As long as cells are of the usual size everywhere only some of the looks are renewed
+ * each time: where little is resident by now, such cells say little, but at no more cost.
+ * A large one whose pages were all touched meanwhile would be read whole. */
 void sampler_size_cells(struct sampler *sampler, int64_t budget_ns)
 {
 	const struct heap *heap = sampler->heap;
-	uint64_t total = 0, regions, most, before = 0;
+	uint64_t total = 0, regions, most;
+	bool is_kept;
 
 	for (unsigned i = 0; i < heap->segment_count; i++)
 		total += sampler_segment_bytes(&heap->segment[i]);
@@ -71,24 +130,11 @@ void sampler_size_cells(struct sampler *sampler, int64_t budget_ns)
 		return;
 	sampler->region_bytes =
 		(total / sampler->regions / SAMPLED_CELL + 1) * SAMPLED_CELL;
-	for (unsigned r = 0, i = 0; r < sampler->regions; r++) {
-		struct region_looks looks = {.looked = 0};
-
-		for (unsigned k = 0; k < LOOKS; k++) {
-			uint64_t step = sampler->region_bytes / LOOKS;
-			uint64_t at = r * sampler->region_bytes + k * step +
-				      estimate_below(&sampler->random, step);
-
-			while (i < heap->segment_count &&
-			       at - before >= sampler_segment_bytes(&heap->segment[i]))
-				before += sampler_segment_bytes(&heap->segment[i++]);
-			if (i < heap->segment_count)
-				look(sampler,
-				     heap->segment[i].segment.start + at - before,
-				     heap->segment[i].segment.stop, &looks);
-		}
-		sampler->region_shift[r] = (uint8_t)shift_of(&looks);
-	}
+	sampler->region_readings++;
+	is_kept = total <= sampler->dense_total + sampler->dense_total / KEPT;
+	if (is_kept && look_at_regions(sampler, KEPT))
+		return;
+	sampler->dense_total = look_at_regions(sampler, 1) ? total : 0;
 }
 
 unsigned sampler_cell_shift(const struct sampler *sampler, uint64_t offset,

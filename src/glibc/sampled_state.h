@@ -59,6 +59,7 @@ struct sample_slot {
 	double weight;
 	uint64_t page; /* of the first of FLAG */
 	uint8_t flag[FLAGS];
+	uint64_t end;	 /* of what BUFFER is to have */
 	uint8_t *buffer; /* LEAD + SAMPLED_CELL + TAIL */
 };
 
@@ -80,6 +81,8 @@ struct sampler {
 	uint8_t region_shift[REGIONS];
 	unsigned regions;
 	uint64_t region_bytes;
+	uint64_t dense_total; /* bytes of all segments, where no cells were larger */
+	unsigned region_readings;
 	uint64_t owned_offset; /* in all segments, of the one that is parted */
 	bool by_arena;
 	bool overflowed;  /* there was no room for all draws */

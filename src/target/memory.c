@@ -77,6 +77,11 @@ uint64_t pages_swapped_in(struct pages *pages)
 	return bytes;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static unsigned block_shift(const struct pages *pages)
 {
 	return pages->memory->page_shift + pages->block_bits;
@@ -116,9 +121,47 @@ static uint8_t page_flags(struct pages *pages, uint64_t addr)
 			   addr)[addr >> pages->memory->page_shift & page_mask(pages)];
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+static bool is_known(struct pages *pages, uint64_t number)
 {
-	return a < b ? a : b;
+	return slot_of(pages, number)->tag == number + 1;
+}
+
+/* Learns the flags of COUNT blocks, PAGES_BLOCK pages at most, from NUMBER on. */
+static void learn(struct pages *pages, uint64_t number, unsigned count)
+{
+	uint8_t flags[PAGES_BLOCK];
+	unsigned bits = pages->block_bits;
+
+	if (pages->memory->pages(pages->memory, number << block_shift(pages),
+				 count << bits, flags) < 0)
+		memset(flags, 0, sizeof(flags));
+	for (unsigned i = 0; i < count; i++) {
+		struct flag_block *block = slot_of(pages, number + i);
+
+		memcpy(block->flags, flags + (i << bits), (size_t)1 << bits);
+		block->tag = number + i + 1;
+	}
+}
+
+void pages_copy(struct pages *pages, uint64_t start, unsigned count, uint8_t *flags)
+{
+	unsigned shift = pages->memory->page_shift, bits = pages->block_bits;
+	uint64_t first = start >> block_shift(pages);
+	uint64_t last = ((start >> shift) + count - 1) >> bits;
+	uint64_t most = PAGES_BLOCK >> bits;
+
+	for (uint64_t number = first; number <= last; number++) {
+		uint64_t end = least(number + most, last + 1);
+
+		if (is_known(pages, number))
+			continue;
+		while (is_known(pages, end - 1))
+			end--;
+		learn(pages, number, (unsigned)(end - number));
+		number = end - 1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		flags[i] = page_flags(pages, start + ((uint64_t)i << shift));
 }
 
 /* The end of the block that holds ADDR, or END if that comes first. */
@@ -258,12 +301,31 @@ int memory_fetch(struct memory *memory, struct pages *pages, uint64_t addr, void
 	return got == 1 ? 0 : -EFAULT;
 }
 
+int memory_read_many(struct memory *memory, const struct span *spans, unsigned count,
+		     bool *ok)
+{
+	/* A span that cannot be read ends a call: go on behind it. */
+	for (unsigned done = 0; done < count;) {
+		int got = memory->read(memory, spans + done, count - done);
+
+		if (got < 0)
+			return got;
+		for (int i = 0; i < got && done < count; i++)
+			ok[done++] = true;
+		if (done < count)
+			ok[done++] = false;
+	}
+	return 0;
+}
+
 int memory_fetch_many(struct memory *memory, struct pages *pages,
 		      const struct span *spans, unsigned count, bool *ok)
 {
 	struct span want[MEMORY_SPANS];
 	unsigned from[MEMORY_SPANS];
-	unsigned wanted = 0, done = 0;
+	bool is_read[MEMORY_SPANS];
+	unsigned wanted = 0;
+	int error;
 
 	for (unsigned i = 0; i < count; i++) {
 		ok[i] = false;
@@ -272,15 +334,10 @@ int memory_fetch_many(struct memory *memory, struct pages *pages,
 		want[wanted] = spans[i];
 		from[wanted++] = i;
 	}
-	/* A span that cannot be read ends a call: go on behind it. */
-	while (done < wanted) {
-		int got = memory->read(memory, want + done, wanted - done);
-
-		if (got < 0)
-			return got;
-		for (int i = 0; i < got && done + i < wanted; i++)
-			ok[from[done + i]] = true;
-		done += got + 1;
-	}
-	return 0;
+	if (!wanted)
+		return 0;
+	error = memory_read_many(memory, want, wanted, is_read);
+	for (unsigned i = 0; !error && i < wanted; i++)
+		ok[from[i]] = is_read[i];
+	return error;
 }

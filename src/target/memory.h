@@ -61,6 +61,11 @@ uint64_t pages_swapped_in(struct pages *pages);
  * next call. A block that cannot be looked at has no resident page. */
 const uint8_t *pages_block(struct pages *pages, uint64_t addr);
 
+/* Copies the flags of the COUNT pages from START (page aligned) on to FLAGS, and keeps
+ * them for who asks next: those that are not known are learned in one call, or in one for
+ * PAGES_BLOCK pages. Pages that cannot be looked at have none. */
+void pages_copy(struct pages *pages, uint64_t start, unsigned count, uint8_t *flags);
+
 /* Bytes of [START, END) that lie on resident pages. */
 uint64_t pages_resident_bytes(struct pages *pages, uint64_t start, uint64_t end);
 
@@ -81,8 +86,14 @@ uint64_t pages_swapped_bytes(struct pages *pages, uint64_t start, uint64_t end);
 int memory_fetch(struct memory *memory, struct pages *pages, uint64_t addr, void *to,
 		 uint32_t len);
 
-/* The same for COUNT spans (at most MEMORY_SPANS) in one call. OK[i] tells whether span i
- * was read. 0, or -errno when the target is gone. */
+/* Reads COUNT spans (at most MEMORY_SPANS) of which all pages are known to be resident,
+ * in one call, and one more for each span that cannot be read. OK[i] tells whether span i
+ * was. 0, or -errno when the target is gone. */
+int memory_read_many(struct memory *memory, const struct span *spans, unsigned count,
+		     bool *ok);
+
+/* memory_fetch for COUNT spans (at most MEMORY_SPANS) in one call. OK[i] tells whether
+ * span i was read. 0, or -errno when the target is gone. */
 int memory_fetch_many(struct memory *memory, struct pages *pages,
 		      const struct span *spans, unsigned count, bool *ok);
 

@@ -170,6 +170,47 @@ static void flags_are_learned_once_and_forgotten(void **state)
 	assert_int_equal(fake.looks, 6);
 }
 
+/* Of 12 pages in blocks of four: what is not known, in one call. */
+static void a_stretch_is_learned_in_one_look(void **state)
+{
+	uint8_t flags[PAGES_BLOCK];
+	struct pages *narrow = pages_new(&fake.memory, 256);
+
+	(void)state;
+	pages_narrow(narrow);
+	fake.flags[5] = PAGE_SWAPPED;
+	fake.flags[9] = 0;
+	pages_copy(narrow, at(2, 0), 12, flags);
+	assert_int_equal(fake.looks, 1);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(flags[i], fake.flags[2 + i]);
+	assert_true(pages_all_resident(narrow, at(10, 0), 6 * PAGE));
+	assert_int_equal(fake.looks, 1);
+	assert_false(pages_all_resident(narrow, at(16, 0) - 1, PAGES * PAGE));
+	/* Two blocks of 16 pages behind those that are known, then what is longer than
+	 * may be asked for at once. */
+	pages_forget(narrow);
+	fake.looks = 0;
+	pages_block(narrow, at(20, 0));
+	pages_copy(narrow, at(20, 0), 10, flags);
+	assert_int_equal(fake.looks, 2);
+	pages_copy(narrow, at(17, 0), 8, flags);
+	assert_int_equal(fake.looks, 3);
+	pages_copy(narrow, at(101, 0), PAGES_BLOCK, flags);
+	assert_int_equal(fake.looks, 5);
+	for (unsigned i = 0; i < PAGES_BLOCK; i++)
+		assert_int_equal(flags[i], fake.flags[101 + i]);
+	fake.blind = true;
+	pages_copy(narrow, at(1000, 0), 3, flags);
+	assert_true(!flags[0] && !flags[1] && !flags[2]);
+	pages_free(narrow);
+	/* As wide ones. */
+	fake.blind = false;
+	pages_copy(pages, at(3, 0), PAGES_BLOCK, flags);
+	for (unsigned i = 0; i < PAGES_BLOCK; i++)
+		assert_int_equal(flags[i], fake.flags[3 + i]);
+}
+
 static void what_cannot_be_looked_at_is_not_resident(void **state)
 {
 	char byte;
@@ -239,6 +280,7 @@ int main(void)
 		WITH_FAKE(blocks_are_joined),
 		WITH_FAKE(searches_end_where_they_are_told),
 		WITH_FAKE(flags_are_learned_once_and_forgotten),
+		WITH_FAKE(a_stretch_is_learned_in_one_look),
 		WITH_FAKE(what_cannot_be_looked_at_is_not_resident),
 		WITH_FAKE(a_fetch_reads_resident_pages_only),
 		WITH_FAKE(many_fetches_stand_alone),

@@ -399,7 +399,7 @@ static void tops_without_end_are_not_looked_at(void **state)
 /* A memory whose main arena goes on behind what was saved: with thousands of large free
  * chunks, of CHUNK bytes and STEP bytes apart, on the list of BIN, or with a top as
  * long. */
-enum { CROWD = 3000, CROWD_STEP = 160 << 10 };
+enum { CROWD = 3000, CROWD_STEP = 160 << 10, PAGE = 4096 };
 
 struct crowded_memory {
 	struct image_memory image;
@@ -412,6 +412,7 @@ struct crowded_memory {
 	unsigned bin;	      /* 0: that of the unsorted ones */
 	bool is_sparse;	      /* no page without a header is resident */
 	uint64_t top, before; /* and the one that is none now; 0: chunks */
+	unsigned cell_reads, looks;
 	const struct arena_layout *layout;
 };
 
@@ -462,6 +463,7 @@ static int read_crowded(struct memory *memory, const struct span *spans, unsigne
 	uint64_t arena = crowded->arena;
 	const struct arena_layout *layout = crowded->layout;
 
+	crowded->cell_reads += spans[0].len > PAGE; /* others are of headers and nodes */
 	for (unsigned i = 0; i < count; i++) {
 		if (!read_saved(crowded, &spans[i]))
 			return (int)i;
@@ -480,9 +482,10 @@ static int read_crowded(struct memory *memory, const struct span *spans, unsigne
 static int crowded_pages(struct memory *memory, uint64_t start, unsigned count,
 			 uint8_t *flags)
 {
-	const struct crowded_memory *crowded = (struct crowded_memory *)memory;
+	struct crowded_memory *crowded = (struct crowded_memory *)memory;
 	int error = crowded->pages(memory, start, count, flags);
 
+	crowded->looks++;
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t at = start + ((uint64_t)i << memory->page_shift);
 
@@ -573,10 +576,12 @@ static void chunks_of_several_segments_are_bounded(void **state)
 	heap_free(heap);
 }
 
-/* By a budget of BUDGET_NS, or all of it. */
-static struct sample *read_crowd(const struct saved *saved,
-				 struct crowded_memory *crowded, bool is_top,
-				 int64_t budget_ns, uint64_t seed)
+/* Reads it READINGS times by a budget of BUDGET_NS, or all of it; the last of these, and
+ * the heap if HEAP is not null. */
+static struct sample *read_crowd_again(const struct saved *saved,
+				       struct crowded_memory *crowded, bool is_top,
+				       int64_t budget_ns, uint64_t seed,
+				       unsigned readings, struct heap **kept)
 {
 	static struct region region[IMAGE_TABLE_MAX];
 	const struct heap_options options = {.threads = 1,
@@ -596,10 +601,24 @@ static struct sample *read_crowd(const struct saved *saved,
 		     &fault))
 		fail_msg("%s", fault.text);
 	sample = sample_new(heap_arena_capacity(heap), false);
-	if (heap_look(heap, &fault) || heap_read(heap, &regions, sample, &fault))
-		fail_msg("%s", fault.text);
-	heap_free(heap);
+	for (unsigned i = 0; i < readings; i++) {
+		crowded->cell_reads = crowded->looks = 0;
+		sample_clear(sample);
+		if (heap_look(heap, &fault) || heap_read(heap, &regions, sample, &fault))
+			fail_msg("%s", fault.text);
+	}
+	if (kept)
+		*kept = heap;
+	else
+		heap_free(heap);
 	return sample;
+}
+
+static struct sample *read_crowd(const struct saved *saved,
+				 struct crowded_memory *crowded, bool is_top,
+				 int64_t budget_ns, uint64_t seed)
+{
+	return read_crowd_again(saved, crowded, is_top, budget_ns, seed, 1, NULL);
 }
 
 static struct sample *read_long_top(const struct saved *saved, int64_t budget_ns)
@@ -752,6 +771,69 @@ static void thousands_of_large_chunks_are_known(void **state)
 	sample_free(sample);
 }
 
+/* Each call takes the target's lock: no window has a read of its own. */
+static void windows_are_read_together(void **state)
+{
+	enum { CELLS = 400 };
+	struct crowded_memory crowded = {
+		.step = CROWD_STEP, .bin = layout_bin_index(LARGE) - 1, .cells = CELLS};
+	const struct saved_all *fixture = *state;
+	struct sample *sample =
+		read_crowd_again(&fixture->saved[0], &crowded, false, 1, 1, 2, NULL);
+
+	assert_int_equal(sample->status, STATUS_ESTIMATED);
+	print_message("%u reads of %u cells\n", crowded.cell_reads, (unsigned)CELLS);
+	assert_true(crowded.cell_reads > 0 && crowded.cell_reads < CELLS / 2);
+	sample_free(sample);
+}
+
+/* Calls sampler_size_cells COUNT times; the most that it looked, and how often in all. */
+static unsigned size_cells(struct heap *heap, struct crowded_memory *crowded,
+			   unsigned count, unsigned *all)
+{
+	unsigned most = 0;
+
+	*all = 0;
+	for (unsigned i = 0; i < count; i++) {
+		crowded->looks = 0;
+		sampler_size_cells(heap->sampler, 10000000);
+		most = crowded->looks > most ? crowded->looks : most;
+		*all += crowded->looks;
+	}
+	return most;
+}
+
+/* All is resident: looks at one region in 16 do, until that one is not. Where cells are
+ * large each is looked at, so that none is read whole when its pages are there again. */
+static void looks_at_dense_regions_are_kept(void **state)
+{
+	enum { KEPT = 16 };
+	struct crowded_memory crowded = {.step = 4 << 20, .cells = 64};
+	const struct saved_all *fixture = *state;
+	struct heap *heap;
+	struct sample *sample =
+		read_crowd_again(&fixture->saved[0], &crowded, false, 1, 1, 1, &heap);
+	unsigned all, most;
+
+	size_cells(heap, &crowded, 1, &all);
+	most = size_cells(heap, &crowded, KEPT, &all);
+	assert_true(most <= 32 && all <= heap->sampler->regions * 32 && all > 0);
+	print_message("%u regions, %u looks in %u readings, then ",
+		      heap->sampler->regions, all, (unsigned)KEPT);
+	crowded.is_sparse = true;
+	size_cells(heap, &crowded, KEPT, &all);
+	assert_true(heap->sampler->region_shift[0] > 0);
+	most = size_cells(heap, &crowded, 1, &all);
+	print_message("%u in one\n", most);
+	assert_true(most > 32 * (heap->sampler->regions - 1));
+	crowded.is_sparse = false;
+	size_cells(heap, &crowded, 1, &all);
+	for (unsigned r = 0; r < heap->sampler->regions; r++)
+		assert_int_equal(heap->sampler->region_shift[r], 0);
+	sample_free(sample);
+	heap_free(heap);
+}
+
 static int all_resident(struct memory *memory, uint64_t start, unsigned count,
 			uint8_t *flags)
 {
@@ -789,6 +871,8 @@ int main(void)
 		cmocka_unit_test(where_little_is_resident_cells_are_large),
 		cmocka_unit_test(a_cell_is_known_by_what_is_behind_it),
 		cmocka_unit_test(thousands_of_large_chunks_are_known),
+		cmocka_unit_test(windows_are_read_together),
+		cmocka_unit_test(looks_at_dense_regions_are_kept),
 		cmocka_unit_test(what_is_all_resident_is_all_of_it),
 	};
 
