@@ -9,13 +9,11 @@
 
 #include <pthread.h>
 
-enum { DESCRIPTION = 256 };
-
 struct source {
 	struct process process;
 	struct source_options options;
 	char allocator[SAMPLE_TEXT];
-	char description[DESCRIPTION];
+	char description[SOURCE_DESCRIPTION];
 	const struct driver *driver;
 	void *state;		  /* the driver's own */
 	struct probe *probe;	  /* null unless events are counted */

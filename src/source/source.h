@@ -160,6 +160,8 @@ struct sample *source_sample(const struct source *source);
  * Owned by SOURCE. */
 int source_exit_fd(const struct source *source);
 
+enum { SOURCE_DESCRIPTION = 256 }; /* of a process, with its final 0 */
+
 /* One line for the header: the target, its allocator, the source and the rule that chose
  * how it reads. Owned by SOURCE. */
 const char *source_describe(const struct source *source);

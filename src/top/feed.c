@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,7 +25,8 @@ enum {
  * lock, by swaps: no sample is copied, and none is changed while it is looked at. */
 struct feed_target {
 	int pid;
-	struct source *source;
+	struct source *source; /* the thread's; null: no further readings come */
+	char description[SOURCE_DESCRIPTION];
 	struct sample *reading, *ready, *taken;
 	struct bounds reading_bounds, ready_bounds, taken_bounds;
 	bool fresh, over, busy, has_taken;
@@ -158,9 +160,7 @@ static int64_t inspection_due_ns(struct feed *feed, int64_t now_ns)
 	if (!target->began_ns)
 		return INT64_MAX;
 	settle(feed);
-	return target->over ? now_ns
-			    : now_ns + account_wait_ns(account, INSPECTION_CREDIT_NS *
-									account->share);
+	return now_ns + account_wait_ns(account, INSPECTION_CREDIT_NS * account->share);
 }
 
 /* ---- the thread ---- */
@@ -195,6 +195,24 @@ static bool is_requested(const struct feed *feed, const struct feed_target *targ
 
 	return request->target >= 0 && target == &feed->target[request->target] &&
 	       !target->over;
+}
+
+/* With the lock held, but for giving back what readings needed, most of what a target
+ * takes: what was read of it stays. */
+static void end_target(struct feed *feed, struct feed_target *target,
+		       const struct fault *why)
+{
+	struct source *source = target->source;
+
+	if (is_requested(feed, target))
+		feed->inspections.wanted = false;
+	target->over = true;
+	target->why = *why;
+	target->source = NULL;
+	eventfd_write(feed->fd, 1);
+	pthread_mutex_unlock(&feed->lock);
+	source_close(source);
+	pthread_mutex_lock(&feed->lock);
 }
 
 static void make_inspection(const struct feed_target *target,
@@ -278,8 +296,8 @@ static void read_target(struct feed *feed, struct feed_target *target)
 		target->ready_bounds = target->reading_bounds;
 		target->fresh = true;
 	} else if (result != SOURCE_NOTHING_NEW) {
-		target->over = true;
-		target->why = fault;
+		end_target(feed, target, &fault);
+		return;
 	}
 	eventfd_write(feed->fd, 1);
 }
@@ -431,6 +449,8 @@ static int open_target(struct feed_target *target, int pid, const struct feed *f
 	target->reading = source_sample(target->source);
 	target->ready = source_sample(target->source);
 	target->taken = source_sample(target->source);
+	snprintf(target->description, sizeof(target->description), "%s",
+		 source_describe(target->source));
 	if (target->reading && target->ready && target->taken)
 		return 0;
 	free_target(target);
@@ -615,7 +635,7 @@ const struct bounds *feed_bounds(const struct feed *feed, int target)
 
 const char *feed_describe(const struct feed *feed, int target)
 {
-	return source_describe(feed->target[target].source);
+	return feed->target[target].description;
 }
 
 unsigned feed_arenas(const struct feed *feed, int target)
@@ -628,11 +648,15 @@ int feed_fd(const struct feed *feed)
 	return feed->fd;
 }
 
-int feed_exit_fd(const struct feed *feed, int index)
+int feed_exit_fd(struct feed *feed, int index)
 {
 	const struct feed_target *target = &feed->target[index];
+	int fd;
 
-	return target->over || target->hurried ? -1 : source_exit_fd(target->source);
+	pthread_mutex_lock(&feed->lock);
+	fd = target->over || target->hurried ? -1 : source_exit_fd(target->source);
+	pthread_mutex_unlock(&feed->lock);
+	return fd;
 }
 
 void feed_wake(struct feed *feed, int index)

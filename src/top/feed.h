@@ -109,7 +109,7 @@ int feed_fd(const struct feed *feed);
 
 /* Polls as readable once TARGET has exited; -1 when that has been told. A taker that sees
  * it calls feed_wake, so that the end is not told a whole interval late. */
-int feed_exit_fd(const struct feed *feed, int target);
+int feed_exit_fd(struct feed *feed, int target);
 void feed_wake(struct feed *feed, int target);
 void feed_heard(struct feed *feed);
 

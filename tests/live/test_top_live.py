@@ -206,6 +206,33 @@ def check_follow(tap):
         terminal.leave(tap, "follow")
 
 
+def check_given_back(tap):
+    """Of processes that have ended what was read stays, and not what their readings needed."""
+
+    def taken():
+        status = harness.read_file(f"/proc/{terminal.pid()}/status")
+        return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M).group(1))
+
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(Oracle(SCENARIO))
+        terminal = stack.enter_context(Top("-n", first.status("Name"), "--follow", "0.2"))
+        terminal.wait("complete")
+        terminal.press("7")
+        before = taken()
+        others = [stack.enter_context(Oracle(SCENARIO)) for _ in range(3)]
+        for other in others:
+            terminal.wait(rf"^ +{other.pid} +\S+ +\S+[KM] ")
+        most = taken()
+        for other in others:
+            other.process.kill()
+        for other in others:
+            terminal.wait(rf"^ +{other.pid} .* ended")
+        harness.until(lambda: taken() < most - (most - before) / 2,
+                      f"less than half of the {most - before} kB for three more")
+        tap.reached("memory of processes that have ended is given back")
+        terminal.leave(tap, "given back")
+
+
 def check_end(tap):
     """What was seen stays on the screen when the target ends, until q."""
     with Oracle(SCENARIO) as target, Top("-p", target.pid, "0.2") as terminal:
@@ -279,6 +306,7 @@ def main():
         ("holders", check_holders),
         ("picker", check_picker),
         ("follow", check_follow),
+        ("given back", check_given_back),
         ("end", check_end),
         ("stop", check_stop),
     ):
