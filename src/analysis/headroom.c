@@ -54,7 +54,9 @@ static void set_own(const struct bounds *bounds, struct headroom *headroom)
 	if (bounds->rlimit.data_bytes)
 		set(headroom, HEADROOM_DATA, bounds->rlimit.data_bytes,
 		    bounds->data_vm_bytes);
-	set(headroom, HEADROOM_STACK, bounds->rlimit.stack_bytes, bounds->stack_vm_bytes);
+	if (bounds->has & BOUNDS_HAS_STACK)
+		set(headroom, HEADROOM_STACK, bounds->rlimit.stack_bytes,
+		    bounds->stack_bytes);
 }
 
 static void set_host(const struct bounds *bounds, struct headroom *headroom)

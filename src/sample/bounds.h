@@ -83,6 +83,7 @@ enum bounds_part {
 	BOUNDS_HAS_SIZES = 1 << 1,
 	BOUNDS_HAS_CGROUP = 1 << 2,
 	BOUNDS_HAS_PRESSURE = 1 << 3,
+	BOUNDS_HAS_STACK = 1 << 4,
 };
 
 /* Soft limits, which are the ones in force; UINT64_MAX: unlimited. */
@@ -95,6 +96,9 @@ struct bounds {
 	struct rlimits rlimit;
 	/* What the kernel holds against these limits. */
 	uint64_t total_vm_bytes, data_vm_bytes, stack_vm_bytes;
+	/* The first thread's: the same or, where that is near the limit, how deep the thread
+	 * is in it. */
+	uint64_t stack_bytes;
 	struct limits host;
 	struct cgroup_memory cgroup;
 	struct pressure pressure; /* of the host */

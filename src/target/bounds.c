@@ -7,7 +7,9 @@
 #include "target/process.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TEXT_BYTES = 8192 };
@@ -73,6 +75,51 @@ static int read_sizes(int pid, struct bounds *bounds)
 	return got < 0 ? (int)got : bounds_parse_sizes(text, bounds);
 }
 
+int bounds_parse_stack_pointer(const char *text, uint64_t *address)
+{
+	const char *end = strrchr(text, ' '), *at = end;
+
+	/* The last two words: the stack pointer and where the thread is. */
+	while (at && at > text && at[-1] != ' ')
+		at--;
+	if (!end || at == text || sscanf(at, "0x%" SCNx64 " 0x", address) != 1)
+		return strncmp(text, "running", strlen("running")) == 0 ? -EAGAIN
+									: -EPROTO;
+	return 0;
+}
+
+/* -EAGAIN: it runs; -ENODATA: it is on a stack of its own making. */
+static int read_depth(int pid, struct bounds *bounds)
+{
+	uint64_t address, from, top;
+	char text[TEXT_BYTES];
+	ssize_t got = process_text(pid, "syscall", text, sizeof(text));
+	int error = got < 0 ? (int)got : bounds_parse_stack_pointer(text, &address);
+
+	if (!error)
+		error = process_range(pid, PROCESS_ENVIRONMENT, &from, &top);
+	if (error)
+		return error;
+	if (address >= top || top - address > bounds->stack_vm_bytes)
+		return -ENODATA;
+	bounds->stack_bytes = top - address;
+	return 0;
+}
+
+/* A stack never becomes smaller, and Ruby touches the end of its own at the start: one
+ * that was long once is no sign that the thread is deep in it. */
+static int read_stack(int pid, struct bounds *bounds)
+{
+	const unsigned needed = BOUNDS_HAS_RLIMITS | BOUNDS_HAS_SIZES;
+
+	if ((bounds->has & needed) != needed)
+		return -ENODATA;
+	bounds->stack_bytes = bounds->stack_vm_bytes;
+	if (bounds->stack_vm_bytes > bounds->rlimit.stack_bytes / 2)
+		return read_depth(pid, bounds);
+	return 0;
+}
+
 static int read_cgroup(int pid, struct bounds *bounds)
 {
 	return cgroup_memory_read(pid, &bounds->cgroup);
@@ -90,9 +137,8 @@ int bounds_read(int pid, struct bounds *bounds)
 		enum bounds_part part;
 		int (*read)(int pid, struct bounds *bounds);
 	} parts[] = {
-		{BOUNDS_HAS_RLIMITS, read_rlimits},
-		{BOUNDS_HAS_SIZES, read_sizes},
-		{BOUNDS_HAS_CGROUP, read_cgroup},
+		{BOUNDS_HAS_RLIMITS, read_rlimits},   {BOUNDS_HAS_SIZES, read_sizes},
+		{BOUNDS_HAS_STACK, read_stack},	      {BOUNDS_HAS_CGROUP, read_cgroup},
 		{BOUNDS_HAS_PRESSURE, read_pressure},
 	};
 	int first;

@@ -14,4 +14,7 @@ int bounds_read(int pid, struct bounds *bounds);
 int bounds_parse_rlimits(const char *text, struct rlimits *rlimit);
 int bounds_parse_sizes(const char *text, struct bounds *bounds);
 
+/* The TEXT of /proc/PID/syscall. 0, -EAGAIN while the thread runs, or -EPROTO. */
+int bounds_parse_stack_pointer(const char *text, uint64_t *address);
+
 #endif

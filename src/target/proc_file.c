@@ -51,3 +51,21 @@ int process_user(int pid, uid_t *uid)
 	*uid = (uid_t)strtoul(line + strlen(key), NULL, 10);
 	return 0;
 }
+
+int process_range(int pid, enum process_range range, uint64_t *from, uint64_t *to)
+{
+	char text[4096], *field;
+	ssize_t length = process_text(pid, "stat", text, sizeof(text));
+
+	if (length < 0)
+		return (int)length;
+	/* The name in brackets may hold anything. */
+	field = strrchr(text, ')');
+	for (unsigned i = 2; field && i < range; i++)
+		field = strchr(field + 1, ' ');
+	if (!field)
+		return -EPROTO;
+	*from = strtoull(field, &field, 10);
+	*to = strtoull(field, NULL, 10);
+	return *from && *from < *to ? 0 : -ENODATA;
+}

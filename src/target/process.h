@@ -82,4 +82,11 @@ ssize_t process_text(int pid, const char *name, char *text, size_t size);
  * when there is nothing to read. */
 ssize_t process_line(int pid, const char *name, char *text, size_t size);
 
+/* Fields of /proc/PID/stat that begin a pair of addresses, above the first thread's
+ * stack. */
+enum process_range { PROCESS_ARGUMENTS = 48, PROCESS_ENVIRONMENT = 50 };
+
+/* 0, or -errno; -ENODATA: who asks may not know them. */
+int process_range(int pid, enum process_range range, uint64_t *from, uint64_t *to);
+
 #endif

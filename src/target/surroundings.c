@@ -26,8 +26,6 @@ enum {
 	TEXT = 4096,
 	ENVIRONMENT = 1 << 20,
 	BUILD_ID = 64,
-	STAT_ARG_START = 48, /* fields of /proc/PID/stat; see proc(5) */
-	STAT_ENV_START = 50,
 };
 
 __attribute__((format(printf, 3, 4))) static void
@@ -171,24 +169,6 @@ static void add_program(struct surroundings *surroundings, int pid)
 
 /* ---- what lies in the process's own memory ---- */
 
-/* Fields AT and AT + 1 of /proc/PID/stat. The name in brackets may hold anything. */
-static bool find_range(int pid, unsigned at, uint64_t *from, uint64_t *to)
-{
-	char path[PROC_PATH], text[TEXT], *field;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (file_text(path, text, sizeof(text)))
-		return false;
-	field = strrchr(text, ')');
-	for (unsigned i = 2; field && i < at; i++)
-		field = strchr(field + 1, ' ');
-	if (!field)
-		return false;
-	*from = strtoull(field, &field, 10);
-	*to = strtoull(field, NULL, 10);
-	return *from && *from < *to;
-}
-
 /* Whether all pages of the range are there: the kernel would bring in those that are not
  * if the file of /proc that shows it were read. */
 static bool is_resident(int pid, uint64_t from, uint64_t to)
@@ -212,12 +192,12 @@ static bool is_resident(int pid, uint64_t from, uint64_t to)
 
 /* The file NAME of /proc/PID, whose text lies in the process between the addresses of
  * fields AT and AT + 1; null: it is not to be had. The caller frees it. */
-static char *own_text(int pid, const char *name, unsigned at, size_t *length)
+static char *own_text(int pid, const char *name, enum process_range at, size_t *length)
 {
 	char path[PROC_PATH], *text;
 	uint64_t from, to;
 
-	if (!find_range(pid, at, &from, &to) || !is_resident(pid, from, to))
+	if (process_range(pid, at, &from, &to) || !is_resident(pid, from, to))
 		return NULL;
 	text = malloc(ENVIRONMENT);
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
@@ -230,7 +210,7 @@ static char *own_text(int pid, const char *name, unsigned at, size_t *length)
 static void add_command_line(struct surroundings *surroundings, int pid)
 {
 	size_t length;
-	char *text = own_text(pid, "cmdline", STAT_ARG_START, &length);
+	char *text = own_text(pid, "cmdline", PROCESS_ARGUMENTS, &length);
 
 	if (!text)
 		return;
@@ -257,7 +237,7 @@ static bool is_allocators(const char *variable)
 static void add_environment(struct surroundings *surroundings, int pid)
 {
 	size_t length;
-	char *text = own_text(pid, "environ", STAT_ENV_START, &length), *end;
+	char *text = own_text(pid, "environ", PROCESS_ENVIRONMENT, &length), *end;
 
 	for (char *at = text; text && at < text + length; at += strlen(at) + 1) {
 		char name[SURROUNDINGS_NAME];

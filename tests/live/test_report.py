@@ -650,6 +650,31 @@ def check_set_limits(tap):
         tap.within(oom["place"], 1, oom["candidates"], "the place in the kernel's order")
 
 
+def check_stack(tap):
+    """A stack that was only reserved, as Ruby does, is not near its limit."""
+
+    def set_limit():
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (7500 << 10, hard))
+
+    for how in ("touched", "used", "running"):
+        with tap.section(f"stack {how}"), \
+                harness.Target([harness.program("deep"), how], preexec_fn=set_limit) as target:
+            tap.equal(target.line(), "READY", "it is so")
+            harness.until(lambda: how == "running" or target.status("State")[0] == "S", "waits")
+            found = report(target.pid, "--for", "0")
+            stack, near = limit(found, "rlimit_stack"), "near_limit" in verdicts(found)
+            tap.ok(target.status("VmStk") > 7 << 20, "all of it is mapped")
+            if how == "touched":
+                tap.ok(stack["used"] < 64 << 10, "hardly any is used", stack)
+                tap.ok(not near, "no limit is near", found["answer"])
+            elif how == "used":
+                tap.within(stack["used"], 7 << 20, target.status("VmStk"), "7 MB are")
+                tap.equal((near, found["nearest_limit"]), (True, "rlimit_stack"), "and it is near")
+            else:
+                tap.equal(stack, None, "how much is used is not known")
+
+
 # Takes memory until there is none, and goes on asking; every other block has gone at first.
 TAKES = """
 import ctypes, time
@@ -1227,6 +1252,7 @@ def main():
     check_free_pages(tap)
     check_breaking(tap)
     check_set_limits(tap)
+    check_stack(tap)
     check_raised(tap)
     check_cgroup(tap)
     check_text(tap)

@@ -117,6 +117,26 @@ static void sizes(void **state)
 	assert_int_equal(bounds_parse_sizes("Name:\tx\nThreads:\t1\n", &bounds), -EPROTO);
 }
 
+static void stack_pointer(void **state)
+{
+	uint64_t address;
+
+	(void)state;
+	assert_int_equal(bounds_parse_stack_pointer("230 0x1 0x0 0x7f 0x7f 0x0 0x0 "
+						    "0x7ffd12345678 0x7f0000000001\n",
+						    &address),
+			 0);
+	assert_true(address == UINT64_C(0x7ffd12345678));
+	/* Not in a system call. */
+	assert_int_equal(
+		bounds_parse_stack_pointer("-1 0x7ffd00000010 0x7f01\n", &address), 0);
+	assert_true(address == UINT64_C(0x7ffd00000010));
+	assert_int_equal(bounds_parse_stack_pointer("running\n", &address), -EAGAIN);
+	assert_int_equal(bounds_parse_stack_pointer("", &address), -EPROTO);
+	assert_int_equal(bounds_parse_stack_pointer("0x1 0x2\n", &address), -EPROTO);
+	assert_int_equal(bounds_parse_stack_pointer("230 0x", &address), -EPROTO);
+}
+
 static void memory_of_the_host(void **state)
 {
 	static const char text[] = "MemTotal:       4096 kB\nMemFree: 1 kB\n"
@@ -552,6 +572,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rlimits),
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(stack_pointer),
 		cmocka_unit_test(memory_of_the_host),
 		cmocka_unit_test(pressure_text),
 		cmocka_unit_test(mappings_by_name),

@@ -25,11 +25,14 @@ static int setup(void **state)
 {
 	(void)state;
 	bounds = (struct bounds){
-		.has = BOUNDS_HAS_RLIMITS | BOUNDS_HAS_SIZES | BOUNDS_HAS_CGROUP,
+		.has = BOUNDS_HAS_RLIMITS | BOUNDS_HAS_SIZES | BOUNDS_HAS_STACK |
+		       BOUNDS_HAS_CGROUP,
 		.rlimit = {UINT64_MAX, UINT64_MAX, 8 * M},
 		.total_vm_bytes = 400 * M,
 		.data_vm_bytes = 300 * M,
-		.stack_vm_bytes = 1 * M,
+		/* Reserved, and hardly used. */
+		.stack_vm_bytes = 8 * M,
+		.stack_bytes = 1 * M,
 		.host = {.has = LIMITS_HAS_OVERCOMMIT | LIMITS_HAS_MEMORY |
 				LIMITS_HAS_RESERVES | LIMITS_HAS_MAP_COUNT,
 			 .overcommit = OVERCOMMIT_GUESS,
@@ -68,6 +71,8 @@ static void without_limits(void **state)
 	is(HEADROOM_HOST, 16 * G, 4 * G, 12 * G);
 	assert_int_equal(headroom.nearest, HEADROOM_HOST);
 	is(HEADROOM_STACK, 8 * M, M, 7 * M);
+	bounds.has &= ~(unsigned)BOUNDS_HAS_STACK;
+	is_not(HEADROOM_STACK);
 	is(HEADROOM_MAPPINGS, 65530, 100, 65430);
 	is_not(HEADROOM_ADDRESS_SPACE);
 	is_not(HEADROOM_DATA);
