@@ -19,7 +19,7 @@ static int judge_header(const struct stack_header *header, uint64_t bytes)
 		return -EPROTO;
 	if (header->version != STACK_TABLE_VERSION)
 		return -ENOTSUP;
-	if (bytes < STACK_TABLE_BYTES || header->header_bytes != STACK_HEADER_BYTES ||
+	if (bytes < STACK_DEPTHS_AT || header->header_bytes != STACK_HEADER_BYTES ||
 	    header->cells != STACK_CELLS || header->slots != STACK_SLOTS ||
 	    header->slot_bytes != STACK_SLOT_BYTES || !header->mean_bytes ||
 	    header->start_ns < 0)

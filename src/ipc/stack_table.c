@@ -17,6 +17,13 @@ static uint32_t *numbers_of(void *table)
 	return (void *)((char *)table + STACK_NUMBERS_AT);
 }
 
+/* Of the window that begins with a cell, how many cells an address of it was ever put
+ * into, counted from the first: never less than it was. */
+static uint8_t *depth_of(void *table, uint64_t addr)
+{
+	return (uint8_t *)table + STACK_DEPTHS_AT + stack_cell(addr);
+}
+
 static struct stack_slot *slot_at(void *table, uint32_t number)
 {
 	return (void *)((char *)table + STACK_SLOTS_AT +
@@ -87,33 +94,49 @@ void stack_table_free_slot(void *table, uint32_t number)
 					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
 }
 
-/* Changes a cell of ADDR's window from what it is to another; the cell, or STACK_CELLS
- * when none was. */
-static uint32_t change(void *table, uint64_t addr, uint64_t from, uint64_t to)
+/* Changes one of the first DEPTH cells of ADDR's window from what it is to another; which
+ * it was, or DEPTH when none was. */
+static uint32_t change(void *table, uint64_t addr, uint32_t depth, uint64_t from,
+		       uint64_t to)
 {
 	uint64_t *cell = cells_of(table);
 
-	for (uint32_t i = 0, at = stack_cell(addr); i < STACK_WINDOW;
-	     i++, at = (at + 1) & (STACK_CELLS - 1)) {
+	for (uint32_t i = 0; i < depth; i++) {
+		uint32_t at = stack_cell_after(addr, i);
 		uint64_t expected = from;
 
 		if (__atomic_load_n(&cell[at], __ATOMIC_RELAXED) == from &&
 		    __atomic_compare_exchange_n(&cell[at], &expected, to, false,
 						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-			return at;
+			return i;
 	}
-	return STACK_CELLS;
+	return depth;
 }
 
+/* Most addresses that are looked for are not there, and most windows have none or one:
+ * whoever gives an address back had it after it was put, with the depth raised. */
 bool stack_table_take(void *table, uint64_t addr, uint32_t *number)
 {
-	uint32_t at = change(table, addr, addr, STACK_CELL_BUSY);
+	uint32_t depth = __atomic_load_n(depth_of(table, addr), __ATOMIC_RELAXED), at;
 
-	if (at == STACK_CELLS)
+	depth = depth < STACK_WINDOW ? depth : STACK_WINDOW;
+	at = change(table, addr, depth, addr, STACK_CELL_BUSY);
+	if (at == depth)
 		return false;
+	at = stack_cell_after(addr, at);
 	*number = numbers_of(table)[at];
 	__atomic_store_n(&cells_of(table)[at], STACK_CELL_FREE, __ATOMIC_RELEASE);
 	return true;
+}
+
+static void raise_depth(uint8_t *depth, uint8_t least)
+{
+	uint8_t now = __atomic_load_n(depth, __ATOMIC_RELAXED);
+
+	while (now < least &&
+	       !__atomic_compare_exchange_n(depth, &now, least, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
+		;
 }
 
 void stack_table_give_up(void *table, uint32_t number)
@@ -125,12 +148,14 @@ void stack_table_give_up(void *table, uint32_t number)
 bool stack_table_put(void *table, uint64_t addr, uint32_t number)
 {
 	struct stack_slot *slot = slot_at(table, number);
-	uint32_t at = change(table, addr, STACK_CELL_FREE, STACK_CELL_BUSY);
+	uint32_t at = change(table, addr, STACK_WINDOW, STACK_CELL_FREE, STACK_CELL_BUSY);
 
-	if (at == STACK_CELLS) {
+	if (at == STACK_WINDOW) {
 		stack_table_give_up(table, number);
 		return false;
 	}
+	raise_depth(depth_of(table, addr), (uint8_t)(at + 1));
+	at = stack_cell_after(addr, at);
 	slot->addr = addr;
 	slot->serial = __atomic_fetch_add(&header_of(table)->serial, 1, __ATOMIC_RELAXED);
 	slot->check = stack_check(slot);

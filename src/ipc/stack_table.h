@@ -5,7 +5,7 @@
  *
  * As the ring (ring.h) it is a mapping of a memfd that no child inherits. The page of the
  * header comes first, then an address a cell, then the number of a slot a cell, then the
- * slots. */
+ * slots, and last, for the writers alone, a depth a cell. */
 #ifndef FRAGSCOPE_STACK_TABLE_H
 #define FRAGSCOPE_STACK_TABLE_H
 
@@ -87,7 +87,8 @@ enum {
 	STACK_CELLS_AT = STACK_HEADER_BYTES,
 	STACK_NUMBERS_AT = STACK_CELLS_AT + STACK_CELLS * 8,
 	STACK_SLOTS_AT = STACK_NUMBERS_AT + STACK_CELLS * 4,
-	STACK_TABLE_BYTES = STACK_SLOTS_AT + STACK_SLOTS * STACK_SLOT_BYTES,
+	STACK_DEPTHS_AT = STACK_SLOTS_AT + STACK_SLOTS * STACK_SLOT_BYTES,
+	STACK_TABLE_BYTES = STACK_DEPTHS_AT + STACK_CELLS,
 };
 
 _Static_assert(sizeof(struct stack_header) <= STACK_HEADER_BYTES, "the header has room");
@@ -99,6 +100,12 @@ static inline uint32_t stack_cell(uint64_t addr)
 {
 	return (uint32_t)(((addr >> 4) * UINT64_C(0x9fb21c651e98df25)) >> 40) &
 	       (STACK_CELLS - 1);
+}
+
+/* The Ith of the window of ADDR. */
+static inline uint32_t stack_cell_after(uint64_t addr, uint32_t i)
+{
+	return (stack_cell(addr) + i) & (STACK_CELLS - 1);
 }
 
 static inline uint64_t stack_check(const struct stack_slot *slot)

@@ -38,11 +38,11 @@ struct stacks_thread {
 extern __thread struct stacks_thread stacks_thread
 	__attribute__((tls_model("initial-exec")));
 
-/* Zero in a child of fork. FILTER has a bit for each place that sampled addresses hash
- * to, and is looked at for everything that is freed: it must stay in the cache. COUNT
- * says how many there are at a place. */
+/* Zero in a child of fork. FILTER has a bit for each place that sampled addresses are
+ * mapped to, and is looked at for everything that is freed: a line of the cache has the
+ * places of 840 KB in a row. COUNT says how many there are at a place. */
 struct stacks_shared {
-	uint32_t filter[STACKS_PLACES / 32]; /* first: a sum less for each free */
+	uint32_t filter[STACKS_PLACES / 32]; /* first: an addition less for each free */
 	uint8_t count[STACKS_PLACES];
 	void *table;
 	bool is_beginning;
@@ -50,11 +50,12 @@ struct stacks_shared {
 
 extern struct stacks_shared stacks_shared;
 
-/* Neighbours share a line of the cache. Large blocks, which begin at pages, share places;
- * but these take long to be given back in any case. */
+/* A place is 1680 bytes, and a line of the cache 512 places, so that few lines serve a
+ * heap of some MB. What is 64 MB apart, as glibc's arenas are, is 0.61 of the filter
+ * apart, and so at other places. */
 static inline uint32_t stacks_place(const void *block)
 {
-	return (uint32_t)((uintptr_t)block >> 4) & (STACKS_PLACES - 1);
+	return (uint32_t)(uintptr_t)block * UINT32_C(39) >> 16;
 }
 
 static inline bool stacks_may_have(const void *block)

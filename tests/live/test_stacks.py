@@ -18,6 +18,7 @@ from harness import FRAGSCOPE, SOURCE, Skip, Tap, Target, until
 CXX = "g++"
 ALLOCATORS = ("libjemalloc.so.2", "libtcmalloc.so.4", "libmimalloc.so.[23]*")
 BLOCK, BLOCKS = 1000, 4000
+RELAYED = 512  # blocks that `kept` keeps
 SIGMAS = 5  # a figure of this many is one in a million
 
 
@@ -144,6 +145,21 @@ def preloading_library(name):
 
 
 # ---- where it is sampled --------------------------------------------------------------
+
+
+def run_relay(tap):
+    """Of blocks that are all sampled, and go from thread to thread, none is missed when it is
+    given back."""
+    with stacked(harness.program("kept"), "none", size="1") as target:
+        truth(target)
+        pid = child_of(target)
+        obey(target, "relay")
+        row = told(pid)
+        samples = of_function(row, "relay_keep")[0]
+        tap.within(samples, RELAYED - row["dropped"], RELAYED, "what is left", row["dropped"])
+        obey(target, "drop")
+        row = told(pid)
+        tap.equal(of_function(row, "(relay_keep|in_relay)")[0], 0, "all that was given back is gone")
 
 
 def run_blame(tap):
@@ -444,8 +460,9 @@ def run_intervals(tap):
 
 def main():
     tap = Tap()
-    for run in (run_functions, run_allocators, run_blame, run_server, run_places, run_children,
-                run_nothing, run_not, run_aligned, run_pprof, run_pins, run_intervals):
+    for run in (run_functions, run_allocators, run_relay, run_blame, run_server, run_places,
+                run_children, run_nothing, run_not, run_aligned, run_pprof, run_pins,
+                run_intervals):
         with tap.section(run.__name__.removeprefix("run_").replace("_", " ")):
             run(tap)
     tap.done()

@@ -14,8 +14,11 @@
  *   fork       a child does, in fork_keep, and says "child PID"
  *   spawn      a child of vfork does, in spawn_keep, and ends
  *   closed     a thread that may call nothing but read, write and exit does, in
- * closed_keep namespace FILE  FILE is loaded by dlmopen, with a libc of its own, and its
- * entry called
+ *              closed_keep
+ *   relay      threads give each other blocks from relay_keep to give back, many times;
+ *              512 are kept
+ *   namespace FILE  FILE is loaded by dlmopen, with a libc of its own, and its entry
+ *              called
  *
  * Each says "done". */
 #ifndef _GNU_SOURCE
@@ -27,6 +30,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +43,7 @@
 #include <unistd.h>
 
 enum { BLOCKS = 4000, BYTES = 1000, ALIGN = 64, PAGE = 4096, STACK = 64 << 10 };
+enum { RELAYS = 4, RELAY_PLACES = 512, RELAY_TURNS = 20000, RELAY_BYTES = 2000 };
 enum { PLUGIN_TIMES = 100, CLOSED = 4000, THINS = 3000, SECONDS = 240 };
 
 #define FRAME __attribute__((noinline, noclone, no_icf))
@@ -83,6 +88,7 @@ KEEP(fork_keep, malloc(bytes))
 KEEP(spawn_keep, malloc(bytes))
 KEEP(closed_keep, malloc(bytes))
 KEEP(thin_keep, malloc(bytes))
+KEEP(relay_keep, malloc(bytes))
 
 static const struct way {
 	const char *name;
@@ -161,6 +167,44 @@ static void run_closed(void)
 	if (pthread_create(&thread, NULL, in_closed_thread, NULL) ||
 	    pthread_join(thread, NULL))
 		abort();
+}
+
+/* ---- a relay ---- */
+
+static void *_Atomic relayed[RELAY_PLACES];
+
+static void *in_relay(void *number)
+{
+	unsigned random = *(const unsigned *)number;
+
+	for (unsigned i = 0; i < RELAY_TURNS; i++) {
+		void *block, *other;
+
+		random = random * 1103515245 + 12345;
+		block = relay_keep(64 + (random >> 8) % RELAY_BYTES);
+		if (!block)
+			abort();
+		other = atomic_exchange(&relayed[(random >> 20) % RELAY_PLACES], block);
+		free(random & 1 << 19 ? realloc(other, RELAY_BYTES) : other);
+	}
+	return NULL;
+}
+
+static void run_relay(void)
+{
+	pthread_t thread[RELAYS];
+	unsigned number[RELAYS];
+
+	for (unsigned i = 0; i < RELAYS; i++) {
+		number[i] = i + 1;
+		if (pthread_create(&thread[i], NULL, in_relay, &number[i]))
+			abort();
+	}
+	for (unsigned i = 0; i < RELAYS; i++)
+		pthread_join(thread[i], NULL);
+	for (unsigned i = 0; i < RELAY_PLACES; i++)
+		if (relayed[i])
+			kept[count++] = atomic_exchange(&relayed[i], NULL);
 }
 
 /* ---- other stacks ---- */
@@ -310,6 +354,8 @@ static void obey(char *line)
 		run_thread();
 	else if (!strcmp(word, "closed"))
 		run_closed();
+	else if (!strcmp(word, "relay"))
+		run_relay();
 	else if (!strcmp(word, "routine"))
 		run_routine();
 	else if (!strcmp(word, "signal"))

@@ -229,6 +229,37 @@ static void test_full(void **state)
 	close_both(&both);
 }
 
+/* Addresses whose windows begin with the same cell: as many as it has cells have room,
+ * and each is found as long as it is there, whoever went before. */
+static void test_collisions(void **state)
+{
+	uint64_t alike[STACK_WINDOW + 1];
+	unsigned found = 0, left;
+	struct stack_sample *samples;
+	struct both both;
+
+	(void)state;
+	open_both(&both);
+	for (uint64_t addr = 16; found <= STACK_WINDOW; addr += 16)
+		if (stack_cell(addr) == STACK_CELLS - 2)
+			alike[found++] = addr;
+	for (unsigned i = 0; i <= STACK_WINDOW; i++) {
+		assert_false(take(both.memory, alike[i]));
+		assert_int_equal(put(both.memory, alike[i], 10), i < STACK_WINDOW);
+	}
+	for (unsigned i = 0; i < STACK_WINDOW; i += 2)
+		assert_true(take(both.memory, alike[i]));
+	for (unsigned i = 0; i < STACK_WINDOW; i++)
+		assert_int_equal(take(both.memory, alike[i]), i % 2);
+	assert_true(put(both.memory, alike[STACK_WINDOW], 10));
+	assert_true(take(both.memory, alike[STACK_WINDOW]));
+	assert_int_equal(stack_table_read(both.table, &samples, &left), 0);
+	assert_int_equal(left, 0);
+	assert_int_equal(stack_table_header(both.table)->dropped, 1);
+	free(samples);
+	close_both(&both);
+}
+
 /* ---- many threads ---- */
 
 struct racer {
@@ -376,10 +407,11 @@ static void test_none(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_estimates), cmocka_unit_test(test_few),
-		cmocka_unit_test(test_table),	  cmocka_unit_test(test_full),
-		cmocka_unit_test(test_threads),	  cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_times),	  cmocka_unit_test(test_none),
+		cmocka_unit_test(test_estimates),  cmocka_unit_test(test_few),
+		cmocka_unit_test(test_table),	   cmocka_unit_test(test_full),
+		cmocka_unit_test(test_collisions), cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_damage),	   cmocka_unit_test(test_times),
+		cmocka_unit_test(test_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
