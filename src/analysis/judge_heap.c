@@ -319,21 +319,25 @@ static uint64_t large_bytes(const struct bin_total *bin)
 	return bin->from_bytes < DEFAULT ? bin->to_bytes : bin->total_bytes;
 }
 
-/* Free bytes in chunks that glibc would have mapped had its threshold not moved: by their
- * sizes where they are known, else the one largest. */
-static uint64_t large_free_bytes(const struct sample *sample)
+/* Free bytes in chunks of the sizes that glibc would have mapped had its threshold not
+ * moved: by their sizes where they are known, else the one largest. *TOP_BYTES of them
+ * are in tops. */
+static uint64_t large_free_bytes(const struct sample *sample, uint64_t *top_bytes)
 {
 	uint64_t sum = 0, largest = 0;
+
+	*top_bytes = 0;
 
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		const struct arena_row *row = &sample->arena[i];
 		uint64_t top = 0;
 
 		judge_figure(&row->fig, FIG_TOP_BYTES, &top);
-		sum += top >= DEFAULT ? top : 0;
+		*top_bytes += top >= DEFAULT ? top : 0;
 		for (unsigned bin = 0; has_bins(row) && bin < SAMPLE_BINS; bin++)
 			sum += large_bytes(&row->bins->bins[bin]);
 	}
+	sum += *top_bytes;
 	judge_figure(&sample->fig, FIG_LARGEST_FREE_BYTES, &largest);
 	return sum > largest ? sum : largest;
 }
@@ -345,9 +349,43 @@ static bool has_drifted(uint64_t mmap_bytes, uint64_t trim_bytes)
 	return mmap_bytes > DEFAULT && trim_bytes == 2 * mmap_bytes;
 }
 
+static void say_kept(struct verdict *verdict, uint64_t mmap_bytes, uint64_t trim_bytes,
+		     uint64_t rss)
+{
+	SAY(headline,
+	    "it is %s instead of 128K, and the trim threshold %s, so that the heap keeps "
+	    "what large blocks left, %s of %s resident",
+	    BYTES(mmap_bytes), BYTES(trim_bytes), BYTES(verdict->stake_bytes),
+	    BYTES(rss));
+	SAY(remedy, "Start it with MALLOC_MMAP_THRESHOLD_=131072 (or call "
+		    "mallopt(M_MMAP_THRESHOLD, 131072)): large blocks are then returned "
+		    "to the kernel when they are freed, and cost page faults each time.");
+}
+
+/* Small blocks that were freed side by side make large chunks as well. */
+static void say_perhaps(struct verdict *verdict, uint64_t mmap_bytes, uint64_t rss,
+			int pid)
+{
+	verdict->severity = SEVERITY_NOTE;
+	verdict->is_possible = true;
+	SAY(headline,
+	    "it is %s instead of 128K, so that blocks between the two come from the "
+	    "heap; "
+	    "up to %s of %s resident is what they left free there",
+	    BYTES(mmap_bytes), BYTES(verdict->stake_bytes), BYTES(rss));
+	SAY(remedy,
+	    "'fragscope trace --bursts -p %d' shows by size what the program asks for. "
+	    "If "
+	    "that is blocks of 128K and more, start it with "
+	    "MALLOC_MMAP_THRESHOLD_=131072 "
+	    "(or call mallopt(M_MMAP_THRESHOLD, 131072)): they are then returned to the "
+	    "kernel when they are freed, and cost page faults each time.",
+	    pid);
+}
+
 bool judge_mmap_threshold(const struct verdict_input *input, struct verdict *verdict)
 {
-	uint64_t mmap_bytes, trim_bytes, rss, free_resident, large, stake;
+	uint64_t mmap_bytes, trim_bytes, rss, free_resident, large, stake, tops;
 
 	if (!judge_get(input, FIG_MMAP_THRESHOLD_BYTES, &mmap_bytes) ||
 	    !judge_get(input, FIG_TRIM_THRESHOLD_BYTES, &trim_bytes) ||
@@ -355,25 +393,24 @@ bool judge_mmap_threshold(const struct verdict_input *input, struct verdict *ver
 	    !judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident) ||
 	    !has_drifted(mmap_bytes, trim_bytes) || mmap_bytes < 4 * DEFAULT)
 		return false;
-	large = large_free_bytes(input->sample);
+	large = large_free_bytes(input->sample, &tops);
 	stake = large < free_resident ? large : free_resident;
 	if (!judge_weighs(input, stake, rss, &judge_of_rss))
 		return false;
 	verdict->stake_bytes = stake;
-	SAY(headline,
-	    "it is %s instead of 128K, so that large blocks came from the heap, where "
-	    "they left %s of %s resident free",
-	    BYTES(mmap_bytes), BYTES(stake), BYTES(rss));
+	/* A top is kept by the trim threshold, whatever was freed there. */
+	if (tops >= stake / 2)
+		say_kept(verdict, mmap_bytes, trim_bytes, rss);
+	else
+		say_perhaps(verdict, mmap_bytes, rss, input->sample->pid);
 	SAY(evidence,
 	    "Freeing a block of %s raised it, and the trim threshold to %s. Free chunks "
-	    "of 128K and more add up to %s.",
-	    BYTES(mmap_bytes), BYTES(trim_bytes), BYTES(large));
-	SAY(remedy, "Start it with MALLOC_MMAP_THRESHOLD_=131072 (or call "
-		    "mallopt(M_MMAP_THRESHOLD, 131072)): large blocks are then returned "
-		    "to the kernel when they are freed, and cost page faults each time.");
+	    "of 128K and more add up to %s, %s of it in tops.",
+	    BYTES(mmap_bytes), BYTES(trim_bytes), BYTES(large), BYTES(tops));
 	judge_fact_figure(input, verdict, FIG_MMAP_THRESHOLD_BYTES);
 	judge_fact_figure(input, verdict, FIG_TRIM_THRESHOLD_BYTES);
 	judge_fact(verdict, "large_free_bytes", UNIT_BYTES, large);
+	judge_fact(verdict, "large_top_bytes", UNIT_BYTES, tops);
 	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
 	return true;

@@ -1,13 +1,19 @@
 /* drift.c: frees one block of 24 MB, which raises glibc's mmap threshold; then fills 100
  * MB with blocks of 130 to 390 KB between small ones, and frees all but the small ones at
  * once. Nothing is allocated after that, so that all of it stays on the unsorted list,
- * blocks of 1.1 KB among them. */
+ * blocks of 1.1 KB among them. With an argument the large blocks are runs of blocks of 10
+ * KB, which no threshold would have mapped. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCKS = 400, KILOBYTE = 1024, SECONDS = 600 };
+enum { BLOCKS = 400, KILOBYTE = 1024, SECONDS = 600, PART = 10 * KILOBYTE };
+
+struct run {
+	void *part[400 * KILOBYTE / PART];
+	unsigned parts;
+};
 
 static void *touched(size_t bytes)
 {
@@ -19,22 +25,39 @@ static void *touched(size_t bytes)
 	return block;
 }
 
-int main(void)
+static void take(struct run *run, size_t bytes, size_t part_bytes)
+{
+	for (size_t taken = 0; taken < bytes; taken += part_bytes)
+		run->part[run->parts++] = touched(part_bytes);
+}
+
+static void give_back(const struct run *run)
+{
+	for (unsigned i = 0; i < run->parts; i++)
+		free(run->part[i]);
+}
+
+int main(int argc, char **argv)
 {
 	static char out[256];
-	void *large[BLOCKS], *small[BLOCKS];
+	static struct run large[BLOCKS];
+	void *small[BLOCKS];
+
+	(void)argv;
 
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	alarm(SECONDS);
 	free(touched((size_t)24 * KILOBYTE * KILOBYTE));
 	for (unsigned i = 0; i < BLOCKS; i++) {
-		large[i] = touched((130 + i * 97 % 260) * (size_t)KILOBYTE);
+		size_t bytes = (130 + i * 97 % 260) * (size_t)KILOBYTE;
+
+		take(&large[i], bytes, argc > 1 ? PART : bytes);
 		touched(40);
 		small[i] = touched(1100);
 		touched(40);
 	}
 	for (unsigned i = 0; i < BLOCKS; i++) {
-		free(large[i]);
+		give_back(&large[i]);
 		free(small[i]);
 	}
 	printf("READY %d\n", (int)getpid());

@@ -303,6 +303,23 @@ def check_drift(tap):
         tap.ok(saved > 0.95 * promised, "by as much as it promised", (saved, promised))
 
 
+def check_merged(tap):
+    """Small blocks that were freed side by side look like large ones: the threshold is said to
+    be perhaps the cause, after what is certain; and it is none."""
+    drift = harness.BUILD / "tests" / "live" / "drift"
+    with tap.section("drifted threshold, small blocks"):
+        with Example(drift, "merged") as target:
+            found = report(target.pid, "--for", "0")
+            before = target.status("VmRSS")
+        told = find(found, "mmap_threshold")
+        tap.equal(verdicts(found)[:1], ["cache"], "what is certain comes first", found["answer"])
+        tap.equal((told["certain"], told["severity"]), (False, "note"), "this is not", told)
+        env = {**harness.CLEAN_ENV, "MALLOC_MMAP_THRESHOLD_": "131072"}
+        with Example(drift, "merged", env=env) as target:
+            saved = before - target.status("VmRSS")
+        tap.ok(saved < told["stake_bytes"] / 10, "nothing would be saved", (saved, told))
+
+
 def reads(*args):
     """Calls of process_vm_readv by a run of fragscope."""
     counted = subprocess.run(
@@ -1241,6 +1258,7 @@ def main():
     check_tail(tap)
     check_threshold(tap)
     check_drift(tap)
+    check_merged(tap)
     check_passes(tap)
     check_progress(tap)
     check_leak(tap)

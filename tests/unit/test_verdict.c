@@ -750,8 +750,20 @@ static void thresholds(void **state)
 	set(FIG_MMAP_THRESHOLD_BYTES, 20 * M);
 	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
-		"where they left 90.0M of 400M resident free");
+		"it is 20.0M instead of 128K, so that blocks between the two come from "
+		"the "
+		"heap; up to 90.0M of 400M resident is what they left free there");
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	assert_true(verdict[0].is_possible);
+	/* Whatever left a top, the trim threshold keeps it. */
+	give_arenas(1, 0);
+	figure_set(&sample->arena[0].fig, FIG_TOP_BYTES, 90 * M);
+	is_only(VERDICT_MMAP_THRESHOLD,
+		"it is 20.0M instead of 128K, and the trim threshold 40.0M, so that the "
+		"heap "
+		"keeps what large blocks left, 90.0M of 400M resident");
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+	assert_false(verdict[0].is_possible);
 	/* Set by hand. */
 	set(FIG_TRIM_THRESHOLD_BYTES, 41 * M);
 	is_healthy();
@@ -779,15 +791,17 @@ static void large_chunks_by_their_bins(void **state)
 	bins->bins[125] = (struct bin_total){M, 2 * M, 40 * M, 30};
 	bins->bins[100] = (struct bin_total){32 * K, 40 * K, 900 * M, 9};
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
-		"where they left 90.0M of 400M resident free");
+		"it is 20.0M instead of 128K, so that blocks between the two come from "
+		"the "
+		"heap; up to 90.0M of 400M resident is what they left free there");
 	bins->split = false;
 	is_healthy();
 	/* By size alone, with nothing sorted yet. */
 	bins->sized = true;
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
-		"where they left 90.0M of 400M resident free");
+		"it is 20.0M instead of 128K, so that blocks between the two come from "
+		"the "
+		"heap; up to 90.0M of 400M resident is what they left free there");
 	bins->bins[125] = (struct bin_total){0};
 	is_healthy();
 	/* What is not sorted has small chunks, too: the largest is large for sure. */
@@ -795,8 +809,9 @@ static void large_chunks_by_their_bins(void **state)
 	bins->split = true;
 	bins->bins[0] = (struct bin_total){K, 40 * M, 400 * M, 30};
 	is_only(VERDICT_MMAP_THRESHOLD,
-		"it is 20.0M instead of 128K, so that large blocks came from the heap, "
-		"where they left 90.0M of 400M resident free");
+		"it is 20.0M instead of 128K, so that blocks between the two come from "
+		"the "
+		"heap; up to 90.0M of 400M resident is what they left free there");
 }
 
 static void the_top_stays(void **state)
@@ -877,6 +892,12 @@ static void causes_come_first(void **state)
 	set(FIG_LARGEST_FREE_BYTES, 90 * M);
 	set(FIG_MMAP_THRESHOLD_BYTES, 20 * M);
 	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
+	judge();
+	assert_int_equal(count, 2);
+	assert_int_equal(verdict[0].kind, VERDICT_CACHE);
+	assert_int_equal(verdict[1].kind, VERDICT_MMAP_THRESHOLD);
+	give_arenas(1, 0);
+	figure_set(&sample->arena[0].fig, FIG_TOP_BYTES, 90 * M);
 	judge();
 	assert_int_equal(count, 2);
 	assert_int_equal(verdict[0].kind, VERDICT_MMAP_THRESHOLD);
