@@ -486,25 +486,63 @@ static void set_heap_slack(struct figures *fig, const struct estimate_draw *draw
 	set_slack(fig, draw, group, &slack);
 }
 
-/* The ratios, were DARK bytes more free and less live. */
-static void widen_ratios(struct figures *fig, double dark)
+/* What may be free, and that no list told of, where no chunk was found: SEEN bytes in the
+ * drawn cells' stead, and MISSED more that is by chance in none of these. */
+struct dark {
+	double seen, missed;
+};
+
+static struct dark dark_of(const struct estimate_draw *draw, int group,
+			   enum estimate_sum sum, double cell_most)
 {
-	double low, high, live;
+	struct estimate_weights weights = {{0}};
+	struct cell_estimate estimate;
 
-	if (figure_has(fig, FIG_UNUSABLE)) {
-		double free_bytes = figure_number(fig, FIG_FREE_BYTES);
+	weights.of[sum] = 1;
+	estimate = estimate_total(draw, group, &weights);
+	return (struct dark){estimate.total,
+			     estimate_positive(&estimate, cell_most).high -
+				     estimate.total};
+}
 
+/* FROM, the distance of an interval's end from its value, if all of DARK counts. What is
+ * missed is an error apart from the others: its square adds. */
+static double farther(double from, double seen, double missed)
+{
+	return seen + hypot(from, missed);
+}
+
+/* The ratios, were what is dark free and not live. */
+static void widen_ratios(struct figures *fig, const struct dark *dark)
+{
+	double low, high, value, rest;
+
+	if (figure_has(fig, FIG_UNUSABLE) && dark->seen + dark->missed > 0) {
+		rest = figure_number(fig, FIG_FREE_BYTES);
+		value = figure_number(fig, FIG_UNUSABLE);
 		figure_range(fig, FIG_UNUSABLE, &low, &high);
-		if (dark > 0)
-			figure_set_range(fig, FIG_UNUSABLE,
-					 low * free_bytes / (free_bytes + dark), high);
+		low = value - farther(value - low,
+				      value * dark->seen / (rest + dark->seen),
+				      value * dark->missed / (rest + dark->missed));
+		figure_set_range(fig, FIG_UNUSABLE, most(low, 0), high);
 	}
-	if (!figure_has(fig, FIG_SLACK))
-		return;
-	live = figure_number(fig, FIG_LIVE_BYTES);
-	figure_range(fig, FIG_SLACK, &low, &high);
-	if (dark > 0 && live > dark)
-		figure_set_range(fig, FIG_SLACK, low, high * live / (live - dark));
+	rest = figure_number(fig, FIG_LIVE_BYTES) - dark->seen - dark->missed;
+	if (figure_has(fig, FIG_SLACK) && dark->seen + dark->missed > 0 && rest > 0) {
+		value = figure_number(fig, FIG_SLACK);
+		figure_range(fig, FIG_SLACK, &low, &high);
+		high = value + farther(high - value, high * dark->seen / rest,
+				       high * dark->missed / rest);
+		figure_set_range(fig, FIG_SLACK, low, high);
+	}
+}
+
+/* Of the cells, what is resident. */
+static double resident_share(const struct estimate_draw *draw, int group)
+{
+	double pages = estimate_total(draw, group, &resident).total;
+	double all = pages + estimate_total(draw, group, &absent).total;
+
+	return all > 0 ? clamp(pages / all, 0, 1) : 1;
 }
 
 /* Figure F may be LESS less or MORE more. */
@@ -517,46 +555,38 @@ static void widen(struct figures *fig, enum figure f, double less, double more)
 		figure_set_range(fig, f, most(low - less, 0), high + more);
 }
 
-static double most_of(const struct estimate_draw *draw, int group,
-		      const struct estimate_weights *weights, double cell_most)
+/* Figure F may be more by what is dark; IS_LESS: or less. */
+static void widen_by(struct figures *fig, enum figure f, bool is_less,
+		     const struct dark *dark)
 {
-	struct cell_estimate estimate = estimate_total(draw, group, weights);
+	double low, high, value;
 
-	return estimate_positive(&estimate, cell_most).high;
-}
-
-/* Of the cells, what is resident. */
-static double resident_share(const struct estimate_draw *draw, int group)
-{
-	double pages = estimate_total(draw, group, &resident).total;
-	double all = pages + estimate_total(draw, group, &absent).total;
-
-	return all > 0 ? clamp(pages / all, 0, 1) : 1;
+	if (!figure_has(fig, f) || dark->seen + dark->missed <= 0)
+		return;
+	value = figure_number(fig, f);
+	figure_range(fig, f, &low, &high);
+	if (is_less)
+		low = value - farther(value - low, dark->seen, dark->missed);
+	else
+		high = value + farther(high - value, dark->seen, dark->missed);
+	figure_set_range(fig, f, most(low, 0), high);
 }
 
 /* Large free chunks that no list told of may lie where no chunk was found. */
 static void widen_dark(struct figures *fig, const struct estimate_draw *draw, int group)
 {
-	const struct estimate_weights of_dark = {.of = {[SUM_DARK_BYTES] = 1}};
-	const struct estimate_weights of_pages = {.of = {[SUM_DARK_RESIDENT_BYTES] = 1}};
-	double dark = most_of(draw, group, &of_dark, CELL_BYTES);
-	double pages =
-		most_of(draw, group, &of_pages, CELL_BYTES * resident_share(draw, group));
-	const struct {
-		enum figure figure;
-		double less, more;
-	} table[] = {{FIG_FREE_BYTES, 0, dark},
-		     {FIG_FREE_RESIDENT_BYTES, 0, pages},
-		     {FIG_TRIMMABLE_BYTES, 0, pages},
-		     {FIG_LIVE_BYTES, dark, 0},
-		     {FIG_LIVE_RESIDENT_BYTES, pages, 0}};
+	struct dark dark = dark_of(draw, group, SUM_DARK_BYTES, CELL_BYTES);
+	struct dark pages = dark_of(draw, group, SUM_DARK_RESIDENT_BYTES,
+				    CELL_BYTES * resident_share(draw, group));
 
-	for (unsigned i = 0; i < sizeof(table) / sizeof(*table); i++)
-		if (figure_has(fig, table[i].figure))
-			widen(fig, table[i].figure, table[i].less, table[i].more);
-	widen_ratios(fig, dark);
+	widen_by(fig, FIG_FREE_BYTES, false, &dark);
+	widen_by(fig, FIG_FREE_RESIDENT_BYTES, false, &pages);
+	widen_by(fig, FIG_TRIMMABLE_BYTES, false, &pages);
+	widen_by(fig, FIG_LIVE_BYTES, true, &dark);
+	widen_by(fig, FIG_LIVE_RESIDENT_BYTES, true, &pages);
+	widen_ratios(fig, &dark);
 	/* What of the ratios would be left is no figure any more. */
-	if (dark > 0.02 * figure_number(fig, FIG_SYSTEM_BYTES)) {
+	if (dark.seen > 0.02 * figure_number(fig, FIG_SYSTEM_BYTES)) {
 		figure_drop(fig, FIG_UNUSABLE);
 		figure_drop(fig, FIG_SLACK);
 	}
