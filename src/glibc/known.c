@@ -15,6 +15,7 @@ enum {
 	TRIES = 4,
 	SHARE_OF_BIN = 4, /* of the time that is left */
 	CLOCK_EVERY = 16,
+	UNSORTED_FEW = 16,
 	HABIT_READINGS = 16, /* then each list is followed for its full time again */
 	INDEX_BITS = 20,     /* beside the ADDRESS_BITS of a chunk's address */
 };
@@ -82,12 +83,14 @@ static bool is_late(const struct known_follower *follower)
 }
 
 /* Each node of a list costs the target's lock on its mappings twice: what came to nothing
- * is not done anew each time. LIST is the number of a bit of the habit. */
+ * is not done anew each time. LIST is the number of a bit of the habit. Of a bin the
+ * first is the largest, and of the unsorted list some say how large they are at most. */
 static void begin_list(struct known_follower *follower, unsigned list, int64_t ns)
 {
 	bool is_long = follower->habit->is_long[list / 64] >> list % 64 & 1;
+	uint32_t few = list == 0 ? UNSORTED_FEW : list < GLIBC_BINS ? 1 : 0;
 
-	follower->most = is_long ? follower->read + CLOCK_EVERY : UINT32_MAX;
+	follower->most = is_long ? follower->read + few : UINT32_MAX;
 	follower->end_ns = clock_thread_ns() + ns;
 }
 

@@ -14,23 +14,24 @@
 #define EASE_RISE  1.5
 
 enum {
-	PAGE_BLOCKS = 256,
-	CELLS = 1 << 12, /* drawn, at most */
+	PAGE_BLOCKS = 512,
+	CELLS = 5 << 9, /* drawn, at most */
 	CELLS_SPARE = 512,
-	CELL_LEAST_NS = 12000, /* what one costs at the least */
-	CELLS_LEAST = 64,      /* whatever the budget */
+	CELL_LEAST_NS = 20000, /* what one costs at the least */
+	CELLS_LEAST = 48,      /* whatever the budget */
+	CELLS_EASED = 32,      /* and of a program that maps a lot */
 	NODES_LEAST = 256,     /* of lists */
 	SHARE_OF_LISTS = 5,    /* of the budget, a part */
 	FENCE = 16,
 
 	/* What things cost before it is known, in ns: a cell, a chunk of a tcache, a
 	 * megabyte that is read whole. */
-	CELL_NS = 45000,
+	CELL_NS = 60000,
 	LISTED_NS = 700,
 	WALK_MB_NS = 250000,
 	/* That this thread had to sleep for the target's lock, which costs the target as
 	 * much; and how much of the time between readings all of it may take. */
-	WAIT_NS = 10000,
+	WAIT_NS = 20000,
 	WAITS_SHARE = 400,
 	WAITS_LEAST = 16, /* are none, however soon one reading follows another */
 	FIRST_INTERVAL_NS = 1000000000,
@@ -107,7 +108,7 @@ int sampler_new(struct sampler **sampler, struct heap *heap)
 		return -ENOMEM;
 	new->memory = heap->memory;
 	new->page_shift = heap->memory->page_shift;
-	new->pages = pages_new(heap->memory, PAGE_BLOCKS);
+	new->pages = pages_new_narrow(heap->memory, PAGE_BLOCKS);
 	new->cell_ns = CELL_NS;
 	new->walk_mb_ns = WALK_MB_NS;
 	new->ease = 1;
@@ -118,7 +119,6 @@ int sampler_new(struct sampler **sampler, struct heap *heap)
 		sampler_free(new);
 		return -ENOMEM;
 	}
-	pages_narrow(new->pages);
 	*sampler = new;
 	return 0;
 }
@@ -308,7 +308,8 @@ static int read_lists(struct sampler *sampler, int64_t budget_ns)
 {
 	struct heap *heap = sampler->heap;
 	int64_t end_ns = clock_thread_ns() + budget_ns / SHARE_OF_LISTS;
-	uint32_t least = NODES_LEAST / (heap->arena_count + 1) + 8;
+	uint32_t nodes = (uint32_t)(NODES_LEAST * sampler->ease);
+	uint32_t least = nodes / (heap->arena_count + 1) + 8;
 
 	if (least < heap->options.cells_least)
 		least = heap->options.cells_least;
@@ -378,11 +379,27 @@ static void settle_ease(struct sampler *sampler, uint64_t waits, int64_t interva
 	sampler->ease = sampler->ease < EASE_LEAST ? EASE_LEAST : sampler->ease;
 }
 
+static uint64_t more(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* How many cells LEFT_NS are enough for. */
+static uint64_t cells_wanted(const struct sampler *sampler, int64_t left_ns)
+{
+	uint64_t wanted = left_ns > 0 ? (uint64_t)(left_ns / sampler->cell_ns) : 0;
+	uint64_t room = sampler->draw.cell_capacity / 2;
+
+	wanted = more(wanted, (uint64_t)(CELLS_LEAST * sampler->ease));
+	wanted = more(wanted, CELLS_EASED);
+	wanted = more(wanted, sampler->heap->options.cells_least);
+	return wanted < room ? wanted : room;
+}
+
 static int read_some(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
 {
 	int64_t start_ns = clock_thread_ns(), left_ns, cells_ns;
 	uint32_t strata, cells;
-	uint64_t wanted;
 	int error = fit(sampler, heap);
 
 	if (error)
@@ -395,13 +412,7 @@ static int read_some(struct sampler *sampler, struct heap *heap, int64_t budget_
 	part_all(sampler);
 	sampler_take_known(sampler, budget_ns);
 	left_ns = budget_ns - (clock_thread_ns() - start_ns) - budget_ns / 8;
-	wanted = left_ns > 0 ? (uint64_t)(left_ns / sampler->cell_ns) : 0;
-	wanted = wanted > CELLS_LEAST ? wanted : CELLS_LEAST;
-	if (wanted < heap->options.cells_least)
-		wanted = heap->options.cells_least;
-	if (wanted > sampler->draw.cell_capacity / 2)
-		wanted = sampler->draw.cell_capacity / 2;
-	sampler_draw_cells(sampler, wanted);
+	sampler_draw_cells(sampler, cells_wanted(sampler, left_ns));
 	strata = sampler->draw.strata;
 	cells = sampler->draw.cells;
 	sampler_draw_large(sampler, budget_ns);

@@ -9,7 +9,7 @@
 #include "glibc/parts.h"
 
 enum {
-	SAMPLED_CELL = 32 << 10,
+	SAMPLED_CELL = 64 << 10,
 	SAMPLED_PIECE = 256 << 10, /* cells of large free chunks, of which pages are
 				    * looked at only */
 };

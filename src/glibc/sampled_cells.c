@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-	COMMON = 4, /* cells: chunks no larger are met often enough as they begin */
+	COMMON = 2, /* cells: chunks no larger are met often enough as they begin */
 	BEHIND = 4, /* windows that are looked into behind a dark cell */
 };
 

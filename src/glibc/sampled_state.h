@@ -12,11 +12,11 @@ enum {
 	KNOWN_CHUNKS = 3 << 10,
 	LARGES = KNOWN_CHUNKS + (1 << 10), /* free chunks, and tops */
 	REGIONS = 64,
-	CENSUS = 6,		  /* an arena of so few cells is read whole */
-	LARGE = 4 * SAMPLED_CELL, /* a known chunk from this size on is no cell's */
-	LEAD = 8 << 10,		  /* before a cell, where a chain may begin */
-	TAIL = 1 << 10,		  /* read behind a cell, for what begins in it */
-	WINDOWS = 4,		  /* cells that are looked into side by side */
+	CENSUS = 6,	   /* an arena of so few cells is read whole */
+	LARGE = 128 << 10, /* a known chunk from this size on is no cell's */
+	LEAD = 8 << 10,	   /* before a cell, where a chain may begin */
+	TAIL = 1 << 10,	   /* read behind a cell, for what begins in it */
+	WINDOWS = 2,	   /* cells that are looked into side by side */
 	CELL_PAGES = SAMPLED_CELL >> 12,
 	FLAGS = CELL_PAGES + 4,
 	FAST = 512, /* chunks that may be in a fastbin, before they are looked at */

@@ -8,16 +8,11 @@
 
 enum {
 	WIDE_BITS = 9,
-	NARROW_BITS = 2,
+	NARROW_BITS = 4,
 	HEAP_BITS = 3, /* blocks of a heap of some size */
 };
 
 _Static_assert(PAGES_BLOCK == 1 << WIDE_BITS, "a block has room for its flags");
-
-struct flag_block {
-	uint64_t tag; /* block number + 1; 0: empty */
-	uint8_t flags[PAGES_BLOCK];
-};
 
 struct pages {
 	struct memory *memory;
@@ -25,20 +20,33 @@ struct pages {
 	unsigned block_bits; /* of the number of pages in a block */
 	bool may_swap_in;
 	uint64_t swapped_in_bytes;
-	struct flag_block slot[];
+	uint8_t *flags; /* of the blocks in all slots, behind TAG */
+	uint64_t tag[]; /* of a slot: block number + 1; 0: empty */
 };
 
-struct pages *pages_new(struct memory *memory, unsigned slots)
+static struct pages *new_pages(struct memory *memory, unsigned slots, unsigned bits)
 {
+	size_t tags_bytes = slots * sizeof(uint64_t);
 	struct pages *pages =
-		alloc_touched(sizeof(*pages) + slots * sizeof(struct flag_block));
+		alloc_touched(sizeof(*pages) + tags_bytes + ((size_t)slots << bits));
 
 	if (!pages)
 		return NULL;
 	pages->memory = memory;
 	pages->mask = slots - 1;
-	pages->block_bits = WIDE_BITS;
+	pages->block_bits = bits;
+	pages->flags = (uint8_t *)&pages->tag[slots];
 	return pages;
+}
+
+struct pages *pages_new(struct memory *memory, unsigned slots)
+{
+	return new_pages(memory, slots, WIDE_BITS);
+}
+
+struct pages *pages_new_narrow(struct memory *memory, unsigned slots)
+{
+	return new_pages(memory, slots, NARROW_BITS);
 }
 
 void pages_narrow(struct pages *pages)
@@ -61,7 +69,7 @@ void pages_free(struct pages *pages)
 void pages_forget(struct pages *pages)
 {
 	for (unsigned i = 0; i <= pages->mask; i++)
-		pages->slot[i].tag = 0;
+		pages->tag[i] = 0;
 }
 
 void pages_swap_in(struct pages *pages, bool allowed)
@@ -94,25 +102,31 @@ static uint64_t page_mask(const struct pages *pages)
 
 /* Where the flags of block NUMBER are kept: neighbours apart, and heaps of arenas, which
  * begin at multiples of 64 MB, not on top of each other. */
-static struct flag_block *slot_of(struct pages *pages, uint64_t number)
+static unsigned slot_of(const struct pages *pages, uint64_t number)
 {
 	uint64_t upper = number >> __builtin_popcount(pages->mask);
 
-	return &pages->slot[(number ^ upper << HEAP_BITS) & pages->mask];
+	return (number ^ upper << HEAP_BITS) & pages->mask;
+}
+
+static uint8_t *flags_in(const struct pages *pages, unsigned slot)
+{
+	return pages->flags + ((size_t)slot << pages->block_bits);
 }
 
 const uint8_t *pages_block(struct pages *pages, uint64_t addr)
 {
 	uint64_t number = addr >> block_shift(pages);
-	struct flag_block *block = slot_of(pages, number);
+	unsigned slot = slot_of(pages, number), count = 1U << pages->block_bits;
+	uint8_t *flags = flags_in(pages, slot);
 
-	if (block->tag != number + 1) {
+	if (pages->tag[slot] != number + 1) {
 		if (pages->memory->pages(pages->memory, number << block_shift(pages),
-					 1U << pages->block_bits, block->flags) < 0)
-			memset(block->flags, 0, sizeof(block->flags));
-		block->tag = number + 1;
+					 count, flags) < 0)
+			memset(flags, 0, count);
+		pages->tag[slot] = number + 1;
 	}
-	return block->flags;
+	return flags;
 }
 
 static uint8_t page_flags(struct pages *pages, uint64_t addr)
@@ -121,9 +135,9 @@ static uint8_t page_flags(struct pages *pages, uint64_t addr)
 			   addr)[addr >> pages->memory->page_shift & page_mask(pages)];
 }
 
-static bool is_known(struct pages *pages, uint64_t number)
+static bool is_known(const struct pages *pages, uint64_t number)
 {
-	return slot_of(pages, number)->tag == number + 1;
+	return pages->tag[slot_of(pages, number)] == number + 1;
 }
 
 /* Learns the flags of COUNT blocks, PAGES_BLOCK pages at most, from NUMBER on. */
@@ -136,10 +150,10 @@ static void learn(struct pages *pages, uint64_t number, unsigned count)
 				 count << bits, flags) < 0)
 		memset(flags, 0, sizeof(flags));
 	for (unsigned i = 0; i < count; i++) {
-		struct flag_block *block = slot_of(pages, number + i);
+		unsigned slot = slot_of(pages, number + i);
 
-		memcpy(block->flags, flags + (i << bits), (size_t)1 << bits);
-		block->tag = number + i + 1;
+		memcpy(flags_in(pages, slot), flags + (i << bits), (size_t)1 << bits);
+		pages->tag[slot] = number + i + 1;
 	}
 }
 
@@ -276,7 +290,7 @@ static void forget_range(struct pages *pages, uint64_t addr, uint64_t len)
 	unsigned shift = block_shift(pages);
 
 	for (uint64_t at = addr >> shift; at <= (addr + len - 1) >> shift; at++)
-		slot_of(pages, at)->tag = 0;
+		pages->tag[slot_of(pages, at)] = 0;
 }
 
 int memory_fetch(struct memory *memory, struct pages *pages, uint64_t addr, void *to,

@@ -40,6 +40,9 @@ struct pages;
 
 /* SLOTS (a power of two) blocks are kept. Null: no memory. */
 struct pages *pages_new(struct memory *memory, unsigned slots);
+
+/* The same for one that is narrow (see below) for good, in a small part of the memory. */
+struct pages *pages_new_narrow(struct memory *memory, unsigned slots);
 void pages_free(struct pages *pages);
 
 /* Learns flags a few pages at a time from now on: quicker where reads lie far apart. */

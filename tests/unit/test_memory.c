@@ -170,31 +170,31 @@ static void flags_are_learned_once_and_forgotten(void **state)
 	assert_int_equal(fake.looks, 6);
 }
 
-/* Of 12 pages in blocks of four: what is not known, in one call. */
+/* Of pages in blocks of 16: what is not known, in one call. */
 static void a_stretch_is_learned_in_one_look(void **state)
 {
 	uint8_t flags[PAGES_BLOCK];
-	struct pages *narrow = pages_new(&fake.memory, 256);
+	struct pages *narrow = pages_new_narrow(&fake.memory, 256);
 
 	(void)state;
-	pages_narrow(narrow);
+	assert_non_null(narrow);
 	fake.flags[5] = PAGE_SWAPPED;
 	fake.flags[9] = 0;
-	pages_copy(narrow, at(2, 0), 12, flags);
+	pages_copy(narrow, at(2, 0), 40, flags);
 	assert_int_equal(fake.looks, 1);
-	for (unsigned i = 0; i < 12; i++)
+	for (unsigned i = 0; i < 40; i++)
 		assert_int_equal(flags[i], fake.flags[2 + i]);
-	assert_true(pages_all_resident(narrow, at(10, 0), 6 * PAGE));
+	assert_true(pages_all_resident(narrow, at(10, 0), 38 * PAGE));
 	assert_int_equal(fake.looks, 1);
-	assert_false(pages_all_resident(narrow, at(16, 0) - 1, PAGES * PAGE));
-	/* Two blocks of 16 pages behind those that are known, then what is longer than
-	 * may be asked for at once. */
+	assert_false(pages_all_resident(narrow, at(48, 0) - 1, PAGES * PAGE));
+	/* What lies behind one that is known, what lies before it, and what is longer
+	 * than may be asked for at once. */
 	pages_forget(narrow);
 	fake.looks = 0;
-	pages_block(narrow, at(20, 0));
-	pages_copy(narrow, at(20, 0), 10, flags);
+	pages_block(narrow, at(32, 0));
+	pages_copy(narrow, at(33, 0), 40, flags);
 	assert_int_equal(fake.looks, 2);
-	pages_copy(narrow, at(17, 0), 8, flags);
+	pages_copy(narrow, at(20, 0), 20, flags);
 	assert_int_equal(fake.looks, 3);
 	pages_copy(narrow, at(101, 0), PAGES_BLOCK, flags);
 	assert_int_equal(fake.looks, 5);
