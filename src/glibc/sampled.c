@@ -339,7 +339,7 @@ static void part_all(struct sampler *sampler)
 	struct heap *heap = sampler->heap;
 
 	sampler->segments = sampler->larges = 0;
-	sampler->cells = sampler->pieces = sampler->wide = sampler->owned_offset = 0;
+	sampler->cells = sampler->wide = sampler->owned_offset = 0;
 	for (unsigned i = 0; i < heap->segment_count; i++) {
 		widen(&sampler->window_arena[heap->segment[i].arena],
 		      &heap->segment[i].segment);
@@ -416,8 +416,6 @@ static int read_some(struct sampler *sampler, struct heap *heap, int64_t budget_
 	strata = sampler->draw.strata;
 	cells = sampler->draw.cells;
 	sampler_draw_large(sampler, budget_ns);
-	for (uint32_t i = cells; i < sampler->draw.cells; i++)
-		sampler_look_at_piece(sampler, i);
 	cells_ns = clock_thread_ns();
 	sampler_read_cells(sampler, strata);
 	cells_ns = clock_thread_ns() - cells_ns;

@@ -23,12 +23,12 @@ struct sampled_arena {
 	uint64_t cells;
 	uint64_t cell_bytes; /* of these, and of pieces that are drawn from, less FREE */
 	uint64_t fences;
-	uint64_t spoilt;  /* drawn cells that are not known whole */
-	uint64_t swapped; /* bytes of what was drawn */
-	bool pages;	  /* of known chunks are told by cells, too */
-	bool pieces;	  /* of large free chunks are drawn, too */
-	bool top_pieces;  /* and of what a trim leaves of a top */
-	bool lacks;	  /* something that its figures need */
+	uint64_t spoilt;	  /* drawn cells that are not known whole */
+	uint64_t swapped;	  /* bytes of what was drawn */
+	bool pages;		  /* of known chunks are told by cells, too */
+	bool pieces;		  /* of large free chunks are drawn, too */
+	uint64_t top_piece_bytes; /* of these, what a trim leaves of a top */
+	bool lacks;		  /* something that its figures need */
 };
 
 struct sampler;

@@ -33,7 +33,7 @@ struct sure {
 	bool has_unlisted_usable; /* or for `unusable` */
 	bool has_pages;		  /* or pages of known ones */
 	bool has_pieces;	  /* large free chunks of which parts are drawn */
-	bool has_top_pieces;	  /* what a trim leaves is among these */
+	uint64_t top_piece_bytes; /* what a trim leaves, among these */
 	bool lacks;
 	uint64_t swapped_bytes;
 	uint64_t tops_near_fast; /* tops of arenas that have fastbin chunks */
@@ -142,7 +142,7 @@ static void arena_sure(const struct heap *heap, const struct sampler *sampler, u
 			!known_holds(known, heap->options.unusable_for_bytes),
 		.has_pages = arena->pages,
 		.has_pieces = arena->pieces,
-		.has_top_pieces = arena->top_pieces,
+		.top_piece_bytes = arena->top_piece_bytes,
 		.lacks = arena->lacks || arena->spoilt || heap->work[i].lacks,
 		.swapped_bytes = arena->swapped,
 		.tops_near_fast = known->fast_chunks != 0,
@@ -191,7 +191,7 @@ static void add_sure(struct sure *sum, const struct sure *one)
 	sum->has_unlisted_usable |= one->has_unlisted_usable;
 	sum->has_pages |= one->has_pages;
 	sum->has_pieces |= one->has_pieces;
-	sum->has_top_pieces |= one->has_top_pieces;
+	sum->top_piece_bytes += one->top_piece_bytes;
 	sum->lacks |= one->lacks;
 }
 
@@ -215,6 +215,20 @@ static double total_of(const struct estimate_draw *draw, int group, enum estimat
 
 	weights.of[sum] = 1;
 	return estimate_total(draw, group, &weights).total;
+}
+
+/* No more is retained than there is of tops to be so. */
+static void bound_retained(struct figures *fig, const struct sure *sure)
+{
+	double most_bytes = (double)(sure->retained_bytes + sure->top_piece_bytes);
+	double low, high;
+
+	if (!figure_range(fig, FIG_RETAINED_BYTES, &low, &high) || high <= most_bytes)
+		return;
+	if (figure_number(fig, FIG_RETAINED_BYTES) > most_bytes)
+		figure_set(fig, FIG_RETAINED_BYTES, (uint64_t)most_bytes);
+	figure_set_range(fig, FIG_RETAINED_BYTES, low < most_bytes ? low : most_bytes,
+			 most_bytes);
 }
 
 /* Some of the fastbins' chunks in the cells may be none; and before a top they merge with
@@ -295,7 +309,7 @@ static void set_free(struct figures *fig, const struct estimate_draw *draw, int 
 		 (double)sure->retained_bytes,
 		 false,
 		 {.of = {[SUM_RETAINED_BYTES] = 1}},
-		 sure->has_top_pieces ? page_most : 0},
+		 sure->top_piece_bytes ? page_most : 0},
 		{FIG_FREE_RESIDENT_BYTES,
 		 (double)(sure->trimmable_bytes + sure->pinned_bytes +
 			  sure->retained_bytes),
@@ -304,6 +318,7 @@ static void set_free(struct figures *fig, const struct estimate_draw *draw, int 
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
 		set_linear(fig, draw, group, &table[i]);
+	bound_retained(fig, sure);
 	widen_fast(fig, draw, group, sure);
 }
 

@@ -61,8 +61,6 @@ void sampler_add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 								 : arena->trim_unit_bytes,
 					start, end)
 		       : walk_run_parts(sampler->page_shift, start, end);
-	large->first = sampler->pieces;
-	sampler->pieces += (end - start + SAMPLED_PIECE - 1) / SAMPLED_PIECE;
 }
 
 /* ---- pages of large free chunks ---- */
@@ -132,7 +130,8 @@ static void look_at_all(struct sampler *sampler, struct sampled_large *large, ui
 }
 
 /* What a trim leaves of a top often is one page at its front, which no piece or one that
- * stands for many would have: it is looked at where that costs no more than BLOCKS. */
+ * stands for many would have: it is looked at where that costs no more than BLOCKS; that
+ * of which the chunk before has a part always. */
 static void look_at_fronts(struct sampler *sampler, uint64_t blocks)
 {
 	for (unsigned i = 0; i < sampler->larges; i++) {
@@ -142,7 +141,7 @@ static void look_at_fronts(struct sampler *sampler, uint64_t blocks)
 		if (!large->is_top)
 			continue;
 		if (cost > blocks) {
-			sampler->arena[large->arena].top_pieces = true;
+			look_at_all(sampler, large, large->parts.shared);
 			continue;
 		}
 		blocks -= cost;
@@ -206,21 +205,104 @@ void sampler_take_known(struct sampler *sampler, int64_t budget_ns)
 	}
 }
 
-/* The large chunk that piece NUMBER is of. */
-static const struct sampled_large *large_of(const struct sampler *sampler,
-					    uint64_t number)
+/* What was not looked at of the large chunks [AT, END) of one arena, in a row. */
+struct piece_row {
+	unsigned at, end;
+	uint64_t bytes;
+	uint64_t before; /* bytes of the chunks before AT */
+};
+
+static uint64_t left_of(const struct sampled_large *large)
 {
-	unsigned low = 0, high = sampler->larges;
+	return large->end - large->from;
+}
 
-	while (high - low > 1) {
-		unsigned middle = low + (high - low) / 2;
+/* Looks at the piece of ROW that is number NUMBER, which is CELL of the draw; those
+ * before it were looked at. */
+static void look_at_piece(struct sampler *sampler, struct piece_row *row, uint64_t number,
+			  struct estimate_cell *cell)
+{
+	uint64_t from = number * SAMPLED_PIECE, to = from + SAMPLED_PIECE;
+	uint64_t before = row->before;
 
-		if (sampler->large[middle].first <= number)
-			low = middle;
-		else
-			high = middle;
+	for (unsigned k = row->at; k < row->end && before < to; k++) {
+		const struct sampled_large *large = &sampler->large[k];
+		uint64_t start = from, end = to;
+
+		sampler_clip(&start, &end, before, before + left_of(large));
+		if (start < end)
+			look_at(sampler, large, large->from + (start - before),
+				large->from + (end - before), cell->sum);
+		before += left_of(large);
+		if (before <= from) {
+			row->at = k + 1;
+			row->before = before;
+		}
 	}
-	return &sampler->large[low];
+}
+
+/* Looks at so much at the front of ROW that what is left is pieces of one size. A shorter
+ * one would be met by few samples, and the others, which may all be alike, would not say
+ * that it is there. */
+static void even_out(struct sampler *sampler, struct piece_row *row)
+{
+	uint64_t odd = row->bytes % SAMPLED_PIECE;
+
+	row->bytes -= odd;
+	for (unsigned k = row->at; odd; k++) {
+		struct sampled_large *large = &sampler->large[k];
+		uint64_t some = odd < left_of(large) ? odd : left_of(large);
+
+		look_at_all(sampler, large, large->from + some);
+		odd -= some;
+	}
+}
+
+/* What a trim would leave of LARGE and was not looked at. */
+static uint64_t retained_of(const struct sampled_large *large)
+{
+	return large->is_top && large->parts.from > large->from
+		       ? large->parts.from - large->from
+		       : 0;
+}
+
+/* Draws about WANTED pieces of ROW, which is of ARENA, and looks at them. */
+static void draw_row(struct sampler *sampler, struct piece_row *row, uint32_t arena,
+		     uint64_t wanted)
+{
+	const struct estimate_draw *draw = &sampler->draw;
+	uint32_t cell = draw->cells;
+
+	sampler->arena[arena].pieces = true;
+	sampler->arena[arena].cell_bytes += row->bytes;
+	for (unsigned k = row->at; k < row->end; k++)
+		sampler->arena[arena].top_piece_bytes += retained_of(&sampler->large[k]);
+	sampler_draw_of(sampler, 0, row->bytes / SAMPLED_PIECE, wanted,
+			sampler_group_of(sampler, arena));
+	for (; cell < draw->cells; cell++)
+		look_at_piece(sampler, row, sampler->number[cell], &draw->cell[cell]);
+}
+
+/* By pieces: of each arena's as many as it has of the bytes, and a few. */
+static void draw_rows(struct sampler *sampler, uint64_t wanted)
+{
+	double all = 0;
+
+	for (unsigned i = 0; i < sampler->larges; i++)
+		all += (double)left_of(&sampler->large[i]);
+	for (unsigned i = 0, n; i < sampler->larges; i = n) {
+		uint32_t arena = sampler->large[i].arena;
+		struct piece_row row = {.at = i};
+
+		for (n = i; n < sampler->larges && sampler->large[n].arena == arena; n++)
+			row.bytes += left_of(&sampler->large[n]);
+		row.end = n;
+		even_out(sampler, &row);
+		if (row.bytes)
+			draw_row(sampler, &row, arena,
+				 (uint64_t)((double)wanted * (double)row.bytes / all) +
+					 CENSUS);
+	}
 }
 
 /* Large free chunks are looked at whole where that costs little, or by pieces. */
@@ -235,27 +317,10 @@ void sampler_draw_large(struct sampler *sampler, int64_t budget_ns)
 	    sampler->larges <= (uint64_t)budget_ns / 8 / LOOK_NS) {
 		for (unsigned i = 0; i < sampler->larges; i++)
 			look_at_all(sampler, &sampler->large[i], sampler->large[i].end);
-		sampler->pieces = 0;
 		return;
 	}
 	look_at_fronts(sampler, blocks);
-	for (unsigned i = 0, n; i < sampler->larges; i = n) {
-		uint64_t from = sampler->large[i].first, end, left = 0;
-		uint32_t arena = sampler->large[i].arena;
-
-		for (n = i; n < sampler->larges && sampler->large[n].arena == arena; n++)
-			;
-		end = n < sampler->larges ? sampler->large[n].first : sampler->pieces;
-		for (unsigned k = i; k < n; k++)
-			left += sampler->large[k].end - sampler->large[k].from;
-		if (!left)
-			continue;
-		sampler->arena[arena].pieces = true;
-		sampler->arena[arena].cell_bytes += left;
-		sampler_draw_of(sampler, from, end - from,
-				wanted * (end - from) / sampler->pieces + CENSUS,
-				sampler_group_of(sampler, arena));
-	}
+	draw_rows(sampler, wanted);
 }
 
 /* Of [START, END), PAGES_BLOCK - 1 pages at most. */
@@ -291,17 +356,4 @@ uint64_t sampler_resident(struct sampler *sampler, uint64_t start, uint64_t end)
 			 (double)(stop - at);
 	}
 	return (uint64_t)(bytes + 0.5);
-}
-
-void sampler_look_at_piece(struct sampler *sampler, uint32_t i)
-{
-	uint64_t number = sampler->number[i];
-	const struct sampled_large *large = large_of(sampler, number);
-	uint64_t start = large->start + (number - large->first) * SAMPLED_PIECE;
-	uint64_t end =
-		large->end - start < SAMPLED_PIECE ? large->end : start + SAMPLED_PIECE;
-
-	sampler_clip(&start, &end, large->from, large->end);
-	if (start < end)
-		look_at(sampler, large, start, end, sampler->draw.cell[i].sum);
 }

@@ -36,7 +36,6 @@ struct sampled_large {
 	uint64_t start, end;
 	uint64_t from; /* what lies before was looked at */
 	struct free_parts parts;
-	uint64_t first; /* of its pieces */
 	uint32_t arena;
 	bool is_top;
 };
@@ -76,7 +75,7 @@ struct sampler {
 	unsigned segments, segment_capacity;
 	struct sampled_large *large;
 	unsigned larges;
-	uint64_t cells, pieces;
+	uint64_t cells;
 	uint64_t wide; /* bytes of the cells, were all of them whole */
 	uint8_t region_shift[REGIONS];
 	unsigned regions;
@@ -139,10 +138,9 @@ void sampler_add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 		       const struct owned_segment *owned, bool is_top);
 
 /* Looks at the pages of known chunks, where they are few, and of large ones: at all, or
- * at pieces that are drawn for it, each by its number in the draw. */
+ * at pieces that are drawn for it. */
 void sampler_take_known(struct sampler *sampler, int64_t budget_ns);
 void sampler_draw_large(struct sampler *sampler, int64_t budget_ns);
-void sampler_look_at_piece(struct sampler *sampler, uint32_t i);
 
 /* The resident bytes of [START, END): where that is long, of some parts by chance, for
  * all of them. */

@@ -893,6 +893,52 @@ static void what_is_all_resident_is_all_of_it(void **state)
 		assert_int_equal(sampler_resident(&sampler, start, start + bytes), bytes);
 }
 
+/* Of large chunks pieces of one size are drawn: were one shorter, most draws would have
+ * all alike, and say that they are sure of too much. */
+static void pieces_are_of_one_size(void **state)
+{
+	enum { CHUNKS = 4, CELLS = 200 };
+	static const uint64_t bytes[CHUNKS] = {29 << 20 | 4096, 130 << 10, 2300 << 10,
+					       9 << 20 | 16};
+	const struct estimate_weights resident = {.of = {[SUM_RESIDENT_BYTES] = 1}};
+	struct memory memory = {.pages = all_resident, .page_shift = 12};
+	struct sampled_large large[CHUNKS];
+	struct sampled_arena arena = {.pieces = false};
+	struct estimate_cell cell[CELLS];
+	struct estimate_stratum stratum[CELLS];
+	uint64_t number[CELLS], at = UINT64_C(0x7f0000000010), all = 0;
+	double known;
+	struct sampler sampler = {.memory = &memory,
+				  .pages = pages_new_narrow(&memory, 64),
+				  .page_shift = 12,
+				  .random = 1,
+				  .arena = &arena,
+				  .large = large,
+				  .larges = CHUNKS,
+				  .number = number,
+				  .draw = {.stratum = stratum,
+					   .cell = cell,
+					   .strata_capacity = CELLS,
+					   .cell_capacity = CELLS}};
+
+	(void)state;
+	for (unsigned i = 0; i < CHUNKS; i++, at += 64 << 20) {
+		large[i] = (struct sampled_large){
+			.start = at, .from = at, .end = at + bytes[i]};
+		large[i].parts = walk_run_parts(12, at, at + bytes[i]);
+		all += bytes[i];
+	}
+	sampler_draw_large(&sampler, 800000);
+	assert_true(arena.pieces && sampler.draw.cells > 2);
+	assert_true(sampler.draw.cells < all / SAMPLED_PIECE);
+	for (unsigned i = 0; i < sampler.draw.cells; i++)
+		assert_int_equal((int)cell[i].sum[SUM_RESIDENT_BYTES], SAMPLED_PIECE);
+	known = estimate_total(&sampler.draw, ESTIMATE_ALL, &resident).total +
+		(double)(arena.trimmable + arena.pinned);
+	assert_true(known == (double)all && arena.cell_bytes % SAMPLED_PIECE == 0);
+	pages_free(sampler.pages);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -912,6 +958,7 @@ int main(void)
 		cmocka_unit_test(windows_are_read_together),
 		cmocka_unit_test(looks_at_dense_regions_are_kept),
 		cmocka_unit_test(what_is_all_resident_is_all_of_it),
+		cmocka_unit_test(pieces_are_of_one_size),
 	};
 
 	return cmocka_run_group_tests(tests, saved_setup, saved_teardown);
