@@ -105,8 +105,14 @@ EXAMPLES = ("leak", "fragmenter", "steady", "limited", "too_big_to_fail")
 
 def make_image(arch, suite, path, extend=None):
     """The root for one release, to which EXTEND adds; the kernel to boot it with. SUITE may name
-    another kernel than the release's for clouds: its flavour follows."""
-    build, tree = Build(arch), run_script("fetch", arch, *suite.split())
+    another kernel than the release's for clouds: its flavour follows, which is Debian's or one of
+    those that are built here."""
+    kernel = os.environ.get("FRAGSCOPE_VM_KERNEL")
+    suite, *flavour = suite.split()
+    if flavour and (HERE / f"{arch}-{flavour[0]}.config").exists():
+        kernel = kernel or run_script("kernel", arch, *flavour)
+        flavour = []
+    build, tree = Build(arch), run_script("fetch", arch, suite, *flavour)
     root = images.Image()
     root.device("dev/console", 5, 1)
     root.device("dev/null", 1, 3)
@@ -139,7 +145,7 @@ def make_image(arch, suite, path, extend=None):
     if extend:
         extend(root)
     root.write(path)
-    return os.environ.get("FRAGSCOPE_VM_KERNEL") or images.kernel_of(tree)
+    return kernel or images.kernel_of(tree)
 
 
 def one_line(command):

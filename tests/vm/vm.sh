@@ -108,6 +108,8 @@ as_user()
 probes()
 {
 	grep -c ' bpf_prog_' /proc/kallsyms
+	# A kernel without bpf() was built without tracing, too.
+	[ -e /proc/sys/kernel/unprivileged_bpf_disabled ] || return 0
 	cat /sys/kernel/tracing/uprobe_events /sys/kernel/tracing/kprobe_events
 	ls /sys/fs/bpf
 }
