@@ -181,6 +181,54 @@ static bool leak(const struct verdict_input *input, struct verdict *verdict)
 	return true;
 }
 
+/* What of the rise of the resident memory has a rising part to it. */
+static double explained_per_s(const struct verdict_input *input)
+{
+	const struct verdict_trend *const parts[] = {&input->live, &input->other,
+						     &input->pinned};
+	double sum = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		sum += judge_risen(parts[i]) > 0 ? parts[i]->per_s : 0;
+	return sum;
+}
+
+/* Waves of work, as a garbage collector's, hide what stays for as long as one of them is
+ * most of the time. */
+static bool growth(const struct verdict_input *input, struct verdict *verdict)
+{
+	const struct verdict_trend *rss = &input->rss, *held = &input->live;
+	double unexplained = rss->per_s - explained_per_s(input);
+
+	if (!held->is_known || judge_has_grown(held, rss) ||
+	    judge_risen(rss) < (double)JUDGE_LEAST_BYTES ||
+	    judge_risen(rss) < rss->first / 20 || unexplained < rss->per_s / 2)
+		return false;
+	verdict->stake_bytes = (uint64_t)(unexplained * 3600);
+	SAY(headline,
+	    "the resident memory rises by %s a second, from %s to %s, and no part of it "
+	    "as steadily",
+	    BYTES((uint64_t)rss->per_s), BYTES((uint64_t)rss->first),
+	    BYTES((uint64_t)rss->last));
+	SAY(evidence,
+	    "In %s live_bytes and mmapped_bytes together went from %s to %s, which is no "
+	    "trend beside how they move: a garbage collector, or work that comes in "
+	    "waves.",
+	    SPAN(input->watched_s), BYTES((uint64_t)held->first),
+	    BYTES((uint64_t)held->last));
+	SAY(remedy,
+	    "Watch it over many of its waves ('fragscope report -p %d --for 10m'): a "
+	    "leak, "
+	    "or a cache that fills, is then seen to rise.",
+	    input->sample->pid);
+	judge_fact(verdict, "rss_first_bytes", UNIT_BYTES, (uint64_t)rss->first);
+	judge_fact(verdict, "rss_last_bytes", UNIT_BYTES, (uint64_t)rss->last);
+	judge_fact(verdict, "rss_bytes_per_s", UNIT_BYTES, (uint64_t)rss->per_s);
+	judge_fact(verdict, "held_first_bytes", UNIT_BYTES, (uint64_t)held->first);
+	judge_fact(verdict, "held_last_bytes", UNIT_BYTES, (uint64_t)held->last);
+	return true;
+}
+
 judge_fn *const judge[VERDICT_KINDS] = {
 	[VERDICT_FAILURES] = failures,
 	[VERDICT_LIMIT] = limit,
@@ -196,4 +244,5 @@ judge_fn *const judge[VERDICT_KINDS] = {
 	[VERDICT_CACHE] = judge_cache,
 	[VERDICT_RETURNED] = judge_returned,
 	[VERDICT_HUGE_PAGES] = judge_huge_pages,
+	[VERDICT_GROWTH] = growth,
 };

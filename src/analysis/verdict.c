@@ -24,6 +24,7 @@ const struct verdict_info verdict_info[VERDICT_KINDS] = {
 [VERDICT_CACHE] = {"cache", "Free memory that a trim would return"},
 [VERDICT_RETURNED] = {"returned", "Free memory that costs nothing"},
 [VERDICT_HUGE_PAGES] = {"huge_pages", "Huge pages keep what was freed"},
+[VERDICT_GROWTH] = {"growth", "The process grows"},
 };
 /* clang-format on */
 

@@ -303,6 +303,48 @@ def check_drift(tap):
         tap.ok(saved > 0.95 * promised, "by as much as it promised", (saved, promised))
 
 
+# Waves: of 60 MB a part is left that chance chooses, and 1 MB more stays each time, above them.
+WAVES = """
+import random, sys
+chance, waste, kept = random.Random(7), [], []
+for line in sys.stdin:
+    while len(waste) < 15000:
+        waste.append(bytes([120]) * 4000)
+    kept.append([bytes([121]) * 4000 for _ in range(250)])
+    chance.shuffle(waste)
+    del waste[chance.randrange(15000):]
+    print("READY", flush=True)
+"""
+
+
+def check_waves(tap):
+    """A process that grows, while what it holds swings by more: that is said; and watched for
+    longer it is a leak."""
+    with tap.section("waves"), harness.scratch() as scratch:
+        rows = scratch / "rows.jsonl"
+
+        def watched(readings):
+            with rows.open("a", encoding="ascii") as out:
+                for _ in range(readings):
+                    target.say("")
+                    target.line()
+                    done = harness.fragscope("stat", "-p", target.pid, "--once", "--json")
+                    out.write(done.stdout)
+            done = harness.fragscope("report", "--replay", rows, "--json")
+            tap.equal(done.returncode, 0, "a report", done.stderr)
+            return json.loads(done.stdout)
+
+        env = {**harness.CLEAN_ENV, "PYTHONMALLOC": "malloc"}
+        with harness.Target([harness.need("python3"), "-c", WAVES], env=env) as target:
+            found = watched(24)
+            tap.equal(found["trends"]["rss_bytes"]["direction"], "rising", "it grows")
+            tap.equal(found["trends"]["live_bytes"]["direction"], "none", "what it holds swings")
+            tap.equal(verdicts(found)[:1], ["growth"], "which is said", found["answer"])
+            found = watched(136)
+            tap.equal(verdicts(found)[:1], ["leak"], "for longer it is a leak", found["answer"])
+            tap.ok("growth" not in verdicts(found), "and no longer unknown", found["answer"])
+
+
 def check_merged(tap):
     """Small blocks that were freed side by side look like large ones: the threshold is said to
     be perhaps the cause, after what is certain; and it is none."""
@@ -1259,6 +1301,7 @@ def main():
     check_threshold(tap)
     check_drift(tap)
     check_merged(tap)
+    check_waves(tap)
     check_passes(tap)
     check_progress(tap)
     check_leak(tap)

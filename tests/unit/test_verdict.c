@@ -473,6 +473,41 @@ static void growth_of_two(void **state)
 	assert_null(strstr(answer, "malloc's"));
 }
 
+/* It is seen that the process grows, and not what. */
+static void growth_of_nothing_known(void **state)
+{
+	(void)state;
+	trend(&input.live, 120.0 * (double)M, 184.0 * (double)M);
+	input.live.is_rising = false;
+	trend(&input.rss, 380.0 * (double)M, 400.0 * (double)M);
+	is_only(VERDICT_GROWTH,
+		"the resident memory rises by 2.00M a second, from 380M to "
+		"400M, and no part of it as steadily");
+	assert_int_equal(strncmp(answer, "The process grows: ", 19), 0);
+	/* Half of it is memory that is not malloc's: then that is told alone. */
+	trend(&input.other, 15.0 * (double)M, 25.0 * (double)M);
+	judge();
+	assert_int_equal(count, 2);
+	assert_int_equal(verdict[0].kind, VERDICT_GROWTH);
+	assert_int_equal(verdict[1].kind, VERDICT_NOT_MALLOC);
+	trend(&input.other, 15.0 * (double)M, 25.5 * (double)M);
+	judge();
+	assert_int_equal(count, 1);
+	assert_int_equal(verdict[0].kind, VERDICT_NOT_MALLOC);
+	input.other.is_known = input.other.is_rising = false;
+	/* A twentieth, and 16M. */
+	trend(&input.rss, 384.5 * (double)M, 400.0 * (double)M);
+	is_healthy();
+	trend(&input.rss, 382.0 * (double)M, 400.0 * (double)M);
+	is_healthy();
+	trend(&input.rss, 380.0 * (double)M, 400.0 * (double)M);
+	input.rss.is_rising = false;
+	is_healthy();
+	input.rss.is_rising = true;
+	input.live.is_known = false;
+	is_healthy();
+}
+
 static void not_malloc(void **state)
 {
 	(void)state;
@@ -1080,6 +1115,7 @@ int main(void)
 		TEST(cache),
 		TEST(share_or_bytes),
 		TEST(leak),
+		TEST(growth_of_nothing_known),
 		TEST(growth_of_two),
 		TEST(not_malloc),
 		TEST(runtimes),
