@@ -139,19 +139,14 @@ static void raise_depth(uint8_t *depth, uint8_t least)
 		;
 }
 
-void stack_table_give_up(void *table, uint32_t number)
-{
-	__atomic_fetch_add(&header_of(table)->dropped, 1, __ATOMIC_RELAXED);
-	stack_table_free_slot(table, number);
-}
-
 bool stack_table_put(void *table, uint64_t addr, uint32_t number)
 {
 	struct stack_slot *slot = slot_at(table, number);
 	uint32_t at = change(table, addr, STACK_WINDOW, STACK_CELL_FREE, STACK_CELL_BUSY);
 
 	if (at == STACK_WINDOW) {
-		stack_table_give_up(table, number);
+		__atomic_fetch_add(&header_of(table)->dropped, 1, __ATOMIC_RELAXED);
+		stack_table_free_slot(table, number);
 		return false;
 	}
 	raise_depth(depth_of(table, addr), (uint8_t)(at + 1));

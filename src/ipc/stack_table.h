@@ -133,9 +133,6 @@ struct stack_slot *stack_table_slot(void *table, uint32_t *number);
  * none. False: there was no cell for it; that is counted, and the slot is free. */
 bool stack_table_put(void *table, uint64_t addr, uint32_t number);
 
-/* Counts a sample for which there was no room after all, and frees its slot. */
-void stack_table_give_up(void *table, uint32_t number);
-
 /* Takes ADDR out; the slot *NUMBER stays as it was. False: there is none. */
 bool stack_table_take(void *table, uint64_t addr, uint32_t *number);
 

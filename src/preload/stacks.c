@@ -16,7 +16,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 
-enum { COUNT_FULL = 254, COUNT_BUSY = 255, PATIENCE = 100000 };
+enum { COUNT_FULL = 255 };
 
 __thread struct stacks_thread stacks_thread;
 struct stacks_shared stacks_shared;
@@ -170,64 +170,24 @@ bool stacks_choose(uint64_t bytes)
 
 /* ---- what is in the table ---- */
 
-/* A COUNT. Somebody may just be clearing its bit, which takes two steps: but
- * that may also be who was interrupted by the signal that this is a handler of. */
-static uint8_t settled_count(const uint8_t *count)
+/* One more, or with -1 one less, at BLOCK's place. A place that ever had COUNT_FULL keeps
+ * them: it is looked up for nothing from then on. */
+static void count_block(const void *block, int more)
 {
+	uint8_t *count = &stacks_shared.count[stacks_place(block)];
 	uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
 
-	for (unsigned i = 0; now == COUNT_BUSY && i < PATIENCE; i++)
-		now = __atomic_load_n(count, __ATOMIC_RELAXED);
-	return now;
-}
-
-/* One more at BLOCK's place. False: its bit is being cleared. A place that ever had
- * COUNT_FULL keeps them: it is looked up for nothing from then on. */
-static bool filter_add(const void *block)
-{
-	uint32_t place = stacks_place(block);
-	uint8_t *count = &stacks_shared.count[place];
-	uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED);
-
-	do {
-		if (now == COUNT_BUSY)
-			now = settled_count(count);
-		if (now == COUNT_BUSY)
-			return false;
-	} while (now != COUNT_FULL &&
-		 !__atomic_compare_exchange_n(count, &now, (uint8_t)(now + 1), false,
-					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
-	__atomic_fetch_or(&stacks_shared.filter[place / 32], UINT32_C(1) << place % 32,
-			  __ATOMIC_RELAXED);
-	return true;
-}
-
-/* The last one clears the bit, while nobody can set it. */
-static void filter_remove(const void *block)
-{
-	uint32_t place = stacks_place(block);
-	uint8_t *count = &stacks_shared.count[place];
-	uint8_t now = __atomic_load_n(count, __ATOMIC_RELAXED), then;
-
-	do {
-		if (now == COUNT_FULL)
-			return;
-		then = now == 1 ? COUNT_BUSY : (uint8_t)(now - 1);
-	} while (!__atomic_compare_exchange_n(count, &now, then, false, __ATOMIC_ACQUIRE,
-					      __ATOMIC_RELAXED));
-	if (then != COUNT_BUSY)
-		return;
-	__atomic_fetch_and(&stacks_shared.filter[place / 32],
-			   ~(UINT32_C(1) << place % 32), __ATOMIC_RELAXED);
-	__atomic_store_n(count, 0, __ATOMIC_RELEASE);
+	while (now != COUNT_FULL &&
+	       !__atomic_compare_exchange_n(count, &now, (uint8_t)(now + more), false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
 }
 
 static void put(void *table, const void *block, uint32_t slot)
 {
-	if (!filter_add(block))
-		stack_table_give_up(table, slot);
-	else if (!stack_table_put(table, (uintptr_t)block, slot))
-		filter_remove(block);
+	count_block(block, 1);
+	if (!stack_table_put(table, (uintptr_t)block, slot))
+		count_block(block, -1);
 }
 
 __attribute__((noinline)) void stacks_note(const void *block, uint64_t bytes)
@@ -258,7 +218,7 @@ bool stacks_forget(const void *block, uint32_t *slot)
 
 	if (!table || !stack_table_take(table, (uintptr_t)block, slot))
 		return false;
-	filter_remove(block);
+	count_block(block, -1);
 	return true;
 }
 

@@ -38,21 +38,19 @@ struct stacks_thread {
 extern __thread struct stacks_thread stacks_thread
 	__attribute__((tls_model("initial-exec")));
 
-/* Zero in a child of fork. FILTER has a bit for each place that sampled addresses are
- * mapped to, and is looked at for everything that is freed: a line of the cache has the
- * places of 840 KB in a row. COUNT says how many there are at a place. */
+/* Zero in a child of fork. COUNT says how many sampled blocks begin in each place, and is
+ * looked at for everything that is freed. */
 struct stacks_shared {
-	uint32_t filter[STACKS_PLACES / 32]; /* first: an addition less for each free */
-	uint8_t count[STACKS_PLACES];
+	uint8_t count[STACKS_PLACES]; /* first: an addition less for each free */
 	void *table;
 	bool is_beginning;
 } __attribute__((aligned(STACKS_LARGEST_PAGE)));
 
 extern struct stacks_shared stacks_shared;
 
-/* A place is 1680 bytes, and a line of the cache 512 places, so that few lines serve a
- * heap of some MB. What is 64 MB apart, as glibc's arenas are, is 0.61 of the filter
- * apart, and so at other places. */
+/* A place is 1680 bytes, so that a line of the cache serves 105 KB of a heap, and yet few
+ * blocks are in the place of a sampled one. What is 64 MB apart, as glibc's arenas are,
+ * is 0.61 of all places apart. */
 static inline uint32_t stacks_place(const void *block)
 {
 	return (uint32_t)(uintptr_t)block * UINT32_C(39) >> 16;
@@ -60,11 +58,9 @@ static inline uint32_t stacks_place(const void *block)
 
 static inline bool stacks_may_have(const void *block)
 {
-	uint32_t place = stacks_place(block);
-	uint32_t word =
-		__atomic_load_n(&stacks_shared.filter[place / 32], __ATOMIC_RELAXED);
+	const uint8_t *count = &stacks_shared.count[stacks_place(block)];
 
-	return __builtin_expect(word >> place % 32 & 1, 0);
+	return __builtin_expect(__atomic_load_n(count, __ATOMIC_RELAXED) != 0, 0);
 }
 
 /* Whether a call for BYTES must be looked at. On x86-64 one instruction subtracts in
