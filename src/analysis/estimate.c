@@ -40,13 +40,23 @@ double poisson_high(double count)
 	return count > 0 ? more * root * root * root : NEVER_COUNT;
 }
 
+static double bounded(const struct estimate *estimate, double value)
+{
+	return estimate->most > 0 && value > estimate->most ? estimate->most : value;
+}
+
+double estimate_value(const struct estimate *estimate)
+{
+	return bounded(estimate, estimate->sum);
+}
+
 double estimate_low(const struct estimate *estimate)
 {
 	double low = estimate->sum;
 
 	if (estimate->variance > 0 && estimate->sum > 0)
 		low *= poisson_low(effective(estimate)) / effective(estimate);
-	return low > estimate->seen ? low : estimate->seen;
+	return bounded(estimate, low > estimate->seen ? low : estimate->seen);
 }
 
 double estimate_high(const struct estimate *estimate)
@@ -55,5 +65,5 @@ double estimate_high(const struct estimate *estimate)
 
 	if (estimate->variance > 0 && estimate->sum > 0)
 		high *= poisson_high(effective(estimate)) / effective(estimate);
-	return high;
+	return bounded(estimate, high);
 }

@@ -12,6 +12,7 @@ struct estimate {
 	double seen; /* the values of the sample alone: the whole is no less */
 	/* As long as the sample has nothing: no more than that is there, 97.5% sure. */
 	double unseen_high;
+	double most; /* the whole is known to be no more; 0: that is not known */
 };
 
 /* The chance that a block of BYTES is in a sample that takes one in MEAN_BYTES. */
@@ -20,6 +21,8 @@ double estimate_chance(uint64_t bytes, uint64_t mean_bytes);
 /* Adds a value that came into the sample with CHANCE, above 0 and 1 at most. */
 void estimate_add(struct estimate *estimate, double value, double chance);
 
+/* The sum, as far as it can be. */
+double estimate_value(const struct estimate *estimate);
 double estimate_low(const struct estimate *estimate);
 double estimate_high(const struct estimate *estimate);
 

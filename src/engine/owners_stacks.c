@@ -296,9 +296,11 @@ static int gather(struct stacks_session *session, struct fault *fault)
 		add(session, &uses->total, i);
 	}
 	bound_unseen(uses);
+	uses->total.pinned_bytes.most = (double)uses->pinned_bytes;
 	for (unsigned i = 0; i < numbers; i++) {
 		if (!use[i].samples)
 			continue;
+		use[i].pinned_bytes.most = (double)uses->pinned_bytes;
 		use[uses->count] = use[i];
 		use[uses->count++].stack = fold_stack(session->fold, i);
 	}

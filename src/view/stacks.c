@@ -37,7 +37,7 @@ static void word(struct text *text, const char *string)
 
 static void cells(struct text *text, const struct estimate *estimate, bool is_known)
 {
-	word(text, is_known ? BYTES(estimate->sum) : "-");
+	word(text, is_known ? BYTES(estimate_value(estimate)) : "-");
 	word(text, is_known ? BYTES(estimate_low(estimate)) : "-");
 	word(text, is_known ? BYTES(estimate_high(estimate)) : "-");
 }
@@ -139,7 +139,7 @@ static void json_estimate(struct text *text, const char *name,
 			  const struct estimate *estimate)
 {
 	json_member_object(text, name);
-	json_member_u64(text, "estimate", units_whole(estimate->sum));
+	json_member_u64(text, "estimate", units_whole(estimate_value(estimate)));
 	json_member_u64(text, "low", units_whole(floor(estimate_low(estimate))));
 	json_member_u64(text, "high", units_whole(ceil(estimate_high(estimate))));
 	text_char(text, '}');
@@ -203,8 +203,8 @@ static int write_folded(const struct stack_uses *uses, bool by_pins, struct text
 
 		text_string(text, use->stack);
 		text_char(text, ' ');
-		text_u64(text,
-			 units_whole(by_pins ? use->pinned_bytes.sum : use->bytes.sum));
+		text_u64(text, units_whole(estimate_value(by_pins ? &use->pinned_bytes
+								  : &use->bytes)));
 		text_char(text, '\n');
 		error = put(fd, text);
 	}

@@ -107,6 +107,12 @@ static void test_few(void **state)
 	none.unseen_high = few.unseen_high = 1000;
 	assert_true(estimate_low(&none) == 0 && estimate_high(&none) == 1000);
 	assert_true(estimate_high(&few) > 4 * few.sum);
+	/* No more than all there is: 8192 times 64 bytes are 512K. */
+	few.most = 100000;
+	assert_true(estimate_value(&few) == 100000 && estimate_high(&few) == 100000);
+	assert_true(estimate_low(&few) >= 64 && estimate_low(&few) < 100000);
+	few.most = 1000000;
+	assert_true(estimate_value(&few) < 600000 && estimate_high(&few) == 1000000);
 }
 
 /* ---- the table ---- */
