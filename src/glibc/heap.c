@@ -497,7 +497,7 @@ static int read_sampled(struct heap *heap, const struct regions *regions,
 		heap_index_segments(heap);
 		rest.lost_caches = sampler_find_caches(heap->sampler, heap, regions,
 						       heap->options.budget_ns, &follow);
-		rest.is_cached_by_home = !follow;
+		rest.is_cached_by_home = !follow && heap->arena_count > 1;
 		if (follow)
 			error = heap_settle_tcaches(heap);
 	}

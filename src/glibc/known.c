@@ -36,7 +36,8 @@ struct known_follower {
 	struct arena *arena;
 	unsigned number;
 	uint32_t least; /* nodes that are read, whatever the time */
-	uint32_t most;	/* of a list that was too long before, nodes; or any number */
+	uint32_t least_of_bins;
+	uint32_t most; /* of a list that was too long before, nodes; or any number */
 	uint32_t read;
 	int64_t end_ns;	     /* of the list that is followed */
 	uint64_t head_bytes; /* of its first chunk, which is its largest in a bin */
@@ -211,6 +212,8 @@ static void read_bins(struct known_follower *follower, int64_t ns)
 	enum outcome outcome = read_bin(follower, 0, ns / 2), of_bin;
 	bool has_head = false;
 
+	if (follower->least > follower->read + follower->least_of_bins)
+		follower->least = follower->read + follower->least_of_bins;
 	result->has_largest = result->has_unsorted = outcome == WHOLE;
 	if (outcome != WHOLE)
 		result->open_bin = GLIBC_BINS - 1;
@@ -292,7 +295,7 @@ static void read_fastbins(struct known_follower *follower, int64_t ns)
 
 int known_read(struct known *known, struct known_arena *result, struct known_habit *habit,
 	       struct memory *memory, struct pages *pages, struct arena *arena,
-	       unsigned number, uint32_t least, int64_t ns)
+	       unsigned number, struct known_least least, int64_t ns)
 {
 	struct known_follower follower = {
 		.known = known,
@@ -302,7 +305,8 @@ int known_read(struct known *known, struct known_arena *result, struct known_hab
 		.pages = pages,
 		.arena = arena,
 		.number = number,
-		.least = least,
+		.least = least.all,
+		.least_of_bins = least.of_bins,
 	};
 
 	if (habit->readings++ % HABIT_READINGS == 0)

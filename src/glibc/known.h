@@ -39,6 +39,12 @@ struct known_habit {
 	unsigned readings;
 };
 
+/* Nodes that are read whatever the time; OF_BINS of them of other lists than the unsorted
+ * one: where that is not known, each cell is to be looked into for what may be on it. */
+struct known_least {
+	uint32_t all, of_bins;
+};
+
 struct known {
 	struct known_chunk *chunk; /* ascending by address after known_sort */
 	uint32_t count, capacity;
@@ -51,12 +57,12 @@ int known_new(struct known *known, uint32_t capacity);
 void known_free(struct known *known);
 
 /* Follows the lists of ARENA, which is number NUMBER, and keeps the chunks: for NS of
- * processor time at most, but LEAST nodes in any case. Of what HABIT says to be too long
+ * processor time at most, but LEAST in any case. Of what HABIT says to be too long
  * the first few only. A list that changes while it is followed is followed again. 0, or
  * -errno when the target is gone. */
 int known_read(struct known *known, struct known_arena *result, struct known_habit *habit,
 	       struct memory *memory, struct pages *pages, struct arena *arena,
-	       unsigned number, uint32_t least, int64_t ns);
+	       unsigned number, struct known_least least, int64_t ns);
 
 /* Sorts the chunks by address. */
 void known_sort(struct known *known);

@@ -5,6 +5,7 @@
 #include "glibc/sampled_state.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -33,7 +34,8 @@ enum {
 	 * much; and how much of the time between readings all of it may take. */
 	WAIT_NS = 20000,
 	WAITS_SHARE = 400,
-	WAITS_LEAST = 16, /* are none, however soon one reading follows another */
+	WAITS_LEAST = 16,   /* are none, however soon one reading follows another */
+	WAITS_OF_LISTS = 4, /* in so many of a reading one is at its lists */
 	FIRST_INTERVAL_NS = 1000000000,
 };
 
@@ -308,11 +310,12 @@ static int read_lists(struct sampler *sampler, int64_t budget_ns)
 {
 	struct heap *heap = sampler->heap;
 	int64_t end_ns = clock_thread_ns() + budget_ns / SHARE_OF_LISTS;
-	uint32_t nodes = (uint32_t)(NODES_LEAST * sampler->ease);
-	uint32_t least = nodes / (heap->arena_count + 1) + 8;
+	uint32_t nodes = NODES_LEAST / (heap->arena_count + 1) + 8;
+	struct known_least least;
 
-	if (least < heap->options.cells_least)
-		least = heap->options.cells_least;
+	if (nodes < heap->options.cells_least)
+		nodes = heap->options.cells_least;
+	least = (struct known_least){nodes, (uint32_t)(nodes * sampler->ease)};
 	sampler->known.count = 0;
 	for (unsigned i = 0; i < heap->arena_count; i++) {
 		int error;
@@ -365,14 +368,37 @@ static uint64_t sleeps(void)
 	return getrusage(RUSAGE_THREAD, &usage) ? 0 : (uint64_t)usage.ru_nvcsw;
 }
 
+static void begin_waits(struct sampler *sampler)
+{
+	int64_t now_ns = clock_monotonic_ns();
+	bool is_first = !sampler->begun_ns;
+	int64_t interval_ns = is_first ? FIRST_INTERVAL_NS : now_ns - sampler->begun_ns;
+	double allowed = (double)interval_ns / WAITS_SHARE / WAIT_NS;
+
+	sampler->begun_ns = now_ns;
+	sampler->sleeps = sleeps();
+	sampler->waits_allowed = allowed > WAITS_LEAST ? allowed : WAITS_LEAST;
+	sampler->lists_waits_allowed =
+		is_first ? INFINITY : sampler->waits_allowed / WAITS_OF_LISTS;
+}
+
+/* The part of the cells that may be drawn, by how often the lists had to wait. One
+ * reading, if no other follows, is as large as it was to be. */
+static double ease_of_cells(const struct sampler *sampler)
+{
+	double waits = (double)(sleeps() - sampler->sleeps);
+
+	return waits > sampler->lists_waits_allowed ? sampler->lists_waits_allowed / waits
+						    : 1;
+}
+
 /* A program that maps memory all the time waits for who reads it, and is waited for: the
  * next reading is so much smaller that both is rare. How many cells are drawn does not
  * hang on what is in them. */
-static void settle_ease(struct sampler *sampler, uint64_t waits, int64_t interval_ns)
+static void settle_ease(struct sampler *sampler)
 {
-	double allowed = (double)interval_ns / WAITS_SHARE / WAIT_NS;
-	double change =
-		(allowed > WAITS_LEAST ? allowed : WAITS_LEAST) / ((double)waits + 1);
+	uint64_t waits = sleeps() - sampler->sleeps;
+	double change = sampler->waits_allowed / ((double)waits + 1);
 
 	sampler->ease *= change < EASE_RISE ? change : EASE_RISE;
 	sampler->ease = sampler->ease > 1 ? 1 : sampler->ease;
@@ -387,10 +413,11 @@ static uint64_t more(uint64_t a, uint64_t b)
 /* How many cells LEFT_NS are enough for. */
 static uint64_t cells_wanted(const struct sampler *sampler, int64_t left_ns)
 {
-	uint64_t wanted = left_ns > 0 ? (uint64_t)(left_ns / sampler->cell_ns) : 0;
+	double ease = ease_of_cells(sampler), left = left_ns > 0 ? (double)left_ns : 0;
+	uint64_t wanted = (uint64_t)(left * ease / (double)sampler->cell_ns);
 	uint64_t room = sampler->draw.cell_capacity / 2;
 
-	wanted = more(wanted, (uint64_t)(CELLS_LEAST * sampler->ease));
+	wanted = more(wanted, (uint64_t)(CELLS_LEAST * sampler->ease * ease));
 	wanted = more(wanted, CELLS_EASED);
 	wanted = more(wanted, sampler->heap->options.cells_least);
 	return wanted < room ? wanted : room;
@@ -428,15 +455,11 @@ static int read_some(struct sampler *sampler, struct heap *heap, int64_t budget_
 
 int sampler_read(struct sampler *sampler, struct heap *heap, int64_t budget_ns)
 {
-	int64_t begun_ns = clock_monotonic_ns(), interval_ns = FIRST_INTERVAL_NS;
-	uint64_t before = sleeps();
 	int error;
 
-	if (sampler->begun_ns)
-		interval_ns = begun_ns - sampler->begun_ns;
-	sampler->begun_ns = begun_ns;
+	begin_waits(sampler);
 	error = read_some(sampler, heap, (int64_t)((double)budget_ns * sampler->ease));
-	settle_ease(sampler, sleeps() - before, interval_ns);
+	settle_ease(sampler);
 	return error;
 }
 
@@ -446,6 +469,7 @@ uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,
 {
 	struct caches *caches = &sampler->caches;
 	uint64_t wanted = 0;
+	bool is_counted;
 
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		wanted += arena_attached_threads(&heap->arena[i]);
@@ -453,9 +477,12 @@ uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,
 	memcpy(heap->tcaches.address, caches->address,
 	       caches->count * sizeof(*caches->address));
 	heap->tcaches.count = caches->count;
-	*follow = !caches_count(caches, heap, sampler->pages, &heap->tcache,
-				heap->tcache_by_arena) ||
-		  (int64_t)heap->tcache.chunks * LISTED_NS <= budget_ns / 8;
+	is_counted = caches_count(caches, heap, sampler->pages, &heap->tcache,
+				  heap->tcache_by_arena);
+	/* A chunk takes the target's lock twice, to say which arena's it is. */
+	*follow = !is_counted || (heap->arena_count > 1 &&
+				  (double)heap->tcache.chunks * LISTED_NS <=
+					  (double)budget_ns / 8 * sampler->ease);
 	return wanted > caches->count ? wanted - caches->count : 0;
 }
 

@@ -98,6 +98,9 @@ struct sampler {
 	int64_t walk_mb_ns;
 	double ease; /* the part of a budget that is used */
 	int64_t begun_ns;
+	uint64_t sleeps; /* of this thread when the reading began */
+	double waits_allowed;
+	double lists_waits_allowed; /* before cells are drawn */
 	unsigned page_shift;
 	int error;
 };

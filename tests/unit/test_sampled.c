@@ -303,7 +303,8 @@ static void long_lists_are_not_followed_each_time(void **state)
 
 			known.count = slow.reads = 0;
 			assert_int_equal(known_read(&known, &result, &habit, heap->memory,
-						    heap->pages, &heap->arena[0], 0, 0,
+						    heap->pages, &heap->arena[0], 0,
+						    (struct known_least){0, 0},
 						    1000000000),
 					 0);
 			reads[n] = slow.reads;
@@ -413,6 +414,8 @@ struct crowded_memory {
 	bool is_sparse;	      /* no page without a header is resident */
 	uint64_t top, before; /* and the one that is none now; 0: chunks */
 	unsigned cell_reads, looks;
+	bool is_slow;	   /* who reads it waits */
+	bool is_last_slow; /* in the last of some readings */
 	const struct arena_layout *layout;
 };
 
@@ -463,6 +466,8 @@ static int read_crowded(struct memory *memory, const struct span *spans, unsigne
 	uint64_t arena = crowded->arena;
 	const struct arena_layout *layout = crowded->layout;
 
+	if (crowded->is_slow)
+		nanosleep(&(struct timespec){0, 1000}, NULL);
 	crowded->cell_reads += spans[0].len > PAGE; /* others are of headers and nodes */
 	for (unsigned i = 0; i < count; i++) {
 		if (!read_saved(crowded, &spans[i]))
@@ -603,6 +608,7 @@ static struct sample *read_crowd_again(const struct saved *saved,
 	sample = sample_new(heap_arena_capacity(heap), false);
 	for (unsigned i = 0; i < readings; i++) {
 		crowded->cell_reads = crowded->looks = 0;
+		crowded->is_slow = crowded->is_last_slow && i + 1 == readings;
 		sample_clear(sample);
 		if (heap_look(heap, &fault) || heap_read(heap, &regions, sample, &fault))
 			fail_msg("%s", fault.text);
@@ -824,6 +830,32 @@ static void windows_are_read_together(void **state)
 	sample_free(sample);
 }
 
+/* How often the lists waited says how often cells would: it need not be tried. */
+static void who_waits_for_lists_draws_less(void **state)
+{
+	const struct saved_all *fixture = *state;
+	uint32_t cells[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct crowded_memory crowded = {.step = CROWD_STEP,
+						 .bin = layout_bin_index(LARGE) - 1,
+						 .is_last_slow = i == 1};
+		struct heap *heap;
+		struct sample *sample = read_crowd_again(&fixture->saved[0], &crowded,
+							 false, 10000000, 1, 2, &heap);
+
+		assert_int_equal(sample->status, STATUS_ESTIMATED);
+		cells[i] = sampler_draw(heap->sampler)->cells;
+		sample_free(sample);
+		heap_free(heap);
+	}
+	print_message("%u cells, %u where each read waits\n", cells[0], cells[1]);
+	/* Where little time is left for cells there is nothing to save. */
+	if (cells[0] < 80)
+		skip();
+	assert_true(cells[1] < 60);
+}
+
 /* Calls sampler_size_cells COUNT times; the most that it looked, and how often in all. */
 static unsigned size_cells(struct heap *heap, struct crowded_memory *crowded,
 			   unsigned count, unsigned *all)
@@ -956,6 +988,7 @@ int main(void)
 		cmocka_unit_test(what_may_be_unseen_adds_by_its_square),
 		cmocka_unit_test(thousands_of_large_chunks_are_known),
 		cmocka_unit_test(windows_are_read_together),
+		cmocka_unit_test(who_waits_for_lists_draws_less),
 		cmocka_unit_test(looks_at_dense_regions_are_kept),
 		cmocka_unit_test(what_is_all_resident_is_all_of_it),
 		cmocka_unit_test(pieces_are_of_one_size),
