@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROWS = 9, PAIRS = 200, WARM = 10000 };
+enum { ROWS = 3, PAIRS = 200, WARM = 10000 };
 
 static void pairs(unsigned count)
 {

@@ -11,9 +11,11 @@
  *   churn MS    malloc/free pairs of small blocks, amid other work: some four million a
  *               second
  *   pairs MS    malloc/free pairs that never leave the thread's cache
- *   getppid MS, calls MS, brk MS   system calls: getppid, mmap and munmap, brk
- *   grow-20 MS, grow-1000 MS   ns of CPU time that malloc takes to grow the heap by a
- *               chunk, at so many growths a second: the median
+ *   hooked MS   of a million ns that the churn takes by the malloc and free behind those
+ * of `run --stacks`, how many it takes by these: in turns, lower quartiles getppid MS,
+ * calls MS, brk MS   system calls: getppid, mmap and munmap, brk grow-20 MS, grow-1000 MS
+ * ns of CPU time that malloc takes to grow the heap by a chunk, at so many growths a
+ * second: the median
  *
  * As `target hog` it copies memory until it is ended. As `target copy PID` it answers
  * each line with "NS BYTES": CPU time that process_vm_readv alone takes, in windows as
@@ -21,6 +23,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -47,6 +50,7 @@ enum {
 	PAGE_BYTES = 4096,
 	OTHER_WORK = 150, /* multiplications between two pairs */
 	BATCH = 256,	  /* of what takes no longer than a look at the clock */
+	TURNS = 512,	  /* at most, of each way to malloc */
 	GROWTH_BYTES = 60000,
 	GROWTHS = 4096,
 	FRAME_BYTES = 16 << 10, /* a stack as deep as the probes copy */
@@ -333,20 +337,32 @@ static void alloc_once(struct bench *bench)
 		*(char *)*slot = 1;
 }
 
-static void churn_once(struct bench *bench)
+/* A way to malloc. */
+struct way {
+	void *(*malloc)(size_t bytes);
+	void (*free)(void *block);
+};
+
+static inline __attribute__((always_inline)) void
+churn_by(struct bench *bench, const struct way *way, unsigned other_work)
 {
 	for (unsigned i = 0; i < BATCH; i++) {
 		uint64_t random = random_next(&bench->random), other = random;
 		void **slot = &bench->slot[random % SLOTS];
 
-		free(*slot);
-		*slot = malloc(16 + (random >> 32) % 512);
+		way->free(*slot);
+		*slot = way->malloc(16 + (random >> 32) % 512);
 		if (*slot)
 			*(char *)*slot = 1;
-		for (unsigned k = 0; k < OTHER_WORK; k++)
+		for (unsigned k = 0; k < other_work; k++)
 			other = other * UINT64_C(0x5851f42d4c957f2d) + 1;
 		bench->random ^= other == 0;
 	}
+}
+
+static void churn_once(struct bench *bench)
+{
+	churn_by(bench, &(const struct way){malloc, free}, OTHER_WORK);
 }
 
 static void map_once(struct bench *bench)
@@ -493,12 +509,83 @@ static double grow_often(unsigned ms)
 	return grow_at(1000, ms);
 }
 
-/* One of the three functions is set. */
+/* ---- two ways to malloc ---- */
+
+const void *fragscope_stacks_malloc(void);
+#pragma weak fragscope_stacks_malloc
+
+static struct way way_of(void *library)
+{
+	struct way way = {NULL, NULL};
+
+	*(void **)&way.malloc = dlsym(library, "malloc");
+	*(void **)&way.free = dlsym(library, "free");
+	if (!way.malloc || !way.free)
+		fail("dlsym");
+	return way;
+}
+
+static struct way way_behind(void)
+{
+	void *library = NULL;
+	Dl_info info;
+
+	if (fragscope_stacks_malloc && dladdr(fragscope_stacks_malloc(), &info))
+		library = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+	if (!library)
+		fail("not under run --stacks");
+	return way_of(library);
+}
+
+/* ns of a short turn, so that few are interrupted, with caches that this way has filled;
+ * it leaves nothing in use. */
+static int64_t turn_ns(struct bench *bench, const struct way *way)
+{
+	int64_t start;
+
+	for (unsigned i = 0; i < 2 * SLOTS / BATCH; i++)
+		churn_by(bench, way, 0);
+	start = now_ns();
+	for (unsigned i = 0; i < SLOTS / 2 / BATCH; i++)
+		churn_by(bench, way, OTHER_WORK);
+	start = now_ns() - start;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		way->free(bench->slot[i]);
+		bench->slot[i] = NULL;
+	}
+	return start;
+}
+
+/* Both ways have the same numbers, and each goes first in every other round. */
+static double compare_ways(struct bench *bench, unsigned ms)
+{
+	const struct way way[2] = {way_of(RTLD_DEFAULT), way_behind()};
+	const int64_t end = now_ns() + ms * INT64_C(1000000);
+	static int64_t taken_ns[2][TURNS];
+	unsigned count = 0;
+
+	for (; count < TURNS && (!count || now_ns() < end); count++) {
+		uint64_t random = bench->random;
+
+		for (unsigned k = 0; k < 2; k++) {
+			unsigned which = (count + k) % 2;
+
+			bench->random = random;
+			taken_ns[which][count] = turn_ns(bench, &way[which]);
+		}
+	}
+	for (unsigned i = 0; i < 2; i++)
+		qsort(taken_ns[i], count, sizeof(taken_ns[i][0]), compare_ns);
+	return 1e6 * taken_ns[0][count / 4] / taken_ns[1][count / 4];
+}
+
+/* One of the four functions is set. */
 struct question {
 	const char *name;
 	double (*measure)(struct bench *bench);
 	void (*once)(struct bench *bench); /* as often as the time allows */
 	double (*grow)(unsigned ms);
+	double (*compare)(struct bench *bench, unsigned ms);
 	unsigned batch; /* what ONCE does so many times; 0: once, with the buffers */
 };
 
@@ -514,6 +601,7 @@ static const struct question questions[] = {
 	{.name = "getppid", .once = getppid_once, .batch = BATCH},
 	{.name = "calls", .once = calls_once, .batch = BATCH},
 	{.name = "brk", .once = brk_once, .batch = BATCH},
+	{.name = "hooked", .compare = compare_ways},
 	{.name = "grow-20", .grow = grow_rarely},
 	{.name = "grow-1000", .grow = grow_often},
 };
@@ -555,6 +643,8 @@ static bool answer(struct bench *bench, const char *line)
 			continue;
 		if (question->grow)
 			printf("%.0f\n", question->grow(ms));
+		else if (question->compare)
+			printf("%.0f\n", question->compare(bench, ms));
 		else if (question->batch)
 			printf("%.0f\n",
 			       question->batch * count_in(bench, question->once, ms));

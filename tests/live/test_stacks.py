@@ -159,7 +159,8 @@ def run_relay(tap):
         tap.within(samples, RELAYED - row["dropped"], RELAYED, "what is left", row["dropped"])
         obey(target, "drop")
         row = told(pid)
-        tap.equal(of_function(row, "(relay_keep|in_relay)")[0], 0, "all that was given back is gone")
+        tap.equal(of_function(row, "(relay_keep|in_relay)")[0], 0,
+                  "all that was given back is gone")
 
 
 def run_blame(tap):
