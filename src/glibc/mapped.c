@@ -8,6 +8,7 @@ enum {
 	PAGES_BUDGET = 1 << 18, /* pages of unknown memory looked at */
 	INNER_BUDGET = 1 << 16, /* and of what seemed to be chunks */
 	STEPS_BUDGET = 1 << 18, /* of choosing: some milliseconds */
+	UNCLEAR_SEARCHES = 16,	/* that are left out after one that found no answer */
 	TRAILER = 16,
 	HEADER = 16,
 };
@@ -346,10 +347,13 @@ static bool choose_from(struct mapped_search *search, bool keep_fillers)
 		search->place[i].is_chunk = false;
 	for (unsigned i = 0; i < choice.depth; i++)
 		chosen(&choice, i)->is_chunk = true;
-	search->is_exact = true;
-	while (search->is_exact && step_back(&choice) && next_choice(&choice))
+	search->is_exact = search->last->is_sure = true;
+	while (search->is_exact && step_back(&choice) && next_choice(&choice)) {
 		search->is_exact = resident_bytes(&choice) == search->resident_bytes;
+		search->last->is_sure = false;
+	}
 	search->is_exact &= choice.steps < STEPS_BUDGET;
+	search->last->is_sure &= search->is_exact;
 	return true;
 }
 
@@ -393,7 +397,91 @@ static void take_all(struct mapped_search *search)
 			   (search->wanted_bytes - search->bytes) % TRAILER == 0;
 }
 
-void mapped_find(struct mapped_search *search)
+/* ---- what the last search found ---- */
+
+/* The next places that are chunks, from *NEXT on, whose headers SPAN is to read. */
+static unsigned gather_known(struct mapped_search *search, unsigned *next,
+			     struct span *span, const struct mapped_place **place)
+{
+	unsigned count = 0;
+
+	for (; *next < search->place_count && count < MAPPED_HEADERS; ++*next) {
+		const struct mapped_place *known = &search->place[*next];
+
+		if (!known->is_chunk)
+			continue;
+		span[count] = (struct span){known->start, search->header[count], HEADER};
+		place[count++] = known;
+	}
+	return count;
+}
+
+static bool is_still_there(const struct mapped_search *search,
+			   const struct mapped_place *place, unsigned header)
+{
+	const struct region *region = regions_find(search->regions, place->start);
+
+	return region && place->start + place->bytes <= region->end &&
+	       search->has_header[header] &&
+	       chunk_mapping(search, search->header[header], place->bytes) ==
+		       place->bytes;
+}
+
+/* Whether all chunks of the last search are there. */
+static bool are_still_there(struct mapped_search *search)
+{
+	const struct mapped_place *place[MAPPED_HEADERS];
+	struct span span[MAPPED_HEADERS];
+	unsigned next = 0, count;
+
+	while ((count = gather_known(search, &next, span, place)) > 0) {
+		if (memory_fetch_many(search->memory, search->pages, span, count,
+				      search->has_header))
+			return false;
+		for (unsigned i = 0; i < count; i++)
+			if (!is_still_there(search, place[i], i))
+				return false;
+	}
+	return true;
+}
+
+static void take_known(struct mapped_search *search)
+{
+	search->chunks = search->bytes = search->resident_bytes = 0;
+	for (unsigned i = 0; i < search->place_count; i++) {
+		const struct mapped_place *place = &search->place[i];
+
+		if (!place->is_chunk)
+			continue;
+		search->chunks++;
+		search->bytes += place->bytes;
+		search->resident_bytes += pages_resident_bytes(
+			search->pages, place->start, place->start + place->bytes);
+	}
+	search->is_exact = true;
+}
+
+/* A block that was freed takes its mapping with it: where as many and as large ones as
+ * before are counted, and all of those are there, they are the same. */
+static bool is_as_before(struct mapped_search *search)
+{
+	struct mapped_last *last = search->last;
+
+	if (!last->was_made || segments_wanted(search) ||
+	    last->wanted_chunks != search->wanted_chunks ||
+	    last->wanted_bytes != search->wanted_bytes)
+		return false;
+	if (last->is_sure) {
+		if (!are_still_there(search))
+			return false;
+		take_known(search);
+		return true;
+	}
+	search->chunks = search->place_count;
+	return !last->is_exact && last->skipped++ < UNCLEAR_SEARCHES;
+}
+
+static void search_all(struct mapped_search *search)
 {
 	unsigned budget = PAGES_BUDGET;
 
@@ -414,4 +502,15 @@ void mapped_find(struct mapped_search *search)
 	choose(search);
 	if (!search->is_exact)
 		search->chunks = search->place_count;
+}
+
+void mapped_find(struct mapped_search *search)
+{
+	if (is_as_before(search))
+		return;
+	*search->last = (struct mapped_last){.wanted_chunks = search->wanted_chunks,
+					     .wanted_bytes = search->wanted_bytes,
+					     .was_made = true};
+	search_all(search);
+	search->last->is_exact = search->is_exact;
 }

@@ -27,6 +27,15 @@ struct mapped_place {
 	bool is_chunk;	   /* of the first set that adds up */
 };
 
+/* What the last search came to; kept by the caller from one to the next, with the places.
+ * All zero at first. */
+struct mapped_last {
+	uint64_t wanted_chunks, wanted_bytes;
+	bool was_made, is_exact;
+	bool is_sure;	  /* its chunks were the only ones that could be it */
+	unsigned skipped; /* searches since, for which it was believed */
+};
+
 enum { MAPPED_HEADERS = 128 };
 
 /* Called with each segment of ARENA that was walked. */
@@ -47,7 +56,9 @@ struct mapped_search {
 	unsigned arena_count;
 	uint8_t *buffer; /* WALK_WINDOW bytes */
 	struct mapped_place *place;
+	unsigned place_count; /* of the last search; of this one, when it is done */
 	unsigned place_capacity;
+	struct mapped_last *last;
 	struct links *links;
 	mapped_segment_fn *found;
 	void *context;
@@ -58,14 +69,16 @@ struct mapped_search {
 	uint64_t bytes;
 	uint64_t resident_bytes;
 	/* Its own: */
-	unsigned place_count;
 	uint64_t header_at[MAPPED_HEADERS]; /* read ahead, in order of address */
 	uint64_t header[MAPPED_HEADERS][2];
 	bool has_header[MAPPED_HEADERS];
 	unsigned header_count, header_next, ahead;
 };
 
-/* Looks until all that is wanted is found, or nothing is left to look at. */
+/* Looks until all that is wanted is found, or nothing is left to look at. While malloc
+ * counts the same as at the last search, what was found then is found again by its
+ * headers, and what was unclear is looked for only now and then: of a program with much
+ * anonymous memory of its own a whole search takes longer than all else. */
 void mapped_find(struct mapped_search *search);
 
 #endif

@@ -100,6 +100,7 @@ struct heap {
 	struct mapped_place *places;
 	unsigned place_count;
 	unsigned place_capacity;
+	struct mapped_last mapped_last;
 	bool mmapped_exact;	 /* see mapped.h */
 	uint64_t mmapped_chunks; /* found; mp_ says how many there are */
 	uint64_t mmapped_bytes;

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@ struct fixture {
 	struct mapped_place place[PLACES];
 	struct pages *pages;
 	struct mapped_search search;
+	struct mapped_last last;
+	unsigned reads; /* pieces of memory */
 };
 
 static struct fixture *now;
@@ -32,6 +35,7 @@ static int read_bytes(struct memory *memory, const struct span *spans, unsigned 
 {
 	struct fixture *fixture = (struct fixture *)memory;
 
+	fixture->reads += count;
 	for (unsigned i = 0; i < count; i++) {
 		if (spans[i].addr < BASE ||
 		    spans[i].addr + spans[i].len > BASE + sizeof(fixture->bytes))
@@ -72,6 +76,7 @@ static int setup(void **state)
 		.heap_max_bytes = 64 << 20,
 		.place = now->place,
 		.place_capacity = PLACES,
+		.last = &now->last,
 	};
 	return now->pages ? 0 : -1;
 }
@@ -112,9 +117,29 @@ static void chunk(unsigned at, unsigned count)
 	now->search.wanted_bytes += (uint64_t)count * PAGE;
 }
 
+/* With what the last search found, unless FORGETS. */
+static void search(bool forgets)
+{
+	if (forgets)
+		now->last = (struct mapped_last){0};
+	pages_forget(now->pages);
+	now->search.is_exact = false;
+	now->reads = 0;
+	mapped_find(&now->search);
+}
+
+static void found_again(unsigned resident_pages)
+{
+	search(false);
+	assert_true(now->search.is_exact);
+	assert_int_equal(now->search.chunks, now->search.wanted_chunks);
+	assert_int_equal(now->search.bytes, now->search.wanted_bytes);
+	assert_int_equal(now->search.resident_bytes, (uint64_t)resident_pages * PAGE);
+}
+
 static void found(unsigned resident_pages)
 {
-	mapped_find(&now->search);
+	search(true);
 	assert_true(now->search.is_exact);
 	assert_int_equal(now->search.chunks, now->search.wanted_chunks);
 	assert_int_equal(now->search.resident_bytes, (uint64_t)resident_pages * PAGE);
@@ -122,7 +147,7 @@ static void found(unsigned resident_pages)
 
 static void unclear(void)
 {
-	mapped_find(&now->search);
+	search(true);
 	assert_false(now->search.is_exact);
 }
 
@@ -259,6 +284,62 @@ static void drifted_counts(void **state)
 	found(11);
 }
 
+/* While malloc counts the same, the headers of what was found are looked at, and nothing
+ * else. */
+static void as_before(void **state)
+{
+	(void)state;
+	map(0, 100);
+	chunk(60, 5);
+	map(120, 130);
+	chunk(120, 10);
+	found_again(15);
+	assert_in_range(now->reads, 50, 200);
+	now->flags[62] = 0;
+	/* One more place that looks so is no reason to doubt. */
+	look_alike(10, 5);
+	found_again(14);
+	assert_int_equal(now->reads, 2);
+	/* Another block in its place, or its page is not there. */
+	memset(now->bytes + (size_t)60 * PAGE, 0, 16);
+	found_again(15);
+	assert_in_range(now->reads, 12, 200);
+	look_alike(60, 5);
+	now->flags[10] = 0;
+	found_again(14);
+	/* Its mapping has gone, or is shorter. */
+	now->region[1].end -= PAGE;
+	search(false);
+	assert_false(now->search.is_exact);
+	now->region[1].end += PAGE;
+	search(true);
+	/* Malloc counts more. */
+	chunk(80, 2);
+	found_again(16);
+	assert_in_range(now->reads, 50, 200);
+}
+
+/* What was unclear is left so for some searches, as long as malloc counts the same. */
+static void unclear_as_before(void **state)
+{
+	(void)state;
+	map(0, 30);
+	chunk(2, 5);
+	look_alike(12, 5);
+	now->flags[14] = 0;
+	unclear();
+	memset(now->bytes + (size_t)12 * PAGE, 0, 16);
+	for (unsigned i = 0; i < 16; i++) {
+		search(false);
+		assert_false(now->search.is_exact);
+		assert_int_equal(now->search.chunks, 2);
+		assert_int_equal(now->reads, 0);
+	}
+	found_again(5);
+	chunk(20, 3);
+	found_again(8);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -273,6 +354,8 @@ int main(void)
 		TEST(what_does_not_add_up_is_none),
 		TEST(choosing_ends),
 		TEST(drifted_counts),
+		TEST(as_before),
+		TEST(unclear_as_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
