@@ -96,8 +96,8 @@ struct bounds {
 	struct rlimits rlimit;
 	/* What the kernel holds against these limits. */
 	uint64_t total_vm_bytes, data_vm_bytes, stack_vm_bytes;
-	/* The first thread's: the same or, where that is near the limit, how deep the thread
-	 * is in it. */
+	/* The first thread's: the same or, where that is near the limit, how deep the
+	 * thread is in it. */
 	uint64_t stack_bytes;
 	struct limits host;
 	struct cgroup_memory cgroup;

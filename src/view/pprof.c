@@ -201,7 +201,8 @@ static void put_sample(struct profile *profile, const struct stack_uses *uses,
 	add_number(&message, SAMPLE_VALUE, units_whole(use->blocks.sum));
 	add_number(&message, SAMPLE_VALUE, units_whole(use->bytes.sum));
 	if (!uses->no_blockers)
-		add_number(&message, SAMPLE_VALUE, units_whole(estimate_value(&use->pinned_bytes)));
+		add_number(&message, SAMPLE_VALUE,
+			   units_whole(estimate_value(&use->pinned_bytes)));
 	put_message(profile, PROFILE_SAMPLE, &message);
 }
 
