@@ -181,16 +181,9 @@ static bool leak(const struct verdict_input *input, struct verdict *verdict)
 	return true;
 }
 
-/* What of the rise of the resident memory has a rising part to it. */
-static double explained_per_s(const struct verdict_input *input)
+static double rising_per_s(const struct verdict_trend *trend)
 {
-	const struct verdict_trend *const parts[] = {&input->live, &input->other,
-						     &input->pinned};
-	double sum = 0;
-
-	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-		sum += judge_risen(parts[i]) > 0 ? parts[i]->per_s : 0;
-	return sum;
+	return judge_risen(trend) > 0 ? trend->per_s : 0;
 }
 
 /* Waves of work, as a garbage collector's, hide what stays for as long as one of them is
@@ -198,7 +191,8 @@ static double explained_per_s(const struct verdict_input *input)
 static bool growth(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct verdict_trend *rss = &input->rss, *held = &input->live;
-	double unexplained = rss->per_s - explained_per_s(input);
+	double unexplained = rss->per_s - rising_per_s(held) -
+			     rising_per_s(&input->other) - rising_per_s(&input->pinned);
 
 	if (!held->is_known || judge_has_grown(held, rss) ||
 	    judge_risen(rss) < (double)JUDGE_LEAST_BYTES ||
