@@ -9,7 +9,7 @@ enum {
 	LOOK_PAGES = 32,
 	LOOK_NS = 1000,
 	SHARE_OF_LOOKS = 32, /* of the budget, a part */
-	RESIDENT_LEAST = 4,  /* a part of a cell of the usual size that one is to have */
+	RESIDENT_LEAST = 2,  /* a part of a cell of the usual size that one is to have */
 	KEPT = 16,	     /* readings, where all cells are of the usual size */
 };
 
