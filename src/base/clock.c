@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum { NS_PER_SECOND = 1000000000 };
@@ -37,6 +38,15 @@ int64_t clock_thread_ns(void)
 int64_t clock_process_ns(void)
 {
 	return now_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+int64_t clock_children_ns(void)
+{
+	struct rusage used;
+
+	getrusage(RUSAGE_CHILDREN, &used);
+	return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * (int64_t)NS_PER_SECOND +
+	       (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * (int64_t)1000;
 }
 
 /* Splits VALUE so that REST is never negative: instants before 1970 count too. */

@@ -15,6 +15,9 @@ int64_t clock_boottime_ns(void);
 int64_t clock_thread_ns(void);
 int64_t clock_process_ns(void);
 
+/* Of its children that have ended and were waited for. */
+int64_t clock_children_ns(void);
+
 /* An instant of CLOCK_REALTIME as RFC 3339 in UTC with milliseconds, cut and not rounded:
  * "2026-11-21T05:17:43.123Z". Years 0 to 9999. */
 void clock_rfc3339(struct text *text, int64_t realtime_ns);

@@ -508,7 +508,7 @@ static void fill(struct reporter *reporter)
 	fill_series(reporter);
 	fill_limits(reporter);
 	judge(reporter);
-	report->cost.cpu_ns = (uint64_t)clock_process_ns();
+	report->cost.cpu_ns = (uint64_t)(clock_process_ns() + clock_children_ns());
 }
 
 static int gather(struct reporter *reporter, struct fault *fault)

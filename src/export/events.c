@@ -17,7 +17,6 @@ enum { AT_A_TIME = 2, COUNTED_MAX = 256 };
 
 /* Of what may be spent, for that. As many as there are places are free, for those that
  * are there at the start. */
-#define PROBING_SHARE 0.25
 
 /* A process under probes. SOURCE null: free. */
 struct probed {
@@ -40,6 +39,7 @@ struct export_events {
 	struct kills *kills;
 	bool is_told; /* that a process could not be put under probes */
 	struct account probing;
+	int64_t probing_ns; /* that putting processes under probes has taken */
 	uint64_t tried;
 	size_t probed_count;
 	struct probed probed[EXPORT_PROBED_MAX];
@@ -57,7 +57,7 @@ int export_events_new(struct export_events **events, struct population *populati
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	new->frontend = frontend;
 	new->population = population;
-	account_open(&new->probing, share * PROBING_SHARE, clock_monotonic_ns());
+	account_open(&new->probing, share * EXPORT_PROBING_SHARE, clock_monotonic_ns());
 	before = privilege_raise();
 	error = kills_open(&new->kills, fault);
 	privilege_restore(before);
@@ -272,6 +272,12 @@ static void begin_probed(struct export_events *events, struct probed *place,
 	population_unlock(events->population);
 }
 
+/* A thread loads the probes, and a child reads the files. */
+static int64_t used_ns(void)
+{
+	return clock_process_ns() + clock_children_ns();
+}
+
 /* Of programs that come and go by the second, some are not counted: to put each under
  * probes would cost several times what may be spent. */
 static void probe_more(struct export_events *events)
@@ -279,16 +285,23 @@ static void probe_more(struct export_events *events)
 	account_gain(&events->probing, events->probing.share, clock_monotonic_ns());
 	for (int i = 0; i < AT_A_TIME; i++) {
 		struct probed *place = free_place(events);
-		int64_t cpu_ns = clock_process_ns(); /* a thread loads them */
+		int64_t cpu_ns = used_ns();
 		struct export_member next;
 
 		if (!place || account_wait_ns(&events->probing, 0) ||
 		    !next_untried(events, &next))
 			return;
 		begin_probed(events, place, &next);
+		cpu_ns = used_ns() - cpu_ns;
+		events->probing_ns += cpu_ns;
 		if (events->tried++ >= EXPORT_PROBED_MAX)
-			account_pay(&events->probing, clock_process_ns() - cpu_ns);
+			account_pay(&events->probing, cpu_ns);
 	}
+}
+
+int64_t export_events_probing_ns(const struct export_events *events)
+{
+	return events->probing_ns;
 }
 
 void export_events_step(struct export_events *events)

@@ -28,6 +28,12 @@ int export_events_new(struct export_events **events, struct population *populati
 		      double share, const struct frontend *frontend, struct fault *fault);
 void export_events_free(struct export_events *events);
 
+/* Of what may be spent, the part for putting further processes under probes. */
+#define EXPORT_PROBING_SHARE 0.25
+
+/* Processor time that it has taken to put processes under probes. */
+int64_t export_events_probing_ns(const struct export_events *events);
+
 /* Takes what was counted since, and puts processes under probes that are not yet. */
 void export_events_step(struct export_events *events);
 

@@ -105,13 +105,19 @@ static int open_textfile(struct export_session *session, struct fault *fault)
 	return 0;
 }
 
+/* Of what may be spent, what is not for putting processes under probes. */
+static double share_of_rest(const struct export_options *options)
+{
+	return options->share * (options->events ? 1 - EXPORT_PROBING_SHARE : 1);
+}
+
 static int open_parts(struct export_session *session, struct fault *fault)
 {
 	const struct export_options *options = session->options;
 	struct reader_options reader = {
 		.frontend = options->frontend,
 		.interval_ns = options->interval_ns,
-		.share = options->share,
+		.share = share_of_rest(options),
 		.swap_in = options->swap_in,
 	};
 	int error = population_new(&session->population, &options->by);
@@ -217,19 +223,28 @@ static void write_textfile(struct export_session *session)
 
 /* ---- the loop ---- */
 
+/* Processor time of all but readings and probing, which pay for themselves. */
+static int64_t rest_ns(const struct export_session *session)
+{
+	int64_t ns = clock_process_ns() + clock_children_ns() -
+		     reader_totals(session->reader)->cpu_ns;
+
+	return session->events ? ns - export_events_probing_ns(session->events) : ns;
+}
+
 /* What is not for readings, such as answers to scrapes and looks at /proc, cannot wait:
  * the readings after it do. */
 static void pay(struct export_session *session)
 {
-	int64_t used_ns = clock_process_ns();
-	int64_t read_ns = reader_totals(session->reader)->cpu_ns;
-	int64_t readings_ns = read_ns - session->paid_readings_ns;
+	int64_t rest = rest_ns(session);
+	int64_t readings = reader_totals(session->reader)->cpu_ns;
 
-	account_owe(&session->account, used_ns - session->paid_ns - readings_ns);
-	account_gain(&session->account, session->options->share, clock_monotonic_ns());
-	account_pay(&session->account, readings_ns);
-	session->paid_ns = used_ns;
-	session->paid_readings_ns = read_ns;
+	account_owe(&session->account, rest - session->paid_ns);
+	account_gain(&session->account, share_of_rest(session->options),
+		     clock_monotonic_ns());
+	account_pay(&session->account, readings - session->paid_readings_ns);
+	session->paid_ns = rest;
+	session->paid_readings_ns = readings;
 }
 
 static void look(struct export_session *session)
@@ -280,8 +295,9 @@ static void loop(struct export_session *session)
 	const struct frontend *frontend = session->frontend;
 	sigset_t blocked;
 
-	account_open(&session->account, session->options->share, clock_monotonic_ns());
-	session->paid_ns = clock_process_ns();
+	account_open(&session->account, share_of_rest(session->options),
+		     clock_monotonic_ns());
+	session->paid_ns = rest_ns(session);
 	while (!frontend_stops(frontend)) {
 		int64_t due_ns;
 

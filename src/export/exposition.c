@@ -283,7 +283,7 @@ static void write_events(const struct page_text *page)
 static double own_cpu(const struct exposition *exposition)
 {
 	(void)exposition;
-	return (double)clock_process_ns() / NS_PER_S;
+	return (double)(clock_process_ns() + clock_children_ns()) / NS_PER_S;
 }
 
 static double own_resident(const struct exposition *exposition)

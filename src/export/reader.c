@@ -296,13 +296,19 @@ static void settle(struct reader *reader, struct errand *errand, enum member_sta
 	population_unlock(reader->population);
 }
 
+/* A child reads the program's files. */
+static int64_t used_ns(void)
+{
+	return clock_thread_ns() + clock_children_ns();
+}
+
 static void read_open(struct reader *reader, struct errand *errand, struct source *source,
 		      int64_t begin_ns)
 {
 	struct sample *sample = source_sample(source);
 	struct fault fault;
 	int result = sample ? source_read(source, sample, &fault) : -ENOMEM;
-	int64_t cpu_ns = source_cpu_ns(source) + clock_thread_ns() - begin_ns;
+	int64_t cpu_ns = source_cpu_ns(source) + used_ns() - begin_ns;
 
 	if (result == SOURCE_UNREADABLE) {
 		hold(reader, &errand->member, source);
@@ -329,7 +335,7 @@ static void read_member(struct reader *reader, struct errand *errand)
 		.budget_ns = errand->budget_ns,
 		.hurry = frontend_stop_flag(reader->options.frontend),
 	};
-	int64_t begin_ns = clock_thread_ns();
+	int64_t begin_ns = used_ns();
 	struct source *source;
 	struct fault fault;
 	int error = source_open(&source, errand->member.pid, &options, &fault);
@@ -341,7 +347,7 @@ static void read_member(struct reader *reader, struct errand *errand)
 	if (error == -ETIMEDOUT)
 		hold(reader, &errand->member, NULL);
 	settle(reader, errand, error == -ETIMEDOUT ? MEMBER_HELD : MEMBER_REFUSED, NULL,
-	       clock_thread_ns() - begin_ns);
+	       used_ns() - begin_ns);
 }
 
 void reader_step(struct reader *reader)

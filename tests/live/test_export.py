@@ -640,6 +640,15 @@ def check_many(tap):
                         f"a look at /proc: within 1%, each heap every {cpu_ms * 200 / 10:.0f} s; "
                         f"{exporter.status('VmRSS') >> 20} MB resident")
 
+            def taken():
+                """Its own processor time and that of its children, in seconds."""
+                fields = exporter.proc("stat").rpartition(")")[2].split()
+                return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+            before = taken()
+            said = exporter.scrape().one("export_cpu_seconds_total")
+            tap.within(said, before - 0.05, taken() + 0.05, "its processor time, children's too")
+
 
 def live(name):
     """A process called NAME that does nothing."""
