@@ -200,20 +200,19 @@ static bool growth(const struct verdict_input *input, struct verdict *verdict)
 		return false;
 	verdict->stake_bytes = (uint64_t)(unexplained * 3600);
 	SAY(headline,
-	    "the resident memory rises by %s a second, from %s to %s, and no part of it "
-	    "as steadily",
+	    "the resident memory rises by %s a second, from %s to %s; what the program "
+	    "holds, and what is not malloc's, are not seen to rise as much",
 	    BYTES((uint64_t)rss->per_s), BYTES((uint64_t)rss->first),
 	    BYTES((uint64_t)rss->last));
 	SAY(evidence,
-	    "In %s live_bytes and mmapped_bytes together went from %s to %s, which is no "
-	    "trend beside how they move: a garbage collector, or work that comes in "
-	    "waves.",
+	    "In %s live_bytes and mmapped_bytes together went from %s to %s. Where a "
+	    "garbage collector, or work in waves, moves them by more than stays, their "
+	    "rise is not seen.",
 	    SPAN(input->watched_s), BYTES((uint64_t)held->first),
 	    BYTES((uint64_t)held->last));
 	SAY(remedy,
 	    "Watch it over many of its waves ('fragscope report -p %d --for 10m'): a "
-	    "leak, "
-	    "or a cache that fills, is then seen to rise.",
+	    "leak, or a cache that fills, is then seen to rise.",
 	    input->sample->pid);
 	judge_fact(verdict, "rss_first_bytes", UNIT_BYTES, (uint64_t)rss->first);
 	judge_fact(verdict, "rss_last_bytes", UNIT_BYTES, (uint64_t)rss->last);

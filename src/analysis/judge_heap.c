@@ -327,7 +327,6 @@ static uint64_t large_free_bytes(const struct sample *sample, uint64_t *top_byte
 	uint64_t sum = 0, largest = 0;
 
 	*top_bytes = 0;
-
 	for (unsigned i = 0; i < sample->arena_count; i++) {
 		const struct arena_row *row = &sample->arena[i];
 		uint64_t top = 0;
@@ -354,7 +353,7 @@ static void say_kept(struct verdict *verdict, uint64_t mmap_bytes, uint64_t trim
 {
 	SAY(headline,
 	    "it is %s instead of 128K, and the trim threshold %s, so that the heap keeps "
-	    "what large blocks left, %s of %s resident",
+	    "%s of %s resident free",
 	    BYTES(mmap_bytes), BYTES(trim_bytes), BYTES(verdict->stake_bytes),
 	    BYTES(rss));
 	SAY(remedy, "Start it with MALLOC_MMAP_THRESHOLD_=131072 (or call "
@@ -370,15 +369,13 @@ static void say_perhaps(struct verdict *verdict, uint64_t mmap_bytes, uint64_t r
 	verdict->is_possible = true;
 	SAY(headline,
 	    "it is %s instead of 128K, so that blocks between the two come from the "
-	    "heap; "
-	    "up to %s of %s resident is what they left free there",
+	    "heap; up to %s of %s resident is what they left free there",
 	    BYTES(mmap_bytes), BYTES(verdict->stake_bytes), BYTES(rss));
 	SAY(remedy,
 	    "'fragscope trace --bursts -p %d' shows by size what the program asks for. "
-	    "If "
-	    "that is blocks of 128K and more, start it with "
-	    "MALLOC_MMAP_THRESHOLD_=131072 "
-	    "(or call mallopt(M_MMAP_THRESHOLD, 131072)): they are then returned to the "
+	    "If that is blocks of 128K and more, start it with "
+	    "MALLOC_MMAP_THRESHOLD_=131072 (or call mallopt(M_MMAP_THRESHOLD, 131072)): "
+	    "they are then returned to the "
 	    "kernel when they are freed, and cost page faults each time.",
 	    pid);
 }

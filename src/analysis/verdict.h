@@ -31,7 +31,7 @@ enum verdict_kind {
 	VERDICT_CACHE,		/* what a trim would give back */
 	VERDICT_RETURNED,	/* free, but not resident: costs nothing */
 	VERDICT_HUGE_PAGES,	/* the kernel fills what is free with huge pages */
-	VERDICT_GROWTH,		/* the process grows, and no part of it as steadily */
+	VERDICT_GROWTH,		/* by more than is seen to rise in it */
 	VERDICT_KINDS
 };
 

@@ -15,9 +15,6 @@
 /* A step puts so many under probes: that takes some hundredths of a second each. */
 enum { AT_A_TIME = 2, COUNTED_MAX = 256 };
 
-/* Of what may be spent, for that. As many as there are places are free, for those that
- * are there at the start. */
-
 /* A process under probes. SOURCE null: free. */
 struct probed {
 	int pid;

@@ -28,7 +28,8 @@ int export_events_new(struct export_events **events, struct population *populati
 		      double share, const struct frontend *frontend, struct fault *fault);
 void export_events_free(struct export_events *events);
 
-/* Of what may be spent, the part for putting further processes under probes. */
+/* Of what may be spent, the part for putting processes under probes. As many as there are
+ * places are free, for those that are there at the start. */
 #define EXPORT_PROBING_SHARE 0.25
 
 /* Processor time that it has taken to put processes under probes. */

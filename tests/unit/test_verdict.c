@@ -482,7 +482,8 @@ static void growth_of_nothing_known(void **state)
 	trend(&input.rss, 380.0 * (double)M, 400.0 * (double)M);
 	is_only(VERDICT_GROWTH,
 		"the resident memory rises by 2.00M a second, from 380M to "
-		"400M, and no part of it as steadily");
+		"400M; what the program holds, and what is not malloc's, are not "
+		"seen to rise as much");
 	assert_int_equal(strncmp(answer, "The process grows: ", 19), 0);
 	/* Half of it is memory that is not malloc's: then that is told alone. */
 	trend(&input.other, 15.0 * (double)M, 25.0 * (double)M);
@@ -796,7 +797,7 @@ static void thresholds(void **state)
 	is_only(VERDICT_MMAP_THRESHOLD,
 		"it is 20.0M instead of 128K, and the trim threshold 40.0M, so that the "
 		"heap "
-		"keeps what large blocks left, 90.0M of 400M resident");
+		"keeps 90.0M of 400M resident free");
 	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
 	assert_false(verdict[0].is_possible);
 	/* Set by hand. */
