@@ -372,8 +372,9 @@ static void say_perhaps(struct verdict *verdict, uint64_t mmap_bytes, uint64_t r
 	    "heap; up to %s of %s resident is what they left free there",
 	    BYTES(mmap_bytes), BYTES(verdict->stake_bytes), BYTES(rss));
 	SAY(remedy,
-	    "'fragscope trace --bursts -p %d' shows by size what the program asks for. "
-	    "If that is blocks of 128K and more, start it with "
+	    "'fragscope trace --bursts -p %d' shows by size what the program asks malloc "
+	    "for, but not calloc and realloc. If that is blocks of 128K and more, start "
+	    "it with "
 	    "MALLOC_MMAP_THRESHOLD_=131072 (or call mallopt(M_MMAP_THRESHOLD, 131072)): "
 	    "they are then returned to the "
 	    "kernel when they are freed, and cost page faults each time.",

@@ -1,8 +1,10 @@
 /* drift.c: frees one block of 24 MB, which raises glibc's mmap threshold; then fills 100
  * MB with blocks of 130 to 390 KB between small ones, and frees all but the small ones at
  * once. Nothing is allocated after that, so that all of it stays on the unsorted list,
- * blocks of 1.1 KB among them. With an argument the large blocks are runs of blocks of 10
- * KB, which no threshold would have mapped. */
+ * blocks of 1.1 KB among them. With "merged" the large blocks are runs of blocks of 10
+ * KB, which no threshold would have mapped. With "busy" behind that, or behind "large",
+ * it goes on to take and free one of these, and a small one, again and again. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,21 +39,35 @@ static void give_back(const struct run *run)
 		free(run->part[i]);
 }
 
+static size_t bytes_of(unsigned i)
+{
+	return (130 + i * 97 % 260) * (size_t)KILOBYTE;
+}
+
+static void work(bool is_merged)
+{
+	for (unsigned i = 0;; i = (i + 1) % BLOCKS) {
+		struct run run = {.parts = 0};
+
+		take(&run, bytes_of(i), is_merged ? PART : bytes_of(i));
+		give_back(&run);
+		free(touched(1100));
+		usleep(1000);
+	}
+}
+
 int main(int argc, char **argv)
 {
+	bool is_merged = argc > 1 && !strcmp(argv[1], "merged");
 	static char out[256];
 	static struct run large[BLOCKS];
 	void *small[BLOCKS];
-
-	(void)argv;
 
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
 	alarm(SECONDS);
 	free(touched((size_t)24 * KILOBYTE * KILOBYTE));
 	for (unsigned i = 0; i < BLOCKS; i++) {
-		size_t bytes = (130 + i * 97 % 260) * (size_t)KILOBYTE;
-
-		take(&large[i], bytes, argc > 1 ? PART : bytes);
+		take(&large[i], bytes_of(i), is_merged ? PART : bytes_of(i));
 		touched(40);
 		small[i] = touched(1100);
 		touched(40);
@@ -62,6 +78,8 @@ int main(int argc, char **argv)
 	}
 	printf("READY %d\n", (int)getpid());
 	fflush(stdout);
+	if (argc > 2)
+		work(is_merged);
 	for (;;)
 		pause();
 }

@@ -362,6 +362,39 @@ def check_merged(tap):
         tap.ok(saved < told["stake_bytes"] / 10, "nothing would be saved", (saved, told))
 
 
+def asked_for(remedy):
+    """The classes of sizes, by their least, that the program asks for as the command of REMEDY
+    shows them to people; once bursts have met calls of more than one."""
+    verb = re.search(r"'fragscope (trace --bursts -p \d+)' shows", remedy)[1].split()
+
+    def shown():
+        done = harness.fragscope(*verb, "--for", "1s")
+        if done.returncode in (69, 77) or "machine is too busy" in done.stderr:
+            raise harness.Skip(done.stderr.strip())
+        if done.returncode != 0:
+            raise RuntimeError(f"status {done.returncode}: {done.stderr}")
+        rows = re.findall(r"^ *(\d+) - +\d+ +(\S+) +\S+%", done.stdout, re.M)
+        sizes = {int(least) for least, calls in rows if calls != "0"}
+        return sizes if len(sizes) > 1 else None
+
+    return harness.until(shown, "calls of malloc in a burst")
+
+
+def check_bursts(tap):
+    """What is only perhaps the threshold's: whether it is shows in the sizes of bursts, as the
+    remedy says."""
+    drift = harness.BUILD / "tests" / "live" / "drift"
+    for kind in ("large", "merged"):
+        with tap.section(f"drifted threshold, {kind} blocks in bursts"):
+            harness.need_root("a probe")
+            with Example(drift, kind, "busy") as target:
+                told = find(report(target.pid, "--for", "0"), "mmap_threshold")
+                tap.equal(told["certain"], False, "it is possible", told)
+                sizes = asked_for(told["remedy"])
+            tap.ok(min(sizes) < 131072, "the small ones are seen", sizes)
+            tap.equal(max(sizes) >= 131072, kind == "large", "128K and more are seen", sizes)
+
+
 def reads(*args):
     """Calls of process_vm_readv by a run of fragscope."""
     counted = subprocess.run(
@@ -1301,6 +1334,7 @@ def main():
     check_threshold(tap)
     check_drift(tap)
     check_merged(tap)
+    check_bursts(tap)
     check_waves(tap)
     check_passes(tap)
     check_progress(tap)
