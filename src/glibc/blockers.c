@@ -1,5 +1,6 @@
 /* blockers.c: finds what keeps free memory from being given back: for each run of chunks
  * in use, what a trim could give back more without it. */
+#include "glibc/free_parts.h"
 #include "glibc/survey.h"
 
 #include <errno.h>
@@ -117,9 +118,9 @@ static struct free_parts parts_of(const struct blocker_search *search, uint64_t 
 	uint64_t unit = search->heap->work[segment->arena].walk.trim_unit_bytes;
 
 	if (!has_top)
-		return walk_run_parts(page_shift(search), start, end);
-	return walk_top_parts(page_shift(search), end < segment->segment.end ? 0 : unit,
-			      start, end);
+		return free_parts_of_run(page_shift(search), start, end);
+	return free_parts_of_top(page_shift(search),
+				 end < segment->segment.end ? 0 : unit, start, end);
 }
 
 /* What BLOCKER's chunks keep: the free run LEFT before them and RIGHT behind them would

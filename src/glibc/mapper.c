@@ -1,4 +1,5 @@
 /* mapper.c: puts what lies in one arena into the cells of a map. */
+#include "glibc/free_parts.h"
 #include "glibc/survey.h"
 
 #include <errno.h>
@@ -187,8 +188,8 @@ static struct free_parts parts_of(const struct mapper *mapper)
 	unsigned shift = mapper->heap->memory->page_shift;
 
 	if (mapper->kind != MAP_CHUNK_TOP)
-		return walk_run_parts(shift, mapper->start, mapper->end);
-	return walk_top_parts(
+		return free_parts_of_run(shift, mapper->start, mapper->end);
+	return free_parts_of_top(
 		shift, mapper->end < segment->segment.end ? 0 : arena->trim_unit_bytes,
 		mapper->start, mapper->end);
 }

@@ -55,7 +55,7 @@ static uint64_t resident_of(struct sample_slot *slot, uint64_t start, uint64_t e
 static void add_pages(struct sample_slot *slot, float *sum, uint64_t at, uint64_t bytes)
 {
 	struct sampler *sampler = slot->sampler;
-	struct free_parts parts = walk_run_parts(sampler->page_shift, at, at + bytes);
+	struct free_parts parts = free_parts_of_run(sampler->page_shift, at, at + bytes);
 
 	if (parts.from == parts.to) {
 		sum[SUM_PINNED_BYTES] += (float)bytes;
@@ -109,7 +109,8 @@ static void add_known(const struct sampler *sampler, const struct drawn_part *lo
 	     i < known->count && known->chunk[i].at < look->to; i++) {
 		const struct known_chunk *chunk = &known->chunk[i];
 		uint64_t start = chunk->at, end = chunk->at + chunk->bytes;
-		struct free_parts parts = walk_run_parts(sampler->page_shift, start, end);
+		struct free_parts parts =
+			free_parts_of_run(sampler->page_shift, start, end);
 		uint64_t trimmable = flagged_of(sampler, look, parts.from, parts.to);
 		uint64_t resident = flagged_of(sampler, look, start, end);
 		bool has_pages = parts.from != parts.to;

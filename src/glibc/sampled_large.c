@@ -55,12 +55,12 @@ void sampler_add_large(struct sampler *sampler, uint64_t start, uint64_t end,
 					.end = end,
 					.arena = owned->arena,
 					.is_top = is_top};
-	large->parts =
-		is_top ? walk_top_parts(sampler->page_shift,
-					end < owned->segment.end ? 0
-								 : arena->trim_unit_bytes,
-					start, end)
-		       : walk_run_parts(sampler->page_shift, start, end);
+	large->parts = is_top ? free_parts_of_top(sampler->page_shift,
+						  end < owned->segment.end
+							  ? 0
+							  : arena->trim_unit_bytes,
+						  start, end)
+			      : free_parts_of_run(sampler->page_shift, start, end);
 }
 
 /* ---- pages of large free chunks ---- */
@@ -153,8 +153,8 @@ static void look_at_fronts(struct sampler *sampler, uint64_t blocks)
 
 static bool has_pages(const struct sampler *sampler, const struct known_chunk *chunk)
 {
-	struct free_parts parts =
-		walk_run_parts(sampler->page_shift, chunk->at, chunk->at + chunk->bytes);
+	struct free_parts parts = free_parts_of_run(sampler->page_shift, chunk->at,
+						    chunk->at + chunk->bytes);
 
 	return parts.from < parts.to;
 }
@@ -174,7 +174,7 @@ static void take_known(struct sampler *sampler, const struct known_chunk *chunk)
 		return;
 	}
 	arena->cell_bytes -= chunk->bytes;
-	large.parts = walk_run_parts(sampler->page_shift, chunk->at, end);
+	large.parts = free_parts_of_run(sampler->page_shift, chunk->at, end);
 	if (large.parts.from == large.parts.to) {
 		arena->pinned += chunk->bytes;
 		return;

@@ -5,6 +5,7 @@
 #define FRAGSCOPE_GLIBC_SAMPLED_STATE_H
 
 #include "glibc/caches.h"
+#include "glibc/free_parts.h"
 #include "glibc/sampled.h"
 #include "glibc/window.h"
 

@@ -222,22 +222,6 @@ bool walk_may_be_fast(const struct walk_arena *arena, uint64_t at, uint64_t byte
 /* Adds FROM to INTO; the bins too, if BINS. */
 void walk_add(struct walk_totals *into, const struct walk_totals *from, bool bins);
 
-/* What malloc_trim gives back of a run of free bytes, if resident: whole pages from FROM
- * to TO, which may be none. The rest of the run up to SHARED and from TO on is on pages
- * that something else shares, or too small; from SHARED to FROM it is kept all the same.
- */
-struct free_parts {
-	uint64_t shared;
-	uint64_t from;
-	uint64_t to;
-};
-
-/* Of a run [START, END) without a top chunk (malloc.c, mtrim); and of one that ends with
- * the top chunk, which is given back in multiples of UNIT_BYTES, 0: never (systrim). */
-struct free_parts walk_run_parts(unsigned page_shift, uint64_t start, uint64_t end);
-struct free_parts walk_top_parts(unsigned page_shift, uint64_t unit_bytes, uint64_t start,
-				 uint64_t end);
-
 /* Sorts a run of free bytes [START, END) without a top chunk into TOTALS' trimmable and
  * pinned bytes by malloc_trim's rule (malloc.c, mtrim); for tests and what-ifs too. */
 void walk_free_run(struct walk_totals *totals, struct pages *pages, unsigned page_shift,

@@ -1,5 +1,7 @@
 #include "owners/chunks.h"
 
+#include "glibc/free_parts.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,8 +358,8 @@ static struct free_parts parts_of(const struct segment *segment, unsigned page_s
 				  const struct run *run)
 {
 	if (!run->has_top)
-		return walk_run_parts(page_shift, run->start, run->end);
-	return walk_top_parts(
+		return free_parts_of_run(page_shift, run->start, run->end);
+	return free_parts_of_top(
 		page_shift, run->end < segment->memory_end ? 0 : segment->trim_unit_bytes,
 		run->start, run->end);
 }

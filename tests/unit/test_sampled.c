@@ -957,7 +957,7 @@ static void pieces_are_of_one_size(void **state)
 	for (unsigned i = 0; i < CHUNKS; i++, at += 64 << 20) {
 		large[i] = (struct sampled_large){
 			.start = at, .from = at, .end = at + bytes[i]};
-		large[i].parts = walk_run_parts(12, at, at + bytes[i]);
+		large[i].parts = free_parts_of_run(12, at, at + bytes[i]);
 		all += bytes[i];
 	}
 	sampler_draw_large(&sampler, 800000);
