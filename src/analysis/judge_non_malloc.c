@@ -111,6 +111,27 @@ static bool other_bytes(const struct verdict_input *input, uint64_t *bytes)
 	return true;
 }
 
+/* From where on what is not malloc's is worth a word although it does not grow. */
+static bool is_much(uint64_t other, uint64_t rss)
+{
+	return other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5;
+}
+
+/* Whether OTHER is worth a word only for what the kernel caches of files: without that it
+ * is not much, and if it GROWS, less than half of the rise. */
+static bool is_page_cache(const struct verdict_input *input, uint64_t other, uint64_t rss,
+			  bool grows)
+{
+	const struct verdict_trend *trend =
+		judge_has_no_heap(input) ? &input->rss : &input->other;
+	uint64_t cache = input->non_malloc ? input->non_malloc->page_cache_bytes : 0;
+
+	if (cache > other)
+		cache = other;
+	return !is_much(other - cache, rss - cache) &&
+	       (!grows || (double)(other - cache) < judge_risen(trend) / 2);
+}
+
 /* The largest kind of what is not malloc's. */
 static enum smaps_kind largest_kind(const struct verdict_non_malloc *non_malloc,
 				    uint64_t *bytes)
@@ -177,13 +198,24 @@ const char *judge_by_malloc(const struct verdict_input *input)
 	return non_malloc->runtime->by_malloc;
 }
 
-/* The runtime's own remedy, with PID for the word PID, or one that helps with any. */
-static void say_remedy(const struct verdict_input *input, char *text, size_t size)
+/* The runtime's own remedy, or one that helps with any. */
+static const char *remedy_of(const struct verdict_input *input, bool is_cache)
 {
 	const struct runtime *runtime = runtime_behind(input->non_malloc);
-	const char *from = runtime ? runtime->remedy
-				   : "/proc/PID/smaps lists each mapping; 'strace -f -k "
-				     "-e trace=mmap -p PID' shows who maps memory.";
+
+	if (is_cache)
+		return "Nothing: the kernel keeps pages of files as long as there is "
+		       "room, and takes them back when memory is short. "
+		       "/proc/PID/smaps lists the files.";
+	return runtime ? runtime->remedy
+		       : "/proc/PID/smaps lists each mapping; 'strace -f -k "
+			 "-e trace=mmap -p PID' shows who maps memory.";
+}
+
+/* FROM, with the number for each word PID. */
+static void say_remedy(const struct verdict_input *input, const char *from, char *text,
+		       size_t size)
+{
 	struct text to;
 
 	text_init(&to, text, size);
@@ -233,15 +265,19 @@ bool judge_not_malloc(const struct verdict_input *input, struct verdict *verdict
 	bool grows = judge_has_grown(no_heap ? &input->rss : &input->other, &input->rss);
 	char parts[400], remedy[400];
 	uint64_t rss, other;
+	bool is_cache;
 
 	if (is_elsewhere(input) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
 	    !other_bytes(input, &other) || other < JUDGE_LEAST_BYTES ||
-	    !(grows || (other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5)))
+	    !(grows || is_much(other, rss)))
 		return false;
+	is_cache = is_page_cache(input, other, rss, grows);
+	if (is_cache)
+		verdict->severity = SEVERITY_NOTE;
 	verdict->stake_bytes = other;
 	say_not_malloc(input, verdict, grows, other, rss);
 	say_non_malloc(input->non_malloc, parts, sizeof(parts));
-	say_remedy(input, remedy, sizeof(remedy));
+	say_remedy(input, remedy_of(input, is_cache), remedy, sizeof(remedy));
 	SAY(evidence,
 	    "%s of the resident memory is neither held through %smalloc nor kept by it: "
 	    "its settings and trims do not affect it.%s",

@@ -66,7 +66,8 @@ struct verdict_non_malloc {
 	const struct runtime *runtime; /* null: none that is known */
 	uint64_t anon_bytes, shared_bytes, file_bytes, stack_bytes;
 	uint64_t shared_pss_bytes;
-	const char *largest; /* "" when there is none */
+	uint64_t page_cache_bytes; /* of files, and the kernel can take it back */
+	const char *largest;	   /* "" when there is none */
 	uint64_t largest_bytes;
 	const char *allocator; /* the file of another allocator that is mapped, or "" */
 };

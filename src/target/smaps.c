@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "target/maps.h"
+#include "target/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,6 +162,19 @@ static bool has_any(const struct smaps *smaps)
 	return smaps->count != 0;
 }
 
+/* What is locked in memory may be of files: that much does not count. The kernel adds up
+ * its counters of processors roughly, by some hundred KB a processor. */
+static uint64_t page_cache_bytes(int pid)
+{
+	char text[4096];
+	uint64_t file, locked;
+
+	if (process_text(pid, "status", text, sizeof(text)) < 0 ||
+	    file_field(text, "RssFile", &file) || file_field(text, "VmLck", &locked))
+		return 0;
+	return file > locked ? (file - locked) << 10 : 0;
+}
+
 int smaps_read(int pid, struct smaps *smaps)
 {
 	char path[64], text[BUFFER_BYTES];
@@ -182,6 +196,7 @@ int smaps_read(int pid, struct smaps *smaps)
 	got = got < 0 ? -errno : 0;
 	close(fd);
 	smaps_end(smaps);
+	smaps->page_cache_bytes = page_cache_bytes(pid);
 	if (held && !got)
 		return -EPROTO;
 	/* Without an address space it is empty. */

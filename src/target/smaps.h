@@ -5,7 +5,7 @@
 
 #include "sample/mappings.h"
 
-/* Reads PID's. Allocates nothing. 0 or -errno. */
+/* Reads PID's, and what of it is page cache. Allocates nothing. 0 or -errno. */
 int smaps_read(int pid, struct smaps *smaps);
 
 /* Of the same from text: begin, one call a LINE (changed, without its newline), end. */

@@ -313,6 +313,8 @@ static void mappings(struct report_out *out, const struct report *report)
 	json_member_u64(text, "anonymous_bytes", report->other_anon_bytes);
 	json_member_u64(text, "shared_bytes", smaps->rss_bytes[SMAPS_SHARED]);
 	json_member_u64(text, "file_bytes", smaps->rss_bytes[SMAPS_FILE]);
+	if (smaps->page_cache_bytes)
+		json_member_u64(text, "page_cache_bytes", smaps->page_cache_bytes);
 	json_member_u64(text, "stack_bytes", smaps->rss_bytes[SMAPS_STACK]);
 	json_member_u64(text, "shared_pss_bytes", smaps->pss_bytes[SMAPS_SHARED]);
 	if (runtime)

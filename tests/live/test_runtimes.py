@@ -112,6 +112,40 @@ def run_own(tap):
         tap.ok("none of it glibc malloc's, 20.0M of it anonymous" in answer, "is told", answer)
 
 
+def run_files(tap):
+    """Pages of a file are the kernel's to take back: a note. Of one in memory they are not."""
+    with harness.scratch() as directory:
+        path = directory / "data.mdb"
+        with open(path, "wb") as file:
+            file.truncate(200 * MIB)
+        with Program([harness.program("late"), "20", path]) as target:
+            kept = harness.kilobytes(target.proc("status"), "RssFile")
+            if kept < 200 * MIB:
+                raise Skip("the directory for tests is in memory")
+            found = report(target.pid)
+            tap.ok(found["answer"].startswith("No known problem: "), "no problem", found["answer"])
+            notes = [(one["verdict"], one["severity"]) for one in found["verdicts"]]
+            tap.equal(notes, [("not_malloc", "note")], "but a note")
+            note = found["verdicts"][0]
+            tap.ok(" of it mapped files" in note["headline"], "of files", note["headline"])
+            tap.ok(str(path) in note["evidence"], "which file", note["evidence"])
+            tap.ok("takes them back" in note["remedy"], "nothing is to be done", note["remedy"])
+            told = found["not_malloc"]["page_cache_bytes"]
+            tap.within(told, kept - 16 * MIB, kept + 16 * MIB, "how much")
+            target.say("r")
+            if target.line() != "reclaimed":
+                raise Skip("this kernel reclaims no memory by madvise")
+            left = harness.kilobytes(target.proc("status"), "RssFile")
+            tap.within(left, 0, kept // 2, "the kernel takes it back")
+    with open("/dev/shm/" + directory.name, "wb") as file:
+        try:
+            file.truncate(200 * MIB)
+            with Program([harness.program("late"), "20", file.name]) as target:
+                check(tap, target.pid, None, "shared memory", ["strace"], NONE)
+        finally:
+            os.unlink(file.name)
+
+
 def run_musl(tap):
     compiler = harness.need("musl-gcc")
     source = harness.SOURCE / "tests/programs/late.c"
@@ -399,7 +433,7 @@ def run_postgres(tap):
 
 
 CASES = (
-    ("own mappings", run_own), ("musl", run_musl), ("Go", run_go), ("CPython", run_python),
+    ("own mappings", run_own), ("files", run_files), ("musl", run_musl), ("Go", run_go), ("CPython", run_python),
     ("memcached", run_memcached), ("node", run_node), ("java", run_java),
     ("PostgreSQL", run_postgres),
 )

@@ -556,6 +556,73 @@ static void not_malloc(void **state)
 	is_healthy();
 }
 
+/* Pages of files that the kernel can take back are a note, and only as long as they are
+ * what it is about. */
+static void page_cache(void **state)
+{
+	(void)state;
+	set(FIG_LIVE_RESIDENT_BYTES, 100 * M);
+	set(FIG_OTHER_RESIDENT_BYTES, 280 * M);
+	input.non_malloc = &non_malloc;
+	non_malloc.is_known = true;
+	non_malloc.file_bytes = 278 * M;
+	non_malloc.page_cache_bytes = 217 * M;
+	is_only(VERDICT_NOT_MALLOC,
+		"280M of 400M resident is not malloc's, 278M of it mapped files");
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	assert_null(strstr(verdict[0].remedy, "strace"));
+	assert_int_equal(strncmp(answer, "No known problem: ", 18), 0);
+	/* 64M are something else, if not half of what is no page cache; nor is 100M. */
+	non_malloc.page_cache_bytes = 216 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	set(FIG_OTHER_RESIDENT_BYTES, 350 * M);
+	non_malloc.page_cache_bytes = 301 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	non_malloc.page_cache_bytes = 286 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+	assert_non_null(strstr(verdict[0].remedy, "strace"));
+	/* More than there is, as the kernel counts it roughly. */
+	non_malloc.page_cache_bytes = 352 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	/* 20M that grew: more than half of it must be the cache. */
+	trend(&input.other, 330.0 * (double)M, 350.0 * (double)M);
+	trend(&input.rss, 380.0 * (double)M, 400.0 * (double)M);
+	non_malloc.page_cache_bytes = 341 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	assert_non_null(strstr(verdict[0].headline, "grows by 2.00M a second"));
+	non_malloc.page_cache_bytes = 340 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+}
+
+/* The same where glibc's malloc has nothing. */
+static void page_cache_without_heap(void **state)
+{
+	(void)state;
+	figures_clear(&sample->fig);
+	set(FIG_RSS_BYTES, 300 * M);
+	input.non_malloc = &non_malloc;
+	non_malloc.is_known = non_malloc.no_heap = true;
+	non_malloc.page_cache_bytes = 237 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+	non_malloc.page_cache_bytes = 236 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+	trend(&input.rss, 280.0 * (double)M, 300.0 * (double)M);
+	non_malloc.page_cache_bytes = 289 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+	non_malloc.page_cache_bytes = 291 * M;
+	judge();
+	assert_int_equal(verdict[0].severity, SEVERITY_NOTE);
+}
+
 static void runtimes(void **state)
 {
 	static const char *const lines[][3] = {
@@ -1119,6 +1186,8 @@ int main(void)
 		TEST(growth_of_nothing_known),
 		TEST(growth_of_two),
 		TEST(not_malloc),
+		TEST(page_cache),
+		TEST(page_cache_without_heap),
 		TEST(runtimes),
 		TEST(linked_and_not_started),
 		TEST(no_heap),
