@@ -163,8 +163,7 @@ static int add_owners(struct record_looks *looks, struct recorder *recorder,
 
 	for (unsigned i = 0; i < owners->count && !error; i++) {
 		owners_line(&owners->owner[i], line, sizeof(line));
-		error = recorder_owner(recorder, life, owners->time_ns, i + 1,
-				       &owners->owner[i], line, fault);
+		error = recorder_owner(recorder, life, owners, i, line, fault);
 	}
 	return error;
 }

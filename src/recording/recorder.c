@@ -865,10 +865,10 @@ int recorder_owners(struct recorder *recorder, unsigned place,
 			fault);
 }
 
-int recorder_owner(struct recorder *recorder, unsigned place, int64_t time_ns,
-		   unsigned rank, const struct owner *owner, const char *path,
-		   struct fault *fault)
+int recorder_owner(struct recorder *recorder, unsigned place, const struct owners *owners,
+		   unsigned number, const char *path, struct fault *fault)
 {
+	const struct owner *owner = &owners->owner[number];
 	struct life *life = &recorder->life[place];
 	sqlite3_stmt *add;
 	int error = begin_life(recorder, life, fault);
@@ -877,9 +877,12 @@ int recorder_owner(struct recorder *recorder, unsigned place, int64_t time_ns,
 		return error;
 	add = recorder->statement[ADD_OWNER];
 	sqlite3_bind_int64(add, 1, life->row);
-	sqlite3_bind_int64(add, 2, time_ns);
-	sqlite3_bind_int64(add, 3, rank);
-	sqlite3_bind_int64(add, 4, (sqlite3_int64)owner->unlocked_bytes);
+	sqlite3_bind_int64(add, 2, owners->time_ns);
+	sqlite3_bind_int64(add, 3, number + 1);
+	if (owners->sampled_chunks)
+		sqlite3_bind_null(add, 4);
+	else
+		sqlite3_bind_int64(add, 4, (sqlite3_int64)owner->unlocked_bytes);
 	sqlite3_bind_int64(add, 5, (sqlite3_int64)owner->asked_chunks);
 	sqlite3_bind_int64(add, 6, (sqlite3_int64)owner->asked_bytes);
 	bind_texts(add, 7, path);

@@ -79,11 +79,10 @@ int recorder_sizes(struct recorder *recorder, unsigned life, const struct sample
 int recorder_owners(struct recorder *recorder, unsigned life, const struct owners *owners,
 		    struct fault *fault);
 
-/* One of these owners once more, for who asks the file: its place from 1 on, and PATH for
+/* OWNERS' owner NUMBER, from 0 on, once more, for who asks the file, with PATH for
  * people. */
-int recorder_owner(struct recorder *recorder, unsigned life, int64_t time_ns,
-		   unsigned rank, const struct owner *owner, const char *path,
-		   struct fault *fault);
+int recorder_owner(struct recorder *recorder, unsigned life, const struct owners *owners,
+		   unsigned number, const char *path, struct fault *fault);
 
 /* Everything since the last commit is in the file when this returns 0: kill -9 does not
  * take it away, a loss of power may take the last seconds. Where any of these functions

@@ -150,6 +150,12 @@ void owners_line(const struct owner *owner, char *line, size_t size)
 	}
 }
 
+struct units_text owners_weight(const struct owners *owners, const struct owner *owner)
+{
+	return owners->sampled_chunks ? units_share_text(owner->share)
+				      : units_bytes_text(owner->unlocked_bytes);
+}
+
 /* How many of all chunks that are asked about OWNER is estimated to have. */
 static uint64_t estimated(const struct owners *owners, const struct owner *owner)
 {
@@ -488,8 +494,7 @@ static void write_dot(struct report_out *out, const struct owners *owners,
 				report_print(out, "  r%u -> s%u_0;\n", i, i);
 		}
 		report_print(out, "  b%u [shape=plaintext, label=\"%s\"];\n", i,
-			     owners->sampled_chunks ? SHARE(owner->share)
-						    : BYTES(owner->unlocked_bytes));
+			     owners_weight(owners, owner).s);
 		report_print(out, "  s%u_%u -> b%u [style=dotted];\n", i,
 			     owner->step_count - 1, i);
 		report_flush(out);

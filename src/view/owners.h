@@ -4,6 +4,7 @@
 #define FRAGSCOPE_VIEW_OWNERS_H
 
 #include "base/text.h"
+#include "base/units.h"
 #include "sample/owners.h"
 
 #include <stddef.h>
@@ -28,6 +29,10 @@ struct owners_about {
 /* The path of OWNER on one line: "sessions (sessiond+0x4040) -> 1 chunk of 512K -> ...".
  */
 void owners_line(const struct owner *owner, char *line, size_t size);
+
+/* What would come back without OWNER, one of OWNERS; of a random sample, in which that is
+ * not known, the share of the chunks that it holds. */
+struct units_text owners_weight(const struct owners *owners, const struct owner *owner);
 
 /* The member "owners" of a JSON object: the first COUNT. */
 void owners_member(struct text *text, const struct owners *owners, unsigned count);

@@ -257,7 +257,8 @@ static void tail(struct report_out *out, const struct blockers *of)
 
 static void owners(struct report_out *out, const struct report *report)
 {
-	static const char *const names[] = {"would come back", "owner"};
+	static const char *const all[] = {"would come back", "owner"};
+	static const char *const some[] = {"share of a random sample", "owner"};
 	char path[REPORT_OWNER];
 
 	if (report->why_no_owners) {
@@ -271,12 +272,13 @@ static void owners(struct report_out *out, const struct report *report)
 		     "<p>Who holds them (<code>fragscope owners -p %d</code> has "
 		     "all):</p>\n",
 		     report->sample->pid);
-	page_headings(out, names, 2);
+	page_headings(out, report->owners->sampled_chunks ? some : all, 2);
 	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
 		const struct owner *owner = &report->owners->owner[i];
 
 		owners_line(owner, path, sizeof(path));
-		report_print(out, "<tr><td>%s</td>", BYTES(owner->unlocked_bytes));
+		report_print(out, "<tr><td>%s</td>",
+			     owners_weight(report->owners, owner).s);
 		page_element(out, "td", "words", path);
 		report_print(out, "</tr>\n");
 	}

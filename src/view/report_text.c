@@ -47,15 +47,13 @@ static size_t columns_of(const char *word, size_t length)
 	return columns;
 }
 
-/* STRING's words in lines of WIDTH, the first behind FIRST spaces, the others behind
- * INDENT. A word that is longer than a line has one for itself. */
-static void wrapped(struct report_out *out, size_t first, size_t indent,
+/* STRING's words in lines of WIDTH, the first from COLUMN on, where the line stands, the
+ * others behind INDENT spaces. A word that is longer than a line has one for itself. */
+static void wrap_on(struct report_out *out, size_t column, size_t indent,
 		    const char *string)
 {
-	size_t column = first;
 	bool begins = true;
 
-	text_repeat(&out->text, ' ', first);
 	while (*string) {
 		size_t length = strcspn(string, " ");
 		size_t columns = columns_of(string, length);
@@ -75,6 +73,14 @@ static void wrapped(struct report_out *out, size_t first, size_t indent,
 	}
 	text_char(&out->text, '\n');
 	report_flush(out);
+}
+
+/* The same, the first line behind FIRST spaces. */
+static void wrapped(struct report_out *out, size_t first, size_t indent,
+		    const char *string)
+{
+	text_repeat(&out->text, ' ', first);
+	wrap_on(out, first, indent, string);
 }
 
 static void title(struct report_out *out, const char *words)
@@ -664,10 +670,28 @@ static void tail(struct report_out *out, const struct blockers *blockers)
 			     BYTES(blockers->step[i].hole_resident_bytes));
 }
 
+static void owners_title(struct report_out *out, const struct owners *owners, int pid)
+{
+	char line[160];
+
+	if (owners->sampled_chunks)
+		snprintf(
+			line, sizeof(line),
+			"Who holds them, by a random sample of %s, and the share of them "
+			"('fragscope owners -p %d' searches more):",
+			COUNT(owners->sampled_chunks), pid);
+	else
+		snprintf(line, sizeof(line),
+			 "Who holds them ('fragscope owners -p %d' lists all), and what "
+			 "that keeps:",
+			 pid);
+	wrapped(out, 2, 2, line);
+}
+
 /* Who holds the chunks that pin, the first few. */
 static void owners(struct report_out *out, const struct report *report)
 {
-	char path[REPORT_OWNER], line[REPORT_OWNER + 32];
+	char line[REPORT_OWNER + 32];
 
 	if (report->why_no_owners) {
 		snprintf(line, sizeof(line), "Who holds them is not known: %s.",
@@ -676,17 +700,13 @@ static void owners(struct report_out *out, const struct report *report)
 	}
 	if (!report->owners || !report->owners->count)
 		return;
-	report_print(out,
-		     "  Who holds them ('fragscope owners -p %d' lists all), and what "
-		     "that keeps:\n",
-		     report->sample->pid);
+	owners_title(out, report->owners, report->sample->pid);
 	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
 		const struct owner *owner = &report->owners->owner[i];
 
-		owners_line(owner, path, sizeof(path));
-		snprintf(line, sizeof(line), "%-6s %s", BYTES(owner->unlocked_bytes),
-			 path);
-		wrapped(out, 2, 9, line);
+		report_print(out, "  %-6s ", owners_weight(report->owners, owner).s);
+		owners_line(owner, line, REPORT_OWNER);
+		wrap_on(out, 9, 9, line);
 	}
 }
 

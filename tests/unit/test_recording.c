@@ -1001,12 +1001,17 @@ static void test_owners(void **unused)
 
 	(void)unused;
 	assert_int_equal(recorder_owners(recorder, life, want, &fault), 0);
-	assert_int_equal(recorder_owner(recorder, life, start_ns, 1, &want->owner[0],
-					"sessions0", &fault),
-			 0);
+	want->sampled_chunks = 0;
+	assert_int_equal(recorder_owner(recorder, life, want, 0, "sessions0", &fault), 0);
+	want->sampled_chunks = 9;
+	assert_int_equal(recorder_owner(recorder, life, want, 1, "sessions1", &fault), 0);
+	want->sampled_chunks = 0;
 	assert_int_equal(recorder_commit(recorder, start_ns, &fault), 0);
 	recorder_close(recorder);
-	assert_int_equal(ask_file("SELECT unlocked_bytes FROM owner"), 4096);
+	assert_int_equal(ask_file("SELECT unlocked_bytes FROM owner WHERE rank = 1"),
+			 4096);
+	assert_int_equal(
+		ask_file("SELECT unlocked_bytes IS NULL FROM owner WHERE rank = 2"), 1);
 	recording = open_recording();
 	assert_int_equal(recording_owners(recording, 1, start_ns - 1, got, &fault),
 			 RECORDING_END);

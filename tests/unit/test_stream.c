@@ -382,6 +382,41 @@ static void check_skipped(const struct report *of)
 	}
 }
 
+/* A random sample says who holds, and not how much would come back. */
+static void check_owners(const struct report *of)
+{
+	static int (*const forms[])(const struct report *,
+				    int) = {report_text, report_html, report_json};
+	static const char *const all[] = {"  3.00M  shelf", "<td>3.00M</td>",
+					  "\"unlocked_bytes\":3145728"};
+	static const char *const some[] = {"  97%    shelf", "<td>97%</td>",
+					   "\"share\":0.970000"};
+	static struct owners owners = {
+		.asked_chunks = 5000,
+		.count = 1,
+		.owner[0] = {.name = "shelf",
+			     .share = 0.97,
+			     .unlocked_bytes = 3 << 20,
+			     .step_count = 1,
+			     .step[0] = {.chunks = 9}},
+	};
+	struct blockers blockers = {.pinning_chunks = 5000, .pinned_bytes = 4 << 20};
+	struct report report = *of;
+
+	report.blockers = &blockers;
+	report.why_no_blockers = NULL;
+	report.owners = &owners;
+	for (unsigned i = 0; i < 3; i++) {
+		owners.sampled_chunks = 0;
+		assert_true(says(forms[i], &report, all[i]));
+		assert_false(says(forms[i], &report, some[i]));
+		owners.sampled_chunks = 300;
+		assert_true(says(forms[i], &report, some[i]));
+		assert_false(says(forms[i], &report, all[i]));
+	}
+	assert_true(says(report_text, &report, "a random sample of 300"));
+}
+
 static void a_report_is_on_one(void **state)
 {
 	int db[] = {DB}, web[] = {WEB};
@@ -408,6 +443,7 @@ static void a_report_is_on_one(void **state)
 	assert_non_null(report->why_no_limits);
 	check_page(report);
 	check_skipped(report);
+	check_owners(report);
 	reporter_free(reporter);
 	/* Rows of the other come behind its last. */
 	options.pids = (struct pid_list){web, 1};
