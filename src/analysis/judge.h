@@ -17,12 +17,14 @@ judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_breaking,
 
 /* Of what is not glibc malloc's (judge_non_malloc.c); whether it has nothing at all;
  * whether the figures are another allocator's own, from the sampler; what tells more of
- * what the runtime holds by malloc, as a sentence, or ""; and whose the greater part of
- * the memory is, for the end of a sentence: ", 12.0M of it mapped files", or "". */
+ * what the runtime holds by malloc, as a sentence, or ""; what has a runtime trim of
+ * which no thread can be made to call (false: one can); and whose the greater part of the
+ * memory is, for the end of a sentence: ", 12.0M of it mapped files", or "". */
 judge_fn judge_allocator, judge_not_malloc;
 bool judge_has_no_heap(const struct verdict_input *input);
 bool judge_has_own_figures(const struct verdict_input *input);
 const char *judge_by_malloc(const struct verdict_input *input);
+bool judge_say_trims(const struct verdict_input *input, char *text, size_t size);
 void judge_say_whose(const struct verdict_non_malloc *non_malloc, char *text,
 		     size_t size);
 

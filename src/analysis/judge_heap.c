@@ -473,6 +473,28 @@ static bool free_pages(const struct verdict_input *input, struct verdict *verdic
 	return true;
 }
 
+/* What would return BYTES of the process, once. */
+static void say_trim(const struct verdict_input *input, struct verdict *verdict,
+		     uint64_t bytes)
+{
+	char trims[128];
+
+	if (judge_say_trims(input, trims, sizeof(trims)))
+		SAY(remedy,
+		    "When the load is over, %s has it call malloc_trim(0), and gives "
+		    "back %s. If the load returns soon, leave it.",
+		    trims, BYTES(bytes));
+	else
+		SAY(remedy,
+		    "Call malloc_trim(0) when the load is over; 'fragscope trim%s %d' "
+		    "gives back %s%s, and shows whether the memory is needed again. If "
+		    "the load returns soon, leave it.",
+		    machine_can_attach() ? " --attach" : "", input->sample->pid,
+		    BYTES(bytes),
+		    machine_can_attach() ? ", stops the process for some ms"
+					 : " in a program under 'fragscope run'");
+}
+
 bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 {
 	uint64_t trimmable, rss, free_resident = 0;
@@ -494,13 +516,7 @@ bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 	    BYTES(free_resident), BYTES(trimmable), (unsigned long long)trimmable,
 	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / machine_page_bytes()),
 	    refill);
-	SAY(remedy,
-	    "Call malloc_trim(0) when the load is over; 'fragscope trim%s %d' gives back "
-	    "%s%s, and shows whether the memory is needed again. If the load returns "
-	    "soon, leave it.",
-	    machine_can_attach() ? " --attach" : "", input->sample->pid, BYTES(trimmable),
-	    machine_can_attach() ? ", stops the process for some ms"
-				 : " in a program under 'fragscope run'");
+	say_trim(input, verdict, trimmable);
 	judge_fact_figure(input, verdict, FIG_TRIMMABLE_BYTES);
 	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);

@@ -198,6 +198,17 @@ const char *judge_by_malloc(const struct verdict_input *input)
 	return non_malloc->runtime->by_malloc;
 }
 
+bool judge_say_trims(const struct verdict_input *input, char *text, size_t size)
+{
+	const struct verdict_non_malloc *non_malloc = input->non_malloc;
+
+	if (!non_malloc || !non_malloc->is_known || !non_malloc->runtime ||
+	    !non_malloc->runtime->trims)
+		return false;
+	runtime_say(non_malloc->runtime->trims, input->sample->pid, text, size);
+	return true;
+}
+
 /* The runtime's own remedy, or one that helps with any. */
 static const char *remedy_of(const struct verdict_input *input, bool is_cache)
 {
@@ -210,26 +221,6 @@ static const char *remedy_of(const struct verdict_input *input, bool is_cache)
 	return runtime ? runtime->remedy
 		       : "/proc/PID/smaps lists each mapping; 'strace -f -k "
 			 "-e trace=mmap -p PID' shows who maps memory.";
-}
-
-/* FROM, with the number for each word PID. */
-static void say_remedy(const struct verdict_input *input, const char *from, char *text,
-		       size_t size)
-{
-	struct text to;
-
-	text_init(&to, text, size);
-	while (*from) {
-		const char *word = strstr(from, "PID");
-		size_t length = word ? (size_t)(word - from) : strlen(from);
-
-		text_bytes(&to, from, length);
-		from += length;
-		if (!word)
-			continue;
-		text_u64(&to, (uint64_t)input->sample->pid);
-		from += strlen("PID");
-	}
 }
 
 /* Whether other_bytes gives no more than a bound. */
@@ -277,7 +268,8 @@ bool judge_not_malloc(const struct verdict_input *input, struct verdict *verdict
 	verdict->stake_bytes = other;
 	say_not_malloc(input, verdict, grows, other, rss);
 	say_non_malloc(input->non_malloc, parts, sizeof(parts));
-	say_remedy(input, remedy_of(input, is_cache), remedy, sizeof(remedy));
+	runtime_say(remedy_of(input, is_cache), input->sample->pid, remedy,
+		    sizeof(remedy));
 	SAY(evidence,
 	    "%s of the resident memory is neither held through %smalloc nor kept by it: "
 	    "its settings and trims do not affect it.%s",

@@ -1,5 +1,7 @@
 #include "analysis/runtime.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 /* A program may be linked with CPython and never start it; started, 3.11 has some 900 KB.
@@ -14,42 +16,43 @@ static const struct {
 } known[] = {
 	{"libjvm.so", 0, {"jvm", SMAPS_ANON,
 		"the JVM's anonymous memory: heap, classes, code",
-		"-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary.", NULL}},
+		"-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary.", NULL,
+		"'jcmd PID System.trim_native_heap' (where 'jcmd PID help' lists it)"}},
 	{"node", 0, {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
-		"'node --max-old-space-size=MB' limits V8's heap. 'node --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL}},
+		"'node --max-old-space-size=MB' limits V8's heap. 'node --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL}},
 	{"nodejs", 0, {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
-		"'nodejs --max-old-space-size=MB' limits V8's heap. 'nodejs --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL}},
+		"'nodejs --max-old-space-size=MB' limits V8's heap. 'nodejs --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL}},
 	{"libpython*", STARTED_BYTES, {"cpython", SMAPS_ANON,
 		"anonymous memory, where CPython has its object arenas",
 		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
-		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what."}},
+		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what.", NULL}},
 	{"python*", 0, {"cpython", SMAPS_ANON,
 		"anonymous memory, where CPython has its object arenas",
 		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
-		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what."}},
+		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what.", NULL}},
 	{"postgres", 0, {"postgresql", SMAPS_SHARED,
 		"shared memory, where PostgreSQL has its shared buffers",
-		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL}},
+		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL, NULL}},
 	{"memcached", 0, {"memcached", SMAPS_ANON,
 		"anonymous memory, where memcached has its slabs",
 		"'memcached -m MB' limits its slabs; 'stats slabs' on its port shows them.",
-		"It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them."}},
+		"It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them.", NULL}},
 	{"ld-musl*", 0, {"musl", SMAPS_ANON,
 		"anonymous memory, where musl's malloc has its own",
 		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
-		NULL}},
+		NULL, NULL}},
 	/* Debian's; that of glibc has a number behind it. */
 	{"libc.so", 0, {"musl", SMAPS_ANON,
 		"anonymous memory, where musl's malloc has its own",
 		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
-		NULL}},
+		NULL, NULL}},
 };
 
 static const struct runtime go = {"go", SMAPS_ANON,
 	"the Go runtime's anonymous memory",
-	"Started with GOMEMLIMIT=SIZE, the collector keeps it below SIZE if what is live allows. Go's heap profile (runtime/pprof) shows who allocates: 'go tool pprof -top PROGRAM PROFILE'.", NULL};
+	"Started with GOMEMLIMIT=SIZE, the collector keeps it below SIZE if what is live allows. Go's heap profile (runtime/pprof) shows who allocates: 'go tool pprof -top PROGRAM PROFILE'.", NULL, NULL};
 /* clang-format on */
 
 /* What follows a space was put there by the kernel: "(deleted)". */
@@ -80,4 +83,22 @@ const struct runtime *runtime_of(const struct smaps *smaps, uint64_t anon_bytes)
 		if (anon_bytes >= known[i].least_bytes && has_file(smaps, known[i].file))
 			return &known[i].runtime;
 	return NULL;
+}
+
+void runtime_say(const char *words, int pid, char *text, size_t size)
+{
+	struct text to;
+
+	text_init(&to, text, size);
+	while (*words) {
+		const char *word = strstr(words, "PID");
+		size_t length = word ? (size_t)(word - words) : strlen(words);
+
+		text_bytes(&to, words, length);
+		words += length;
+		if (!word)
+			continue;
+		text_u64(&to, (uint64_t)pid);
+		words += strlen("PID");
+	}
 }

@@ -2,6 +2,7 @@
 
 #include "analysis/non_malloc.h"
 #include "analysis/prediction.h"
+#include "analysis/runtime.h"
 #include "base/clock.h"
 #include "base/privilege.h"
 #include "inject/inject.h"
@@ -273,6 +274,24 @@ static void take_result(struct trim *trim, const struct inject_result *result)
 		set(trim, TRIM_TOOK, (uint64_t)result->took_ns);
 }
 
+/* Where no thread of a runtime can be made to call, it may have one do so by itself. */
+static void say_other_way(const struct trim *trim)
+{
+	const struct process *process = &trim->process;
+	const struct runtime *runtime;
+	struct smaps smaps;
+	char trims[128];
+
+	if (smaps_read(process->pid, &smaps))
+		return;
+	runtime = runtime_of(&smaps, smaps.rss_bytes[SMAPS_ANON]);
+	if (!runtime || !runtime->trims)
+		return;
+	runtime_say(runtime->trims, process->pid, trims, sizeof(trims));
+	frontend_message(trim->frontend, "process %d (%s): %s has it call malloc_trim(0)",
+			 process->pid, process->comm, trims);
+}
+
 static int trim_by_thread(struct trim *trim, struct fault *fault)
 {
 	static const int calls[] = {SYS_madvise, SYS_brk, SYS_futex, -1};
@@ -289,6 +308,8 @@ static int trim_by_thread(struct trim *trim, struct fault *fault)
 			   trim->frontend->stop, &result, fault);
 
 	take_result(trim, &result);
+	if (error == -EAGAIN)
+		say_other_way(trim);
 	return error;
 }
 

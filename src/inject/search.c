@@ -331,10 +331,12 @@ static int none_found(const struct injector *injector, struct fault *fault)
 	}
 	return fault_set(fault, EXIT_FAILED, -EAGAIN,
 			 "process %d (%s) was at no safe point at any of %u looks in "
-			 "%g s, and nothing was called; at the last, %s%s; --for=TIME "
-			 "looks for longer",
+			 "%g s, and nothing was called; at the last, %s%s; %s",
 			 process->pid, process->comm, injector->result.tries,
-			 (double)injector->request->for_ns / 1e9, who, thread->place);
+			 (double)injector->request->for_ns / 1e9, who, thread->place,
+			 thread->is_strange ? "where there is always such code on a "
+					      "stack, as in a JVM, no time is enough"
+					    : "--for=TIME looks for longer");
 }
 
 /* Looks on until a stop does no harm to a wait. 0; -EAGAIN: not until END_NS; -EINTR. */

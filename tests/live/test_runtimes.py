@@ -63,6 +63,11 @@ def run(tool, *args, **options):
     return done.stdout
 
 
+def find(found, kind):
+    """The verdict of that kind, or none."""
+    return next((one for one in found["verdicts"] if one["verdict"] == kind), None)
+
+
 @contextlib.contextmanager
 def strace(pid, calls):
     """Who makes CALLS, as the report says it: what it told is in the list."""
@@ -368,6 +373,54 @@ def run_java(tap):
         tap.ok(limited < without - 50 * MIB, "-Xmx bounds it", without, limited)
 
 
+# What zlib had for streams that are closed, but for each tenth, which keeps its place.
+JAVA_STREAMS = """
+import java.util.zip.*;
+public class Streams {
+    public static void main(String[] words) throws Exception {
+        Deflater[] streams = new Deflater[400];
+        byte[] text = new byte[100000];
+        for (int i = 0; i < streams.length; i++) {
+            streams[i] = new Deflater();
+            streams[i].setInput(text);
+            streams[i].deflate(new byte[1000]);
+        }
+        for (int i = 0; i < streams.length; i++)
+            if (i % 10 != 0) streams[i].end();
+        System.out.println("ready");
+        System.in.read();
+        System.out.println(streams[0].getTotalIn());
+    }
+}
+"""
+
+
+def run_java_trim(tap):
+    java, compiler, jcmd = harness.need("java", "javac", "jcmd")
+    with harness.scratch() as directory:
+        (directory / "Streams.java").write_text(JAVA_STREAMS, "ascii")
+        run(compiler, "-d", directory, directory / "Streams.java")
+        with Program([java, "-Xmx64m", "-cp", directory, "Streams"]) as target:
+            if "System.trim_native_heap" not in run(jcmd, target.pid, "help"):
+                raise Skip("this JVM has no System.trim_native_heap")
+            remedy = find(report(target.pid), "cache")["remedy"]
+            command = f"jcmd {target.pid} System.trim_native_heap"
+            tap.ok(f"'{command}'" in remedy, "a trim is by jcmd", remedy)
+            tap.ok("fragscope trim" not in remedy, "and by no thread of its own", remedy)
+            done = harness.fragscope("trim", "--attach", "--for", "100ms", target.pid)
+            if "was at no safe point" not in done.stderr:
+                tap.skip("no time is enough", done.stderr.strip())
+            else:
+                tap.ok("no time is enough" in done.stderr, "no time is enough", done.stderr)
+                tap.ok(f"'{command}'" in done.stderr, "and jcmd is named", done.stderr)
+            before = target.rollup("Rss")
+            run(*command.split())
+            after = target.rollup("Rss")
+            told = find(report(target.pid), "cache")
+            tap.ok(before - after > 48 * MIB, "jcmd gives it back", before, after)
+            tap.ok(told is None, "and no trim is advised then", told)
+
+
 # ---- PostgreSQL -------------------------------------------------------------------------
 
 
@@ -435,6 +488,7 @@ def run_postgres(tap):
 CASES = (
     ("own mappings", run_own), ("files", run_files), ("musl", run_musl), ("Go", run_go), ("CPython", run_python),
     ("memcached", run_memcached), ("node", run_node), ("java", run_java),
+    ("java, trimmed", run_java_trim),
     ("PostgreSQL", run_postgres),
 )
 

@@ -666,6 +666,26 @@ static void runtimes(void **state)
 	}
 }
 
+/* No thread of a JVM can be made to call, but it makes the call when it is asked. */
+static void cache_of_a_jvm(void **state)
+{
+	static const struct runtime asked = {.name = "one", .trims = "'ask PID'"};
+	static const struct runtime other = {.name = "other"};
+
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 100 * M);
+	set(FIG_TRIMMABLE_BYTES, 90 * M);
+	input.non_malloc = &non_malloc;
+	non_malloc = (struct verdict_non_malloc){
+		.is_known = true, .runtime = &asked, .largest = "", .allocator = ""};
+	is_only(VERDICT_CACHE, "malloc_trim(0) would return 90.0M of 400M resident");
+	assert_non_null(strstr(verdict[0].remedy, "'ask 4711' has it call malloc_trim(0)"));
+	assert_null(strstr(verdict[0].remedy, "fragscope trim"));
+	non_malloc.runtime = &other;
+	judge();
+	assert_non_null(strstr(verdict[0].remedy, "fragscope trim"));
+}
+
 /* Nothing is advised that helps with an interpreter only. */
 static void linked_and_not_started(void **state)
 {
@@ -1189,6 +1209,7 @@ int main(void)
 		TEST(page_cache),
 		TEST(page_cache_without_heap),
 		TEST(runtimes),
+		TEST(cache_of_a_jvm),
 		TEST(linked_and_not_started),
 		TEST(no_heap),
 		TEST(another_allocator),
