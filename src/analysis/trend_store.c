@@ -22,6 +22,7 @@ enum { HELD = TREND_STORE_FIGURES, LIMIT, TRACKS = LIMIT + HEADROOM_KINDS };
 
 struct trend_store {
 	struct track *track[TRACKS];
+	bool is_estimated[TREND_STORE_FIGURES];
 	int64_t first_ns, last_ns;
 	struct arena_extremes arenas;
 	struct trend_scratch scratch;
@@ -80,10 +81,13 @@ void trend_store_add(struct trend_store *store, const struct sample *sample,
 	bool has_both = sample_may_judge(sample, FIG_LIVE_BYTES) &&
 			figure_has(fig, FIG_MMAPPED_BYTES);
 
-	for (unsigned i = 0; i < TREND_STORE_FIGURES; i++)
+	for (unsigned i = 0; i < TREND_STORE_FIGURES; i++) {
 		add(store, i, sample->time_ns,
 		    sample_may_judge(sample, trend_store_figure[i]),
 		    fig->v[trend_store_figure[i]].u);
+		if (figure_is_estimated(fig, trend_store_figure[i]))
+			store->is_estimated[i] = true;
+	}
 	add(store, HELD, sample->time_ns, has_both,
 	    fig->v[FIG_LIVE_BYTES].u + fig->v[FIG_MMAPPED_BYTES].u);
 	for (unsigned i = 0; i < HEADROOM_KINDS; i++)
@@ -94,6 +98,11 @@ void trend_store_add(struct trend_store *store, const struct sample *sample,
 	if (!store->first_ns)
 		store->first_ns = sample->time_ns;
 	store->last_ns = sample->time_ns;
+}
+
+bool trend_store_is_estimated(const struct trend_store *store, unsigned i)
+{
+	return store->is_estimated[i];
 }
 
 /* All that TRACK has, however long, in TREND_STORE_POINTS equal parts of time at most. */

@@ -35,6 +35,8 @@ void trend_store_add(struct trend_store *store, const struct sample *sample,
 /* The trend of trend_store_figure[I]; of live_bytes and mmapped_bytes together. */
 void trend_store_trend(struct trend_store *store, unsigned i,
 		       struct verdict_trend *trend);
+/* Whether a reading had it from a random sample of the heap. */
+bool trend_store_is_estimated(const struct trend_store *store, unsigned i);
 void trend_store_held(struct trend_store *store, struct verdict_trend *trend);
 
 /* The points of trend_store_figure[I], TREND_STORE_POINTS at most, into OUT; how many. */

@@ -430,6 +430,7 @@ static void fill_series(struct reporter *reporter)
 		struct report_series *series = &reporter->shown_series[i];
 
 		series->f = trend_store_figure[i];
+		series->is_estimated = trend_store_is_estimated(reporter->store, i);
 		trend_store_trend(reporter->store, i, &series->trend);
 		series->point = reporter->point[i];
 		series->points =

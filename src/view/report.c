@@ -164,6 +164,7 @@ static struct units_text amount(enum figure f, double value)
 static void unsteady(const struct report_series *series, char *text, size_t size)
 {
 	const struct verdict_trend *trend = &series->trend;
+	const char *about = series->is_estimated ? "~" : "";
 	double low = trend->first, high = trend->first;
 	struct units_text from, to;
 
@@ -178,11 +179,12 @@ static void unsteady(const struct report_series *series, char *text, size_t size
 	else if (!strcmp(from.s, to.s))
 		snprintf(text, size, "hardly moves");
 	else if (2 * fabs(trend->last - trend->first) >= high - low)
-		snprintf(text, size, "%s by %s, but not steadily",
-			 trend->last > trend->first ? "up" : "down",
+		snprintf(text, size, "%s by %s%s, but not steadily",
+			 trend->last > trend->first ? "up" : "down", about,
 			 amount(series->f, fabs(trend->last - trend->first)).s);
 	else
-		snprintf(text, size, "between %s and %s, no trend", from.s, to.s);
+		snprintf(text, size, "between %s%s and %s%s, no trend", about, from.s,
+			 about, to.s);
 }
 
 void report_trend(const struct report_series *series, char *text, size_t size)
@@ -194,8 +196,9 @@ void report_trend(const struct report_series *series, char *text, size_t size)
 	else if (!trend->is_rising && !trend->is_falling)
 		unsteady(series, text, size);
 	else
-		snprintf(text, size, "%s %s a second",
+		snprintf(text, size, "%s %s%s a second",
 			 trend->is_rising ? "rising" : "falling",
+			 series->is_estimated ? "~" : "",
 			 amount(series->f, fabs(trend->per_s)).s);
 }
 

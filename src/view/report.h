@@ -20,6 +20,7 @@
 /* How one figure moved, and its points, for a graph. */
 struct report_series {
 	enum figure f;
+	bool is_estimated; /* some readings had it from a random sample of the heap */
 	struct verdict_trend trend;
 	const struct track_point *point;
 	size_t points;

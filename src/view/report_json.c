@@ -122,6 +122,8 @@ static void trends(struct report_out *out, const struct report *report)
 		member_double(text, "per_s", trend->per_s);
 		member_double(text, "low_per_s", trend->low_per_s);
 		member_double(text, "high_per_s", trend->high_per_s);
+		if (report->series[i].is_estimated)
+			json_member_bool(text, "estimated", true);
 		text_char(text, '}');
 	}
 	text_char(text, '}');

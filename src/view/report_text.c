@@ -363,22 +363,35 @@ static bool is_still(const struct report_series *series)
 	return !strcmp(words, "still") || !strcmp(words, "hardly moves");
 }
 
-static void one_course(struct report_out *out, const struct report_series *series)
+/* The value of F at one end of a course. */
+static void end_of_course(enum figure f, double value, bool is_estimated, char *text,
+			  size_t size)
 {
-	struct figures first = {0}, last = {0};
-	char words[64];
+	struct figures fig = {0};
 
-	figure_set(&first, series->f, (uint64_t)series->trend.first);
-	figure_set(&last, series->f, (uint64_t)series->trend.last);
+	figure_set(&fig, f, (uint64_t)value);
+	snprintf(text, size, "%s%s", is_estimated ? "~" : "", report_figure(&fig, f).s);
+}
+
+/* What the last reading had is marked by itself: it may be of all the heap. */
+static void one_course(struct report_out *out, const struct report_series *series,
+		       bool is_last_estimated)
+{
+	char words[64], first[24], last[24];
+
+	end_of_course(series->f, series->trend.first, series->is_estimated, first,
+		      sizeof(first));
+	end_of_course(series->f, series->trend.last, is_last_estimated, last,
+		      sizeof(last));
 	report_trend(series, words, sizeof(words));
-	report_print(out, "  %-22s %6s -> %6s  %s\n", figure_info[series->f].name,
-		     report_figure(&first, series->f).s,
-		     report_figure(&last, series->f).s, words);
+	report_print(out, "  %-22s %6s -> %6s  %s\n", figure_info[series->f].name, first,
+		     last, words);
 }
 
 /* Figures that move have a line each; those that do not share one. */
 static void heading(struct report_out *out, const struct report *report)
 {
+	bool has_estimates = false;
 	char line[1024];
 	struct text still;
 	unsigned stills = 0;
@@ -398,13 +411,20 @@ static void heading(struct report_out *out, const struct report *report)
 		if (!series->trend.is_known)
 			continue;
 		if (!is_still(series)) {
-			one_course(out, series);
+			one_course(out, series,
+				   figure_is_estimated(&report->sample->fig, series->f));
+			has_estimates |= series->is_estimated;
 			continue;
 		}
 		text_string(&still, stills++ ? ", " : " ");
 		text_string(&still, figure_info[series->f].name);
 	}
 	text_char(&still, '.');
+	if (has_estimates)
+		report_print(
+			out,
+			"  ~ marks what some readings estimated from a random sample "
+			"of the heap.\n");
 	if (stills)
 		wrapped(out, 2, 2, line);
 }

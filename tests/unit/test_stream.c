@@ -417,6 +417,34 @@ static void check_owners(const struct report *of)
 	assert_true(says(report_text, &report, "a random sample of 300"));
 }
 
+/* The last reading may be of all the heap where those before were estimates. */
+static void check_estimates(const struct report *of)
+{
+	static struct sample sample;
+	static struct track_point point[2] = {{.min = 0, .max = 118 << 20}};
+	struct report_series series[2] = {
+		{.f = FIG_RSS_BYTES, .trend.is_known = true},
+		{.f = FIG_LIVE_BYTES,
+		 .is_estimated = true,
+		 .point = point,
+		 .points = 1,
+		 .trend = {.is_known = true, .first = 3 << 20, .last = 17 << 20}}};
+	struct report report = *of;
+
+	figure_set(&sample.fig, FIG_LIVE_BYTES, 17 << 20);
+	report.sample = &sample;
+	report.series = series;
+	report.series_count = 2;
+	assert_true(says(report_text, &report,
+			 "~3.00M ->  17.0M  between ~0 and ~118M, no trend\n  ~ marks"));
+	figure_set_range(&sample.fig, FIG_LIVE_BYTES, 0, 118 << 20);
+	assert_true(says(report_text, &report, "~3.00M -> ~17.0M"));
+	assert_true(says(report_json, &report, "\"estimated\":true"));
+	series[1].is_estimated = false;
+	assert_false(says(report_text, &report, "marks what some readings estimated"));
+	assert_false(says(report_json, &report, "\"estimated\":true"));
+}
+
 static void a_report_is_on_one(void **state)
 {
 	int db[] = {DB}, web[] = {WEB};
@@ -443,6 +471,7 @@ static void a_report_is_on_one(void **state)
 	assert_non_null(report->why_no_limits);
 	check_page(report);
 	check_skipped(report);
+	check_estimates(report);
 	check_owners(report);
 	reporter_free(reporter);
 	/* Rows of the other come behind its last. */

@@ -112,6 +112,37 @@ static void a_wave_is_no_trend(void **state)
 	assert_string_equal(words_of(wave, 10), "between 264M and 279M, no trend");
 }
 
+/* Nobody may take the noise of estimates for what the program does. */
+static void estimates_are_marked(void **state)
+{
+	static const unsigned wave[] = {264, 279, 264, 279, 264, 279, 264, 279, 264, 265};
+	static struct track_point point[TREND_STORE_POINTS];
+	struct report_series told = {.f = FIG_LIVE_BYTES, .point = point};
+	char words[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(trend_store_is_estimated(store, 1), i > 0);
+		sample_clear(sample);
+		sample->time_ns = 1000 * SECOND + i * SECOND;
+		figure_set(&sample->fig, FIG_LIVE_BYTES, wave[i] * M);
+		if (i < 9)
+			figure_set_range(&sample->fig, FIG_LIVE_BYTES, 200.0 * (double)M,
+					 300.0 * (double)M);
+		trend_store_add(store, sample, NULL);
+	}
+	assert_false(trend_store_is_estimated(store, 0));
+	told.is_estimated = trend_store_is_estimated(store, 1);
+	trend_store_trend(store, 1, &told.trend);
+	told.points = trend_store_points(store, 1, point);
+	report_trend(&told, words, sizeof(words));
+	assert_string_equal(words, "between ~264M and ~279M, no trend");
+	told.trend.is_rising = true;
+	told.trend.per_s = (double)M;
+	report_trend(&told, words, sizeof(words));
+	assert_string_equal(words, "rising ~1.00M a second");
+}
+
 static void stillness_is_told(void **state)
 {
 	static const unsigned still[] = {264, 264, 264, 264, 264, 264, 264, 264};
@@ -290,6 +321,7 @@ int main(void)
 		TEST(trends),
 		TEST(a_jump_is_told),
 		TEST(a_wave_is_no_trend),
+		TEST(estimates_are_marked),
 		TEST(stillness_is_told),
 		TEST(too_few_readings),
 		TEST(what_was_never_had),
