@@ -473,7 +473,8 @@ uint64_t sampler_find_caches(struct sampler *sampler, struct heap *heap,
 
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		wanted += arena_attached_threads(&heap->arena[i]);
-	caches_find(caches, heap, sampler->pages, regions, wanted, budget_ns / 8);
+	caches_find(caches, heap, sampler->pages, regions, wanted,
+		    (int64_t)((double)budget_ns / 8 * sampler->ease));
 	memcpy(heap->tcaches.address, caches->address,
 	       caches->count * sizeof(*caches->address));
 	heap->tcaches.count = caches->count;

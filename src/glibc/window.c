@@ -33,6 +33,13 @@ static uint64_t bytes_of(uint64_t field)
 	return field & ~(uint64_t)CHUNK_FLAGS;
 }
 
+/* A link of a binned chunk leads to another, or to the head of its list in the arena,
+ * from 2.43 on at an odd multiple of 8. */
+static bool can_be_link(uint64_t to)
+{
+	return to && !(to & (sizeof(to) - 1)) && !(to >> ADDRESS_BITS);
+}
+
 void window_begin(struct window *window)
 {
 	window->at = (window->base + GLIBC_ALIGN - 1) & -(uint64_t)GLIBC_ALIGN;
@@ -129,12 +136,11 @@ static void pass(struct window *window)
  * size, and what is still to be asked is. */
 static bool may_be_binned(struct window *window)
 {
-	uint64_t at = window->at, field = word(window, at + 8), forward;
+	uint64_t at = window->at, field = word(window, at + 8);
 
 	if (!has(window, at, FREE_CHUNK) || !can_be_free(window, at, field))
 		return false;
-	forward = word(window, at + FORWARD);
-	if (!forward || forward & (GLIBC_ALIGN - 1) || forward >> ADDRESS_BITS)
+	if (!can_be_link(word(window, at + FORWARD)))
 		return false;
 	window->size = bytes_of(field);
 	look_behind(window);
@@ -277,8 +283,7 @@ static bool is_binned(struct trail *trail, uint64_t at)
 {
 	uint64_t chunk[3], back;
 
-	return read_words(trail, at, chunk, sizeof(chunk)) && chunk[2] &&
-	       !(chunk[2] & (GLIBC_ALIGN - 1)) && !(chunk[2] >> ADDRESS_BITS) &&
+	return read_words(trail, at, chunk, sizeof(chunk)) && can_be_link(chunk[2]) &&
 	       read_words(trail, chunk[2] + BACKWARD, &back, sizeof(back)) && back == at;
 }
 

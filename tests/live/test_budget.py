@@ -77,8 +77,23 @@ def check_intervals(tap, pid, truth):
         tap.ok(ends and len(missed) <= MISSES, f"{name}: the truth lies in the intervals",
                f"{truth[name]}: {missed}")
     for name in ("system_bytes", "top_bytes", "mmapped_chunks", "trim_threshold_bytes",
-                 "tcache_bytes", "arenas"):
+                 "tcache_bytes", "tcache_chunks", "arenas"):
         tap.equal({row[name] for row in got}, {truth[name]}, f"{name} is exact")
+
+
+def check_caches(tap):
+    """Of one arena what threads keep is counted, and no list of it followed."""
+    scenario = "--chunks 20000 --max 3000 --threads 6 --tcache --free-pattern random:50"
+    with harness.Oracle(scenario, env={"MALLOC_ARENA_MAX": "1"}) as target:
+        truth = rows(target.pid, "--once")[1][0]
+        got = rows(target.pid, "--budget", "5ms", "0", READINGS)[1]
+    tap.equal((truth["arenas"], {row["status"] for row in got}), (1, {"estimated"}), "one arena")
+    tap.ok(truth["tcache_chunks"] > 3000, "much is kept", truth)
+    for name in ("tcache_bytes", "tcache_chunks", "live_bytes"):
+        ends = [row["estimate"].get(name, [row[name]] * 2) for row in got]
+        missed = [end for end in ends if not end[0] <= truth[name] <= end[1]]
+        tap.ok(len(missed) <= MISSES, f"{name}: the truth lies in the intervals",
+               f"{truth[name]}: {missed}")
 
 
 def check_threads(tap, pid, truth):
@@ -205,6 +220,8 @@ def main():
             check_coverage(tap, target.pid)
         with tap.section("formats"):
             check_recording(tap, check_formats(tap, target.pid), directory)
+    with tap.section("caches of one arena"):
+        check_caches(tap)
     with tap.section("small"):
         check_small(tap)
     with tap.section("huge"):

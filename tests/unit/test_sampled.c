@@ -399,8 +399,8 @@ static void tops_without_end_are_not_looked_at(void **state)
 
 /* A memory whose main arena goes on behind what was saved: with thousands of large free
  * chunks, of CHUNK bytes and STEP bytes apart, on the list of BIN, or with a top as
- * long. */
-enum { CROWD = 3000, CROWD_STEP = 160 << 10, PAGE = 4096 };
+ * long. IS_SORTED: the first of the list are up to SORTED_MORE bytes larger, in order. */
+enum { CROWD = 3000, CROWD_STEP = 160 << 10, SORTED_MORE = 3000, PAGE = 4096 };
 
 struct crowded_memory {
 	struct image_memory image;
@@ -408,7 +408,8 @@ struct crowded_memory {
 	int (*pages)(struct memory *memory, uint64_t start, unsigned count,
 		     uint8_t *flags);
 	uint64_t arena, self, first, end, bytes, step;
-	uint64_t chunk;	      /* 0: LARGE */
+	uint64_t chunk; /* 0: LARGE */
+	bool is_sorted;
 	unsigned cells;	      /* that are drawn at the least */
 	unsigned bin;	      /* 0: that of the unsorted ones */
 	bool is_sparse;	      /* no page without a header is resident */
@@ -418,6 +419,13 @@ struct crowded_memory {
 	bool is_last_slow; /* in the last of some readings */
 	const struct arena_layout *layout;
 };
+
+static uint64_t crowd_bytes(const struct crowded_memory *crowded, uint64_t i)
+{
+	return crowded->chunk +
+	       (crowded->is_sorted ? (CROWD - i) * SORTED_MORE / CROWD & -UINT64_C(16)
+				   : 0);
+}
 
 static void forge_crowd(const struct crowded_memory *crowded, const struct span *span)
 {
@@ -435,12 +443,13 @@ static void forge_crowd(const struct crowded_memory *crowded, const struct span 
 	for (; i < CROWD && crowded->first + i * crowded->step < span->addr + span->len;
 	     i++) {
 		uint64_t at = crowded->first + i * crowded->step;
+		uint64_t bytes = crowd_bytes(crowded, i);
 
-		forge(span, at + 8, crowded->chunk | CHUNK_PREV_INUSE);
+		forge(span, at + 8, bytes | CHUNK_PREV_INUSE);
 		forge(span, at + 16, i + 1 < CROWD ? at + crowded->step : crowded->self);
 		forge(span, at + 24, i ? at - crowded->step : crowded->self);
-		forge(span, at + crowded->chunk, crowded->chunk);
-		forge(span, at + crowded->chunk + 8, crowded->step - crowded->chunk);
+		forge(span, at + bytes, bytes);
+		forge(span, at + bytes + 8, crowded->step - bytes);
 	}
 	forge(span, crowded->end + 8, 4096 | CHUNK_PREV_INUSE);
 }
@@ -475,9 +484,12 @@ static int read_crowded(struct memory *memory, const struct span *spans, unsigne
 		forge_crowd(crowded, &spans[i]);
 		forge(&spans[i], arena + layout->top,
 		      crowded->top ? crowded->top : crowded->end);
-		if (!crowded->top)
+		if (!crowded->top) {
 			forge(&spans[i], arena + layout->bins + 16 * crowded->bin,
 			      crowded->first);
+			forge(&spans[i], arena + layout->bins + 16 * crowded->bin + 8,
+			      crowded->first + (CROWD - 1) * crowded->step);
+		}
 		forge(&spans[i], arena + layout->system_mem, crowded->bytes);
 		forge(&spans[i], arena + layout->system_mem + 8, crowded->bytes);
 	}
@@ -510,6 +522,16 @@ static uint64_t image_top(struct crowded_memory *crowded)
 
 	assert_int_equal(crowded->read(&crowded->image.memory, &span, 1), 1);
 	return top;
+}
+
+/* Whether what was saved has nothing on the list that the crowd takes. */
+static bool had_no_list(struct crowded_memory *crowded)
+{
+	uint64_t forward = 0;
+	struct span span = {crowded->self + 16, &forward, sizeof(forward)};
+
+	assert_int_equal(crowded->read(&crowded->image.memory, &span, 1), 1);
+	return forward == crowded->self;
 }
 
 /* As SAVED's, but that its heap goes on until the crowd's end. */
@@ -814,6 +836,102 @@ static void thousands_of_large_chunks_are_known(void **state)
 	sample_free(sample);
 }
 
+/* A list that was too long is followed to its first chunk at the next reading, the
+ * largest: where all cells are drawn both readings are the truth, to the byte. */
+static void the_head_of_a_long_list_says_as_much(void **state)
+{
+	const struct crowded_memory like = {.step = 22 << 10,
+					    .chunk = 17 << 10,
+					    .is_sorted = true,
+					    .bin = layout_bin_index(17 << 10) - 1,
+					    .cells = 2500};
+	const struct saved_all *fixture = *state;
+	unsigned tried = 0;
+
+	for (int i = 0; i < fixture->count; i++) {
+		const struct saved *saved = &fixture->saved[i];
+		struct crowded_memory whole = like;
+		struct sample *truth = read_crowd(saved, &whole, false, 0, 1);
+		bool is_mapped = strstr(saved->name, "no-sbrk");
+
+		for (unsigned n = 1; n <= 3 && !is_mapped && had_no_list(&whole); n++) {
+			struct crowded_memory some = like;
+			struct heap *heap;
+			struct sample *sample =
+				read_crowd_again(saved, &some, false, 1, 1, n, &heap);
+
+			assert_int_equal(sample->status, STATUS_ESTIMATED);
+			assert_int_equal(heap->sampler->known.count > CROWD / 2, n == 1);
+			check_exact(saved, -1, &truth->fig, &sample->fig);
+			check_exact(saved, 0, &truth->arena[0].fig,
+				    &sample->arena[0].fig);
+			heap_free(heap);
+			sample_free(sample);
+			tried++;
+		}
+		sample_free(truth);
+	}
+	assert_true(tried >= 3);
+}
+
+/* What is off of figure F, in percent of the truth. */
+static double off(const struct sample *sample, const struct sample *truth, enum figure f)
+{
+	return 100 * (figure_number(&sample->fig, f) / figure_number(&truth->fig, f) - 1);
+}
+
+/* Large chunks that a list tells of are no cell's, and those that it does not are: by a
+ * draw of some cells, of the unsorted list and of a bin, what is free is right in the
+ * mean, whether much of the list was followed or its head. */
+static void heads_of_long_lists_bias_nothing(void **state)
+{
+	static const enum figure told[] = {FIG_FREE_BYTES, FIG_FREE_CHUNKS,
+					   FIG_FREE_RESIDENT_BYTES, FIG_LIVE_BYTES};
+	const struct saved_all *fixture = *state;
+	const struct saved *saved = &fixture->saved[0];
+
+	for (unsigned k = 0; k < 4; k++) {
+		struct crowded_memory like = {.step = CROWD_STEP,
+					      .is_sorted = true,
+					      .bin = k < 2 ? layout_bin_index(LARGE) - 1
+							   : 0,
+					      .cells = 400};
+		struct crowded_memory whole = like;
+		struct sample *truth = read_crowd(saved, &whole, false, 0, 1);
+		double sum[4] = {0}, squares[4] = {0};
+		unsigned held[4] = {0};
+
+		for (unsigned n = 0; n < READINGS; n++) {
+			struct crowded_memory some = like;
+			struct sample *sample = read_crowd_again(saved, &some, false, 1,
+								 n + 1, 1 + k % 2, NULL);
+
+			for (unsigned f = 0; f < 4; f++) {
+				double low, high, by = off(sample, truth, told[f]);
+				double is = figure_number(&truth->fig, told[f]);
+
+				figure_range(&sample->fig, told[f], &low, &high);
+				held[f] += low <= is && is <= high;
+				sum[f] += by;
+				squares[f] += by * by;
+			}
+			sample_free(sample);
+		}
+		for (unsigned f = 0; f < 4; f++) {
+			double mean = sum[f] / READINGS;
+			double error = sqrt((squares[f] / READINGS - mean * mean) /
+					    (READINGS - 1));
+
+			print_message("%s, %s: %s is off by %.2f%% (+-%.2f), %u held\n",
+				      k < 2 ? "bin" : "unsorted", k % 2 ? "head" : "much",
+				      figure_info[told[f]].name, mean, error, held[f]);
+			assert_true(fabs(mean) < 5 * error);
+			assert_true(held[f] >= 0.8 * READINGS);
+		}
+		sample_free(truth);
+	}
+}
+
 /* Each call takes the target's lock: no window has a read of its own. */
 static void windows_are_read_together(void **state)
 {
@@ -987,6 +1105,8 @@ int main(void)
 		cmocka_unit_test(a_cell_is_known_by_what_is_behind_it),
 		cmocka_unit_test(what_may_be_unseen_adds_by_its_square),
 		cmocka_unit_test(thousands_of_large_chunks_are_known),
+		cmocka_unit_test(the_head_of_a_long_list_says_as_much),
+		cmocka_unit_test(heads_of_long_lists_bias_nothing),
 		cmocka_unit_test(windows_are_read_together),
 		cmocka_unit_test(who_waits_for_lists_draws_less),
 		cmocka_unit_test(looks_at_dense_regions_are_kept),
