@@ -15,6 +15,9 @@
 /* A step puts so many under probes: that takes some hundredths of a second each. */
 enum { AT_A_TIME = 2, COUNTED_MAX = 256 };
 
+/* Between two looks at what the probes counted, at least. */
+#define STEP_NS INT64_C(1000000000)
+
 /* A process under probes. SOURCE null: free. */
 struct probed {
 	int pid;
@@ -35,9 +38,11 @@ struct export_events {
 	struct population *population;
 	struct kills *kills;
 	bool is_told; /* that a process could not be put under probes */
+	double share;
 	struct account probing;
-	int64_t probing_ns; /* that putting processes under probes has taken */
+	int64_t probing_ns, counting_ns;
 	uint64_t tried;
+	bool has_begun; /* those of the start are under probes */
 	size_t probed_count;
 	struct probed probed[EXPORT_PROBED_MAX];
 	struct counted counted[COUNTED_MAX];
@@ -54,6 +59,7 @@ int export_events_new(struct export_events **events, struct population *populati
 		return fault_set(fault, EXIT_FAILED, -ENOMEM, "out of memory");
 	new->frontend = frontend;
 	new->population = population;
+	new->share = share;
 	account_open(&new->probing, share * EXPORT_PROBING_SHARE, clock_monotonic_ns());
 	before = privilege_raise();
 	error = kills_open(&new->kills, fault);
@@ -172,19 +178,36 @@ static void add(struct export_events *events, const struct probed *probed)
 	population_unlock(events->population);
 }
 
-static void read_probed(struct export_events *events, struct probed *probed)
+/* A thread loads the probes, and a child reads the files. */
+static int64_t used_ns(void)
+{
+	return clock_process_ns() + clock_children_ns();
+}
+
+static void take_off(struct export_events *events, struct probed *probed)
+{
+	int64_t cpu_ns = used_ns();
+
+	end_probed(probed);
+	population_lock(events->population);
+	events->probed_count--;
+	population_unlock(events->population);
+	cpu_ns = used_ns() - cpu_ns;
+	events->probing_ns += cpu_ns;
+	account_pay(&events->probing, cpu_ns);
+}
+
+/* False: the process has ended. */
+static bool read_probed(struct export_events *events, struct probed *probed)
 {
 	struct fault fault;
+	int64_t cpu_ns = used_ns();
 	int result = source_read(probed->source, probed->sample, &fault);
 
-	if (result == SOURCE_READ) {
+	if (result == SOURCE_READ)
 		add(events, probed);
-	} else if (result != SOURCE_UNREADABLE) {
-		end_probed(probed);
-		population_lock(events->population);
-		events->probed_count--;
-		population_unlock(events->population);
-	}
+	events->counting_ns += used_ns() - cpu_ns;
+	return result == SOURCE_READ || result == SOURCE_UNREADABLE;
 }
 
 /* A look at the processes may have come between the kill and this. */
@@ -269,12 +292,6 @@ static void begin_probed(struct export_events *events, struct probed *place,
 	population_unlock(events->population);
 }
 
-/* A thread loads the probes, and a child reads the files. */
-static int64_t used_ns(void)
-{
-	return clock_process_ns() + clock_children_ns();
-}
-
 /* Of programs that come and go by the second, some are not counted: to put each under
  * probes would cost several times what may be spent. */
 static void probe_more(struct export_events *events)
@@ -285,13 +302,16 @@ static void probe_more(struct export_events *events)
 		int64_t cpu_ns = used_ns();
 		struct export_member next;
 
-		if (!place || account_wait_ns(&events->probing, 0) ||
-		    !next_untried(events, &next))
+		if (!place || account_wait_ns(&events->probing, 0))
 			return;
+		if (!next_untried(events, &next)) {
+			events->has_begun = true;
+			return;
+		}
 		begin_probed(events, place, &next);
 		cpu_ns = used_ns() - cpu_ns;
 		events->probing_ns += cpu_ns;
-		if (events->tried++ >= EXPORT_PROBED_MAX)
+		if (events->has_begun || events->tried++ >= EXPORT_PROBED_MAX)
 			account_pay(&events->probing, cpu_ns);
 	}
 }
@@ -301,11 +321,24 @@ int64_t export_events_probing_ns(const struct export_events *events)
 	return events->probing_ns;
 }
 
-void export_events_step(struct export_events *events)
+int64_t export_events_counting_ns(const struct export_events *events)
 {
+	return events->counting_ns;
+}
+
+int64_t export_events_step(struct export_events *events)
+{
+	int64_t before_ns = events->counting_ns, wait_ns;
+
 	kills_poll(events->kills, add_kill, events);
-	for (size_t i = 0; i < EXPORT_PROBED_MAX; i++)
-		if (events->probed[i].source)
-			read_probed(events, &events->probed[i]);
+	for (size_t i = 0; i < EXPORT_PROBED_MAX; i++) {
+		struct probed *probed = &events->probed[i];
+
+		if (probed->source && !read_probed(events, probed))
+			take_off(events, probed);
+	}
 	probe_more(events);
+	wait_ns = (int64_t)((double)(events->counting_ns - before_ns) /
+			    (events->share * EXPORT_COUNTING_SHARE));
+	return wait_ns > STEP_NS ? wait_ns : STEP_NS;
 }

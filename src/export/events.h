@@ -28,15 +28,19 @@ int export_events_new(struct export_events **events, struct population *populati
 		      double share, const struct frontend *frontend, struct fault *fault);
 void export_events_free(struct export_events *events);
 
-/* Of what may be spent, the part for putting processes under probes. As many as there are
- * places are free, for those that are there at the start. */
-#define EXPORT_PROBING_SHARE 0.25
+/* Of what may be spent, the part for putting processes under probes and for taking them
+ * off, and the part for reading what the probes counted. Those that are there at the
+ * start are free, as many as there are places. */
+#define EXPORT_PROBING_SHARE  0.25
+#define EXPORT_COUNTING_SHARE 0.125
 
-/* Processor time that it has taken to put processes under probes. */
+/* Processor time that these have taken. */
 int64_t export_events_probing_ns(const struct export_events *events);
+int64_t export_events_counting_ns(const struct export_events *events);
 
-/* Takes what was counted since, and puts processes under probes that are not yet. */
-void export_events_step(struct export_events *events);
+/* Takes what was counted since, and puts processes under probes that are not yet. How
+ * long to wait until the next step. */
+int64_t export_events_step(struct export_events *events);
 
 /* Population is locked. Null: nothing is counted of that group. */
 const struct event_counts *export_events_of(const struct export_events *events,

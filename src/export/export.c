@@ -22,9 +22,6 @@
 /* Between two looks for new processes while nobody asks, at least. */
 #define LOOK_NS INT64_C(5000000000)
 
-/* Between two looks at what the probes counted. */
-#define EVENTS_NS INT64_C(1000000000)
-
 struct export_session {
 	const struct export_options *options;
 	const struct frontend *frontend;
@@ -44,7 +41,7 @@ struct export_session {
 	int64_t events_ns; /* when they are due */
 	/* What everything may take of a processor. */
 	struct account account;
-	int64_t paid_ns, paid_readings_ns;
+	int64_t paid_asked_ns, paid_own_ns;
 };
 
 static int no_memory(struct fault *fault)
@@ -223,35 +220,44 @@ static void write_textfile(struct export_session *session)
 
 /* ---- the loop ---- */
 
-/* Processor time of all but readings and probing, which pay for themselves. */
-static int64_t rest_ns(const struct export_session *session)
+/* Processor time of what it does by itself: readings, and looks at /proc and at what the
+ * probes counted, which keep to their parts. */
+static int64_t own_ns(const struct export_session *session)
 {
-	int64_t ns = clock_process_ns() + clock_children_ns() -
-		     reader_totals(session->reader)->cpu_ns;
+	int64_t ns = reader_totals(session->reader)->cpu_ns +
+		     population_scans_cpu_ns(session->population);
+
+	return session->events ? ns + export_events_counting_ns(session->events) : ns;
+}
+
+/* Of all else but probing, which pays for itself: what others ask for, such as answers to
+ * scrapes. */
+static int64_t asked_ns(const struct export_session *session)
+{
+	int64_t ns = clock_process_ns() + clock_children_ns() - own_ns(session);
 
 	return session->events ? ns - export_events_probing_ns(session->events) : ns;
 }
 
-/* What is not for readings, such as answers to scrapes and looks at /proc, cannot wait:
- * the readings after it do. */
+/* What is not for readings cannot wait: the readings after it do. */
 static void pay(struct export_session *session)
 {
-	int64_t rest = rest_ns(session);
-	int64_t readings = reader_totals(session->reader)->cpu_ns;
+	int64_t own = own_ns(session), asked = asked_ns(session);
 
-	account_owe(&session->account, rest - session->paid_ns);
+	account_owe(&session->account, asked - session->paid_asked_ns);
 	account_gain(&session->account, share_of_rest(session->options),
 		     clock_monotonic_ns());
-	account_pay(&session->account, readings - session->paid_readings_ns);
-	session->paid_ns = rest;
-	session->paid_readings_ns = readings;
+	account_pay(&session->account, own - session->paid_own_ns);
+	session->paid_asked_ns = asked;
+	session->paid_own_ns = own;
 }
 
 static void look(struct export_session *session)
 {
 	if (session->events && clock_monotonic_ns() >= session->events_ns) {
-		export_events_step(session->events);
-		session->events_ns = clock_monotonic_ns() + EVENTS_NS;
+		int64_t wait_ns = export_events_step(session->events);
+
+		session->events_ns = clock_monotonic_ns() + wait_ns;
 	}
 	population_lock(session->population);
 	population_scan(session->population,
@@ -297,7 +303,8 @@ static void loop(struct export_session *session)
 
 	account_open(&session->account, share_of_rest(session->options),
 		     clock_monotonic_ns());
-	session->paid_ns = rest_ns(session);
+	session->paid_own_ns = own_ns(session);
+	session->paid_asked_ns = asked_ns(session);
 	while (!frontend_stops(frontend)) {
 		int64_t due_ns;
 

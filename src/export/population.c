@@ -30,6 +30,7 @@ struct population {
 	size_t count, known, left_out;
 	uint64_t scans;
 	int64_t scanned_ns, scan_cpu_ns;
+	_Atomic int64_t scans_cpu_ns; /* read without the lock, too */
 	uint64_t by_pid[POPULATION_MAX];
 	bool seen[POPULATION_MAX];
 	struct export_member member[POPULATION_MAX];
@@ -282,13 +283,15 @@ int population_scan(struct population *population, int64_t fresh_ns, struct faul
 	population->scans++;
 	population->scanned_ns = clock_monotonic_ns();
 	population->scan_cpu_ns = clock_thread_ns() - cpu_ns;
+	population->scans_cpu_ns += population->scan_cpu_ns;
 	return 0;
 }
 
 int64_t population_fresh_ns(const struct population *population, int64_t least_ns,
 			    double share)
 {
-	int64_t ns = (int64_t)((double)population->scan_cpu_ns / (share / 2));
+	int64_t ns =
+		(int64_t)((double)population->scan_cpu_ns / (share * POPULATION_SHARE));
 
 	return ns > least_ns ? ns : least_ns;
 }
@@ -301,6 +304,11 @@ uint64_t population_scans(const struct population *population)
 int64_t population_scan_cpu_ns(const struct population *population)
 {
 	return population->scan_cpu_ns;
+}
+
+int64_t population_scans_cpu_ns(const struct population *population)
+{
+	return population->scans_cpu_ns;
 }
 
 size_t population_left_out(const struct population *population)

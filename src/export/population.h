@@ -74,14 +74,18 @@ void population_unlock(struct population *population);
  * process that stays has is kept. 0; or -errno and FAULT when /proc cannot be read. */
 int population_scan(struct population *population, int64_t fresh_ns, struct fault *fault);
 
-/* How old the last look may be: LEAST_NS, or so old that looks take half of SHARE of a
- * processor at most. */
+/* Of what an exporter may spend, what looks may take. */
+#define POPULATION_SHARE 0.25
+
+/* How old the last look may be: LEAST_NS, or so old that looks take their part of SHARE
+ * of a processor at most. */
 int64_t population_fresh_ns(const struct population *population, int64_t least_ns,
 			    double share);
 
-/* How many looks there were; what the last one took of a processor. */
+/* How many looks there were; what the last one, and all, took of a processor. */
 uint64_t population_scans(const struct population *population);
 int64_t population_scan_cpu_ns(const struct population *population);
+int64_t population_scans_cpu_ns(const struct population *population);
 
 /* Processes that belong to it and found no room in the last look. */
 size_t population_left_out(const struct population *population);

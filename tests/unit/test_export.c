@@ -117,7 +117,7 @@ static void long_names_are_cut(void **state)
 
 /* ---- looks at /proc ---- */
 
-static void looks_take_half_of_the_share(void **state)
+static void looks_take_a_quarter_of_the_share(void **state)
 {
 	static const struct selection_by nobody = {.min_rss_bytes = UINT64_MAX};
 	struct population *population;
@@ -128,8 +128,8 @@ static void looks_take_half_of_the_share(void **state)
 	assert_int_equal(population_scan(population, 0, NULL), 0);
 	cpu_ns = population_scan_cpu_ns(population);
 	assert_true(cpu_ns > 0);
-	assert_int_equal(population_fresh_ns(population, 0, 0.5), 4 * cpu_ns);
-	assert_int_equal(population_fresh_ns(population, 5 * cpu_ns, 0.5), 5 * cpu_ns);
+	assert_int_equal(population_fresh_ns(population, 0, 0.5), 8 * cpu_ns);
+	assert_int_equal(population_fresh_ns(population, 9 * cpu_ns, 0.5), 9 * cpu_ns);
 	population_free(population);
 }
 
@@ -372,7 +372,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(groups_by_cgroup),
 		cmocka_unit_test(long_names_are_cut),
-		cmocka_unit_test(looks_take_half_of_the_share),
+		cmocka_unit_test(looks_take_a_quarter_of_the_share),
 		cmocka_unit_test(names_break_nothing),
 		cmocka_unit_test(names_are_as_shown),
 		cmocka_unit_test(labels_are_bounded),

@@ -16,6 +16,9 @@ ROUNDS = 4
 # Rounds until every table has its size.
 WARM = 2
 TICKS_S = 100
+# export may take 1%; what it took before the middle of a run, which a run must be long for, does
+# not count.
+LONG_S, MAX_COST = 600, 1.05
 # Some processes more or less, with their probes and the symbols of their files, which take 20 MB
 # and more each, and what is open once there have been any. Were anything kept of each process that
 # came, there would be more.
@@ -40,6 +43,7 @@ class Days:
         top.pid = int(harness.until(
             lambda: machine.read(f"/proc/{top.pid}/task/{top.pid}/children"), "top"))
         self.idle = {verb.name: [] for verb in self.verbs}
+        self.used = {verb.name: [] for verb in self.verbs}
 
     def _verb(self, name, *args):
         return Guest(self.machine, name, "fragscope", name, *args)
@@ -48,6 +52,7 @@ class Days:
         """Anonymous memory in kB and open files of a verb; both are printed with its part of the
         processor since it began."""
         memory, files, ticks, up = self._look(verb)
+        self.used[verb.name].append((ticks, up))
         since = up - begin[verb.name][1]
         cost = (ticks - begin[verb.name][0]) / TICKS_S / since * 100 if since else 0
         print(f"# {up:7.0f} s {when} {verb.name:6} {memory:6.0f} kB {files:3.0f} files "
@@ -97,6 +102,12 @@ class Days:
             self.tap.ok(min(memory[-WARM:]) <= max(memory[:WARM]) + SLACK_KB,
                         f"{verb.name}: memory", memory)
 
+    def judge_cost(self):
+        used = self.used["export"]
+        (ticks, up), (last_ticks, last_up) = used[len(used) // 2], used[-1]
+        cost = (last_ticks - ticks) / TICKS_S / (last_up - up) * 100
+        self.tap.within(cost, 0, MAX_COST, "export: per cent of a processor")
+
 
 def run(tap, name, arch, suite, only=()):
     seconds = int(os.environ.get("FRAGSCOPE_DAYS", "0"))
@@ -106,6 +117,8 @@ def run(tap, name, arch, suite, only=()):
         days = Days(tap, machine)
         days.run(seconds, 10 if seconds else LIVES)
         days.judge()
+        if seconds >= LONG_S:
+            days.judge_cost()
         machine.need("echo -n q >/tmp/top.in")
         for verb in days.verbs:
             status = verb.wait() if verb.name == "top" else verb.end("INT")
