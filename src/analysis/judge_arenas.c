@@ -51,19 +51,20 @@ static void say_in_turn(const struct verdict_input *input, struct verdict *verdi
 	const struct arena_peaks *peaks = &input->arenas;
 
 	SAY(headline,
-	    "%s of %s resident is free memory in %s arenas beside the main one that "
-	    "fewer arenas would have reused",
+	    "up to %s of %s resident is free memory in %s arenas beside the main one "
+	    "that fewer arenas would have reused",
 	    BYTES(verdict->stake_bytes), BYTES(rss), COUNT(count - 1));
 	SAY(evidence,
 	    "In %s their threads needed memory in turn: the arenas' peaks add up to %s, "
-	    "but together they never held more than %s. Now %s is live and %s free.",
+	    "but at no reading did they hold more than %s together. Now %s is live and "
+	    "%s free.",
 	    SPAN(input->watched_s), BYTES(peaks->peaks_bytes), BYTES(peaks->peak_bytes),
 	    BYTES(sum->live), BYTES(sum->free_resident));
 	SAY(remedy,
 	    "Start it with MALLOC_ARENA_MAX=2 (or "
 	    "GLIBC_TUNABLES=glibc.malloc.arena_max=2): 2 arenas instead of %s, and more "
 	    "waiting between threads. It saves as much only if they needed memory in "
-	    "turn from the start.",
+	    "turn from the start, and between the readings, too.",
 	    COUNT(count));
 }
 
