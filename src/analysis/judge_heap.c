@@ -1,6 +1,7 @@
 /* judge_heap.c: the checks of what malloc keeps: its arenas, thresholds and free memory.
  */
 #include "analysis/judge.h"
+#include "analysis/prediction.h"
 #include "base/machine.h"
 #include "sample/blockers.h"
 
@@ -473,10 +474,36 @@ static bool free_pages(const struct verdict_input *input, struct verdict *verdic
 	return true;
 }
 
+/* What of BYTES that a trim returns other processes have as well, at least; 0: little. */
+static uint64_t forked_bytes(const struct verdict_input *input, uint64_t bytes)
+{
+	const struct verdict_non_malloc *non_malloc = input->non_malloc;
+	uint64_t forked;
+
+	if (!non_malloc || !non_malloc->is_known)
+		return 0;
+	forked = predict_forked(bytes, non_malloc->forked_bytes,
+				non_malloc->private_bytes);
+	return judge_share(forked, bytes) < 0.25 ? 0 : forked;
+}
+
+static void say_forked(uint64_t forked, char *text, size_t size)
+{
+	*text = '\0';
+	if (forked)
+		snprintf(text, size,
+			 "; since a fork other processes have at least %s of it as well",
+			 BYTES(forked));
+}
+
 /* What would return BYTES of the process, once. */
 static void say_trim(const struct verdict_input *input, struct verdict *verdict,
-		     uint64_t bytes)
+		     uint64_t bytes, uint64_t forked)
 {
+	const char *first =
+		forked ? "Call malloc_trim(0) before the fork. Of processes that "
+			 "run all must be trimmed, or the host gains nothing;"
+		       : "Call malloc_trim(0) when the load is over;";
 	char trims[128];
 
 	if (judge_say_trims(input, trims, sizeof(trims)))
@@ -486,10 +513,9 @@ static void say_trim(const struct verdict_input *input, struct verdict *verdict,
 		    trims, BYTES(bytes));
 	else
 		SAY(remedy,
-		    "Call malloc_trim(0) when the load is over; 'fragscope trim%s %d' "
-		    "gives back %s%s, and shows whether the memory is needed again. If "
-		    "the load returns soon, leave it.",
-		    machine_can_attach() ? " --attach" : "", input->sample->pid,
+		    "%s 'fragscope trim%s %d' gives back %s%s, and shows whether the "
+		    "memory is needed again. If the load returns soon, leave it.",
+		    first, machine_can_attach() ? " --attach" : "", input->sample->pid,
 		    BYTES(bytes),
 		    machine_can_attach() ? ", stops the process for some ms"
 					 : " in a program under 'fragscope run'");
@@ -497,8 +523,8 @@ static void say_trim(const struct verdict_input *input, struct verdict *verdict,
 
 bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 {
-	uint64_t trimmable, rss, free_resident = 0;
-	char refill[192];
+	uint64_t trimmable, rss, forked, free_resident = 0;
+	char refill[192], shared[96];
 
 	if (!judge_get(input, FIG_TRIMMABLE_BYTES, &trimmable))
 		return free_pages(input, verdict);
@@ -508,15 +534,19 @@ bool judge_cache(const struct verdict_input *input, struct verdict *verdict)
 	judge_get(input, FIG_FREE_RESIDENT_BYTES, &free_resident);
 	judge_say_refill(input, trimmable, refill, sizeof(refill));
 	verdict->stake_bytes = trimmable;
-	SAY(headline, "malloc_trim(0) would return %s of %s resident", BYTES(trimmable),
-	    BYTES(rss));
+	forked = forked_bytes(input, trimmable);
+	say_forked(forked, shared, sizeof(shared));
+	SAY(headline, "malloc_trim(0) would return %s of %s resident%s", BYTES(trimmable),
+	    BYTES(rss), shared);
 	SAY(evidence,
 	    "%s is free and resident; by glibc's rule a trim returns %s (%llu bytes), %s "
 	    "of the resident memory. Needing it all again costs %s page faults.%s",
 	    BYTES(free_resident), BYTES(trimmable), (unsigned long long)trimmable,
 	    SHARE(judge_share(trimmable, rss)), COUNT(trimmable / machine_page_bytes()),
 	    refill);
-	say_trim(input, verdict, trimmable);
+	say_trim(input, verdict, trimmable, forked);
+	if (forked)
+		judge_fact(verdict, "forked_least_bytes", UNIT_BYTES, forked);
 	judge_fact_figure(input, verdict, FIG_TRIMMABLE_BYTES);
 	judge_fact_figure(input, verdict, FIG_FREE_RESIDENT_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);

@@ -46,6 +46,11 @@ void non_malloc_of(const struct smaps *smaps, const struct figures *fig,
 	*non_malloc = (struct verdict_non_malloc){
 		.is_known = true,
 		.anon_bytes = anon_bytes,
+		.forked_bytes = smaps->forked_bytes,
+		.private_bytes =
+			smaps->rss_bytes[SMAPS_ANON] > smaps->forked_bytes
+				? smaps->rss_bytes[SMAPS_ANON] - smaps->forked_bytes
+				: 0,
 		.runtime = runtime_of(smaps, anon_bytes),
 		.shared_bytes = smaps->rss_bytes[SMAPS_SHARED],
 		.shared_pss_bytes = smaps->pss_bytes[SMAPS_SHARED],

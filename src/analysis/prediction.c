@@ -19,3 +19,8 @@ bool predict_trim(const struct sample *sample, struct prediction *prediction)
 	prediction->faults = prediction->bytes / machine_page_bytes();
 	return true;
 }
+
+uint64_t predict_forked(uint64_t bytes, uint64_t forked_bytes, uint64_t private_bytes)
+{
+	return forked_bytes && bytes > private_bytes ? bytes - private_bytes : 0;
+}

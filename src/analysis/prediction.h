@@ -16,4 +16,9 @@ struct prediction {
  * process of SAMPLE. False: SAMPLE does not tell. */
 bool predict_trim(const struct sample *sample, struct prediction *prediction);
 
+/* How many of BYTES that a trim gives back are at least also other processes' since a
+ * fork, and free on the host only when all of them have returned them: of the anonymous
+ * memory so are FORKED_BYTES, and PRIVATE_BYTES are not. */
+uint64_t predict_forked(uint64_t bytes, uint64_t forked_bytes, uint64_t private_bytes);
+
 #endif

@@ -66,6 +66,9 @@ struct verdict_non_malloc {
 	const struct runtime *runtime; /* null: none that is known */
 	uint64_t anon_bytes, shared_bytes, file_bytes, stack_bytes;
 	uint64_t shared_pss_bytes;
+	/* All anonymous memory, malloc's too: what other processes have as well since a
+	 * fork, and what they have not. */
+	uint64_t forked_bytes, private_bytes;
 	uint64_t page_cache_bytes; /* of files, and the kernel can take it back */
 	const char *largest;	   /* "" when there is none */
 	uint64_t largest_bytes;

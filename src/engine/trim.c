@@ -27,6 +27,7 @@ const struct trim_result_info trim_result_info[TRIM_RESULTS] = {
 	[TRIM_RSS_BEFORE] = {"rss_before_bytes", "rss", TRIM_BYTES, "now"},
 	[TRIM_PREDICTED] = {"predicted_bytes", "predicted", TRIM_BYTES, "would be returned"},
 	[TRIM_PREDICTED_FAULTS] = {"predicted_faults", "faults", TRIM_COUNT, "to need it all again, at most"},
+	[TRIM_FORKED] = {"forked_least_bytes", "shared", TRIM_BYTES, "of it, at least, since a fork: free on the host when all processes return it"},
 	[TRIM_LASTS] = {"lasts_ns", "lasts", TRIM_TIME,
 		   "at least; then huge pages may have filled it again"},
 	[TRIM_WALK] = {"walk_ns", "walk", TRIM_TIME,
@@ -116,20 +117,34 @@ static void predict(struct trim *trim, const struct sample *sample)
 }
 
 /* Where the kernel makes huge pages of a heap with holes in it, they are filled again. */
-static void predict_lasting(struct trim *trim)
+static void predict_lasting(struct trim *trim, const struct smaps *smaps)
 {
 	struct verdict_huge huge;
 	struct huge settings;
-	struct smaps smaps;
 
-	if (!trim_has(trim, TRIM_PREDICTED) || huge_read(&settings) ||
-	    smaps_read(trim->process.pid, &smaps))
+	if (huge_read(&settings))
 		return;
-	huge_refill_of(&smaps, &settings, &huge);
+	huge_refill_of(smaps, &settings, &huge);
 	if (huge.fills && huge.fill_per_s > 0)
 		set(trim, TRIM_LASTS,
 		    (uint64_t)((double)trim->value[TRIM_PREDICTED] / huge.fill_per_s *
 			       1e9));
+}
+
+static void predict_by_mappings(struct trim *trim, const struct sample *sample)
+{
+	struct verdict_non_malloc non_malloc;
+	struct smaps smaps;
+	uint64_t forked;
+
+	if (!trim_has(trim, TRIM_PREDICTED) || smaps_read(trim->process.pid, &smaps))
+		return;
+	non_malloc_of(&smaps, &sample->fig, &non_malloc);
+	forked = predict_forked(trim->value[TRIM_PREDICTED], non_malloc.forked_bytes,
+				non_malloc.private_bytes);
+	if (forked)
+		set(trim, TRIM_FORKED, forked);
+	predict_lasting(trim, &smaps);
 }
 
 /* From outside where the heap is one that can be read; 0, or -errno and FAULT. */
@@ -141,7 +156,7 @@ static int predict_from_heap(struct trim *trim, struct fault *fault)
 	if (error)
 		return error;
 	predict(trim, sample);
-	predict_lasting(trim);
+	predict_by_mappings(trim, sample);
 	sample_free(sample);
 	return 0;
 }

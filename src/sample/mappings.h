@@ -38,6 +38,8 @@ struct smaps {
 	/* Of the private anonymous ones: what is in huge pages, and what is in mappings
 	 * of which the kernel may make some. HAS_ELIGIBLE: it tells which these are. */
 	uint64_t anon_huge_bytes, eligible_bytes;
+	/* And what other processes have as well, since one was forked from the other. */
+	uint64_t forked_bytes;
 	bool has_eligible;
 	uint64_t mapping_rss_bytes; /* while it is read: of the last mapping */
 	int current; /* while it is read: the name that lines belong to; -1: none */

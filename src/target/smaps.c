@@ -123,6 +123,9 @@ void smaps_line(struct smaps *smaps, char *line)
 		return;
 	} else if (!file_field(line, "AnonHugePages", &value)) {
 		smaps->anon_huge_bytes += value << 10;
+	} else if (!file_field(line, "Shared_Clean", &value) ||
+		   !file_field(line, "Shared_Dirty", &value)) {
+		smaps->forked_bytes += value << 10;
 	} else if (!file_field(line, "THPeligible", &value)) {
 		smaps->has_eligible = true;
 		smaps->eligible_bytes += value ? smaps->mapping_rss_bytes : 0;

@@ -311,6 +311,7 @@ static void mappings(struct report_out *out, const struct report *report)
 	if (!smaps)
 		return;
 	runtime = runtime_of(smaps, report->other_anon_bytes);
+	json_member_u64(text, "forked_bytes", smaps->forked_bytes);
 	json_member_object(text, "not_malloc");
 	json_member_u64(text, "anonymous_bytes", report->other_anon_bytes);
 	json_member_u64(text, "shared_bytes", smaps->rss_bytes[SMAPS_SHARED]);

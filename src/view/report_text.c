@@ -171,6 +171,15 @@ static void small_parts(struct report_out *out, const struct report_share *share
 		wrapped(out, 2, 4, line);
 }
 
+/* Since one was forked from the other. */
+static void forked(struct report_out *out, const struct smaps *smaps, uint64_t rss)
+{
+	if (smaps && smaps->forked_bytes > rss / NOTABLE)
+		report_print(out, "  %-32s %6s %5s\n", "of all that, others have as well",
+			     BYTES(smaps->forked_bytes),
+			     SHARE((double)smaps->forked_bytes / (double)rss));
+}
+
 /* What is no part of the sum above. */
 static void besides(struct report_out *out, const struct figures *fig, uint64_t rss)
 {
@@ -191,8 +200,9 @@ static void besides(struct report_out *out, const struct figures *fig, uint64_t 
 			     BYTES(fig->v[FIG_SWAP_BYTES].u));
 }
 
-static void where(struct report_out *out, const struct figures *fig)
+static void where(struct report_out *out, const struct report *report)
 {
+	const struct figures *fig = &report->sample->fig;
 	struct report_share share[REPORT_PARTS];
 	unsigned shares = report_parts(fig, share);
 	uint64_t rss;
@@ -206,6 +216,7 @@ static void where(struct report_out *out, const struct figures *fig)
 		if (!is_small(&share[i], rss))
 			part(out, &share[i], rss);
 	small_parts(out, share, shares, rss);
+	forked(out, report->smaps, rss);
 	besides(out, fig, rss);
 }
 
@@ -816,7 +827,7 @@ int report_text(const struct report *report, int fd)
 	if (!out)
 		return report_finish(out);
 	head(out, report);
-	where(out, &report->sample->fig);
+	where(out, report);
 	non_malloc(out, report);
 	verdicts(out, report);
 	heading(out, report);

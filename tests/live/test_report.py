@@ -237,6 +237,77 @@ def check_many_bytes(tap):
         tap.within(before - after, gone - (1 << 18), gone + (1 << 18), "so much goes")
 
 
+FORKS = """
+import ctypes, os, sys
+kept = []
+gone = []
+for i in range(1500):
+    gone.append(b"x" * 60000)
+    kept.append(b"x" * 600)
+del gone
+if len(sys.argv) > 1:
+    ctypes.CDLL(None).malloc_trim(0)
+waits, ends = os.pipe()
+children = []
+for i in range(3):
+    children.append(os.fork())
+    if not children[-1]:
+        os.close(ends)
+        os.read(waits, 1)
+        os._exit(0)
+print("READY", flush=True)
+print(*children, flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextlib.contextmanager
+def forked(*words):
+    """A program that frees 90 MB and forks; it, and its three children."""
+    env = {**harness.CLEAN_ENV, "PYTHONMALLOC": "malloc"}
+    with Ready([harness.need("python3"), "-c", FORKS, *words], env=env) as target:
+        yield target, [int(word) for word in target.line().split()]
+
+
+def of_all(pids):
+    """What the host has of them, each page once."""
+    texts = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text("ascii") for pid in pids]
+    return sum(harness.kilobytes(text, "Pss") for text in texts)
+
+
+def check_forked(tap):
+    """What a trim of one process returns the host has when all have returned it."""
+    with tap.section("forked"), forked() as (target, children):
+        pids = [target.pid, *children]
+        found = report(children[0], "--for", "0")
+        trimmable = found["sample"]["trimmable_bytes"]
+        told = find(found, "cache")
+        tap.within(told["facts"].get("forked_least_bytes", 0), trimmable / 2, trimmable, "of it")
+        tap.ok("since a fork" in told["headline"], "is told", told["headline"])
+        tap.within(found["forked_bytes"], trimmable, found["sample"]["rss_bytes"], "of all")
+        text = harness.fragscope("report", "-p", children[0], "--for", "0").stdout
+        tap.ok("of all that, others have as well" in text, "as text", text)
+        before = of_all(pids)
+        with forked("trim") as (other, others):
+            after = of_all([other.pid, *others])
+            names = verdicts(report(others[0], "--for", "0"))
+        tap.ok(before - after > trimmable / 2, "a trim before the fork", before, after, trimmable)
+        tap.ok("cache" not in names, "leaves nothing to trim", names)
+        if platform.machine() != "x86_64":
+            raise harness.Skip("trim --attach is for x86-64 here")
+        command = re.search(r"'fragscope (trim --attach \d+)' gives back", told["remedy"])[1]
+        done = harness.fragscope(*command.split(), "--watch", "0", "--json")
+        tap.equal(done.returncode, 0, "the remedy is applied", done.stderr)
+        shared = json.loads(done.stdout).get("forked_least_bytes", 0)
+        tap.within(shared, trimmable / 2, trimmable, "trim tells it, too")
+        one = of_all(pids)
+        tap.ok(one > before - trimmable / 4, "the host has little of one", before, one)
+        for pid in (target.pid, *children[1:]):
+            harness.fragscope("trim", "--attach", "--watch", "0", pid)
+        left = of_all(pids)
+        tap.ok(before - left > trimmable / 2, "and much of all", before, left, trimmable)
+
+
 def check_tail(tap):
     with tap.section("tail"), Example("tail") as target:
         found = report(target.pid, "--for", "0")
@@ -1330,6 +1401,7 @@ def main():
     check_arenas(tap)
     check_crowd(tap)
     check_many_bytes(tap)
+    check_forked(tap)
     check_tail(tap)
     check_threshold(tap)
     check_drift(tap)

@@ -184,10 +184,14 @@ static void mappings_by_name(void **state)
 		"55d0c0000000-55d0c0001000 r--p 00000000 fe:00 77 /usr/bin/prog",
 		"Rss:                   4 kB",
 		"Pss:                 999 kB",
+		"Shared_Clean:          4 kB",
 		"55d0c0001000-55d0c0002000 rw-p 00001000 fe:00 77 /usr/bin/prog",
 		"Rss:                   8 kB",
 		"55d0c1000000-55d0c1100000 rw-p 00000000 00:00 0   [heap]",
 		"Rss:                 100 kB",
+		"Shared_Clean:          3 kB",
+		"Shared_Dirty:         40 kB",
+		"Private_Dirty:        57 kB",
 		"7f0000000000-7f0000100000 rw-p 00000000 00:00 0 ",
 		"Rss:                  50 kB",
 		"7f0000200000-7f0000300000 rw-s 00000000 00:01 9   /memfd:pool (deleted)",
@@ -214,6 +218,7 @@ static void mappings_by_name(void **state)
 	assert_int_equal(smaps.rss_bytes[SMAPS_FILE], 12 << 10);
 	assert_int_equal(smaps.rss_bytes[SMAPS_SHARED], 200 << 10);
 	assert_int_equal(smaps.rss_bytes[SMAPS_STACK], 16 << 10);
+	assert_int_equal(smaps.forked_bytes, 43 << 10);
 	assert_int_equal(smaps.count, 4);
 	assert_string_equal(smaps.name[0].name, "/memfd:pool (deleted)");
 	assert_string_equal(smaps.name[3].name, "/usr/bin/prog");

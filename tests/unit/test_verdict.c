@@ -666,6 +666,30 @@ static void runtimes(void **state)
 	}
 }
 
+/* What other processes have as well since a fork is free when all have returned it. */
+static void cache_since_a_fork(void **state)
+{
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 100 * M);
+	set(FIG_TRIMMABLE_BYTES, 90 * M);
+	input.non_malloc = &non_malloc;
+	non_malloc = (struct verdict_non_malloc){.is_known = true,
+						 .forked_bytes = 350 * M,
+						 .private_bytes = 20 * M,
+						 .largest = "",
+						 .allocator = ""};
+	is_only(VERDICT_CACHE,
+		"malloc_trim(0) would return 90.0M of 400M resident; since a "
+		"fork other processes have at least 70.0M of it as well");
+	assert_non_null(strstr(verdict[0].remedy, "Call malloc_trim(0) before the fork"));
+	/* Little of it. */
+	non_malloc.private_bytes = 70 * M;
+	is_only(VERDICT_CACHE, "malloc_trim(0) would return 90.0M of 400M resident");
+	/* None. */
+	non_malloc.private_bytes = non_malloc.forked_bytes = 0;
+	is_only(VERDICT_CACHE, "malloc_trim(0) would return 90.0M of 400M resident");
+}
+
 /* No thread of a JVM can be made to call, but it makes the call when it is asked. */
 static void cache_of_a_jvm(void **state)
 {
@@ -1210,6 +1234,7 @@ int main(void)
 		TEST(page_cache),
 		TEST(page_cache_without_heap),
 		TEST(runtimes),
+		TEST(cache_since_a_fork),
 		TEST(cache_of_a_jvm),
 		TEST(linked_and_not_started),
 		TEST(no_heap),
