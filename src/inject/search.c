@@ -64,6 +64,7 @@ static void let_go(struct injector *injector)
 static int not_now(struct injector *injector, pid_t tid, const char *why)
 {
 	injector->thread.tid = tid;
+	injector->thread.is_waiting = false;
 	snprintf(injector->thread.place, sizeof(injector->thread.place), "%s", why);
 	return -EAGAIN;
 }
@@ -331,9 +332,13 @@ static int none_found(const struct injector *injector, struct fault *fault)
 	}
 	return fault_set(fault, EXIT_FAILED, -EAGAIN,
 			 "process %d (%s) was at no safe point at any of %u looks in "
-			 "%g s, and nothing was called; at the last, %s%s; %s",
+			 "%g s, and nothing was called; at the last, %s%s%s; %s",
 			 process->pid, process->comm, injector->result.tries,
 			 (double)injector->request->for_ns / 1e9, who, thread->place,
+			 thread->is_waiting
+				 ? " (such a wait ends when the program has something "
+				   "to do: send it a request meanwhile)"
+				 : "",
 			 thread->is_strange ? "where there is always such code on a "
 					      "stack, as in a JVM, no time is enough"
 					    : "--for=TIME looks for longer");
@@ -353,8 +358,11 @@ static int wait_for_waits(struct injector *injector, int64_t end_ns,
 			return error;
 		if (waits_allow_stop(&injector->waits, &tid, &why))
 			return 0;
-		if (clock_monotonic_ns() >= end_ns)
-			return not_now(injector, tid, why);
+		if (clock_monotonic_ns() >= end_ns) {
+			error = not_now(injector, tid, why);
+			injector->thread.is_waiting = !injector->waits.vforks;
+			return error;
+		}
 		if (!goes_on(context))
 			return -EINTR;
 		pass_time(injector);

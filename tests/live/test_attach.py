@@ -210,6 +210,36 @@ def check_libc_thread(tap):
         tap.ok("cannot be used for a call" in done.stderr, "and why", done.stderr)
 
 
+IDLE = """
+import select, sys
+poll = select.poll()
+poll.register(0)
+print("ready", flush=True)
+while poll.poll(3600000):
+    sys.stdin.readline()
+"""
+
+
+def check_idle(tap):
+    """A wait for an hour, of which nobody knows since when: what helps is said, and helps."""
+    with Target([harness.need("python3"), "-c", IDLE]) as target:
+        target.line()
+        target.rest()
+        done = refused(target.pid)
+        tap.equal(done.returncode, 1, "no safe point", done.stderr)
+        tap.ok("send it a request meanwhile" in done.stderr, "what helps",
+               done.stderr)
+        with Target([harness.FRAGSCOPE, "trim", "--attach", "--watch", "0", "--for", "1h",
+                     target.pid], stderr=subprocess.PIPE) as trimming:
+            harness.until(lambda: helper_of(trimming.pid), "the helper")
+            # Of a busy machine's looks some see no beginning.
+            while trimming.process.poll() is None:
+                target.say("")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    trimming.process.wait(0.3)
+            tap.equal(trimming.process.wait(), 0, "it is called")
+
+
 def check_circle(tap):
     """A stack that leads in a circle is one that cannot be followed."""
     with Target([harness.program("waits"), "circle", 1000000, 1]) as target:
@@ -709,7 +739,7 @@ def main():
                         ("endless waits", check_endless_waits),
                         ("timed waits", check_timed_waits), ("vfork", check_vfork),
                         ("libc's thread", check_libc_thread),
-                        ("circle", check_circle), ("worker", check_worker),
+                        ("idle", check_idle), ("circle", check_circle), ("worker", check_worker),
                         ("late stop", check_late_stop),
                         ("late wait", check_late_wait),
                         ("signal", check_signal_meanwhile),
