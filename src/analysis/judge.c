@@ -238,4 +238,5 @@ judge_fn *const judge[VERDICT_KINDS] = {
 	[VERDICT_RETURNED] = judge_returned,
 	[VERDICT_HUGE_PAGES] = judge_huge_pages,
 	[VERDICT_GROWTH] = growth,
+	[VERDICT_FAST_TAIL] = judge_fast_tail,
 };

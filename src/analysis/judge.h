@@ -13,7 +13,8 @@ extern judge_fn *const judge[VERDICT_KINDS];
 
 /* The checks of what malloc keeps (judge_heap.c). */
 judge_fn judge_pinned_tail, judge_arenas, judge_fragmentation, judge_breaking,
-	judge_mmap_threshold, judge_trim_threshold, judge_cache, judge_returned;
+	judge_mmap_threshold, judge_trim_threshold, judge_cache, judge_returned,
+	judge_fast_tail;
 
 /* Of what is not glibc malloc's (judge_non_malloc.c); whether it has nothing at all;
  * whether the figures are another allocator's own, from the sampler; what tells more of

@@ -66,6 +66,67 @@ bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdic
 	return true;
 }
 
+/* Of what a trim leaves of ARENA, beside the main one, what is not in its top yet: a trim
+ * merges fastbin chunks, and what is free before them, with the top of a heap, and
+ * returns that of the main arena only (malloc.c, mtrim). */
+static uint64_t behind_fastbins(const struct arena_row *arena)
+{
+	uint64_t retained, top;
+
+	if (!arena->index || !judge_figure(&arena->fig, FIG_RETAINED_BYTES, &retained) ||
+	    !judge_figure(&arena->fig, FIG_TOP_BYTES, &top))
+		return 0;
+	return retained > top ? retained - top : 0;
+}
+
+static void say_fast_tail(struct verdict *verdict, uint64_t rss, uint64_t fast,
+			  unsigned arenas)
+{
+	SAY(headline,
+	    "%s of %s resident is free at the ends of heaps, in %u arena%s, and stays "
+	    "for "
+	    "small chunks in fastbins",
+	    BYTES(verdict->stake_bytes), BYTES(rss), arenas, arenas == 1 ? "" : "s");
+	SAY(evidence,
+	    "free() returns the end of a heap, but chunks in fastbins (%s) are free and "
+	    "not merged with it until a larger block is taken or freed. malloc_trim(0) "
+	    "merges them, and returns no end of a heap beside the main one.",
+	    COUNT(fast));
+	SAY(remedy,
+	    "Start it with GLIBC_TUNABLES=glibc.malloc.mxfast=0 (or call "
+	    "mallopt(M_MXFAST, 0)): small chunks are then merged when they are freed, "
+	    "and the ends of heaps go back by themselves, or by malloc_trim(0) where "
+	    "chunks in use lie there.");
+}
+
+bool judge_fast_tail(const struct verdict_input *input, struct verdict *verdict)
+{
+	const struct sample *sample = input->sample;
+	uint64_t rss, retained, fast, sum = 0;
+	unsigned arenas = 0;
+
+	if (!judge_get(input, FIG_RSS_BYTES, &rss) ||
+	    !judge_get(input, FIG_RETAINED_BYTES, &retained) ||
+	    !judge_get(input, FIG_FAST_CHUNKS, &fast))
+		return false;
+	for (unsigned i = 0; i < sample->arena_count; i++) {
+		uint64_t behind = behind_fastbins(&sample->arena[i]);
+
+		sum += behind;
+		arenas += behind >= JUDGE_M;
+	}
+	sum = sum < retained ? sum : retained;
+	if (!arenas || !fast || !judge_weighs(input, sum, rss, &judge_of_rss))
+		return false;
+	verdict->stake_bytes = sum;
+	say_fast_tail(verdict, rss, fast, arenas);
+	judge_fact(verdict, "arenas", UNIT_COUNT, arenas);
+	judge_fact_figure(input, verdict, FIG_RETAINED_BYTES);
+	judge_fact_figure(input, verdict, FIG_FAST_CHUNKS);
+	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
+	return true;
+}
+
 static void say_unusable(const struct figures *fig, char *text, size_t size)
 {
 	*text = '\0';

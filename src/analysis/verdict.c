@@ -25,6 +25,7 @@ const struct verdict_info verdict_info[VERDICT_KINDS] = {
 [VERDICT_RETURNED] = {"returned", "Free memory that costs nothing"},
 [VERDICT_HUGE_PAGES] = {"huge_pages", "Huge pages keep what was freed"},
 [VERDICT_GROWTH] = {"growth", "The process grows"},
+[VERDICT_FAST_TAIL] = {"fastbin_tail", "Fastbins hold the ends of heaps"},
 };
 /* clang-format on */
 

@@ -32,6 +32,7 @@ enum verdict_kind {
 	VERDICT_RETURNED,	/* free, but not resident: costs nothing */
 	VERDICT_HUGE_PAGES,	/* the kernel fills what is free with huge pages */
 	VERDICT_GROWTH,		/* by more than is seen to rise in it */
+	VERDICT_FAST_TAIL,	/* fastbin chunks hold a heap's end */
 	VERDICT_KINDS
 };
 

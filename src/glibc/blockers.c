@@ -244,15 +244,10 @@ static void add_step(struct blockers *blockers, const struct blockers_step *step
 		blockers->step[BLOCKERS_STEPS - 1] = *step;
 }
 
-/* Goes down from the chunk TOP, run by run. */
-static void find_steps(struct blocker_search *search, uint64_t top, struct blockers *tail)
+/* Goes down from the top, run by run. */
+static void find_steps(struct blocker_search *search, struct blockers *tail)
 {
-	/* The run that ends with the top has fastbin chunks before it, or none. */
-	struct blockers_step step = {
-		.hole_bytes = top - search->before.start,
-		.hole_resident_bytes = resident(search, search->before.start, top),
-	};
-	struct blockers_step most = {0};
+	struct blockers_step step = {0}, most = {0};
 	uint64_t wanted = TAIL_LEAST_BYTES;
 	unsigned count = search->runs < TAIL_RUNS ? search->runs : TAIL_RUNS;
 
@@ -287,7 +282,7 @@ static void end_with_top(struct blocker_search *search, const struct piece *top)
 	uint64_t most = 0;
 
 	tail->tail_count = tail->step_count = 0;
-	find_steps(search, top->start, tail);
+	find_steps(search, tail);
 	if (!tail->step_count)
 		return;
 	if (blockers->step_count)

@@ -36,8 +36,10 @@ struct blocker {
 struct blockers_step {
 	uint64_t from;
 	uint64_t chunks;
-	uint64_t bytes;		      /* of these chunks */
-	uint64_t hole_bytes;	      /* free below the top now, and then part of it */
+	uint64_t bytes; /* of these chunks */
+	/* Free below the first of these runs, and then part of the top; not what lies
+	 * above it, which fastbin chunks before the top keep. */
+	uint64_t hole_bytes;
 	uint64_t hole_resident_bytes; /* of these, on resident pages */
 };
 

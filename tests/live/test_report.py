@@ -329,6 +329,25 @@ def check_tail(tap):
             tap.within(before - after, held * 0.95, before, "the remedy cures it")
 
 
+def check_fast_tail(tap):
+    """Fastbins hold the end of a heap: no chunk in use does, a trim does not help, and
+    without fastbins it is gone."""
+    program = harness.program("fast_end")
+    with tap.section("fastbins hold the end"):
+        with Ready([program]) as target:
+            found = report(target.pid, "--for", "0")
+            before = target.rollup("Rss")
+        if found["sample"]["fast_chunks"] == 0:
+            raise harness.Skip("this glibc has no fastbins")
+        tap.equal(verdicts(found), ["fastbin_tail"], "is told", found["answer"])
+        held = find(found, "fastbin_tail")["stake_bytes"]
+        tap.ok(held > 38 << 20, "all of it", found["verdicts"])
+        tap.within(resident([program, "trim"]), before - (1 << 20), before + (1 << 20),
+                   "a trim does not cure it")
+        after = resident([program], GLIBC_TUNABLES="glibc.malloc.mxfast=0")
+        tap.within(before - after, held * 0.95, before, "the remedy cures it")
+
+
 def check_threshold(tap):
     with tap.section("threshold"), Example("threshold") as target:
         found = report(target.pid, "--for", "0")
@@ -1403,6 +1422,7 @@ def main():
     check_many_bytes(tap)
     check_forked(tap)
     check_tail(tap)
+    check_fast_tail(tap)
     check_threshold(tap)
     check_drift(tap)
     check_merged(tap)

@@ -553,15 +553,23 @@ static void check_steps(const struct look *look, const struct heap_map *map,
 	for (unsigned s = 0; s < blockers->step_count; s++) {
 		const struct blockers_step *step = &blockers->step[s];
 		uint64_t chunks = 0, bytes = 0, hole = 0, resident = 0;
+		uint64_t free_bytes = 0, free_resident = 0;
 
+		/* What is free above the last of them they do not keep. */
 		for (unsigned i = index_at(map, step->from);
 		     map->chunk[i].kind != MAP_CHUNK_TOP; i++) {
 			const struct map_chunk *chunk = &map->chunk[i];
 
-			chunks += is_used(chunk);
-			bytes += is_used(chunk) ? chunk->bytes : 0;
-			hole += is_used(chunk) ? 0 : chunk->bytes;
-			resident += is_used(chunk) ? 0 : chunk->resident_bytes;
+			if (!is_used(chunk)) {
+				free_bytes += chunk->bytes;
+				free_resident += chunk->resident_bytes;
+				continue;
+			}
+			chunks++;
+			bytes += chunk->bytes;
+			hole += free_bytes;
+			resident += free_resident;
+			free_bytes = free_resident = 0;
 		}
 		check(look, map->arena, "chunks of a step", step->chunks, chunks);
 		check(look, map->arena, "bytes of a step", step->bytes, bytes);

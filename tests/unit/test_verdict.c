@@ -1017,6 +1017,45 @@ static void a_pinned_tail(void **state)
 	is_healthy();
 }
 
+/* Free memory that neither free() nor a trim returns, and not for a chunk in use. */
+static void fastbins_hold_the_end(void **state)
+{
+	(void)state;
+	set(FIG_FREE_RESIDENT_BYTES, 110 * M);
+	set(FIG_RETAINED_BYTES, 100 * M);
+	set(FIG_FAST_CHUNKS, 200);
+	sample->arena_count = 3;
+	for (unsigned i = 0; i < 3; i++) {
+		sample->arena[i].index = i;
+		figures_clear(&sample->arena[i].fig);
+		figure_set(&sample->arena[i].fig, FIG_TOP_BYTES, 4 * K);
+		figure_set(&sample->arena[i].fig, FIG_RETAINED_BYTES, 0);
+	}
+	is_healthy();
+	figure_set(&sample->arena[1].fig, FIG_RETAINED_BYTES, 60 * M + 4 * K);
+	figure_set(&sample->arena[2].fig, FIG_RETAINED_BYTES, 40 * M + 4 * K);
+	is_only(VERDICT_FAST_TAIL,
+		"100M of 400M resident is free at the ends of heaps, in 2 arenas, and "
+		"stays for small chunks in fastbins");
+	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
+	assert_int_equal(verdict[0].stake_bytes, 100 * M);
+	assert_non_null(strstr(verdict[0].remedy, "glibc.malloc.mxfast=0"));
+	/* What is in a top is there for another reason, as is what the main arena keeps.
+	 */
+	figure_set(&sample->arena[2].fig, FIG_TOP_BYTES, 38 * M);
+	is_healthy();
+	figure_set(&sample->arena[2].fig, FIG_TOP_BYTES, 4 * K);
+	sample->arena[1].index = 0;
+	is_healthy();
+	sample->arena[1].index = 1;
+	/* Nor is it more than all that is retained; and without fastbins it is not so. */
+	set(FIG_RETAINED_BYTES, 63 * M);
+	is_healthy();
+	set(FIG_RETAINED_BYTES, 100 * M);
+	set(FIG_FAST_CHUNKS, 0);
+	is_healthy();
+}
+
 static void what_pins_is_told(void **state)
 {
 	(void)state;
@@ -1246,6 +1285,7 @@ int main(void)
 		TEST(large_chunks_by_their_bins),
 		TEST(the_top_stays),
 		TEST(a_pinned_tail),
+		TEST(fastbins_hold_the_end),
 		TEST(what_pins_is_told),
 		TEST(causes_come_first),
 		TEST(by_an_allocators_own_figures),
