@@ -26,11 +26,44 @@ static bool is_elsewhere(const struct verdict_input *input)
 	       judge_share(non_malloc->anon_bytes, rss) >= 0.5;
 }
 
+static void say_loaded(const struct verdict_input *input, struct verdict *verdict,
+		       uint64_t rss)
+{
+	const struct verdict_non_malloc *non_malloc = input->non_malloc;
+
+	if (judge_has_grown(&input->rss, &input->rss))
+		SAY(headline,
+		    "memory that is not glibc malloc's grows by %s a second, to %s now; "
+		    "%s "
+		    "is loaded",
+		    BYTES((uint64_t)input->rss.per_s), BYTES(non_malloc->anon_bytes),
+		    non_malloc->allocator);
+	else
+		SAY(headline,
+		    "%s is loaded, and %s of %s resident is anonymous memory that is "
+		    "not glibc malloc's",
+		    non_malloc->allocator, BYTES(non_malloc->anon_bytes), BYTES(rss));
+}
+
+/* What bounds the memory of a runtime beside that allocator, or tells more of it. */
+static void say_runtime_too(const struct verdict_input *input, char *text, size_t size)
+{
+	const struct runtime *runtime = input->non_malloc->runtime;
+
+	*text = '\0';
+	if (!runtime || runtime->kind != SMAPS_ANON)
+		return;
+	if (runtime->by_malloc)
+		runtime_say(runtime->by_malloc, input->sample->pid, text, size);
+	else
+		runtime_say(runtime->remedy, input->sample->pid, text, size);
+}
+
 bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct verdict_non_malloc *non_malloc = input->non_malloc;
 	uint64_t rss = 0, system_bytes;
-	char glibc[64] = "";
+	char glibc[64] = "", runtime[320];
 
 	if (!is_elsewhere(input))
 		return false;
@@ -39,18 +72,16 @@ bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
 		snprintf(glibc, sizeof(glibc), "glibc's malloc has %s from the kernel; ",
 			 BYTES(system_bytes));
 	verdict->stake_bytes = non_malloc->anon_bytes;
-	SAY(headline,
-	    "%s is loaded, and %s of %s resident is anonymous memory that is "
-	    "not glibc malloc's",
-	    non_malloc->allocator, BYTES(non_malloc->anon_bytes), BYTES(rss));
+	say_loaded(input, verdict, rss);
+	say_runtime_too(input, runtime, sizeof(runtime));
 	SAY(evidence,
 	    "%s%s of the resident memory is anonymous and not glibc malloc's, whose "
 	    "settings do not affect it.",
 	    glibc, SHARE(judge_share(non_malloc->anon_bytes, rss)));
 	SAY(remedy,
 	    "See the settings of %s. 'fragscope run -- COMMAND' starts the program with "
-	    "a sampler that asks it for its figures.",
-	    non_malloc->allocator);
+	    "a sampler that asks it for its figures.%s%s",
+	    non_malloc->allocator, *runtime ? " " : "", runtime);
 	judge_fact(verdict, "anon_not_malloc_bytes", UNIT_BYTES, non_malloc->anon_bytes);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
 	judge_fact_figure(input, verdict, FIG_SYSTEM_BYTES);

@@ -355,14 +355,22 @@ static void skipped(struct report_out *out, const struct report_growth *of)
 		wrapped(out, 2, 2, line);
 }
 
-static void little_growth(struct report_out *out, const struct report_growth *of)
+/* Where the heap is another allocator's the probes see what glibc's does. */
+static void little_growth(struct report_out *out, const struct report *report)
 {
+	const struct report_growth *of = &report->growth;
+	bool is_known = report->sample->source != SOURCE_PROC;
+	const char *heap = is_known ? "The heap" : "glibc's heap";
+	const char *failed =
+		is_known ? "no allocation failed" : "no allocation there failed";
+
 	if (!of->growths)
-		report_print(out, "  The heap %s, and no allocation failed.\n",
-			     of->skipped ? "was not seen to grow" : "did not grow");
+		report_print(out, "  %s %s, and %s.\n", heap,
+			     of->skipped ? "was not seen to grow" : "did not grow",
+			     failed);
 	else
-		report_print(out, "  The heap grew %s, by %s; no allocation failed.\n",
-			     COUNTED(of->growths, "time"), BYTES(of->bytes));
+		report_print(out, "  %s grew %s, by %s; %s.\n", heap,
+			     COUNTED(of->growths, "time"), BYTES(of->bytes), failed);
 	skipped(out, of);
 }
 
@@ -409,7 +417,7 @@ static void heading(struct report_out *out, const struct report *report)
 
 	title(out, "Where it is heading");
 	if (!has_growth(report))
-		little_growth(out, &report->growth);
+		little_growth(out, report);
 	if (!report->series_count || !report->series[0].trend.is_known) {
 		too_few(out, report);
 		return;

@@ -685,6 +685,19 @@ def own_figures(name, command, **env):
         return report(target.pid, "--for", "0"), target.rollup("Rss")
 
 
+def check_loaded(tap):
+    """What grows and fails in glibc's heap says nothing of another allocator's."""
+    with tap.section("jemalloc, without a sampler"):
+        libraries = sorted(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"))
+        if not libraries:
+            raise harness.Skip("libjemalloc2 is not installed")
+        env = {**harness.CLEAN_ENV, "LD_PRELOAD": str(libraries[0])}
+        with Ready([harness.program("sparse"), 400000, 15], env=env) as target:
+            text = harness.fragscope("report", "-p", target.pid, "--for", "1s").stdout
+        tap.ok("libjemalloc.so.2" in text, "is told", text)
+        tap.ok("The heap" not in text, "nothing of a heap that was not watched", text)
+
+
 def sparse_pages(*args):
     at_once = {"MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0"}
     command = [harness.program("sparse"), 400000, 15, *args]
@@ -1435,6 +1448,7 @@ def main():
     check_two_contributors(tap)
     check_fragmenter(tap)
     check_restart(tap)
+    check_loaded(tap)
     check_sparse_pages(tap)
     check_free_pages(tap)
     check_breaking(tap)

@@ -754,6 +754,9 @@ static void no_heap(void **state)
 
 static void another_allocator(void **state)
 {
+	static const struct runtime asked = {
+		.name = "one", .kind = SMAPS_ANON, .remedy = "Bound PID."};
+
 	(void)state;
 	set(FIG_SYSTEM_BYTES, 132 * K);
 	set(FIG_LIVE_RESIDENT_BYTES, 100 * K);
@@ -770,6 +773,16 @@ static void another_allocator(void **state)
 	figure_drop(&sample->fig, FIG_SYSTEM_BYTES);
 	judge();
 	assert_null(strstr(verdict[0].evidence, "glibc's malloc has"));
+	/* It grows. */
+	trend(&input.rss, 340.0 * (double)M, 400.0 * (double)M);
+	is_only(VERDICT_ALLOCATOR, "memory that is not glibc malloc's grows by 6.00M a "
+				   "second, to 300M now; libjemalloc.so.2 is loaded");
+	input.rss.is_known = false;
+	/* Some of it may be a runtime's. */
+	non_malloc.runtime = &asked;
+	judge();
+	assert_non_null(strstr(verdict[0].remedy, "for its figures. Bound 4711."));
+	non_malloc.runtime = NULL;
 	/* The figures are its own. */
 	strcpy(sample->allocator, "jemalloc-5.3.0");
 	figure_drop(&sample->fig, FIG_OTHER_RESIDENT_BYTES);
