@@ -255,6 +255,80 @@ def run_python(tap):
         tap.ok("holder.py:3" in said, "tracemalloc tells the line", said)
 
 
+# ---- PHP --------------------------------------------------------------------------------
+
+PHP = """<?php
+$held = [];
+for ($i = 0; $i < 300000; $i++) $held[] = str_repeat("x", 200) . $i;
+echo "ready ", memory_get_usage(), "\n";
+fgets(STDIN);
+$held = null;
+echo "dropped\n";
+fgets(STDIN);
+gc_mem_caches();
+echo "given back\n";
+fgets(STDIN);
+"""
+
+
+def run_php(tap):
+    php = harness.need("php")
+    with harness.scratch() as directory:
+        script = directory / "holder.php"
+        script.write_text(PHP, "ascii")
+        with Target([php, "-d", "memory_limit=-1", script]) as target:
+            held = int(target.line().split()[1])
+            memory = "anonymous memory, where PHP has what scripts hold"
+            before = check(tap, target.pid, "php", memory,
+                           ["memory_limit", "memory_get_usage()", "gc_mem_caches()",
+                            "USE_ZEND_ALLOC=0"])
+            anonymous = before["not_malloc"]["anonymous_bytes"]
+            tap.within(held, anonymous * 0.7, anonymous * 1.1, "memory_get_usage() has it")
+            target.say("")
+            target.line()
+            kept = target.rollup("Rss")
+            target.say("")
+            target.line()
+            tap.ok(target.rollup("Rss") < kept - 40 * MIB, "gc_mem_caches() gives back", kept)
+        with Target([php, "-d", "memory_limit=-1", script],
+                    env={**CLEAN_ENV, "USE_ZEND_ALLOC": "0"}) as target:
+            target.line()
+            after = report(target.pid)
+        live = [found["sample"]["live_bytes"] for found in (before, after)]
+        tap.ok(live[1] > live[0] + 60 * MIB, "USE_ZEND_ALLOC=0: it is malloc's", live)
+        done = subprocess.run([php, "-d", "memory_limit=32M", script], capture_output=True,
+                              text=True, check=False, stdin=subprocess.DEVNULL)
+        tap.ok("33554432 bytes exhausted" in done.stdout + done.stderr, "memory_limit bounds it",
+               done.stdout, done.stderr)
+
+
+# ---- Erlang -----------------------------------------------------------------------------
+
+# The memory of binaries, or none where Erlang does not know it.
+ERLANG = ("Held = [<<I:4000>> || I <- lists:seq(1, 100000)], "
+          "Known = try erlang:memory(binary) catch error:notsup -> 0 end, "
+          'io:format("ready ~p~n", [Known]), io:get_line(""), '
+          'io:format("~p~n", [length(Held)]), halt().')
+
+
+def run_erlang(tap):
+    erl = harness.need("erl")
+    found = {}
+    for name, options in (("own", ()), ("malloc", ("+Mea", "min"))):
+        with Target([erl, *options, "-noshell", "-eval", ERLANG]) as target:
+            known = int(target.line().split()[1])
+            if name == "own":
+                memory = "anonymous memory, where Erlang has its processes, binaries and tables"
+                found[name] = check(tap, target.pid, "erlang", memory,
+                                    ["erlang:memory()", "'erl +Mea min'"])
+                tap.within(known, 50000000, 80000000, "erlang:memory() has the binaries")
+            else:
+                found[name] = report(target.pid)
+                tap.equal(known, 0, "+Mea min: without erlang:memory()")
+    live = {name: one["sample"]["live_bytes"] for name, one in found.items()}
+    tap.ok(live["malloc"] > live["own"] + 50 * MIB, "+Mea min: it is malloc's", live)
+
+
 # ---- memcached --------------------------------------------------------------------------
 
 
@@ -486,7 +560,8 @@ def run_postgres(tap):
 
 
 CASES = (
-    ("own mappings", run_own), ("files", run_files), ("musl", run_musl), ("Go", run_go), ("CPython", run_python),
+    ("own mappings", run_own), ("files", run_files), ("musl", run_musl), ("Go", run_go),
+    ("CPython", run_python), ("PHP", run_php), ("Erlang", run_erlang),
     ("memcached", run_memcached), ("node", run_node), ("java", run_java),
     ("java, trimmed", run_java_trim),
     ("PostgreSQL", run_postgres),
