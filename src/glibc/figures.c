@@ -281,11 +281,23 @@ void heap_set_par(const struct heap *heap, struct figures *fig, uint64_t *mmaps,
 		   most(heap->par[0].thp_page_bytes, heap->par[0].huge_page_bytes));
 }
 
+/* The chunks that were not found may be resident or not. */
+static void set_bounded(const struct heap *heap, struct figures *fig)
+{
+	uint64_t low = heap->mmapped_resident_bytes, more = heap->mmapped_unknown_bytes;
+
+	figure_set(fig, FIG_MMAPPED_RESIDENT_BYTES, low + more / 2);
+	figure_set_range(fig, FIG_MMAPPED_RESIDENT_BYTES, (double)low,
+			 (double)(low + more));
+}
+
 void heap_set_mapped(struct heap *heap, struct figures *fig, uint64_t mmaps,
 		     uint64_t mmapped_bytes)
 {
 	if (heap->mmapped_exact)
 		figure_set(fig, FIG_MMAPPED_RESIDENT_BYTES, heap->mmapped_resident_bytes);
+	else if (heap->mmapped_bounded)
+		set_bounded(heap, fig);
 	else if (heap->mmapped_chunks < mmaps)
 		heap_miss(heap,
 			  "found %llu of %llu mmapped chunks, which have %llu bytes",
@@ -387,6 +399,8 @@ static void walked_figures(struct heap *heap, struct sample *sample)
 	if (sum.unread || heap->tcache.unread)
 		drop_cached(sample);
 	sample->status = status_of(&sum, heap->missing[0] != '\0', is_torn);
+	if (sample->status == STATUS_COMPLETE && heap->mmapped_bounded)
+		sample->status = STATUS_ESTIMATED;
 }
 
 void heap_figures(struct heap *heap, struct sample *sample)

@@ -23,6 +23,7 @@ enum {
 	CHUNKS_SPARE = 4096,
 	LINKS_FACTOR = 4,
 	HUGE_LOOK_NS = 12000, /* at the pages of 2 MB */
+	HEADER_NS = 400,      /* for one page far from all others */
 };
 
 unsigned heap_arena_capacity(const struct heap *heap)
@@ -458,7 +459,7 @@ int heap_look(struct heap *heap, struct fault *fault)
  * arena in mapped segments would have to be walked to be found. */
 static bool find_some_mapped(struct heap *heap, const struct regions *regions)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, chunks = 0;
 
 	for (unsigned i = 0; i < heap->arena_count; i++)
 		if (heap->arena[i].used && heap->arena[i].is_main &&
@@ -468,9 +469,12 @@ static bool find_some_mapped(struct heap *heap, const struct regions *regions)
 			heap->work[i].lacks = true;
 			return false;
 		}
-	for (unsigned i = 0; i < heap->instance_count; i++)
+	for (unsigned i = 0; i < heap->instance_count; i++) {
 		bytes += heap->par[i].mmapped_bytes;
-	if ((int64_t)(bytes >> 21) * HUGE_LOOK_NS > heap->options.budget_ns / 8)
+		chunks += heap->par[i].n_mmaps;
+	}
+	if ((int64_t)((bytes >> 21) * HUGE_LOOK_NS + chunks * HEADER_NS) >
+	    heap_search_ns(heap))
 		return false;
 	heap_find_mapped(heap, regions);
 	return true;

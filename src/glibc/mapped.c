@@ -1,5 +1,6 @@
 #include "glibc/mapped.h"
 
+#include "base/clock.h"
 #include "base/sort.h"
 
 #include <string.h>
@@ -9,6 +10,9 @@ enum {
 	INNER_BUDGET = 1 << 16, /* and of what seemed to be chunks */
 	STEPS_BUDGET = 1 << 18, /* of choosing: some milliseconds */
 	UNCLEAR_SEARCHES = 16,	/* that are left out after one that found no answer */
+	CLOCK_EVERY = 16,	/* pages, or steps of choosing */
+	LOOKS_LEAST = 64,	/* whatever the time */
+	LOOK_BYTES = 4 << 20,
 	TRAILER = 16,
 	HEADER = 16,
 };
@@ -40,13 +44,31 @@ static bool has_all(const struct mapped_search *search)
 	uint64_t chunks = 0, bytes = 0;
 
 	for (unsigned i = 0; i < search->place_count; i++) {
-		chunks += search->place[i].fills_region;
-		bytes += search->place[i].fills_region ? search->place[i].bytes : 0;
+		chunks += search->place[i].is_taken;
+		bytes += search->place[i].is_taken ? search->place[i].bytes : 0;
 	}
 	return chunks == search->wanted_chunks && bytes == exact_bytes(search);
 }
 
+static bool is_late(struct mapped_search *search)
+{
+	unsigned asked = search->asked++;
+
+	if (search->end_ns && asked >= LOOKS_LEAST && asked % CLOCK_EVERY == 0 &&
+	    !search->is_late)
+		search->is_late = clock_thread_ns() > search->end_ns;
+	return search->is_late;
+}
+
 /* ---- looking ---- */
+
+/* The next resident page; not far behind AT, whatever there is, where time is limited. */
+static uint64_t next_resident(struct mapped_search *search, uint64_t at, uint64_t end)
+{
+	uint64_t stop = search->end_ns && end - at > LOOK_BYTES ? at + LOOK_BYTES : end;
+
+	return at < end ? pages_next_resident(search->pages, at, stop) : end;
+}
 
 /* Reads the headers of the next resident pages from AT on: one, and twice as many each
  * time that they were nothing. */
@@ -58,7 +80,9 @@ static void read_ahead(struct mapped_search *search, uint64_t at, uint64_t end)
 	for (; at < end && count < search->ahead; count++) {
 		span[count] = (struct span){at, search->header[count], HEADER};
 		search->header_at[count] = at;
-		at = pages_next_resident(search->pages, at + page_bytes(search), end);
+		at += page_bytes(search);
+		if (count + 1 < search->ahead)
+			at = next_resident(search, at, end);
 	}
 	if (memory_fetch_many(search->memory, search->pages, span, count,
 			      search->has_header))
@@ -202,17 +226,17 @@ static void look_through(struct mapped_search *search, const struct region *regi
 	unsigned first = search->place_count;
 
 	forget_headers(search);
-	while (at < region->end && *budget) {
+	while (at < region->end && *budget && !is_late(search)) {
 		uint64_t bytes = take(search, region, at);
 
 		explained += bytes;
 		*budget -= !bytes;
 		at += bytes ? bytes : page_bytes(search);
-		if (!bytes)
-			at = pages_next_resident(search->pages, at, region->end);
+		if (!bytes && *budget)
+			at = next_resident(search, at, region->end);
 	}
 	for (unsigned i = first; i < search->place_count; i++)
-		search->place[i].fills_region = explained >= region->end - region->start;
+		search->place[i].is_taken = explained >= region->end - region->start;
 }
 
 /* What seemed to be a chunk may be none, and hide others: looks into those that do not
@@ -227,10 +251,12 @@ static void look_inside(struct mapped_search *search)
 		uint64_t end = outer.start + outer.bytes, at = outer.start + page;
 
 		forget_headers(search);
-		for (; !outer.fills_region && at < end && budget; budget--) {
+		for (; !outer.is_taken && at < end && budget; budget--) {
 			const uint64_t *header;
 
-			at = pages_next_resident(search->pages, at, end);
+			if (is_late(search))
+				return;
+			at = next_resident(search, at, end);
 			header = at < end ? header_at(search, at, end) : NULL;
 			if (header)
 				take_place(search, end, at, header);
@@ -276,7 +302,7 @@ static bool step_back(struct choice *choice)
 
 		choice->bytes += place->bytes;
 		choice->next = index + 1;
-		if (!choice->keep_fillers || !place->fills_region)
+		if (!choice->keep_fillers || !place->is_taken)
 			return true;
 	}
 	return false;
@@ -285,12 +311,14 @@ static bool step_back(struct choice *choice)
 /* Goes on to the next set of places that add up. */
 static bool next_choice(struct choice *choice)
 {
-	const struct mapped_search *search = choice->search;
+	struct mapped_search *search = choice->search;
 
 	while (choice->steps++ < STEPS_BUDGET) {
 		uint64_t wanted = search->wanted_chunks - choice->depth;
 		bool is_over = choice->next == search->place_count;
 
+		if (is_late(search))
+			return false;
 		if (!wanted && !choice->bytes && choice->next >= choice->fillers)
 			return true;
 		if (!wanted || is_over || search->place_count - choice->next < wanted ||
@@ -300,8 +328,7 @@ static bool next_choice(struct choice *choice)
 		} else if (may_choose(choice)) {
 			choice->bytes -= search->place[choice->next].bytes;
 			search->place[choice->depth++].pick = choice->next++;
-		} else if (choice->keep_fillers &&
-			   search->place[choice->next].fills_region) {
+		} else if (choice->keep_fillers && search->place[choice->next].is_taken) {
 			if (!step_back(choice))
 				return false;
 		} else {
@@ -335,7 +362,7 @@ static bool choose_from(struct mapped_search *search, bool keep_fillers)
 
 	for (unsigned i = search->place_count; i-- > 0;) {
 		search->place[i].behind = behind += search->place[i].bytes;
-		if (keep_fillers && search->place[i].fills_region && !choice.fillers)
+		if (keep_fillers && search->place[i].is_taken && !choice.fillers)
 			choice.fillers = i + 1;
 	}
 	if (search->place_count < search->wanted_chunks || !next_choice(&choice))
@@ -352,8 +379,10 @@ static bool choose_from(struct mapped_search *search, bool keep_fillers)
 		search->is_exact = resident_bytes(&choice) == search->resident_bytes;
 		search->last->is_sure = false;
 	}
-	search->is_exact &= choice.steps < STEPS_BUDGET;
+	search->is_exact &= choice.steps < STEPS_BUDGET && !search->is_late;
 	search->last->is_sure &= search->is_exact;
+	for (unsigned i = 0; search->last->is_sure && i < search->place_count; i++)
+		search->place[i].is_sure = search->place[i].is_chunk;
 	return true;
 }
 
@@ -378,43 +407,7 @@ static void sort_places(struct mapped_place *place, unsigned count)
 		}
 }
 
-/* Where nothing adds up: as many as there are must be all that is counted, and what
- * mremap_chunk counts too much be the rest. */
-static void take_all(struct mapped_search *search)
-{
-	search->chunks = search->place_count;
-	search->bytes = search->resident_bytes = 0;
-	for (unsigned i = 0; i < search->place_count; i++) {
-		struct mapped_place *place = &search->place[i];
-
-		place->is_chunk = true;
-		search->bytes += place->bytes;
-		search->resident_bytes += pages_resident_bytes(
-			search->pages, place->start, place->start + place->bytes);
-	}
-	search->is_exact = search->has_trailer && search->bytes < search->wanted_bytes &&
-			   search->chunks == search->wanted_chunks &&
-			   (search->wanted_bytes - search->bytes) % TRAILER == 0;
-}
-
 /* ---- what the last search found ---- */
-
-/* The next places that are chunks, from *NEXT on, whose headers SPAN is to read. */
-static unsigned gather_known(struct mapped_search *search, unsigned *next,
-			     struct span *span, const struct mapped_place **place)
-{
-	unsigned count = 0;
-
-	for (; *next < search->place_count && count < MAPPED_HEADERS; ++*next) {
-		const struct mapped_place *known = &search->place[*next];
-
-		if (!known->is_chunk)
-			continue;
-		span[count] = (struct span){known->start, search->header[count], HEADER};
-		place[count++] = known;
-	}
-	return count;
-}
 
 static bool is_still_there(const struct mapped_search *search,
 			   const struct mapped_place *place, unsigned header)
@@ -427,38 +420,64 @@ static bool is_still_there(const struct mapped_search *search,
 		       place->bytes;
 }
 
-/* Whether all chunks of the last search are there. */
-static bool are_still_there(struct mapped_search *search)
+/* Keeps of the places from *FROM on the next ones whose headers are still there, behind
+ * the KEPT before them; how many these are then. They are beyond doubt as those that fill
+ * mappings are. */
+static unsigned keep_some(struct mapped_search *search, unsigned *from, unsigned kept)
 {
-	const struct mapped_place *place[MAPPED_HEADERS];
-	struct span span[MAPPED_HEADERS];
-	unsigned next = 0, count;
+	struct mapped_place *place = search->place + *from;
+	struct span span[MAPPED_HEADERS] = {{0}};
+	unsigned count = search->place_count - *from;
 
-	while ((count = gather_known(search, &next, span, place)) > 0) {
-		if (memory_fetch_many(search->memory, search->pages, span, count,
-				      search->has_header))
-			return false;
-		for (unsigned i = 0; i < count; i++)
-			if (!is_still_there(search, place[i], i))
-				return false;
-	}
-	return true;
+	count = count < MAPPED_HEADERS ? count : MAPPED_HEADERS;
+	for (unsigned i = 0; i < count; i++)
+		span[i] = (struct span){place[i].start, search->header[i], HEADER};
+	if (memory_fetch_many(search->memory, search->pages, span, count,
+			      search->has_header))
+		memset(search->has_header, 0, sizeof(search->has_header));
+	for (unsigned i = 0; i < count; i++)
+		if (is_still_there(search, &place[i], i)) {
+			search->place[kept] = place[i];
+			search->place[kept++].is_taken = true;
+		}
+	*from += count;
+	return kept;
 }
 
-static void take_known(struct mapped_search *search)
+/* Of the places of the last search, keeps those that were chunks for sure, and are
+ * there. */
+static void keep_sure(struct mapped_search *search)
 {
-	search->chunks = search->bytes = search->resident_bytes = 0;
-	for (unsigned i = 0; i < search->place_count; i++) {
-		const struct mapped_place *place = &search->place[i];
+	unsigned count = 0, from = 0, kept = 0;
 
-		if (!place->is_chunk)
-			continue;
-		search->chunks++;
+	for (unsigned i = 0; i < search->place_count; i++)
+		if (search->place[i].is_sure)
+			search->place[count++] = search->place[i];
+	search->place_count = count;
+	while (from < count)
+		kept = keep_some(search, &from, kept);
+	search->place_count = kept;
+}
+
+/* Sums up the places, all of which are chunks. */
+static void take_places(struct mapped_search *search)
+{
+	search->chunks = search->place_count;
+	search->bytes = search->resident_bytes = 0;
+	for (unsigned i = 0; i < search->place_count; i++) {
+		struct mapped_place *place = &search->place[i];
+
+		place->is_chunk = true;
 		search->bytes += place->bytes;
 		search->resident_bytes += pages_resident_bytes(
 			search->pages, place->start, place->start + place->bytes);
 	}
-	search->is_exact = true;
+}
+
+static bool adds_up(const struct mapped_search *search)
+{
+	return search->chunks == search->wanted_chunks &&
+	       search->bytes == exact_bytes(search);
 }
 
 /* A block that was freed takes its mapping with it: where as many and as large ones as
@@ -472,26 +491,40 @@ static bool is_as_before(struct mapped_search *search)
 	    last->wanted_bytes != search->wanted_bytes)
 		return false;
 	if (last->is_sure) {
-		if (!are_still_there(search))
-			return false;
-		take_known(search);
-		return true;
+		keep_sure(search);
+		take_places(search);
+		search->is_exact = adds_up(search);
+		return search->is_exact;
 	}
 	search->chunks = search->place_count;
-	return !last->is_exact && last->skipped++ < UNCLEAR_SEARCHES;
+	return !search->ns && !last->is_exact && last->skipped++ < UNCLEAR_SEARCHES;
 }
 
-static void search_all(struct mapped_search *search)
+/* Where nothing adds up: as many as there are must be all that is counted, and what
+ * mremap_chunk counts too much be the rest. */
+static void take_all(struct mapped_search *search)
+{
+	take_places(search);
+	search->is_exact = search->has_trailer && search->bytes < search->wanted_bytes &&
+			   search->chunks == search->wanted_chunks &&
+			   (search->wanted_bytes - search->bytes) % TRAILER == 0;
+}
+
+static void look_at_all(struct mapped_search *search)
 {
 	unsigned budget = PAGES_BUDGET;
 
-	search->place_count = 0;
 	for (unsigned i = 0; i < search->regions->count; i++) {
 		if (!budget || (has_all(search) && !segments_wanted(search)))
 			break;
 		if (!search->regions->region[i].is_break)
 			look_through(search, &search->regions->region[i], &budget);
 	}
+}
+
+/* Of the places that were found. */
+static void choose_all(struct mapped_search *search)
+{
 	choose(search);
 	if (!search->is_exact)
 		take_all(search);
@@ -504,13 +537,128 @@ static void search_all(struct mapped_search *search)
 		search->chunks = search->place_count;
 }
 
+/* ---- in a limited time ---- */
+
+/* Chunks that mappings begin with are known by the first pages of these, one behind the
+ * other: where a mapping begins nothing else looks so by chance. What was unmapped there
+ * since the mappings were listed has no pages. */
+static void look_at_starts(struct mapped_search *search)
+{
+	for (unsigned i = 0; i < search->regions->count && !has_all(search); i++) {
+		struct region region = search->regions->region[i];
+		unsigned one = 1, first = search->place_count;
+
+		if (region.is_break)
+			continue;
+		region.start = next_resident(search, region.start, region.end);
+		look_through(search, &region, &one);
+		for (unsigned k = first; k < search->place_count; k++)
+			search->place[k].is_taken = true;
+	}
+}
+
+/* Sorts the places, and keeps one of those that lie in each other: one that was known. */
+static void unite_places(struct mapped_search *search)
+{
+	unsigned kept = 0;
+
+	sort_places(search->place, search->place_count);
+	for (unsigned i = 0; i < search->place_count; i++) {
+		struct mapped_place *last = kept ? &search->place[kept - 1] : NULL;
+
+		if (!last || search->place[i].start >= last->start + last->bytes)
+			search->place[kept++] = search->place[i];
+		else if (search->place[i].is_sure && !last->is_sure)
+			*last = search->place[i];
+	}
+	search->place_count = kept;
+}
+
+static bool are_too_many(const struct mapped_search *search)
+{
+	return search->chunks > search->wanted_chunks ||
+	       search->bytes > exact_bytes(search);
+}
+
+/* Leaves the places that are beyond doubt; where they are more than malloc counts, since
+ * some were mapped meanwhile, those that were known before. */
+static void leave_sure(struct mapped_search *search, bool only_known)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < search->place_count; i++)
+		if (search->place[i].is_taken &&
+		    (search->place[i].is_sure || !only_known))
+			search->place[kept++] = search->place[i];
+	search->place_count = kept;
+	unite_places(search);
+	take_places(search);
+}
+
+static void settle_sure(struct mapped_search *search)
+{
+	leave_sure(search, false);
+	if (are_too_many(search))
+		leave_sure(search, true);
+	if (are_too_many(search)) {
+		search->place_count = 0;
+		take_places(search);
+	}
+	for (unsigned i = 0; i < search->place_count; i++)
+		search->place[i].is_sure = true;
+	search->is_exact = search->last->is_sure = adds_up(search);
+	search->is_bounded = !search->is_exact;
+	search->unknown_bytes = exact_bytes(search) - search->bytes;
+}
+
+/* Looks at all pages, if there is time. */
+static void look_further(struct mapped_search *search)
+{
+	struct mapped_last *last = search->last;
+
+	if (last->is_late && last->skipped++ < UNCLEAR_SEARCHES)
+		return;
+	look_at_all(search);
+	unite_places(search);
+	if (!search->is_late)
+		choose_all(search);
+	last->is_late = search->is_late;
+	last->skipped = 0;
+	if (search->is_exact)
+		search->is_bounded = false;
+	else
+		settle_sure(search);
+}
+
+static void find_in_time(struct mapped_search *search)
+{
+	search->end_ns = clock_thread_ns() + search->ns;
+	search->asked = 0;
+	search->is_late = false;
+	keep_sure(search);
+	look_at_starts(search);
+	settle_sure(search);
+	if (!search->is_exact)
+		look_further(search);
+}
+
 void mapped_find(struct mapped_search *search)
 {
+	struct mapped_last *last = search->last;
+
 	if (is_as_before(search))
 		return;
-	*search->last = (struct mapped_last){.wanted_chunks = search->wanted_chunks,
-					     .wanted_bytes = search->wanted_bytes,
-					     .was_made = true};
-	search_all(search);
-	search->last->is_exact = search->is_exact;
+	last->wanted_chunks = search->wanted_chunks;
+	last->wanted_bytes = search->wanted_bytes;
+	last->was_made = true;
+	last->is_sure = false;
+	if (search->ns && !segments_wanted(search)) {
+		find_in_time(search);
+	} else {
+		search->place_count = last->skipped = 0;
+		last->is_late = false;
+		look_at_all(search);
+		choose_all(search);
+	}
+	last->is_exact = search->is_exact;
 }

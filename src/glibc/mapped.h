@@ -21,10 +21,11 @@ struct mapped_arena {
 struct mapped_place {
 	uint64_t start;
 	uint64_t bytes;
-	uint64_t behind;   /* bytes of this place and all behind it */
-	uint32_t pick;	   /* in the order of depth: the places that are chosen */
-	bool fills_region; /* with others it makes up all of a mapping */
-	bool is_chunk;	   /* of the first set that adds up */
+	uint64_t behind; /* bytes of this place and all behind it */
+	uint32_t pick;	 /* in the order of depth: the places that are chosen */
+	bool is_taken;	 /* beyond doubt: such make up all of a mapping */
+	bool is_chunk;	 /* of the first set that adds up */
+	bool is_sure;	 /* a chunk for as long as its header stands */
 };
 
 /* What the last search came to; kept by the caller from one to the next, with the places.
@@ -33,6 +34,7 @@ struct mapped_last {
 	uint64_t wanted_chunks, wanted_bytes;
 	bool was_made, is_exact;
 	bool is_sure;	  /* its chunks were the only ones that could be it */
+	bool is_late;	  /* there was no time to look at all pages */
 	unsigned skipped; /* searches since, for which it was believed */
 };
 
@@ -62,23 +64,35 @@ struct mapped_search {
 	struct links *links;
 	mapped_segment_fn *found;
 	void *context;
+	int64_t ns; /* of this thread's time that it may take; 0: whatever it takes */
 	/* Filled in. IS_EXACT: the chunks are those that malloc counts, and no other set
 	 * of places can be; else CHUNKS is how many places there are. */
 	bool is_exact;
 	uint64_t chunks;
 	uint64_t bytes;
 	uint64_t resident_bytes;
+	/* Where there was no time for more: what is resident of the chunks is between
+	 * RESIDENT_BYTES and so many more. */
+	bool is_bounded;
+	uint64_t unknown_bytes;
 	/* Its own: */
 	uint64_t header_at[MAPPED_HEADERS]; /* read ahead, in order of address */
 	uint64_t header[MAPPED_HEADERS][2];
 	bool has_header[MAPPED_HEADERS];
 	unsigned header_count, header_next, ahead;
+	int64_t end_ns; /* 0: none */
+	unsigned asked; /* whether it is late */
+	bool is_late;
 };
 
 /* Looks until all that is wanted is found, or nothing is left to look at. While malloc
  * counts the same as at the last search, what was found then is found again by its
  * headers, and what was unclear is looked for only now and then: of a program with much
- * anonymous memory of its own a whole search takes longer than all else. */
+ * anonymous memory of its own a whole search takes longer than all else.
+ *
+ * In a limited time: the chunks that were known before and are still there, and those
+ * that make up whole mappings; the others only where there is time to look at all pages,
+ * which is tried once in some searches. */
 void mapped_find(struct mapped_search *search);
 
 #endif

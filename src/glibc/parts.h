@@ -105,6 +105,8 @@ struct heap {
 	uint64_t mmapped_chunks; /* found; mp_ says how many there are */
 	uint64_t mmapped_bytes;
 	uint64_t mmapped_resident_bytes;
+	bool mmapped_bounded;		/* where it is not exact, it is so much or */
+	uint64_t mmapped_unknown_bytes; /* up to so much more */
 	uint64_t skew_bytes; /* that all totals moved by while they were read */
 	/* The first thing that could not be had, or empty. */
 	char missing[SAMPLE_TEXT];
@@ -142,6 +144,9 @@ int heap_cannot_read(const struct heap *heap, int error, struct fault *fault);
 int heap_find_segments(struct heap *heap, const struct regions *regions);
 int heap_walk_segments(struct heap *heap);
 void heap_find_mapped(struct heap *heap, const struct regions *regions);
+
+/* How long mmapped chunks may be looked for; 0: as long as it takes. */
+int64_t heap_search_ns(const struct heap *heap);
 
 /* The last chunk of SEGMENT up to ADDR at which a walk can begin. */
 uint64_t heap_seed_before(struct heap *heap, const struct walk_arena *arena,

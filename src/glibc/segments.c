@@ -15,6 +15,7 @@ enum {
 	LOCK_WAITS = 100, /* for all segments together */
 	LOCK_WAIT_NS = 200 * 1000,
 	FAST_MAX_BYTES = 0xb0, /* the largest chunk that mallopt lets into a fastbin */
+	SEARCH_SHARE = 8,      /* of a budget, a part, for mmapped chunks */
 };
 
 struct listing {
@@ -511,6 +512,16 @@ static struct mapped_arena mapped_part(struct heap *heap, unsigned number)
 	return part;
 }
 
+int64_t heap_search_ns(const struct heap *heap)
+{
+	const struct heap_options *options = &heap->options;
+	bool is_whole = !heap->is_estimated && options->whole_ns;
+
+	if (!options->budget_ns)
+		return 0;
+	return (is_whole ? options->whole_ns : options->budget_ns) / SEARCH_SHARE + 1;
+}
+
 void heap_find_mapped(struct heap *heap, const struct regions *regions)
 {
 	struct mapped_arena part[HEAP_INSTANCES];
@@ -533,6 +544,7 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 		.links = heap->links,
 		.found = found_segment,
 		.context = heap,
+		.ns = heap_search_ns(heap),
 	};
 
 	heap_index_segments(heap);
@@ -559,6 +571,8 @@ void heap_find_mapped(struct heap *heap, const struct regions *regions)
 	heap->mmapped_chunks = search.chunks;
 	heap->mmapped_bytes = search.bytes;
 	heap->mmapped_resident_bytes = search.resident_bytes;
+	heap->mmapped_bounded = search.is_bounded;
+	heap->mmapped_unknown_bytes = search.unknown_bytes;
 }
 
 uint64_t heap_foreign_resident_bytes(const struct heap *heap)

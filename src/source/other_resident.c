@@ -104,13 +104,22 @@ static bool sum_parts(const struct figures *fig, uint64_t *sum)
 bool other_resident_set(const struct other *other, struct figures *fig, uint64_t bytes)
 {
 	uint64_t rss = fig->v[FIG_RSS_BYTES].u, mapped, sum, skew;
+	double low, high;
+	bool is_estimate;
 
 	if (!sum_parts(fig, &sum))
 		return false;
-	mapped = fig->v[FIG_MMAPPED_RESIDENT_BYTES].u;
-	if (bytes < mapped)
+	is_estimate = figure_range(fig, FIG_MMAPPED_RESIDENT_BYTES, &low, &high);
+	if ((double)bytes < low)
 		return true;
+	mapped = fig->v[FIG_MMAPPED_RESIDENT_BYTES].u;
+	mapped = mapped < bytes ? mapped : bytes;
 	figure_set(fig, FIG_OTHER_RESIDENT_BYTES, bytes - mapped);
+	/* What is taken from the one is the other's. */
+	if (is_estimate)
+		figure_set_range(fig, FIG_OTHER_RESIDENT_BYTES,
+				 (double)bytes > high ? (double)bytes - high : 0,
+				 (double)bytes - low);
 	sum += bytes - mapped;
 	skew = sum > rss ? sum - rss : rss - sum;
 	if (other->has_huge)

@@ -54,6 +54,30 @@ for block in blocks:
 print("ready", flush=True)
 sys.stdin.read()
 """
+# Much memory of its own, and large blocks: 20 that stay and, once it is told to go on, one that
+# comes and goes for ever.
+CHURN = r"""
+import ctypes, mmap, sys, time
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+libc.mallopt(-3, 1 << 17)
+own = mmap.mmap(-1, 300 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(own)), 1, 300 << 20)
+for _ in range(20):
+    ctypes.memset(libc.malloc(200000), 1, 200000)
+print("ready", flush=True)
+sys.stdin.readline()
+print("goes on", flush=True)
+while True:
+    for pages in range(50):
+        block = libc.malloc(150000 + 4096 * pages)
+        ctypes.memset(block, 1, 150000 + 4096 * pages)
+        time.sleep(0.001)
+        libc.free(block)
+"""
+ONE = 360 << 10  # of those that come and go
 FIGURES = ("live_bytes", "free_bytes", "free_chunks", "free_resident_bytes", "pinned_bytes",
            "live_resident_bytes", "trimmable_bytes", "slack", "unusable")
 READINGS = 40
@@ -186,6 +210,40 @@ def check_huge(tap):
                f"100 GB: {name}: no more than the heap", ends)
 
 
+def calls(pid, name, *args):
+    """Of a run of stat, calls of NAME."""
+    done = subprocess.run(
+        [harness.need("strace"), "-f", "-c", "-e", f"trace={name}", harness.FRAGSCOPE, "stat",
+         "-p", str(pid), *args],
+        capture_output=True, text=True, check=False, env=harness.CLEAN_ENV)
+    lines = [line.split() for line in done.stderr.splitlines()]
+    return next((int(words[3]) for words in lines if words[-1:] == [name]), None)
+
+
+def check_churn(tap):
+    """Between any two readings a large block comes or goes: the search for all of them, through
+    all that the program has mapped, is bounded, and what it did not find is an interval."""
+    with Target([sys.executable, "-c", CHURN]) as target:
+        target.line()
+        truth = rows(target.pid, "--once")[1][0]["mmapped_resident_bytes"]
+        target.say("go on")
+        target.line()
+        done, got = rows(target.pid, "--budget", "10ms", "0.02", READINGS)
+        reads = calls(target.pid, "process_vm_readv", "--budget", "10ms", "0", "10")
+    tap.equal(done.returncode, 0, "status", done.stderr)
+    tap.equal([fault for line in done.stdout.splitlines() for fault in schema.check_json(line)],
+              [], "the schema")
+    tap.equal([row["missing"] for row in got if "missing" in row], [], "nothing is missing")
+    ends = [row.get("estimate", {}).get("mmapped_resident_bytes",
+                                        [row["mmapped_resident_bytes"]] * 2) for row in got]
+    wrong = [end for end in ends if end[0] > truth + 2 * ONE or end[1] < truth - ONE]
+    tap.equal(wrong, [], "the truth lies in the intervals", truth)
+    if reads is None:
+        tap.skip("the search is bounded", "strace cannot count here")
+    else:
+        tap.within(reads, 1, 4000, "the search is bounded")
+
+
 def check_turnover(tap):
     """Cells that are read while the program changes them are no reason to be off: the mean
     of many readings is that of readings of the paused program before and after each."""
@@ -226,6 +284,8 @@ def main():
         check_small(tap)
     with tap.section("huge"):
         check_huge(tap)
+    with tap.section("churn"):
+        check_churn(tap)
     with tap.section("turnover"):
         check_turnover(tap)
     tap.done()

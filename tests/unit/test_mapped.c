@@ -340,6 +340,104 @@ static void unclear_as_before(void **state)
 	found_again(8);
 }
 
+enum { AGAIN = 16 };
+#define NO_TIME	  1
+#define MUCH_TIME INT64_C(1000000000000)
+
+/* With what the last search found, in a limited time: it is known that RESIDENT_PAGES
+ * are resident, and not of UNKNOWN_PAGES more. */
+static void bounded(int64_t ns, unsigned resident_pages, unsigned unknown_pages)
+{
+	now->search.ns = ns;
+	now->search.is_bounded = false;
+	search(false);
+	assert_false(now->search.is_exact);
+	assert_true(now->search.is_bounded);
+	assert_int_equal(now->search.resident_bytes, (uint64_t)resident_pages * PAGE);
+	assert_int_equal(now->search.unknown_bytes, (uint64_t)unknown_pages * PAGE);
+}
+
+/* Chunks that mappings begin with are known at once; what lies in other memory is not. */
+static void without_time_starts_are_looked_at(void **state)
+{
+	(void)state;
+	map(0, 200);
+	look_alike(150, 30);
+	chunk(170, 4);
+	map(210, 220);
+	chunk(210, 3);
+	chunk(213, 5);
+	now->flags[212] = 0;
+	bounded(NO_TIME, 7, 4);
+	assert_in_range(now->reads, 1, 100);
+	/* And all of it where it is them all. */
+	memset(now->bytes + (size_t)170 * PAGE, 0, 16);
+	now->search.wanted_chunks--;
+	now->search.wanted_bytes -= UINT64_C(4) * PAGE;
+	found_again(7);
+}
+
+/* What was unmapped since the mappings were listed hides nothing behind it. */
+static void without_time_gone_pages_are_passed(void **state)
+{
+	(void)state;
+	map(0, 200);
+	memset(now->flags, 0, 20);
+	chunk(20, 5);
+	chunk(25, 1);
+	chunk(190, 2);
+	bounded(NO_TIME, 6, 2);
+}
+
+/* What an earlier search knew for sure counts for as long as it stands. */
+static void without_time_known_ones_stay(void **state)
+{
+	(void)state;
+	map(0, 200);
+	chunk(70, 5);
+	chunk(120, 6);
+	found_again(11);
+	chunk(180, 7);
+	bounded(NO_TIME, 11, 7);
+	bounded(NO_TIME, 11, 7);
+	/* One of them is gone, and so is malloc's count of it. */
+	memset(now->bytes + (size_t)70 * PAGE, 0, 16);
+	now->search.wanted_chunks--;
+	now->search.wanted_bytes -= UINT64_C(5) * PAGE;
+	bounded(NO_TIME, 6, 7);
+	/* Others were mapped after malloc's records were read: those of before count. */
+	now->search.wanted_chunks = 1;
+	now->search.wanted_bytes = UINT64_C(6) * PAGE;
+	map(210, 220);
+	look_alike(210, 10);
+	now->search.ns = NO_TIME;
+	found_again(6);
+	/* More than malloc counts say nothing. */
+	now->search.wanted_bytes = UINT64_C(5) * PAGE;
+	bounded(NO_TIME, 0, 5);
+}
+
+/* All pages are looked at where there is time, and once in some searches where there was
+ * not. */
+static void with_time_all_are_found(void **state)
+{
+	(void)state;
+	map(0, 200);
+	look_alike(10, 60);
+	chunk(20, 31);
+	chunk(80, 7);
+	now->search.ns = MUCH_TIME;
+	found_again(38);
+	assert_false(now->search.is_bounded);
+	now->last = (struct mapped_last){.was_made = false};
+	now->search.place_count = 0;
+	bounded(NO_TIME, 0, 38);
+	for (unsigned i = 0; i < AGAIN; i++)
+		bounded(MUCH_TIME, 0, 38);
+	now->search.ns = MUCH_TIME;
+	found_again(38);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -356,6 +454,10 @@ int main(void)
 		TEST(drifted_counts),
 		TEST(as_before),
 		TEST(unclear_as_before),
+		TEST(without_time_starts_are_looked_at),
+		TEST(without_time_gone_pages_are_passed),
+		TEST(without_time_known_ones_stay),
+		TEST(with_time_all_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
