@@ -9,62 +9,63 @@
 enum { STARTED_BYTES = 512 << 10 };
 
 /* clang-format off */
+static const struct runtime
+	jvm = {"jvm", SMAPS_ANON,
+		"the JVM's anonymous memory: heap, classes, code",
+		"-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary.", NULL,
+		"'jcmd PID System.trim_native_heap' (where 'jcmd PID help' lists it)"},
+	v8 = {"v8", SMAPS_ANON,
+		"V8's anonymous memory: heaps and code",
+		"'node --max-old-space-size=MB' limits V8's heap. 'node --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL},
+	v8_nodejs = {"v8", SMAPS_ANON,
+		"V8's anonymous memory: heaps and code",
+		"'nodejs --max-old-space-size=MB' limits V8's heap. 'nodejs --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL},
+	cpython = {"cpython", SMAPS_ANON,
+		"anonymous memory, where CPython has its object arenas",
+		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
+		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what.", NULL},
+	php = {"php", SMAPS_ANON,
+		"anonymous memory, where PHP has what scripts hold",
+		"memory_limit in php.ini bounds it, and memory_get_usage() in the script shows what it holds. gc_mem_caches() gives back what PHP keeps free. Started with USE_ZEND_ALLOC=0, PHP has all of that in malloc's heap, which this report covers.",
+		NULL, NULL},
+	erlang = {"erlang", SMAPS_ANON,
+		"anonymous memory, where Erlang has its processes, binaries and tables",
+		"erlang:memory() in its shell shows how much each of these holds. Started with 'erl +Mea min', without allocators of its own and erlang:memory(), Erlang has them in malloc's heap, which this report covers.",
+		NULL, NULL},
+	postgresql = {"postgresql", SMAPS_SHARED,
+		"shared memory, where PostgreSQL has its shared buffers",
+		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL, NULL},
+	memcached = {"memcached", SMAPS_ANON,
+		"anonymous memory, where memcached has its slabs",
+		"'memcached -m MB' limits its slabs; 'stats slabs' on its port shows them.",
+		"It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them.", NULL},
+	musl = {"musl", SMAPS_ANON,
+		"anonymous memory, where musl's malloc has its own",
+		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
+		NULL, NULL},
+	go = {"go", SMAPS_ANON,
+		"the Go runtime's anonymous memory",
+		"Started with GOMEMLIMIT=SIZE, the collector keeps it below SIZE if what is live allows. Go's heap profile (runtime/pprof) shows who allocates: 'go tool pprof -top PROGRAM PROFILE'.", NULL, NULL};
+
 static const struct {
 	const char *file; /* of a mapping with code; a name that ends in * is a beginning */
 	uint64_t least_bytes; /* of other anonymous memory: with less, it does not run */
-	struct runtime runtime;
+	const struct runtime *runtime;
 } known[] = {
-	{"libjvm.so", 0, {"jvm", SMAPS_ANON,
-		"the JVM's anonymous memory: heap, classes, code",
-		"-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary.", NULL,
-		"'jcmd PID System.trim_native_heap' (where 'jcmd PID help' lists it)"}},
-	{"node", 0, {"v8", SMAPS_ANON,
-		"V8's anonymous memory: heaps and code",
-		"'node --max-old-space-size=MB' limits V8's heap. 'node --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL}},
-	{"nodejs", 0, {"v8", SMAPS_ANON,
-		"V8's anonymous memory: heaps and code",
-		"'nodejs --max-old-space-size=MB' limits V8's heap. 'nodejs --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL}},
-	{"libpython*", STARTED_BYTES, {"cpython", SMAPS_ANON,
-		"anonymous memory, where CPython has its object arenas",
-		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
-		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what.", NULL}},
-	{"python*", 0, {"cpython", SMAPS_ANON,
-		"anonymous memory, where CPython has its object arenas",
-		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
-		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what.", NULL}},
-	{"php*", 0, {"php", SMAPS_ANON,
-		"anonymous memory, where PHP has what scripts hold",
-		"memory_limit in php.ini bounds it, and memory_get_usage() in the script shows what it holds. gc_mem_caches() gives back what PHP keeps free. Started with USE_ZEND_ALLOC=0, PHP has all of that in malloc's heap, which this report covers.",
-		NULL, NULL}},
-	{"libphp*", 0, {"php", SMAPS_ANON,
-		"anonymous memory, where PHP has what scripts hold",
-		"memory_limit in php.ini bounds it, and memory_get_usage() in the script shows what it holds. gc_mem_caches() gives back what PHP keeps free. Started with USE_ZEND_ALLOC=0, PHP has all of that in malloc's heap, which this report covers.",
-		NULL, NULL}},
-	{"beam.smp", 0, {"erlang", SMAPS_ANON,
-		"anonymous memory, where Erlang has its processes, binaries and tables",
-		"erlang:memory() in its shell shows how much each of these holds. Started with 'erl +Mea min', without allocators of its own and erlang:memory(), Erlang has them in malloc's heap, which this report covers.",
-		NULL, NULL}},
-	{"postgres", 0, {"postgresql", SMAPS_SHARED,
-		"shared memory, where PostgreSQL has its shared buffers",
-		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL, NULL}},
-	{"memcached", 0, {"memcached", SMAPS_ANON,
-		"anonymous memory, where memcached has its slabs",
-		"'memcached -m MB' limits its slabs; 'stats slabs' on its port shows them.",
-		"It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them.", NULL}},
-	{"ld-musl*", 0, {"musl", SMAPS_ANON,
-		"anonymous memory, where musl's malloc has its own",
-		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
-		NULL, NULL}},
+	{"libjvm.so", 0, &jvm},
+	{"node", 0, &v8},
+	{"nodejs", 0, &v8_nodejs},
+	{"libpython*", STARTED_BYTES, &cpython},
+	{"python*", 0, &cpython},
+	{"php*", 0, &php},
+	{"libphp*", 0, &php},
+	{"beam.smp", 0, &erlang},
+	{"postgres", 0, &postgresql},
+	{"memcached", 0, &memcached},
+	{"ld-musl*", 0, &musl},
 	/* Debian's; that of glibc has a number behind it. */
-	{"libc.so", 0, {"musl", SMAPS_ANON,
-		"anonymous memory, where musl's malloc has its own",
-		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
-		NULL, NULL}},
+	{"libc.so", 0, &musl},
 };
-
-static const struct runtime go = {"go", SMAPS_ANON,
-	"the Go runtime's anonymous memory",
-	"Started with GOMEMLIMIT=SIZE, the collector keeps it below SIZE if what is live allows. Go's heap profile (runtime/pprof) shows who allocates: 'go tool pprof -top PROGRAM PROFILE'.", NULL, NULL};
 /* clang-format on */
 
 /* What follows a space was put there by the kernel: "(deleted)". */
@@ -93,7 +94,7 @@ const struct runtime *runtime_of(const struct smaps *smaps, uint64_t anon_bytes)
 		return &go;
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (anon_bytes >= known[i].least_bytes && has_file(smaps, known[i].file))
-			return &known[i].runtime;
+			return known[i].runtime;
 	return NULL;
 }
 
