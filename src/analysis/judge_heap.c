@@ -557,6 +557,31 @@ static void say_forked(uint64_t forked, char *text, size_t size)
 			 BYTES(forked));
 }
 
+static bool is_static(const struct verdict_input *input)
+{
+	return input->non_malloc && input->non_malloc->is_known &&
+	       input->non_malloc->is_static;
+}
+
+/* What makes a process that runs return BYTES, as the rest of a sentence. */
+static void say_trimmer(const struct verdict_input *input, uint64_t bytes, char *text,
+			size_t size)
+{
+	if (is_static(input))
+		snprintf(text, size,
+			 "that gives back %s. As the program is linked statically, only "
+			 "its own code can call that",
+			 BYTES(bytes));
+	else
+		snprintf(text, size,
+			 "'fragscope trim%s %d' gives back %s%s, and shows whether the "
+			 "memory is needed again",
+			 machine_can_attach() ? " --attach" : "", input->sample->pid,
+			 BYTES(bytes),
+			 machine_can_attach() ? ", stops the process for some ms"
+					      : " in a program under 'fragscope run'");
+}
+
 /* What would return BYTES of the process, once. */
 static void say_trim(const struct verdict_input *input, struct verdict *verdict,
 		     uint64_t bytes, uint64_t forked)
@@ -565,21 +590,17 @@ static void say_trim(const struct verdict_input *input, struct verdict *verdict,
 		forked ? "Call malloc_trim(0) before the fork. Of processes that "
 			 "run all must be trimmed, or the host gains nothing;"
 		       : "Call malloc_trim(0) when the load is over;";
-	char trims[128];
+	char trims[192];
 
-	if (judge_say_trims(input, trims, sizeof(trims)))
+	if (judge_say_trims(input, trims, sizeof(trims))) {
 		SAY(remedy,
 		    "When the load is over, %s has it call malloc_trim(0), and gives "
 		    "back %s. If the load returns soon, leave it.",
 		    trims, BYTES(bytes));
-	else
-		SAY(remedy,
-		    "%s 'fragscope trim%s %d' gives back %s%s, and shows whether the "
-		    "memory is needed again. If the load returns soon, leave it.",
-		    first, machine_can_attach() ? " --attach" : "", input->sample->pid,
-		    BYTES(bytes),
-		    machine_can_attach() ? ", stops the process for some ms"
-					 : " in a program under 'fragscope run'");
+		return;
+	}
+	say_trimmer(input, bytes, trims, sizeof(trims));
+	SAY(remedy, "%s %s. If the load returns soon, leave it.", first, trims);
 }
 
 bool judge_cache(const struct verdict_input *input, struct verdict *verdict)

@@ -38,6 +38,16 @@ static const char *find_allocator(const struct smaps *smaps)
 	return "";
 }
 
+/* Where not all names are known a library may be among the others. */
+static bool is_static(const struct smaps *smaps)
+{
+	for (unsigned i = 0; i < smaps->count; i++)
+		if (smaps->name[i].has_code &&
+		    strstr(base_name(smaps->name[i].name), ".so"))
+			return false;
+	return smaps->count < SMAPS_NAMES;
+}
+
 void non_malloc_of(const struct smaps *smaps, const struct figures *fig,
 		   struct verdict_non_malloc *non_malloc)
 {
@@ -45,6 +55,7 @@ void non_malloc_of(const struct smaps *smaps, const struct figures *fig,
 
 	*non_malloc = (struct verdict_non_malloc){
 		.is_known = true,
+		.is_static = is_static(smaps),
 		.anon_bytes = anon_bytes,
 		.forked_bytes = smaps->forked_bytes,
 		.private_bytes =

@@ -63,7 +63,8 @@ struct verdict_trend {
  * not malloc's; LARGEST names the largest of the named mappings. */
 struct verdict_non_malloc {
 	bool is_known;
-	bool no_heap;		       /* glibc's malloc has nothing, or is not there */
+	bool no_heap;	/* glibc's malloc has nothing, or is not there */
+	bool is_static; /* no library is mapped: no function can be called from outside */
 	const struct runtime *runtime; /* null: none that is known */
 	uint64_t anon_bytes, shared_bytes, file_bytes, stack_bytes;
 	uint64_t shared_pss_bytes;

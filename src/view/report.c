@@ -187,13 +187,20 @@ static void unsteady(const struct report_series *series, char *text, size_t size
 			 about, to.s);
 }
 
+/* Of a saw's teeth most of each one rises, and the last may end below the first. */
+static bool goes_as_it_ended(const struct verdict_trend *trend)
+{
+	return (trend->is_rising && trend->last > trend->first) ||
+	       (trend->is_falling && trend->last < trend->first);
+}
+
 void report_trend(const struct report_series *series, char *text, size_t size)
 {
 	const struct verdict_trend *trend = &series->trend;
 
 	if (!trend->is_known)
 		snprintf(text, size, "too few readings");
-	else if (!trend->is_rising && !trend->is_falling)
+	else if (!goes_as_it_ended(trend))
 		unsteady(series, text, size);
 	else
 		snprintf(text, size, "%s %s%s a second",

@@ -237,6 +237,22 @@ def check_many_bytes(tap):
         tap.within(before - after, gone - (1 << 18), gone + (1 << 18), "so much goes")
 
 
+def check_static(tap):
+    """No function of a static program can be called from outside: its own code has to."""
+    with tap.section("static"):
+        args = "--chunks 40000 --max 3000 --free-pattern keep:50"
+        with harness.Oracle(args, variant="static") as target:
+            found = report(target.pid, "--for", "0")
+            told = find(found, "cache")
+            tap.ok("linked statically" in told["remedy"], "is told", told["remedy"])
+            tap.ok("fragscope trim" not in told["remedy"], "no trim from outside", told["remedy"])
+            before = target.rollup("Rss")
+            target.ask("trim")
+            gone = before - target.rollup("Rss")
+        promised = told["facts"]["trimmable_bytes"]
+        tap.within(gone, promised * 0.9, promised * 1.1, "a trim of its own returns it")
+
+
 FORKS = """
 import ctypes, os, sys
 kept = []
@@ -1433,6 +1449,7 @@ def main():
     check_arenas(tap)
     check_crowd(tap)
     check_many_bytes(tap)
+    check_static(tap)
     check_forked(tap)
     check_tail(tap)
     check_fast_tail(tap)

@@ -112,6 +112,15 @@ static void a_wave_is_no_trend(void **state)
 	assert_string_equal(words_of(wave, 10), "between 264M and 279M, no trend");
 }
 
+/* Most of a tooth of a saw rises, and then it is over. */
+static void a_saw_is_no_trend(void **state)
+{
+	static const unsigned saw[] = {264, 266, 268, 270, 272, 274, 276, 278, 280, 262};
+
+	(void)state;
+	assert_string_equal(words_of(saw, 10), "between 262M and 280M, no trend");
+}
+
 /* Nobody may take the noise of estimates for what the program does. */
 static void estimates_are_marked(void **state)
 {
@@ -321,6 +330,7 @@ int main(void)
 		TEST(trends),
 		TEST(a_jump_is_told),
 		TEST(a_wave_is_no_trend),
+		TEST(a_saw_is_no_trend),
 		TEST(estimates_are_marked),
 		TEST(stillness_is_told),
 		TEST(too_few_readings),

@@ -709,6 +709,13 @@ static void cache_of_a_jvm(void **state)
 	non_malloc.runtime = &other;
 	judge();
 	assert_non_null(strstr(verdict[0].remedy, "fragscope trim"));
+	/* Nor a static program's. */
+	non_malloc.is_static = true;
+	judge();
+	assert_null(strstr(verdict[0].remedy, "fragscope trim"));
+	assert_non_null(strstr(verdict[0].remedy,
+			       "that gives back 90.0M. As the program is "
+			       "linked statically"));
 }
 
 /* Nothing is advised that helps with an interpreter only. */
