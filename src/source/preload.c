@@ -276,9 +276,6 @@ static int read_next(struct source *source, struct sample *sample, struct fault 
 	/* A clock that was set, at most: no row is of the future, or before the epoch. */
 	if (state->taken.time_ns >= 0 && state->taken.time_ns < sample->time_ns)
 		sample->time_ns = state->taken.time_ns;
-	/* The sampler begins before main(), where many programs name themselves. */
-	process_read_name(&source->process);
-	snprintf(sample->comm, sizeof(sample->comm), "%s", source->process.comm);
 	set_sample(source, &state->taken, sample);
 	figure_set(&sample->fig, FIG_MISSED_SAMPLES, missed);
 	return read_kernel(source, sample, fault);

@@ -493,13 +493,18 @@ static int read_apart(struct source *source, struct sample *sample, struct fault
 	return read_kernel(source, sample, &source->why_apart, fault);
 }
 
+static void name_process(const struct source *source, struct sample *sample)
+{
+	snprintf(sample->comm, sizeof(sample->comm), "%s", source->process.comm);
+}
+
 static void name_sample(const struct source *source, struct sample *sample)
 {
 	sample_clear(sample);
 	sample->time_ns = clock_realtime_ns();
 	sample->pid = source->process.pid;
 	sample->source = source->options.source;
-	snprintf(sample->comm, sizeof(sample->comm), "%s", source->process.comm);
+	name_process(source, sample);
 	memcpy(sample->allocator, source->allocator, sizeof(sample->allocator));
 	sample->origin.started_ns = source->process.started_ns;
 	(void)gethostname(sample->origin.host, sizeof(sample->origin.host) - 1);
@@ -534,9 +539,12 @@ static void read_sample(void *context)
 	asked->result = settle(source, error, &asked->fault);
 	if (asked->result == -ESTALE)
 		asked->result = go_over(source, asked->sample, &asked->fault);
-	if (!asked->result)
-		figure_set(&asked->sample->fig, FIG_READ_NS,
-			   clock_monotonic_ns() - begin);
+	if (asked->result)
+		return;
+	/* Programs name themselves, many not before main(). */
+	process_read_name(&source->process);
+	name_process(source, asked->sample);
+	figure_set(&asked->sample->fig, FIG_READ_NS, clock_monotonic_ns() - begin);
 }
 
 static bool is_hurried(const struct source *source)

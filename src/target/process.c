@@ -236,8 +236,9 @@ void process_read_name(struct process *process)
 {
 	char comm[PROCESS_COMM];
 
+	/* Whose it is costs more than the name, and a lock of the process. */
 	if (process_line(process->pid, "comm", comm, sizeof(comm)) >= 0 &&
-	    process_state(process) == PROCESS_RUNS)
+	    strcmp(comm, process->comm) != 0 && process_state(process) == PROCESS_RUNS)
 		memcpy(process->comm, comm, sizeof(comm));
 }
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 
 import harness
@@ -14,6 +15,13 @@ from harness import FRAGSCOPE, Skip, Tap, Target
 from terminal import Terminal
 
 NOT_PERMITTED = 77
+# Takes the names that it is told.
+NAMES = """
+import ctypes, sys
+print("ready", flush=True)
+for line in sys.stdin:
+    ctypes.CDLL(None).prctl(15, line.strip().encode())
+"""
 THREADS = 200  # with an arena each: far more than there is room for at first
 ARENAS = THREADS + 1
 
@@ -259,6 +267,41 @@ def run_exec_top(tap):
             tap.equal(terminal.status(), 0, "exit status", terminal.stderr())
 
 
+def run_names(tap):
+    """A program that takes another name: rows, recordings and the screen have that of then."""
+    command = [sys.executable, "-c", NAMES]
+    with Target(command) as target:
+        target.line()
+        with Running("stat", "-p", target.pid, "--json", "0.05") as stat:
+            names = [stat.wait(lambda row: True, "a first row")["comm"], "second", "third"]
+            for name in names[1:]:
+                target.say(name)
+                stat.wait(lambda row, name=name: row["comm"] == name, f"a row of {name}")
+            met = list(dict.fromkeys(row["comm"] for row in stat.rows()))
+            tap.equal(met, names, "rows have the name that the program has by then")
+        with Terminal([FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
+            terminal.wait(rf"third.*\[{target.pid}\]")
+            target.say("fourth")
+            terminal.wait(rf"fourth.*\[{target.pid}\]")
+            tap.ok(True, "the screen has the new one")
+            terminal.press("q")
+            terminal.status()
+        with harness.scratch() as directory:
+            path = directory / "names"
+            with Running("record", "-p", target.pid, "-o", path, "0.05") as record:
+                harness.until(lambda: recorded(path), "a row is recorded")
+                target.say("fifth")
+                harness.until(lambda: recorded(path)[-1:] == ["fifth"], "its row is")
+                tap.equal(record.stop(), 0, "record: exit status", record.err)
+            tap.equal(recorded(path), ["fourth", "fifth"], "a recording has both")
+
+
+def recorded(path):
+    """The names that a recording has, in order."""
+    done = harness.fragscope("stat", "--replay", path, "--json", "--no-header")
+    return list(dict.fromkeys(json.loads(line)["comm"] for line in done.stdout.splitlines()))
+
+
 def run_top(tap):
     with Spread() as target:
         with Terminal([FRAGSCOPE, "top", "-p", target.pid, "0.1"], columns=120) as terminal:
@@ -301,7 +344,7 @@ def main():
         ("damage", run_damage), ("alert", run_alert), ("top", run_top), ("trace", run_trace),
         ("exec", run_exec), ("exec without a heap", run_exec_unreadable),
         ("exec not permitted", run_exec_forbidden), ("exec, alert", run_exec_alert),
-        ("exec, top", run_exec_top),
+        ("exec, top", run_exec_top), ("names", run_names),
     ):
         with tap.section(name):
             run(tap)
