@@ -66,17 +66,28 @@ bool judge_pinned_tail(const struct verdict_input *input, struct verdict *verdic
 	return true;
 }
 
-/* Of what a trim leaves of ARENA, beside the main one, what is not in its top yet: a trim
- * merges fastbin chunks, and what is free before them, with the top of a heap, and
- * returns that of the main arena only (malloc.c, mtrim). */
-static uint64_t behind_fastbins(const struct arena_row *arena)
+/* What fastbins keep at the ends of heaps beside the main arena's, where a trim returns
+ * nothing of a top (malloc.c, mtrim): BEHIND them, before the top; and what is in tops
+ * that free() would have returned, from the trim threshold on (heap_trim), had they not
+ * been MERGED by a trim or by malloc. */
+struct fast_tail {
+	uint64_t behind, merged;
+	unsigned arenas;
+};
+
+static void add_fast_tail(struct fast_tail *tail, const struct arena_row *arena,
+			  uint64_t trim_bytes)
 {
-	uint64_t retained, top;
+	uint64_t retained, top, behind, merged;
 
 	if (!arena->index || !judge_figure(&arena->fig, FIG_RETAINED_BYTES, &retained) ||
 	    !judge_figure(&arena->fig, FIG_TOP_BYTES, &top))
-		return 0;
-	return retained > top ? retained - top : 0;
+		return;
+	behind = retained > top ? retained - top : 0;
+	merged = top >= trim_bytes ? retained - behind : 0;
+	tail->behind += behind;
+	tail->merged += merged;
+	tail->arenas += behind + merged >= JUDGE_M;
 }
 
 static void say_fast_tail(struct verdict *verdict, uint64_t rss, uint64_t fast,
@@ -85,13 +96,16 @@ static void say_fast_tail(struct verdict *verdict, uint64_t rss, uint64_t fast,
 	SAY(headline,
 	    "%s of %s resident is free at the ends of heaps, in %u arena%s, and stays "
 	    "for "
-	    "small chunks in fastbins",
-	    BYTES(verdict->stake_bytes), BYTES(rss), arenas, arenas == 1 ? "" : "s");
+	    "small chunks that %s in fastbins",
+	    BYTES(verdict->stake_bytes), BYTES(rss), arenas, arenas == 1 ? "" : "s",
+	    verdict->is_possible ? "were" : "are");
 	SAY(evidence,
-	    "free() returns the end of a heap, but chunks in fastbins (%s) are free and "
-	    "not merged with it until a larger block is taken or freed. malloc_trim(0) "
-	    "merges them, and returns no end of a heap beside the main one.",
-	    COUNT(fast));
+	    "free() returns the end of a heap, but chunks in fastbins (%s now) are free "
+	    "and not merged with it until a larger block is taken or freed. "
+	    "malloc_trim(0) merges them, and returns no end of a heap beside the main "
+	    "one: that goes back when a larger block is freed there.%s",
+	    COUNT(fast),
+	    verdict->is_possible ? " M_TOP_PAD, if it was raised, keeps as much." : "");
 	SAY(remedy,
 	    "Start it with GLIBC_TUNABLES=glibc.malloc.mxfast=0 (or call "
 	    "mallopt(M_MXFAST, 0)): small chunks are then merged when they are freed, "
@@ -102,27 +116,29 @@ static void say_fast_tail(struct verdict *verdict, uint64_t rss, uint64_t fast,
 bool judge_fast_tail(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct sample *sample = input->sample;
-	uint64_t rss, retained, fast, sum = 0;
-	unsigned arenas = 0;
+	uint64_t rss, retained, fast, trim_bytes, sum;
+	struct fast_tail tail = {0};
 
 	if (!judge_get(input, FIG_RSS_BYTES, &rss) ||
 	    !judge_get(input, FIG_RETAINED_BYTES, &retained) ||
-	    !judge_get(input, FIG_FAST_CHUNKS, &fast))
+	    !judge_get(input, FIG_FAST_CHUNKS, &fast) ||
+	    !judge_get(input, FIG_TRIM_THRESHOLD_BYTES, &trim_bytes))
 		return false;
-	for (unsigned i = 0; i < sample->arena_count; i++) {
-		uint64_t behind = behind_fastbins(&sample->arena[i]);
-
-		sum += behind;
-		arenas += behind >= JUDGE_M;
-	}
+	for (unsigned i = 0; i < sample->arena_count; i++)
+		add_fast_tail(&tail, &sample->arena[i], trim_bytes);
+	sum = tail.behind + tail.merged;
 	sum = sum < retained ? sum : retained;
-	if (!arenas || !fast || !judge_weighs(input, sum, rss, &judge_of_rss))
+	if (!tail.arenas || !judge_weighs(input, sum, rss, &judge_of_rss))
 		return false;
 	verdict->stake_bytes = sum;
-	say_fast_tail(verdict, rss, fast, arenas);
-	judge_fact(verdict, "arenas", UNIT_COUNT, arenas);
+	verdict->is_possible = !fast || tail.merged > tail.behind;
+	if (verdict->is_possible)
+		verdict->severity = SEVERITY_NOTE;
+	say_fast_tail(verdict, rss, fast, tail.arenas);
+	judge_fact(verdict, "arenas", UNIT_COUNT, tail.arenas);
 	judge_fact_figure(input, verdict, FIG_RETAINED_BYTES);
 	judge_fact_figure(input, verdict, FIG_FAST_CHUNKS);
+	judge_fact_figure(input, verdict, FIG_TRIM_THRESHOLD_BYTES);
 	judge_fact_figure(input, verdict, FIG_RSS_BYTES);
 	return true;
 }

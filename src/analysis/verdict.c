@@ -40,6 +40,7 @@ const char *verdict_title(const struct verdict *verdict)
 {
 	static const char *const perhaps[VERDICT_KINDS] = {
 		[VERDICT_ARENAS] = "Perhaps too many arenas",
+		[VERDICT_FAST_TAIL] = "Perhaps fastbins held the ends of heaps",
 	};
 
 	return verdict->is_possible && perhaps[verdict->kind]

@@ -358,8 +358,16 @@ def check_fast_tail(tap):
         tap.equal(verdicts(found), ["fastbin_tail"], "is told", found["answer"])
         held = find(found, "fastbin_tail")["stake_bytes"]
         tap.ok(held > 38 << 20, "all of it", found["verdicts"])
-        tap.within(resident([program, "trim"]), before - (1 << 20), before + (1 << 20),
-                   "a trim does not cure it")
+        with Ready([program, "trim"]) as target:
+            after = target.rollup("Rss")
+            tap.within(after, before - (1 << 20), before + (1 << 20), "a trim does not cure it")
+            trimmed = report(target.pid, "--for", "0")
+            tap.equal(verdicts(trimmed), ["fastbin_tail"], "and is told", trimmed["answer"])
+            tap.ok(trimmed["answer"].startswith("Perhaps "), "as possible", trimmed["answer"])
+            tap.equal(trimmed["sample"]["fast_chunks"], 0, "of chunks that were in fastbins")
+            target.say("")
+            tap.equal(target.line(), "freed", "a larger block is freed")
+            tap.within(after - target.rollup("Rss"), held * 0.95, after, "then it goes back")
         after = resident([program], GLIBC_TUNABLES="glibc.malloc.mxfast=0")
         tap.within(before - after, held * 0.95, before, "the remedy cures it")
 

@@ -1,7 +1,8 @@
 /* fast_end.c: a heap whose end fastbins hold. A thread takes 40 MB of small blocks from
  * an arena of its own, then 200 blocks of 64 bytes, and frees all in that order. Seven of
  * 64 bytes fill its cache before that, so that the last 200 go to a fastbin: these lie
- * between the top and the 40 MB. With "trim" it calls malloc_trim(0) at the end. */
+ * between the top and the 40 MB. With "trim" it calls malloc_trim(0) at the end; at a
+ * line on its input the thread takes a block of 100 KB and frees it. */
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 enum { BLOCKS = 10000, BLOCK = 4080, SMALLS = 200, SMALL = 64, CACHED = 7 };
 
 static void *block[BLOCKS], *small[SMALLS], *cached[CACHED];
+static void *volatile large; /* or the compiler leaves both calls out */
 
 static void fill(void **of, int count, size_t size)
 {
@@ -40,9 +42,11 @@ static void *work(void *want_trim)
 	if (want_trim)
 		malloc_trim(0);
 	printf("READY %d\n", (int)getpid());
-	fflush(stdout);
-	for (;;)
-		pause();
+	while (getchar() == '\n') {
+		large = malloc(100000);
+		free(large);
+		printf("freed\n");
+	}
 	return NULL;
 }
 
@@ -50,6 +54,7 @@ int main(int argc, char **argv)
 {
 	pthread_t thread;
 
+	setvbuf(stdin, NULL, _IONBF, 0);
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (pthread_create(&thread, NULL, work, argc > 1 ? argv[1] : NULL))
 		return 1;

@@ -1056,23 +1056,35 @@ static void fastbins_hold_the_end(void **state)
 	figure_set(&sample->arena[2].fig, FIG_RETAINED_BYTES, 40 * M + 4 * K);
 	is_only(VERDICT_FAST_TAIL,
 		"100M of 400M resident is free at the ends of heaps, in 2 arenas, and "
-		"stays for small chunks in fastbins");
+		"stays for small chunks that are in fastbins");
 	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
 	assert_int_equal(verdict[0].stake_bytes, 100 * M);
 	assert_non_null(strstr(verdict[0].remedy, "glibc.malloc.mxfast=0"));
-	/* What is in a top is there for another reason, as is what the main arena keeps.
-	 */
-	figure_set(&sample->arena[2].fig, FIG_TOP_BYTES, 38 * M);
+	/* What is in a top below the threshold is there for that. */
+	set(FIG_TRIM_THRESHOLD_BYTES, 40 * M);
+	figure_set(&sample->arena[2].fig, FIG_TOP_BYTES, 39 * M);
 	is_healthy();
+	/* Another would have been returned, had free() merged it. */
+	set(FIG_TRIM_THRESHOLD_BYTES, 39 * M);
+	judge();
+	assert_int_equal(verdict[0].kind, VERDICT_FAST_TAIL);
+	assert_int_equal(verdict[0].stake_bytes, 100 * M);
+	assert_false(verdict[0].is_possible);
+	/* Where all of it is so, it may be for another reason. */
+	figure_set(&sample->arena[1].fig, FIG_TOP_BYTES, 61 * M);
+	judge();
+	assert_true(verdict[0].is_possible && verdict[0].severity == SEVERITY_NOTE);
+	assert_int_equal(strncmp(answer, "Perhaps fastbins held", 21), 0);
+	assert_non_null(strstr(answer, "that were in fastbins"));
+	assert_non_null(strstr(verdict[0].evidence, "M_TOP_PAD"));
+	figure_set(&sample->arena[1].fig, FIG_TOP_BYTES, 4 * K);
 	figure_set(&sample->arena[2].fig, FIG_TOP_BYTES, 4 * K);
+	/* The main arena's goes back by a trim. */
 	sample->arena[1].index = 0;
 	is_healthy();
 	sample->arena[1].index = 1;
-	/* Nor is it more than all that is retained; and without fastbins it is not so. */
+	/* Nor is it more than all that is retained. */
 	set(FIG_RETAINED_BYTES, 63 * M);
-	is_healthy();
-	set(FIG_RETAINED_BYTES, 100 * M);
-	set(FIG_FAST_CHUNKS, 0);
 	is_healthy();
 }
 
