@@ -497,7 +497,8 @@ static bool is_as_before(struct mapped_search *search)
 		return search->is_exact;
 	}
 	search->chunks = search->place_count;
-	return !search->ns && !last->is_exact && last->skipped++ < UNCLEAR_SEARCHES;
+	return !search->ns && !last->was_timed && !last->is_exact &&
+	       last->skipped++ < UNCLEAR_SEARCHES;
 }
 
 /* Where nothing adds up: as many as there are must be all that is counted, and what
@@ -651,12 +652,14 @@ void mapped_find(struct mapped_search *search)
 	last->wanted_chunks = search->wanted_chunks;
 	last->wanted_bytes = search->wanted_bytes;
 	last->was_made = true;
+	last->was_timed = search->ns != 0;
 	last->is_sure = false;
 	if (search->ns && !segments_wanted(search)) {
 		find_in_time(search);
 	} else {
 		search->place_count = last->skipped = 0;
-		last->is_late = false;
+		search->end_ns = 0;
+		search->is_late = last->is_late = false;
 		look_at_all(search);
 		choose_all(search);
 	}

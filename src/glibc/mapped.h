@@ -34,6 +34,7 @@ struct mapped_last {
 	uint64_t wanted_chunks, wanted_bytes;
 	bool was_made, is_exact;
 	bool is_sure;	  /* its chunks were the only ones that could be it */
+	bool was_timed;	  /* it had a time to keep to, and may not have seen all */
 	bool is_late;	  /* there was no time to look at all pages */
 	unsigned skipped; /* searches since, for which it was believed */
 };

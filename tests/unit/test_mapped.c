@@ -438,6 +438,20 @@ static void with_time_all_are_found(void **state)
 	found_again(38);
 }
 
+/* What a short time left open is asked where there is no limit. */
+static void after_no_time_all_are_found(void **state)
+{
+	(void)state;
+	map(0, 200);
+	look_alike(10, 60);
+	chunk(20, 31);
+	chunk(80, 7);
+	bounded(NO_TIME, 0, 38);
+	now->search.ns = 0;
+	now->search.is_bounded = false;
+	found_again(38);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -458,6 +472,7 @@ int main(void)
 		TEST(without_time_gone_pages_are_passed),
 		TEST(without_time_known_ones_stay),
 		TEST(with_time_all_are_found),
+		TEST(after_no_time_all_are_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
