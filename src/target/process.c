@@ -245,9 +245,18 @@ void process_read_name(struct process *process)
 void process_describe_end(const struct process *process, enum process_state state,
 			  struct fault *fault)
 {
-	fault_set(fault, EXIT_DONE, 0, "process %d (%s) %s", process->pid, process->comm,
-		  state == PROCESS_EXECED ? "executed another program: attach to it again"
-					  : "has ended");
+	char comm[PROCESS_COMM] = "";
+
+	if (state != PROCESS_EXECED) {
+		fault_set(fault, EXIT_DONE, 0, "process %d (%s) has ended", process->pid,
+			  process->comm);
+		return;
+	}
+	process_line(process->pid, "comm", comm, sizeof(comm));
+	fault_set(fault, EXIT_DONE, 0,
+		  "process %d (%s) executed another program%s%s, which is not followed: "
+		  "the same command with -p %d follows it",
+		  process->pid, process->comm, *comm ? ", " : "", comm, process->pid);
 }
 
 bool process_has_exited(const struct process *process)

@@ -53,7 +53,7 @@ def run_exec(tap):
         want = target.order("malloc 20 50000")
         target.say(f"exec {harness.program('plain')}")
         tap.equal(target.line(), f"ready {target.pid}", "it is another program now")
-        totals = ended(tap, trace, target, "another program")
+        totals = ended(tap, trace, target, "executed another program, plain")
         tracing.check_totals(tap, totals, trace.events)
         tap.equal(totals.growths, want.of("brk")[0], "the new program's heap is not counted")
 
