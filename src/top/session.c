@@ -141,7 +141,7 @@ bool session_close(struct top *top)
 int session_attach(struct top *top, int pid, struct fault *fault)
 {
 	int64_t cpu_ns = clock_thread_ns();
-	char comm[SAMPLE_TEXT];
+	char comm[SAMPLE_TEXT] = "";
 	int index = feed_attach(top->feed, pid, fault), error;
 
 	if (index < 0)
