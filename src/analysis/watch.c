@@ -14,6 +14,7 @@
 #define HOLD_MAX_NS INT64_C(3600000000000)
 #define FLAP_NS	    INT64_C(600000000000)
 #define NEVER	    INT64_MIN
+#define NO_END	    1e30 /* of what divides by nothing; finite, as tracks keep it */
 
 enum {
 	PARTS = 60, /* of a window, which tracks keep apart */
@@ -165,14 +166,13 @@ static bool figure_value(const struct sample *sample, enum figure f,
 	return isfinite(span->value);
 }
 
-/* A / B, whose values are no negative ones. */
+/* A / B, whose values are no negative ones. Where B may be 0 there is no upper end. */
 static bool divide(struct span_value *a, const struct span_value *b)
 {
 	if (b->value == 0)
 		return false;
-	*a = (struct span_value){a->low / (b->high > 0 ? b->high : b->value),
-				 a->value / b->value,
-				 a->high / (b->low > 0 ? b->low : b->value)};
+	*a = (struct span_value){a->low / b->high, a->value / b->value,
+				 b->low > 0 ? a->high / b->low : NO_END};
 	return true;
 }
 

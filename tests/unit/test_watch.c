@@ -284,6 +284,25 @@ static void an_interval_over_a_threshold_changes_nothing(void **state)
 	stop();
 }
 
+/* Divided by what may be nothing, it may be anything. */
+static void a_ratio_to_what_may_be_nothing_has_no_upper_end(void **state)
+{
+	(void)state;
+	watch_by("free_chunks / mmapped_chunks < 100");
+	figure_set(&sample->fig, FIG_MMAPPED_CHUNKS, 10);
+	see(500);
+	assert_int_equal(told_count, 1);
+	stop();
+	watch_by("mmapped_chunks / free_chunks < 100");
+	figure_set(&sample->fig, FIG_MMAPPED_CHUNKS, 500);
+	for (unsigned i = 0; i < 5; i++)
+		see_between(0, 10, 20);
+	assert_int_equal(told_count, 0);
+	see_between(6, 10, 20);
+	assert_int_equal(told_count, 1);
+	stop();
+}
+
 /* Estimates move from reading to reading: what they can be off by is no drop. */
 static void a_drop_within_the_noise_is_none(void **state)
 {
@@ -447,6 +466,7 @@ int main(void)
 		cmocka_unit_test(rises_are_told_by_size_too),
 		cmocka_unit_test(trends_need_their_window),
 		cmocka_unit_test(an_interval_over_a_threshold_changes_nothing),
+		cmocka_unit_test(a_ratio_to_what_may_be_nothing_has_no_upper_end),
 		cmocka_unit_test(a_drop_within_the_noise_is_none),
 		cmocka_unit_test(another_process_starts_anew),
 		cmocka_unit_test(the_end_of_readings_ends_alerts),
