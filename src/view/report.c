@@ -209,6 +209,23 @@ void report_trend(const struct report_series *series, char *text, size_t size)
 			 amount(series->f, fabs(trend->per_s)).s);
 }
 
+bool report_cgroup_cache(const struct report *report, char *text, size_t size)
+{
+	const struct bounds *bounds = report->bounds;
+	const struct cgroup_limit *limit = &bounds->cgroup.max;
+
+	if (!(bounds->has & BOUNDS_HAS_CGROUP) || !limit->is_set ||
+	    limit->used_bytes < limit->limit_bytes / 10 * 9 ||
+	    limit->cache_bytes < limit->limit_bytes / 4)
+		return false;
+	snprintf(text, size,
+		 "The kernel counts %s of %s used in the cgroup: with %s of file cache, "
+		 "which it takes back first, and which is read again where it is needed.",
+		 BYTES(limit->used_bytes), BYTES(limit->limit_bytes),
+		 BYTES(limit->cache_bytes));
+	return true;
+}
+
 void report_when(const struct headroom_reach *reach, char *text, size_t size)
 {
 	static const char *const words[] = {

@@ -232,6 +232,8 @@ static void limits(struct report_out *out, const struct report *report)
 		if (report->headroom->row[i].is_set)
 			limit(out, report, (enum headroom_kind)i);
 	page_end_table(out);
+	if (report_cgroup_cache(report, line, sizeof(line)))
+		page_element(out, "p", NULL, line);
 	for (unsigned i = 0; report_oom(report, i, line); i++)
 		page_element(out, "p", NULL, line);
 }

@@ -76,6 +76,10 @@ enum { REPORT_OOM_LINE = 1024 };
 /* Line I of what is said of the kernel's OOM killer; false: there is none. */
 bool report_oom(const struct report *report, unsigned i, char line[REPORT_OOM_LINE]);
 
+/* That the kernel counts the cgroup as full, or nearly, where a quarter of that is file
+ * cache; the rows of limits leave that out. False: it is not so. */
+bool report_cgroup_cache(const struct report *report, char *text, size_t size);
+
 /* The last line: what the report cost. */
 void report_cost(const struct report *report, char *text, size_t size);
 

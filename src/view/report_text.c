@@ -648,6 +648,14 @@ static void sureness(struct report_out *out, const struct report *report)
 	}
 }
 
+static void cgroup_cache(struct report_out *out, const struct report *report)
+{
+	char line[256];
+
+	if (report_cgroup_cache(report, line, sizeof(line)))
+		wrapped(out, 2, 2, line);
+}
+
 static void limits(struct report_out *out, const struct report *report)
 {
 	title(out, "What is about to happen");
@@ -656,6 +664,7 @@ static void limits(struct report_out *out, const struct report *report)
 		return;
 	}
 	limit_table(out, report);
+	cgroup_cache(out, report);
 	sureness(out, report);
 	overcommit(out, &report->bounds->host);
 	pressure(out, report->bounds);

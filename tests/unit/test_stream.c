@@ -445,6 +445,39 @@ static void check_estimates(const struct report *of)
 	assert_false(says(report_json, &report, "\"estimated\":true"));
 }
 
+/* What the kernel counts as used is not what rows of limits have. */
+static void check_cgroup_cache(const struct report *of)
+{
+	static struct bounds bounds = {
+		.has = BOUNDS_HAS_CGROUP,
+		.cgroup.max = {.is_set = true,
+			       .limit_bytes = 100 << 20,
+			       .used_bytes = 99 << 20,
+			       .cache_bytes = 80 << 20},
+	};
+	static const char words[] = "99.0M of 100M used in the cgroup";
+	static const struct headroom_reach reach[HEADROOM_KINDS];
+	struct headroom headroom = {.nearest = -1};
+	struct report report = *of;
+
+	report.bounds = &bounds;
+	report.headroom = &headroom;
+	report.reach = reach;
+	report.oom = NULL;
+	assert_true(says(report_text, &report, words));
+	assert_true(strstr(text, "with\n  80.0M of file cache") ||
+		    strstr(text, "with 80.0M of file cache"));
+	assert_true(says(report_html, &report, words));
+	bounds.cgroup.max.cache_bytes = 24 << 20;
+	assert_false(says(report_text, &report, "in the cgroup"));
+	bounds.cgroup.max.cache_bytes = 60 << 20;
+	bounds.cgroup.max.used_bytes = 89 << 20;
+	assert_false(says(report_text, &report, "in the cgroup"));
+	bounds.cgroup.max.used_bytes = 90 << 20;
+	bounds.cgroup.max.is_set = false;
+	assert_false(says(report_html, &report, "in the cgroup"));
+}
+
 static void a_report_is_on_one(void **state)
 {
 	int db[] = {DB}, web[] = {WEB};
@@ -472,6 +505,7 @@ static void a_report_is_on_one(void **state)
 	check_page(report);
 	check_skipped(report);
 	check_estimates(report);
+	check_cgroup_cache(report);
 	check_owners(report);
 	reporter_free(reporter);
 	/* Rows of the other come behind its last. */
