@@ -11,7 +11,7 @@ enum {
 	STEPS_BUDGET = 1 << 18, /* of choosing: some milliseconds */
 	UNCLEAR_SEARCHES = 16,	/* that are left out after one that found no answer */
 	CLOCK_EVERY = 16,	/* pages, or steps of choosing */
-	LOOKS_LEAST = 64,	/* whatever the time */
+	LOOKS_LEAST = 32,	/* whatever the time */
 	LOOK_BYTES = 4 << 20,
 	TRAILER = 16,
 	HEADER = 16,
@@ -135,7 +135,7 @@ static uint64_t take_place(struct mapped_search *search, uint64_t end, uint64_t 
 	uint64_t bytes = chunk_mapping(search, header, end - at);
 
 	if (!bytes || bytes > search->wanted_bytes || !search->wanted_chunks ||
-	    search->place_count == search->place_capacity)
+	    search->place_count >= search->place_capacity - search->last->swept)
 		return 0;
 	search->place[search->place_count++] =
 		(struct mapped_place){.start = at, .bytes = bytes};
@@ -219,8 +219,9 @@ static uint64_t take(struct mapped_search *search, const struct region *region,
 	return bytes;
 }
 
-static void look_through(struct mapped_search *search, const struct region *region,
-			 unsigned *budget)
+/* Returns where it ends, for want of time or BUDGET before REGION does. */
+static uint64_t look_through(struct mapped_search *search, const struct region *region,
+			     unsigned *budget)
 {
 	uint64_t at = region->start, explained = 0;
 	unsigned first = search->place_count;
@@ -237,6 +238,7 @@ static void look_through(struct mapped_search *search, const struct region *regi
 	}
 	for (unsigned i = first; i < search->place_count; i++)
 		search->place[i].is_taken = explained >= region->end - region->start;
+	return at;
 }
 
 /* What seemed to be a chunk may be none, and hide others: looks into those that do not
@@ -421,8 +423,7 @@ static bool is_still_there(const struct mapped_search *search,
 }
 
 /* Keeps of the places from *FROM on the next ones whose headers are still there, behind
- * the KEPT before them; how many these are then. They are beyond doubt as those that fill
- * mappings are. */
+ * the KEPT before them; how many these are then. */
 static unsigned keep_some(struct mapped_search *search, unsigned *from, unsigned kept)
 {
 	struct mapped_place *place = search->place + *from;
@@ -436,27 +437,34 @@ static unsigned keep_some(struct mapped_search *search, unsigned *from, unsigned
 			      search->has_header))
 		memset(search->has_header, 0, sizeof(search->has_header));
 	for (unsigned i = 0; i < count; i++)
-		if (is_still_there(search, &place[i], i)) {
-			search->place[kept] = place[i];
-			search->place[kept++].is_taken = true;
-		}
+		if (is_still_there(search, &place[i], i))
+			search->place[kept++] = place[i];
 	*from += count;
 	return kept;
 }
 
+static void keep_standing(struct mapped_search *search)
+{
+	unsigned from = 0, kept = 0;
+
+	while (from < search->place_count)
+		kept = keep_some(search, &from, kept);
+	search->place_count = kept;
+}
+
 /* Of the places of the last search, keeps those that were chunks for sure, and are
- * there. */
+ * there. They are beyond doubt as those that fill mappings are. */
 static void keep_sure(struct mapped_search *search)
 {
-	unsigned count = 0, from = 0, kept = 0;
+	unsigned count = 0;
 
 	for (unsigned i = 0; i < search->place_count; i++)
 		if (search->place[i].is_sure)
 			search->place[count++] = search->place[i];
 	search->place_count = count;
-	while (from < count)
-		kept = keep_some(search, &from, kept);
-	search->place_count = kept;
+	keep_standing(search);
+	for (unsigned i = 0; i < search->place_count; i++)
+		search->place[i].is_taken = true;
 }
 
 /* Sums up the places, all of which are chunks. */
@@ -612,30 +620,100 @@ static void settle_sure(struct mapped_search *search)
 	search->unknown_bytes = exact_bytes(search) - search->bytes;
 }
 
-/* Looks at all pages, if there is time. */
+/* ---- a sweep over all pages, in parts ---- */
+
+/* From here on this much time is left. */
+static void give_time(struct mapped_search *search, int64_t ns)
+{
+	search->end_ns = clock_thread_ns() + ns;
+	search->asked = 0;
+	search->is_late = false;
+}
+
+/* Puts the places from FIRST on at the end of the room, to those that were found before.
+ */
+static void put_by(struct mapped_search *search, unsigned first)
+{
+	while (search->place_count > first) {
+		struct mapped_place found = search->place[--search->place_count];
+
+		found.is_taken = false;
+		search->place[search->place_capacity - ++search->last->swept] = found;
+	}
+}
+
+/* Looks at more pages. Whether these were the last. */
+static bool sweep(struct mapped_search *search)
+{
+	struct mapped_last *last = search->last;
+	unsigned budget = PAGES_BUDGET, first = search->place_count;
+
+	for (unsigned i = 0; i < search->regions->count; i++) {
+		struct region region = search->regions->region[i];
+
+		if (search->is_late || !budget)
+			break;
+		if (region.is_break || region.end <= last->cursor)
+			continue;
+		if (region.start < last->cursor)
+			region.start = last->cursor;
+		last->cursor = look_through(search, &region, &budget);
+	}
+	put_by(search, first);
+	return !search->is_late && budget;
+}
+
+/* Chooses among all places that the sweep has found, and that are still there. */
+static void end_sweep(struct mapped_search *search)
+{
+	struct mapped_last *last = search->last;
+
+	memmove(search->place + search->place_count,
+		search->place + search->place_capacity - last->swept,
+		last->swept * sizeof(*search->place));
+	search->place_count += last->swept;
+	last->swept = 0;
+	last->is_sweeping = false;
+	keep_standing(search);
+	unite_places(search);
+	give_time(search, search->ns / 2);
+	choose_all(search);
+	if (search->is_exact) {
+		search->is_bounded = false;
+		return;
+	}
+	last->skipped = 1;
+	settle_sure(search);
+}
+
+/* Goes on with looking at all pages, unless that was in vain a short time ago. */
 static void look_further(struct mapped_search *search)
 {
 	struct mapped_last *last = search->last;
 
-	if (last->is_late && last->skipped++ < UNCLEAR_SEARCHES)
+	if (last->skipped && last->skipped++ <= UNCLEAR_SEARCHES)
 		return;
-	look_at_all(search);
-	unite_places(search);
-	if (!search->is_late)
-		choose_all(search);
-	last->is_late = search->is_late;
 	last->skipped = 0;
-	if (search->is_exact)
-		search->is_bounded = false;
-	else
-		settle_sure(search);
+	if (!last->is_sweeping)
+		last->cursor = last->swept = 0;
+	last->is_sweeping = true;
+	give_time(search, search->ns / 2);
+	if (sweep(search))
+		end_sweep(search);
+}
+
+/* Of what malloc counts now a sweep that began before would not find all. */
+static void break_off(struct mapped_last *last)
+{
+	if (last->is_sweeping)
+		last->skipped = 1;
+	last->is_sweeping = false;
+	last->swept = 0;
 }
 
 static void find_in_time(struct mapped_search *search)
 {
-	search->end_ns = clock_thread_ns() + search->ns;
-	search->asked = 0;
-	search->is_late = false;
+	give_time(search, search->ns / 2);
 	keep_sure(search);
 	look_at_starts(search);
 	settle_sure(search);
@@ -649,6 +727,9 @@ void mapped_find(struct mapped_search *search)
 
 	if (is_as_before(search))
 		return;
+	if (!search->ns || last->wanted_chunks != search->wanted_chunks ||
+	    last->wanted_bytes != search->wanted_bytes)
+		break_off(last);
 	last->wanted_chunks = search->wanted_chunks;
 	last->wanted_bytes = search->wanted_bytes;
 	last->was_made = true;
@@ -659,7 +740,7 @@ void mapped_find(struct mapped_search *search)
 	} else {
 		search->place_count = last->skipped = 0;
 		search->end_ns = 0;
-		search->is_late = last->is_late = false;
+		search->is_late = false;
 		look_at_all(search);
 		choose_all(search);
 	}

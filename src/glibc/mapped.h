@@ -35,8 +35,12 @@ struct mapped_last {
 	bool was_made, is_exact;
 	bool is_sure;	  /* its chunks were the only ones that could be it */
 	bool was_timed;	  /* it had a time to keep to, and may not have seen all */
-	bool is_late;	  /* there was no time to look at all pages */
 	unsigned skipped; /* searches since, for which it was believed */
+	/* A sweep over all pages in parts, each in its time: whether there is one, up to
+	 * where it has come, and how many places it has found, at the end of the room. */
+	bool is_sweeping;
+	uint64_t cursor;
+	unsigned swept;
 };
 
 enum { MAPPED_HEADERS = 128 };
@@ -92,8 +96,9 @@ struct mapped_search {
  * anonymous memory of its own a whole search takes longer than all else.
  *
  * In a limited time: the chunks that were known before and are still there, and those
- * that make up whole mappings; the others only where there is time to look at all pages,
- * which is tried once in some searches. */
+ * that make up whole mappings; the others when all pages have been looked at, a part of
+ * them at each search. That begins anew, after some searches, where malloc counts other
+ * chunks meanwhile. */
 void mapped_find(struct mapped_search *search);
 
 #endif

@@ -226,6 +226,10 @@ def check_churn(tap):
     with Target([sys.executable, "-c", CHURN]) as target:
         target.line()
         truth = rows(target.pid, "--once")[1][0]["mmapped_resident_bytes"]
+        last = rows(target.pid, "--budget", "100ms", "0", "60")[1][-1]
+        tap.equal((last["mmapped_resident_bytes"],
+                   last.get("estimate", {}).get("mmapped_resident_bytes")), (truth, None),
+                  "those that stay are all found in the end")
         target.say("go on")
         target.line()
         done, got = rows(target.pid, "--budget", "10ms", "0.02", READINGS)

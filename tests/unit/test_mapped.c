@@ -417,8 +417,7 @@ static void without_time_known_ones_stay(void **state)
 	bounded(NO_TIME, 0, 5);
 }
 
-/* All pages are looked at where there is time, and once in some searches where there was
- * not. */
+/* All pages are looked at where there is time. */
 static void with_time_all_are_found(void **state)
 {
 	(void)state;
@@ -429,13 +428,65 @@ static void with_time_all_are_found(void **state)
 	now->search.ns = MUCH_TIME;
 	found_again(38);
 	assert_false(now->search.is_bounded);
-	now->last = (struct mapped_last){.was_made = false};
-	now->search.place_count = 0;
+}
+
+/* How many searches without time it takes, none of which reads much. */
+static unsigned searches_until_found(void)
+{
+	unsigned searches = 1;
+
+	for (; searches < 20; searches++) {
+		now->search.ns = NO_TIME;
+		now->search.is_bounded = false;
+		search(false);
+		assert_in_range(now->reads, 1, 100);
+		if (now->search.is_exact)
+			break;
+		assert_true(now->search.is_bounded);
+	}
+	assert_false(now->search.is_bounded);
+	return searches;
+}
+
+/* Where there is not, some of them are at each search, and then all are known. */
+static void in_parts_all_are_found(void **state)
+{
+	(void)state;
+	map(0, 200);
+	chunk(20, 31);
+	chunk(80, 7);
+	chunk(190, 2);
+	assert_in_range(searches_until_found(), 3, 10);
+	assert_int_equal(now->search.resident_bytes, UINT64_C(40) * PAGE);
+	found_again(40);
+	assert_int_equal(now->reads, 3);
+	/* What goes in the meantime is not taken for what it was. */
+	chunk(150, 3);
+	bounded(NO_TIME, 40, 3);
+	bounded(NO_TIME, 40, 3);
+	memset(now->bytes + (size_t)20 * PAGE, 0, 16);
+	look_alike(100, 31);
+	assert_in_range(searches_until_found(), 1, 10);
+	assert_int_equal(now->search.resident_bytes, UINT64_C(43) * PAGE);
+}
+
+/* A sweep whose chunks are no longer those that malloc counts is not gone on with, and
+ * begins anew after some searches. */
+static void in_parts_of_the_same_ones(void **state)
+{
+	(void)state;
+	map(0, 200);
+	chunk(20, 31);
+	chunk(80, 7);
 	bounded(NO_TIME, 0, 38);
-	for (unsigned i = 0; i < AGAIN; i++)
-		bounded(MUCH_TIME, 0, 38);
+	chunk(10, 3);
+	for (unsigned i = 0; i < AGAIN; i++) {
+		bounded(MUCH_TIME, 0, 41);
+		assert_in_range(now->reads, 1, 10);
+	}
 	now->search.ns = MUCH_TIME;
-	found_again(38);
+	now->search.is_bounded = false;
+	found_again(41);
 }
 
 /* What a short time left open is asked where there is no limit. */
@@ -472,6 +523,8 @@ int main(void)
 		TEST(without_time_gone_pages_are_passed),
 		TEST(without_time_known_ones_stay),
 		TEST(with_time_all_are_found),
+		TEST(in_parts_all_are_found),
+		TEST(in_parts_of_the_same_ones),
 		TEST(after_no_time_all_are_found),
 	};
 
