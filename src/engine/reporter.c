@@ -319,11 +319,19 @@ static int watch(struct reporter *reporter, struct fault *fault)
 	return error;
 }
 
+/* Whether a budget has kept anything from the last reading. */
+static bool was_short(const struct sample *sample)
+{
+	return sample->status == STATUS_ESTIMATED ||
+	       (sample->source == SOURCE_HEAP &&
+		!figure_has(&sample->fig, FIG_PSS_BYTES));
+}
+
 /* The last reading of the course is what the report is about: where it was an estimate,
  * the heap is read whole now. */
 static int read_whole(struct reporter *reporter, struct fault *fault)
 {
-	if (reporter->has_ended || reporter->sample->status != STATUS_ESTIMATED)
+	if (reporter->has_ended || !was_short(reporter->sample))
 		return 0;
 	source_set_budget(reporter->source, 0);
 	return read_once(reporter, fault);

@@ -47,6 +47,7 @@ struct heap_state {
 	struct heap *heap;
 	uint64_t mappings;
 	int64_t usage_ns;	/* what the kernel's exact figures took; 0: not tried */
+	bool is_quick;		/* the last reading did without */
 	struct regions regions; /* the table is ours */
 	bool scans;		/* by PAGEMAP_SCAN */
 	struct other other;
@@ -316,7 +317,7 @@ static int set_other_resident(struct source *source, struct sample *sample,
 	uint64_t bytes;
 	int error;
 
-	if (!state->scans || heap_is_estimated(state->heap)) {
+	if (!state->scans || state->is_quick || heap_is_estimated(state->heap)) {
 		other_resident_set_remainder(&sample->fig);
 		return 0;
 	}
@@ -331,30 +332,40 @@ static int set_other_resident(struct source *source, struct sample *sample,
 	return 0;
 }
 
-/* Whether the kernel's exact figures, which cost a walk over all page tables, are within
- * what an estimate may cost. */
-static bool affords_usage(const struct source *source, const struct sample *sample)
+/* What the kernel's exact figures, which cost a walk over all page tables, may take: a
+ * small part of an estimate, and half of what else is read whole. */
+static int64_t usage_most_ns(const struct source *source)
+{
+	const struct source_options *options = &source->options;
+
+	if (heap_is_estimated(state_of(source)->heap))
+		return options->budget_ns / USAGE_SHARE;
+	return (options->whole_ns ? options->whole_ns : options->budget_ns) / 2;
+}
+
+static bool affords_usage(const struct source *source)
 {
 	const struct heap_state *state = state_of(source);
+	struct usage usage;
 
-	if (!heap_is_estimated(state->heap))
+	if (!source->options.budget_ns)
 		return true;
-	if (!state->usage_ns)
-		return figure_has(&sample->fig, FIG_SYSTEM_BYTES) &&
-		       (int64_t)(sample->fig.v[FIG_SYSTEM_BYTES].u >> 20) * USAGE_MB_NS <=
-			       source->options.budget_ns / USAGE_SHARE;
-	return state->usage_ns <= source->options.budget_ns / USAGE_SHARE;
+	if (state->usage_ns)
+		return state->usage_ns <= usage_most_ns(source);
+	return !usage_quick(&source->process, &usage) &&
+	       (int64_t)(usage.rss_bytes >> 20) * USAGE_MB_NS <= usage_most_ns(source);
 }
 
 static int read_usage(struct source *source, struct sample *sample, struct fault *fault)
 {
 	struct heap_state *state = state_of(source);
-	bool quick = source->options.quick || !affords_usage(source, sample);
+	bool quick = source->options.quick || !affords_usage(source);
 	int64_t begin_ns = clock_thread_ns();
 	int error = source_usage_by(source, sample, quick, fault);
 
 	if (!quick)
 		state->usage_ns = clock_thread_ns() - begin_ns;
+	state->is_quick = quick;
 	return error;
 }
 

@@ -172,6 +172,7 @@ def check_small(tap):
         done, got = rows(target.pid, "--budget", "1s", "--once")
         tap.equal([row["status"] for row in got], ["complete"],
                   "a heap that fits the budget is read whole", done.stdout)
+        tap.equal(["pss_bytes" in row for row in got], [True], "with the kernel's figures")
 
 
 def check_coverage(tap, pid):
@@ -238,6 +239,8 @@ def check_churn(tap):
     tap.equal([fault for line in done.stdout.splitlines() for fault in schema.check_json(line)],
               [], "the schema")
     tap.equal([row["missing"] for row in got if "missing" in row], [], "nothing is missing")
+    tap.equal([row for row in got if "pss_bytes" in row], [],
+              "page tables that would take more than half of the budget are not walked over")
     ends = [row.get("estimate", {}).get("mmapped_resident_bytes",
                                         [row["mmapped_resident_bytes"]] * 2) for row in got]
     wrong = [end for end in ends if end[0] > truth + 2 * ONE or end[1] < truth - ONE]
