@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define DEFAULT_FOR_NS INT64_C(10000000000)
+#define AT_MOST_NS     INT64_C(60000000000) /* of a time that was not given */
 
 /* The command line. */
 struct report_request {
@@ -23,7 +24,7 @@ struct report_request {
 	struct name_list names;
 	bool json, no_events, swap_in;
 	const char *html, *replay, *at;
-	int64_t for_ns, budget_ns;
+	int64_t for_ns, at_most_ns, budget_ns;
 	uint64_t unusable_for_bytes;
 	unsigned source;
 };
@@ -35,7 +36,7 @@ static const struct option_spec options[] = {
 	ROW_PID("Report on"),
 	ROW_NAME("Report on"),
 	{.name = "for", .kind = OPTION_TIME, .value = "TIME", .offset = FIELD(for_ns),
-	 .help = "Watch it for TIME (10s unless given) to see where it is heading; 0: one reading."},
+	 .help = "Watch it for TIME (10s unless given, or longer if readings take long) to see where it is heading; 0: one reading."},
 	ROW_JSON("Print one JSON object, unscaled."),
 	{.name = "html", .kind = OPTION_FILE, .value = "FILE", .offset = FIELD(html),
 	 .help = "Also write the report as a page for a browser to FILE; overwrites FILE."},
@@ -110,6 +111,8 @@ static int read_request(const struct command *command, int argc, char **argv,
 	error = options_parse(command, argc, argv, request, parsed, fault);
 	if (error || parsed->help)
 		return error;
+	if (!options_given(command, parsed, "for"))
+		request->at_most_ns = AT_MOST_NS;
 	if (request->replay)
 		error = check_replay(command, parsed, fault);
 	else if (request->at)
@@ -181,6 +184,7 @@ static int make_report(const struct report_request *request, struct fault *fault
 		.swap_in = request->swap_in,
 		.budget_ns = request->budget_ns,
 		.for_ns = request->for_ns,
+		.at_most_ns = request->at_most_ns,
 		.unusable_for_bytes = request->unusable_for_bytes,
 	};
 	struct reporter *reporter;

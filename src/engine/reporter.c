@@ -294,6 +294,16 @@ static int64_t next_turn(int64_t due_ns, int64_t step_ns, int64_t for_ns)
 	return (turn_ns - due_ns) * TREND_MIN > for_ns ? now_ns : turn_ns;
 }
 
+/* How long it is watched, as it stands. */
+static int64_t watched_ns(const struct reporter *reporter)
+{
+	const struct reporter_options *options = reporter->options;
+	bool is_short = reporter->readings < TREND_MIN && !reporter->is_unreadable;
+
+	return is_short && options->at_most_ns > options->for_ns ? options->at_most_ns
+								 : options->for_ns;
+}
+
 /* The stop signals are let in from here on: what they ask for is seen within POLL_NS. */
 static int watch(struct reporter *reporter, struct fault *fault)
 {
@@ -307,10 +317,10 @@ static int watch(struct reporter *reporter, struct fault *fault)
 	error = read_once(reporter, fault);
 	while (!error && !reporter->has_ended &&
 	       !frontend_stops(reporter->options->frontend) &&
-	       due_ns + step_ns <= begin_ns + for_ns) {
+	       due_ns + step_ns <= begin_ns + watched_ns(reporter)) {
 		due_ns = next_turn(due_ns, step_ns, for_ns);
 		/* The last reading took all the time there was. */
-		if (due_ns > begin_ns + for_ns)
+		if (due_ns > begin_ns + watched_ns(reporter))
 			break;
 		wait_until(reporter, due_ns);
 		if (!frontend_stops(reporter->options->frontend))

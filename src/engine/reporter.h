@@ -24,6 +24,9 @@ struct reporter_options {
 	 * the course is read at half a processor at most, the end of it whole. */
 	int64_t budget_ns;
 	int64_t for_ns;
+	/* Where there are too few readings for a trend by then, it is watched for so long
+	 * at most until there are enough. */
+	int64_t at_most_ns;
 	uint64_t unusable_for_bytes;
 };
 

@@ -11,8 +11,10 @@ import pty
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import xml.etree.ElementTree
 
 import harness
@@ -235,6 +237,25 @@ def check_many_bytes(tap):
         tap.within(told["trimmable_bytes"], 64 << 20, before / 5, "by less than a fifth")
         gone = told["trimmable_bytes"]
         tap.within(before - after, gone - (1 << 18), gone + (1 << 18), "so much goes")
+
+
+def check_few_readings(tap):
+    """A report whose ten seconds pass with too few readings for a trend takes some more."""
+    with tap.section("few readings"), Example("steady") as target:
+        command = [harness.FRAGSCOPE, "report", "-p", str(target.pid), "--no-events", "--json"]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            tasks = pathlib.Path(f"/proc/{child.pid}/task")
+            harness.until(lambda: len(list(tasks.iterdir())) > 1, "its readings")
+            time.sleep(1)  # some of them; it would end with these
+            os.kill(child.pid, signal.SIGSTOP)
+            time.sleep(10)
+            os.kill(child.pid, signal.SIGCONT)
+            found = json.loads(child.communicate(timeout=harness.PATIENCE_S)[0])
+        finally:
+            child.kill()
+            child.wait()
+        tap.ok(found["cost"]["readings"] >= 8, "there are enough", found["cost"])
 
 
 def check_static(tap):
@@ -1457,6 +1478,7 @@ def main():
     check_arenas(tap)
     check_crowd(tap)
     check_many_bytes(tap)
+    check_few_readings(tap)
     check_static(tap)
     check_forked(tap)
     check_tail(tap)
