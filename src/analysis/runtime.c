@@ -35,6 +35,9 @@ static const struct runtime
 	postgresql = {"postgresql", SMAPS_SHARED,
 		"shared memory, where PostgreSQL has its shared buffers",
 		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL, NULL},
+	mariadb = {"mariadb", SMAPS_ANON,
+		"anonymous memory, where MariaDB's InnoDB has its buffer pool",
+		"innodb_buffer_pool_size bounds that pool; 'SET GLOBAL innodb_buffer_pool_size=BYTES' makes it smaller while the server runs. 'SHOW ENGINE INNODB STATUS' shows how much it has (Total large memory allocated).", NULL, NULL},
 	memcached = {"memcached", SMAPS_ANON,
 		"anonymous memory, where memcached has its slabs",
 		"'memcached -m MB' limits its slabs; 'stats slabs' on its port shows them.",
@@ -61,6 +64,7 @@ static const struct {
 	{"libphp*", 0, &php},
 	{"beam.smp", 0, &erlang},
 	{"postgres", 0, &postgresql},
+	{"mariadbd", 0, &mariadb},
 	{"memcached", 0, &memcached},
 	{"ld-musl*", 0, &musl},
 	/* Debian's; that of glibc has a number behind it. */

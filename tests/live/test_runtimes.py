@@ -12,6 +12,7 @@ import socket
 import subprocess
 
 import harness
+import test_servers
 from harness import CLEAN_ENV, Skip, Tap, Target
 
 MIB = 1 << 20
@@ -329,6 +330,45 @@ def run_erlang(tap):
     tap.ok(live["malloc"] > live["own"] + 50 * MIB, "+Mea min: it is malloc's", live)
 
 
+# ---- MariaDB ----------------------------------------------------------------------------
+
+ROWS = """
+CREATE DATABASE t; USE t;
+CREATE TABLE r (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(250));
+INSERT INTO r (v) SELECT REPEAT('x', 240) FROM seq_1_to_400000;
+SHOW ENGINE INNODB STATUS;
+"""
+
+
+def run_mariadb(tap):
+    path, install, client = harness.need("mariadbd", "mariadb-install-db", "mariadb")
+    with harness.scratch() as directory:
+        listening = directory / "socket"
+        options = ["--no-defaults", f"--datadir={directory}/data",
+                   *test_servers.as_user("--user=root")]
+        run(install, *options, "--auth-root-authentication-method=normal", "--skip-test-db",
+            "--force")
+
+        def ask(said):
+            return run(client, "--no-defaults", f"--socket={listening}", "-uroot", "-N", input=said)
+
+        command = [path, *options, f"--socket={listening}", "--skip-networking",
+                   f"--pid-file={directory}/pid", "--innodb-buffer-pool-size=256M",
+                   "--innodb-flush-log-at-trx-commit=0"]
+        with test_servers.server(command, directory) as target:
+            test_servers.connect(target, listening).close()
+            status = ask(ROWS)
+            memory = "anonymous memory, where MariaDB's InnoDB has its buffer pool"
+            check(tap, target.pid, "mariadb", memory,
+                  ["innodb_buffer_pool_size", "SET GLOBAL", "SHOW ENGINE INNODB STATUS"])
+            large = re.search(r"Total large memory allocated (\d+)", status)
+            tap.ok(large and int(large[1]) > 250 * MIB, "the status says how much", status[-500:])
+            before = target.rollup("Rss")
+            ask("SET GLOBAL innodb_buffer_pool_size=16777216;")
+            harness.until(lambda: target.rollup("Rss") < before - 50 * MIB, "a smaller pool")
+            tap.reached("a smaller pool is smaller")
+
+
 # ---- memcached --------------------------------------------------------------------------
 
 
@@ -562,7 +602,7 @@ def run_postgres(tap):
 CASES = (
     ("own mappings", run_own), ("files", run_files), ("musl", run_musl), ("Go", run_go),
     ("CPython", run_python), ("PHP", run_php), ("Erlang", run_erlang),
-    ("memcached", run_memcached), ("node", run_node), ("java", run_java),
+    ("MariaDB", run_mariadb), ("memcached", run_memcached), ("node", run_node), ("java", run_java),
     ("java, trimmed", run_java_trim),
     ("PostgreSQL", run_postgres),
 )
