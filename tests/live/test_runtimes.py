@@ -143,6 +143,9 @@ def run_files(tap):
                 raise Skip("this kernel reclaims no memory by madvise")
             left = harness.kilobytes(target.proc("status"), "RssFile")
             tap.within(left, 0, kept // 2, "the kernel takes it back")
+    room = os.statvfs("/dev/shm")
+    if room.f_bavail * room.f_frsize < 400 * MIB:
+        raise Skip("/dev/shm is too small")
     with open("/dev/shm/" + directory.name, "wb") as file:
         try:
             file.truncate(200 * MIB)
