@@ -355,22 +355,35 @@ static void skipped(struct report_out *out, const struct report_growth *of)
 		wrapped(out, 2, 2, line);
 }
 
-/* Where the heap is another allocator's the probes see what glibc's does. */
+/* Of another allocator the probes see no more than what it does as glibc's does. */
+static void seen_growth(struct report_out *out, const struct report_growth *of)
+{
+	char line[160];
+
+	if (of->growths)
+		snprintf(line, sizeof(line),
+			 "The probes, which know glibc's malloc, saw %s, of %s, and no "
+			 "failure.",
+			 COUNTED(of->growths, "growth"), BYTES(of->bytes));
+	else
+		snprintf(line, sizeof(line),
+			 "The probes, which know glibc's malloc, saw no growth and no "
+			 "failure.");
+	wrapped(out, 2, 2, line);
+}
+
 static void little_growth(struct report_out *out, const struct report *report)
 {
 	const struct report_growth *of = &report->growth;
-	bool is_known = report->sample->source != SOURCE_PROC;
-	const char *heap = is_known ? "The heap" : "glibc's heap";
-	const char *failed =
-		is_known ? "no allocation failed" : "no allocation there failed";
 
-	if (!of->growths)
-		report_print(out, "  %s %s, and %s.\n", heap,
-			     of->skipped ? "was not seen to grow" : "did not grow",
-			     failed);
+	if (strncmp(report->sample->allocator, "glibc", 5) != 0)
+		seen_growth(out, of);
+	else if (!of->growths)
+		report_print(out, "  The heap %s, and no allocation failed.\n",
+			     of->skipped ? "was not seen to grow" : "did not grow");
 	else
-		report_print(out, "  %s grew %s, by %s; %s.\n", heap,
-			     COUNTED(of->growths, "time"), BYTES(of->bytes), failed);
+		report_print(out, "  The heap grew %s, by %s; no allocation failed.\n",
+			     COUNTED(of->growths, "time"), BYTES(of->bytes));
 	skipped(out, of);
 }
 

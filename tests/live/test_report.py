@@ -732,7 +732,7 @@ def own_figures(name, command, **env):
 
 def check_loaded(tap):
     """What grows and fails in glibc's heap says nothing of another allocator's."""
-    with tap.section("jemalloc, without a sampler"):
+    with tap.section("jemalloc, and probes"):
         libraries = sorted(pathlib.Path("/usr/lib").glob("*/libjemalloc.so.2"))
         if not libraries:
             raise harness.Skip("libjemalloc2 is not installed")
@@ -741,6 +741,12 @@ def check_loaded(tap):
             text = harness.fragscope("report", "-p", target.pid, "--for", "1s").stdout
         tap.ok("libjemalloc.so.2" in text, "is told", text)
         tap.ok("The heap" not in text, "nothing of a heap that was not watched", text)
+        env = preloading.environment(LD_PRELOAD=f"{preloading.SAMPLER}:{libraries[0]}")
+        with Ready([harness.program("sparse"), 400000, 15], env=env) as target:
+            preloading.next_sample(target.pid)
+            text = harness.fragscope("report", "-p", target.pid, "--for", "1s").stdout
+        tap.ok("jemalloc-" in text, "with a sampler", text)
+        tap.ok("The heap" not in text, "nor by a sampler's figures", text)
 
 
 def sparse_pages(*args):
