@@ -14,6 +14,7 @@ enum {
 	TLS_PAGES = 4,	  /* of a stack's end that are looked at */
 	SMALL = 64 << 10, /* a mapping up to this size is looked at whole */
 	WORD = 8,
+	STACK = 8 << 20, /* as large are stacks, unless one was met */
 };
 
 struct cache_search {
@@ -83,9 +84,9 @@ static void look_at_first_chunks(struct cache_search *search)
 	}
 }
 
-/* Looks at each word of [START, END), which is on one page; END_OF is its mapping's. */
+/* Looks at each word of [START, END), which is on one page. */
 static bool look_at_words(struct cache_search *search, uint64_t start, uint64_t end,
-			  uint64_t end_of)
+			  uint64_t *found)
 {
 	unsigned before = search->caches->count;
 	uint8_t page[PAGE];
@@ -99,8 +100,8 @@ static bool look_at_words(struct cache_search *search, uint64_t start, uint64_t 
 		if (word < search->low || word >= search->high || !is_cache(search, word))
 			continue;
 		keep(search->caches, word);
-		if (end_of && search->caches->count > before)
-			search->caches->offset = end_of - at;
+		if (search->caches->count > before)
+			*found = at;
 	}
 	return search->caches->count > before;
 }
@@ -117,23 +118,40 @@ static bool look_at_slot(struct cache_search *search, uint64_t end)
 	return search->caches->count > before;
 }
 
-/* The end of a mapping, from there down; all of a small one, where the program's first
- * thread has its TLS. */
-static void look_at_region(struct cache_search *search, uint64_t start, uint64_t end)
+/* The words before END, where a stack that begins at START may end; all of a small
+ * mapping, where the program's first thread has its TLS. */
+static bool look_at_end(struct cache_search *search, uint64_t start, uint64_t end)
 {
+	struct caches *caches = search->caches;
 	bool is_small = end - start <= SMALL;
-	uint64_t most = is_small ? SMALL : (uint64_t)TLS_PAGES * PAGE;
+	uint64_t most = is_small ? SMALL : (uint64_t)TLS_PAGES * PAGE, found;
 
 	if (look_at_slot(search, end))
-		return;
+		return true;
 	for (uint64_t to = end; to > start && end - to < most;) {
 		uint64_t from = (to - 1) & -(uint64_t)PAGE;
 
 		from = from > start ? from : start;
-		if (look_at_words(search, from, to, is_small ? 0 : end))
-			return;
+		if (look_at_words(search, from, to, &found)) {
+			caches->offset = is_small ? caches->offset : end - found;
+			caches->stack_bytes =
+				is_small ? caches->stack_bytes : end - start;
+			return true;
+		}
 		to = from;
 	}
+	return false;
+}
+
+/* A stack that another mapping follows ends where one as large as others would: it begins
+ * behind its guard. */
+static void look_at_region(struct cache_search *search, uint64_t start, uint64_t end)
+{
+	uint64_t stack_bytes =
+		search->caches->stack_bytes ? search->caches->stack_bytes : STACK;
+
+	if (!look_at_end(search, start, end) && stack_bytes < end - start)
+		look_at_end(search, start, start + stack_bytes);
 }
 
 /* Before the first chunk a static program has its TLS at the program break. */
@@ -172,7 +190,8 @@ void caches_find(struct caches *caches, struct heap *heap, struct pages *pages,
 	for (unsigned i = 0; i < regions->count && caches->count < wanted; i++) {
 		const struct region *region;
 
-		if (clock_thread_ns() > search.deadline_ns)
+		/* One at the least: all of them are looked at in the end. */
+		if (i && clock_thread_ns() > search.deadline_ns)
 			return;
 		caches->next = caches->next < regions->count ? caches->next : 0;
 		region = &regions->region[caches->next++];

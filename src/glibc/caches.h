@@ -11,8 +11,9 @@ enum { CACHES = 1 << 12 }; /* that are kept in mind */
 struct caches {
 	uint64_t address[CACHES];
 	unsigned count;
-	unsigned next;	 /* the region to look at next */
-	uint64_t offset; /* of the word before a stack's end; 0: not known yet */
+	unsigned next;	      /* the region to look at next */
+	uint64_t offset;      /* of the word before a stack's end; 0: not known yet */
+	uint64_t stack_bytes; /* of the stack where that was found; 0 at first */
 };
 
 /* Brings CACHES up to date after heap_index_segments, at a cost of NS of processor time

@@ -77,6 +77,29 @@ while True:
         time.sleep(0.001)
         libc.free(block)
 """
+# Threads with something in their caches; the last one's stack ends where another mapping begins.
+STACKS = PROGRAM.split("libc.mallopt")[0] + r"""
+import mmap, threading
+libc.mallopt(-3, 1 << 30)
+blocks = [libc.malloc(1000) for _ in range(50000)]
+for block in blocks[::3]:
+    libc.free(block)
+def run(filled):
+    for block in [libc.malloc(24 + 16 * (i % 20)) for i in range(100)]:
+        libc.free(block)
+    filled.set()
+    threading.Event().wait()
+maps = []
+for number in range(9):
+    if number == 8:
+        maps.append(mmap.mmap(-1, 1 << 16, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        maps[0][0] = 1
+    filled = threading.Event()
+    threading.Thread(target=run, args=(filled,), daemon=True).start()
+    filled.wait()
+print("ready", flush=True)
+sys.stdin.read()
+"""
 ONE = 360 << 10  # of those that come and go
 FIGURES = ("live_bytes", "free_bytes", "free_chunks", "free_resident_bytes", "pinned_bytes",
            "live_resident_bytes", "trimmable_bytes", "slack", "unusable")
@@ -118,6 +141,19 @@ def check_caches(tap):
         missed = [end for end in ends if not end[0] <= truth[name] <= end[1]]
         tap.ok(len(missed) <= MISSES, f"{name}: the truth lies in the intervals",
                f"{truth[name]}: {missed}")
+
+
+def check_stacks(tap):
+    """Caches are found by the ends of stacks, also of one that another mapping follows."""
+    env = {**harness.CLEAN_ENV, "MALLOC_ARENA_MAX": "1"}
+    with Target([sys.executable, "-c", STACKS], env=env) as target:
+        target.line()
+        truth = rows(target.pid, "--once")[1][0]
+        # A reading that has to wait often looks at few mappings.
+        got = rows(target.pid, "--budget", "5ms", "0", 10 * READINGS)[1]
+    tap.equal((truth["arenas"], got[-1]["status"]), (1, "estimated"), "one arena")
+    tap.equal([got[-1]["tcache_bytes"], got[-1]["estimate"].get("tcache_bytes")],
+              [truth["tcache_bytes"], None], "all caches are found")
 
 
 def check_threads(tap, pid, truth):
@@ -287,6 +323,8 @@ def main():
             check_recording(tap, check_formats(tap, target.pid), directory)
     with tap.section("caches of one arena"):
         check_caches(tap)
+    with tap.section("stacks"):
+        check_stacks(tap)
     with tap.section("small"):
         check_small(tap)
     with tap.section("huge"):
