@@ -15,9 +15,6 @@
 /* A step puts so many under probes: that takes some hundredths of a second each. */
 enum { AT_A_TIME = 2, COUNTED_MAX = 256 };
 
-/* Between two looks at what the probes counted, at least. */
-#define STEP_NS INT64_C(1000000000)
-
 /* A process under probes. SOURCE null: free. */
 struct probed {
 	int pid;
@@ -41,6 +38,7 @@ struct export_events {
 	double share;
 	struct account probing;
 	int64_t probing_ns, counting_ns;
+	int64_t count_at_ns; /* when what was counted is read next */
 	uint64_t tried;
 	bool has_begun; /* those of the start are under probes */
 	size_t probed_count;
@@ -201,12 +199,15 @@ static void take_off(struct export_events *events, struct probed *probed)
 static bool read_probed(struct export_events *events, struct probed *probed)
 {
 	struct fault fault;
+	int64_t scans_ns = population_scans_cpu_ns(events->population);
 	int64_t cpu_ns = used_ns();
 	int result = source_read(probed->source, probed->sample, &fault);
 
 	if (result == SOURCE_READ)
 		add(events, probed);
-	events->counting_ns += used_ns() - cpu_ns;
+	/* A scrape may have looked at /proc meanwhile, which pays for itself. */
+	events->counting_ns += used_ns() - cpu_ns -
+			       (population_scans_cpu_ns(events->population) - scans_ns);
 	return result == SOURCE_READ || result == SOURCE_UNREADABLE;
 }
 
@@ -326,19 +327,26 @@ int64_t export_events_counting_ns(const struct export_events *events)
 	return events->counting_ns;
 }
 
-int64_t export_events_step(struct export_events *events)
+static void count(struct export_events *events)
 {
-	int64_t before_ns = events->counting_ns, wait_ns;
+	int64_t before_ns = events->counting_ns, now_ns = clock_monotonic_ns();
 
-	kills_poll(events->kills, add_kill, events);
+	if (now_ns < events->count_at_ns)
+		return;
 	for (size_t i = 0; i < EXPORT_PROBED_MAX; i++) {
 		struct probed *probed = &events->probed[i];
 
 		if (probed->source && !read_probed(events, probed))
 			take_off(events, probed);
 	}
+	events->count_at_ns =
+		now_ns + (int64_t)((double)(events->counting_ns - before_ns) /
+				   (events->share * EXPORT_COUNTING_SHARE));
+}
+
+void export_events_step(struct export_events *events)
+{
+	kills_poll(events->kills, add_kill, events);
+	count(events);
 	probe_more(events);
-	wait_ns = (int64_t)((double)(events->counting_ns - before_ns) /
-			    (events->share * EXPORT_COUNTING_SHARE));
-	return wait_ns > STEP_NS ? wait_ns : STEP_NS;
 }

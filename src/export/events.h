@@ -38,9 +38,9 @@ void export_events_free(struct export_events *events);
 int64_t export_events_probing_ns(const struct export_events *events);
 int64_t export_events_counting_ns(const struct export_events *events);
 
-/* Takes what was counted since, and puts processes under probes that are not yet. How
- * long to wait until the next step. */
-int64_t export_events_step(struct export_events *events);
+/* Each second: takes what was counted since, as often as its part allows, and puts
+ * processes under probes that are not yet. */
+void export_events_step(struct export_events *events);
 
 /* Population is locked. Null: nothing is counted of that group. */
 const struct event_counts *export_events_of(const struct export_events *events,

@@ -22,6 +22,9 @@
 /* Between two looks for new processes while nobody asks, at least. */
 #define LOOK_NS INT64_C(5000000000)
 
+/* Between two looks at what the probes counted, at least. */
+#define EVENTS_NS INT64_C(1000000000)
+
 struct export_session {
 	const struct export_options *options;
 	const struct frontend *frontend;
@@ -255,9 +258,8 @@ static void pay(struct export_session *session)
 static void look(struct export_session *session)
 {
 	if (session->events && clock_monotonic_ns() >= session->events_ns) {
-		int64_t wait_ns = export_events_step(session->events);
-
-		session->events_ns = clock_monotonic_ns() + wait_ns;
+		export_events_step(session->events);
+		session->events_ns = clock_monotonic_ns() + EVENTS_NS;
 	}
 	population_lock(session->population);
 	population_scan(session->population,

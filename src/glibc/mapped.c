@@ -482,10 +482,15 @@ static void take_places(struct mapped_search *search)
 	}
 }
 
+/* Whether the places are what malloc counts, but for what mremap_chunk counts too much.
+ */
 static bool adds_up(const struct mapped_search *search)
 {
-	return search->chunks == search->wanted_chunks &&
-	       search->bytes == exact_bytes(search);
+	if (search->chunks != search->wanted_chunks)
+		return false;
+	return search->bytes == exact_bytes(search) ||
+	       (search->has_trailer && search->bytes < search->wanted_bytes &&
+		(search->wanted_bytes - search->bytes) % TRAILER == 0);
 }
 
 /* A block that was freed takes its mapping with it: where as many and as large ones as
@@ -514,9 +519,10 @@ static bool is_as_before(struct mapped_search *search)
 static void take_all(struct mapped_search *search)
 {
 	take_places(search);
-	search->is_exact = search->has_trailer && search->bytes < search->wanted_bytes &&
-			   search->chunks == search->wanted_chunks &&
-			   (search->wanted_bytes - search->bytes) % TRAILER == 0;
+	search->is_exact = search->has_trailer && adds_up(search);
+	search->last->is_sure = search->is_exact;
+	for (unsigned i = 0; i < search->place_count; i++)
+		search->place[i].is_sure = search->is_exact;
 }
 
 static void look_at_all(struct mapped_search *search)
@@ -548,12 +554,47 @@ static void choose_all(struct mapped_search *search)
 
 /* ---- in a limited time ---- */
 
+/* Whether one of the first KNOWN places, which are in order, begins at START. */
+static bool is_known(const struct mapped_search *search, unsigned known, uint64_t start)
+{
+	unsigned low = 0;
+
+	while (low < known) {
+		unsigned middle = low + (known - low) / 2;
+
+		if (search->place[middle].start == start)
+			return true;
+		if (search->place[middle].start < start)
+			low = middle + 1;
+		else
+			known = middle;
+	}
+	return false;
+}
+
+/* Leaves of the places from FIRST on those that were not KNOWN. Whether there are any. */
+static bool take_new(struct mapped_search *search, unsigned known, unsigned first)
+{
+	unsigned kept = first;
+
+	for (unsigned i = first; i < search->place_count; i++) {
+		if (is_known(search, known, search->place[i].start))
+			continue;
+		search->place[kept] = search->place[i];
+		search->place[kept++].is_taken = true;
+	}
+	search->place_count = kept;
+	return kept > first;
+}
+
 /* Chunks that mappings begin with are known by the first pages of these, one behind the
  * other: where a mapping begins nothing else looks so by chance. What was unmapped there
  * since the mappings were listed has no pages. */
 static void look_at_starts(struct mapped_search *search)
 {
-	for (unsigned i = 0; i < search->regions->count && !has_all(search); i++) {
+	const unsigned known = search->place_count;
+
+	for (unsigned i = 0; i < search->regions->count && !search->is_late; i++) {
 		struct region region = search->regions->region[i];
 		unsigned one = 1, first = search->place_count;
 
@@ -561,8 +602,8 @@ static void look_at_starts(struct mapped_search *search)
 			continue;
 		region.start = next_resident(search, region.start, region.end);
 		look_through(search, &region, &one);
-		for (unsigned k = first; k < search->place_count; k++)
-			search->place[k].is_taken = true;
+		if (take_new(search, known, first) && has_all(search))
+			return;
 	}
 }
 
@@ -676,7 +717,7 @@ static void end_sweep(struct mapped_search *search)
 	last->is_sweeping = false;
 	keep_standing(search);
 	unite_places(search);
-	give_time(search, search->ns / 2);
+	give_time(search, search->ns / 3);
 	choose_all(search);
 	if (search->is_exact) {
 		search->is_bounded = false;
@@ -697,7 +738,7 @@ static void look_further(struct mapped_search *search)
 	if (!last->is_sweeping)
 		last->cursor = last->swept = 0;
 	last->is_sweeping = true;
-	give_time(search, search->ns / 2);
+	give_time(search, search->ns / 3);
 	if (sweep(search))
 		end_sweep(search);
 }
@@ -713,7 +754,7 @@ static void break_off(struct mapped_last *last)
 
 static void find_in_time(struct mapped_search *search)
 {
-	give_time(search, search->ns / 2);
+	give_time(search, search->ns / 3);
 	keep_sure(search);
 	look_at_starts(search);
 	settle_sure(search);
@@ -738,6 +779,7 @@ void mapped_find(struct mapped_search *search)
 	if (search->ns && !segments_wanted(search)) {
 		find_in_time(search);
 	} else {
+		break_off(last);
 		search->place_count = last->skipped = 0;
 		search->end_ns = 0;
 		search->is_late = false;

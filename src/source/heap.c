@@ -36,6 +36,7 @@ enum {
 	 * they take: a part of a budget, and what they take where it is not known yet. */
 	USAGE_SHARE = 10,
 	USAGE_MB_NS = 20 * 1000,
+	USAGE_FORGETS = 32,
 	READERS_PAY_BYTES = 256 << 20,
 	READERS_AT_MOST = 4, /* more would be a burden to the host */
 };
@@ -46,7 +47,7 @@ struct heap_state {
 	bool was_at_rest;    /* a pause has led to a reading */
 	struct heap *heap;
 	uint64_t mappings;
-	int64_t usage_ns;	/* what the kernel's exact figures took; 0: not tried */
+	int64_t usage_mb_ns;	/* of the kernel's exact figures, by resident MB */
 	bool is_quick;		/* the last reading did without */
 	struct regions regions; /* the table is ours */
 	bool scans;		/* by PAGEMAP_SCAN */
@@ -327,7 +328,7 @@ static int set_other_resident(struct source *source, struct sample *sample,
 	if (error)
 		return source_unreadable(source, "pagemap", error, fault);
 	if (other_resident_set(&state->other, &sample->fig, bytes) &&
-	    sample->status == STATUS_COMPLETE)
+	    (sample->status == STATUS_COMPLETE || sample->status == STATUS_ESTIMATED))
 		sample->status = STATUS_TORN;
 	return 0;
 }
@@ -345,15 +346,28 @@ static int64_t usage_most_ns(const struct source *source)
 
 static bool affords_usage(const struct source *source)
 {
-	const struct heap_state *state = state_of(source);
+	int64_t mb_ns = state_of(source)->usage_mb_ns;
 	struct usage usage;
 
 	if (!source->options.budget_ns)
 		return true;
-	if (state->usage_ns)
-		return state->usage_ns <= usage_most_ns(source);
+	if (!mb_ns)
+		mb_ns = USAGE_MB_NS;
 	return !usage_quick(&source->process, &usage) &&
-	       (int64_t)(usage.rss_bytes >> 20) * USAGE_MB_NS <= usage_most_ns(source);
+	       (int64_t)(usage.rss_bytes >> 20) * mb_ns <= usage_most_ns(source);
+}
+
+/* Once slow is not slow for ever: it is thought to take less with each reading that did
+ * without, until it is tried again. */
+static void note_usage(struct heap_state *state, const struct sample *sample,
+		       int64_t took_ns)
+{
+	if (state->is_quick)
+		state->usage_mb_ns -= state->usage_mb_ns / USAGE_FORGETS;
+	else if (figure_has(&sample->fig, FIG_RSS_BYTES))
+		state->usage_mb_ns =
+			took_ns / (int64_t)((sample->fig.v[FIG_RSS_BYTES].u >> 20) + 1) +
+			1;
 }
 
 static int read_usage(struct source *source, struct sample *sample, struct fault *fault)
@@ -363,9 +377,9 @@ static int read_usage(struct source *source, struct sample *sample, struct fault
 	int64_t begin_ns = clock_thread_ns();
 	int error = source_usage_by(source, sample, quick, fault);
 
-	if (!quick)
-		state->usage_ns = clock_thread_ns() - begin_ns;
 	state->is_quick = quick;
+	if (!error)
+		note_usage(state, sample, clock_thread_ns() - begin_ns);
 	return error;
 }
 

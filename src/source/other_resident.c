@@ -101,26 +101,33 @@ static bool sum_parts(const struct figures *fig, uint64_t *sum)
 	return true;
 }
 
+/* Of the mmapped chunks that were not found no more is resident than all that was. */
+static void limit_mapped(struct figures *fig, double low, uint64_t most)
+{
+	figure_set(fig, FIG_MMAPPED_RESIDENT_BYTES,
+		   (uint64_t)low + (most - (uint64_t)low) / 2);
+	figure_set_range(fig, FIG_MMAPPED_RESIDENT_BYTES, low, (double)most);
+}
+
 bool other_resident_set(const struct other *other, struct figures *fig, uint64_t bytes)
 {
 	uint64_t rss = fig->v[FIG_RSS_BYTES].u, mapped, sum, skew;
 	double low, high;
-	bool is_estimate;
 
 	if (!sum_parts(fig, &sum))
 		return false;
-	is_estimate = figure_range(fig, FIG_MMAPPED_RESIDENT_BYTES, &low, &high);
-	if ((double)bytes < low)
-		return true;
+	sum += bytes - fig->v[FIG_MMAPPED_RESIDENT_BYTES].u;
+	if (figure_range(fig, FIG_MMAPPED_RESIDENT_BYTES, &low, &high) &&
+	    low <= (double)bytes && high > (double)bytes)
+		limit_mapped(fig, low, bytes);
 	mapped = fig->v[FIG_MMAPPED_RESIDENT_BYTES].u;
-	mapped = mapped < bytes ? mapped : bytes;
+	if (bytes < mapped)
+		return true;
 	figure_set(fig, FIG_OTHER_RESIDENT_BYTES, bytes - mapped);
 	/* What is taken from the one is the other's. */
-	if (is_estimate)
-		figure_set_range(fig, FIG_OTHER_RESIDENT_BYTES,
-				 (double)bytes > high ? (double)bytes - high : 0,
+	if (figure_range(fig, FIG_MMAPPED_RESIDENT_BYTES, &low, &high))
+		figure_set_range(fig, FIG_OTHER_RESIDENT_BYTES, (double)bytes - high,
 				 (double)bytes - low);
-	sum += bytes - mapped;
 	skew = sum > rss ? sum - rss : rss - sum;
 	if (other->has_huge)
 		return false;

@@ -470,6 +470,45 @@ static void in_parts_all_are_found(void **state)
 	assert_int_equal(now->search.resident_bytes, UINT64_C(43) * PAGE);
 }
 
+/* A new one that is as large as one that was known is not taken for that. */
+static void without_time_new_ones_are_found(void **state)
+{
+	(void)state;
+	map(0, 20);
+	map(30, 50);
+	map(60, 80);
+	chunk(0, 5);
+	chunk(60, 7);
+	found_again(12);
+	chunk(30, 5);
+	now->search.ns = NO_TIME;
+	found_again(17);
+}
+
+/* What mremap_chunk counts too much, by more than a page, is not looked for. */
+static void without_time_excess_is_no_chunk(void **state)
+{
+	(void)state;
+	map(0, 200);
+	chunk(20, 31);
+	chunk(80, 7);
+	now->search.has_trailer = true;
+	memset(now->bytes, 0xaa, sizeof(now->bytes));
+	look_alike(20, 31);
+	look_alike(80, 7);
+	now->search.wanted_bytes += 600 * 16;
+	now->search.ns = MUCH_TIME;
+	search(true);
+	assert_true(now->search.is_exact);
+	now->search.wanted_bytes += 16;
+	now->search.ns = NO_TIME;
+	now->search.is_bounded = false;
+	search(false);
+	assert_true(now->search.is_exact);
+	assert_false(now->search.is_bounded);
+	assert_int_equal(now->search.resident_bytes, UINT64_C(38) * PAGE);
+}
+
 /* A sweep whose chunks are no longer those that malloc counts is not gone on with, and
  * begins anew after some searches. */
 static void in_parts_of_the_same_ones(void **state)
@@ -525,6 +564,8 @@ int main(void)
 		TEST(with_time_all_are_found),
 		TEST(in_parts_all_are_found),
 		TEST(in_parts_of_the_same_ones),
+		TEST(without_time_new_ones_are_found),
+		TEST(without_time_excess_is_no_chunk),
 		TEST(after_no_time_all_are_found),
 	};
 
