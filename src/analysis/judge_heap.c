@@ -585,8 +585,8 @@ static void say_trimmer(const struct verdict_input *input, uint64_t bytes, char 
 {
 	if (is_static(input))
 		snprintf(text, size,
-			 "that gives back %s. As the program is linked statically, only "
-			 "its own code can call that",
+			 "malloc_trim(0) gives back %s. As the program is linked "
+			 "statically, only its own code can call that",
 			 BYTES(bytes));
 	else
 		snprintf(text, size,
@@ -603,8 +603,9 @@ static void say_trim(const struct verdict_input *input, struct verdict *verdict,
 		     uint64_t bytes, uint64_t forked)
 {
 	const char *first =
-		forked ? "Call malloc_trim(0) before the fork. Of processes that "
-			 "run all must be trimmed, or the host gains nothing;"
+		forked ? "Call malloc_trim(0) before the fork, for what is free by "
+			 "then. The host has the shared part back only when all of "
+			 "these processes have trimmed;"
 		       : "Call malloc_trim(0) when the load is over;";
 	char trims[192];
 

@@ -26,17 +26,84 @@ static bool is_elsewhere(const struct verdict_input *input)
 	       judge_share(non_malloc->anon_bytes, rss) >= 0.5;
 }
 
+/* Where the mapped chunks were not all found, what is resident of them is no more than
+ * they have. */
+static bool least_other_bytes(const struct verdict_input *input, uint64_t *bytes)
+{
+	static const enum figure parts[] = {
+		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
+		FIG_ALLOCATOR_RESIDENT_BYTES, FIG_MMAPPED_BYTES};
+
+	if (!judge_get(input, FIG_RSS_BYTES, bytes))
+		return false;
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		uint64_t part;
+
+		if (!judge_get(input, parts[i], &part))
+			return false;
+		*bytes -= part < *bytes ? part : *bytes;
+	}
+	return true;
+}
+
+/* What is not malloc's for sure: heap that could not be read counts as other, too. Where
+ * glibc's malloc has nothing, all of it is. */
+static bool other_bytes(const struct verdict_input *input, uint64_t *bytes)
+{
+	uint64_t doubt;
+
+	if (judge_has_no_heap(input))
+		return judge_get(input, FIG_RSS_BYTES, bytes);
+	if (!judge_get(input, FIG_OTHER_RESIDENT_BYTES, bytes))
+		return least_other_bytes(input, bytes);
+	if (judge_get(input, FIG_IN_DOUBT_BYTES, &doubt))
+		*bytes -= doubt < *bytes ? doubt : *bytes;
+	return true;
+}
+
+/* Of what is not malloc's. */
+static const struct verdict_trend *other_trend(const struct verdict_input *input)
+{
+	return judge_has_no_heap(input) ? &input->rss : &input->other;
+}
+
+/* From where on what is not malloc's is worth a word although it does not grow. */
+static bool is_much(uint64_t other, uint64_t rss)
+{
+	return other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5;
+}
+
+/* Whether OTHER is worth a word only for what the kernel caches of files: without that it
+ * is not much, and if it GROWS, less than half of the rise. */
+static bool is_page_cache(const struct verdict_input *input, uint64_t other, uint64_t rss,
+			  bool grows)
+{
+	uint64_t cache = input->non_malloc ? input->non_malloc->page_cache_bytes : 0;
+
+	if (cache > other)
+		cache = other;
+	return !is_much(other - cache, rss - cache) &&
+	       (!grows || (double)(other - cache) < judge_risen(other_trend(input)) / 2);
+}
+
+/* Whether what is not malloc's grows, and not only by what the kernel caches of files. */
+static bool other_grows(const struct verdict_input *input, uint64_t other, uint64_t rss)
+{
+	return judge_has_grown(other_trend(input), &input->rss) &&
+	       !is_page_cache(input, other, rss, true);
+}
+
 static void say_loaded(const struct verdict_input *input, struct verdict *verdict,
 		       uint64_t rss)
 {
 	const struct verdict_non_malloc *non_malloc = input->non_malloc;
+	uint64_t other;
 
-	if (judge_has_grown(&input->rss, &input->rss))
+	if (other_bytes(input, &other) && other_grows(input, other, rss))
 		SAY(headline,
 		    "memory that is not glibc malloc's grows by %s a second, to %s now; "
-		    "%s "
-		    "is loaded",
-		    BYTES((uint64_t)input->rss.per_s), BYTES(non_malloc->anon_bytes),
+		    "%s is loaded",
+		    BYTES((uint64_t)other_trend(input)->per_s), BYTES(other),
 		    non_malloc->allocator);
 	else
 		SAY(headline,
@@ -51,12 +118,8 @@ static void say_runtime_too(const struct verdict_input *input, char *text, size_
 	const struct runtime *runtime = input->non_malloc->runtime;
 
 	*text = '\0';
-	if (!runtime || runtime->kind != SMAPS_ANON)
-		return;
-	if (runtime->by_malloc)
-		runtime_say(runtime->by_malloc, input->sample->pid, text, size);
-	else
-		runtime_say(runtime->remedy, input->sample->pid, text, size);
+	if (runtime && runtime->beside)
+		runtime_say(runtime->beside, input->sample->pid, text, size);
 }
 
 bool judge_allocator(const struct verdict_input *input, struct verdict *verdict)
@@ -105,62 +168,6 @@ static void say_non_malloc(const struct verdict_non_malloc *non_malloc, char *te
 	if (*non_malloc->largest && used > 0 && (size_t)used < size)
 		snprintf(text + used, size - (size_t)used, " Largest by name: %s (%s).",
 			 non_malloc->largest, BYTES(non_malloc->largest_bytes));
-}
-
-/* Where the mapped chunks were not all found, what is resident of them is no more than
- * they have. */
-static bool least_other_bytes(const struct verdict_input *input, uint64_t *bytes)
-{
-	static const enum figure parts[] = {
-		FIG_LIVE_RESIDENT_BYTES, FIG_FREE_RESIDENT_BYTES,
-		FIG_ALLOCATOR_RESIDENT_BYTES, FIG_MMAPPED_BYTES};
-
-	if (!judge_get(input, FIG_RSS_BYTES, bytes))
-		return false;
-	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
-		uint64_t part;
-
-		if (!judge_get(input, parts[i], &part))
-			return false;
-		*bytes -= part < *bytes ? part : *bytes;
-	}
-	return true;
-}
-
-/* What is not malloc's for sure: heap that could not be read counts as other, too. Where
- * glibc's malloc has nothing, all of it is. */
-static bool other_bytes(const struct verdict_input *input, uint64_t *bytes)
-{
-	uint64_t doubt;
-
-	if (judge_has_no_heap(input))
-		return judge_get(input, FIG_RSS_BYTES, bytes);
-	if (!judge_get(input, FIG_OTHER_RESIDENT_BYTES, bytes))
-		return least_other_bytes(input, bytes);
-	if (judge_get(input, FIG_IN_DOUBT_BYTES, &doubt))
-		*bytes -= doubt < *bytes ? doubt : *bytes;
-	return true;
-}
-
-/* From where on what is not malloc's is worth a word although it does not grow. */
-static bool is_much(uint64_t other, uint64_t rss)
-{
-	return other >= 64 * JUDGE_M && judge_share(other, rss) >= 0.5;
-}
-
-/* Whether OTHER is worth a word only for what the kernel caches of files: without that it
- * is not much, and if it GROWS, less than half of the rise. */
-static bool is_page_cache(const struct verdict_input *input, uint64_t other, uint64_t rss,
-			  bool grows)
-{
-	const struct verdict_trend *trend =
-		judge_has_no_heap(input) ? &input->rss : &input->other;
-	uint64_t cache = input->non_malloc ? input->non_malloc->page_cache_bytes : 0;
-
-	if (cache > other)
-		cache = other;
-	return !is_much(other - cache, rss - cache) &&
-	       (!grows || (double)(other - cache) < judge_risen(trend) / 2);
 }
 
 /* The largest kind of what is not malloc's. */
@@ -284,7 +291,7 @@ static void say_not_malloc(const struct verdict_input *input, struct verdict *ve
 bool judge_not_malloc(const struct verdict_input *input, struct verdict *verdict)
 {
 	bool no_heap = judge_has_no_heap(input);
-	bool grows = judge_has_grown(no_heap ? &input->rss : &input->other, &input->rss);
+	bool grows = judge_has_grown(other_trend(input), &input->rss);
 	char parts[400], remedy[400];
 	uint64_t rss, other;
 	bool is_cache;

@@ -9,46 +9,58 @@
 enum { STARTED_BYTES = 512 << 10 };
 
 /* clang-format off */
+/* What is true beside another allocator as well. */
+#define JVM_REMEDY "-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary."
+#define V8_REMEDY(node) "'" node " --max-old-space-size=MB' limits V8's heap. '" node " --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal."
+#define CPYTHON_LINES "tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what."
+#define PHP_BOUNDS "memory_limit in php.ini bounds what scripts hold, and memory_get_usage() in the script shows how much that is."
+#define ERLANG_SHOWS "erlang:memory() in its shell shows how much Erlang's processes, binaries and tables hold."
+#define INNODB_REMEDY "'SET GLOBAL innodb_buffer_pool_size=BYTES' makes it smaller while the server runs. 'SHOW ENGINE INNODB STATUS' shows how much it has (Total large memory allocated)."
+#define MEMCACHED_TOO "It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them."
+#define GO_REMEDY "Started with GOMEMLIMIT=SIZE, the collector keeps it below SIZE if what is live allows. Go's heap profile (runtime/pprof) shows who allocates: 'go tool pprof -top PROGRAM PROFILE'."
+
 static const struct runtime
 	jvm = {"jvm", SMAPS_ANON,
 		"the JVM's anonymous memory: heap, classes, code",
-		"-Xmx limits the JVM's heap. 'jcmd PID GC.heap_info' shows the heap, and 'jcmd PID VM.native_memory' the rest if it was started with -XX:NativeMemoryTracking=summary.", NULL,
-		"'jcmd PID System.trim_native_heap' (where 'jcmd PID help' lists it)"},
+		JVM_REMEDY, NULL,
+		"'jcmd PID System.trim_native_heap' (where 'jcmd PID help' lists it)",
+		JVM_REMEDY},
 	v8 = {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
-		"'node --max-old-space-size=MB' limits V8's heap. 'node --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL},
+		V8_REMEDY("node"), NULL, NULL, V8_REMEDY("node")},
 	v8_nodejs = {"v8", SMAPS_ANON,
 		"V8's anonymous memory: heaps and code",
-		"'nodejs --max-old-space-size=MB' limits V8's heap. 'nodejs --heapsnapshot-signal=SIGUSR2' writes its contents to a file at each such signal.", NULL, NULL},
+		V8_REMEDY("nodejs"), NULL, NULL, V8_REMEDY("nodejs")},
 	cpython = {"cpython", SMAPS_ANON,
 		"anonymous memory, where CPython has its object arenas",
 		"Started with PYTHONMALLOC=malloc, CPython has its objects in malloc's heap, which this report covers. tracemalloc ('python3 -X tracemalloc') shows which lines hold what.",
-		"tracemalloc ('python3 -X tracemalloc') shows which lines of Python hold what.", NULL},
+		CPYTHON_LINES, NULL, CPYTHON_LINES},
 	php = {"php", SMAPS_ANON,
 		"anonymous memory, where PHP has what scripts hold",
-		"memory_limit in php.ini bounds it, and memory_get_usage() in the script shows what it holds. gc_mem_caches() gives back what PHP keeps free. Started with USE_ZEND_ALLOC=0, PHP has all of that in malloc's heap, which this report covers.",
-		NULL, NULL},
+		PHP_BOUNDS " gc_mem_caches() gives back what PHP keeps free. Started with USE_ZEND_ALLOC=0, PHP has all of that in malloc's heap, which this report covers.",
+		NULL, NULL, PHP_BOUNDS " gc_mem_caches() gives back what PHP keeps free."},
 	erlang = {"erlang", SMAPS_ANON,
 		"anonymous memory, where Erlang has its processes, binaries and tables",
-		"erlang:memory() in its shell shows how much each of these holds. Started with 'erl +Mea min', without allocators of its own and erlang:memory(), Erlang has them in malloc's heap, which this report covers.",
-		NULL, NULL},
+		ERLANG_SHOWS " Started with 'erl +Mea min', Erlang has them in malloc's heap, which this report covers; erlang:memory() does not work then.",
+		NULL, NULL, ERLANG_SHOWS},
 	postgresql = {"postgresql", SMAPS_SHARED,
 		"shared memory, where PostgreSQL has its shared buffers",
-		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL, NULL},
+		"shared_buffers in postgresql.conf limits them. All processes of the server share one copy: PSS counts this one's part.", NULL, NULL, NULL},
 	mariadb = {"mariadb", SMAPS_ANON,
 		"anonymous memory, where MariaDB's InnoDB has its buffer pool",
-		"innodb_buffer_pool_size bounds that pool; 'SET GLOBAL innodb_buffer_pool_size=BYTES' makes it smaller while the server runs. 'SHOW ENGINE INNODB STATUS' shows how much it has (Total large memory allocated).", NULL, NULL},
+		"innodb_buffer_pool_size bounds that pool; " INNODB_REMEDY, NULL, NULL,
+		"innodb_buffer_pool_size bounds InnoDB's buffer pool; " INNODB_REMEDY},
 	memcached = {"memcached", SMAPS_ANON,
 		"anonymous memory, where memcached has its slabs",
 		"'memcached -m MB' limits its slabs; 'stats slabs' on its port shows them.",
-		"It is memcached: '-m MB' limits its slabs, and 'stats slabs' on its port shows them.", NULL},
+		MEMCACHED_TOO, NULL, MEMCACHED_TOO},
 	musl = {"musl", SMAPS_ANON,
 		"anonymous memory, where musl's malloc has its own",
 		"musl's heap cannot be read; that of the same program built for glibc can. 'strace -f -e trace=brk,mmap,munmap -p PID' shows when it takes memory from the kernel.",
-		NULL, NULL},
+		NULL, NULL, NULL},
 	go = {"go", SMAPS_ANON,
 		"the Go runtime's anonymous memory",
-		"Started with GOMEMLIMIT=SIZE, the collector keeps it below SIZE if what is live allows. Go's heap profile (runtime/pprof) shows who allocates: 'go tool pprof -top PROGRAM PROFILE'.", NULL, NULL};
+		GO_REMEDY, NULL, NULL, GO_REMEDY};
 
 static const struct {
 	const char *file; /* of a mapping with code; a name that ends in * is a beginning */

@@ -16,6 +16,9 @@ struct runtime {
 	/* What has it trim, where its threads have code made at run time on their stacks
 	 * at all times, so that none can be made to call; null where one can be. */
 	const char *trims;
+	/* What bounds its memory, and what tells more of it, where another allocator than
+	 * glibc's is loaded; null: nothing. */
+	const char *beside;
 };
 
 /* The runtime of the process of SMAPS, of whose anonymous memory ANON_BYTES are not

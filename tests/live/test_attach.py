@@ -229,7 +229,7 @@ def check_idle(tap):
         tap.equal(done.returncode, 1, "no safe point", done.stderr)
         tap.ok("send it a request meanwhile" in done.stderr, "what helps",
                done.stderr)
-        with Target([harness.FRAGSCOPE, "trim", "--attach", "--watch", "0", "--for", "1h",
+        with Target([harness.FRAGSCOPE, "trim", "--attach", "--watch", "0", "--for", "240",
                      target.pid], stderr=subprocess.PIPE) as trimming:
             harness.until(lambda: helper_of(trimming.pid), "the helper")
             # Of a busy machine's looks some see no beginning.

@@ -780,6 +780,8 @@ def check_prometheus(tap):
 
 # Processes that come when the exporter runs.
 LATE = 10
+# In which a quarter of 1% of a processor does not suffice for them: 7.5 ms for each.
+LATE_S = 30
 
 
 def check_events(tap):
@@ -818,6 +820,7 @@ def check_latecomers(tap):
     quarter of 1%: that of one takes what is gained in seconds."""
     tracing.need_probes()
     test_trace_kill.need_kills()
+    begin = time.monotonic()
     with Grower() as grower, Exporter("-n", f"grower-dynamic,{NAME}", "--events") as exporter:
         exporter.until(lambda metrics: metrics.one("export_probed_processes") == 1,
                        "the first is under probes")
@@ -836,7 +839,12 @@ def check_latecomers(tap):
                 exporter.until(lambda metrics, least=growths: metrics.one(
                     "heap_growths_total", group="grower-dynamic") >= least, "growths")
             probed = exporter.scrape().one("export_probed_processes")
-            tap.within(probed, 1, LATE, "not all are under probes yet")
+            # A machine that took so long may have gained what all of them take.
+            taken_s = time.monotonic() - begin
+            if probed > LATE and taken_s > LATE_S:
+                tap.skip("not all are under probes yet", f"all of it took {taken_s:.0f} s")
+            else:
+                tap.within(probed, 1, LATE, "not all are under probes yet")
 
 
 def check_rights(tap):

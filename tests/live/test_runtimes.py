@@ -530,12 +530,13 @@ def run_java_trim(tap):
         with Program([java, "-Xmx64m", "-cp", directory, "Streams"]) as target:
             if "System.trim_native_heap" not in run(jcmd, target.pid, "help"):
                 raise Skip("this JVM has no System.trim_native_heap")
-            remedy = find(report(target.pid), "cache")["remedy"]
+            remedy = find(settled(target.pid), "cache")["remedy"]
             command = f"jcmd {target.pid} System.trim_native_heap"
             tap.ok(f"'{command}'" in remedy, "a trim is by jcmd", remedy)
             tap.ok("fragscope trim" not in remedy, "and by no thread of its own", remedy)
             done = harness.fragscope("trim", "--attach", "--for", "100ms", target.pid)
-            if "was at no safe point" not in done.stderr:
+            # Of a machine that stood still, the last look may have come to no thread.
+            if "in code of no file" not in done.stderr:
                 tap.skip("no time is enough", done.stderr.strip())
             else:
                 tap.ok("no time is enough" in done.stderr, "no time is enough", done.stderr)
@@ -543,7 +544,7 @@ def run_java_trim(tap):
             before = target.rollup("Rss")
             run(*command.split())
             after = target.rollup("Rss")
-            told = find(report(target.pid), "cache")
+            told = find(settled(target.pid), "cache")
             tap.ok(before - after > 48 * MIB, "jcmd gives it back", before, after)
             tap.ok(told is None, "and no trim is advised then", told)
 

@@ -682,6 +682,7 @@ static void cache_since_a_fork(void **state)
 		"malloc_trim(0) would return 90.0M of 400M resident; since a "
 		"fork other processes have at least 70.0M of it as well");
 	assert_non_null(strstr(verdict[0].remedy, "Call malloc_trim(0) before the fork"));
+	assert_non_null(strstr(verdict[0].remedy, "The host has the shared part back"));
 	/* Little of it. */
 	non_malloc.private_bytes = 70 * M;
 	is_only(VERDICT_CACHE, "malloc_trim(0) would return 90.0M of 400M resident");
@@ -714,7 +715,7 @@ static void cache_of_a_jvm(void **state)
 	judge();
 	assert_null(strstr(verdict[0].remedy, "fragscope trim"));
 	assert_non_null(strstr(verdict[0].remedy,
-			       "that gives back 90.0M. As the program is "
+			       "malloc_trim(0) gives back 90.0M. As the program is "
 			       "linked statically"));
 }
 
@@ -761,8 +762,11 @@ static void no_heap(void **state)
 
 static void another_allocator(void **state)
 {
-	static const struct runtime asked = {
-		.name = "one", .kind = SMAPS_ANON, .remedy = "Bound PID."};
+	static const struct runtime asked = {.name = "one",
+					     .remedy = "Started so, malloc has all, "
+						       "which this report covers.",
+					     .beside = "Bound PID."};
+	static const struct runtime other = {.name = "other", .remedy = "See that."};
 
 	(void)state;
 	set(FIG_SYSTEM_BYTES, 132 * K);
@@ -782,13 +786,23 @@ static void another_allocator(void **state)
 	assert_null(strstr(verdict[0].evidence, "glibc's malloc has"));
 	/* It grows. */
 	trend(&input.rss, 340.0 * (double)M, 400.0 * (double)M);
-	is_only(VERDICT_ALLOCATOR, "memory that is not glibc malloc's grows by 6.00M a "
-				   "second, to 300M now; libjemalloc.so.2 is loaded");
-	input.rss.is_known = false;
+	trend(&input.other, 349.0 * (double)M, 399.0 * (double)M);
+	is_only(VERDICT_ALLOCATOR, "memory that is not glibc malloc's grows by 5.00M a "
+				   "second, to 399M now; libjemalloc.so.2 is loaded");
+	/* By what the kernel caches of files. */
+	non_malloc.page_cache_bytes = 390 * M;
+	judge();
+	assert_null(strstr(verdict[0].headline, "grows"));
+	non_malloc.page_cache_bytes = 0;
+	input.other.is_known = input.rss.is_known = false;
 	/* Some of it may be a runtime's. */
 	non_malloc.runtime = &asked;
 	judge();
 	assert_non_null(strstr(verdict[0].remedy, "for its figures. Bound 4711."));
+	assert_null(strstr(verdict[0].remedy, "which this report covers"));
+	non_malloc.runtime = &other;
+	judge();
+	assert_null(strstr(verdict[0].remedy, "See that."));
 	non_malloc.runtime = NULL;
 	/* The figures are its own. */
 	strcpy(sample->allocator, "jemalloc-5.3.0");
