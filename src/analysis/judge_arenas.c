@@ -63,8 +63,8 @@ static void say_in_turn(const struct verdict_input *input, struct verdict *verdi
 	SAY(remedy,
 	    "Start it with MALLOC_ARENA_MAX=2 (or "
 	    "GLIBC_TUNABLES=glibc.malloc.arena_max=2): 2 arenas instead of %s, and more "
-	    "waiting between threads. It saves as much only if they needed memory in "
-	    "turn from the start, and between the readings, too.",
+	    "waiting between threads. It saves that much only if they needed memory "
+	    "in turn from the start, and also between the readings.",
 	    COUNT(count));
 }
 

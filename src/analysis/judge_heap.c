@@ -94,9 +94,8 @@ static void say_fast_tail(struct verdict *verdict, uint64_t rss, uint64_t fast,
 			  unsigned arenas)
 {
 	SAY(headline,
-	    "%s of %s resident is free at the ends of heaps, in %u arena%s, and stays "
-	    "for "
-	    "small chunks that %s in fastbins",
+	    "%s of %s resident is free at the ends of heaps, in %u arena%s, and kept "
+	    "there by small chunks that %s in fastbins",
 	    BYTES(verdict->stake_bytes), BYTES(rss), arenas, arenas == 1 ? "" : "s",
 	    verdict->is_possible ? "were" : "are");
 	SAY(evidence,
@@ -113,13 +112,21 @@ static void say_fast_tail(struct verdict *verdict, uint64_t rss, uint64_t fast,
 	    "chunks in use lie there.");
 }
 
+/* glibc 2.43 and later have none. */
+static bool has_fastbins(const struct sample *sample)
+{
+	unsigned minor;
+
+	return sscanf(sample->allocator, "glibc-2.%u", &minor) != 1 || minor < 43;
+}
+
 bool judge_fast_tail(const struct verdict_input *input, struct verdict *verdict)
 {
 	const struct sample *sample = input->sample;
 	uint64_t rss, retained, fast, trim_bytes, sum;
 	struct fast_tail tail = {0};
 
-	if (!judge_get(input, FIG_RSS_BYTES, &rss) ||
+	if (!has_fastbins(sample) || !judge_get(input, FIG_RSS_BYTES, &rss) ||
 	    !judge_get(input, FIG_RETAINED_BYTES, &retained) ||
 	    !judge_get(input, FIG_FAST_CHUNKS, &fast) ||
 	    !judge_get(input, FIG_TRIM_THRESHOLD_BYTES, &trim_bytes))

@@ -36,7 +36,8 @@ static void show(struct progress *progress, int64_t now_ns)
 	unsigned long long done = atomic_load(&progress->done);
 
 	fprintf(stderr, "\r%s: %.0f", progress->what, taken_s);
-	if (progress->for_ns)
+	/* A report watches on where the time was too short. */
+	if (progress->for_ns && now_ns - progress->begin_ns <= progress->for_ns)
 		fprintf(stderr, " of %.0f", (double)progress->for_ns / 1e9);
 	fprintf(stderr, " s, %s ", units_counted_text(done, "reading").s);
 	fflush(stderr);

@@ -332,16 +332,15 @@ static int none_found(const struct injector *injector, struct fault *fault)
 	}
 	return fault_set(fault, EXIT_FAILED, -EAGAIN,
 			 "process %d (%s) was at no safe point at any of %u looks in "
-			 "%g s, and nothing was called; at the last, %s%s%s; %s",
+			 "%g s, and nothing was called; at the last, %s%s%s; --for=TIME "
+			 "looks for longer, which is no help where code of no file is "
+			 "always on a stack, as in a JVM",
 			 process->pid, process->comm, injector->result.tries,
 			 (double)injector->request->for_ns / 1e9, who, thread->place,
 			 thread->is_waiting
 				 ? " (such a wait ends when the program has something "
 				   "to do: send it a request meanwhile)"
-				 : "",
-			 thread->is_strange ? "where there is always such code on a "
-					      "stack, as in a JVM, no time is enough"
-					    : "--for=TIME looks for longer");
+				 : "");
 }
 
 /* Looks on until a stop does no harm to a wait. 0; -EAGAIN: not until END_NS; -EINTR. */

@@ -323,7 +323,6 @@ int inject_look(const struct inject_looker *looker, const struct held_thread *he
 	machine_call_of(looker->waits, held->tid, &thread->regs, &thread->call);
 	whole = walk(looker, thread, &look);
 	thread->is_safe = whole && !look.why;
-	thread->is_strange = look.is_strange;
 	plan_restart(looker, thread, look.inner_is_libc);
 	thread->can_call = can_call(looker, held, thread, &look);
 	say(thread, &look);

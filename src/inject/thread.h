@@ -19,7 +19,6 @@ struct inject_thread {
 	bool is_safe;		 /* what it does leaves malloc and the loader alone */
 	enum restart restart;
 	int64_t left[2]; /* of the time of a sleep: seconds and nanoseconds */
-	bool is_strange; /* code of no file is on its stack */
 	bool is_waiting; /* nothing can be done before the wait that it is in ends */
 	bool can_call;	 /* it is one to make the call by, but for its stack's room */
 	char place[INJECT_PLACE]; /* where it is, and why that is not safe */

@@ -187,8 +187,7 @@ static void unsteady(const struct report_series *series, char *text, size_t size
 			 about, to.s);
 }
 
-/* Of a saw's teeth most of each one rises, and the last may end below the first. */
-static bool goes_as_it_ended(const struct verdict_trend *trend)
+bool report_goes_as_it_ended(const struct verdict_trend *trend)
 {
 	return (trend->is_rising && trend->last > trend->first) ||
 	       (trend->is_falling && trend->last < trend->first);
@@ -200,7 +199,7 @@ void report_trend(const struct report_series *series, char *text, size_t size)
 
 	if (!trend->is_known)
 		snprintf(text, size, "too few readings");
-	else if (!goes_as_it_ended(trend))
+	else if (!report_goes_as_it_ended(trend))
 		unsteady(series, text, size);
 	else
 		snprintf(text, size, "%s %s%s a second",
@@ -219,8 +218,8 @@ bool report_cgroup_cache(const struct report *report, char *text, size_t size)
 	    limit->cache_bytes < limit->limit_bytes / 4)
 		return false;
 	snprintf(text, size,
-		 "The kernel counts %s of %s used in the cgroup: with %s of file cache, "
-		 "which it takes back first, and which is read again where it is needed.",
+		 "The kernel counts %s of the cgroup's %s as used; %s of that is file "
+		 "cache, which it takes back first and reads again where it is needed.",
 		 BYTES(limit->used_bytes), BYTES(limit->limit_bytes),
 		 BYTES(limit->cache_bytes));
 	return true;

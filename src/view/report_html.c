@@ -79,6 +79,9 @@ static void non_malloc(struct report_out *out, const struct report *report)
 			     BYTES(fig->v[FIG_ANON_HUGE_BYTES].u));
 	if (!smaps)
 		return;
+	if (smaps->forked_bytes)
+		report_print(out, "<p>Shared since a fork: %s of it.</p>\n",
+			     BYTES(smaps->forked_bytes));
 	report_print(out,
 		     "<p>%s: anonymous %s, shared %s, files %s, the first thread's "
 		     "stack %s.</p>\n",
@@ -271,9 +274,9 @@ static void owners(struct report_out *out, const struct report *report)
 	if (!report->owners || !report->owners->count)
 		return;
 	report_print(out,
-		     "<p>Who holds them (<code>fragscope owners -p %d</code> has "
-		     "all):</p>\n",
-		     report->sample->pid);
+		     "<p>Who holds them (<code>fragscope owners -p %d</code> %s):</p>\n",
+		     report->sample->pid,
+		     report->owners->sampled_chunks ? "searches more" : "has all");
 	page_headings(out, report->owners->sampled_chunks ? some : all, 2);
 	for (unsigned i = 0; i < report->owners->count && i < REPORT_OWNERS; i++) {
 		const struct owner *owner = &report->owners->owner[i];

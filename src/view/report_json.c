@@ -114,9 +114,9 @@ static void trends(struct report_out *out, const struct report *report)
 			continue;
 		json_member_object(text, figure_info[report->series[i].f].name);
 		json_member_string(text, "direction",
-				   trend->is_rising    ? "rising"
-				   : trend->is_falling ? "falling"
-						       : "none");
+				   !report_goes_as_it_ended(trend) ? "none"
+				   : trend->is_rising		   ? "rising"
+								   : "falling");
 		member_double(text, "first", trend->first);
 		member_double(text, "last", trend->last);
 		member_double(text, "per_s", trend->per_s);

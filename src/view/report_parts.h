@@ -54,6 +54,10 @@ unsigned report_arenas(const struct sample *sample, unsigned *out, unsigned max)
 /* Figure F of FIG for people: bytes, counts and ratios scaled, "-" when it is absent. */
 struct units_text report_figure(const struct figures *fig, enum figure f);
 
+/* Whether TREND rises and its last value is above its first, or falls and it is below: of
+ * a saw's teeth most of each one rises, and the last may end below the first. */
+bool report_goes_as_it_ended(const struct verdict_trend *trend);
+
 /* How SERIES moves, in words: "rising 1.20M a second", "up by 15.0M, but not steadily".
  */
 void report_trend(const struct report_series *series, char *text, size_t size);

@@ -175,7 +175,7 @@ static void small_parts(struct report_out *out, const struct report_share *share
 static void forked(struct report_out *out, const struct smaps *smaps, uint64_t rss)
 {
 	if (smaps && smaps->forked_bytes > rss / NOTABLE)
-		report_print(out, "  %-32s %6s %5s\n", "of all that, others have as well",
+		report_print(out, "  %-32s %6s %5s\n", "of all that, shared since a fork",
 			     BYTES(smaps->forked_bytes),
 			     SHARE((double)smaps->forked_bytes / (double)rss));
 }
@@ -355,6 +355,14 @@ static void skipped(struct report_out *out, const struct report_growth *of)
 		wrapped(out, 2, 2, line);
 }
 
+static bool is_elsewhere(const struct report *report)
+{
+	for (unsigned i = 0; i < report->verdicts; i++)
+		if (report->verdict[i].kind == VERDICT_ALLOCATOR)
+			return true;
+	return strncmp(report->sample->allocator, "glibc", 5) != 0;
+}
+
 /* Of another allocator the probes see no more than what it does as glibc's does. */
 static void seen_growth(struct report_out *out, const struct report_growth *of)
 {
@@ -376,7 +384,7 @@ static void little_growth(struct report_out *out, const struct report *report)
 {
 	const struct report_growth *of = &report->growth;
 
-	if (strncmp(report->sample->allocator, "glibc", 5) != 0)
+	if (is_elsewhere(report))
 		seen_growth(out, of);
 	else if (!of->growths)
 		report_print(out, "  The heap %s, and no allocation failed.\n",

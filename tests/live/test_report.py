@@ -332,7 +332,7 @@ def check_forked(tap):
         tap.ok("since a fork" in told["headline"], "is told", told["headline"])
         tap.within(found["forked_bytes"], trimmable, found["sample"]["rss_bytes"], "of all")
         text = harness.fragscope("report", "-p", children[0], "--for", "0").stdout
-        tap.ok("of all that, others have as well" in text, "as text", text)
+        tap.ok("of all that, shared since a fork" in text, "as text", text)
         before = of_all(pids)
         with forked("trim") as (other, others):
             after = of_all([other.pid, *others])

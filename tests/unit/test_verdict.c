@@ -1070,7 +1070,7 @@ static void fastbins_hold_the_end(void **state)
 	figure_set(&sample->arena[2].fig, FIG_RETAINED_BYTES, 40 * M + 4 * K);
 	is_only(VERDICT_FAST_TAIL,
 		"100M of 400M resident is free at the ends of heaps, in 2 arenas, and "
-		"stays for small chunks that are in fastbins");
+		"kept there by small chunks that are in fastbins");
 	assert_int_equal(verdict[0].severity, SEVERITY_WARNING);
 	assert_int_equal(verdict[0].stake_bytes, 100 * M);
 	assert_non_null(strstr(verdict[0].remedy, "glibc.malloc.mxfast=0"));
@@ -1091,6 +1091,13 @@ static void fastbins_hold_the_end(void **state)
 	assert_int_equal(strncmp(answer, "Perhaps fastbins held", 21), 0);
 	assert_non_null(strstr(answer, "that were in fastbins"));
 	assert_non_null(strstr(verdict[0].evidence, "M_TOP_PAD"));
+	/* Not with a glibc that has none. */
+	strcpy(sample->allocator, "glibc-2.43");
+	judge();
+	for (size_t i = 0; i < count; i++)
+		assert_int_not_equal(verdict[i].kind, VERDICT_FAST_TAIL);
+	strcpy(sample->allocator, "glibc-2.36");
+	judge();
 	figure_set(&sample->arena[1].fig, FIG_TOP_BYTES, 4 * K);
 	figure_set(&sample->arena[2].fig, FIG_TOP_BYTES, 4 * K);
 	/* The main arena's goes back by a trim. */
