@@ -29,8 +29,9 @@ struct smaps {
 	uint64_t rss_bytes[SMAPS_KINDS];
 	uint64_t pss_bytes[SMAPS_KINDS];
 	/* What is resident of files, without what the program wrote into private copies
-	 * and without files in memory (tmpfs): the kernel takes it back when memory is
-	 * short. 0 also where the kernel does not say, as before Linux 4.5. */
+	 * and without files in memory (tmpfs) and drivers' pages: the kernel takes it
+	 * back when memory is short. 0 also where the kernel does not say, as before
+	 * Linux 4.5. */
 	uint64_t page_cache_bytes;
 	bool has_go; /* the arena of a Go runtime is among the anonymous ones */
 	unsigned count;

@@ -165,17 +165,33 @@ static bool has_any(const struct smaps *smaps)
 	return smaps->count != 0;
 }
 
+/* Pages of drivers count as files' for the kernel, and it cannot take them back: the
+ * rings of packet sockets and of io_uring. */
+static uint64_t driver_bytes(const struct smaps *smaps)
+{
+	static const char *const names[] = {"socket:[", "anon_inode:", "/dev/"};
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < smaps->count; i++)
+		for (unsigned j = 0; j < sizeof(names) / sizeof(*names); j++)
+			if (smaps->name[i].kind == SMAPS_FILE &&
+			    begins(smaps->name[i].name, names[j]))
+				sum += smaps->name[i].rss_bytes;
+	return sum;
+}
+
 /* What is locked in memory may be of files: that much does not count. The kernel adds up
  * its counters of processors roughly, by some hundred KB a processor. */
-static uint64_t page_cache_bytes(int pid)
+static uint64_t page_cache_bytes(int pid, const struct smaps *smaps)
 {
 	char text[4096];
-	uint64_t file, locked;
+	uint64_t file, locked, others = driver_bytes(smaps);
 
 	if (process_text(pid, "status", text, sizeof(text)) < 0 ||
 	    file_field(text, "RssFile", &file) || file_field(text, "VmLck", &locked))
 		return 0;
-	return file > locked ? (file - locked) << 10 : 0;
+	others += locked << 10;
+	return file << 10 > others ? (file << 10) - others : 0;
 }
 
 int smaps_read(int pid, struct smaps *smaps)
@@ -199,7 +215,7 @@ int smaps_read(int pid, struct smaps *smaps)
 	got = got < 0 ? -errno : 0;
 	close(fd);
 	smaps_end(smaps);
-	smaps->page_cache_bytes = page_cache_bytes(pid);
+	smaps->page_cache_bytes = page_cache_bytes(pid, smaps);
 	if (held && !got)
 		return -EPROTO;
 	/* Without an address space it is empty. */

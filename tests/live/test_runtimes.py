@@ -165,6 +165,34 @@ def run_files(tap):
             os.unlink(file.name)
 
 
+# The ring of a packet socket that receives nothing: 64 MB of the kernel's pages.
+RING = """
+import mmap, socket, struct, sys
+try:
+    own = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    own.setsockopt(263, 5, struct.pack("4I", 1 << 16, 1 << 10, 1 << 16, 1 << 10))
+    ring = mmap.mmap(own.fileno(), 1 << 26)
+    print("ready", flush=True)
+except OSError as error:
+    print(error, flush=True)
+sys.stdin.read()
+"""
+
+
+def run_ring(tap):
+    """The kernel counts it as a file's, and cannot take it back."""
+    harness.need_root("a packet socket")
+    with Target([harness.need("python3"), "-c", RING]) as target:
+        said = target.line()
+        if said != "ready":
+            raise Skip(f"no ring of a packet socket: {said}")
+        kept = harness.kilobytes(target.proc("status"), "RssFile")
+        if kept < 64 * MIB:
+            raise Skip("this kernel does not count the ring as resident")
+        told = report(target.pid)["not_malloc"].get("page_cache_bytes", 0)
+        tap.within(told, 0, kept - 60 * MIB, "it is no page cache", kept)
+
+
 def run_musl(tap):
     compiler = harness.need("musl-gcc")
     source = harness.SOURCE / "tests/programs/late.c"
@@ -615,8 +643,8 @@ def run_postgres(tap):
 
 
 CASES = (
-    ("own mappings", run_own), ("files", run_files), ("musl", run_musl), ("Go", run_go),
-    ("CPython", run_python), ("PHP", run_php), ("Erlang", run_erlang),
+    ("own mappings", run_own), ("files", run_files), ("a ring", run_ring), ("musl", run_musl),
+    ("Go", run_go), ("CPython", run_python), ("PHP", run_php), ("Erlang", run_erlang),
     ("MariaDB", run_mariadb), ("memcached", run_memcached), ("node", run_node), ("java", run_java),
     ("java, trimmed", run_java_trim),
     ("PostgreSQL", run_postgres),

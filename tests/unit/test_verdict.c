@@ -636,6 +636,8 @@ static void runtimes(void **state)
 		{"/usr/lib/x86_64-linux-musl/libc.so", "musl", "built for glibc"},
 		{"/usr/lib/x86_64-linux-gnu/libc.so.6", NULL, "strace"},
 		{"/usr/bin/memcached", "memcached", "-m MB"},
+		{"/usr/bin/php8.2", "php", "which this report covers"},
+		{"/usr/lib/erlang/beam.smp", "erlang", "which this report covers"},
 		{"[anon: Go: heap]", "go", "GOMEMLIMIT"},
 	};
 	static struct smaps smaps;
@@ -663,6 +665,12 @@ static void runtimes(void **state)
 		if (non_malloc.runtime)
 			assert_string_equal(non_malloc.runtime->name, lines[i][1]);
 		assert_non_null(strstr(verdict[0].remedy, lines[i][2]));
+		/* What is not so beside another allocator is not said there. */
+		non_malloc.allocator = "libjemalloc.so.2";
+		judge();
+		assert_int_equal(verdict[0].kind, VERDICT_ALLOCATOR);
+		assert_null(strstr(verdict[0].remedy, "which this report covers"));
+		assert_null(strstr(verdict[0].remedy, "built for glibc"));
 	}
 }
 
