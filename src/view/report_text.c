@@ -360,7 +360,8 @@ static bool is_elsewhere(const struct report *report)
 	for (unsigned i = 0; i < report->verdicts; i++)
 		if (report->verdict[i].kind == VERDICT_ALLOCATOR)
 			return true;
-	return strncmp(report->sample->allocator, "glibc", 5) != 0;
+	return *report->sample->allocator &&
+	       strncmp(report->sample->allocator, "glibc", 5) != 0;
 }
 
 /* Of another allocator the probes see no more than what it does as glibc's does. */

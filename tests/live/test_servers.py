@@ -57,9 +57,27 @@ def wait_idle(pid):
     harness.until(is_idle, f"process {pid} idle")
 
 
+def read_idle(pid):
+    """A reading in which no thread has run: a server's timers may wake one at any time."""
+
+    def switches():
+        tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+        return {task.name: re.findall(r"ctxt_switches:\s*(\d+)", (task / "status").read_text())
+                for task in tasks}
+
+    def attempt():
+        wait_idle(pid)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread ended
+            before = switches()
+            reading = harness.stat(pid)
+            return reading if switches() == before else None
+        return None
+
+    return harness.until(attempt, f"a reading of process {pid} idle")
+
+
 def check(tap, pid, allocator=None):
-    wait_idle(pid)
-    reading = harness.stat(pid)
+    reading = read_idle(pid)
     row = reading.row
     tap.equal(row["status"], "complete", "status", row.get("missing"), row.get("in_doubt_bytes"))
     tap.equal(row["allocator"], allocator or f"glibc-{Libc('host').version}", "allocator")

@@ -455,7 +455,7 @@ static void check_cgroup_cache(const struct report *of)
 			       .used_bytes = 99 << 20,
 			       .cache_bytes = 80 << 20},
 	};
-	static const char words[] = "99.0M of 100M used in the cgroup";
+	static const char words[] = "counts 99.0M of the cgroup's 100M as used";
 	static const struct headroom_reach reach[HEADROOM_KINDS];
 	struct headroom headroom = {.nearest = -1};
 	struct report report = *of;
@@ -465,11 +465,10 @@ static void check_cgroup_cache(const struct report *of)
 	report.reach = reach;
 	report.oom = NULL;
 	assert_true(says(report_text, &report, words));
-	assert_true(strstr(text, "with\n  80.0M of file cache") ||
-		    strstr(text, "with 80.0M of file cache"));
+	assert_true(says(report_text, &report, "80.0M of that is"));
 	assert_true(says(report_html, &report, words));
 	bounds.cgroup.max.cache_bytes = 24 << 20;
-	assert_false(says(report_text, &report, "in the cgroup"));
+	assert_false(says(report_text, &report, "of the cgroup's"));
 	bounds.cgroup.max.cache_bytes = 60 << 20;
 	bounds.cgroup.max.used_bytes = 89 << 20;
 	assert_false(says(report_text, &report, "in the cgroup"));
