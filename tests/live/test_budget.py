@@ -200,6 +200,8 @@ def check_recording(tap, text, directory):
 def start(blocks):
     target = Target([sys.executable, "-c", PROGRAM, blocks])
     target.line()
+    # It allocates once more before it waits.
+    target.rest()
     return target
 
 
@@ -262,6 +264,7 @@ def check_churn(tap):
     all that the program has mapped, is bounded, and what it did not find is an interval."""
     with Target([sys.executable, "-c", CHURN]) as target:
         target.line()
+        target.rest()
         truth = rows(target.pid, "--once")[1][0]["mmapped_resident_bytes"]
         last = rows(target.pid, "--budget", "100ms", "0", "60")[1][-1]
         tap.equal((last["mmapped_resident_bytes"],
