@@ -521,8 +521,8 @@ static void take_all(struct mapped_search *search)
 	take_places(search);
 	search->is_exact = search->has_trailer && adds_up(search);
 	search->last->is_sure = search->is_exact;
-	for (unsigned i = 0; i < search->place_count; i++)
-		search->place[i].is_sure = search->is_exact;
+	for (unsigned i = 0; search->is_exact && i < search->place_count; i++)
+		search->place[i].is_sure = true;
 }
 
 static void look_at_all(struct mapped_search *search)
